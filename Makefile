@@ -1,0 +1,137 @@
+# `make help` says what there is. Building needs Go, make, bash and a C compiler
+# (SQLite is C); only verify-unit needs more, systemd's own tools.
+
+GO                ?= go
+FUZZTIME          ?= 5s
+GOLANGCI_VERSION  := 2.15.0
+
+# Where install and uninstall work. DESTDIR is put before each, for packagers.
+PREFIX     ?= /usr/local
+BINDIR     ?= $(PREFIX)/bin
+UNITDIR    ?= $(PREFIX)/lib/systemd/system
+SYSCONFDIR ?= /etc
+STATEDIR   ?= /var/lib/duewatch
+CONFDIR    := $(SYSCONFDIR)/duewatch
+
+# The highest exposure that `systemd-analyze security` may find in the unit.
+EXPOSURE   := 1.5
+
+LINT := .bin/golangci-lint
+
+export CGO_ENABLED := 1
+SHELL       := bash
+.SHELLFLAGS := -euo pipefail -c
+MAKEFLAGS   += --no-print-directory
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## this list
+	@awk 'BEGIN { FS = ":.*## " } /^##@ / { print substr($$0, 5) } /^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' \
+		$(firstword $(MAKEFILE_LIST))
+
+##@ Build and run
+
+# Go writes the version into the binary by asking git. Where git cannot say (a tarball,
+# another user's clone) there is none, and that is no reason not to build.
+.PHONY: build
+build: ## build ./duewatch
+	@stamp=false; if git rev-parse --quiet --verify HEAD >/dev/null 2>&1; then stamp=auto; fi; \
+	$(GO) build -trimpath -buildvcs=$$stamp -o duewatch .
+
+.PHONY: run
+run: build ## run the daemon against the stand-ins for Almara Pay and Twilio, store in .run/
+	@mkdir -p .run
+	@DUEWATCH_STORE=.run/duewatch.db exec ./duewatch run --sandbox --config config.yaml
+
+##@ Test
+
+.PHONY: test
+test: ## run all tests
+	@$(GO) test ./...
+
+.PHONY: race
+race: ## run all tests with the race detector
+	@$(GO) test -race ./...
+
+.PHONY: fuzz
+fuzz: ## fuzz every target of every package, FUZZTIME (5s) each
+	@$(GO) test -list '^Fuzz' ./... \
+	| awk '/^Fuzz/ { target[++n] = $$1 } $$1 == "ok" { for (i = 1; i <= n; i++) print $$2, target[i]; n = 0 }' \
+	| while read -r package target; do \
+		echo "$$package $$target"; \
+		$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$package" </dev/null; \
+	done
+
+##@ Check
+
+.PHONY: check
+check: fmt-check vet lint race build verify-unit ## all that CI holds a change to
+
+.PHONY: fmt
+fmt: $(LINT) ## format the code
+	@$(LINT) fmt
+
+.PHONY: fmt-check
+fmt-check: ## is every file formatted?
+	@files=$$("$$($(GO) env GOROOT)/bin/gofmt" -l .); [ -z "$$files" ] || { echo "not formatted (make fmt mends it):"; echo "$$files"; exit 1; } >&2
+
+.PHONY: vet
+vet: ## go vet
+	@$(GO) vet ./...
+
+.PHONY: lint
+lint: $(LINT) ## golangci-lint, in the version and with the rules of this repository
+	@$(LINT) run
+
+# Installed when it is missing or of another version.
+.PHONY: $(LINT)
+$(LINT):
+	@if [ "$$($(LINT) version --short 2>/dev/null)" != "$(GOLANGCI_VERSION)" ]; then \
+		echo "installing golangci-lint $(GOLANGCI_VERSION) into .bin (once, some minutes)"; \
+		GOBIN="$(CURDIR)/.bin" $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v$(GOLANGCI_VERSION); \
+	fi
+
+# On a copy whose programs exist, since a missing one is a warning, and any warning fails.
+.PHONY: verify-unit
+verify-unit: ## is the systemd unit sound, and its sandbox tight?
+	@command -v systemd-analyze >/dev/null || { echo "verify-unit needs systemd-analyze: install systemd" >&2; exit 1; }
+	@dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; unit="$$dir/duewatch.service"; \
+	sed -E 's|^(Exec[A-Za-z]*=)[^ ]+|\1/bin/true|' systemd/duewatch.service > "$$unit"; \
+	warnings=$$(systemd-analyze verify --man=no --recursive-errors=no "$$unit" 2>&1) || warnings="$$warnings (failed)"; \
+	[ -z "$$warnings" ] || { echo "systemd-analyze verify says:"; echo "$$warnings"; exit 1; } >&2; \
+	if ! report=$$(systemd-analyze security --offline=true --threshold=$(subst .,,$(EXPOSURE)) --no-pager "$$unit" 2>&1); then \
+		echo "$$report"; echo "the unit's exposure is over $(EXPOSURE), or could not be judged"; exit 1; \
+	fi >&2; \
+	sed -nE 's/.*Overall exposure level for ([^ ]+): ([0-9.]+).*/\1: no warnings, exposure \2 (at most $(EXPOSURE))/p' <<< "$$report"
+
+##@ Install
+
+.PHONY: install
+install: ## install the binary, the unit and, where there is none, the config (run make build first)
+	@[ -x duewatch ] || { echo "there is no ./duewatch yet: run \`make build\` first, as yourself" >&2; exit 1; }
+	@install -d "$(DESTDIR)$(BINDIR)" "$(DESTDIR)$(UNITDIR)" "$(DESTDIR)$(CONFDIR)"
+	@install -d -m 0700 "$(DESTDIR)$(CONFDIR)"/credentials{,/almara,/twilio}
+	@install -m 0755 duewatch "$(DESTDIR)$(BINDIR)/duewatch"
+	@sed -e 's|/usr/local/bin/duewatch|$(BINDIR)/duewatch|g' -e 's|/etc/duewatch/|$(CONFDIR)/|g' systemd/duewatch.service \
+		| install -m 0644 /dev/stdin "$(DESTDIR)$(UNITDIR)/duewatch.service"
+	@conf="$(DESTDIR)$(CONFDIR)/config.yaml"; \
+	if [ -e "$$conf" ]; then echo "kept       $(CONFDIR)/config.yaml"; else \
+		sed -E 's|^store:[[:space:]]*[^#[:space:]]+|store: $(STATEDIR)/duewatch.db|' config.yaml | install -m 0644 /dev/stdin "$$conf"; \
+		grep -qF 'store: $(STATEDIR)/duewatch.db' "$$conf" || { rm "$$conf"; echo "config.yaml has no line store: to set" >&2; exit 1; }; \
+		echo "installed  $(CONFDIR)/config.yaml"; fi
+	@echo "installed  $(BINDIR)/duewatch"
+	@echo "installed  $(UNITDIR)/duewatch.service"
+	@if [ -z "$(DESTDIR)" ] && [ -d /run/systemd/system ]; then systemctl daemon-reload; fi
+	@echo "what is next stands in systemd/README.md"
+
+.PHONY: uninstall
+uninstall: ## stop the service, remove the binary and the unit, leave the config and the store
+	@if [ -z "$(DESTDIR)" ] && [ -d /run/systemd/system ] && systemctl cat duewatch.service >/dev/null 2>&1; then \
+		systemctl disable --now duewatch.service; fi
+	@rm -f "$(DESTDIR)$(BINDIR)/duewatch" "$(DESTDIR)$(UNITDIR)/duewatch.service"
+	@if [ -z "$(DESTDIR)" ] && [ -d /run/systemd/system ]; then systemctl daemon-reload; fi
+	@echo "removed the binary and the unit; $(CONFDIR) and $(STATEDIR) are left for you"
+
+.PHONY: clean
+clean: ## remove what build, run and lint left here (also the sandbox's store)
+	@rm -rf duewatch .run .bin

@@ -1,0 +1,90 @@
+package almara
+
+import (
+	"encoding/json"
+	"html"
+	"net/url"
+	"regexp"
+	"strings"
+	"unicode"
+
+	"duewatch/reminder"
+)
+
+// Lengths, in characters, of what is kept of a server's words.
+const (
+	maxReason = 200
+	maxWords  = 80
+	maxName   = 100
+)
+
+// veil knows what must not appear in errors and logs, although a server may
+// repeat it.
+type veil struct {
+	phone   reminder.Phone // "" = none
+	secrets []string       // whole, as they were sent
+}
+
+// clean makes a server's text fit for an error: one line, at most limit
+// characters, without the secrets and with the phone masked.
+func (v veil) clean(text string, limit int) string {
+	text = oneLine(text)
+	for _, s := range v.secrets {
+		if s == "" {
+			continue
+		}
+		for _, form := range []string{s, url.QueryEscape(s), escapedJSON(s)} {
+			text = strings.ReplaceAll(text, form, "[redacted]")
+		}
+	}
+	if p := phonePattern(v.phone); p != nil {
+		text = p.ReplaceAllLiteralString(text, v.phone.String())
+	}
+	return truncate(text, limit)
+}
+
+var markup = regexp.MustCompile(`(?is)<script.*?</script>|<style.*?</style>|<[^>]*>`)
+
+// words is clean for a page that was written for a browser: its first words,
+// without tags.
+func (v veil) words(page []byte) string {
+	return v.clean(html.UnescapeString(markup.ReplaceAllString(string(page), " ")), maxWords)
+}
+
+// localDigits is how many digits at the end make a number recognisable
+// without its country code.
+const localDigits = 9
+
+// phonePattern finds p as people and servers write it: with or without plus,
+// country code or leading zero, spaced or in one.
+func phonePattern(p reminder.Phone) *regexp.Regexp {
+	digits := p.Digits()
+	if len(digits) < localDigits || strings.Trim(digits, "0123456789") != "" {
+		return nil
+	}
+	const gap = `[\s().\-]*`
+	code, local := digits[:len(digits)-localDigits], digits[len(digits)-localDigits:]
+	return regexp.MustCompile(`(?:(?:\+` + gap + `)?` + strings.Join(strings.Split(code, ""), gap) + gap + `|0` + gap + `)?` +
+		strings.Join(strings.Split(local, ""), gap))
+}
+
+func escapedJSON(s string) string {
+	b, _ := json.Marshal(s) // a string always marshals
+	return strings.Trim(string(b), `"`)
+}
+
+// oneLine joins text with single spaces and drops what a terminal, a log or a
+// text message should not be sent: controls and invisible format characters.
+func oneLine(text string) string {
+	return strings.Join(strings.FieldsFunc(strings.ToValidUTF8(text, "\uFFFD"), func(r rune) bool {
+		return unicode.IsSpace(r) || unicode.Is(unicode.C, r)
+	}), " ")
+}
+
+func truncate(text string, limit int) string {
+	r := []rune(text)
+	if len(r) <= limit {
+		return text
+	}
+	return string(r[:limit-1]) + "…"
+}

@@ -1,0 +1,187 @@
+package almara
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/singleflight"
+)
+
+const (
+	// tokenLifetime is assumed of a token that does not say: tokens end after
+	// an hour (API reference, Authorization).
+	tokenLifetime = time.Hour
+	// maxTokenLifetime keeps an absurd answer from overflowing.
+	maxTokenLifetime = 24 * time.Hour
+	// tokenMargin is how long before its end a token is renewed, at most: time
+	// enough for a request under way to arrive with it.
+	tokenMargin = time.Minute
+)
+
+// token is a bearer token. Its number tells tokens apart even where a server
+// answers with the same text again.
+type token struct {
+	value   string
+	number  int
+	renewAt time.Time
+}
+
+// tokenSource fetches one token for all callers (OAuth 2.0 client
+// credentials). golang.org/x/oauth2 is not used: it has no JSON bodies and no
+// way to say that a token was refused before its time.
+type tokenSource struct {
+	wire     *wire
+	url      *url.URL
+	id       string
+	secret   string
+	scope    string
+	encoding string
+
+	flight singleflight.Group
+
+	mu      sync.Mutex
+	current token
+}
+
+// get returns a token that is good for a while. Callers share one request,
+// which goes on when a caller leaves. Errors: RetryError, already tried
+// several times; StopError; or that of ctx.
+func (s *tokenSource) get(ctx context.Context) (token, error) {
+	if t, ok := s.cached(); ok {
+		return t, nil
+	}
+	done := s.flight.DoChan("", func() (any, error) {
+		// Another request may have ended between the look above and this one.
+		if t, ok := s.cached(); ok {
+			return t, nil
+		}
+		return s.renew(context.WithoutCancel(ctx))
+	})
+	select {
+	case r := <-done:
+		if r.Err != nil {
+			return token{}, r.Err
+		}
+		return r.Val.(token), nil
+	case <-ctx.Done():
+		return token{}, ctx.Err()
+	}
+}
+
+// drop says that t was refused. It does nothing when t has been replaced
+// since, so that callers who are refused together renew once.
+func (s *tokenSource) drop(t token) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.current.number == t.number {
+		s.current.renewAt = time.Time{}
+	}
+}
+
+func (s *tokenSource) cached() (token, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.current, time.Now().Before(s.current.renewAt)
+}
+
+// renew fetches a token, trying again on passing failures, and keeps it.
+func (s *tokenSource) renew(ctx context.Context) (token, error) {
+	var (
+		value    string
+		lifetime time.Duration
+	)
+	_, err := retry(ctx, func() (err error) {
+		began := time.Now()
+		value, lifetime, err = s.fetch(ctx)
+		s.wire.observe("token", err, time.Since(began))
+		return err
+	})
+	var failed *RetryError
+	if errors.As(err, &failed) {
+		// The tries are used up: those of the calls that wait must not multiply
+		// them.
+		err = &RetryError{After: failed.After, Err: failed.Err}
+	}
+	if err != nil {
+		return token{}, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.current = token{
+		value:   value,
+		number:  s.current.number + 1,
+		renewAt: time.Now().Add(lifetime - min(tokenMargin, lifetime/10)),
+	}
+	return s.current, nil
+}
+
+// fetch makes one request for a token (API reference, Authorization).
+func (s *tokenSource) fetch(ctx context.Context) (value string, lifetime time.Duration, err error) {
+	hide := veil{secrets: []string{s.secret}}
+	answer, err := s.wire.send(ctx, s.request(), hide)
+	if err != nil {
+		return "", 0, err
+	}
+	switch status := answer.status; {
+	case passing(status):
+		return "", 0, answer.passingError("token request", hide)
+	case status >= 300 && status < 400:
+		return "", 0, answer.redirectError("token request")
+	case status >= 400:
+		return "", 0, &StopError{fmt.Errorf("no token is given: %s: check almara.client_id, client_secret, scope, token_path and token_encoding",
+			answer.describe(hide))}
+	}
+	var body struct {
+		AccessToken string          `json:"access_token"`
+		ExpiresIn   json.RawMessage `json:"expires_in"`
+	}
+	if err := json.Unmarshal(answer.body, &body); err != nil || !answer.isJSON() || !isToken(body.AccessToken) {
+		// The body is not repeated: it may hold a token in a place where it
+		// is not looked for.
+		return "", 0, &RetryError{Err: fmt.Errorf("token request: status %d without a usable access_token", answer.status)}
+	}
+	return body.AccessToken, parseLifetime(body.ExpiresIn), nil
+}
+
+func (s *tokenSource) request() request {
+	fields := map[string]string{
+		"client_id":     s.id,
+		"client_secret": s.secret,
+		"grant_type":    "client_credentials",
+	}
+	if s.scope != "" {
+		fields["scope"] = s.scope
+	}
+	if s.encoding == EncodingForm {
+		form := make(url.Values)
+		for k, v := range fields {
+			form.Set(k, v)
+		}
+		return request{http.MethodPost, s.url, "application/x-www-form-urlencoded", []byte(form.Encode()), ""}
+	}
+	body, _ := json.Marshal(fields) // a map of strings always marshals
+	return request{http.MethodPost, s.url, "application/json", body, ""}
+}
+
+// isToken reports whether s can stand in a header (RFC 6750, b64token is a
+// part of this).
+func isToken(s string) bool {
+	return s != "" && strings.IndexFunc(s, func(r rune) bool { return r <= ' ' || r > '~' }) < 0
+}
+
+// parseLifetime reads expires_in, seconds as a number or a string.
+func parseLifetime(raw json.RawMessage) time.Duration {
+	seconds, err := strconv.ParseFloat(strings.Trim(string(raw), `"`), 64)
+	if err != nil || !(seconds > 0) {
+		return tokenLifetime
+	}
+	return time.Duration(min(seconds, maxTokenLifetime.Seconds()) * float64(time.Second))
+}

@@ -1,0 +1,155 @@
+package cli
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"duewatch/config"
+	"duewatch/reminder"
+	"duewatch/store"
+)
+
+func (a *app) billsCommand() *cobra.Command {
+	var state string
+	var asJSON bool
+	c := &cobra.Command{
+		Use:     "bills",
+		Short:   "List what is watched",
+		Long:    "Lists the bills in the store. Phones are masked. --json prints one object a line.",
+		Example: "  duewatch bills --state rejected",
+		Args:    cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) (err error) {
+			states := []reminder.BillState{reminder.BillPending, reminder.BillActive, reminder.BillPaused, reminder.BillRejected, reminder.BillRemoved}
+			if !oneOf(reminder.BillState(state), append(states, "")) {
+				return fmt.Errorf("--state %q: write one of %v (%w)", state, states, errUsage)
+			}
+			cfg, s, err := a.openReader(c)
+			if err != nil {
+				return err
+			}
+			defer func() { err = errors.Join(err, s.Close()) }()
+			filter := store.BillFilter{State: reminder.BillState(state)}
+			if asJSON {
+				enc := json.NewEncoder(a.stdout)
+				return s.Bills(c.Context(), filter, func(w store.Watched) error { return enc.Encode(billJSON(w)) }) //nolint:wrapcheck // says all
+			}
+			return a.tableOfBills(c, cfg, s, filter)
+		},
+	}
+	c.Flags().StringVar(&state, "state", "", "only bills in this state: pending, active, paused, rejected, removed")
+	c.Flags().BoolVar(&asJSON, "json", false, "print JSON, one object a line")
+	return c
+}
+
+func (a *app) tableOfBills(c *cobra.Command, cfg *config.Config, s *store.Store, filter store.BillFilter) error {
+	t := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "SERVICE\tACCOUNT\tPHONE\tSTATE\tDUE\tBALANCE\tNEXT LOOK")
+	n := 0
+	err := s.Bills(c.Context(), filter, func(w store.Watched) error {
+		n++
+		_, err := fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", cfg.Policies.Name(w.Service), w.Account, w.Phone, w.State,
+			orDash(w.DueDate.String()), formatBalance(w.Balance), a.shortTime(w.NextRemind, cfg.Zone))
+		return err //nolint:wrapcheck // stdout
+	})
+	if err != nil {
+		return err //nolint:wrapcheck // says all
+	}
+	if n == 0 {
+		fmt.Fprintln(a.stderr, "no bills")
+		return nil
+	}
+	return t.Flush() //nolint:wrapcheck // stdout
+}
+
+// billJSON is a bill for programs. Instants are RFC 3339 in UTC.
+func billJSON(w store.Watched) any {
+	return struct {
+		Service     string             `json:"service"`
+		Account     string             `json:"account"`
+		Phone       reminder.Phone     `json:"phone"`
+		State       reminder.BillState `json:"state"`
+		Customer    string             `json:"customer,omitempty"`
+		Language    string             `json:"language,omitempty"`
+		Description string             `json:"description,omitempty"`
+		Source      string             `json:"source"`
+		Balance     *reminder.Money    `json:"balance"`
+		BalanceAt   time.Time          `json:"balance_at,omitzero"`
+		DueDate     string             `json:"due_date,omitempty"`
+		CheckedAt   time.Time          `json:"checked_at,omitzero"`
+		NextCheck   time.Time          `json:"next_check_at,omitzero"`
+		NextRemind  time.Time          `json:"next_remind_at,omitzero"`
+		Failures    int                `json:"failures,omitempty"`
+		LastError   string             `json:"last_error,omitempty"`
+	}{
+		w.Service, w.Account, w.Phone, w.State, w.Customer, w.Language, w.Description, w.Source, w.Balance, utc(w.BalanceAt),
+		w.DueDate.String(), utc(w.CheckedAt), utc(w.NextCheck), utc(w.NextRemind), w.Failures, w.LastError,
+	}
+}
+
+// openReader opens the store that the config names, for reading.
+func (a *app) openReader(c *cobra.Command) (*config.Config, *store.Store, error) {
+	cfg, err := a.load(true)
+	if err != nil {
+		return nil, nil, err
+	}
+	s, err := store.OpenReader(c.Context(), cfg.Store)
+	if err != nil {
+		return nil, nil, err //nolint:wrapcheck // says all
+	}
+	// A store of the sandbox is read as the sandbox's daemon would.
+	world, err := s.Meta(c.Context(), metaWorld)
+	if err != nil {
+		return nil, nil, errors.Join(err, s.Close())
+	}
+	if world == worldSandbox {
+		a.sandboxed(cfg).swap(cfg)
+	}
+	return cfg, s, nil
+}
+
+func oneOf[T comparable](v T, list []T) bool {
+	for _, w := range list {
+		if v == w {
+			return true
+		}
+	}
+	return false
+}
+
+func utc(t time.Time) time.Time {
+	if t.IsZero() {
+		return t
+	}
+	return t.UTC()
+}
+
+func formatBalance(m *reminder.Money) string {
+	if m == nil {
+		return "-"
+	}
+	return m.Format()
+}
+
+func orDash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}
+
+// shortTime leaves the year out where it is this one.
+func (a *app) shortTime(t time.Time, zone *time.Location) string {
+	if t.IsZero() {
+		return "-"
+	}
+	t = t.In(zone)
+	if t.Year() == a.now().In(zone).Year() {
+		return t.Format("2 Jan 15:04")
+	}
+	return t.Format("2 Jan 2006 15:04")
+}

@@ -1,0 +1,84 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"duewatch/config"
+	"duewatch/reminder"
+	"duewatch/store"
+)
+
+func (a *app) checkCommand() *cobra.Command {
+	var sandboxed bool
+	c := &cobra.Command{
+		Use:   "check",
+		Short: "Check the config, the wording of the texts, and the store",
+		Long: `Reads the config as the daemon would and reports everything that is wrong with
+it at once. Then renders every template with a long but plausible record and
+says how many segments it costs, and which character makes it dear; and reads
+the whole store for damage. It calls nobody and changes nothing.`,
+		Example: "  duewatch check --config /etc/duewatch/config.yaml",
+		Args:    cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			cfg, err := a.load(sandboxed)
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(a.stdout, "config    %s is right; mode %s, %d services, %d bills\n", a.configPath, cfg.Delivery.Mode, len(cfg.Services), len(cfg.Bills))
+			return errors.Join(a.checkTemplates(cfg), a.checkStore(c.Context(), cfg))
+		},
+	}
+	c.Flags().BoolVar(&sandboxed, "sandbox", false, "do not ask for endpoints and credentials, which the sandbox brings")
+	return c
+}
+
+// checkTemplates shows each text at its longest. It fails when such a text
+// would be held for its length.
+func (a *app) checkTemplates(cfg *config.Config) error {
+	var errs []error
+	show := func(name string, p *reminder.Policy) {
+		for _, s := range p.Specimens() {
+			n := s.Draft.Count
+			fmt.Fprintf(a.stdout, "template  %s%s %s: %d segment(s) of %s at its longest\n", name, s.Language, s.Which, n.Segments, n.Encoding)
+			if n.Forcing != 0 {
+				fmt.Fprintf(a.stdout, "          the character %q is not in GSM-7 and makes the text more than twice as dear\n", n.Forcing)
+			}
+			fmt.Fprintf(a.stdout, "          %s\n", s.Draft.Body)
+			if s.Err != nil {
+				errs = append(errs, fmt.Errorf("template %s%s %s: %w", name, s.Language, s.Which, s.Err))
+			}
+		}
+	}
+	show("", cfg.Policies.Default)
+	for _, id := range slices.Sorted(maps.Keys(cfg.Policies.ByService)) {
+		show("of service "+id+", ", cfg.Policies.ByService[id])
+	}
+	return errors.Join(errs...)
+}
+
+func (a *app) checkStore(ctx context.Context, cfg *config.Config) (err error) {
+	s, err := store.OpenReader(ctx, cfg.Store)
+	if errors.Is(err, store.ErrNotFound) {
+		fmt.Fprintf(a.stdout, "store     %s does not exist yet; the daemon makes it at its first start\n", cfg.Store)
+		return nil
+	}
+	if err != nil {
+		return err //nolint:wrapcheck // says all
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	if err := s.Check(ctx); err != nil {
+		return err //nolint:wrapcheck // says all
+	}
+	if info, err := os.Stat(cfg.Store); err == nil && info.Mode().Perm()&0o077 != 0 {
+		fmt.Fprintf(a.stdout, "store     %s is readable by other users: run chmod 600 on it\n", cfg.Store)
+	}
+	fmt.Fprintf(a.stdout, "store     %s is sound\n", cfg.Store)
+	return nil
+}

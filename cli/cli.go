@@ -1,0 +1,118 @@
+// Package cli is duewatch's command line: one file for each command, and the
+// wiring of the parts. It holds no rule of its own about who is texted when.
+//
+// Output for people and programs goes to stdout, the log and errors to stderr.
+// The exit status is 0 when a command did what it says, 1 when it failed, and
+// 2 when the command line or the config is wrong, which a restart cannot mend.
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"duewatch/config"
+	"duewatch/scheduler"
+)
+
+// The exit statuses.
+const (
+	exitOK     = 0
+	exitFailed = 1
+	exitUsage  = 2
+)
+
+// errUsage marks a command line that cannot be understood.
+var errUsage = errors.New("see --help")
+
+// app is what the commands share.
+type app struct {
+	stdout, stderr io.Writer
+	configPath     string
+	now            func() time.Time
+}
+
+// Run runs one command and returns the exit status. The first SIGINT or SIGTERM
+// ends it in good order, a second one at once.
+func Run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop) // gives the second signal back its default
+
+	a := &app{stdout: stdout, stderr: stderr, now: time.Now}
+	root := a.root()
+	root.SetArgs(args)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	err := root.ExecuteContext(ctx)
+
+	var wrong *config.Error
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.As(err, &wrong):
+		fmt.Fprintln(stderr, wrong)
+		return exitUsage
+	case errors.Is(err, errUsage):
+		fmt.Fprintln(stderr, "duewatch:", err)
+		return exitUsage
+	default:
+		fmt.Fprintln(stderr, "duewatch:", err)
+		return exitFailed
+	}
+}
+
+func (a *app) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "duewatch",
+		Short: "Texts people before their bills are due, once, and only while something is owed",
+		Long: `duewatch registers bill numbers with Almara Pay, keeps the due date and balance
+it answers, and texts the customer before the due date: at the right hour, once,
+and only while something is still owed.
+
+Try it without any account:  duewatch run --sandbox`,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+	}
+	root.PersistentFlags().StringVarP(&a.configPath, "config", "c", defaultConfig(), "the config file")
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return fmt.Errorf("%w (%w)", err, errUsage) })
+	root.AddCommand(a.runCommand(), a.checkCommand(), a.billsCommand(), a.explainCommand(), a.sandboxCommand(), a.versionCommand())
+	for _, c := range root.Commands() {
+		c.Args = usageArgs(c.Args)
+	}
+	root.Args = usageArgs(cobra.NoArgs)
+	root.RunE = func(c *cobra.Command, _ []string) error { return c.Help() }
+	return root
+}
+
+// usageArgs makes a wrong number of arguments, or an unknown command, end with
+// status 2.
+func usageArgs(check cobra.PositionalArgs) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		if err := check(c, args); err != nil {
+			return fmt.Errorf("%w (%w)", err, errUsage)
+		}
+		return nil
+	}
+}
+
+// defaultConfig is the file beside us, as in a checkout, or the installed one.
+func defaultConfig() string {
+	if _, err := os.Stat("config.yaml"); err == nil {
+		return "config.yaml"
+	}
+	return "/etc/duewatch/config.yaml"
+}
+
+// load reads the config for a command; strict asks for all that the real
+// daemon needs as well.
+func (a *app) load(sandbox bool) (*config.Config, error) {
+	return config.Load(a.configPath, config.Options{Sandbox: sandbox, CheckSchedule: scheduler.CheckExpression}) //nolint:wrapcheck // says all
+}

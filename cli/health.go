@@ -1,0 +1,64 @@
+package cli
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	systemd "github.com/coreos/go-systemd/v22/daemon"
+
+	"duewatch/scheduler"
+	"duewatch/web"
+)
+
+// health is what /healthz and systemd's watchdog go by: the jobs keep their
+// hours, and the store can be written.
+func (d *daemon) health(ctx context.Context, s *scheduler.Scheduler) web.Health {
+	h := web.Health{Alive: true, Problems: []string{}}
+	for _, j := range s.Health() {
+		h.Jobs = append(h.Jobs, web.Job(j))
+		if j.Late {
+			h.Alive = false
+			h.Problems = append(h.Problems, "the job "+j.Name+" is late")
+		}
+		if j.LastError != "" {
+			h.Problems = append(h.Problems, "the last pass of "+j.Name+" failed: "+j.LastError)
+		}
+	}
+	if err := d.store.Writable(ctx, d.app.now()); err != nil {
+		h.Alive = false
+		h.Problems = append(h.Problems, "the store cannot be written: "+err.Error())
+	}
+	return h
+}
+
+// feedWatchdog tells systemd that the daemon is alive, as long as it is. A
+// daemon that is not is restarted by systemd.
+func (d *daemon) feedWatchdog(ctx context.Context, s *scheduler.Scheduler, log *slog.Logger) {
+	interval, err := systemd.SdWatchdogEnabled(false)
+	if err != nil || interval == 0 {
+		return
+	}
+	tick := time.NewTicker(interval / 3)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if h := d.health(ctx, s); h.Alive {
+			notifySystemd(log, systemd.SdNotifyWatchdog)
+		} else {
+			log.Error("not well, so systemd's watchdog is not fed", "problems", h.Problems)
+		}
+	}
+}
+
+// notifySystemd tells systemd about the daemon's state; without systemd it
+// does nothing.
+func notifySystemd(log *slog.Logger, state string) {
+	if _, err := systemd.SdNotify(false, state); err != nil {
+		log.Warn("systemd cannot be told", "state", state, "err", err)
+	}
+}

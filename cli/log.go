@@ -1,0 +1,34 @@
+package cli
+
+import (
+	"io"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/lmittmann/tint"
+	"golang.org/x/term"
+
+	"duewatch/config"
+)
+
+// newLog writes JSON for programs, or lines for people: coloured on a terminal
+// and without the time under systemd, whose journal has its own.
+func newLog(w io.Writer, c config.Log) *slog.Logger {
+	if c.Format == "json" {
+		return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: c.Level}))
+	}
+	f, ok := w.(*os.File)
+	terminal := ok && term.IsTerminal(int(f.Fd()))
+	return slog.New(tint.NewTextHandler(w, &tint.Options{
+		Level:      c.Level,
+		TimeFormat: time.TimeOnly,
+		NoColor:    !terminal || os.Getenv("NO_COLOR") != "",
+		ReplaceAttr: func(groups []string, a slog.Attr) slog.Attr {
+			if a.Key == slog.TimeKey && len(groups) == 0 && os.Getenv("JOURNAL_STREAM") != "" {
+				return slog.Attr{}
+			}
+			return a
+		},
+	}))
+}

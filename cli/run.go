@@ -1,0 +1,239 @@
+package cli
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"duewatch/almara"
+	"duewatch/config"
+	"duewatch/notifier"
+	"duewatch/reminder"
+	"duewatch/scheduler"
+	"duewatch/store"
+	"duewatch/web"
+)
+
+func (a *app) runCommand() *cobra.Command {
+	var useSandbox bool
+	c := &cobra.Command{
+		Use:   "run",
+		Short: "Run the daemon",
+		Long: `Runs the daemon until SIGINT or SIGTERM: texts that are being handed over are
+finished and recorded, no new ones begin. SIGHUP reads the config again and
+takes it only if all of it is right.
+
+--sandbox runs the same daemon against stand-ins for Almara Pay and Twilio on
+this machine: no account is needed, and nobody is texted.`,
+		Example: "  duewatch run --config /etc/duewatch/config.yaml\n  duewatch run --sandbox",
+		Args:    cobra.NoArgs,
+		RunE:    func(c *cobra.Command, _ []string) error { return a.run(c.Context(), useSandbox) },
+	}
+	c.Flags().BoolVar(&useSandbox, "sandbox", false, "use the stand-ins for Almara Pay and Twilio")
+	return c
+}
+
+// daemon is what outlives a reload of the config.
+type daemon struct {
+	app      *app
+	store    *store.Store
+	registry *prometheus.Registry
+	metrics  *scheduler.Metrics
+	owner    string // names this process on the intents it writes
+	sandbox  *embedded
+}
+
+// run builds the parts from the config and runs them until ctx ends; after a
+// SIGHUP it builds them anew.
+func (a *app) run(ctx context.Context, useSandbox bool) (err error) {
+	cfg, err := a.load(useSandbox)
+	if err != nil {
+		return err
+	}
+	log := newLog(a.stderr, cfg.Log)
+	s, err := store.Open(ctx, cfg.Store)
+	if err != nil {
+		return err //nolint:wrapcheck // says all
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+
+	d := &daemon{app: a, store: s, registry: prometheus.NewRegistry(), owner: fmt.Sprintf("%d-%s", os.Getpid(), rand.Text()[:8])}
+	d.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), web.NewDoubt(s, a.now, log))
+	d.metrics = scheduler.NewMetrics(d.registry)
+	if err := d.keepApart(ctx, useSandbox); err != nil {
+		return err
+	}
+	if useSandbox {
+		if d.sandbox, err = a.embedSandbox(ctx, cfg, log); err != nil {
+			return err
+		}
+	}
+
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
+	for {
+		next, err := d.serve(ctx, cfg, hangup)
+		if err != nil || next == nil {
+			return err
+		}
+		cfg = next
+	}
+}
+
+// Which world a store belongs to, from its first start on.
+const (
+	metaWorld    = "world"
+	worldSandbox = "sandbox"
+	worldReal    = "real"
+)
+
+// keepApart refuses to mix a store of the sandbox with a real one: what was
+// texted in one is no text in the other.
+func (d *daemon) keepApart(ctx context.Context, useSandbox bool) error {
+	want, advice := worldReal, "it was made with --sandbox: name another file in store"
+	if useSandbox {
+		want, advice = worldSandbox, "it belongs to the real daemon: name another file, as in DUEWATCH_STORE=sandbox.db duewatch run --sandbox"
+	}
+	have, err := d.store.Meta(ctx, metaWorld)
+	switch {
+	case err != nil:
+		return err //nolint:wrapcheck // says all
+	case have == "":
+		return d.store.SetMeta(ctx, metaWorld, want) //nolint:wrapcheck // says all
+	case have != want:
+		return fmt.Errorf("this store cannot be used: %s", advice)
+	}
+	return nil
+}
+
+// serve runs one generation of the daemon. It returns the next config after a
+// reload, or nil at the end.
+func (d *daemon) serve(ctx context.Context, cfg *config.Config, hangup <-chan os.Signal) (next *config.Config, err error) {
+	log := newLog(d.app.stderr, cfg.Log)
+	if d.sandbox != nil {
+		d.sandbox.swap(cfg)
+	}
+	s, err := d.build(cfg, log)
+	if err != nil {
+		return nil, err
+	}
+	if err := d.declare(ctx, cfg, log); err != nil {
+		return nil, err
+	}
+	announce(cfg, log, d.sandbox != nil)
+
+	generation, end := context.WithCancel(ctx)
+	defer end()
+	group, groupCtx := errgroup.WithContext(generation)
+	group.Go(func() error { return s.Run(groupCtx) })
+	group.Go(func() error {
+		return web.Serve(groupCtx, web.Config{
+			Listen: cfg.Web.Listen, Token: cfg.Web.Token.Reveal(), Metrics: d.registry, Log: log,
+			Health: func(ctx context.Context) web.Health { return d.health(ctx, s) },
+		})
+	})
+	group.Go(func() error { d.feedWatchdog(groupCtx, s, log); return nil })
+	group.Go(func() error {
+		next = d.awaitReload(groupCtx, cfg, log, hangup)
+		end()
+		return nil
+	})
+	notifySystemd(log, "READY=1")
+	err = group.Wait()
+	if next == nil {
+		notifySystemd(log, "STOPPING=1")
+		log.Info("stopped")
+	}
+	return next, err
+}
+
+// awaitReload returns the config to go on with after a SIGHUP, or nil when ctx
+// ends.
+func (d *daemon) awaitReload(ctx context.Context, cfg *config.Config, log *slog.Logger, hangup <-chan os.Signal) *config.Config {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-hangup:
+		}
+		next, err := d.app.load(d.sandbox != nil)
+		switch {
+		case err != nil:
+			log.Error("the config is not right, so the old one stays in use", "err", err)
+		case next.Store != cfg.Store:
+			log.Error("store cannot change while the daemon runs, so the old config stays in use: restart it")
+		default:
+			log.Info("the config was read again")
+			return next
+		}
+	}
+}
+
+// build makes the parts of one generation.
+func (d *daemon) build(cfg *config.Config, log *slog.Logger) (*scheduler.Scheduler, error) {
+	a, err := almara.New(almara.Config{
+		BaseURL: cfg.Almara.BaseURL, TokenPath: cfg.Almara.TokenPath, TokenEncoding: cfg.Almara.TokenEncoding, Scope: cfg.Almara.Scope,
+		ClientID: cfg.Almara.ClientID, ClientSecret: cfg.Almara.ClientSecret.Reveal(), RecheckWith: cfg.Almara.RecheckWith,
+		Timeout: cfg.Almara.Timeout, Rate: cfg.Almara.Rate, Concurrency: cfg.Almara.Concurrency, Now: d.app.now, Log: log,
+		OnCall: func(op, outcome string, took time.Duration) { d.metrics.Call("almara", op, outcome, took) },
+	})
+	if err != nil {
+		return nil, fmt.Errorf("almara: %w", err)
+	}
+	twilio := cfg.Notifier.Twilio
+	n, err := notifier.New(notifier.Config{
+		AccountSID: twilio.AccountSID, AuthToken: twilio.AuthToken.Reveal(), APIKeySID: twilio.APIKeySID, APIKeySecret: twilio.APIKeySecret.Reveal(),
+		From: twilio.From, MessagingServiceSID: twilio.MessagingServiceSID, BaseURL: twilio.BaseURL, Timeout: cfg.Notifier.Timeout,
+		Delivery: cfg.Delivery, Concurrency: cfg.Notifier.Concurrency, Log: log,
+		OnCall: func(op, outcome string, took time.Duration) { d.metrics.Call("twilio", op, outcome, took) },
+	})
+	if err != nil {
+		return nil, fmt.Errorf("notifier: %w", err)
+	}
+	return scheduler.New(scheduler.Config{ //nolint:wrapcheck // says all
+		Store: d.store, Almara: a, Notifier: n, Policies: cfg.Policies, Delivery: cfg.Delivery, Schedule: scheduler.Schedule(cfg.Schedule),
+		Zone: cfg.Zone, Fingerprint: cfg.Fingerprint(), Owner: d.owner, SegmentsPerSecond: cfg.Notifier.SegmentsPerSecond,
+		SendConcurrency: cfg.Notifier.Concurrency, AskConcurrency: cfg.Almara.Concurrency, Retention: cfg.Retention,
+		Now: d.app.now, Log: log, Metrics: d.metrics,
+	})
+}
+
+// declare makes the store's list of bills the config's.
+func (d *daemon) declare(ctx context.Context, cfg *config.Config, log *slog.Logger) error {
+	bills := make([]reminder.Bill, 0, len(cfg.Bills))
+	for _, b := range cfg.Bills {
+		bills = append(bills, reminder.Bill{Service: b.Service, Account: b.Account, Phone: b.Phone, Description: b.Description, Language: b.Language})
+	}
+	n, err := d.store.Declare(ctx, "config", bills, d.app.now())
+	if err != nil {
+		return err //nolint:wrapcheck // says all
+	}
+	if n != (store.Declared{}) {
+		log.Info("bills declared", "listed", len(bills), "new", n.Added, "changed", n.Changed, "removed", n.Removed)
+	}
+	return nil
+}
+
+// announce says in one line how far texts may go: the first thing to look for
+// after an unexpected silence.
+func announce(cfg *config.Config, log *slog.Logger, sandboxed bool) {
+	p := cfg.Policies.Default
+	line := log.With("mode", string(cfg.Delivery.Mode), "window", p.Window.String(), "send_at", p.SendAt.String(), "zone", cfg.Zone.String(), "web", cfg.Web.Listen)
+	if cfg.Delivery.Mode == reminder.ModeOff && !sandboxed {
+		line.Warn(version() + " is up; notifier.mode is off, so nobody is texted")
+		return
+	}
+	line.Info(version() + " is up")
+}

@@ -1,0 +1,182 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"duewatch/config"
+	"duewatch/reminder"
+	"duewatch/sandbox"
+)
+
+func (a *app) sandboxCommand() *cobra.Command {
+	var listen, faults, state string
+	c := &cobra.Command{
+		Use:   "sandbox",
+		Short: "Run the stand-ins for Almara Pay and Twilio alone",
+		Long: `Serves a stand-in Almara Pay API and a stand-in Twilio Messaging API on one
+address, with an inbox of the texts at /inbox. Nothing leaves this machine.
+
+Faults are WHERE:WHAT rules separated by commas, such as
+  send:drop-after:times=1      the next text is accepted, but the answer is lost
+  register:status=503:rate=0.1 one registration in ten fails`,
+		Example: "  duewatch sandbox --listen 127.0.0.1:8751 --faults send:drop-after:times=1",
+		Args:    cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			rules, err := sandbox.ParseFaults(faults)
+			if err != nil {
+				return fmt.Errorf("--faults: %w (%w)", err, errUsage)
+			}
+			return a.serveSandbox(c.Context(), listen, sandbox.Options{StateFile: state, Faults: rules})
+		},
+	}
+	c.Flags().StringVar(&listen, "listen", "127.0.0.1:8751", "the address to listen on")
+	c.Flags().StringVar(&faults, "faults", "", "rules for what goes wrong")
+	c.Flags().StringVar(&state, "state", "", "a file that keeps bills and texts over restarts")
+	return c
+}
+
+func (a *app) serveSandbox(ctx context.Context, listen string, o sandbox.Options) error {
+	log := newLog(a.stderr, config.Log{Level: slog.LevelInfo, Format: "text"})
+	zone, err := time.LoadLocation("Africa/Nairobi")
+	if err != nil {
+		return fmt.Errorf("time zone: %w", err)
+	}
+	o.Zone, o.Now, o.Log, o.OnText = zone, a.now, log, showText(a.stdout)
+	s, err := sandbox.New(o)
+	if err != nil {
+		return fmt.Errorf("sandbox: %w", err)
+	}
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", listen)
+	if err != nil {
+		return fmt.Errorf("sandbox: %w", err)
+	}
+	if addr, ok := l.Addr().(*net.TCPAddr); !ok || !addr.IP.IsLoopback() {
+		return errors.Join(fmt.Errorf("--listen %s: its pages ask for no password, so write a loopback address such as 127.0.0.1:8751 (%w)", listen, errUsage), l.Close())
+	}
+	base := "http://" + l.Addr().String()
+	_, err = fmt.Fprintf(a.stdout, `The sandbox is up; the inbox is at %[1]s/inbox
+almara:
+  base_url: %[1]s
+  client_id: %[2]s
+  client_secret: %[3]s
+notifier:
+  mode: live
+  twilio:
+    base_url: %[1]s
+    account_sid: %[4]s
+    auth_token: %[5]s
+    from: %[6]s
+`, base, sandbox.ClientID, sandbox.ClientSecret, sandbox.AccountSID, sandbox.AuthToken, sandbox.From)
+	if err != nil {
+		return errors.Join(err, l.Close())
+	}
+	return s.Serve(ctx, l) //nolint:wrapcheck // says all
+}
+
+// embedded is the sandbox inside the daemon.
+type embedded struct {
+	base    string
+	samples []sandbox.Sample
+}
+
+// embedSandbox starts the stand-ins on a free port of loopback. What they know
+// is kept beside the store, so that a restarted daemon meets the same world.
+func (a *app) embedSandbox(ctx context.Context, cfg *config.Config, log *slog.Logger) (*embedded, error) {
+	s, err := sandbox.New(sandbox.Options{
+		Zone: cfg.Zone, Now: a.now, Log: log, StateFile: cfg.Store + ".sandbox.json", OnText: showText(a.stdout),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("sandbox: %w", err)
+	}
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, fmt.Errorf("sandbox: %w", err)
+	}
+	e := a.sandboxed(cfg)
+	e.base = "http://" + l.Addr().String()
+	// It outlives the jobs: a text under way at the end still gets its answer.
+	go func() {
+		if err := s.Serve(context.WithoutCancel(ctx), l); err != nil {
+			log.Error("the sandbox failed", "err", err)
+		}
+	}()
+	log.Info("sandbox: endpoints, credentials, mode (live, into the inbox) and window (all day) are the stand-ins'; nobody is texted",
+		"inbox", e.base+"/inbox", "sample_bills", len(e.samples))
+	return e, nil
+}
+
+// sandboxed is a sandbox for the config: one that declares no bills gets the
+// sample customers.
+func (a *app) sandboxed(cfg *config.Config) *embedded {
+	if len(cfg.Bills) > 0 {
+		return &embedded{}
+	}
+	return &embedded{samples: sandbox.Samples(reminder.DateOf(a.now().In(cfg.Zone)))}
+}
+
+// swap puts the stand-ins in the place of the real endpoints.
+func (e *embedded) swap(cfg *config.Config) {
+	cfg.Almara.BaseURL = e.base
+	cfg.Almara.ClientID, cfg.Almara.ClientSecret = sandbox.ClientID, config.Secret(sandbox.ClientSecret)
+	t := &cfg.Notifier.Twilio
+	t.BaseURL, t.AccountSID, t.AuthToken, t.From = e.base, sandbox.AccountSID, config.Secret(sandbox.AuthToken), sandbox.From
+	t.APIKeySID, t.APIKeySecret, t.MessagingServiceSID = "", "", ""
+	cfg.Delivery = reminder.Delivery{Mode: reminder.ModeLive}
+	allDay := func(p *reminder.Policy) { p.Window = reminder.Window{From: 0, To: 24 * 60} }
+	allDay(cfg.Policies.Default)
+	for _, p := range cfg.Policies.ByService {
+		allDay(p)
+	}
+	for _, sample := range e.samples {
+		cfg.Bills = append(cfg.Bills, config.Bill{
+			Service: sample.Service, Account: sample.Account, Phone: sample.Phone, Description: sample.Description, Language: sample.Language,
+		})
+		if _, ok := cfg.Policies.ByService[sample.Service]; !ok {
+			p := *cfg.Policies.Default
+			p.ServiceName = sample.ServiceName
+			if cfg.Policies.ByService == nil {
+				cfg.Policies.ByService = map[string]*reminder.Policy{}
+			}
+			cfg.Policies.ByService[sample.Service] = &p
+		}
+	}
+}
+
+// showText prints each text as the phone would show it.
+func showText(w io.Writer) func(sandbox.Text) {
+	return func(t sandbox.Text) {
+		const width = 46
+		var b strings.Builder
+		fmt.Fprintf(&b, "\n    ┌─ %s %s┐\n", t.To, strings.Repeat("─", max(width-len(t.To.String())-2, 0)))
+		for _, line := range wrap(t.Body, width-1) {
+			fmt.Fprintf(&b, "    │ %-*s│\n", width-0, line)
+		}
+		fmt.Fprintf(&b, "    └%s┘\n", strings.Repeat("─", width+1))
+		_, _ = io.WriteString(w, b.String()+"\n")
+	}
+}
+
+// wrap breaks a text into lines of at most width characters, at spaces.
+func wrap(s string, width int) []string {
+	var lines []string
+	line := ""
+	for _, word := range strings.Fields(s) {
+		if line != "" && len([]rune(line))+1+len([]rune(word)) > width {
+			lines, line = append(lines, line), ""
+		}
+		if line != "" {
+			line += " "
+		}
+		line += word
+	}
+	return append(lines, line)
+}

@@ -1,0 +1,141 @@
+package config
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/knadh/koanf/providers/confmap"
+
+	"duewatch/reminder"
+)
+
+// The longest texts that are taken for an id, a name and a description.
+const (
+	maxID          = 100
+	maxName        = 60
+	maxDescription = 200
+)
+
+// policies reads the policy of reminders: and that of each service, and hashes
+// their templates.
+func (c *checker) policies(cfg *Config) (reminder.Policies, []Service, string) {
+	base := view{
+		problems: c.problems,
+		get:      func(key string) any { return c.merged.Get(join("reminders", key)) },
+		where: func(key string) (place, string) {
+			path := join("reminders", key)
+			return c.whereIs(path), path
+		},
+	}
+	out := reminder.Policies{Default: c.policy(base, cfg, ""), ByService: map[string]*reminder.Policy{}}
+	sources := []any{templateSources(base)}
+
+	services := []Service{}
+	lines := map[string]int{}
+	for _, e := range c.doc.services {
+		if c.problems.has(e.at, e.path) {
+			continue
+		}
+		own := c.entryView(e)
+		s := Service{ID: own.label("id", maxID, true), Name: own.label("name", maxName, true)}
+		if line, twice := lines[s.ID]; twice && s.ID != "" {
+			own.bad("id", "%s is listed twice, first in line %d: keep one", shown(s.ID), line)
+		}
+		lines[s.ID] = e.at.line
+		v := c.override(base, own, e)
+		services = append(services, s)
+		out.ByService[s.ID] = c.policy(v, cfg, s.Name)
+		sources = append(sources, s.ID, templateSources(v))
+	}
+	b, _ := json.Marshal(sources) // texts only
+	sum := sha256.Sum256(b)
+	return out, services, hex.EncodeToString(sum[:])
+}
+
+// override is a view of reminders: with the keys of one service on top.
+func (c *checker) override(base, own view, e entry) view {
+	merged := c.merged.Cut("reminders")
+	if err := merged.Load(confmap.Provider(e.fields, ""), nil); err != nil {
+		own.bad("", "%v", err) // a map is never refused
+	}
+	return view{
+		problems: c.problems,
+		get:      merged.Get,
+		where: func(key string) (place, string) {
+			path := join(e.path, key)
+			if at, ok := c.doc.places[path]; ok {
+				return at, path
+			}
+			// An item of a list that the service does not write has no
+			// place of its own either.
+			return base.where(key)
+		},
+	}
+}
+
+// entryView reads the keys of one item of services or bills.
+func (c *checker) entryView(e entry) view {
+	return view{
+		problems: c.problems,
+		get:      func(key string) any { return e.fields[key] },
+		where: func(key string) (place, string) {
+			path := join(e.path, key)
+			return c.whereIs(path), path
+		},
+	}
+}
+
+// label reads a text of one line that is kept just as written. It is not
+// repeated: an account number may be a phone number.
+func (v view) label(key string, longest int, needed bool) string {
+	s := v.text(key)
+	switch {
+	case s == "" && needed:
+		v.missing(key, "every entry needs one")
+	case utf8.RuneCountInString(s) > longest:
+		v.bad(key, "is longer than %d characters: shorten it", longest)
+	case strings.TrimSpace(s) != s:
+		v.bad(key, "starts or ends with a space: remove it")
+	case strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }):
+		v.bad(key, "holds a line break or a character that cannot be seen: remove it")
+	}
+	return s
+}
+
+// bills reads the declared list.
+func (c *checker) bills(cfg *Config) []Bill {
+	bills := make([]Bill, 0, len(c.doc.bills))
+	type identity struct{ service, account string }
+	lines := make(map[identity]int, len(c.doc.bills))
+	for _, e := range c.doc.bills {
+		if c.problems.has(e.at, e.path) {
+			continue
+		}
+		v := c.entryView(e)
+		b := Bill{
+			Service:     v.label("service", maxID, true),
+			Account:     v.label("account", maxID, true),
+			Phone:       v.phone("phone", cfg.Country),
+			Description: v.label("description", maxDescription, false),
+			Language:    v.text("language"),
+		}
+		if v.text("phone") == "" {
+			v.missing("phone", "every bill needs the number to text, such as +254710000000")
+		}
+		if templates := cfg.Policies.For(b.Service).Templates; b.Language != "" && !templates.Has(b.Language) && len(templates.Languages()) > 0 {
+			v.bad("language", "%s has no templates: write %s, or add it under reminders.templates", shown(b.Language), orList(templates.Languages()))
+		}
+		id := identity{b.Service, b.Account}
+		if line, twice := lines[id]; twice && id.service != "" && id.account != "" {
+			v.bad("account", "this service and account are listed twice, first in line %d: keep one", line)
+		} else {
+			lines[id] = e.at.line
+		}
+		bills = append(bills, b)
+	}
+	return bills
+}

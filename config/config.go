@@ -1,0 +1,157 @@
+// Package config reads the operator's settings: defaults in code, then the
+// YAML file, then DUEWATCH_… environment variables, then secrets from systemd
+// credentials. It promises that a Config it returns can be run without further
+// checks, and that a faulty one is refused with every fault named at once: the
+// line or variable, the key, the value and what to write instead. It never
+// guesses, never prints a secret or a phone number, and never writes.
+// The commands in cli call it once, at start. It is the only user of koanf.
+//
+// # Where a value comes from
+//
+// The last of these that has it: the default, the file, the environment. A
+// service overrides single keys of reminders:, and a list replaces the whole
+// list below it.
+//
+// A secret has up to three sources, of which the first that is there is used:
+//
+//  1. the file $CREDENTIALS_DIRECTORY/<name>, which systemd makes
+//     (LoadCredential=, LoadCredentialEncrypted=);
+//  2. the environment, as the secret itself or as the path of a file;
+//  3. the config file, as the secret itself or as the path of a file.
+//
+// Both forms at once in one source are refused: one of them is a leftover, and
+// nobody can say which. Empty means not given.
+package config
+
+import (
+	"log/slog"
+	"time"
+
+	"duewatch/reminder"
+)
+
+// Config is the checked configuration. Relative paths in it, and those of
+// secret files, start at the working directory.
+type Config struct {
+	Zone     *time.Location
+	Currency string // ISO 4217, as worded in texts
+	Country  string // ISO 3166, two letters: of phone numbers without a country code
+	Store    string // path of the SQLite file
+
+	Almara    Almara
+	Notifier  Notifier
+	Delivery  reminder.Delivery
+	Policies  reminder.Policies
+	Schedule  Schedule
+	Services  []Service
+	Bills     []Bill
+	Web       Web
+	Log       Log
+	Retention time.Duration // how long history is kept
+
+	// wording is a hash of all template sources, for Fingerprint: compiled
+	// templates cannot be compared.
+	wording string
+}
+
+// Almara is how to reach Almara Pay.
+type Almara struct {
+	BaseURL       string // without a slash at its end
+	TokenPath     string
+	TokenEncoding string // TokenJSON or TokenForm
+	Scope         string
+	ClientID      string
+	ClientSecret  Secret
+	RecheckWith   string // RecheckRegister or RecheckLookup
+	Timeout       time.Duration
+	Rate          float64 // requests a second
+	Concurrency   int
+}
+
+// How the token request is encoded.
+const (
+	TokenJSON = "json"
+	TokenForm = "form"
+)
+
+// How a balance is asked again.
+const (
+	RecheckRegister = "register" // POST the bill number again
+	RecheckLookup   = "lookup"   // GET the saved bill number
+)
+
+// Notifier is how texts are handed to the provider.
+type Notifier struct {
+	Provider          string
+	Timeout           time.Duration
+	SegmentsPerSecond float64
+	Concurrency       int
+	MaxSegments       int             // of one text; also in every Policy
+	ReconcileAfter    []time.Duration // ascending, counted from the attempt
+	Unknown           string          // UnknownResend or UnknownHold
+	Twilio            Twilio
+}
+
+// ProviderTwilio is the one provider there is.
+const ProviderTwilio = "twilio"
+
+// What to do with a text that the last look did not find at the provider.
+const (
+	UnknownResend = "resend" // once
+	UnknownHold   = "hold"
+)
+
+// Twilio is the account that texts are sent from. It holds an AuthToken or an
+// API key, and From or MessagingServiceSID, never both.
+type Twilio struct {
+	AccountSID          string
+	AuthToken           Secret
+	APIKeySID           string
+	APIKeySecret        Secret
+	From                string // E.164, short code or alphanumeric sender
+	MessagingServiceSID string
+	BaseURL             string // "" = Twilio's own
+}
+
+// Schedule holds the cron expression of each job.
+type Schedule struct {
+	Register     string
+	Recheck      string
+	Remind       string
+	Receipts     string
+	Housekeeping string
+}
+
+// Service is a biller at Almara Pay that has a name, and maybe a policy, of
+// its own.
+type Service struct {
+	ID   string // as written: 0042 stays 0042
+	Name string
+}
+
+// Bill is one bill of the declared list.
+type Bill struct {
+	Service     string
+	Account     string // as written: 0042 stays 0042
+	Phone       reminder.Phone
+	Description string
+	Language    string // "" = the policy's
+}
+
+// Web is the status server.
+type Web struct {
+	Listen string // host:port
+	Token  Secret // always set when Listen is not a loopback address
+}
+
+// Log is how to log.
+type Log struct {
+	Level  slog.Level
+	Format string // LogText or LogJSON
+}
+
+// The formats of the log.
+const (
+	LogText = "text"
+	LogJSON = "json"
+)

@@ -1,0 +1,135 @@
+package config
+
+import (
+	"errors"
+	"os"
+	"strings"
+
+	"github.com/knadh/koanf/providers/confmap"
+	"github.com/knadh/koanf/providers/env/v2"
+	"github.com/knadh/koanf/providers/rawbytes"
+	"github.com/knadh/koanf/v2"
+)
+
+// Options say what surrounds a config. The zero Options are those of the
+// daemon, but for CheckSchedule.
+type Options struct {
+	// Sandbox leaves out the checks that an endpoint, account or credential
+	// is given at all: the sandbox brings its own. What is given is checked.
+	Sandbox bool
+	// CheckSchedule says what is wrong with a cron expression; nil accepts
+	// any. The scheduler knows the syntax.
+	CheckSchedule func(string) error
+	// Environ is the environment as name=value; nil means os.Environ().
+	Environ []string
+}
+
+// Load reads the config file at path, "" for none, and what the environment
+// adds. Its error is always an *Error.
+func Load(path string, opts Options) (*Config, error) {
+	if path == "" {
+		return load("", nil, opts)
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return nil, &Error{[]Problem{{File: path, Text: "cannot be read: " + withoutPath(err).Error()}}}
+	}
+	return load(path, b, opts)
+}
+
+// load is Load with the file already read.
+func load(name string, file []byte, opts Options) (*Config, error) {
+	if opts.Environ == nil {
+		opts.Environ = os.Environ()
+	}
+	found := &problems{}
+	doc := &document{name: name, problems: found, places: map[string]place{}}
+	merged := koanf.New(".")
+	err := errors.Join(
+		merged.Load(confmap.Provider(defaults(), "."), nil),
+		merged.Load(rawbytes.Provider(file), doc),
+		merged.Load(env.Provider(".", env.Opt{
+			Prefix:        envPrefix,
+			TransformFunc: doc.variable,
+			EnvironFunc:   func() []string { return opts.Environ },
+		}), nil),
+	)
+	if err != nil {
+		// No layer returns one: their faults are problems.
+		found.add(place{file: name}, "", "%v", err)
+		return nil, found.err()
+	}
+	if doc.unreadable {
+		return nil, found.err()
+	}
+	c := &checker{opts: opts, doc: doc, problems: found, merged: merged}
+	cfg := c.config()
+	if err := found.err(); err != nil {
+		return nil, err
+	}
+	return cfg, nil
+}
+
+// checker turns the merged text into typed values and notes what is wrong.
+type checker struct {
+	opts     Options
+	doc      *document
+	problems *problems
+	merged   *koanf.Koanf
+}
+
+func (c *checker) config() *Config {
+	v := c.view()
+	cfg := &Config{
+		Zone:      v.zone("timezone"),
+		Currency:  v.matching("currency", currencyCode, "the three capital letters of a currency, such as KES"),
+		Country:   v.country("country"),
+		Store:     v.store("store"),
+		Retention: v.duration("retention", minRetention, maxRetention),
+	}
+	cfg.Almara = c.almara(v)
+	cfg.Notifier = c.notifier(v)
+	cfg.Delivery = c.delivery(v, cfg.Country)
+	cfg.Policies, cfg.Services, cfg.wording = c.policies(cfg)
+	cfg.Schedule = c.schedule(v)
+	cfg.Bills = c.bills(cfg)
+	cfg.Web = c.web(v)
+	cfg.Log = c.log(v)
+	if v.text("bills_file") != "" {
+		v.bad("bills_file", `this version does not read a file of bills from the config: write "", and list the bills under bills: or add them with duewatch import`)
+	}
+	return cfg
+}
+
+// environ is the value of an environment variable, "" when it is not set.
+func (c *checker) environ(name string) string {
+	for _, pair := range c.opts.Environ {
+		if value, ok := strings.CutPrefix(pair, name+"="); ok {
+			return value
+		}
+	}
+	return ""
+}
+
+// view reads the keys of the whole config.
+func (c *checker) view() view {
+	return view{
+		problems: c.problems,
+		get:      c.merged.Get,
+		where: func(key string) (place, string) {
+			return c.whereIs(key), key
+		},
+	}
+}
+
+// whereIs is where a value was written; for one that was not, the section it
+// belongs in.
+func (c *checker) whereIs(path string) place {
+	for path != "" {
+		if at, ok := c.doc.places[path]; ok {
+			return at
+		}
+		path = path[:max(strings.LastIndexByte(path, '.'), 0)]
+	}
+	return place{file: c.doc.name}
+}

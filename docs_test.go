@@ -1,0 +1,23 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"duewatch/reminder"
+)
+
+// TestEveryReasonIsInTheDocs holds the operator's list of reasons to the code's.
+func TestEveryReasonIsInTheDocs(t *testing.T) {
+	b, err := os.ReadFile("docs/operations.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range reminder.Reasons {
+		if row := fmt.Sprintf("| `%s` | %s | %s |\n", r.Reason, r.Outcome, r.Means); !strings.Contains(string(b), row) {
+			t.Errorf("docs/operations.md lacks the row\n%s", row)
+		}
+	}
+}

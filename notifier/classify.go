@@ -1,0 +1,168 @@
+package notifier
+
+import "net/http"
+
+// Class says why Twilio refused a text, turned it away, or could not deliver
+// it after it was accepted, by what has to be done about it.
+type Class string
+
+// The classes.
+const (
+	BadNumber     Class = "bad_number"     // stop texting this number
+	OptedOut      Class = "opted_out"      // record the opt-out
+	BadText       Class = "bad_text"       // this text will not do; another might
+	Account       Class = "account"        // stop everything and tell the operator: every text would fail
+	SlowDown      Class = "slow_down"      // pause, then go on
+	UntilTomorrow Class = "until_tomorrow" // the account's daily limit: go on in a day
+	TryLater      Class = "try_later"      // this time only: later, a few times, as a new text
+	TryOnce       Class = "try_once"       // as TryLater, but once
+	// Unlisted is a definite no with a code that is not in our table. Neither
+	// skipping nor stopping would be right: a new code for a bad sender would
+	// use up every reminder one by one, a new code for a bad number would
+	// silence everyone for one customer. Hold the reminder, name the code to
+	// the operator, try again later; treat several in a row as Account.
+	Unlisted Class = "unlisted"
+)
+
+type code struct {
+	class Class
+	words string
+}
+
+// codes is what Twilio's error codes mean to us. It serves both for answers
+// to a create request and for the error code that a message gets later: where
+// a code occurs in both places, it means the same. Source: Twilio's Error and
+// Warning Dictionary; the words are ours, since Twilio's repeat the number.
+var codes = map[int]code{
+	// On creating a message.
+	21211: {BadNumber, "the number is not valid"},
+	21214: {BadNumber, "the number cannot be reached"},
+	21217: {BadNumber, "the number does not seem to be valid"},
+	21604: {BadNumber, "there is no number to text"},
+	21614: {BadNumber, "the number is not a mobile number"},
+	21635: {BadNumber, "the number is a landline"},
+
+	21610: {OptedOut, "the customer has opted out"},
+
+	21602: {BadText, "the text is empty"},
+	21617: {BadText, "the text is too long"},
+	21618: {BadText, "the text cannot be sent"},
+	21620: {BadText, "the text's media cannot be sent"},
+
+	10001: {Account, "the account is not active"},
+	20003: {Account, "the credentials are wrong"},
+	20005: {Account, "the account is not active"},
+	20404: {Account, "there is no such account"},
+	21212: {Account, "the sender is not valid"},
+	21408: {Account, "the account may not text that country"},
+	21601: {Account, "the sender cannot send texts"},
+	21603: {Account, "there is no sender"},
+	21606: {Account, "the sender cannot text that destination"},
+	21607: {Account, "a trial account must use its trial number as sender"},
+	21608: {Account, "a trial account may text verified numbers only"},
+	21612: {Account, "the sender cannot reach that destination"},
+	21657: {Account, "the sender is not supported or not registered at that destination"},
+	21659: {Account, "the sender is not one of Twilio's, or is for another country"},
+	21701: {Account, "there is no such messaging service"},
+	21703: {Account, "the messaging service has no sender for that destination"},
+	21704: {Account, "the messaging service has no senders"},
+	21705: {Account, "the messaging service is not valid"},
+
+	20429: {SlowDown, "too many requests"},
+	21611: {SlowDown, "the sender's queue is full"},
+	14107: {SlowDown, "too many texts between two numbers"},
+	63017: {SlowDown, "the account sends too fast"},
+	63038: {UntilTomorrow, "the account has reached its daily limit"},
+
+	// On the message, after it was accepted.
+	30005: {BadNumber, "the number is not known or not in service"},
+	30006: {BadNumber, "the number is a landline, or its network cannot be reached"},
+
+	30007: {BadText, "the text was filtered as unwanted"}, // many of these are an alarm
+	30019: {BadText, "the text is too long for the network"},
+
+	30002: {Account, "the account is suspended"},
+	30018: {Account, "the sender is not registered at that destination"},
+	30032: {Account, "the sender is not verified"},
+	30034: {Account, "the sender is not registered"},
+	30044: {Account, "the account may not send a text like this"},
+
+	30001: {SlowDown, "the queue is full"},
+	30022: {SlowDown, "the sender sends too fast"},
+	30023: {SlowDown, "the sender has reached its daily limit"},
+
+	30003: {TryLater, "the phone could not be reached: off, or without network"},
+	30008: {TryLater, "it failed for a reason that the network does not name"},
+	30036: {TryLater, "it could not be sent while it was valid"},
+	30410: {TryLater, "the network did not answer in time"},
+	30450: {TryLater, "the delivery was blocked"},
+	30500: {TryLater, "the delivery failed at the provider"},
+	30004: {TryOnce, "the phone or its network blocks the text"},
+}
+
+// ClassOf is the class of a Twilio error code, wherever it was met: Unlisted
+// when it is not in the table, "" for 0.
+func ClassOf(code int) Class {
+	if code == 0 {
+		return ""
+	}
+	if c, ok := codes[code]; ok {
+		return c.class
+	}
+	return Unlisted
+}
+
+// Describe words a Twilio error code for an operator; "" for 0.
+func Describe(code int) string {
+	if code == 0 {
+		return ""
+	}
+	if c, ok := codes[code]; ok {
+		return c.words
+	}
+	return "a reason that duewatch does not know"
+}
+
+// classify says what an answer to a create request means, unless it is a 2xx.
+// code is 0 when the answer carries no error code of Twilio's: it may then
+// come from a proxy on the way, and says nothing certain about what Twilio did,
+// except where the status itself says that the request was not carried out.
+func classify(status, code int) (Outcome, Class) {
+	class := ClassOf(code)
+	switch {
+	case status == http.StatusTooManyRequests && class == UntilTomorrow:
+		return Throttled, UntilTomorrow
+	case status == http.StatusTooManyRequests:
+		return Throttled, SlowDown
+	case status == http.StatusUnauthorized: // "has not been applied": RFC 9110, section 15.5.2
+		return Refused, Account
+	case status == http.StatusRequestTimeout, status < 400, status > 499:
+		return Unknown, ""
+	case code == 0 && status == http.StatusForbidden:
+		// A wall stands in the way. It may have let the request through and
+		// stopped the answer, so this text is unknown; the next would fare the
+		// same, so stop.
+		return Unknown, Account
+	case code == 0:
+		return Unknown, ""
+	case class == Unlisted && status == http.StatusForbidden:
+		return Refused, Account
+	case class == SlowDown, class == UntilTomorrow:
+		return Throttled, class
+	default:
+		return Refused, class
+	}
+}
+
+// explain words the answer to a create request that was not accepted.
+func explain(o Outcome, code int) string {
+	words := map[Outcome]string{
+		Refused:   "refused",
+		Throttled: "turned away, slow down",
+		Unknown:   "not known what became of the text",
+	}[o]
+	if code != 0 {
+		words += ": " + Describe(code)
+	}
+	return words
+}

@@ -1,0 +1,172 @@
+package notifier
+
+import (
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strings"
+	"time"
+
+	"duewatch/reminder"
+)
+
+// DefaultTimeout is longer than Twilio's own (26 to 30 s): whoever hangs up
+// first on a slow request does not learn what became of it.
+const DefaultTimeout = 35 * time.Second
+
+const (
+	defaultBaseURL     = "https://api.twilio.com"
+	defaultConcurrency = 4
+)
+
+// Config is what a Notifier is made of. It prints itself without its secrets.
+type Config struct {
+	AccountSID string // AC…
+	// AuthToken, or APIKeySID (SK…) with APIKeySecret, proves who we are. With
+	// both, the API key does.
+	AuthToken               string
+	APIKeySID, APIKeySecret string
+	// From is a number or an alphanumeric sender. It or MessagingServiceSID
+	// (MG…) must be given; with both, From must belong to the service.
+	From                string
+	MessagingServiceSID string
+	BaseURL             string        // "" = Twilio; plain http only to this machine
+	Timeout             time.Duration // of one call; 0 = DefaultTimeout
+	Delivery            reminder.Delivery
+	Transport           http.RoundTripper // nil = our own
+	Concurrency         int               // calls at a time that the transport keeps connections for; 0 = 4
+	Log                 *slog.Logger      // one debug line for each call; nil = none
+	// OnCall is told of each call: "send" with its Outcome, or "fetch" with
+	// ok, not_found, stop or retry. It must not block.
+	OnCall func(op, outcome string, took time.Duration)
+}
+
+var (
+	accountSIDForm = regexp.MustCompile(`^AC[0-9a-fA-F]{32}$`)
+	apiKeySIDForm  = regexp.MustCompile(`^SK[0-9a-fA-F]{32}$`)
+	serviceSIDForm = regexp.MustCompile(`^MG[0-9a-fA-F]{32}$`)
+	// twilio-go's own client takes secrets of letters and digits only, and
+	// otherwise answers with the codes 21222 and 21224 as if Twilio had. We are
+	// not bound by that, and refuse only what no header can carry, above all
+	// the line break at the end of a secret file.
+	secretForm = regexp.MustCompile(`^[!-~]+$`)
+	senderForm = regexp.MustCompile(`^[!-~]([ -~]{0,14}[!-~])?$`)
+)
+
+// check returns where to call, or every fault of c. With mode off nothing is
+// sent, so the account and sender may be missing, but not half there.
+func (c Config) check() (*url.URL, error) {
+	var faults []error
+	fault := func(bad bool, format string, args ...any) {
+		if bad {
+			faults = append(faults, fmt.Errorf(format, args...))
+		}
+	}
+
+	unset := c.AccountSID == "" && c.AuthToken == "" && c.APIKeySID == "" && c.APIKeySecret == ""
+	if c.Delivery.Mode != reminder.ModeOff || !unset {
+		fault(!accountSIDForm.MatchString(c.AccountSID), "account_sid: must be AC and 32 hexadecimal digits")
+		fault((c.APIKeySID == "") != (c.APIKeySecret == ""), "api_key_sid, api_key_secret: one needs the other")
+		fault(c.AuthToken == "" && c.APIKeySID == "", "auth_token: is empty, and there is no api_key_sid either")
+	}
+	fault(c.APIKeySID != "" && !apiKeySIDForm.MatchString(c.APIKeySID), "api_key_sid: must be SK and 32 hexadecimal digits")
+	fault(c.APIKeySecret != "" && !secretForm.MatchString(c.APIKeySecret), "api_key_secret: has a space, line break or other character that cannot be part of it")
+	fault(c.AuthToken != "" && !secretForm.MatchString(c.AuthToken), "auth_token: has a space, line break or other character that cannot be part of it")
+
+	fault(c.Delivery.Mode != reminder.ModeOff && c.From == "" && c.MessagingServiceSID == "", "from: is empty, and there is no messaging_service_sid either")
+	fault(c.From != "" && !senderForm.MatchString(c.From), "from: must be a number such as +254710000000 or an alphanumeric sender")
+	fault(c.MessagingServiceSID != "" && !serviceSIDForm.MatchString(c.MessagingServiceSID), "messaging_service_sid: must be MG and 32 hexadecimal digits")
+
+	fault(c.Timeout < 0, "timeout: is negative")
+	fault(c.Concurrency < 0, "concurrency: is negative")
+	switch c.Delivery.Mode {
+	case reminder.ModeOff, reminder.ModeAllowlist, reminder.ModeLive:
+	case reminder.ModeRedirect:
+		fault(c.Delivery.RedirectTo == "", "redirect_to: is empty, and the mode is redirect")
+	default:
+		fault(true, "mode: %q is none of off, allowlist, redirect, live", c.Delivery.Mode)
+	}
+
+	base, err := baseURL(cmp.Or(c.BaseURL, defaultBaseURL))
+	if err != nil {
+		faults = append(faults, err)
+	}
+	return base, errors.Join(faults...)
+}
+
+func baseURL(s string) (*url.URL, error) {
+	u, err := url.Parse(s)
+	switch {
+	case err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http"):
+		return nil, errors.New("base_url: must be an address such as " + defaultBaseURL)
+	case u.User != nil || u.RawQuery != "" || u.Fragment != "":
+		return nil, errors.New("base_url: must have no user, query or fragment")
+	case u.Scheme == "http" && !loopback(u.Hostname()):
+		return nil, errors.New("base_url: must begin with https, or the credentials would cross the network in the open")
+	}
+	u.Path = strings.TrimRight(u.Path, "/")
+	return u, nil
+}
+
+func loopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || (ip != nil && ip.IsLoopback())
+}
+
+// shown is the part of a Config that may be printed.
+type shown struct {
+	AccountSID, AuthToken, APIKeySID, APIKeySecret, From, MessagingServiceSID, BaseURL string
+	Mode                                                                               reminder.Mode
+	Allowlist                                                                          int
+	RedirectTo                                                                         reminder.Phone
+	Timeout                                                                            time.Duration
+	Concurrency                                                                        int
+}
+
+func (c Config) shown() shown {
+	return shown{
+		AccountSID: c.AccountSID, AuthToken: redact(c.AuthToken),
+		APIKeySID: c.APIKeySID, APIKeySecret: redact(c.APIKeySecret),
+		From: maskSender(c.From), MessagingServiceSID: c.MessagingServiceSID, BaseURL: redactUser(c.BaseURL),
+		Mode: c.Delivery.Mode, Allowlist: len(c.Delivery.Allowlist), RedirectTo: c.Delivery.RedirectTo,
+		Timeout: c.Timeout, Concurrency: c.Concurrency,
+	}
+}
+
+// Format prints c without its secrets, whatever the verb.
+func (c Config) Format(f fmt.State, _ rune) { _, _ = fmt.Fprintf(f, "notifier.Config%+v", c.shown()) }
+
+// LogValue is Format, for slog.
+func (c Config) LogValue() slog.Value { return slog.StringValue(fmt.Sprint(c)) }
+
+// MarshalJSON is Format, for JSON.
+func (c Config) MarshalJSON() ([]byte, error) { return json.Marshal(c.shown()) }
+
+func redact(secret string) string {
+	if secret == "" {
+		return ""
+	}
+	return "[redacted]"
+}
+
+// maskSender shows a name and masks a number.
+func maskSender(s string) string {
+	if strings.HasPrefix(s, "+") {
+		return reminder.Phone(s).String()
+	}
+	return s
+}
+
+// redactUser hides a password that someone wrote into an address.
+func redactUser(s string) string {
+	if !strings.Contains(s, "@") {
+		return s
+	}
+	return "[redacted]"
+}

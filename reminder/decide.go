@@ -1,0 +1,209 @@
+package reminder
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// retryStale is how long a reminder waits before Almara Pay is asked again
+// for a balance it could not give.
+const retryStale = 10 * time.Minute
+
+// Asked is what came of asking Almara Pay for the balance in this look.
+type Asked int
+
+// The three answers to "was it asked?".
+const (
+	NotAsked    Asked = iota
+	Answered          // it answered; what it said is in the bill
+	CouldNotSay       // it failed to answer
+)
+
+// Case is all that a decision depends on besides the policy and the hour.
+type Case struct {
+	Bill       Bill
+	Done       []Reminder // what was recorded for the bill's present due date
+	Suppressed Reason     // OptedOut or BadNumber when the phone must not be texted
+	TextsToday int        // texts the phone has had, or may have had, since midnight in the policy's zone
+	Asked      Asked
+}
+
+// Record is what a decision makes of one stage.
+type Record struct {
+	Stage   Stage
+	Outcome Outcome
+	Reason  Reason
+	Detail  string // for the event: on which balance, until when
+}
+
+// TextOrder is a text to be sent now.
+type TextOrder struct {
+	Draft
+	Stage    Stage
+	To       Phone     // where it goes: the customer, or the redirect
+	Planned  time.Time // when the stage should have left
+	NotAfter time.Time // when it stops being useful
+}
+
+// Decision is what to do about a bill at one instant.
+type Decision struct {
+	// Ask means that the decision hangs on a balance younger than the one at
+	// hand: ask Almara Pay, then decide again. Nothing else is set then.
+	Ask bool
+	// Records are the stages that this look ends or holds. The stage that is
+	// texted is among them.
+	Records []Record
+	Text    *TextOrder
+	// Next is when to look again; zero when no stage of this due date is left.
+	Next time.Time
+}
+
+// Decide says what to do about a bill now: the one place where a reminder is
+// found to be due, useful, wanted, allowed at this hour, and still owed. The
+// order of the tests is cheapest first and never asks Almara Pay about a bill
+// that would not be texted anyway.
+func Decide(c Case, p *Policy, to Delivery, now time.Time) Decision {
+	b := c.Bill
+	if b.State != BillActive {
+		return Decision{}
+	}
+	steps := p.Steps(b.DueDate)
+	i := current(steps, now)
+	if i < 0 {
+		return Decision{Next: p.NextLook(b, c.Done, now)}
+	}
+	l := look{policy: p, step: steps[i], now: now}
+	for _, earlier := range steps[:i] {
+		if !recordOf(c.Done, b.DueDate, earlier.Stage).Final() {
+			l.decision.Records = append(l.decision.Records, Record{Stage: earlier.Stage, Outcome: Skipped, Reason: Superseded})
+		}
+	}
+	if i+1 < len(steps) {
+		l.next = steps[i+1].At
+	}
+	record := recordOf(c.Done, b.DueDate, l.step.Stage)
+	if record.Final() {
+		l.decision.Next = l.next
+		return l.decision
+	}
+
+	open := p.NextOpen(now)
+	switch {
+	case open.IsZero() || !open.Before(l.step.NotAfter):
+		return l.skip(Expired, heldFor(record))
+	case c.Suppressed != "":
+		return l.skip(c.Suppressed, "")
+	case open.After(now):
+		return l.hold(OutsideWindow, open, "")
+	case c.TextsToday >= p.PerNumberDaily:
+		tomorrow := DateOf(now.In(p.Zone)).AddDays(1)
+		return l.hold(DailyCap, p.NextOpen(tomorrow.At(p.SendAt, p.Zone)), "")
+	}
+
+	withAmount := true
+	if fresh := b.Balance != nil && now.Sub(b.BalanceAt) <= p.MaxBalanceAge && !b.BalanceAt.After(now); !fresh && !answeredNow(c) {
+		if c.Asked == NotAsked {
+			return Decision{Ask: true}
+		}
+		switch p.StaleBalance {
+		case StaleWithoutAmount:
+			withAmount = false
+		case StaleSkip:
+			return l.skip(StaleSkipped, b.LastError)
+		default:
+			return l.hold(BalanceStale, now.Add(retryStale), b.LastError)
+		}
+	}
+	// A balance that is known, however old, and says that nothing is owed is
+	// believed: the mistake is a text too few, never one after paying.
+	if b.Balance != nil {
+		owed := fmt.Sprintf("balance %s %s, asked %s ago", p.Currency, b.Balance.Format(), now.Sub(b.BalanceAt).Truncate(time.Second))
+		switch {
+		case b.Balance.Sign() < 0:
+			return l.skip(InCredit, owed)
+		case b.Balance.Sign() == 0:
+			return l.skip(Paid, owed)
+		case b.Balance.Cmp(p.MinBalance) < 0:
+			return l.skip(BelowMinimum, owed)
+		}
+		l.detail = owed
+	}
+
+	draft, err := p.Word(b, DateOf(now.In(p.Zone)), withAmount)
+	switch {
+	case errors.Is(err, ErrTooLong):
+		return l.hold(TooLong, time.Time{}, err.Error())
+	case err != nil:
+		return l.hold(TemplateFails, time.Time{}, err.Error())
+	}
+	phone, held := to.To(b.Phone)
+	if held != "" {
+		return l.hold(held, time.Time{}, "would have been sent: "+draft.Body)
+	}
+	reason := OnSchedule
+	if now.Sub(l.step.At) > catchUpAfter {
+		reason = CatchUp
+	}
+	l.record(Texted, reason, l.detail)
+	l.decision.Text = &TextOrder{Draft: draft, Stage: l.step.Stage, To: phone, Planned: l.step.At, NotAfter: l.step.NotAfter}
+	l.decision.Next = l.next
+	return l.decision
+}
+
+// catchUpAfter is how late a text may be and still count as on schedule: a
+// large audience takes its time at the provider's rate.
+const catchUpAfter = 2 * time.Hour
+
+// answeredNow reports whether Almara Pay answered in this very look and said
+// what is owed. It matters for a maximum age of zero, under which no balance
+// is young enough a moment later.
+func answeredNow(c Case) bool {
+	return c.Asked == Answered && c.Bill.Balance != nil && c.Bill.BalanceAt.Equal(c.Bill.CheckedAt)
+}
+
+func heldFor(r Reminder) string {
+	if r.Outcome == Held {
+		return "was held: " + r.Reason.Info().Means
+	}
+	return ""
+}
+
+// look collects one decision about one step.
+type look struct {
+	policy   *Policy
+	step     Step
+	next     time.Time // when the following step is due; zero = none
+	now      time.Time
+	detail   string
+	decision Decision
+}
+
+func (l *look) record(o Outcome, r Reason, detail string) {
+	l.decision.Records = append(l.decision.Records, Record{Stage: l.step.Stage, Outcome: o, Reason: r, Detail: detail})
+}
+
+func (l *look) skip(r Reason, detail string) Decision {
+	l.record(Skipped, r, detail)
+	l.decision.Next = l.next
+	return l.decision
+}
+
+// hold looks again at until, but no later than the step's end, where it
+// expires by itself, or the next step, which supersedes it. A zero until means
+// that only the operator can change it.
+func (l *look) hold(r Reason, until time.Time, detail string) Decision {
+	l.record(Held, r, detail)
+	l.decision.Next = earliest(until, l.next, l.step.NotAfter)
+	return l.decision
+}
+
+// earliest of the instants that are not zero.
+func earliest(ts ...time.Time) (e time.Time) {
+	for _, t := range ts {
+		if !t.IsZero() && (e.IsZero() || t.Before(e)) {
+			e = t
+		}
+	}
+	return e
+}

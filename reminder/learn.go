@@ -1,0 +1,85 @@
+package reminder
+
+import (
+	"fmt"
+	"time"
+)
+
+// Change is something new that was learned of a bill, for its trail.
+type Change struct {
+	What   string // due_date, balance, customer, registered, problem
+	Detail string
+}
+
+// Learn writes what Almara Pay said into the bill and returns what is new.
+//
+// What Almara Pay does not say does not erase what it said before: a due date
+// or balance that is "not known" today leaves the earlier one standing, and
+// the balance keeps its age, so that it is not taken for fresh.
+func (b *Bill) Learn(a Answer) []Change {
+	var changes []Change
+	note := func(what, format string, args ...any) {
+		changes = append(changes, Change{what, fmt.Sprintf(format, args...)})
+	}
+	if b.State == BillPending {
+		b.State, b.RegisteredAt = BillActive, a.At
+		note("registered", "accepted by Almara Pay")
+	}
+	if !a.DueDate.IsZero() && a.DueDate != b.DueDate {
+		if b.DueDate.IsZero() {
+			note("due_date", "due on %s", a.DueDate)
+		} else {
+			note("due_date", "moved from %s to %s", b.DueDate, a.DueDate)
+		}
+		b.DueDate = a.DueDate
+	}
+	if a.Balance != nil {
+		switch {
+		case b.Balance == nil:
+			note("balance", "%s", a.Balance.Format())
+		case !b.Balance.Equal(*a.Balance):
+			note("balance", "from %s to %s", b.Balance.Format(), a.Balance.Format())
+		}
+		b.Balance, b.BalanceAt = a.Balance, a.At
+	}
+	if a.Customer != "" && a.Customer != b.Customer {
+		note("customer", "%s", a.Customer)
+		b.Customer = a.Customer
+	}
+	if a.Problem != "" && a.Problem != b.LastError {
+		note("problem", "%s", a.Problem)
+	}
+	b.Verified = a.Verified
+	b.CheckedAt = a.At
+	b.Failures = 0
+	b.LastError = a.Problem
+	return changes
+}
+
+// Fail notes a call about the bill that failed and may be repeated.
+func (b *Bill) Fail(why string) {
+	b.Failures++
+	b.LastError = why
+}
+
+// Backoff is how long to wait after n failed calls in a row: one minute,
+// doubled each time, at most six hours, spread by a quarter so that bills that
+// failed together do not come back together.
+func (b *Bill) Backoff() time.Duration {
+	const most = 6 * time.Hour
+	wait := time.Minute << min(max(b.Failures-1, 0), 10)
+	wait = min(wait, most)
+	return wait - time.Duration(spread(b.ID, int64(b.Failures))*float64(wait)/4)
+}
+
+// spread is a number in [0,1) that is always the same for the same bill and
+// salt: jitter that a pure function may use.
+func spread(id, salt int64) float64 {
+	x := uint64(id)*0x9e3779b97f4a7c15 + uint64(salt)*0xbf58476d1ce4e5b9 //nolint:gosec // hashing: wrapping around is wanted
+	x ^= x >> 30
+	x *= 0xbf58476d1ce4e5b9
+	x ^= x >> 27
+	x *= 0x94d049bb133111eb
+	x ^= x >> 31
+	return float64(x>>11) / (1 << 53)
+}

@@ -1,0 +1,89 @@
+package reminder
+
+import "time"
+
+// afterUseful is for how many days a reminder planned after the due date is
+// still worth sending; one planned before it is useful until the due day's
+// window closes.
+const afterUseful = 7
+
+// Step is one planned reminder: when it should leave, and when it stops being
+// useful.
+type Step struct {
+	Stage    Stage
+	At       time.Time
+	NotAfter time.Time // the first instant at which it is useful no more
+}
+
+// Steps is the plan for a due date, in the order of its stages. A stage on a
+// day without texts moves to the day before, or to the day after when it
+// follows the due date: a reminder is never moved across the due date. Steps
+// of an unknown due date are none.
+func (p *Policy) Steps(due Date) []Step {
+	if due.IsZero() {
+		return nil
+	}
+	steps := make([]Step, 0, len(p.Stages))
+	for _, stage := range p.Stages {
+		move, last := -1, due
+		if stage > 0 {
+			move, last = 1, due.AddDays(int(stage)+afterUseful)
+		}
+		day := due.AddDays(int(stage))
+		for range 366 {
+			if !p.silent(day) {
+				break
+			}
+			day = day.AddDays(move)
+		}
+		steps = append(steps, Step{
+			Stage:    stage,
+			At:       day.At(p.SendAt, p.Zone),
+			NotAfter: last.At(p.Window.To, p.Zone),
+		})
+	}
+	return steps
+}
+
+// current is the index of the latest step whose hour has come; -1 before the
+// first. Of several missed stages only this one is sent.
+func current(steps []Step, now time.Time) int {
+	i := len(steps) - 1
+	for i >= 0 && steps[i].At.After(now) {
+		i--
+	}
+	return i
+}
+
+// NextLook is when the remind job should next look at the bill; zero when no
+// stage of its due date is to come. A stage that had stopped being useful
+// before anybody knew of it is not looked at.
+func (p *Policy) NextLook(b Bill, done []Reminder, now time.Time) time.Time {
+	if b.State != BillActive {
+		return time.Time{}
+	}
+	steps := p.Steps(b.DueDate)
+	i := current(steps, now)
+	if i >= 0 {
+		record := recordOf(done, b.DueDate, steps[i].Stage)
+		useful := now.Before(steps[i].NotAfter)
+		if !record.Final() && (useful || record.Outcome == Held) {
+			return now
+		}
+	}
+	if i+1 < len(steps) {
+		return steps[i+1].At
+	}
+	return time.Time{}
+}
+
+// recordOf finds the record of a stage; the zero Reminder when it was never
+// acted on.
+func recordOf(done []Reminder, due Date, stage Stage) Reminder {
+	for _, r := range done {
+		if r.Stage == stage && r.DueDate == due {
+			return r
+		}
+	}
+	return Reminder{}
+}

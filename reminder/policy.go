@@ -1,0 +1,172 @@
+package reminder
+
+import (
+	"time"
+)
+
+// StalePolicy says what to do when a text is due and Almara Pay cannot say
+// what is owed.
+type StalePolicy string
+
+// What to do about a balance that cannot be refreshed.
+const (
+	StaleHold          StalePolicy = "hold"                // wait, and ask again while still useful
+	StaleWithoutAmount StalePolicy = "send_without_amount" // text, naming no amount
+	StaleSkip          StalePolicy = "skip"                // let the stage pass
+)
+
+// Policy is how reminders are sent for the bills of one service: the
+// `reminders:` section of the config with the service's own overrides on top.
+// It is read-only once built, and shared between goroutines.
+type Policy struct {
+	ServiceName string // as worded in texts; "" = they name no service
+	Zone        *time.Location
+	Currency    string
+
+	Stages         []Stage // ascending, without repeats
+	SendAt         Clock
+	Window         Window
+	SkipWeekdays   []time.Weekday
+	Holidays       map[Date]bool
+	MinBalance     Money // less than this is not worth a text
+	MaxBalanceAge  time.Duration
+	StaleBalance   StalePolicy
+	PerNumberDaily int // texts to one phone in one calendar day, over all its bills
+
+	Language    string // of bills that name none
+	Templates   Templates
+	MaxSegments int // of one text
+}
+
+// Policies finds the policy of a service.
+type Policies struct {
+	Default   *Policy
+	ByService map[string]*Policy
+}
+
+// For returns the policy for the bills of a service. A service that the config
+// does not name has the default one, and no name in its texts.
+func (p Policies) For(service string) *Policy {
+	if q, ok := p.ByService[service]; ok {
+		return q
+	}
+	return p.Default
+}
+
+// Name is what to call a service in front of an operator: its name in texts,
+// or else its id.
+func (p Policies) Name(service string) string {
+	if name := p.For(service).ServiceName; name != "" {
+		return name
+	}
+	return service
+}
+
+// Mode says how far a text may go.
+type Mode string
+
+// The modes of the notifier.
+const (
+	ModeOff       Mode = "off"       // nothing leaves; what would have been sent is logged
+	ModeAllowlist Mode = "allowlist" // only listed phones are texted
+	ModeRedirect  Mode = "redirect"  // every text goes to one phone of the operator's
+	ModeLive      Mode = "live"
+)
+
+// Delivery says where texts may go: the guard against texting real people
+// from a trial.
+type Delivery struct {
+	Mode       Mode
+	Allowlist  map[Phone]bool
+	RedirectTo Phone
+}
+
+// To returns the phone that a text for p goes to, or the reason why it is
+// held. An unknown mode holds: silence is the safe mistake.
+func (d Delivery) To(p Phone) (Phone, Reason) {
+	switch d.Mode {
+	case ModeLive:
+		return p, ""
+	case ModeAllowlist:
+		if d.Allowlist[p] {
+			return p, ""
+		}
+		return "", NotOnAllowlist
+	case ModeRedirect:
+		return d.RedirectTo, ""
+	default:
+		return "", ModeIsOff
+	}
+}
+
+// silent reports whether texts may not leave on day d.
+func (p *Policy) silent(d Date) bool {
+	if p.Holidays[d] {
+		return true
+	}
+	w := d.Weekday()
+	for _, s := range p.SkipWeekdays {
+		if s == w {
+			return true
+		}
+	}
+	return false
+}
+
+// minValidity is the shortest time before the window's end at which a text
+// may still leave: the provider needs a moment to pass it on.
+const minValidity = time.Minute
+
+// OpenAt reports whether a text may leave at t.
+func (p *Policy) OpenAt(t time.Time) bool {
+	local := t.In(p.Zone)
+	if p.silent(DateOf(local)) || !p.Window.Contains(ClockOf(local)) {
+		return false
+	}
+	end := p.closesAt(t)
+	return end.IsZero() || end.Sub(t) >= minValidity
+}
+
+// closesAt is the end of the window that is open at t; zero when it does not
+// end that day.
+func (p *Policy) closesAt(t time.Time) time.Time {
+	day := DateOf(t.In(p.Zone))
+	if p.Window.To == endOfDay && !p.silent(day.AddDays(1)) && p.Window.From == 0 {
+		return time.Time{}
+	}
+	return day.At(p.Window.To, p.Zone)
+}
+
+// maxValidity is the longest validity Twilio takes (Messaging API, Create a
+// Message, ValidityPeriod: 1 to 36000 seconds).
+const maxValidity = 10 * time.Hour
+
+// Validity is how long the provider may keep trying to deliver a text handed
+// over at t: to the end of the window, at most ten hours.
+func (p *Policy) Validity(t time.Time) time.Duration {
+	end := p.closesAt(t)
+	if end.IsZero() || end.Sub(t) > maxValidity {
+		return maxValidity
+	}
+	return end.Sub(t).Truncate(time.Second)
+}
+
+// NextOpen is the first instant at or after t at which a text may leave. It
+// is zero when the policy leaves no day open for a year, which the config
+// loader refuses.
+func (p *Policy) NextOpen(t time.Time) time.Time {
+	if p.OpenAt(t) {
+		return t
+	}
+	today := DateOf(t.In(p.Zone))
+	for i := range 366 {
+		day := today.AddDays(i)
+		if p.silent(day) {
+			continue
+		}
+		if open := day.At(p.Window.From, p.Zone); !open.Before(t) && p.OpenAt(open) {
+			return open
+		}
+	}
+	return time.Time{}
+}

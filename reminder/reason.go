@@ -1,0 +1,86 @@
+package reminder
+
+// Reason says why a reminder was sent, held or skipped. The list is closed:
+// the same words stand in the store, the log, the metrics and the docs.
+type Reason string
+
+// Why a reminder was texted.
+const (
+	OnSchedule Reason = "on_schedule"
+	CatchUp    Reason = "catch_up"
+)
+
+// Why a reminder was skipped, for good.
+const (
+	Paid         Reason = "paid"
+	InCredit     Reason = "in_credit"
+	BelowMinimum Reason = "below_minimum"
+	Superseded   Reason = "superseded"
+	Expired      Reason = "expired"
+	OptedOut     Reason = "opted_out"
+	BadNumber    Reason = "bad_number"
+	TextRefused  Reason = "text_refused"
+	StaleSkipped Reason = "balance_not_known"
+)
+
+// Why a reminder is held, to be looked at again.
+const (
+	ModeIsOff           Reason = "mode_off"
+	NotOnAllowlist      Reason = "not_on_allowlist"
+	OutsideWindow       Reason = "outside_window"
+	BalanceStale        Reason = "balance_stale"
+	DailyCap            Reason = "daily_cap"
+	TooLong             Reason = "too_long"
+	TemplateFails       Reason = "template_fails"
+	Throttled           Reason = "throttled"
+	ProviderUnreachable Reason = "provider_unreachable"
+	AccountFault        Reason = "account_fault"
+	RefusalUnclear      Reason = "refusal_unclear"
+	ShuttingDown        Reason = "shutting_down"
+)
+
+// ReasonInfo explains one reason to an operator.
+type ReasonInfo struct {
+	Reason  Reason
+	Outcome Outcome
+	Means   string // a sentence that follows the outcome: "skipped: nothing is owed"
+}
+
+// Reasons is the closed list, in the order of the docs.
+var Reasons = []ReasonInfo{
+	{OnSchedule, Texted, "sent at its planned hour"},
+	{CatchUp, Texted, "sent late: the bill was not known, or duewatch was down, at the planned hour, and the text was still useful"},
+
+	{Paid, Skipped, "nothing is owed"},
+	{InCredit, Skipped, "the account is in credit"},
+	{BelowMinimum, Skipped, "less is owed than reminders.min_balance"},
+	{Superseded, Skipped, "a later stage of the same due date took its place before it could be sent"},
+	{Expired, Skipped, "it could not be sent while it was still useful"},
+	{OptedOut, Skipped, "the customer does not want texts"},
+	{BadNumber, Skipped, "the provider says that the number cannot be texted"},
+	{TextRefused, Skipped, "the provider refused this text"},
+	{StaleSkipped, Skipped, "Almara Pay could not say what is owed, and reminders.stale_balance is skip"},
+
+	{ModeIsOff, Held, "notifier.mode is off"},
+	{NotOnAllowlist, Held, "notifier.mode is allowlist and the phone is not on the list"},
+	{OutsideWindow, Held, "the window was closed, or texts are not sent on this day"},
+	{BalanceStale, Held, "Almara Pay could not say what is owed; it is asked again"},
+	{DailyCap, Held, "the phone has had its reminders.per_number_daily texts today"},
+	{TooLong, Held, "the text is longer than notifier.max_segments, even without the customer's name"},
+	{TemplateFails, Held, "the template could not be rendered for this bill"},
+	{Throttled, Held, "the provider asked to slow down; it did not take the text"},
+	{ProviderUnreachable, Held, "the provider could not be reached; no byte of the text was sent"},
+	{AccountFault, Held, "the provider refuses the whole account: see the log and the provider's console"},
+	{RefusalUnclear, Held, "the provider refused it with a code that duewatch does not know; it is tried again later"},
+	{ShuttingDown, Held, "duewatch was stopping; the text had not been handed over"},
+}
+
+// Info explains r; an unknown reason is explained by its own name.
+func (r Reason) Info() ReasonInfo {
+	for _, i := range Reasons {
+		if i.Reason == r {
+			return i
+		}
+	}
+	return ReasonInfo{Reason: r, Means: string(r)}
+}

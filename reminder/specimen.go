@@ -1,0 +1,62 @@
+package reminder
+
+import "time"
+
+// Specimen is a template rendered with a long record, for `duewatch check`.
+type Specimen struct {
+	Language string
+	Which    string // "before" or "after"
+	// Draft is the text with everything in it, the name too, however long.
+	// Its Count names the character that forces UCS-2, if one does.
+	Draft Draft
+	// Err is what Word says of the record, with the amount or without; it
+	// wraps ErrTooLong when such a text would be held.
+	Err error
+}
+
+// Specimens renders every template with the longest record that is plausible
+// under the policy: a full-length name and description, a 16-digit account,
+// a seven-digit amount, the longest month, and the stage with the most days.
+// They come in the order of language, before first. The result is the same
+// at every call.
+func (p *Policy) Specimens() []Specimen {
+	balance := MustMoney("8888888.88")
+	b := Bill{
+		Customer:    "Wanjiru Muthoni Kamau & Sons Company Ltd",
+		Account:     "8888888888888888",
+		Description: "Rent and service charge, Block C, House 28, Kilimani Gardens",
+		Balance:     &balance,
+		DueDate:     NewDate(2028, time.September, 28),
+	}
+	before, after := 2, 2 // the shortest distances that are not worded by a single word
+	for _, s := range p.Stages {
+		before, after = max(before, -int(s)), max(after, int(s))
+	}
+	var specimens []Specimen
+	for _, language := range p.Templates.Languages() {
+		b.Language = language
+		specimens = append(specimens,
+			p.specimen(b, whichBefore, b.DueDate.AddDays(-before)),
+			p.specimen(b, whichAfter, b.DueDate.AddDays(after)))
+	}
+	return specimens
+}
+
+// specimen is the longer of the texts with and without the amount: a template
+// may have more to say without it.
+func (p *Policy) specimen(b Bill, which string, today Date) Specimen {
+	longest := Specimen{Language: b.Language, Which: which}
+	for _, withAmount := range []bool{true, false} {
+		draft, err := p.draft(b, today, withAmount)
+		if err == nil {
+			_, err = p.Word(b, today, withAmount)
+		}
+		if c, most := draft.Count, longest.Draft.Count; c.Segments > most.Segments || c.Segments == most.Segments && c.Units > most.Units {
+			longest.Draft = draft
+		}
+		if longest.Err == nil {
+			longest.Err = err
+		}
+	}
+	return longest
+}

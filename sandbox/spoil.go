@@ -1,0 +1,183 @@
+package sandbox
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+)
+
+// spoilt counts a call and lets the faults have their way with it.
+func (s *Sandbox) spoilt(where Endpoint, next http.HandlerFunc) http.Handler {
+	count := s.faults.counts[where]
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		count.Add(1)
+		if s.faults.inForce.Load() == 0 {
+			next(w, r)
+			return
+		}
+		// Read to the end: to match it, and because only then does the server
+		// notice a caller who goes away.
+		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+		if err != nil {
+			http.Error(w, "sandbox: the body cannot be read", http.StatusBadRequest)
+			return
+		}
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		c := &ordeal{book: s.faults, where: where, w: w, r: r}
+		c.struck, c.released = s.faults.draw(where, decoded(r.URL.RawQuery)+"\n"+decoded(string(body)))
+		if !c.before() {
+			return
+		}
+		next(&c.answer, r)
+		c.after()
+	})
+}
+
+// ordeal is one call on its way through the rules that struck it.
+type ordeal struct {
+	book     *faultBook
+	where    Endpoint
+	w        http.ResponseWriter
+	r        *http.Request
+	struck   []*rule
+	released <-chan struct{} // closed when the faults are cleared
+	answer   answer          // the true one, once there is one
+}
+
+// before does what strikes before the processing, and reports whether the
+// call goes on to it.
+func (c *ordeal) before() bool {
+	spoiler := c.suffer(false)
+	if spoiler != nil {
+		c.ruin(spoiler.Fault)
+	}
+	return spoiler == nil
+}
+
+// after does what strikes after the processing, and answers.
+func (c *ordeal) after() {
+	if spoiler := c.suffer(true); spoiler != nil {
+		c.ruin(spoiler.Fault)
+		return
+	}
+	c.answer.send(c.w)
+}
+
+// suffer passes the time of this side's waits and returns its spoiler, if any.
+// A held caller who goes away ends the call there.
+func (c *ordeal) suffer(after bool) (spoiler *rule) {
+	for _, f := range c.struck {
+		switch {
+		case f.after() != after:
+		case !f.waits():
+			spoiler = f
+		case !c.book.wait(c.r.Context(), f, c.released):
+			panic(http.ErrAbortHandler)
+		}
+	}
+	return spoiler
+}
+
+func decoded(s string) string {
+	if plain, err := url.QueryUnescape(s); err == nil {
+		return plain
+	}
+	return s
+}
+
+// ruin answers as the fault says, instead of the true answer.
+func (c *ordeal) ruin(f Fault) {
+	w := c.w
+	if f.RetryAfter > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(f.RetryAfter))
+	}
+	twilio := c.where == Send || c.where == List || c.where == Fetch
+	switch {
+	case f.What == Drop:
+		// net/http closes the connection, and says nothing.
+		panic(http.ErrAbortHandler)
+	case f.What == Truncate:
+		c.answer.headers(w)
+		_, _ = w.Write(c.answer.body.Bytes()[:c.answer.body.Len()/2])
+		_ = http.NewResponseController(w).Flush()
+		panic(http.ErrAbortHandler)
+	case f.What == Empty:
+		status := http.StatusOK
+		if c.where == Send {
+			status = http.StatusCreated
+		}
+		writeJSON(w, status, struct{}{})
+	case f.What == HTML:
+		if f.Status == 0 {
+			f.Status = http.StatusBadGateway
+		}
+		if f.Body == "" {
+			f.Body = fmt.Sprintf("<html><head><title>%d %s</title></head><body><h1>%[2]s</h1></body></html>\n", f.Status, http.StatusText(f.Status))
+		}
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		w.WriteHeader(f.Status)
+		_, _ = io.WriteString(w, f.Body)
+	case f.Body != "":
+		w.Header().Set("Content-Type", "application/json; charset=utf-8")
+		w.WriteHeader(f.Status)
+		_, _ = io.WriteString(w, f.Body)
+	case twilio:
+		code := f.Code
+		if code == 0 {
+			code = usualCode(f.Status)
+		}
+		twilioError(w, f.Status, code, "The sandbox was asked for this fault.")
+	default:
+		problem(w, f.Status, "The sandbox was asked for this fault.", nil)
+	}
+}
+
+func usualCode(status int) int {
+	switch status {
+	case http.StatusUnauthorized, http.StatusForbidden:
+		return 20003
+	default:
+		return 20000 + status // 20404, 20429, 20500, 20503: Twilio's own pattern
+	}
+}
+
+// answer is a response kept back until the faults have decided on it.
+type answer struct {
+	header http.Header
+	status int
+	body   bytes.Buffer
+}
+
+func (a *answer) Header() http.Header {
+	if a.header == nil {
+		a.header = make(http.Header)
+	}
+	return a.header
+}
+
+func (a *answer) WriteHeader(status int) {
+	if a.status == 0 {
+		a.status = status
+	}
+}
+
+func (a *answer) Write(b []byte) (int, error) {
+	a.WriteHeader(http.StatusOK)
+	return a.body.Write(b)
+}
+
+func (a *answer) headers(w http.ResponseWriter) {
+	for key, values := range a.Header() {
+		w.Header()[key] = values
+	}
+	w.Header().Set("Content-Length", strconv.Itoa(a.body.Len()))
+	w.WriteHeader(a.status)
+}
+
+func (a *answer) send(w http.ResponseWriter) {
+	a.headers(w)
+	_, _ = w.Write(a.body.Bytes())
+}

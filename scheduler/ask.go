@@ -1,0 +1,153 @@
+package scheduler
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"duewatch/almara"
+	"duewatch/reminder"
+	"duewatch/store"
+)
+
+// lease is for how long a pass may keep a bill or a text before it is taken
+// for dead. It is far longer than any call with all its tries.
+const lease = 10 * time.Minute
+
+// call is one of the ways to ask Almara Pay about a bill.
+type call func(context.Context, reminder.Bill) (reminder.Answer, error)
+
+// register announces the bills that Almara Pay does not know yet.
+func (s *Scheduler) register(ctx context.Context, j *job) error {
+	return s.sweep(ctx, j, s.Store.ClaimRegister, s.Almara.Register)
+}
+
+// recheck asks again about the bills whose hour has come.
+func (s *Scheduler) recheck(ctx context.Context, j *job) error {
+	return s.sweep(ctx, j, s.Store.ClaimRecheck, s.Almara.Recheck)
+}
+
+type claim func(ctx context.Context, now time.Time, lease time.Duration, n int) ([]reminder.Bill, error)
+
+// sweep asks about all claimable bills, a batch at a time, and records what
+// each call taught. A bill that is thereby due for a reminder wakes that job.
+func (s *Scheduler) sweep(ctx context.Context, j *job, claim claim, call call) error {
+	batch := 4 * s.AskConcurrency
+	for ctx.Err() == nil {
+		now := s.Now()
+		j.beat(now)
+		bills, err := claim(ctx, now, lease, batch)
+		if err != nil {
+			return err
+		}
+		lessons, fault := s.ask(ctx, bills, call)
+		learned, err := s.Store.Learn(ctx, s.Policies, s.Now(), lessons...)
+		if err != nil {
+			return errors.Join(fault, err)
+		}
+		s.tell(lessons, learned.Bills)
+		if learned.Due {
+			s.wake(jobRemind)
+		}
+		if fault != nil || len(bills) < batch {
+			return fault
+		}
+	}
+	return nil
+}
+
+// ask puts one question for each bill, some at a time, and returns what was
+// learned. The error is one that no bill is to blame for: it ends the pass,
+// and the bills it left without a lesson come back when their lease ends.
+func (s *Scheduler) ask(ctx context.Context, bills []reminder.Bill, call call) ([]store.Lesson, error) {
+	lessons := make([]store.Lesson, len(bills))
+	group, groupCtx := errgroup.WithContext(ctx)
+	group.SetLimit(s.AskConcurrency)
+	for i, b := range bills {
+		group.Go(func() error {
+			if groupCtx.Err() != nil {
+				return nil //nolint:nilerr // the pass is over, or another call has said why
+			}
+			answer, err := call(groupCtx, b)
+			lesson, fault := lessonOf(b.ID, answer, err)
+			lessons[i] = lesson
+			return fault
+		})
+	}
+	err := group.Wait()
+	learned := lessons[:0]
+	for _, l := range lessons {
+		if l.BillID != 0 {
+			learned = append(learned, l)
+		}
+	}
+	return learned, err
+}
+
+// lessonOf sorts the outcome of a call: what it says of the bill, or a fault
+// that stops the pass.
+func lessonOf(billID int64, a reminder.Answer, err error) (store.Lesson, error) {
+	var (
+		rejected *almara.RejectedError
+		retry    *almara.RetryError
+		stop     *almara.StopError
+	)
+	switch {
+	case err == nil:
+		return store.Lesson{BillID: billID, Answer: &a}, nil
+	case errors.As(err, &rejected):
+		return store.Lesson{BillID: billID, Rejected: rejected.Reason}, nil
+	case errors.As(err, &stop):
+		return store.Lesson{}, fmt.Errorf("Almara Pay refuses duewatch itself, so no bill is asked about: %w", err) //nolint:staticcheck // a name
+	case errors.As(err, &retry):
+		return store.Lesson{BillID: billID, Failed: retry.Error(), After: retry.After}, nil
+	case errors.Is(err, almara.ErrBreakerOpen):
+		return store.Lesson{BillID: billID, Failed: err.Error()}, nil
+	default: // the context: shutting down, or another call of the batch met a fault
+		return store.Lesson{}, nil
+	}
+}
+
+// tell logs what a batch of calls taught.
+func (s *Scheduler) tell(lessons []store.Lesson, bills []reminder.Bill) {
+	for i, l := range lessons {
+		b := bills[i]
+		log := s.about(b.Service, b.Account)
+		switch {
+		case l.Rejected != "":
+			log.Warn("Almara Pay refuses this bill; edit it to have it registered again", "reason", l.Rejected)
+		case l.Failed != "":
+			log.Info("Almara Pay could not answer; asking again later", "failures", b.Failures, "err", l.Failed)
+		case b.RegisteredAt.Equal(b.CheckedAt):
+			log.Info("bill registered", "due", orUnknown(b.DueDate.String()), "balance", s.balance(b), "customer", b.Customer)
+		default:
+			log.Debug("bill checked", "due", orUnknown(b.DueDate.String()), "balance", s.balance(b))
+		}
+		if b.LastError != "" && l.Answer != nil {
+			log.Warn("Almara Pay said something implausible, which was left out", "problem", b.LastError)
+		}
+	}
+}
+
+// about logs for one bill, by the name its service has in texts.
+func (s *Scheduler) about(service, account string) *slog.Logger {
+	return s.Log.With("service", s.Policies.Name(service), "account", account)
+}
+
+func (s *Scheduler) balance(b reminder.Bill) string {
+	if b.Balance == nil {
+		return "unknown"
+	}
+	return s.Policies.Default.Currency + " " + b.Balance.Format()
+}
+
+func orUnknown(s string) string {
+	if s == "" {
+		return "unknown"
+	}
+	return s
+}

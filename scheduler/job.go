@@ -1,0 +1,121 @@
+package scheduler
+
+import (
+	"context"
+	"fmt"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"github.com/robfig/cron/v3"
+)
+
+// job is one job and how its passes go.
+type job struct {
+	name     string
+	schedule cron.Schedule
+	run      func(context.Context, *job) error
+	woken    chan struct{} // holds at most one: wake-ups during a pass are one more pass
+
+	mu       sync.Mutex
+	started  time.Time // the present or last pass
+	ended    time.Time // the last pass that ended
+	progress time.Time // the last sign of life
+	busy     bool
+	err      error // of the last pass
+}
+
+func newJob(name string, schedule cron.Schedule, run func(context.Context, *job) error) *job {
+	return &job{name: name, schedule: schedule, run: run, woken: make(chan struct{}, 1)}
+}
+
+func (j *job) wake() {
+	select {
+	case j.woken <- struct{}{}:
+	default:
+	}
+}
+
+func (j *job) loop(ctx context.Context, s *Scheduler) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-j.woken:
+			if ctx.Err() == nil {
+				j.pass(ctx, s)
+			}
+		}
+	}
+}
+
+// pass runs the job once. A panic ends the pass and not the daemon: the other
+// jobs go on, and the next tick tries again.
+func (j *job) pass(ctx context.Context, s *Scheduler) {
+	start := s.Now()
+	j.mu.Lock()
+	j.busy, j.started, j.progress = true, start, start
+	j.mu.Unlock()
+	err := func() (err error) {
+		defer func() {
+			if p := recover(); p != nil {
+				err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+			}
+		}()
+		return j.run(ctx, j)
+	}()
+	end := s.Now()
+	j.mu.Lock()
+	j.busy, j.ended, j.progress, j.err = false, end, end, err
+	j.mu.Unlock()
+	s.Metrics.jobEnded(j.name, end.Sub(start), err)
+	s.report(ctx, j.name, err)
+}
+
+// beat is a sign of life in the middle of a long pass.
+func (j *job) beat(now time.Time) {
+	j.mu.Lock()
+	j.progress = now
+	j.mu.Unlock()
+}
+
+// JobHealth is how one job is doing.
+type JobHealth struct {
+	Name        string    `json:"name"`
+	Running     bool      `json:"running"`
+	LastStarted time.Time `json:"last_started"`
+	LastEnded   time.Time `json:"last_ended"`
+	LastError   string    `json:"last_error,omitempty"`
+	Late        bool      `json:"late"` // it should have run, or shown a sign of life
+}
+
+// lateAfter is how long a job may be silent past its hour. It is longer than
+// any single call that a job waits for.
+const lateAfter = 5 * time.Minute
+
+// Health tells how each job is doing.
+func (s *Scheduler) Health() []JobHealth {
+	now := s.Now()
+	all := make([]JobHealth, 0, len(s.jobs))
+	for _, j := range s.jobs {
+		j.mu.Lock()
+		h := JobHealth{Name: j.name, Running: j.busy, LastStarted: j.started, LastEnded: j.ended}
+		if j.err != nil {
+			h.LastError = j.err.Error()
+		}
+		expected := j.schedule.Next(j.started.In(s.Zone))
+		if j.busy {
+			expected = j.progress
+		}
+		j.mu.Unlock()
+		h.Late = !j.neverStarted() && !expected.IsZero() && now.Sub(expected) > lateAfter
+		all = append(all, h)
+	}
+	return all
+}
+
+func (j *job) neverStarted() bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.started.IsZero()
+}

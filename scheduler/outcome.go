@@ -1,0 +1,98 @@
+package scheduler
+
+import (
+	"errors"
+	"time"
+
+	"duewatch/notifier"
+	"duewatch/reminder"
+	"duewatch/store"
+)
+
+// How long a reminder waits after a definite no that is not its own fault.
+const (
+	retryUnreachable = time.Minute
+	retryThrottled   = time.Minute
+	retryAccount     = 5 * time.Minute
+	retryUnclear     = time.Hour
+	firstReceipt     = time.Minute // after the provider took a text
+)
+
+// halt stops the pass with a reason for the texts that are still waiting.
+type halt struct {
+	reason reminder.Reason
+	until  time.Time
+	err    error
+}
+
+func (h *halt) Error() string { return "sending stopped until the next tick: " + h.err.Error() }
+func (h *halt) Unwrap() error { return h.err }
+
+// outcomeOf says what to record for a result of the provider, and whether to
+// stop the pass.
+func outcomeOf(r notifier.Result, policy *reminder.Policy, now time.Time) (store.Outcome, error) {
+	o := store.Outcome{State: store.Refused, ProviderStatus: r.Status, Code: r.Code}
+	if r.Err != nil {
+		o.Error = r.Err.Error()
+	}
+	hold := func(reason reminder.Reason, wait time.Duration) {
+		o.Hold, o.Until = reason, now.Add(max(wait, r.RetryAfter))
+	}
+	stop := func() error { return &halt{o.Hold, o.Until, r.Err} }
+
+	switch r.Outcome {
+	case notifier.Accepted:
+		o.State, o.ProviderID, o.NextLook = store.Accepted, r.SID, now.Add(firstReceipt)
+		return o, nil
+	case notifier.Refused, notifier.Throttled, notifier.NotSent:
+		// Certainly not sent: sorted by class below.
+	case notifier.Unknown:
+		o.State = store.Unknown
+		if r.Class == notifier.Account {
+			return o, &halt{reminder.AccountFault, now.Add(retryAccount), r.Err}
+		}
+		return o, nil
+	}
+
+	switch r.Class {
+	case notifier.BadNumber:
+		o.Skip, o.Suppress = reminder.BadNumber, reminder.BadNumber
+		return o, nil
+	case notifier.OptedOut:
+		o.Skip, o.Suppress = reminder.OptedOut, reminder.OptedOut
+		return o, nil
+	case notifier.BadText:
+		o.Skip = reminder.TextRefused
+		return o, nil
+	case notifier.Account:
+		hold(reminder.AccountFault, retryAccount)
+		return o, stop()
+	case notifier.UntilTomorrow:
+		tomorrow := reminder.DateOf(now.In(policy.Zone)).AddDays(1)
+		hold(reminder.Throttled, policy.NextOpen(tomorrow.At(policy.SendAt, policy.Zone)).Sub(now))
+		return o, stop()
+	case notifier.SlowDown:
+		hold(reminder.Throttled, retryThrottled)
+		return o, stop()
+	case notifier.Unlisted, notifier.TryLater, notifier.TryOnce:
+		hold(reminder.RefusalUnclear, retryUnclear)
+		return o, nil
+	}
+	if errors.Is(r.Err, notifier.ErrGuard) {
+		hold(reminder.NotOnAllowlist, retryUnclear)
+		return o, stop()
+	}
+	hold(reminder.ProviderUnreachable, retryUnreachable)
+	return o, stop()
+}
+
+// withdrawn gives back a text that was not handed over because its pass was
+// stopped, for the reason that stopped it.
+func withdrawn(cause error, now time.Time) store.Outcome {
+	o := store.Outcome{State: store.Refused, Hold: reminder.ShuttingDown, Until: now, Error: "duewatch was stopping"}
+	var h *halt
+	if errors.As(cause, &h) {
+		o.Hold, o.Until, o.Error = h.reason, h.until, h.Error()
+	}
+	return o
+}

@@ -1,0 +1,38 @@
+package scheduler
+
+import (
+	"context"
+	"math"
+
+	"golang.org/x/time/rate"
+)
+
+// pace keeps texts within the provider's rate, counted in segments.
+type pace struct {
+	limiter *rate.Limiter
+	// round is how many bills a round takes: about two seconds' worth of texts,
+	// so that a text leaves soon after its decision and few are ever in doubt.
+	round int
+}
+
+const (
+	minRound = 8
+	maxRound = 256
+)
+
+func newPace(segmentsPerSecond float64) *pace {
+	perSecond := int(math.Ceil(segmentsPerSecond))
+	return &pace{
+		limiter: rate.NewLimiter(rate.Limit(segmentsPerSecond), max(perSecond, 1)),
+		round:   min(max(2*perSecond, minRound), maxRound),
+	}
+}
+
+// wait returns when the segments may leave, or the context's error.
+func (p *pace) wait(ctx context.Context, segments int) error {
+	// A text longer than the burst waits for a full one and may leave then.
+	if err := p.limiter.WaitN(ctx, min(segments, p.limiter.Burst())); err != nil {
+		return err //nolint:wrapcheck // only whether it failed matters
+	}
+	return ctx.Err() //nolint:wrapcheck // WaitN does not look when there is room
+}

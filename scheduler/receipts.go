@@ -1,0 +1,121 @@
+package scheduler
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"duewatch/notifier"
+	"duewatch/store"
+)
+
+// receipts asks the provider what became of the texts it took, paced by their
+// age. It works without a public URL for callbacks.
+func (s *Scheduler) receipts(ctx context.Context, j *job) error {
+	if _, err := s.Store.Orphans(ctx, s.Now(), s.Owner); err != nil {
+		return err
+	}
+	const batch = 100
+	for ctx.Err() == nil {
+		j.beat(s.Now())
+		open, err := s.Store.OpenTexts(ctx, s.Now(), batch)
+		if err != nil {
+			return err
+		}
+		found, fault := s.fetch(ctx, open)
+		if err := s.Store.RecordReceipts(ctx, s.Now(), found); err != nil {
+			return errors.Join(fault, err)
+		}
+		for _, r := range found {
+			s.Log.Debug("receipt", "text", r.TextID, "state", string(r.State), "err", r.Error)
+		}
+		if fault != nil || len(open) < batch {
+			return fault
+		}
+	}
+	return nil
+}
+
+func (s *Scheduler) fetch(ctx context.Context, open []store.OpenText) ([]store.Receipt, error) {
+	found := make([]store.Receipt, len(open))
+	group, groupCtx := errgroup.WithContext(ctx)
+	group.SetLimit(s.SendConcurrency)
+	for i, t := range open {
+		group.Go(func() error {
+			if groupCtx.Err() != nil {
+				return nil //nolint:nilerr // the pass is over, or another call has said why
+			}
+			r, err := s.Notifier.Fetch(groupCtx, t.ProviderID)
+			if errors.Is(err, notifier.ErrStop) {
+				return fmt.Errorf("ask for receipts: %w", err)
+			}
+			if groupCtx.Err() == nil {
+				found[i] = receiptOf(t, r, err, s.Now())
+			}
+			return nil
+		})
+	}
+	err := group.Wait()
+	got := found[:0]
+	for _, r := range found {
+		if r.TextID != 0 {
+			got = append(got, r)
+		}
+	}
+	return got, err
+}
+
+// receiptOf translates the provider's word into our state.
+func receiptOf(t store.OpenText, r notifier.Receipt, err error, now time.Time) store.Receipt {
+	out := store.Receipt{
+		TextID: t.ID, ProviderStatus: r.Status, Code: r.Code, Error: notifier.Describe(r.Code),
+		BilledSegments: r.Segments, Price: r.Price, PriceUnit: r.PriceUnit, NextLook: nextReceipt(t.AcceptedAt, now),
+	}
+	if err != nil {
+		return out // no answer, or no such text: asked again at its pace
+	}
+	switch r.Status {
+	case "sent":
+		out.State = store.Sent
+	case "delivered", "read":
+		out.State = store.Delivered
+	case "undelivered":
+		out.State = store.Undelivered
+	case "failed":
+		out.State = store.Failed
+	case "canceled":
+		out.State = store.Canceled
+	default: // accepted, scheduled, queued, sending
+		out.State = store.Accepted
+	}
+	if out.State.Final() && r.Price != "" {
+		out.NextLook = time.Time{}
+	}
+	return out
+}
+
+// receiptAges are the ages at which a text is asked about, then every six
+// hours until it is given up.
+var receiptAges = []time.Duration{time.Minute, 5 * time.Minute, 15 * time.Minute, time.Hour}
+
+const (
+	receiptEvery = 6 * time.Hour
+	receiptUntil = 72 * time.Hour
+)
+
+// nextReceipt is when to ask again about a text; zero once it is old.
+func nextReceipt(accepted, now time.Time) time.Time {
+	age := now.Sub(accepted)
+	for _, a := range receiptAges {
+		if age < a {
+			return accepted.Add(a)
+		}
+	}
+	if age+receiptEvery > receiptUntil {
+		return time.Time{}
+	}
+	return now.Add(receiptEvery)
+}

@@ -1,0 +1,161 @@
+package scheduler
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"duewatch/notifier"
+	"duewatch/reminder"
+	"duewatch/store"
+)
+
+// remind looks at every bill whose hour has come. Data flows one way:
+//
+//	claim and decide ─→ ask Almara Pay where the balance is old ─→ decide ─→ intents on disk ─→ senders
+//
+// A round takes a bounded number of bills, and the next one begins when the
+// senders have taken its texts: at most two rounds of texts are ever between
+// intent and outcome, and memory does not grow with what is due.
+func (s *Scheduler) remind(ctx context.Context, j *job) error {
+	pass, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	texts := make(chan store.Text)
+	var senders sync.WaitGroup
+	for range s.SendConcurrency {
+		senders.Go(func() {
+			for t := range texts {
+				if err := s.send(pass, t); err != nil {
+					stop(err)
+				}
+				j.beat(s.Now())
+			}
+		})
+	}
+	err := s.decideAll(pass, j, texts)
+	close(texts)
+	senders.Wait()
+	if cause := context.Cause(pass); ctx.Err() == nil && !errors.Is(err, cause) {
+		err = errors.Join(err, cause)
+	}
+	return err
+}
+
+// decideAll feeds the senders, round by round, until nothing is due or the
+// pass is stopped.
+func (s *Scheduler) decideAll(pass context.Context, j *job, texts chan<- store.Text) error {
+	for pass.Err() == nil {
+		j.beat(s.Now())
+		looked, err := s.Store.DecideDue(pass, s.round(), s.pace.round)
+		if err != nil {
+			return ignoreEnd(pass, err)
+		}
+		s.hand(looked, texts)
+		if len(looked.Ask) > 0 {
+			lessons, fault := s.ask(pass, looked.Ask, s.Almara.Recheck)
+			answered, err := s.Store.DecideAnswered(pass, s.round(), lessons)
+			if err != nil || fault != nil {
+				// What was decided before the fault is still handed over.
+				s.hand(answered, texts)
+				return errors.Join(ignoreEnd(pass, err), fault)
+			}
+			s.hand(answered, texts)
+		}
+		if looked.Bills == 0 {
+			return nil
+		}
+	}
+	return nil
+}
+
+func (s *Scheduler) round() store.Round {
+	return store.Round{Now: s.Now(), Policies: s.Policies, Delivery: s.Delivery, Owner: s.Owner, Lease: lease}
+}
+
+// hand passes committed intents to the senders, which end each of them: they
+// take them even after a stop, to give them back.
+func (s *Scheduler) hand(l store.Looked, texts chan<- store.Text) {
+	for _, n := range l.Noted {
+		s.Metrics.reminded(n.Outcome, n.Reason)
+		s.tellRecord(n)
+	}
+	for _, t := range l.Texts {
+		texts <- t
+	}
+}
+
+// tellRecord logs what was decided; a text is told of once it was handed over.
+func (s *Scheduler) tellRecord(n store.Noted) {
+	level := slog.LevelInfo
+	if n.Outcome == reminder.Texted || n.Reason == reminder.Superseded {
+		level = slog.LevelDebug
+	}
+	why := n.Detail
+	if why == "" {
+		why = n.Reason.Info().Means
+	}
+	s.about(n.Bill.Service, n.Bill.Account).Log(context.Background(), level, "reminder "+string(n.Outcome),
+		"stage", n.Stage.String(), "due", n.Bill.DueDate.String(), "reason", string(n.Reason), "why", why)
+}
+
+// send ends one intent: the text is handed to the provider or given back. The
+// error is a reason to stop the pass: the next text would fare no better.
+func (s *Scheduler) send(pass context.Context, t store.Text) error {
+	policy := s.Policies.For(t.Service)
+	var o store.Outcome
+	err := s.pace.wait(pass, t.Segments)
+	now := s.Now()
+	switch {
+	case err != nil:
+		o = withdrawn(context.Cause(pass), now)
+	case !policy.OpenAt(now) || !now.Before(t.NotAfter):
+		o = store.Outcome{State: store.Refused, Hold: reminder.OutsideWindow, Until: policy.NextOpen(now), Error: "the window closed before it could be handed over"}
+	default:
+		// A shutdown must not cut off the answer: it would leave a text in doubt.
+		result := s.Notifier.Send(context.WithoutCancel(pass), notifier.Message{To: t.To, Body: t.Body, Validity: policy.Validity(now)})
+		now = s.Now()
+		o, err = outcomeOf(result, policy, now)
+	}
+	o.TextID = t.ID
+	if o.Until.After(t.NotAfter) {
+		o.Until = t.NotAfter // where the reminder expires by itself
+	}
+	if failed := s.Store.RecordOutcome(context.WithoutCancel(pass), now, o); failed != nil {
+		// The text stays in state sending, and so in doubt, until its lease ends.
+		err = errors.Join(err, failed)
+	}
+	s.tellText(t, o, now)
+	return err
+}
+
+func (s *Scheduler) tellText(t store.Text, o store.Outcome, now time.Time) {
+	log := s.about(t.Service, t.Account).With("stage", t.Stage.String(), "to", t.To, "text", t.ID)
+	s.Metrics.textMoved(o.State)
+	switch o.State {
+	case store.Accepted:
+		s.Metrics.late(now.Sub(t.Planned))
+		log.Info("text accepted by the provider", "sid", o.ProviderID, "segments", t.Segments)
+	case store.Unknown:
+		log.Warn("text in doubt: the provider may or may not have it, so it is not sent again", "err", o.Error)
+	default:
+		s.Metrics.reminded(outcomeName(o), o.Hold+o.Skip)
+		log.Warn("text not sent", "reason", string(o.Hold+o.Skip), "err", o.Error)
+	}
+}
+
+func outcomeName(o store.Outcome) reminder.Outcome {
+	if o.Hold != "" {
+		return reminder.Held
+	}
+	return reminder.Skipped
+}
+
+// ignoreEnd drops an error that comes of the pass being stopped.
+func ignoreEnd(pass context.Context, err error) error {
+	if pass.Err() != nil && errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
+}

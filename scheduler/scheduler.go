@@ -1,0 +1,189 @@
+// Package scheduler runs duewatch's jobs: register, recheck, remind, receipts
+// and housekeeping, each on its own cron expression and once at start.
+//
+// # The promise
+//
+// The jobs keep what no single package can keep alone:
+//
+//   - Once. A reminder leads to at most one text that reaches the provider. Its
+//     intent is on disk before the provider is called; an outcome that is not
+//     known is recorded as unknown and never sent again blindly.
+//   - Not lost. A look at a bill ends with a record or with the instant of the
+//     next look. A claim runs out by itself, so that a crash gives its bills
+//     back.
+//   - Not after paying. The balance a text rests on was asked within the allowed
+//     age, in the same pass if need be.
+//   - Not at night. The window is tested again at the moment of the call, and
+//     the provider is told to drop the text when it ends.
+//
+// Jobs hold no state between passes: running one a thousand times does no more
+// than running it once. Package cli builds the parts and starts them; deciding
+// is package reminder's.
+package scheduler
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/robfig/cron/v3"
+
+	"duewatch/almara"
+	"duewatch/notifier"
+	"duewatch/reminder"
+	"duewatch/store"
+)
+
+// Schedule holds one cron expression for each job: five fields or @every, in
+// the zone of Config.
+type Schedule struct{ Register, Recheck, Remind, Receipts, Housekeeping string }
+
+// CheckExpression reports what is wrong with a cron expression.
+func CheckExpression(expression string) error {
+	_, err := cron.ParseStandard(expression)
+	return err //nolint:wrapcheck // the config names the key
+}
+
+// Config is what the jobs are made of.
+type Config struct {
+	Store    *store.Store
+	Almara   *almara.Client
+	Notifier *notifier.Notifier
+	Policies reminder.Policies
+	Delivery reminder.Delivery
+	Schedule Schedule
+	Zone     *time.Location
+
+	// Fingerprint changes with everything that plans rest on: when it is not
+	// the one the store was planned under, all bills are planned anew.
+	Fingerprint string
+	// Owner names this process on the intents it writes. It must be another one
+	// after each start.
+	Owner string
+
+	SegmentsPerSecond float64       // at the provider
+	SendConcurrency   int           // calls to the provider at a time
+	AskConcurrency    int           // calls to Almara Pay at a time
+	Retention         time.Duration // how long history is kept
+
+	Now     func() time.Time
+	Log     *slog.Logger
+	Metrics *Metrics
+}
+
+// Scheduler runs the jobs of one configuration.
+type Scheduler struct {
+	Config
+	jobs []*job
+	pace *pace
+}
+
+// New prepares the jobs. It fails on a bad cron expression.
+func New(c Config) (*Scheduler, error) {
+	s := &Scheduler{Config: c, pace: newPace(c.SegmentsPerSecond)}
+	for _, j := range []struct {
+		name, expression string
+		run              func(context.Context, *job) error
+	}{
+		{jobRegister, c.Schedule.Register, s.register},
+		{jobRecheck, c.Schedule.Recheck, s.recheck},
+		{jobRemind, c.Schedule.Remind, s.remind},
+		{jobReceipts, c.Schedule.Receipts, s.receipts},
+		{jobHousekeeping, c.Schedule.Housekeeping, s.housekeeping},
+	} {
+		schedule, err := cron.ParseStandard(j.expression)
+		if err != nil {
+			return nil, fmt.Errorf("schedule of %s: %w", j.name, err)
+		}
+		s.jobs = append(s.jobs, newJob(j.name, schedule, j.run))
+	}
+	return s, nil
+}
+
+// The names of the jobs.
+const (
+	jobRegister     = "register"
+	jobRecheck      = "recheck"
+	jobRemind       = "remind"
+	jobReceipts     = "receipts"
+	jobHousekeeping = "housekeeping"
+)
+
+// Run runs the jobs until ctx ends, then waits for what is under way: texts
+// being handed over are recorded, no new ones begin. It fails when the store
+// cannot be used at the start.
+func (s *Scheduler) Run(ctx context.Context) error {
+	orphans, err := s.Store.Orphans(ctx, s.Now(), s.Owner)
+	if err != nil {
+		return fmt.Errorf("start: %w", err)
+	}
+	if orphans > 0 {
+		s.Log.Warn("texts were left in doubt by an earlier run: they may or may not have been sent, and are not sent again", "texts", orphans)
+	}
+
+	ticks := cron.New(cron.WithLocation(s.Zone))
+	var running sync.WaitGroup
+	for _, j := range s.jobs {
+		// A tick only wakes the job, so that a tick during a long pass leads to
+		// one more pass and not to two at a time.
+		ticks.Schedule(j.schedule, cron.FuncJob(j.wake))
+		running.Go(func() { j.loop(ctx, s) })
+		j.wake()
+	}
+	running.Go(func() { s.planAnew(ctx) })
+	ticks.Start()
+	<-ctx.Done()
+	<-ticks.Stop().Done()
+	running.Wait()
+	return nil
+}
+
+// wake makes a job run now: it has new work from another.
+func (s *Scheduler) wake(name string) {
+	for _, j := range s.jobs {
+		if j.name == name {
+			j.wake()
+		}
+	}
+}
+
+const metaFingerprint = "policy"
+
+// planAnew renews the next instants of all bills after the policy changed, in
+// bounded batches beside the running jobs: until it gets to a bill, that bill
+// is looked at by its old plan, and the decision is made by the new policy all
+// the same.
+func (s *Scheduler) planAnew(ctx context.Context) {
+	const batch = 500
+	have, err := s.Store.Meta(ctx, metaFingerprint)
+	if err != nil || have == s.Fingerprint {
+		s.report(ctx, "plan anew", err)
+		return
+	}
+	bills, last := 0, int64(0)
+	for ctx.Err() == nil {
+		last, err = s.Store.Replan(ctx, s.Policies, s.Now(), last, batch)
+		if err != nil {
+			s.report(ctx, "plan anew", err)
+			return
+		}
+		if last == 0 {
+			s.report(ctx, "plan anew", s.Store.SetMeta(ctx, metaFingerprint, s.Fingerprint))
+			s.wake(jobRemind)
+			s.Log.Debug("all bills are planned by the present policy", "batches", bills)
+			return
+		}
+		bills++
+	}
+}
+
+// report logs a failure that has no one to be returned to, unless it comes of
+// stopping.
+func (s *Scheduler) report(ctx context.Context, doing string, err error) {
+	if err != nil && (ctx.Err() == nil || !errors.Is(err, context.Canceled)) {
+		s.Log.Error(doing+" failed", "err", err)
+	}
+}

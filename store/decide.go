@@ -1,0 +1,233 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"duewatch/reminder"
+)
+
+// Round is what one pass of the remind job decides with.
+type Round struct {
+	Now      time.Time
+	Policies reminder.Policies
+	Delivery reminder.Delivery
+	Owner    string        // this process, written on the intents
+	Lease    time.Duration // for which claims and intents are this process's
+}
+
+// Text is a committed intent: a text that is now owed to the provider, once.
+type Text struct {
+	ID       int64
+	BillID   int64
+	Service  string
+	Account  string
+	Stage    reminder.Stage
+	DueDate  reminder.Date
+	To       reminder.Phone
+	Body     string
+	Segments int
+	Planned  time.Time
+	NotAfter time.Time
+}
+
+// Noted is a record that is new, for the log and the metrics.
+type Noted struct {
+	Bill reminder.Bill
+	reminder.Record
+}
+
+// Looked is what a round made of some bills.
+type Looked struct {
+	Bills int             // how many were looked at
+	Texts []Text          // to be handed to the provider now
+	Ask   []reminder.Bill // Almara Pay must be asked first; they stay claimed
+	Noted []Noted
+}
+
+// DecideDue claims up to n bills whose hour has come and decides about each in
+// the same transaction: facts, decision and intent are of one instant, so that
+// an opt-out or a text recorded a moment before is seen. When it returns, the
+// intents are on disk.
+func (s *Store) DecideDue(ctx context.Context, r Round, n int) (Looked, error) {
+	var l Looked
+	if due, err := s.anyDue(ctx, dueRemind, r.Now); err != nil || !due {
+		return l, err
+	}
+	err := s.write.do(func(t *tx) error {
+		l = Looked{}
+		ids, err := t.claim(dueRemind, r.Now, r.Lease, n)
+		if err != nil {
+			return err
+		}
+		for _, id := range ids {
+			b, err := t.bill(id)
+			if err != nil {
+				return err
+			}
+			if err := t.decide(r, b, reminder.NotAsked, &l); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return Looked{}, fmt.Errorf("decide about due bills: %w", err)
+	}
+	return l, nil
+}
+
+// DecideAnswered is the second half of DecideDue for the bills that Almara Pay
+// was asked about: it records what was learned and decides, in one
+// transaction.
+func (s *Store) DecideAnswered(_ context.Context, r Round, lessons []Lesson) (Looked, error) {
+	var l Looked
+	err := s.write.do(func(t *tx) error {
+		l = Looked{}
+		for _, lesson := range lessons {
+			b, _, err := t.learn(lesson, r.Policies, r.Now)
+			if err != nil {
+				return err
+			}
+			asked := reminder.CouldNotSay
+			if lesson.Answer != nil {
+				asked = reminder.Answered
+			}
+			if err := t.decide(r, b, asked, &l); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return Looked{}, fmt.Errorf("decide after asking: %w", err)
+	}
+	return l, nil
+}
+
+func (t *tx) decide(r Round, b reminder.Bill, asked reminder.Asked, l *Looked) error {
+	l.Bills++
+	policy := r.Policies.For(b.Service)
+	c, err := t.caseOf(b, policy, r.Now)
+	if err != nil {
+		return err
+	}
+	c.Asked = asked
+	d := reminder.Decide(c, policy, r.Delivery, r.Now)
+	if d.Ask {
+		l.Ask = append(l.Ask, b)
+		return nil
+	}
+	var textID int64
+	if d.Text != nil {
+		text, err := t.intend(r, b, *d.Text)
+		if err != nil {
+			return err
+		}
+		textID = text.ID
+		l.Texts = append(l.Texts, text)
+	}
+	for _, rec := range d.Records {
+		isNew, err := t.record(b, rec, textID, r.Now)
+		if err != nil {
+			return err
+		}
+		if isNew {
+			l.Noted = append(l.Noted, Noted{b, rec})
+		}
+	}
+	return t.schedule(dueRemind, b.ID, d.Next)
+}
+
+// caseOf reads the facts that a decision about the bill rests on.
+func (t *tx) caseOf(b reminder.Bill, policy *reminder.Policy, now time.Time) (c reminder.Case, err error) {
+	c.Bill = b
+	if c.Done, err = t.done(b); err != nil {
+		return c, err
+	}
+	// An opt-out outweighs a bad number: it is the customer's word.
+	err = t.row("SELECT reason FROM opt_outs WHERE phone = ?1 AND service IN ('', ?2) ORDER BY reason DESC LIMIT 1",
+		b.Phone.E164(), b.Service).Scan(&c.Suppressed)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return c, fmt.Errorf("read opt-outs: %w", explain(err))
+	}
+	midnight := reminder.DateOf(now.In(policy.Zone)).At(0, policy.Zone)
+	err = t.row("SELECT count(*) FROM texts WHERE phone = ?1 AND created_at >= ?2 AND state <> 'refused'",
+		b.Phone.E164(), midnight.UnixMilli()).Scan(&c.TextsToday)
+	if err != nil {
+		return c, fmt.Errorf("count today's texts: %w", explain(err))
+	}
+	return c, nil
+}
+
+// done reads what was recorded for the bill's present due date.
+func (t *tx) done(b reminder.Bill) ([]reminder.Reminder, error) {
+	rows, err := t.query("SELECT "+reminderColumns+" FROM reminders WHERE bill_id = ?1 AND due_date = ?2", b.ID, b.DueDate.String())
+	if err != nil {
+		return nil, err
+	}
+	return collect(rows, scanReminder)
+}
+
+const reminderColumns = "due_date, stage, outcome, reason, coalesce(text_id, 0), decided_at"
+
+func scanReminder(r row) (m reminder.Reminder, err error) {
+	err = r.Scan(dayColumn{&m.DueDate}, &m.Stage, &m.Outcome, &m.Reason, &m.TextID, instantColumn{&m.DecidedAt})
+	return m, err //nolint:wrapcheck // callers say what they read
+}
+
+// intend writes the intent to send one text.
+func (t *tx) intend(r Round, b reminder.Bill, o reminder.TextOrder) (Text, error) {
+	text := Text{
+		BillID: b.ID, Service: b.Service, Account: b.Account, Stage: o.Stage, DueDate: b.DueDate, To: o.To,
+		Body: o.Body, Segments: o.Count.Segments, Planned: o.Planned, NotAfter: o.NotAfter,
+	}
+	err := t.row(`INSERT INTO texts (phone, sent_to, body, language, segments, state, attempts, owner, lease_until,
+			planned_at, not_after, created_at)
+		VALUES (?1, ?2, ?3, ?4, ?5, 'sending', 1, ?6, ?7, ?8, ?9, ?10) RETURNING id`,
+		b.Phone.E164(), o.To.E164(), o.Body, o.Language, o.Count.Segments, r.Owner, r.Now.Add(r.Lease).UnixMilli(),
+		o.Planned.UnixMilli(), o.NotAfter.UnixMilli(), r.Now.UnixMilli()).Scan(&text.ID)
+	if err != nil {
+		return text, fmt.Errorf("write intent: %w", explain(err))
+	}
+	return text, nil
+}
+
+// record writes what became of a stage and its event; it reports false when
+// the same stood there already. A stage that is texted or skipped stays so.
+func (t *tx) record(b reminder.Bill, rec reminder.Record, textID int64, now time.Time) (isNew bool, err error) {
+	var text any
+	if rec.Outcome == reminder.Texted {
+		text = textID
+	}
+	isNew, err = t.changed(`INSERT INTO reminders (bill_id, due_date, stage, outcome, reason, text_id, decided_at)
+		VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+		ON CONFLICT (bill_id, due_date, stage) DO UPDATE
+			SET outcome = excluded.outcome, reason = excluded.reason, text_id = excluded.text_id, decided_at = excluded.decided_at
+			WHERE reminders.outcome = 'held' AND (excluded.outcome <> 'held' OR excluded.reason <> reminders.reason)`,
+		b.ID, b.DueDate.String(), rec.Stage, rec.Outcome, rec.Reason, text, now.UnixMilli())
+	if err != nil || !isNew {
+		if err == nil && rec.Outcome == reminder.Texted {
+			err = fmt.Errorf("stage %s of bill %d: %w", rec.Stage, b.ID, errSecondText)
+		}
+		return false, err
+	}
+	return true, t.event(Event{
+		At: now, BillID: b.ID, TextID: textID, What: string(rec.Outcome), Reason: string(rec.Reason),
+		Detail: fmt.Sprintf("%s, due %s: %s", rec.Stage, b.DueDate, orElse(rec.Detail, rec.Reason.Info().Means)),
+	})
+}
+
+// errSecondText cannot happen while a decision and its facts share one
+// transaction; it takes the whole round back if it does.
+var errSecondText = errors.New("it already has a text or was skipped")
+
+func orElse(s, fallback string) string {
+	if s == "" {
+		return fallback
+	}
+	return s
+}

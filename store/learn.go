@@ -1,0 +1,164 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"duewatch/reminder"
+)
+
+// Lesson is what came of one call to Almara Pay about a bill. Exactly one of
+// Answer, Rejected and Failed is set.
+type Lesson struct {
+	BillID   int64
+	Answer   *reminder.Answer
+	Rejected string        // the account is refused for good, and why
+	Failed   string        // the call failed and may be repeated, and why
+	After    time.Duration // with Failed: repeat no earlier than this
+}
+
+// Learned counts what came of a batch of lessons.
+type Learned struct {
+	Bills []reminder.Bill // as they are now, in the order of the lessons
+	Due   bool            // a bill became due for a look by the remind job
+}
+
+// Learn writes lessons into their bills and renews what depends on them: when
+// to ask again, and when to look for a reminder.
+func (s *Store) Learn(_ context.Context, policies reminder.Policies, now time.Time, lessons ...Lesson) (Learned, error) {
+	var l Learned
+	err := s.write.do(func(t *tx) error {
+		l = Learned{}
+		for _, lesson := range lessons {
+			b, look, err := t.learn(lesson, policies, now)
+			if err != nil {
+				return err
+			}
+			l.Bills = append(l.Bills, b)
+			l.Due = l.Due || (!look.IsZero() && !look.After(now))
+		}
+		return nil
+	})
+	if err != nil {
+		return Learned{}, fmt.Errorf("record what Almara Pay said: %w", err)
+	}
+	return l, nil
+}
+
+// learn returns the bill as it is now, and when the remind job was told to
+// look at it if the lesson changed that.
+func (t *tx) learn(l Lesson, policies reminder.Policies, now time.Time) (b reminder.Bill, look time.Time, err error) {
+	if b, err = t.bill(l.BillID); err != nil {
+		return b, look, err
+	}
+	policy := policies.For(b.Service)
+	before := b
+	var changes []reminder.Change
+	switch {
+	case b.State == reminder.BillRemoved || b.State == reminder.BillRejected:
+		return b, look, nil // it changed while the call was under way
+	case l.Answer != nil:
+		changes = b.Learn(*l.Answer)
+	case l.Rejected != "":
+		b.State, b.LastError = reminder.BillRejected, l.Rejected
+		changes = []reminder.Change{{What: "rejected", Detail: l.Rejected}}
+	default:
+		b.Fail(l.Failed)
+		if b.Failures == 1 {
+			changes = []reminder.Change{{What: "check_failed", Detail: l.Failed}}
+		}
+	}
+	if err := t.saveBill(b); err != nil {
+		return b, look, err
+	}
+	for _, c := range changes {
+		if err := t.event(Event{At: now, BillID: b.ID, What: c.What, Reason: "almara", Detail: c.Detail}); err != nil {
+			return b, look, err
+		}
+	}
+	if err := t.scheduleCalls(b, policy, now, l.After); err != nil {
+		return b, look, err
+	}
+	if b.DueDate != before.DueDate || b.State != before.State {
+		done, err := t.done(b)
+		if err != nil {
+			return b, look, err
+		}
+		look = policy.NextLook(b, done, now)
+		if err := t.schedule(dueRemind, b.ID, look); err != nil {
+			return b, look, err
+		}
+	}
+	return b, look, nil
+}
+
+// scheduleCalls sets when Almara Pay is next asked about the bill.
+func (t *tx) scheduleCalls(b reminder.Bill, policy *reminder.Policy, now time.Time, after time.Duration) error {
+	next := policy.NextCheck(b, now)
+	if floor := now.Add(after); next.Before(floor) {
+		next = floor
+	}
+	var register, recheck time.Time
+	switch b.State {
+	case reminder.BillPending:
+		register = next
+	case reminder.BillActive, reminder.BillPaused:
+		recheck = next
+	case reminder.BillRejected, reminder.BillRemoved:
+	}
+	if err := t.schedule(dueRegister, b.ID, register); err != nil {
+		return err
+	}
+	return t.schedule(dueRecheck, b.ID, recheck)
+}
+
+// Replan renews the next instants of up to n bills with ids above afterID, for
+// a policy that changed. It returns the last id it saw, zero at the end. What
+// is due already stays due, so that it ends with a record.
+func (s *Store) Replan(_ context.Context, policies reminder.Policies, now time.Time, afterID int64, n int) (last int64, err error) {
+	err = s.write.do(func(t *tx) error {
+		last = 0
+		rows, err := t.query("SELECT "+billColumns+" FROM bills WHERE id > ?1 ORDER BY id LIMIT ?2", afterID, n)
+		if err != nil {
+			return err
+		}
+		bills, err := collect(rows, scanBill)
+		if err != nil {
+			return err
+		}
+		for _, b := range bills {
+			last = b.ID
+			if b.State == reminder.BillActive {
+				if err := t.replan(b, policies.For(b.Service), now); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return 0, fmt.Errorf("plan anew: %w", err)
+	}
+	return last, nil
+}
+
+func (t *tx) replan(b reminder.Bill, policy *reminder.Policy, now time.Time) error {
+	done, err := t.done(b)
+	if err != nil {
+		return err
+	}
+	if look := policy.NextLook(b, done, now); look.IsZero() {
+		_, err = t.exec("DELETE FROM due_remind WHERE bill_id = ?1 AND at > ?2", b.ID, now.UnixMilli())
+	} else {
+		_, err = t.exec(`INSERT INTO due_remind (bill_id, at) VALUES (?1, ?2)
+			ON CONFLICT (bill_id) DO UPDATE SET at = excluded.at WHERE due_remind.at > ?3 AND due_remind.at <> excluded.at`,
+			b.ID, look.UnixMilli(), now.UnixMilli())
+	}
+	if err != nil {
+		return err
+	}
+	// Never later than planned before: a call too many is cheaper than a stale balance.
+	_, err = t.exec("UPDATE due_recheck SET at = ?2 WHERE bill_id = ?1 AND at > ?2", b.ID, policy.NextCheck(b, now).UnixMilli())
+	return err
+}

@@ -1,0 +1,155 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"duewatch/reminder"
+)
+
+// BillFilter narrows Bills. Empty fields match everything.
+type BillFilter struct {
+	State   reminder.BillState
+	Account string
+}
+
+// Watched is a bill with the instants at which the jobs next look at it; zero
+// means that the job need not.
+type Watched struct {
+	reminder.Bill
+	NextCheck  time.Time // register or recheck
+	NextRemind time.Time
+}
+
+// Bills calls each for every bill that matches, in the order of their ids,
+// and stops at its first error. It holds one page in memory at a time.
+func (s *Store) Bills(ctx context.Context, f BillFilter, each func(Watched) error) error {
+	const page = 500
+	where, args := "", []any{int64(0), page}
+	if f.State != "" {
+		args = append(args, f.State)
+		where += fmt.Sprintf(" AND state = ?%d", len(args))
+	}
+	if f.Account != "" {
+		args = append(args, f.Account)
+		where += fmt.Sprintf(" AND account = ?%d", len(args))
+	}
+	//nolint:gosec // put together from constants; the values are arguments
+	query := "SELECT " + billColumns + `,
+			coalesce((SELECT at FROM due_register WHERE bill_id = bills.id), (SELECT at FROM due_recheck WHERE bill_id = bills.id)),
+			(SELECT at FROM due_remind WHERE bill_id = bills.id)
+		FROM bills WHERE id > ?1` + where + " ORDER BY id LIMIT ?2"
+	for {
+		rows, err := s.read.QueryContext(ctx, query, args...)
+		if err != nil {
+			return fmt.Errorf("read bills: %w", explain(err))
+		}
+		bills, err := collect(rows, scanWatched)
+		if err != nil {
+			return fmt.Errorf("read bills: %w", err)
+		}
+		for _, b := range bills {
+			if err := each(b); err != nil {
+				return err
+			}
+			args[0] = b.ID
+		}
+		if len(bills) < page {
+			return nil
+		}
+	}
+}
+
+func scanWatched(r row) (w Watched, err error) {
+	w.Bill, err = scanBill(withMore{r, []any{instantColumn{&w.NextCheck}, instantColumn{&w.NextRemind}}})
+	return w, err
+}
+
+// withMore scans further columns behind those its caller knows of.
+type withMore struct {
+	row
+	more []any
+}
+
+func (m withMore) Scan(dest ...any) error { return m.row.Scan(append(dest, m.more...)...) } //nolint:wrapcheck // passes on
+
+// Reminders reads every stage of the bill that was acted on, over all its due
+// dates, oldest first.
+func (s *Store) Reminders(ctx context.Context, billID int64) ([]reminder.Reminder, error) {
+	rows, err := s.read.QueryContext(ctx, "SELECT "+reminderColumns+" FROM reminders WHERE bill_id = ?1 ORDER BY id", billID)
+	if err != nil {
+		return nil, fmt.Errorf("read reminders: %w", explain(err))
+	}
+	return collect(rows, scanReminder)
+}
+
+// SentText is a text as the store knows it, for explanations.
+type SentText struct {
+	ID         int64
+	State      TextState
+	Body       string
+	Segments   int
+	CreatedAt  time.Time
+	AcceptedAt time.Time
+	SettledAt  time.Time
+	ProviderID string
+	Code       int
+	Error      string
+}
+
+// Texts reads the texts that carried reminders of the bill, oldest first.
+func (s *Store) Texts(ctx context.Context, billID int64) ([]SentText, error) {
+	rows, err := s.read.QueryContext(ctx, `SELECT t.id, t.state, t.body, t.segments, t.created_at, t.accepted_at, t.settled_at,
+			coalesce(t.provider_id, ''), t.error_code, t.error
+		FROM texts t WHERE t.id IN (SELECT text_id FROM events WHERE bill_id = ?1) ORDER BY t.id`, billID)
+	if err != nil {
+		return nil, fmt.Errorf("read texts: %w", explain(err))
+	}
+	return collect(rows, func(r row) (x SentText, err error) {
+		err = r.Scan(&x.ID, &x.State, &x.Body, &x.Segments, instantColumn{&x.CreatedAt}, instantColumn{&x.AcceptedAt},
+			instantColumn{&x.SettledAt}, &x.ProviderID, &x.Code, &x.Error)
+		return x, err //nolint:wrapcheck // names the column
+	})
+}
+
+// Doubt is how many texts may or may not have reached the provider, and since
+// when the oldest of them.
+type Doubt struct {
+	Texts  int
+	Oldest time.Time
+}
+
+// InDoubt counts the texts in state unknown.
+func (s *Store) InDoubt(ctx context.Context) (d Doubt, err error) {
+	err = s.read.QueryRowContext(ctx, "SELECT count(*), min(created_at) FROM texts WHERE state = 'unknown'").
+		Scan(&d.Texts, instantColumn{&d.Oldest})
+	if err != nil {
+		return d, fmt.Errorf("count texts in doubt: %w", explain(err))
+	}
+	return d, nil
+}
+
+// Meta reads a fact about the store; "" when it was never set.
+func (s *Store) Meta(ctx context.Context, key string) (value string, err error) {
+	err = s.read.QueryRowContext(ctx, "SELECT value FROM meta WHERE key = ?1", key).Scan(&value)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return "", fmt.Errorf("read %s: %w", key, explain(err))
+	}
+	return value, nil
+}
+
+// SetMeta writes a fact about the store.
+func (s *Store) SetMeta(_ context.Context, key, value string) error {
+	err := s.write.do(func(t *tx) error {
+		_, err := t.exec(`INSERT INTO meta (key, value) VALUES (?1, ?2)
+			ON CONFLICT (key) DO UPDATE SET value = excluded.value`, key, value)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("write %s: %w", key, err)
+	}
+	return nil
+}

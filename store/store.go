@@ -1,0 +1,196 @@
+// Package store keeps what duewatch knows in one SQLite file, and is the only
+// place with SQL in it.
+//
+// It promises that what it reported as written survives a power cut
+// (synchronous=FULL), that a reminder has at most one text (a unique key), and
+// that states only go forward (guarded UPDATEs). Each change writes its event
+// in the same transaction. It never decides: which reminder is due, and
+// whether it should be sent, is asked of package reminder.
+//
+// All writes go through one connection and share its commits (writer.go);
+// reads use a pool of their own and never wait for a write. The scheduler's
+// jobs write, the commands and the web page read.
+package store
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/mattn/go-sqlite3"
+)
+
+// Errors that callers tell apart.
+var (
+	// ErrLocked means that another daemon works on the same file.
+	ErrLocked = errors.New("another duewatch daemon is using this store")
+	// ErrTooNew means that a newer duewatch has written the file.
+	ErrTooNew = errors.New("the store was written by a newer duewatch: install that version, or restore the backup made before the upgrade")
+	// ErrNotFound means that there is no such file, or nothing of that name.
+	ErrNotFound = errors.New("not found")
+	// ErrOldSchema means that the file awaits a migration, which the daemon does at its start.
+	ErrOldSchema = errors.New("the store is of an older version: start the daemon once, which brings it up to date")
+)
+
+// Store is one open SQLite file. It is safe for concurrent use.
+type Store struct {
+	read   *sql.DB
+	write  *writer // nil when opened for reading
+	unlock func()
+}
+
+// busyTimeout is how long a statement waits for a command that writes beside
+// the daemon.
+const busyTimeout = 10 * time.Second
+
+// Open opens the file for the daemon, creating it (mode 0600) and bringing its
+// schema up to date as needed. One daemon at a time may have it open; a second
+// one gets ErrLocked.
+func Open(ctx context.Context, path string) (_ *Store, err error) {
+	unlock, err := lock(path + ".lock")
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{unlock: unlock}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.Close())
+		}
+	}()
+	// SQLite would create the file with the process's umask; its -wal and -shm
+	// files take the mode of the file.
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600) //nolint:gosec // the path is the operator's own
+	if err != nil {
+		return nil, fmt.Errorf("open store: %w", err)
+	}
+	if err := f.Close(); err != nil {
+		return nil, fmt.Errorf("open store: %w", err)
+	}
+	if err := migrate(ctx, path); err != nil {
+		return nil, err
+	}
+	if s.write, err = newWriter(ctx, path); err != nil {
+		return nil, err
+	}
+	if s.read, err = openPool(ctx, path, "ro", 4); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// OpenReader opens an existing file for reading only, whether or not a daemon
+// is running on it. It returns ErrNotFound when there is no file yet.
+func OpenReader(ctx context.Context, path string) (*Store, error) {
+	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("store %s: %w: has the daemon run yet?", path, ErrNotFound)
+	}
+	db, err := openPool(ctx, path, "ro", 4)
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{read: db}
+	if err := checkVersion(ctx, db); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+// Close ends all work on the file. It waits for writes under way.
+func (s *Store) Close() error {
+	var errs []error
+	if s.write != nil {
+		errs = append(errs, s.write.close())
+	}
+	if s.read != nil {
+		errs = append(errs, s.read.Close())
+	}
+	if s.unlock != nil {
+		s.unlock()
+	}
+	return errors.Join(errs...)
+}
+
+// Check reads the whole file and reports damage. It costs time in proportion
+// to the file's size.
+func (s *Store) Check(ctx context.Context) error {
+	var first string
+	if err := s.read.QueryRowContext(ctx, "PRAGMA quick_check(1)").Scan(&first); err != nil {
+		return fmt.Errorf("check store: %w", err)
+	}
+	if first != "ok" {
+		return fmt.Errorf("the store is damaged (%s): stop the daemon and restore the last backup", first)
+	}
+	return nil
+}
+
+// openPool opens a pool of connections and reads back the settings that the
+// promise rests on.
+func openPool(ctx context.Context, path, mode string, conns int) (*sql.DB, error) {
+	settings := url.Values{
+		"mode":             {mode},
+		"_synchronous":     {"FULL"},
+		"_foreign_keys":    {"on"},
+		"_busy_timeout":    {fmt.Sprint(busyTimeout.Milliseconds())},
+		"_txlock":          {"immediate"},
+		"_stmt_cache_size": {"64"},
+	}
+	if mode != "ro" {
+		settings.Set("_journal_mode", "WAL")
+	}
+	dsn := "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + settings.Encode()
+	db := sql.OpenDB(connector{dsn})
+	db.SetMaxOpenConns(conns)
+	db.SetMaxIdleConns(conns)
+	if err := readBack(ctx, db); err != nil {
+		return nil, errors.Join(fmt.Errorf("open store %s: %w", path, err), db.Close())
+	}
+	return db, nil
+}
+
+// readBack checks that SQLite took the settings of the DSN: a misspelt one is
+// ignored without a word.
+func readBack(ctx context.Context, db *sql.DB) error {
+	for pragma, want := range map[string]string{"synchronous": "2", "foreign_keys": "1", "journal_mode": "wal"} {
+		var got string
+		if err := db.QueryRowContext(ctx, "PRAGMA "+pragma).Scan(&got); err != nil {
+			return fmt.Errorf("read setting %s: %w", pragma, explain(err))
+		}
+		if !strings.EqualFold(got, want) {
+			return fmt.Errorf("setting %s is %s instead of %s: is the file on a local disk?", pragma, got, want)
+		}
+	}
+	return nil
+}
+
+// connector opens connections without registering a driver name for the whole
+// process.
+type connector struct{ dsn string }
+
+func (c connector) Connect(context.Context) (driver.Conn, error) { return c.Driver().Open(c.dsn) }
+func (c connector) Driver() driver.Driver                        { return &sqlite3.SQLiteDriver{} }
+
+// explain turns the SQLite failures that an operator can mend into what to do.
+func explain(err error) error {
+	var e sqlite3.Error
+	if !errors.As(err, &e) {
+		return err
+	}
+	switch e.Code {
+	case sqlite3.ErrNotADB, sqlite3.ErrCorrupt:
+		return fmt.Errorf("the file is damaged or not a duewatch store: restore the last backup (%w)", err)
+	case sqlite3.ErrFull:
+		return fmt.Errorf("the disk is full: free some space, nothing was lost (%w)", err)
+	case sqlite3.ErrReadonly, sqlite3.ErrPerm, sqlite3.ErrCantOpen:
+		return fmt.Errorf("the file or its folder cannot be written: check owner and mode (%w)", err)
+	case sqlite3.ErrBusy, sqlite3.ErrLocked:
+		return fmt.Errorf("another program kept the store locked for %s (%w)", busyTimeout, err)
+	default:
+		return err
+	}
+}

@@ -1,0 +1,40 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// Event is one line of the trail.
+type Event struct {
+	At     time.Time
+	BillID int64
+	TextID int64  // 0 = none
+	What   string // added, registered, due_date, balance, texted, held, accepted, …
+	Reason string
+	Detail string
+}
+
+func (t *tx) event(e Event) error {
+	var text any
+	if e.TextID != 0 {
+		text = e.TextID
+	}
+	_, err := t.exec("INSERT INTO events (at, bill_id, text_id, what, reason, detail) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+		e.At.UnixMilli(), e.BillID, text, e.What, e.Reason, e.Detail)
+	return err
+}
+
+// Events reads the trail of a bill, oldest first.
+func (s *Store) Events(ctx context.Context, billID int64) ([]Event, error) {
+	rows, err := s.read.QueryContext(ctx, `SELECT at, bill_id, coalesce(text_id, 0), what, reason, detail FROM events
+		WHERE bill_id = ?1 ORDER BY id`, billID)
+	if err != nil {
+		return nil, fmt.Errorf("read trail: %w", explain(err))
+	}
+	return collect(rows, func(r row) (e Event, err error) {
+		err = r.Scan(instantColumn{&e.At}, &e.BillID, &e.TextID, &e.What, &e.Reason, &e.Detail)
+		return e, err //nolint:wrapcheck // names the column
+	})
+}

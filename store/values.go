@@ -1,0 +1,107 @@
+package store
+
+import (
+	"database/sql"
+	"fmt"
+	"time"
+
+	"duewatch/reminder"
+)
+
+// How our types stand in columns. Zero instants, unknown days and unknown
+// money are NULL.
+
+func millis(t time.Time) any {
+	if t.IsZero() {
+		return nil
+	}
+	return t.UnixMilli()
+}
+
+type instantColumn struct{ t *time.Time }
+
+func (c instantColumn) Scan(v any) error {
+	var n sql.NullInt64
+	if err := n.Scan(v); err != nil {
+		return err //nolint:wrapcheck // database/sql names the column
+	}
+	*c.t = time.Time{}
+	if n.Valid {
+		*c.t = time.UnixMilli(n.Int64)
+	}
+	return nil
+}
+
+func day(d reminder.Date) any {
+	if d.IsZero() {
+		return nil
+	}
+	return d.String()
+}
+
+type dayColumn struct{ d *reminder.Date }
+
+func (c dayColumn) Scan(v any) error {
+	var s sql.NullString
+	if err := s.Scan(v); err != nil {
+		return err //nolint:wrapcheck // database/sql names the column
+	}
+	return c.d.UnmarshalText([]byte(s.String)) //nolint:wrapcheck // says what is wrong
+}
+
+func money(m *reminder.Money) any {
+	if m == nil {
+		return nil
+	}
+	return m.String()
+}
+
+type moneyColumn struct{ m **reminder.Money }
+
+func (c moneyColumn) Scan(v any) error {
+	var s sql.NullString
+	if err := s.Scan(v); err != nil {
+		return err //nolint:wrapcheck // database/sql names the column
+	}
+	*c.m = nil
+	if !s.Valid {
+		return nil
+	}
+	m, err := reminder.ParseMoney(s.String)
+	if err != nil {
+		return fmt.Errorf("stored balance: %w", err)
+	}
+	*c.m = &m
+	return nil
+}
+
+const billColumns = `id, service, account, phone, language, description, source, state, customer,
+	balance, balance_at, due_date, verified, registered_at, checked_at, failures, last_error`
+
+// row is what *sql.Row and *sql.Rows have in common.
+type row interface{ Scan(dest ...any) error }
+
+func scanBill(r row) (b reminder.Bill, err error) {
+	err = r.Scan(&b.ID, &b.Service, &b.Account, &b.Phone, &b.Language, &b.Description, &b.Source, &b.State, &b.Customer,
+		moneyColumn{&b.Balance}, instantColumn{&b.BalanceAt}, dayColumn{&b.DueDate}, &b.Verified,
+		instantColumn{&b.RegisteredAt}, instantColumn{&b.CheckedAt}, &b.Failures, &b.LastError)
+	return b, err //nolint:wrapcheck // callers say what they read
+}
+
+// collect scans all rows and closes them.
+func collect[T any](rows *sql.Rows, scan func(row) (T, error)) (all []T, err error) {
+	defer rows.Close() //nolint:errcheck // Err reports what matters
+	for rows.Next() {
+		v, err := scan(rows)
+		if err != nil {
+			return nil, explain(err)
+		}
+		all = append(all, v)
+	}
+	return all, explain(rows.Err())
+}
+
+func scanID(r row) (id int64, err error) {
+	err = r.Scan(&id)
+	return id, err //nolint:wrapcheck // callers say what they read
+}

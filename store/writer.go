@@ -1,0 +1,190 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"sync"
+)
+
+// ErrClosed means that the store was closed before the write began.
+var ErrClosed = errors.New("the store is closed")
+
+// maxGroup bounds how many writes share one commit, and so how much work a
+// failing commit takes back.
+const maxGroup = 256
+
+// writer owns the one connection that writes. Writes that arrive while another
+// commit is under way share the next one: a flush to disk costs far more than
+// a statement, so many callers together are as durable as each alone, and
+// much faster. A write that fails is undone alone (SAVEPOINT); a commit that
+// fails fails all its writes.
+type writer struct {
+	db    *sql.DB
+	queue chan write
+	stop  sync.Once
+	ended chan struct{}
+
+	mu     sync.RWMutex // held for reading while a write is handed to the queue
+	closed bool
+}
+
+type write struct {
+	do   func(*tx) error
+	done chan error
+}
+
+func newWriter(ctx context.Context, path string) (*writer, error) {
+	db, err := openPool(ctx, path, "rwc", 1)
+	if err != nil {
+		return nil, err
+	}
+	w := &writer{db: db, queue: make(chan write, maxGroup), ended: make(chan struct{})}
+	go w.run()
+	return w, nil
+}
+
+// do runs fn in a transaction and returns when its outcome is durable. It
+// cannot be cancelled: a caller that stopped waiting would not know whether
+// its write happened. fn may be run only once, and must not keep the tx.
+func (w *writer) do(fn func(*tx) error) error {
+	job := write{fn, make(chan error, 1)}
+	w.mu.RLock()
+	if w.closed {
+		w.mu.RUnlock()
+		return ErrClosed
+	}
+	w.queue <- job
+	w.mu.RUnlock()
+	return <-job.done
+}
+
+func (w *writer) close() error {
+	w.stop.Do(func() {
+		w.mu.Lock()
+		w.closed = true
+		w.mu.Unlock()
+		close(w.queue)
+	})
+	<-w.ended
+	if err := w.db.Close(); err != nil {
+		return fmt.Errorf("close store: %w", err)
+	}
+	return nil
+}
+
+func (w *writer) run() {
+	defer close(w.ended)
+	for job := range w.queue {
+		group := []write{job}
+	more:
+		for len(group) < maxGroup {
+			select {
+			case next, ok := <-w.queue:
+				if !ok {
+					break more
+				}
+				group = append(group, next)
+			default:
+				break more
+			}
+		}
+		w.commit(group)
+	}
+}
+
+// commit runs a group in one transaction and tells each of its callers.
+func (w *writer) commit(group []write) {
+	errs := make([]error, len(group))
+	if err := w.transact(group, errs); err != nil {
+		for i := range errs {
+			errs[i] = err
+		}
+	}
+	for i, job := range group {
+		job.done <- errs[i]
+	}
+}
+
+// transact fills errs with what failed alone; the error it returns failed all.
+func (w *writer) transact(group []write, errs []error) error {
+	// Not the caller's context: half a group must not die with one caller.
+	ctx := context.Background()
+	sqlTx, err := w.db.BeginTx(ctx, nil)
+	if err != nil {
+		return fmt.Errorf("begin write: %w", explain(err))
+	}
+	t := &tx{ctx, sqlTx}
+	for i, job := range group {
+		if errs[i], err = t.isolated(job.do, len(group) > 1); err != nil {
+			break
+		}
+	}
+	if err == nil && (len(group) > 1 || errs[0] == nil) {
+		if err = sqlTx.Commit(); err == nil {
+			return nil
+		}
+		err = fmt.Errorf("commit: %w", explain(err))
+	}
+	// After a full disk SQLite may have rolled back by itself.
+	if rb := sqlTx.Rollback(); rb != nil && err == nil {
+		err = fmt.Errorf("roll back: %w", explain(rb))
+	}
+	return err
+}
+
+// tx is a write transaction. Its statements are prepared once for each
+// connection by the driver's statement cache.
+type tx struct {
+	ctx context.Context //nolint:containedctx // lives as long as the transaction, and cannot be cancelled
+	tx  *sql.Tx
+}
+
+// isolated runs do; with others in the same transaction it is undone alone
+// when it fails. own is do's failure, all is one of the transaction itself.
+func (t *tx) isolated(do func(*tx) error, shared bool) (own, all error) {
+	if !shared {
+		return do(t), nil
+	}
+	if _, err := t.exec("SAVEPOINT one"); err != nil {
+		return nil, err
+	}
+	if own = do(t); own != nil {
+		if _, err := t.exec("ROLLBACK TO one"); err != nil {
+			return nil, errors.Join(own, err)
+		}
+	}
+	_, err := t.exec("RELEASE one")
+	return own, err
+}
+
+func (t *tx) exec(query string, args ...any) (sql.Result, error) {
+	r, err := t.tx.ExecContext(t.ctx, query, args...)
+	if err != nil {
+		return nil, explain(err)
+	}
+	return r, nil
+}
+
+// changed runs a statement and reports whether it changed a row.
+func (t *tx) changed(query string, args ...any) (bool, error) {
+	r, err := t.exec(query, args...)
+	if err != nil {
+		return false, err
+	}
+	n, err := r.RowsAffected()
+	return n > 0, err
+}
+
+func (t *tx) row(query string, args ...any) *sql.Row {
+	return t.tx.QueryRowContext(t.ctx, query, args...)
+}
+
+func (t *tx) query(query string, args ...any) (*sql.Rows, error) {
+	rows, err := t.tx.QueryContext(t.ctx, query, args...)
+	if err != nil {
+		return nil, explain(err)
+	}
+	return rows, nil
+}

@@ -1,0 +1,122 @@
+// Package web answers over HTTP how the daemon is doing: /healthz for people
+// and monitors, /metrics for Prometheus. It only reads; nothing in it can
+// change what is texted.
+//
+// It listens on loopback unless a token is configured, in which case every
+// request must carry it: Authorization: Bearer, or the password of basic
+// authentication. Package cli starts it.
+package web
+
+import (
+	"context"
+	"crypto/subtle"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// Job is how one job is doing.
+type Job struct {
+	Name        string    `json:"name"`
+	Running     bool      `json:"running"`
+	LastStarted time.Time `json:"last_started,omitzero"`
+	LastEnded   time.Time `json:"last_ended,omitzero"`
+	LastError   string    `json:"last_error,omitempty"`
+	Late        bool      `json:"late"`
+}
+
+// Health is what /healthz answers. Alive is false when the daemon should be
+// restarted; a problem that a restart would not mend leaves it true.
+type Health struct {
+	Alive    bool     `json:"alive"`
+	Problems []string `json:"problems"`
+	Jobs     []Job    `json:"jobs"`
+}
+
+// Config is what a Server is made of.
+type Config struct {
+	Listen  string // host:port
+	Token   string // required of every request; may be "" on loopback only
+	Health  func(context.Context) Health
+	Metrics prometheus.Gatherer
+	Log     *slog.Logger
+}
+
+// errOpen refuses to show the daemon's state to a network without a token.
+var errOpen = errors.New("another address than loopback needs web.token")
+
+// Serve answers until ctx ends.
+func Serve(ctx context.Context, c Config) error {
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", c.Listen)
+	if err != nil {
+		return fmt.Errorf("web.listen: %w", err)
+	}
+	if addr, ok := listener.Addr().(*net.TCPAddr); c.Token == "" && (!ok || !addr.IP.IsLoopback()) {
+		return errors.Join(fmt.Errorf("web.listen %s: %w", c.Listen, errOpen), listener.Close())
+	}
+	server := &http.Server{
+		Handler:           Handler(c),
+		ReadHeaderTimeout: 5 * time.Second,
+		WriteTimeout:      30 * time.Second,
+		MaxHeaderBytes:    16 << 10,
+		ErrorLog:          slog.NewLogLogger(c.Log.Handler(), slog.LevelDebug),
+	}
+	done := make(chan error, 1)
+	go func() { done <- server.Serve(listener) }()
+	select {
+	case err := <-done:
+		return fmt.Errorf("web: %w", err)
+	case <-ctx.Done():
+	}
+	shutdown, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+	defer cancel()
+	if err := server.Shutdown(shutdown); err != nil {
+		return fmt.Errorf("web: %w", server.Close())
+	}
+	return nil
+}
+
+// Handler answers /healthz and /metrics.
+func Handler(c Config) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, r *http.Request) {
+		h := c.Health(r.Context())
+		w.Header().Set("Content-Type", "application/json")
+		if !h.Alive {
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+		enc := json.NewEncoder(w)
+		enc.SetIndent("", "  ")
+		if err := enc.Encode(h); err != nil {
+			c.Log.Debug("the health answer was not read to its end", "err", err)
+		}
+	})
+	mux.Handle("GET /metrics", promhttp.HandlerFor(c.Metrics, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError}))
+	return authorized(c.Token, mux)
+}
+
+func authorized(token string, next http.Handler) http.Handler {
+	if token == "" {
+		return next
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		given, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+		if !ok {
+			_, given, _ = r.BasicAuth()
+		}
+		if subtle.ConstantTimeCompare([]byte(given), []byte(token)) != 1 {
+			w.Header().Set("WWW-Authenticate", `Basic realm="duewatch"`)
+			http.Error(w, "a token is needed", http.StatusUnauthorized)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
