@@ -23,11 +23,11 @@ func (c *checker) almara(v view) Almara {
 		TokenEncoding: v.oneOf("almara.token_encoding", TokenJSON, TokenForm),
 		Scope:         v.text("almara.scope"),
 		ClientID:      v.text("almara.client_id"),
-		ClientSecret:  c.secret(v, wanted{key: "almara.client_secret", credential: "almara_client_secret"}),
+		ClientSecret:  c.secret(v, wanted{"almara.client_secret", "almara_client_secret", nil}),
 		RecheckWith:   v.oneOf("almara.recheck_with", RecheckRegister, RecheckLookup),
 		Timeout:       v.duration("almara.timeout", minAlmaraTimeout, maxAlmaraTimeout),
 		Rate:          v.rate("almara.rate", minRate, maxRate),
-		Concurrency:   v.whole("almara.concurrency", 1, maxConcurrency),
+		Concurrency:   v.count("almara.concurrency", maxConcurrency),
 	}
 	if c.opts.Sandbox {
 		return a

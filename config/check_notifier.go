@@ -26,8 +26,8 @@ func (c *checker) notifier(v view) Notifier {
 		Provider:          v.oneOf("notifier.provider", ProviderTwilio),
 		Timeout:           v.duration("notifier.timeout", minNotifierTimeout, maxNotifierTimeout),
 		SegmentsPerSecond: v.rate("notifier.segments_per_second", minRate, maxRate),
-		Concurrency:       v.whole("notifier.concurrency", 1, maxConcurrency),
-		MaxSegments:       v.whole("notifier.max_segments", 1, maxSegments),
+		Concurrency:       v.count("notifier.concurrency", maxConcurrency),
+		MaxSegments:       v.count("notifier.max_segments", maxSegments),
 		Unknown:           v.oneOf("notifier.unknown", UnknownResend, UnknownHold),
 		Twilio:            c.twilio(v),
 	}

@@ -30,7 +30,7 @@ func (c *checker) policy(v view, cfg *Config, name string) *reminder.Policy {
 		Holidays:       holidays(v),
 		MinBalance:     v.amount("min_balance"),
 		MaxBalanceAge:  v.duration("max_balance_age", 0, maxBalanceAge),
-		PerNumberDaily: v.whole("per_number_daily", 1, maxDaily),
+		PerNumberDaily: v.count("per_number_daily", maxDaily),
 		Language:       v.text("language"),
 		MaxSegments:    cfg.Notifier.MaxSegments,
 	}

@@ -20,7 +20,7 @@ type wanted struct {
 // secret reads a secret from the best of its sources; "" when there is none or
 // it is bad.
 func (c *checker) secret(v view, w wanted) Secret {
-	s, err, report := c.findSecret(v, w)
+	s, report, err := c.findSecret(v, w)
 	if err == nil && s != "" {
 		err = checkSecretText(s.Reveal())
 	}
@@ -36,14 +36,14 @@ func (c *checker) secret(v view, w wanted) Secret {
 
 // findSecret returns a secret, or why it cannot be read, and how to report a
 // fault of it where it was found.
-func (c *checker) findSecret(v view, w wanted) (s Secret, err error, report func(format string, args ...any)) {
+func (c *checker) findSecret(v view, w wanted) (s Secret, report func(format string, args ...any), err error) {
 	if dir := c.environ(credentialsDirectory); dir != "" {
 		s, err := readSecret(filepath.Join(dir, w.credential))
 		if !errors.Is(err, fs.ErrNotExist) {
-			return s, err, func(format string, args ...any) {
+			return s, func(format string, args ...any) {
 				at := place{env: credentialsDirectory}
 				c.problems.add(at, w.key, "credential "+w.credential+": "+format, args...)
-			}
+			}, err
 		}
 	}
 	fileKey := w.key + "_file"
@@ -55,12 +55,12 @@ func (c *checker) findSecret(v view, w wanted) (s Secret, err error, report func
 	}
 	switch {
 	case file == "", inline != "" && inlineAt.env != "" && fileAt.env == "":
-		return Secret(inline), nil, reportAt(w.key)
+		return Secret(inline), reportAt(w.key), nil
 	case inline != "" && (inlineAt.env != "") == (fileAt.env != ""):
-		return "", errors.New("is set beside " + w.key + ": keep one, best the file"), reportAt(fileKey)
+		return "", reportAt(fileKey), errors.New("is set beside " + w.key + ": keep one, best the file")
 	default:
 		s, err := readSecret(file)
-		return s, err, reportAt(fileKey)
+		return s, reportAt(fileKey), err
 	}
 }
 

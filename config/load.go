@@ -30,7 +30,7 @@ func Load(path string, opts Options) (*Config, error) {
 	if path == "" {
 		return load("", nil, opts)
 	}
-	b, err := os.ReadFile(path)
+	b, err := os.ReadFile(path) //nolint:gosec // the operator names the file
 	if err != nil {
 		return nil, &Error{[]Problem{{File: path, Text: "cannot be read: " + withoutPath(err).Error()}}}
 	}
@@ -96,7 +96,7 @@ func (c *checker) config() *Config {
 	cfg.Web = c.web(v)
 	cfg.Log = c.log(v)
 	if v.text("bills_file") != "" {
-		v.bad("bills_file", `this version does not read a file of bills from the config: write "", and list the bills under bills: or add them with duewatch import`)
+		v.bad("bills_file", `this version does not read a file of bills from the config: write "", and list the bills under bills:`)
 	}
 	return cfg
 }

@@ -189,7 +189,7 @@ func TestProblems(t *testing.T) {
 		{name: "bundle is a flag", yaml: "reminders: {bundle: yes}\n", want: []string{
 			`config.yaml:1: reminders.bundle: "yes" is none of the choices: write false or true`}},
 		{name: "bills file", yaml: "bills_file: bills.csv\n", want: []string{
-			`config.yaml:1: bills_file: this version does not read a file of bills from the config: write "", and list the bills under bills: or add them with duewatch import`}},
+			`config.yaml:1: bills_file: this version does not read a file of bills from the config: write "", and list the bills under bills:`}},
 
 		// Delivery.
 		{name: "allowlist", yaml: "notifier:\n  mode: allowlist\n", want: []string{

@@ -155,6 +155,7 @@ func defaults() map[string]any {
 					out[join(path, language, "before")] = texts[language].Before
 					out[join(path, language, "after")] = texts[language].After
 				}
+			case entries:
 			}
 		}
 	}

@@ -52,7 +52,7 @@ const maxSecretFile = 8 << 10
 // its content nor its path, which may be the secret itself, written behind the
 // wrong key.
 func readSecret(path string) (Secret, error) {
-	f, err := os.Open(path)
+	f, err := os.Open(path) //nolint:gosec // the operator names the file
 	if err != nil {
 		return "", fmt.Errorf("the file cannot be read: %w", withoutPath(err))
 	}

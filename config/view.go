@@ -40,9 +40,9 @@ func (v view) text(key string) string {
 }
 
 // missing notes that a key must be set.
-func (v view) missing(key, format string, args ...any) {
+func (v view) missing(key, want string) {
 	if !v.broken(key) {
-		v.bad(key, "is not set: "+format, args...)
+		v.bad(key, "is not set: %s", want)
 	}
 }
 
@@ -127,16 +127,16 @@ func (v view) identifier(key string, form *regexp.Regexp, want string) string {
 	return s
 }
 
-// whole reads a number without a fraction.
-func (v view) whole(key string, least, most int) int {
+// count reads a whole number from 1 to most.
+func (v view) count(key string, most int) int {
 	s := v.text(key)
 	n, err := strconv.Atoi(s)
 	if err != nil {
-		v.bad(key, "%s is not a whole number: write one from %d to %d", shown(s), least, most)
+		v.bad(key, "%s is not a whole number: write one from 1 to %d", shown(s), most)
 		return 0
 	}
-	if n < least || n > most {
-		v.bad(key, "%s is out of range: write a number from %d to %d", shown(s), least, most)
+	if n < 1 || n > most {
+		v.bad(key, "%s is out of range: write a number from 1 to %d", shown(s), most)
 		return 0
 	}
 	return n

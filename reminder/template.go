@@ -31,9 +31,9 @@ func DefaultTemplates() map[string]TemplateSource {
 				"{{with .Amount}}Unpaid: {{.}}. {{end}}Please ignore if paid.",
 		},
 		"sw": {
-			Before: "{{with .Customer}}Habari {{.}}, mwisho{{else}}Mwisho{{end}} wa kulipa bili ya {{.Service}} (akaunti {{.Account}}) ni {{.When}}, tarehe {{.DueDate}}. " +
+			Before: "{{with .Customer}}Habari {{.}}, mwisho{{else}}Mwisho{{end}} wa kulipa bili {{with .Service}}ya {{.}} {{end}}(akaunti {{.Account}}) ni {{.When}}, tarehe {{.DueDate}}. " +
 				"{{with .Amount}}Kiasi: {{.}}.{{else}}Kama umelipa, asante.{{end}}",
-			After: "{{with .Customer}}Habari {{.}}, bili{{else}}Bili{{end}} ya {{.Service}} (akaunti {{.Account}}) ilipaswa kulipwa {{.When}}, {{.DueDate}}. " +
+			After: "{{with .Customer}}Habari {{.}}, bili{{else}}Bili{{end}} {{with .Service}}ya {{.}} {{end}}(akaunti {{.Account}}) ilipaswa kulipwa {{.When}}, {{.DueDate}}. " +
 				"{{with .Amount}}Deni: {{.}}. Asante.{{else}}Kama umelipa, asante.{{end}}",
 		},
 	}
