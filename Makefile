@@ -3,6 +3,8 @@
 
 GO                ?= go
 FUZZTIME          ?= 5s
+KILLS             ?= 100
+REMINDERS         ?= 2000
 GOLANGCI_VERSION  := 2.15.0
 
 # Where install and uninstall work. DESTDIR is put before each, for packagers.
@@ -61,6 +63,10 @@ fuzz: ## fuzz every target of every package, FUZZTIME (5s) each
 		echo "$$package $$target"; \
 		$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$package" </dev/null; \
 	done
+
+.PHONY: storm
+storm: ## kill -9 the daemon KILLS (100) times while REMINDERS (2000) are due, and count who was texted twice or never
+	@$(GO) test ./cli -run '^TestStorm$$' -count=1 -timeout 30m -storm.kills=$(KILLS) -storm.reminders=$(REMINDERS)
 
 ##@ Check
 

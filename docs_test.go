@@ -16,7 +16,7 @@ func TestEveryReasonIsInTheDocs(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, r := range reminder.Reasons {
-		if row := fmt.Sprintf("| `%s` | %s | %s |\n", r.Reason, r.Outcome, r.Means); !strings.Contains(string(b), row) {
+		if row := fmt.Sprintf("| `%v` | %v | %v |\n", r.Reason, r.Outcome, r.Means); !strings.Contains(string(b), row) {
 			t.Errorf("docs/operations.md lacks the row\n%s", row)
 		}
 	}

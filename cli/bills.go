@@ -20,7 +20,7 @@ func (a *app) billsCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:     "bills",
 		Short:   "List what is watched",
-		Long:    "Lists the bills in the store. Phones are masked. --json prints one object a line.",
+		Long:    "Lists the bills in the store. Phones are masked.\n--json prints one object a line.",
 		Example: "  duewatch bills --state rejected",
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) (err error) {
@@ -41,14 +41,14 @@ func (a *app) billsCommand() *cobra.Command {
 			return a.tableOfBills(c, cfg, s, filter)
 		},
 	}
-	c.Flags().StringVar(&state, "state", "", "only bills in this state: pending, active, paused, rejected, removed")
+	c.Flags().StringVar(&state, "state", "", "pending, active, paused, rejected or removed")
 	c.Flags().BoolVar(&asJSON, "json", false, "print JSON, one object a line")
 	return c
 }
 
 func (a *app) tableOfBills(c *cobra.Command, cfg *config.Config, s *store.Store, filter store.BillFilter) error {
 	t := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "SERVICE\tACCOUNT\tPHONE\tSTATE\tDUE\tBALANCE\tNEXT LOOK")
+	fmt.Fprintln(t, "SERVICE\tACCOUNT\tPHONE\tSTATE\tDUE\tBALANCE\tNEXT")
 	n := 0
 	err := s.Bills(c.Context(), filter, func(w store.Watched) error {
 		n++
@@ -140,6 +140,14 @@ func orDash(s string) string {
 		return "-"
 	}
 	return s
+}
+
+// countOf is "1 bill", "2 bills".
+func countOf(n int, what string) string {
+	if n != 1 {
+		what += "s"
+	}
+	return fmt.Sprintf("%d %s", n, what)
 }
 
 // shortTime leaves the year out where it is this one.

@@ -31,11 +31,12 @@ the whole store for damage. It calls nobody and changes nothing.`,
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(a.stdout, "config    %s is right; mode %s, %d services, %d bills\n", a.configPath, cfg.Delivery.Mode, len(cfg.Services), len(cfg.Bills))
+			fmt.Fprintf(a.stdout, "config    %s is right; mode %s, %s, %s\n", a.configPath, cfg.Delivery.Mode,
+				countOf(len(cfg.Services), "service"), countOf(len(cfg.Bills), "bill"))
 			return errors.Join(a.checkTemplates(cfg), a.checkStore(c.Context(), cfg))
 		},
 	}
-	c.Flags().BoolVar(&sandboxed, "sandbox", false, "do not ask for endpoints and credentials, which the sandbox brings")
+	c.Flags().BoolVar(&sandboxed, "sandbox", false, "leave out what the sandbox brings")
 	return c
 }
 
@@ -46,11 +47,13 @@ func (a *app) checkTemplates(cfg *config.Config) error {
 	show := func(name string, p *reminder.Policy) {
 		for _, s := range p.Specimens() {
 			n := s.Draft.Count
-			fmt.Fprintf(a.stdout, "template  %s%s %s: %d segment(s) of %s at its longest\n", name, s.Language, s.Which, n.Segments, n.Encoding)
+			fmt.Fprintf(a.stdout, "template  %s%s %s: %s of %s at its longest\n", name, s.Language, s.Which, countOf(n.Segments, "segment"), n.Encoding)
 			if n.Forcing != 0 {
 				fmt.Fprintf(a.stdout, "          the character %q is not in GSM-7 and makes the text more than twice as dear\n", n.Forcing)
 			}
-			fmt.Fprintf(a.stdout, "          %s\n", s.Draft.Body)
+			for _, line := range wrap(s.Draft.Body, 68) {
+				fmt.Fprintf(a.stdout, "          %s\n", line)
+			}
 			if s.Err != nil {
 				errs = append(errs, fmt.Errorf("template %s%s %s: %w", name, s.Language, s.Which, s.Err))
 			}

@@ -13,6 +13,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 
@@ -42,9 +43,18 @@ type app struct {
 // Run runs one command and returns the exit status. The first SIGINT or SIGTERM
 // ends it in good order, a second one at once.
 func Run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	context.AfterFunc(ctx, stop) // gives the second signal back its default
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	defer signal.Stop(signals)
+	go func() {
+		<-signals
+		stop()
+		<-signals
+		fmt.Fprintln(stderr, "duewatch: a second signal: ending at once")
+		exit(exitFailed)
+	}()
 
 	a := &app{stdout: stdout, stderr: stderr, now: time.Now}
 	root := a.root()
@@ -61,11 +71,21 @@ func Run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintln(stderr, wrong)
 		return exitUsage
 	case errors.Is(err, errUsage):
-		fmt.Fprintln(stderr, "duewatch:", err)
+		complain(stderr, err)
 		return exitUsage
 	default:
-		fmt.Fprintln(stderr, "duewatch:", err)
+		complain(stderr, err)
 		return exitFailed
+	}
+}
+
+// exit ends the process in the middle of things.
+var exit = os.Exit //nolint:forbidigo // what a second signal asks for
+
+// complain prints an error, each of its lines as one of ours.
+func complain(w io.Writer, err error) {
+	for line := range strings.Lines(err.Error()) {
+		fmt.Fprintln(w, "duewatch:", strings.TrimSuffix(line, "\n"))
 	}
 }
 
@@ -78,15 +98,28 @@ it answers, and texts the customer before the due date: at the right hour, once,
 and only while something is still owed.
 
 Try it without any account:  duewatch run --sandbox`,
+		Version:       strings.TrimPrefix(version(), "duewatch "),
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
 	root.PersistentFlags().StringVarP(&a.configPath, "config", "c", defaultConfig(), "the config file")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return fmt.Errorf("%w (%w)", err, errUsage) })
-	root.AddCommand(a.runCommand(), a.checkCommand(), a.billsCommand(), a.explainCommand(), a.sandboxCommand(), a.versionCommand())
+	root.AddCommand(a.runCommand(), a.checkCommand(), a.billsCommand(), a.explainCommand(), a.optoutCommand(), a.releaseCommand(), a.sandboxCommand(), a.versionCommand())
 	for _, c := range root.Commands() {
 		c.Args = usageArgs(c.Args)
 	}
+	root.SetVersionTemplate("duewatch {{.Version}}\n")
+	root.SetHelpCommand(&cobra.Command{
+		Use:   "help [command]",
+		Short: "Help about any command",
+		RunE: func(_ *cobra.Command, args []string) error {
+			c, rest, err := root.Find(args)
+			if err != nil || len(rest) > 0 {
+				return fmt.Errorf("there is no command %q (%w)", strings.Join(args, " "), errUsage)
+			}
+			return c.Help()
+		},
+	})
 	root.Args = usageArgs(cobra.NoArgs)
 	root.RunE = func(c *cobra.Command, _ []string) error { return c.Help() }
 	return root
@@ -97,6 +130,9 @@ Try it without any account:  duewatch run --sandbox`,
 func usageArgs(check cobra.PositionalArgs) cobra.PositionalArgs {
 	return func(c *cobra.Command, args []string) error {
 		if err := check(c, args); err != nil {
+			if _, wanted, ok := strings.Cut(c.Use, " "); ok {
+				err = fmt.Errorf("%s needs %s, and was given %q", c.Name(), wanted, args)
+			}
 			return fmt.Errorf("%w (%w)", err, errUsage)
 		}
 		return nil

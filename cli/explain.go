@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -93,12 +94,13 @@ type planned struct {
 func (st *story) plan() []planned {
 	now := st.app.now()
 	var all []planned
-	for _, step := range st.policy.Steps(st.bill.DueDate) {
+	steps := st.policy.Steps(st.bill.DueDate)
+	for i, step := range steps {
 		p := planned{Stage: step.Stage, Planned: utc(step.At)}
 		for _, r := range st.done {
 			if r.DueDate == st.bill.DueDate && r.Stage == step.Stage {
 				p.Outcome, p.Reason = r.Outcome, r.Reason
-				p.Sentence = string(r.Outcome) + ": " + r.Reason.Info().Means
+				p.Sentence = st.sentence(r)
 			}
 		}
 		switch {
@@ -109,12 +111,34 @@ func (st *story) plan() []planned {
 			p.Sentence = "had passed before the due date was known"
 		case now.Before(step.At):
 			p.Sentence = "to be sent if something is owed then"
+		case i+1 < len(steps) && reminder.DateOf(steps[i+1].At) == reminder.DateOf(now.In(st.cfg.Zone)), i+1 < len(steps) && !now.Before(steps[i+1].At):
+			p.Sentence = "a later stage takes its place"
 		default:
 			p.Sentence = "to be looked at now"
 		}
 		all = append(all, p)
 	}
 	return all
+}
+
+// sentence says how a stage stands; a text that nobody is sure of is not
+// called sent.
+func (st *story) sentence(r reminder.Reminder) string {
+	means := r.Reason.Info().Means
+	switch r.Outcome {
+	case reminder.Held:
+		if next := st.bill.NextRemind; !next.IsZero() {
+			return "held until " + st.app.shortTime(next, st.cfg.Zone) + ": " + means
+		}
+	case reminder.Texted:
+		for _, t := range st.texts {
+			if t.ID == r.TextID && (t.State == store.Unknown || t.State == store.Sending) {
+				return "in doubt: the provider may or may not have the text, and is asked"
+			}
+		}
+	case reminder.Skipped:
+	}
+	return string(r.Outcome) + ": " + means
 }
 
 func (st *story) tell(w io.Writer) error {
@@ -151,11 +175,13 @@ func (st *story) tell(w io.Writer) error {
 	}
 	for _, t := range st.texts {
 		fmt.Fprintf(out, "  %s\t%s\t%s\n", stamp(t.CreatedAt), t.State, textSentence(t))
-		fmt.Fprintf(out, "  \t\t%q\n", t.Body)
+		for _, line := range wrap(t.Body, 68) {
+			fmt.Fprintf(out, "  \t\t%s\n", line)
+		}
 	}
 	fmt.Fprintln(out, "\nWhat happened")
 	for _, e := range st.events {
-		fmt.Fprintf(out, "  %s\t%s\t%s\n", stamp(e.At), e.What, e.Detail)
+		fmt.Fprintf(out, "  %s\t%s\t%s\n", stamp(e.At), strings.ReplaceAll(e.What, "_", " "), e.Detail)
 	}
 	fmt.Fprintln(out)
 	return out.Flush() //nolint:wrapcheck // stdout
@@ -177,7 +203,7 @@ func (st *story) dueSentence() string {
 }
 
 func textSentence(t store.SentText) string {
-	s := fmt.Sprintf("%d segment(s)", t.Segments)
+	s := countOf(t.Segments, "segment")
 	if t.ProviderID != "" {
 		s += ", " + t.ProviderID
 	}

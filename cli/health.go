@@ -42,15 +42,15 @@ func (d *daemon) feedWatchdog(ctx context.Context, s *scheduler.Scheduler, log *
 	tick := time.NewTicker(interval / 3)
 	defer tick.Stop()
 	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
 		if h := d.health(ctx, s); h.Alive {
 			notifySystemd(log, systemd.SdNotifyWatchdog)
 		} else {
 			log.Error("not well, so systemd's watchdog is not fed", "problems", h.Problems)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
 		}
 	}
 }

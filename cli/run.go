@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
 	"os/signal"
 	"syscall"
@@ -50,7 +51,8 @@ type daemon struct {
 	store    *store.Store
 	registry *prometheus.Registry
 	metrics  *scheduler.Metrics
-	owner    string // names this process on the intents it writes
+	process  string // names this process on the claims and intents it writes
+	reloads  int
 	sandbox  *embedded
 }
 
@@ -68,16 +70,17 @@ func (a *app) run(ctx context.Context, useSandbox bool) (err error) {
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
 
-	d := &daemon{app: a, store: s, registry: prometheus.NewRegistry(), owner: fmt.Sprintf("%d-%s", os.Getpid(), rand.Text()[:8])}
+	d := &daemon{app: a, store: s, registry: prometheus.NewRegistry(), process: fmt.Sprintf("%d-%s", os.Getpid(), rand.Text()[:8])}
 	d.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), web.NewDoubt(s, a.now, log))
 	d.metrics = scheduler.NewMetrics(d.registry)
-	if err := d.keepApart(ctx, useSandbox); err != nil {
+	if err := d.keepApart(ctx, cfg.Store, useSandbox); err != nil {
 		return err
 	}
 	if useSandbox {
 		if d.sandbox, err = a.embedSandbox(ctx, cfg, log); err != nil {
 			return err
 		}
+		d.sandbox.swap(cfg)
 	}
 
 	hangup := make(chan os.Signal, 1)
@@ -89,6 +92,7 @@ func (a *app) run(ctx context.Context, useSandbox bool) (err error) {
 			return err
 		}
 		cfg = next
+		d.reloads++
 	}
 }
 
@@ -101,7 +105,7 @@ const (
 
 // keepApart refuses to mix a store of the sandbox with a real one: what was
 // texted in one is no text in the other.
-func (d *daemon) keepApart(ctx context.Context, useSandbox bool) error {
+func (d *daemon) keepApart(ctx context.Context, path string, useSandbox bool) error {
 	want, advice := worldReal, "it was made with --sandbox: name another file in store"
 	if useSandbox {
 		want, advice = worldSandbox, "it belongs to the real daemon: name another file, as in DUEWATCH_STORE=sandbox.db duewatch run --sandbox"
@@ -113,7 +117,7 @@ func (d *daemon) keepApart(ctx context.Context, useSandbox bool) error {
 	case have == "":
 		return d.store.SetMeta(ctx, metaWorld, want) //nolint:wrapcheck // says all
 	case have != want:
-		return fmt.Errorf("this store cannot be used: %s", advice)
+		return fmt.Errorf("the store %s cannot be used here: %s", path, advice)
 	}
 	return nil
 }
@@ -122,28 +126,33 @@ func (d *daemon) keepApart(ctx context.Context, useSandbox bool) error {
 // reload, or nil at the end.
 func (d *daemon) serve(ctx context.Context, cfg *config.Config, hangup <-chan os.Signal) (next *config.Config, err error) {
 	log := newLog(d.app.stderr, cfg.Log)
-	if d.sandbox != nil {
-		d.sandbox.swap(cfg)
-	}
 	s, err := d.build(cfg, log)
 	if err != nil {
 		return nil, err
 	}
+	page := web.Config{
+		Listen: cfg.Web.Listen, Token: cfg.Web.Token.Reveal(), Metrics: d.registry, Log: log,
+		Health: func(ctx context.Context) web.Health { return d.health(ctx, s) },
+	}
+	listener, err := web.Listen(ctx, page)
+	if err != nil {
+		return nil, err //nolint:wrapcheck // says all
+	}
 	if err := d.declare(ctx, cfg, log); err != nil {
-		return nil, err
+		return nil, errors.Join(err, listener.Close())
 	}
 	announce(cfg, log, d.sandbox != nil)
+	ended := context.AfterFunc(ctx, func() {
+		notifySystemd(log, "STOPPING=1")
+		log.Info("stopping: calls under way get their answer, no new text begins")
+	})
+	defer ended()
 
 	generation, end := context.WithCancel(ctx)
 	defer end()
 	group, groupCtx := errgroup.WithContext(generation)
 	group.Go(func() error { return s.Run(groupCtx) })
-	group.Go(func() error {
-		return web.Serve(groupCtx, web.Config{
-			Listen: cfg.Web.Listen, Token: cfg.Web.Token.Reveal(), Metrics: d.registry, Log: log,
-			Health: func(ctx context.Context) web.Health { return d.health(ctx, s) },
-		})
-	})
+	group.Go(func() error { return web.Serve(groupCtx, listener, page) })
 	group.Go(func() error { d.feedWatchdog(groupCtx, s, log); return nil })
 	group.Go(func() error {
 		next = d.awaitReload(groupCtx, cfg, log, hangup)
@@ -153,7 +162,6 @@ func (d *daemon) serve(ctx context.Context, cfg *config.Config, hangup <-chan os
 	notifySystemd(log, "READY=1")
 	err = group.Wait()
 	if next == nil {
-		notifySystemd(log, "STOPPING=1")
 		log.Info("stopped")
 	}
 	return next, err
@@ -168,17 +176,42 @@ func (d *daemon) awaitReload(ctx context.Context, cfg *config.Config, log *slog.
 			return nil
 		case <-hangup:
 		}
-		next, err := d.app.load(d.sandbox != nil)
-		switch {
-		case err != nil:
+		next, err := d.next(ctx, cfg, log)
+		if err != nil {
 			log.Error("the config is not right, so the old one stays in use", "err", err)
-		case next.Store != cfg.Store:
-			log.Error("store cannot change while the daemon runs, so the old config stays in use: restart it")
-		default:
-			log.Info("the config was read again")
-			return next
+			continue
+		}
+		log.Info("the config was read again")
+		return next
+	}
+}
+
+// next reads the config again and tries all of it that can be tried while the
+// old one is in use.
+func (d *daemon) next(ctx context.Context, cfg *config.Config, log *slog.Logger) (*config.Config, error) {
+	next, err := d.app.load(d.sandbox != nil)
+	if err != nil {
+		return nil, err
+	}
+	if d.sandbox != nil {
+		d.sandbox.swap(next)
+	}
+	if next.Store != cfg.Store {
+		return nil, errors.New("store cannot change while the daemon runs: restart it")
+	}
+	if _, err := d.build(next, log); err != nil {
+		return nil, err
+	}
+	if next.Web.Listen != cfg.Web.Listen {
+		l, err := new(net.ListenConfig).Listen(ctx, "tcp", next.Web.Listen)
+		if err != nil {
+			return nil, fmt.Errorf("web.listen: %w", err)
+		}
+		if err := l.Close(); err != nil {
+			return nil, fmt.Errorf("web.listen: %w", err)
 		}
 	}
+	return next, nil
 }
 
 // build makes the parts of one generation.
@@ -204,8 +237,9 @@ func (d *daemon) build(cfg *config.Config, log *slog.Logger) (*scheduler.Schedul
 	}
 	return scheduler.New(scheduler.Config{ //nolint:wrapcheck // says all
 		Store: d.store, Almara: a, Notifier: n, Policies: cfg.Policies, Delivery: cfg.Delivery, Schedule: scheduler.Schedule(cfg.Schedule),
-		Zone: cfg.Zone, Fingerprint: cfg.Fingerprint(), Owner: d.owner, SegmentsPerSecond: cfg.Notifier.SegmentsPerSecond,
+		Zone: cfg.Zone, Fingerprint: cfg.Fingerprint(), Owner: fmt.Sprintf("%s-%d", d.process, d.reloads), SegmentsPerSecond: cfg.Notifier.SegmentsPerSecond,
 		SendConcurrency: cfg.Notifier.Concurrency, AskConcurrency: cfg.Almara.Concurrency, Retention: cfg.Retention,
+		ReconcileAfter: cfg.Notifier.ReconcileAfter, Resend: cfg.Notifier.Unknown == config.UnknownResend,
 		Now: d.app.now, Log: log, Metrics: d.metrics,
 	})
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"os"
 	"strings"
 	"time"
 
@@ -51,19 +52,29 @@ func (a *app) serveSandbox(ctx context.Context, listen string, o sandbox.Options
 		return fmt.Errorf("time zone: %w", err)
 	}
 	o.Zone, o.Now, o.Log, o.OnText = zone, a.now, log, showText(a.stdout)
+	if o.StateFile != "" {
+		// Tried now, and not when the first text would be lost.
+		f, err := os.OpenFile(o.StateFile+".tmp", os.O_CREATE|os.O_WRONLY, 0o600)
+		if err != nil {
+			return fmt.Errorf("--state: %w", err)
+		}
+		if err := errors.Join(f.Close(), os.Remove(f.Name())); err != nil {
+			return fmt.Errorf("--state: %w", err)
+		}
+	}
 	s, err := sandbox.New(o)
 	if err != nil {
 		return fmt.Errorf("sandbox: %w", err)
 	}
 	l, err := new(net.ListenConfig).Listen(ctx, "tcp", listen)
 	if err != nil {
-		return fmt.Errorf("sandbox: %w", err)
+		return fmt.Errorf("--listen %s: %w (%w)", listen, err, errUsage)
 	}
 	if addr, ok := l.Addr().(*net.TCPAddr); !ok || !addr.IP.IsLoopback() {
 		return errors.Join(fmt.Errorf("--listen %s: its pages ask for no password, so write a loopback address such as 127.0.0.1:8751 (%w)", listen, errUsage), l.Close())
 	}
 	base := "http://" + l.Addr().String()
-	_, err = fmt.Fprintf(a.stdout, `The sandbox is up; the inbox is at %[1]s/inbox
+	_, err = fmt.Fprintf(a.stdout, `# The sandbox is up; the inbox is at %[1]s/inbox
 almara:
   base_url: %[1]s
   client_id: %[2]s
@@ -109,7 +120,7 @@ func (a *app) embedSandbox(ctx context.Context, cfg *config.Config, log *slog.Lo
 			log.Error("the sandbox failed", "err", err)
 		}
 	}()
-	log.Info("sandbox: endpoints, credentials, mode (live, into the inbox) and window (all day) are the stand-ins'; nobody is texted",
+	log.Info("sandbox: endpoints, credentials, mode (live, into the inbox) and window (all day, from midnight) are the stand-ins'; nobody is texted",
 		"inbox", e.base+"/inbox", "sample_bills", len(e.samples))
 	return e, nil
 }
@@ -131,7 +142,8 @@ func (e *embedded) swap(cfg *config.Config) {
 	t.BaseURL, t.AccountSID, t.AuthToken, t.From = e.base, sandbox.AccountSID, config.Secret(sandbox.AuthToken), sandbox.From
 	t.APIKeySID, t.APIKeySecret, t.MessagingServiceSID = "", "", ""
 	cfg.Delivery = reminder.Delivery{Mode: reminder.ModeLive}
-	allDay := func(p *reminder.Policy) { p.Window = reminder.Window{From: 0, To: 24 * 60} }
+	// From midnight on, or nothing would be due to whoever tries it at night.
+	allDay := func(p *reminder.Policy) { p.Window, p.SendAt = reminder.Window{From: 0, To: 24 * 60}, 0 }
 	allDay(cfg.Policies.Default)
 	for _, p := range cfg.Policies.ByService {
 		allDay(p)
@@ -158,7 +170,7 @@ func showText(w io.Writer) func(sandbox.Text) {
 		var b strings.Builder
 		fmt.Fprintf(&b, "\n    ┌─ %s %s┐\n", t.To, strings.Repeat("─", max(width-len(t.To.String())-2, 0)))
 		for _, line := range wrap(t.Body, width-1) {
-			fmt.Fprintf(&b, "    │ %-*s│\n", width-0, line)
+			fmt.Fprintf(&b, "    │ %-*s│\n", width, line)
 		}
 		fmt.Fprintf(&b, "    └%s┘\n", strings.Repeat("─", width+1))
 		_, _ = io.WriteString(w, b.String()+"\n")

@@ -16,7 +16,7 @@ const (
 	maxStage      = 60 // days; a bill is monthly, so this is already two of them
 	minWindow     = 15 * time.Minute
 	maxBalanceAge = 7 * day
-	maxDaily      = 20
+	maxDaily      = 100
 )
 
 // policy reads one policy through v, whose keys are those of reminders:.

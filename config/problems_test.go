@@ -175,7 +175,7 @@ func TestProblems(t *testing.T) {
 			"config.yaml:1: reminders.skip_weekdays: names all seven days: no reminder could be sent; leave one out"}},
 		{name: "amounts and counts", yaml: "reminders:\n  min_balance: KES 5\n  per_number_daily: 0\n", want: []string{
 			`config.yaml:2: reminders.min_balance: "KES 5" is not an amount: write digits with a decimal point, such as 1250.50`,
-			`config.yaml:3: reminders.per_number_daily: "0" is out of range: write a number from 1 to 20`}},
+			`config.yaml:3: reminders.per_number_daily: "0" is out of range: write a number from 1 to 100`}},
 		{name: "negative amount", yaml: "reminders: {min_balance: -1}\n", want: []string{
 			`config.yaml:1: reminders.min_balance: "-1" is negative: write 0 or more`}},
 		{name: "language without templates", yaml: "reminders: {language: fr}\n", want: []string{

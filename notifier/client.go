@@ -1,6 +1,7 @@
 package notifier
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -18,11 +19,11 @@ import (
 	api "github.com/twilio/twilio-go/rest/api/v2010"
 )
 
-// maxAnswer is more than a hundred times what Twilio answers with.
+// maxAnswer is more than fifty times what Twilio answers about one message.
 const maxAnswer = 64 << 10
 
 var (
-	errTooLong  = errors.New("the answer is longer than 64 KiB")
+	errTooLong  = errors.New("the answer is too long")
 	errSealed   = errors.New("the request was given up")
 	errTwice    = errors.New("one call makes one request")
 	errJSONBody = errors.New("a JSON request body is not supported")
@@ -45,7 +46,7 @@ func newTransport(concurrency int) *http.Transport {
 		MaxIdleConns:           concurrency,
 		MaxIdleConnsPerHost:    concurrency,
 		IdleConnTimeout:        30 * time.Second, // sooner than the other side hangs up, so that few texts meet a dying connection
-		DisableCompression:     true,             // an answer is under 1 kB
+		DisableCompression:     true,             // an answer about one text is under 1 kB, and lists are rare
 		MaxResponseHeaderBytes: maxAnswer,
 	}
 }
@@ -59,6 +60,8 @@ type call struct {
 	n    *Notifier
 	used bool
 
+	maxAnswer int64 // in bytes; what is longer is no answer
+
 	// What came of it.
 	status     int // 0 = no answer
 	retryAfter time.Duration
@@ -69,7 +72,9 @@ type call struct {
 
 var _ client.BaseClient = (*call)(nil)
 
-func (n *Notifier) newCall(ctx context.Context) *call { return &call{ctx: ctx, n: n} }
+func (n *Notifier) newCall(ctx context.Context) *call {
+	return &call{ctx: ctx, n: n, maxAnswer: maxAnswer}
+}
 
 // service is twilio-go's API over c. The handler is built by hand because
 // client.NewRequestHandler would read TWILIO_EDGE and TWILIO_REGION.
@@ -115,17 +120,17 @@ func (c *call) SendRequest(method, rawURL string, data url.Values, headers map[s
 		return nil, errStatus // what follows has no end, and no deadline either
 	}
 	// Read to the end, or the connection could not be used again.
-	c.body, c.err = io.ReadAll(io.LimitReader(res.Body, maxAnswer+1))
+	c.body, c.err = io.ReadAll(io.LimitReader(res.Body, c.maxAnswer+1))
 	switch {
 	case c.err != nil:
 		return nil, c.err
-	case len(c.body) > maxAnswer:
+	case int64(len(c.body)) > c.maxAnswer:
 		c.body, c.err = nil, errTooLong
 		return nil, c.err
 	case !c.succeeded():
 		return nil, errStatus
 	}
-	return &http.Response{StatusCode: c.status, Header: res.Header, Body: io.NopCloser(strings.NewReader(string(c.body)))}, nil
+	return &http.Response{StatusCode: c.status, Header: res.Header, Body: io.NopCloser(bytes.NewReader(c.body))}, nil
 }
 
 // request builds the request, and its body unless it has none. It has no

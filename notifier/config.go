@@ -42,8 +42,8 @@ type Config struct {
 	Transport           http.RoundTripper // nil = our own
 	Concurrency         int               // calls at a time that the transport keeps connections for; 0 = 4
 	Log                 *slog.Logger      // one debug line for each call; nil = none
-	// OnCall is told of each call: "send" with its Outcome, or "fetch" with
-	// ok, not_found, stop or retry. It must not block.
+	// OnCall is told of each call: "send" with its Outcome; "fetch", and "list"
+	// for each page, with ok, not_found, stop or retry. It must not block.
 	OnCall func(op, outcome string, took time.Duration)
 }
 

@@ -31,7 +31,7 @@ var (
 // holds nothing that Twilio or a proxy wrote. It matches one of the sentinels
 // above, where one fits, and the context's error, if that ended the call.
 type Error struct {
-	Op         string        // send or fetch
+	Op         string        // send, fetch or list
 	HTTPStatus int           // 0 = there was no answer
 	Code       int           // Twilio's error code; 0 = none given
 	RetryAfter time.Duration // the pause that was asked for; 0 = none

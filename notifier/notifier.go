@@ -15,8 +15,8 @@
 //   - [NotSent]: no byte of the text left this process, and none will. It may
 //     be sent again, unless a Class says that it would fail the same way.
 //   - [Unknown]: everything else. Twilio may have the text or not. Only its
-//     message list can tell; sending again before asking may text a customer
-//     twice.
+//     message list ([Notifier.List]) can tell; sending again before asking may
+//     text a customer twice.
 //
 // A certain answer is claimed only on proof. For NotSent the proof is that the
 // transport never began to read the request's body, and can no longer do so.

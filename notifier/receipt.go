@@ -37,7 +37,7 @@ type Receipt struct {
 func (n *Notifier) Fetch(ctx context.Context, sid string) (Receipt, error) {
 	start := time.Now()
 	r, err := n.fetch(ctx, sid)
-	outcome, took := fetchOutcome(err), time.Since(start)
+	outcome, took := questionOutcome(err), time.Since(start)
 	n.onCall("fetch", outcome, took)
 	n.log.LogAttrs(ctx, slog.LevelDebug, "twilio fetch",
 		slog.String("sid", sid), slog.String("outcome", outcome), slog.String("status", r.Status), slog.Int("code", r.Code), slog.Duration("took", took))
@@ -64,9 +64,8 @@ func (n *Notifier) fetch(ctx context.Context, sid string) (Receipt, error) {
 	return receipt(message), nil
 }
 
-// failed turns what came of a question into an error. A later look-up in the
-// message list takes the same road: c.service().PageMessage, then failed.
-func (c *call) failed(op string, err error) error {
+// failed turns what came of a question, fetch or list, into an error.
+func (c *call) failed(op string, err error) *Error {
 	code := c.code()
 	e := &Error{Op: op, HTTPStatus: c.status, Code: code, RetryAfter: c.retryAfter, kind: ErrRetry}
 	switch {
@@ -78,9 +77,9 @@ func (c *call) failed(op string, err error) error {
 		e.words = "the answer cannot be read"
 	case c.status == http.StatusUnauthorized, c.status == http.StatusForbidden:
 		e.words, e.kind = "the account is refused", ErrStop
-	case c.status == http.StatusNotFound && code != 0:
-		// 20404 is "no such account" on creating a message; here the path names
-		// a message, and the credentials were accepted.
+	case op == "fetch" && c.status == http.StatusNotFound && code != 0:
+		// Elsewhere 20404 is "no such account"; here the path names a message,
+		// and the credentials were accepted.
 		e.words, e.kind, e.Code = "there is no such message", ErrNotFound, 0
 	case c.status >= 400 && c.status <= 499 && ClassOf(code) == Account:
 		e.words, e.kind = Describe(code), ErrStop
@@ -92,7 +91,7 @@ func (c *call) failed(op string, err error) error {
 	return e
 }
 
-func fetchOutcome(err error) string {
+func questionOutcome(err error) string {
 	switch {
 	case err == nil:
 		return "ok"

@@ -83,6 +83,7 @@ type Reminder struct {
 	Outcome   Outcome
 	Reason    Reason
 	TextID    int64 // 0 = none
+	Tries     int   // texts of this stage that came to nothing after they were handed over
 	DecidedAt time.Time
 }
 

@@ -6,9 +6,14 @@ import (
 	"time"
 )
 
-// retryStale is how long a reminder waits before Almara Pay is asked again
-// for a balance it could not give.
-const retryStale = 10 * time.Minute
+// How long a reminder waits before Almara Pay is asked again for a balance:
+// after calls that failed, the bill's back-off within these bounds; after an
+// answer that names no balance, which is unlikely to change soon, retryUnnamed.
+const (
+	retryLeast   = 10 * time.Minute
+	retryMost    = time.Hour
+	retryUnnamed = 2 * time.Hour
+)
 
 // Asked is what came of asking Almara Pay for the balance in this look.
 type Asked int
@@ -41,6 +46,7 @@ type Record struct {
 type TextOrder struct {
 	Draft
 	Stage    Stage
+	Reason   Reason
 	To       Phone     // where it goes: the customer, or the redirect
 	Planned  time.Time // when the stage should have left
 	NotAfter time.Time // when it stops being useful
@@ -60,9 +66,8 @@ type Decision struct {
 }
 
 // Decide says what to do about a bill now: the one place where a reminder is
-// found to be due, useful, wanted, allowed at this hour, and still owed. The
-// order of the tests is cheapest first and never asks Almara Pay about a bill
-// that would not be texted anyway.
+// found to be due, useful, wanted, allowed at this hour, and still owed. Almara
+// Pay is asked only when nothing that is known already speaks against a text.
 func Decide(c Case, p *Policy, to Delivery, now time.Time) Decision {
 	b := c.Bill
 	if b.State != BillActive {
@@ -70,13 +75,16 @@ func Decide(c Case, p *Policy, to Delivery, now time.Time) Decision {
 	}
 	steps := p.Steps(b.DueDate)
 	i := current(steps, now)
-	if i < 0 {
-		return Decision{Next: p.NextLook(b, c.Done, now)}
+	switch {
+	case len(steps) == 0:
+		return Decision{}
+	case i < 0:
+		return Decision{Next: steps[0].At}
 	}
 	l := look{policy: p, step: steps[i], now: now}
 	for _, earlier := range steps[:i] {
-		if !recordOf(c.Done, b.DueDate, earlier.Stage).Final() {
-			l.decision.Records = append(l.decision.Records, Record{Stage: earlier.Stage, Outcome: Skipped, Reason: Superseded})
+		if r := recordOf(c.Done, b.DueDate, earlier.Stage); !r.Final() {
+			l.decision.Records = append(l.decision.Records, Record{Stage: earlier.Stage, Outcome: Skipped, Reason: Superseded, Detail: heldFor(r)})
 		}
 	}
 	if i+1 < len(steps) {
@@ -92,10 +100,19 @@ func Decide(c Case, p *Policy, to Delivery, now time.Time) Decision {
 	switch {
 	case open.IsZero() || !open.Before(l.step.NotAfter):
 		return l.skip(Expired, heldFor(record))
+	case record.Reason == InDoubt:
+		// Sending it again would be a guess; it ends as expired unless the
+		// operator says otherwise.
+		return l.hold(InDoubt, time.Time{}, "")
 	case c.Suppressed != "":
 		return l.skip(c.Suppressed, "")
 	case open.After(now):
 		return l.hold(OutsideWindow, open, "")
+	case !l.next.IsZero() && DateOf(l.next.In(p.Zone)) == DateOf(now.In(p.Zone)):
+		// The next stage is due later today and would say the same: this one
+		// leaves the day to it.
+		l.decision.Next = l.next
+		return l.decision
 	case c.TextsToday >= p.PerNumberDaily:
 		tomorrow := DateOf(now.In(p.Zone)).AddDays(1)
 		return l.hold(DailyCap, p.NextOpen(tomorrow.At(p.SendAt, p.Zone)), "")
@@ -112,7 +129,11 @@ func Decide(c Case, p *Policy, to Delivery, now time.Time) Decision {
 		case StaleSkip:
 			return l.skip(StaleSkipped, b.LastError)
 		default:
-			return l.hold(BalanceStale, now.Add(retryStale), b.LastError)
+			wait := min(max(b.Backoff(), retryLeast), retryMost)
+			if c.Asked == Answered {
+				wait = retryUnnamed
+			}
+			return l.hold(BalanceStale, now.Add(wait), b.LastError)
 		}
 	}
 	// A balance that is known, however old, and says that nothing is owed is
@@ -146,7 +167,7 @@ func Decide(c Case, p *Policy, to Delivery, now time.Time) Decision {
 		reason = CatchUp
 	}
 	l.record(Texted, reason, l.detail)
-	l.decision.Text = &TextOrder{Draft: draft, Stage: l.step.Stage, To: phone, Planned: l.step.At, NotAfter: l.step.NotAfter}
+	l.decision.Text = &TextOrder{Draft: draft, Stage: l.step.Stage, Reason: reason, To: phone, Planned: l.step.At, NotAfter: l.step.NotAfter}
 	l.decision.Next = l.next
 	return l.decision
 }

@@ -23,7 +23,7 @@ func (p *Policy) NextCheck(b Bill, now time.Time) time.Time {
 	if b.Failures > 0 {
 		return now.Add(b.Backoff())
 	}
-	every := checkFar
+	every, onDayAfter := checkFar, false
 	switch past := DateOf(now.In(p.Zone)).Sub(b.DueDate); {
 	case b.DueDate.IsZero():
 		every = checkUnknown
@@ -31,9 +31,16 @@ func (p *Policy) NextCheck(b Bill, now time.Time) time.Time {
 		every = checkLongPast
 	case past > 0:
 		every = checkJustPast
+	default:
+		onDayAfter = true
 	}
 	// Up to a tenth earlier, so that bills imported together drift apart.
 	next := now.Add(every - time.Duration(spread(b.ID, now.Unix()/3600)*float64(every)/10))
+
+	// On the day after the due date the next one may be known.
+	if onDayAfter {
+		next = earliest(next, b.DueDate.AddDays(1).At(0, p.Zone).Add(time.Duration(spread(b.ID, 1)*float64(24*time.Hour))))
+	}
 
 	// Between a fifth and four fifths of the allowed age before the stage. With
 	// no age allowed the remind job asks by itself, and a call now is wasted.

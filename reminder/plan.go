@@ -25,9 +25,9 @@ func (p *Policy) Steps(due Date) []Step {
 	}
 	steps := make([]Step, 0, len(p.Stages))
 	for _, stage := range p.Stages {
-		move, last := -1, due
+		move := -1
 		if stage > 0 {
-			move, last = 1, due.AddDays(int(stage)+afterUseful)
+			move = 1
 		}
 		day := due.AddDays(int(stage))
 		for range 366 {
@@ -35,6 +35,10 @@ func (p *Policy) Steps(due Date) []Step {
 				break
 			}
 			day = day.AddDays(move)
+		}
+		last := due
+		if stage > 0 {
+			last = day.AddDays(afterUseful)
 		}
 		steps = append(steps, Step{
 			Stage:    stage,

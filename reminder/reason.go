@@ -37,6 +37,11 @@ const (
 	AccountFault        Reason = "account_fault"
 	RefusalUnclear      Reason = "refusal_unclear"
 	ShuttingDown        Reason = "shutting_down"
+	NotHandedOver       Reason = "not_handed_over"
+	NotAtProvider       Reason = "not_at_provider"
+	InDoubt             Reason = "in_doubt"
+	NotDelivered        Reason = "not_delivered"
+	Released            Reason = "released"
 )
 
 // ReasonInfo explains one reason to an operator.
@@ -49,12 +54,12 @@ type ReasonInfo struct {
 // Reasons is the closed list, in the order of the docs.
 var Reasons = []ReasonInfo{
 	{OnSchedule, Texted, "sent at its planned hour"},
-	{CatchUp, Texted, "sent late: the bill was not known, or duewatch was down, at the planned hour, and the text was still useful"},
+	{CatchUp, Texted, "late: at its hour the bill was new, it was held, or duewatch was down"},
 
 	{Paid, Skipped, "nothing is owed"},
 	{InCredit, Skipped, "the account is in credit"},
 	{BelowMinimum, Skipped, "less is owed than reminders.min_balance"},
-	{Superseded, Skipped, "a later stage of the same due date took its place before it could be sent"},
+	{Superseded, Skipped, "a later stage took its place"},
 	{Expired, Skipped, "it could not be sent while it was still useful"},
 	{OptedOut, Skipped, "the customer does not want texts"},
 	{BadNumber, Skipped, "the provider says that the number cannot be texted"},
@@ -73,6 +78,11 @@ var Reasons = []ReasonInfo{
 	{AccountFault, Held, "the provider refuses the whole account: see the log and the provider's console"},
 	{RefusalUnclear, Held, "the provider refused it with a code that duewatch does not know; it is tried again later"},
 	{ShuttingDown, Held, "duewatch was stopping; the text had not been handed over"},
+	{NotHandedOver, Held, "its text had waited too long for its turn, or a fault that the log names came first; it is decided anew"},
+	{NotAtProvider, Held, "the answer of the provider was lost, and it does not have the text: it is sent once more"},
+	{InDoubt, Held, "nobody can tell whether its text was sent; duewatch release lets it be sent"},
+	{NotDelivered, Held, "the text could not be delivered for now: it is tried again"},
+	{Released, Held, "the operator let it go; it is decided again at once"},
 }
 
 // Info explains r; an unknown reason is explained by its own name.

@@ -18,38 +18,48 @@ import (
 // for dead. It is far longer than any call with all its tries.
 const lease = 10 * time.Minute
 
+func (s *Scheduler) claim() store.Claim { return store.Claim{Owner: s.Owner, Lease: lease} }
+
 // call is one of the ways to ask Almara Pay about a bill.
 type call func(context.Context, reminder.Bill) (reminder.Answer, error)
 
 // register announces the bills that Almara Pay does not know yet.
 func (s *Scheduler) register(ctx context.Context, j *job) error {
-	return s.sweep(ctx, j, s.Store.ClaimRegister, s.Almara.Register)
+	return s.sweep(ctx, j, queue{s.Store.ClaimRegister, s.Store.UnclaimRegister}, s.Almara.Register)
 }
 
 // recheck asks again about the bills whose hour has come.
 func (s *Scheduler) recheck(ctx context.Context, j *job) error {
-	return s.sweep(ctx, j, s.Store.ClaimRecheck, s.Almara.Recheck)
+	return s.sweep(ctx, j, queue{s.Store.ClaimRecheck, s.Store.UnclaimRecheck}, s.Almara.Recheck)
 }
 
-type claim func(ctx context.Context, now time.Time, lease time.Duration, n int) ([]reminder.Bill, error)
+// queue is where a sweep takes bills from, and gives back those it did not
+// come to.
+type queue struct {
+	claim   func(ctx context.Context, now time.Time, c store.Claim, n int) ([]reminder.Bill, error)
+	unclaim func(now time.Time, owner string) error
+}
 
 // sweep asks about all claimable bills, a batch at a time, and records what
 // each call taught. A bill that is thereby due for a reminder wakes that job.
-func (s *Scheduler) sweep(ctx context.Context, j *job, claim claim, call call) error {
+func (s *Scheduler) sweep(ctx context.Context, j *job, q queue, call call) error {
 	batch := 4 * s.AskConcurrency
 	for ctx.Err() == nil {
 		now := s.Now()
 		j.beat(now)
-		bills, err := claim(ctx, now, lease, batch)
+		bills, err := q.claim(ctx, now, s.claim(), batch)
 		if err != nil {
 			return err
 		}
-		lessons, fault := s.ask(ctx, bills, call)
+		lessons, fault := s.ask(ctx, j, bills, call)
 		learned, err := s.Store.Learn(ctx, s.Policies, s.Now(), lessons...)
 		if err != nil {
 			return errors.Join(fault, err)
 		}
 		s.tell(lessons, learned.Bills)
+		if len(lessons) < len(bills) {
+			fault = errors.Join(fault, q.unclaim(s.Now(), s.Owner))
+		}
 		if learned.Due {
 			s.wake(jobRemind)
 		}
@@ -61,9 +71,8 @@ func (s *Scheduler) sweep(ctx context.Context, j *job, claim claim, call call) e
 }
 
 // ask puts one question for each bill, some at a time, and returns what was
-// learned. The error is one that no bill is to blame for: it ends the pass,
-// and the bills it left without a lesson come back when their lease ends.
-func (s *Scheduler) ask(ctx context.Context, bills []reminder.Bill, call call) ([]store.Lesson, error) {
+// learned. The error is one that no bill is to blame for, and ends the pass.
+func (s *Scheduler) ask(ctx context.Context, j *job, bills []reminder.Bill, call call) ([]store.Lesson, error) {
 	lessons := make([]store.Lesson, len(bills))
 	group, groupCtx := errgroup.WithContext(ctx)
 	group.SetLimit(s.AskConcurrency)
@@ -73,8 +82,12 @@ func (s *Scheduler) ask(ctx context.Context, bills []reminder.Bill, call call) (
 				return nil //nolint:nilerr // the pass is over, or another call has said why
 			}
 			answer, err := call(groupCtx, b)
+			j.beat(s.Now())
 			lesson, fault := lessonOf(b.ID, answer, err)
 			lessons[i] = lesson
+			if fault == nil && err != nil && lesson.BillID == 0 && groupCtx.Err() == nil {
+				fault = err
+			}
 			return fault
 		})
 	}
@@ -106,10 +119,24 @@ func lessonOf(billID int64, a reminder.Answer, err error) (store.Lesson, error) 
 	case errors.As(err, &retry):
 		return store.Lesson{BillID: billID, Failed: retry.Error(), After: retry.After}, nil
 	case errors.Is(err, almara.ErrBreakerOpen):
-		return store.Lesson{BillID: billID, Failed: err.Error()}, nil
+		return store.Lesson{}, err //nolint:wrapcheck // says all
 	default: // the context: shutting down, or another call of the batch met a fault
 		return store.Lesson{}, nil
 	}
+}
+
+// unanswered adds a lesson that says nothing for each bill that has none.
+func unanswered(bills []reminder.Bill, lessons []store.Lesson) []store.Lesson {
+	has := make(map[int64]bool, len(lessons))
+	for _, l := range lessons {
+		has[l.BillID] = true
+	}
+	for _, b := range bills {
+		if !has[b.ID] {
+			lessons = append(lessons, store.Lesson{BillID: b.ID})
+		}
+	}
+	return lessons
 }
 
 // tell logs what a batch of calls taught.
@@ -119,10 +146,10 @@ func (s *Scheduler) tell(lessons []store.Lesson, bills []reminder.Bill) {
 		log := s.about(b.Service, b.Account)
 		switch {
 		case l.Rejected != "":
-			log.Warn("Almara Pay refuses this bill; edit it to have it registered again", "reason", l.Rejected)
+			s.tellRejected(b, l)
 		case l.Failed != "":
 			log.Info("Almara Pay could not answer; asking again later", "failures", b.Failures, "err", l.Failed)
-		case b.RegisteredAt.Equal(b.CheckedAt):
+		case b.RegisteredAt.Equal(b.CheckedAt) && b.State == reminder.BillActive:
 			log.Info("bill registered", "due", orUnknown(b.DueDate.String()), "balance", s.balance(b), "customer", b.Customer)
 		default:
 			log.Debug("bill checked", "due", orUnknown(b.DueDate.String()), "balance", s.balance(b))
@@ -131,6 +158,10 @@ func (s *Scheduler) tell(lessons []store.Lesson, bills []reminder.Bill) {
 			log.Warn("Almara Pay said something implausible, which was left out", "problem", b.LastError)
 		}
 	}
+}
+
+func (s *Scheduler) tellRejected(b reminder.Bill, l store.Lesson) {
+	s.about(b.Service, b.Account).Warn("Almara Pay refuses this bill; edit it to have it registered again", "reason", l.Rejected)
 }
 
 // about logs for one bill, by the name its service has in texts.

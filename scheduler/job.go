@@ -49,8 +49,8 @@ func (j *job) loop(ctx context.Context, s *Scheduler) {
 	}
 }
 
-// pass runs the job once. A panic ends the pass and not the daemon: the other
-// jobs go on, and the next tick tries again.
+// pass runs the job once. A panic in the job ends the pass and not the daemon:
+// the other jobs go on, and the next tick tries again.
 func (j *job) pass(ctx context.Context, s *Scheduler) {
 	start := s.Now()
 	j.mu.Lock()
@@ -59,7 +59,8 @@ func (j *job) pass(ctx context.Context, s *Scheduler) {
 	err := func() (err error) {
 		defer func() {
 			if p := recover(); p != nil {
-				err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+				s.Log.Error("panic in "+j.name, "stack", string(debug.Stack()))
+				err = fmt.Errorf("panic: %v", p)
 			}
 		}()
 		return j.run(ctx, j)
@@ -103,19 +104,13 @@ func (s *Scheduler) Health() []JobHealth {
 		if j.err != nil {
 			h.LastError = j.err.Error()
 		}
-		expected := j.schedule.Next(j.started.In(s.Zone))
+		expected := j.schedule.Next(j.ended.In(s.Zone))
 		if j.busy {
 			expected = j.progress
 		}
+		h.Late = !j.started.IsZero() && !expected.IsZero() && now.Sub(expected) > lateAfter
 		j.mu.Unlock()
-		h.Late = !j.neverStarted() && !expected.IsZero() && now.Sub(expected) > lateAfter
 		all = append(all, h)
 	}
 	return all
-}
-
-func (j *job) neverStarted() bool {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.started.IsZero()
 }

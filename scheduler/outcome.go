@@ -1,7 +1,9 @@
 package scheduler
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"duewatch/notifier"
@@ -29,8 +31,8 @@ func (h *halt) Error() string { return "sending stopped until the next tick: " +
 func (h *halt) Unwrap() error { return h.err }
 
 // outcomeOf says what to record for a result of the provider, and whether to
-// stop the pass.
-func outcomeOf(r notifier.Result, policy *reminder.Policy, now time.Time) (store.Outcome, error) {
+// stop the pass. A text of unknown outcome is looked up after firstLook.
+func outcomeOf(r notifier.Result, policy *reminder.Policy, firstLook time.Duration, now time.Time) (store.Outcome, error) {
 	o := store.Outcome{State: store.Refused, ProviderStatus: r.Status, Code: r.Code}
 	if r.Err != nil {
 		o.Error = r.Err.Error()
@@ -47,7 +49,7 @@ func outcomeOf(r notifier.Result, policy *reminder.Policy, now time.Time) (store
 	case notifier.Refused, notifier.Throttled, notifier.NotSent:
 		// Certainly not sent: sorted by class below.
 	case notifier.Unknown:
-		o.State = store.Unknown
+		o.State, o.NextLook = store.Unknown, now.Add(firstLook)
 		if r.Class == notifier.Account {
 			return o, &halt{reminder.AccountFault, now.Add(retryAccount), r.Err}
 		}
@@ -86,13 +88,39 @@ func outcomeOf(r notifier.Result, policy *reminder.Policy, now time.Time) (store
 	return o, stop()
 }
 
+// redirectRefused is for a refusal of the phone that all texts are redirected
+// to: no customer is to blame for it, and the next text would fare no better.
+func redirectRefused(o store.Outcome, why error, now time.Time) (store.Outcome, error) {
+	o.Skip, o.Suppress = "", ""
+	o.Hold, o.Until = reminder.AccountFault, now.Add(retryAccount)
+	return o, &halt{o.Hold, o.Until, fmt.Errorf("notifier.redirect_to: %w", why)}
+}
+
+// manyUnlisted refusals in a row, for reasons that are not in the provider's
+// table, are a fault of the account rather than of that many customers.
+const manyUnlisted = 5
+
+// unlisted counts refusals of unknown reason and stops the pass at too many.
+func (s *Scheduler) unlisted(r notifier.Result, now time.Time) error {
+	switch {
+	case r.Outcome == notifier.Accepted:
+		s.unclear.Store(0)
+	case r.Class == notifier.Unlisted && s.unclear.Add(1) >= manyUnlisted:
+		return &halt{reminder.RefusalUnclear, now.Add(retryUnclear), r.Err}
+	}
+	return nil
+}
+
 // withdrawn gives back a text that was not handed over because its pass was
 // stopped, for the reason that stopped it.
 func withdrawn(cause error, now time.Time) store.Outcome {
-	o := store.Outcome{State: store.Refused, Hold: reminder.ShuttingDown, Until: now, Error: "duewatch was stopping"}
 	var h *halt
-	if errors.As(cause, &h) {
-		o.Hold, o.Until, o.Error = h.reason, h.until, h.Error()
+	switch {
+	case errors.As(cause, &h):
+		return store.Outcome{State: store.Refused, Hold: h.reason, Until: h.until, Error: h.Error()}
+	case errors.Is(cause, context.Canceled):
+		return store.Outcome{State: store.Refused, Hold: reminder.ShuttingDown, Until: now, Error: "duewatch was stopping"}
+	default:
+		return store.Outcome{State: store.Refused, Hold: reminder.NotHandedOver, Until: now.Add(retryUnreachable), Error: "another text met a fault first"}
 	}
-	return o
 }

@@ -9,13 +9,18 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"duewatch/notifier"
+	"duewatch/reminder"
 	"duewatch/store"
 )
 
-// receipts asks the provider what became of the texts it took, paced by their
-// age. It works without a public URL for callbacks.
+// receipts settles the texts of unknown outcome, and asks the provider what
+// became of the texts it took, paced by their age. It works without a public
+// URL for callbacks.
 func (s *Scheduler) receipts(ctx context.Context, j *job) error {
-	if _, err := s.Store.Orphans(ctx, s.Now(), s.Owner); err != nil {
+	if _, err := s.orphans(ctx); err != nil {
+		return err
+	}
+	if err := s.reconcile(ctx, j); err != nil {
 		return err
 	}
 	const batch = 100
@@ -25,12 +30,14 @@ func (s *Scheduler) receipts(ctx context.Context, j *job) error {
 		if err != nil {
 			return err
 		}
-		found, fault := s.fetch(ctx, open)
-		if err := s.Store.RecordReceipts(ctx, s.Now(), found); err != nil {
+		found, fault := s.fetch(ctx, j, open)
+		moved, err := s.Store.RecordReceipts(ctx, s.Now(), found)
+		if err != nil {
 			return errors.Join(fault, err)
 		}
-		for _, r := range found {
-			s.Log.Debug("receipt", "text", r.TextID, "state", string(r.State), "err", r.Error)
+		for _, r := range moved {
+			s.Metrics.textMoved(r.State)
+			s.tellReceipt(r)
 		}
 		if fault != nil || len(open) < batch {
 			return fault
@@ -39,7 +46,7 @@ func (s *Scheduler) receipts(ctx context.Context, j *job) error {
 	return nil
 }
 
-func (s *Scheduler) fetch(ctx context.Context, open []store.OpenText) ([]store.Receipt, error) {
+func (s *Scheduler) fetch(ctx context.Context, j *job, open []store.OpenText) ([]store.Receipt, error) {
 	found := make([]store.Receipt, len(open))
 	group, groupCtx := errgroup.WithContext(ctx)
 	group.SetLimit(s.SendConcurrency)
@@ -49,6 +56,7 @@ func (s *Scheduler) fetch(ctx context.Context, open []store.OpenText) ([]store.R
 				return nil //nolint:nilerr // the pass is over, or another call has said why
 			}
 			r, err := s.Notifier.Fetch(groupCtx, t.ProviderID)
+			j.beat(s.Now())
 			if errors.Is(err, notifier.ErrStop) {
 				return fmt.Errorf("ask for receipts: %w", err)
 			}
@@ -66,6 +74,14 @@ func (s *Scheduler) fetch(ctx context.Context, open []store.OpenText) ([]store.R
 		}
 	}
 	return got, err
+}
+
+func (s *Scheduler) tellReceipt(r store.Receipt) {
+	if r.State == store.Undelivered || r.State == store.Failed {
+		s.Log.Warn("text not delivered", "text", r.TextID, "state", string(r.State), "code", r.Code, "err", r.Error)
+		return
+	}
+	s.Log.Debug("receipt", "text", r.TextID, "state", string(r.State))
 }
 
 // receiptOf translates the provider's word into our state.
@@ -94,7 +110,34 @@ func receiptOf(t store.OpenText, r notifier.Receipt, err error, now time.Time) s
 	if out.State.Final() && r.Price != "" {
 		out.NextLook = time.Time{}
 	}
+	if out.State == store.Undelivered || out.State == store.Failed {
+		failedLate(&out, notifier.ClassOf(r.Code), now)
+	}
 	return out
+}
+
+// How often, and how soon, a reminder is tried again whose text was taken but
+// not delivered.
+const (
+	lateTries     = 3
+	retryLateness = 30 * time.Minute
+)
+
+// failedLate says what a failure after acceptance means for the phone and the
+// reminder.
+func failedLate(out *store.Receipt, class notifier.Class, now time.Time) {
+	switch class {
+	case notifier.BadNumber:
+		out.Suppress = reminder.BadNumber
+	case notifier.OptedOut:
+		out.Suppress = reminder.OptedOut
+	case notifier.TryLater, notifier.SlowDown, notifier.UntilTomorrow:
+		out.RetryAt, out.MaxTries = now.Add(retryLateness), lateTries
+	case notifier.TryOnce:
+		out.RetryAt, out.MaxTries = now.Add(retryLateness), 1
+	case notifier.BadText, notifier.Account, notifier.Unlisted:
+		// Another text like it would fare no better; the log and the metrics say so.
+	}
 }
 
 // receiptAges are the ages at which a text is asked about, then every six

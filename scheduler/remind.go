@@ -34,9 +34,15 @@ func (s *Scheduler) remind(ctx context.Context, j *job) error {
 			}
 		})
 	}
-	err := s.decideAll(pass, j, texts)
-	close(texts)
-	senders.Wait()
+	err := func() error {
+		// Also on a panic: the senders must not wait for ever.
+		defer senders.Wait()
+		defer close(texts)
+		return s.decideAll(pass, j, texts)
+	}()
+	if pass.Err() != nil {
+		err = errors.Join(err, s.Store.UnclaimRemind(s.Now(), s.Owner))
+	}
 	if cause := context.Cause(pass); ctx.Err() == nil && !errors.Is(err, cause) {
 		err = errors.Join(err, cause)
 	}
@@ -44,45 +50,74 @@ func (s *Scheduler) remind(ctx context.Context, j *job) error {
 }
 
 // decideAll feeds the senders, round by round, until nothing is due or the
-// pass is stopped.
+// pass is stopped. When Almara Pay lets nobody in, or does not answer anybody,
+// it is not asked again in this pass: what needs an answer is decided by
+// reminders.stale_balance, and the rest goes on.
 func (s *Scheduler) decideAll(pass context.Context, j *job, texts chan<- store.Text) error {
+	var mute error
 	for pass.Err() == nil {
 		j.beat(s.Now())
 		looked, err := s.Store.DecideDue(pass, s.round(), s.pace.round)
 		if err != nil {
-			return ignoreEnd(pass, err)
-		}
-		s.hand(looked, texts)
-		if len(looked.Ask) > 0 {
-			lessons, fault := s.ask(pass, looked.Ask, s.Almara.Recheck)
-			answered, err := s.Store.DecideAnswered(pass, s.round(), lessons)
-			if err != nil || fault != nil {
-				// What was decided before the fault is still handed over.
-				s.hand(answered, texts)
-				return errors.Join(ignoreEnd(pass, err), fault)
-			}
-			s.hand(answered, texts)
+			return errors.Join(mute, ignoreEnd(pass, err))
 		}
 		if looked.Bills == 0 {
-			return nil
+			break
 		}
+		s.hand(looked, texts)
+		if len(looked.Ask) == 0 {
+			continue
+		}
+		var lessons []store.Lesson
+		if mute == nil {
+			lessons, mute = s.ask(pass, j, looked.Ask, s.Almara.Recheck)
+		}
+		if pass.Err() == nil {
+			lessons = unanswered(looked.Ask, lessons)
+		}
+		answered, err := s.Store.DecideAnswered(pass, s.round(), lessons)
+		if err != nil {
+			return errors.Join(mute, ignoreEnd(pass, err))
+		}
+		s.tellLessons(looked.Ask, lessons)
+		s.hand(answered, texts)
 	}
-	return nil
+	return mute
 }
 
 func (s *Scheduler) round() store.Round {
-	return store.Round{Now: s.Now(), Policies: s.Policies, Delivery: s.Delivery, Owner: s.Owner, Lease: lease}
+	return store.Round{Now: s.Now(), Policies: s.Policies, Delivery: s.Delivery, Claim: s.claim()}
 }
 
 // hand passes committed intents to the senders, which end each of them: they
 // take them even after a stop, to give them back.
 func (s *Scheduler) hand(l store.Looked, texts chan<- store.Text) {
+	for _, fault := range l.Faults {
+		s.Log.Error("no decision could be made", "err", fault)
+	}
 	for _, n := range l.Noted {
-		s.Metrics.reminded(n.Outcome, n.Reason)
+		if n.Outcome != reminder.Texted { // counted once it was handed over
+			s.Metrics.reminded(n.Outcome, n.Reason)
+		}
 		s.tellRecord(n)
 	}
 	for _, t := range l.Texts {
 		texts <- t
+	}
+}
+
+// tellLessons logs what was learned just before a text and ends a bill.
+func (s *Scheduler) tellLessons(asked []reminder.Bill, lessons []store.Lesson) {
+	rejected := make(map[int64]store.Lesson)
+	for _, l := range lessons {
+		if l.Rejected != "" {
+			rejected[l.BillID] = l
+		}
+	}
+	for _, b := range asked {
+		if l, ok := rejected[b.ID]; ok {
+			s.tellRejected(b, l)
+		}
 	}
 }
 
@@ -112,11 +147,19 @@ func (s *Scheduler) send(pass context.Context, t store.Text) error {
 		o = withdrawn(context.Cause(pass), now)
 	case !policy.OpenAt(now) || !now.Before(t.NotAfter):
 		o = store.Outcome{State: store.Refused, Hold: reminder.OutsideWindow, Until: policy.NextOpen(now), Error: "the window closed before it could be handed over"}
+	case now.Sub(t.Decided) > lease/2:
+		// What it was decided on is old, and soon it would be taken for one that
+		// a dead process left.
+		o = store.Outcome{State: store.Refused, Hold: reminder.NotHandedOver, Until: now, Error: "it waited too long to be handed over"}
 	default:
 		// A shutdown must not cut off the answer: it would leave a text in doubt.
-		result := s.Notifier.Send(context.WithoutCancel(pass), notifier.Message{To: t.To, Body: t.Body, Validity: policy.Validity(now)})
+		result := s.Notifier.Send(context.WithoutCancel(pass), notifier.Message{To: t.To, Body: t.Body, Validity: min(policy.Validity(now), t.NotAfter.Sub(now))})
 		now = s.Now()
-		o, err = outcomeOf(result, policy, now)
+		o, err = outcomeOf(result, policy, s.ReconcileAfter[0], now)
+		if o.Suppress != "" && s.Delivery.Mode == reminder.ModeRedirect {
+			o, err = redirectRefused(o, result.Err, now)
+		}
+		err = errors.Join(err, s.unlisted(result, now))
 	}
 	o.TextID = t.ID
 	if o.Until.After(t.NotAfter) {
@@ -135,10 +178,12 @@ func (s *Scheduler) tellText(t store.Text, o store.Outcome, now time.Time) {
 	s.Metrics.textMoved(o.State)
 	switch o.State {
 	case store.Accepted:
+		s.Metrics.reminded(reminder.Texted, t.Reason)
 		s.Metrics.late(now.Sub(t.Planned))
 		log.Info("text accepted by the provider", "sid", o.ProviderID, "segments", t.Segments)
 	case store.Unknown:
-		log.Warn("text in doubt: the provider may or may not have it, so it is not sent again", "err", o.Error)
+		s.Metrics.reminded(reminder.Texted, t.Reason)
+		log.Warn("text in doubt: the provider may or may not have it, so it is looked up there", "err", o.Error)
 	default:
 		s.Metrics.reminded(outcomeName(o), o.Hold+o.Skip)
 		log.Warn("text not sent", "reason", string(o.Hold+o.Skip), "err", o.Error)

@@ -27,6 +27,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/robfig/cron/v3"
@@ -60,14 +61,20 @@ type Config struct {
 	// Fingerprint changes with everything that plans rest on: when it is not
 	// the one the store was planned under, all bills are planned anew.
 	Fingerprint string
-	// Owner names this process on the intents it writes. It must be another one
-	// after each start.
+	// Owner names this run on the claims and intents it writes. It must be
+	// another one for each Scheduler.
 	Owner string
 
 	SegmentsPerSecond float64       // at the provider
 	SendConcurrency   int           // calls to the provider at a time
 	AskConcurrency    int           // calls to Almara Pay at a time
 	Retention         time.Duration // how long history is kept
+
+	// ReconcileAfter is when a text of unknown outcome is looked up at the
+	// provider, counted from the attempt; at least one. Resend sends it once
+	// more when the last look did not find it, else it waits for the operator.
+	ReconcileAfter []time.Duration
+	Resend         bool
 
 	Now     func() time.Time
 	Log     *slog.Logger
@@ -77,8 +84,9 @@ type Config struct {
 // Scheduler runs the jobs of one configuration.
 type Scheduler struct {
 	Config
-	jobs []*job
-	pace *pace
+	jobs    []*job
+	pace    *pace
+	unclear atomic.Int32 // refusals of unknown reason in a row
 }
 
 // New prepares the jobs. It fails on a bad cron expression.
@@ -116,12 +124,15 @@ const (
 // being handed over are recorded, no new ones begin. It fails when the store
 // cannot be used at the start.
 func (s *Scheduler) Run(ctx context.Context) error {
-	orphans, err := s.Store.Orphans(ctx, s.Now(), s.Owner)
+	orphans, err := s.orphans(ctx)
+	if err == nil {
+		err = s.Store.Reclaim(ctx, s.Now(), s.Owner)
+	}
 	if err != nil {
 		return fmt.Errorf("start: %w", err)
 	}
 	if orphans > 0 {
-		s.Log.Warn("texts were left in doubt by an earlier run: they may or may not have been sent, and are not sent again", "texts", orphans)
+		s.Log.Warn("texts were left in doubt by an earlier run: they are looked up at the provider", "texts", orphans)
 	}
 
 	ticks := cron.New(cron.WithLocation(s.Zone))
@@ -165,12 +176,18 @@ func (s *Scheduler) planAnew(ctx context.Context) {
 	}
 	bills, last := 0, int64(0)
 	for ctx.Err() == nil {
-		last, err = s.Store.Replan(ctx, s.Policies, s.Now(), last, batch)
+		next, err := s.Store.Replan(ctx, s.Policies, s.Now(), last, batch)
 		if err != nil {
 			s.report(ctx, "plan anew", err)
-			return
+			again := time.NewTimer(time.Minute)
+			select {
+			case <-ctx.Done():
+			case <-again.C:
+			}
+			again.Stop()
+			continue
 		}
-		if last == 0 {
+		if last = next; last == 0 {
 			s.report(ctx, "plan anew", s.Store.SetMeta(ctx, metaFingerprint, s.Fingerprint))
 			s.wake(jobRemind)
 			s.Log.Debug("all bills are planned by the present policy", "batches", bills)
@@ -180,10 +197,15 @@ func (s *Scheduler) planAnew(ctx context.Context) {
 	}
 }
 
-// report logs a failure that has no one to be returned to, unless it comes of
-// stopping.
+// report logs a failure that has no one to be returned to; one that comes of
+// stopping is of no interest.
 func (s *Scheduler) report(ctx context.Context, doing string, err error) {
-	if err != nil && (ctx.Err() == nil || !errors.Is(err, context.Canceled)) {
-		s.Log.Error(doing+" failed", "err", err)
+	level := slog.LevelError
+	switch {
+	case err == nil:
+		return
+	case ctx.Err() != nil && errors.Is(err, context.Canceled):
+		level = slog.LevelDebug
 	}
+	s.Log.Log(context.WithoutCancel(ctx), level, doing+" failed", "err", err)
 }

@@ -21,7 +21,7 @@ type Declared struct{ Added, Changed, Removed int }
 // now is the instant of the change.
 func (s *Store) Declare(_ context.Context, source string, bills []reminder.Bill, now time.Time) (Declared, error) {
 	var n Declared
-	err := s.write.do(func(t *tx) error {
+	err := s.do(func(t *tx) error {
 		n = Declared{}
 		keep := make(map[int64]bool, len(bills))
 		for _, b := range bills {
@@ -66,10 +66,16 @@ func (t *tx) declare(b reminder.Bill, now time.Time, n *Declared) (int64, error)
 		old.ID, b.Phone.E164(), b.Language, b.Description, b.Source, state); err != nil {
 		return 0, err
 	}
-	if again {
-		if err := t.schedule(dueRegister, old.ID, now); err != nil {
-			return 0, err
-		}
+	// An edit is meant to change something: what waits, or is held, is looked at now.
+	if state == reminder.BillPending {
+		err = t.schedule(dueRegister, old.ID, now)
+	} else {
+		_, err = t.exec(`UPDATE due_remind SET at = ?2 WHERE bill_id = ?1 AND at > ?2 AND owner IS NULL
+			AND EXISTS (SELECT 1 FROM reminders WHERE bill_id = ?1 AND due_date = ?3 AND outcome = 'held')`,
+			old.ID, now.UnixMilli(), old.DueDate.String())
+	}
+	if err != nil {
+		return 0, err
 	}
 	return old.ID, t.event(Event{At: now, BillID: old.ID, What: what, Reason: "declared", Detail: "by " + b.Source})
 }

@@ -15,8 +15,7 @@ type Round struct {
 	Now      time.Time
 	Policies reminder.Policies
 	Delivery reminder.Delivery
-	Owner    string        // this process, written on the intents
-	Lease    time.Duration // for which claims and intents are this process's
+	Claim    Claim // for bills and intents
 }
 
 // Text is a committed intent: a text that is now owed to the provider, once.
@@ -30,6 +29,8 @@ type Text struct {
 	To       reminder.Phone
 	Body     string
 	Segments int
+	Reason   reminder.Reason
+	Decided  time.Time
 	Planned  time.Time
 	NotAfter time.Time
 }
@@ -46,6 +47,9 @@ type Looked struct {
 	Texts []Text          // to be handed to the provider now
 	Ask   []reminder.Bill // Almara Pay must be asked first; they stay claimed
 	Noted []Noted
+	// Faults are bills about which no decision could be made, each undone alone:
+	// they come back when their claim ends.
+	Faults []error
 }
 
 // DecideDue claims up to n bills whose hour has come and decides about each in
@@ -57,18 +61,20 @@ func (s *Store) DecideDue(ctx context.Context, r Round, n int) (Looked, error) {
 	if due, err := s.anyDue(ctx, dueRemind, r.Now); err != nil || !due {
 		return l, err
 	}
-	err := s.write.do(func(t *tx) error {
+	err := s.do(func(t *tx) error {
 		l = Looked{}
-		ids, err := t.claim(dueRemind, r.Now, r.Lease, n)
+		ids, err := t.claim(dueRemind, r.Now, r.Claim, n)
 		if err != nil {
 			return err
 		}
 		for _, id := range ids {
-			b, err := t.bill(id)
-			if err != nil {
-				return err
-			}
-			if err := t.decide(r, b, reminder.NotAsked, &l); err != nil {
+			if err := t.alone(id, &l, func(l *Looked) error {
+				b, err := t.bill(id)
+				if err != nil {
+					return err
+				}
+				return t.decide(r, b, reminder.NotAsked, l)
+			}); err != nil {
 				return err
 			}
 		}
@@ -85,18 +91,20 @@ func (s *Store) DecideDue(ctx context.Context, r Round, n int) (Looked, error) {
 // transaction.
 func (s *Store) DecideAnswered(_ context.Context, r Round, lessons []Lesson) (Looked, error) {
 	var l Looked
-	err := s.write.do(func(t *tx) error {
+	err := s.do(func(t *tx) error {
 		l = Looked{}
 		for _, lesson := range lessons {
-			b, _, err := t.learn(lesson, r.Policies, r.Now)
-			if err != nil {
-				return err
-			}
-			asked := reminder.CouldNotSay
-			if lesson.Answer != nil {
-				asked = reminder.Answered
-			}
-			if err := t.decide(r, b, asked, &l); err != nil {
+			if err := t.alone(lesson.BillID, &l, func(l *Looked) error {
+				b, _, err := t.learn(lesson, r.Policies, r.Now)
+				if err != nil {
+					return err
+				}
+				asked := reminder.CouldNotSay
+				if lesson.Answer != nil {
+					asked = reminder.Answered
+				}
+				return t.decide(r, b, asked, l)
+			}); err != nil {
 				return err
 			}
 		}
@@ -106,6 +114,21 @@ func (s *Store) DecideAnswered(_ context.Context, r Round, lessons []Lesson) (Lo
 		return Looked{}, fmt.Errorf("decide after asking: %w", err)
 	}
 	return l, nil
+}
+
+// alone decides about one bill so that a fault in it holds up no other.
+func (t *tx) alone(billID int64, l *Looked, decide func(*Looked) error) error {
+	var one Looked
+	own, all := t.isolated(func(*tx) error { return decide(&one) })
+	if own != nil {
+		one = Looked{Bills: 1, Faults: []error{fmt.Errorf("bill %d: %w", billID, own)}}
+	}
+	l.Bills += one.Bills
+	l.Texts = append(l.Texts, one.Texts...)
+	l.Ask = append(l.Ask, one.Ask...)
+	l.Noted = append(l.Noted, one.Noted...)
+	l.Faults = append(l.Faults, one.Faults...)
+	return all
 }
 
 func (t *tx) decide(r Round, b reminder.Bill, asked reminder.Asked, l *Looked) error {
@@ -155,7 +178,7 @@ func (t *tx) caseOf(b reminder.Bill, policy *reminder.Policy, now time.Time) (c 
 		return c, fmt.Errorf("read opt-outs: %w", explain(err))
 	}
 	midnight := reminder.DateOf(now.In(policy.Zone)).At(0, policy.Zone)
-	err = t.row("SELECT count(*) FROM texts WHERE phone = ?1 AND created_at >= ?2 AND state <> 'refused'",
+	err = t.row("SELECT count(*) FROM texts WHERE phone = ?1 AND created_at >= ?2 AND state NOT IN ('refused', 'not_found', 'failed', 'undelivered', 'canceled')",
 		b.Phone.E164(), midnight.UnixMilli()).Scan(&c.TextsToday)
 	if err != nil {
 		return c, fmt.Errorf("count today's texts: %w", explain(err))
@@ -172,10 +195,10 @@ func (t *tx) done(b reminder.Bill) ([]reminder.Reminder, error) {
 	return collect(rows, scanReminder)
 }
 
-const reminderColumns = "due_date, stage, outcome, reason, coalesce(text_id, 0), decided_at"
+const reminderColumns = "due_date, stage, outcome, reason, coalesce(text_id, 0), tries, decided_at"
 
 func scanReminder(r row) (m reminder.Reminder, err error) {
-	err = r.Scan(dayColumn{&m.DueDate}, &m.Stage, &m.Outcome, &m.Reason, &m.TextID, instantColumn{&m.DecidedAt})
+	err = r.Scan(dayColumn{&m.DueDate}, &m.Stage, &m.Outcome, &m.Reason, &m.TextID, &m.Tries, instantColumn{&m.DecidedAt})
 	return m, err //nolint:wrapcheck // callers say what they read
 }
 
@@ -183,12 +206,12 @@ func scanReminder(r row) (m reminder.Reminder, err error) {
 func (t *tx) intend(r Round, b reminder.Bill, o reminder.TextOrder) (Text, error) {
 	text := Text{
 		BillID: b.ID, Service: b.Service, Account: b.Account, Stage: o.Stage, DueDate: b.DueDate, To: o.To,
-		Body: o.Body, Segments: o.Count.Segments, Planned: o.Planned, NotAfter: o.NotAfter,
+		Body: o.Body, Segments: o.Count.Segments, Reason: o.Reason, Decided: r.Now, Planned: o.Planned, NotAfter: o.NotAfter,
 	}
-	err := t.row(`INSERT INTO texts (phone, sent_to, body, language, segments, state, attempts, owner, lease_until,
+	err := t.row(`INSERT INTO texts (phone, sent_to, body, language, segments, state, owner, lease_until,
 			planned_at, not_after, created_at)
-		VALUES (?1, ?2, ?3, ?4, ?5, 'sending', 1, ?6, ?7, ?8, ?9, ?10) RETURNING id`,
-		b.Phone.E164(), o.To.E164(), o.Body, o.Language, o.Count.Segments, r.Owner, r.Now.Add(r.Lease).UnixMilli(),
+		VALUES (?1, ?2, ?3, ?4, ?5, 'sending', ?6, ?7, ?8, ?9, ?10) RETURNING id`,
+		b.Phone.E164(), o.To.E164(), o.Body, o.Language, o.Count.Segments, r.Claim.Owner, r.Now.Add(r.Claim.Lease).UnixMilli(),
 		o.Planned.UnixMilli(), o.NotAfter.UnixMilli(), r.Now.UnixMilli()).Scan(&text.ID)
 	if err != nil {
 		return text, fmt.Errorf("write intent: %w", explain(err))
@@ -200,8 +223,9 @@ func (t *tx) intend(r Round, b reminder.Bill, o reminder.TextOrder) (Text, error
 // the same stood there already. A stage that is texted or skipped stays so.
 func (t *tx) record(b reminder.Bill, rec reminder.Record, textID int64, now time.Time) (isNew bool, err error) {
 	var text any
+	var ofText int64 // a stage that this look skips has no part in the text of another
 	if rec.Outcome == reminder.Texted {
-		text = textID
+		text, ofText = textID, textID
 	}
 	isNew, err = t.changed(`INSERT INTO reminders (bill_id, due_date, stage, outcome, reason, text_id, decided_at)
 		VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
@@ -216,7 +240,7 @@ func (t *tx) record(b reminder.Bill, rec reminder.Record, textID int64, now time
 		return false, err
 	}
 	return true, t.event(Event{
-		At: now, BillID: b.ID, TextID: textID, What: string(rec.Outcome), Reason: string(rec.Reason),
+		At: now, BillID: b.ID, TextID: ofText, What: string(rec.Outcome), Reason: string(rec.Reason),
 		Detail: fmt.Sprintf("%s, due %s: %s", rec.Stage, b.DueDate, orElse(rec.Detail, rec.Reason.Info().Means)),
 	})
 }

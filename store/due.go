@@ -24,17 +24,23 @@ func (t *tx) schedule(q queue, billID int64, at time.Time) (err error) {
 		_, err = t.exec("DELETE FROM "+string(q)+" WHERE bill_id = ?1", billID)
 	} else {
 		_, err = t.exec("INSERT INTO "+string(q)+` (bill_id, at) VALUES (?1, ?2)
-			ON CONFLICT (bill_id) DO UPDATE SET at = excluded.at WHERE `+string(q)+".at <> excluded.at", billID, at.UnixMilli())
+			ON CONFLICT (bill_id) DO UPDATE SET at = excluded.at, owner = NULL
+			WHERE `+string(q)+".at <> excluded.at OR "+string(q)+".owner IS NOT NULL", billID, at.UnixMilli())
 	}
 	return err
 }
 
-// claim takes up to n bills whose hour has come, the longest waiting first, by
-// pushing their hour ahead by the lease: a worker that dies gives them back by
-// itself.
-func (t *tx) claim(q queue, now time.Time, lease time.Duration, n int) ([]int64, error) {
-	rows, err := t.query("UPDATE "+string(q)+" SET at = ?1 WHERE bill_id IN (SELECT bill_id FROM "+string(q)+
-		" WHERE at <= ?2 ORDER BY at LIMIT ?3) RETURNING bill_id", now.Add(lease).UnixMilli(), now.UnixMilli(), n)
+// Claim is who takes bills to work on, and for how long: a process that dies
+// gives them back by itself when the lease ends, or at the next start.
+type Claim struct {
+	Owner string
+	Lease time.Duration
+}
+
+// claim takes up to n bills whose hour has come, the longest waiting first.
+func (t *tx) claim(q queue, now time.Time, c Claim, n int) ([]int64, error) {
+	rows, err := t.query("UPDATE "+string(q)+" SET at = ?1, owner = ?2 WHERE bill_id IN (SELECT bill_id FROM "+string(q)+
+		" WHERE at <= ?3 ORDER BY at LIMIT ?4) RETURNING bill_id", now.Add(c.Lease).UnixMilli(), c.Owner, now.UnixMilli(), n)
 	if err != nil {
 		return nil, err
 	}
@@ -42,24 +48,24 @@ func (t *tx) claim(q queue, now time.Time, lease time.Duration, n int) ([]int64,
 }
 
 // ClaimRegister takes up to n bills that await registration. They come back
-// after the lease unless an answer or a failure is recorded with Learn.
-func (s *Store) ClaimRegister(ctx context.Context, now time.Time, lease time.Duration, n int) ([]reminder.Bill, error) {
-	return s.claimBills(ctx, dueRegister, now, lease, n)
+// unless an answer or a failure is recorded with Learn.
+func (s *Store) ClaimRegister(ctx context.Context, now time.Time, c Claim, n int) ([]reminder.Bill, error) {
+	return s.claimBills(ctx, dueRegister, now, c, n)
 }
 
 // ClaimRecheck takes up to n bills that Almara Pay should be asked about.
-func (s *Store) ClaimRecheck(ctx context.Context, now time.Time, lease time.Duration, n int) ([]reminder.Bill, error) {
-	return s.claimBills(ctx, dueRecheck, now, lease, n)
+func (s *Store) ClaimRecheck(ctx context.Context, now time.Time, c Claim, n int) ([]reminder.Bill, error) {
+	return s.claimBills(ctx, dueRecheck, now, c, n)
 }
 
-func (s *Store) claimBills(ctx context.Context, q queue, now time.Time, lease time.Duration, n int) ([]reminder.Bill, error) {
+func (s *Store) claimBills(ctx context.Context, q queue, now time.Time, c Claim, n int) ([]reminder.Bill, error) {
 	// A tick with nothing due reads one index entry and writes nothing.
 	if due, err := s.anyDue(ctx, q, now); err != nil || !due {
 		return nil, err
 	}
 	var bills []reminder.Bill
-	err := s.write.do(func(t *tx) error {
-		ids, err := t.claim(q, now, lease, n)
+	err := s.do(func(t *tx) error {
+		ids, err := t.claim(q, now, c, n)
 		if err != nil {
 			return err
 		}
@@ -75,6 +81,50 @@ func (s *Store) claimBills(ctx context.Context, q queue, now time.Time, lease ti
 		return nil, fmt.Errorf("claim from %s: %w", q, err)
 	}
 	return bills, nil
+}
+
+// UnclaimRegister gives back the bills that a pass of this owner had taken and
+// did not come to.
+func (s *Store) UnclaimRegister(now time.Time, owner string) error {
+	return s.unclaim(dueRegister, now, owner)
+}
+
+// UnclaimRecheck is UnclaimRegister for bills taken by ClaimRecheck.
+func (s *Store) UnclaimRecheck(now time.Time, owner string) error {
+	return s.unclaim(dueRecheck, now, owner)
+}
+
+// UnclaimRemind is UnclaimRegister for bills taken by DecideDue.
+func (s *Store) UnclaimRemind(now time.Time, owner string) error {
+	return s.unclaim(dueRemind, now, owner)
+}
+
+func (s *Store) unclaim(q queue, now time.Time, owner string) error {
+	err := s.do(func(t *tx) error {
+		_, err := t.exec("UPDATE "+string(q)+" SET at = ?1, owner = NULL WHERE owner = ?2", now.UnixMilli(), owner)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("give back claims: %w", err)
+	}
+	return nil
+}
+
+// Reclaim gives back what other processes had claimed. Call it at the start:
+// whoever else had this file open is dead, since the file is locked.
+func (s *Store) Reclaim(_ context.Context, now time.Time, owner string) error {
+	err := s.do(func(t *tx) error {
+		for _, q := range []queue{dueRegister, dueRecheck, dueRemind} {
+			if _, err := t.exec("UPDATE "+string(q)+" SET at = ?1, owner = NULL WHERE owner IS NOT NULL AND owner <> ?2", now.UnixMilli(), owner); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("take over claims: %w", err)
+	}
+	return nil
 }
 
 func (s *Store) anyDue(ctx context.Context, q queue, now time.Time) (due bool, err error) {

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -10,24 +11,28 @@ import (
 
 // Trim deletes what is older than the cutoff, at most n rows of each kind: the
 // trail, the records of due dates before that day, and their texts unless they
-// are in doubt. It returns how many rows went; call it until that is zero. Each
-// table is written in the order of time, so only its head is read.
+// are in doubt. It returns how many rows went; call it until that is zero.
+// Each table is written in the order of time, so only its old head is read.
 func (s *Store) Trim(_ context.Context, cutoff time.Time, n int) (deleted int64, err error) {
 	oldest := reminder.DateOf(cutoff.UTC()).String()
+	// What follows the first row that is younger than the cutoff is not read.
+	head := func(table, column string) string {
+		return "id < coalesce((SELECT id FROM " + table + " WHERE " + column + " >= ?1 ORDER BY id LIMIT 1), 9223372036854775807)"
+	}
 	statements := []struct {
 		sql  string
 		args []any
 	}{
-		{`DELETE FROM events WHERE at < ?1 AND id IN (SELECT id FROM events ORDER BY id LIMIT ?2)`, []any{cutoff.UnixMilli(), n}},
-		{`DELETE FROM reminders WHERE due_date < ?1 AND decided_at < ?2 AND id IN (SELECT id FROM reminders ORDER BY id LIMIT ?3)`,
-			[]any{oldest, cutoff.UnixMilli(), n}},
-		{`DELETE FROM texts WHERE created_at < ?1 AND state NOT IN ('sending', 'unknown') AND id IN (SELECT id FROM texts ORDER BY id LIMIT ?2)
-			AND NOT EXISTS (SELECT 1 FROM reminders WHERE text_id = texts.id)`, []any{cutoff.UnixMilli(), n}},
+		{"DELETE FROM events WHERE id IN (SELECT id FROM events WHERE " + head("events", "at") + " ORDER BY id LIMIT ?2)", nil},
+		{"DELETE FROM reminders WHERE id IN (SELECT id FROM reminders WHERE " + head("reminders", "decided_at") +
+			" AND due_date < ?3 ORDER BY id LIMIT ?2)", []any{oldest}},
+		{"DELETE FROM texts WHERE id IN (SELECT id FROM texts WHERE " + head("texts", "created_at") + ` AND state NOT IN ('sending', 'unknown')
+			AND NOT EXISTS (SELECT 1 FROM reminders WHERE text_id = texts.id) ORDER BY id LIMIT ?2)`, nil},
 	}
-	err = s.write.do(func(t *tx) error {
+	err = s.do(func(t *tx) error {
 		deleted = 0
 		for _, st := range statements {
-			r, err := t.exec(st.sql, st.args...)
+			r, err := t.exec(st.sql, append([]any{cutoff.UnixMilli(), n}, st.args...)...)
 			if err != nil {
 				return err
 			}
@@ -45,12 +50,32 @@ func (s *Store) Trim(_ context.Context, cutoff time.Time, n int) (deleted int64,
 	return deleted, nil
 }
 
-// Tidy keeps queries fast and the write-ahead log short.
-func (s *Store) Tidy(ctx context.Context) error {
-	for _, pragma := range []string{"PRAGMA optimize", "PRAGMA wal_checkpoint(TRUNCATE)"} {
-		if _, err := s.write.db.ExecContext(ctx, pragma); err != nil {
-			return fmt.Errorf("tidy store: %w", explain(err))
-		}
+// Tidy keeps the write-ahead log short. It leaves it as it is when a command
+// reads for so long that writes would have to wait.
+//
+// It does not gather statistics (PRAGMA optimize): every statement finds its
+// index without them, and those of a young store make SQLite read whole tables
+// that have grown since.
+func (s *Store) Tidy(ctx context.Context) (err error) {
+	// A write of nothing finds out whether the store can be written at all.
+	if err := s.do(func(*tx) error { return nil }); err != nil {
+		return fmt.Errorf("tidy store: %w", err)
+	}
+	c, err := s.write.db.Conn(ctx)
+	if err != nil {
+		return fmt.Errorf("tidy store: %w", explain(err))
+	}
+	defer func() { err = errors.Join(err, c.Close()) }()
+	patience := func(d time.Duration) error {
+		_, err := c.ExecContext(context.WithoutCancel(ctx), fmt.Sprintf("PRAGMA busy_timeout = %d", d.Milliseconds()))
+		return err
+	}
+	if err := patience(100 * time.Millisecond); err != nil {
+		return fmt.Errorf("tidy store: %w", explain(err))
+	}
+	_, err = c.ExecContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)")
+	if err = errors.Join(err, patience(busyTimeout)); err != nil {
+		return fmt.Errorf("tidy store: %w", explain(err))
 	}
 	return nil
 }

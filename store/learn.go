@@ -8,8 +8,8 @@ import (
 	"duewatch/reminder"
 )
 
-// Lesson is what came of one call to Almara Pay about a bill. Exactly one of
-// Answer, Rejected and Failed is set.
+// Lesson is what came of one call to Almara Pay about a bill: one of Answer,
+// Rejected and Failed, or none when it could not even be asked.
 type Lesson struct {
 	BillID   int64
 	Answer   *reminder.Answer
@@ -28,7 +28,7 @@ type Learned struct {
 // to ask again, and when to look for a reminder.
 func (s *Store) Learn(_ context.Context, policies reminder.Policies, now time.Time, lessons ...Lesson) (Learned, error) {
 	var l Learned
-	err := s.write.do(func(t *tx) error {
+	err := s.do(func(t *tx) error {
 		l = Learned{}
 		for _, lesson := range lessons {
 			b, look, err := t.learn(lesson, policies, now)
@@ -58,6 +58,8 @@ func (t *tx) learn(l Lesson, policies reminder.Policies, now time.Time) (b remin
 	switch {
 	case b.State == reminder.BillRemoved || b.State == reminder.BillRejected:
 		return b, look, nil // it changed while the call was under way
+	case l.Answer == nil && l.Rejected == "" && l.Failed == "":
+		return b, look, nil
 	case l.Answer != nil:
 		changes = b.Learn(*l.Answer)
 	case l.Rejected != "":
@@ -117,7 +119,7 @@ func (t *tx) scheduleCalls(b reminder.Bill, policy *reminder.Policy, now time.Ti
 // a policy that changed. It returns the last id it saw, zero at the end. What
 // is due already stays due, so that it ends with a record.
 func (s *Store) Replan(_ context.Context, policies reminder.Policies, now time.Time, afterID int64, n int) (last int64, err error) {
-	err = s.write.do(func(t *tx) error {
+	err = s.do(func(t *tx) error {
 		last = 0
 		rows, err := t.query("SELECT "+billColumns+" FROM bills WHERE id > ?1 ORDER BY id LIMIT ?2", afterID, n)
 		if err != nil {
@@ -149,16 +151,16 @@ func (t *tx) replan(b reminder.Bill, policy *reminder.Policy, now time.Time) err
 		return err
 	}
 	if look := policy.NextLook(b, done, now); look.IsZero() {
-		_, err = t.exec("DELETE FROM due_remind WHERE bill_id = ?1 AND at > ?2", b.ID, now.UnixMilli())
+		_, err = t.exec("DELETE FROM due_remind WHERE bill_id = ?1 AND at > ?2 AND owner IS NULL", b.ID, now.UnixMilli())
 	} else {
 		_, err = t.exec(`INSERT INTO due_remind (bill_id, at) VALUES (?1, ?2)
-			ON CONFLICT (bill_id) DO UPDATE SET at = excluded.at WHERE due_remind.at > ?3 AND due_remind.at <> excluded.at`,
+			ON CONFLICT (bill_id) DO UPDATE SET at = excluded.at WHERE due_remind.at > ?3 AND due_remind.at <> excluded.at AND due_remind.owner IS NULL`,
 			b.ID, look.UnixMilli(), now.UnixMilli())
 	}
 	if err != nil {
 		return err
 	}
 	// Never later than planned before: a call too many is cheaper than a stale balance.
-	_, err = t.exec("UPDATE due_recheck SET at = ?2 WHERE bill_id = ?1 AND at > ?2", b.ID, policy.NextCheck(b, now).UnixMilli())
+	_, err = t.exec("UPDATE due_recheck SET at = ?2 WHERE bill_id = ?1 AND at > ?2 AND owner IS NULL", b.ID, policy.NextCheck(b, now).UnixMilli())
 	return err
 }

@@ -14,8 +14,11 @@ import (
 // locks. The kernel frees it when the process ends, however it ends.
 func lock(path string) (unlock func(), err error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600) //nolint:gosec // beside the operator's own store
-	if err != nil {
-		return nil, fmt.Errorf("lock store: %w", err)
+	switch name := strings.TrimSuffix(path, ".lock"); {
+	case errors.Is(err, os.ErrNotExist):
+		return nil, fmt.Errorf("store %s: the folder does not exist: make it, or change store", name)
+	case err != nil:
+		return nil, fmt.Errorf("store %s: its folder cannot be written: %w", name, err)
 	}
 	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		defer f.Close() //nolint:errcheck // only read from

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -11,16 +12,17 @@ import (
 // TextState is where a text stands; states only go forward:
 //
 //	sending ─→ accepted ─→ sent ─→ delivered | undelivered | failed | canceled
-//	sending ─→ refused      sending ─→ unknown ─→ accepted
+//	sending ─→ refused      sending ─→ unknown ─→ accepted | not_found
 type TextState string
 
 // The states of a text.
 const (
-	Sending     TextState = "sending"  // the intent is written, the provider is being called
-	Unknown     TextState = "unknown"  // it may or may not have reached the provider
-	Refused     TextState = "refused"  // it certainly did not reach the customer
-	Accepted    TextState = "accepted" // the provider has it
-	Sent        TextState = "sent"     // the provider passed it to the carrier
+	Sending     TextState = "sending"   // the intent is written, the provider is being called
+	Unknown     TextState = "unknown"   // it may or may not have reached the provider
+	NotFound    TextState = "not_found" // it was unknown, and the provider does not have it
+	Refused     TextState = "refused"   // it certainly did not reach the customer
+	Accepted    TextState = "accepted"  // the provider has it
+	Sent        TextState = "sent"      // the provider passed it to the carrier
 	Delivered   TextState = "delivered"
 	Undelivered TextState = "undelivered"
 	Failed      TextState = "failed"
@@ -30,7 +32,7 @@ const (
 // Final reports whether the provider will say no more of the text.
 func (s TextState) Final() bool {
 	switch s {
-	case Refused, Delivered, Undelivered, Failed, Canceled:
+	case Refused, NotFound, Delivered, Undelivered, Failed, Canceled:
 		return true
 	case Sending, Unknown, Accepted, Sent:
 	}
@@ -47,18 +49,40 @@ type Outcome struct {
 	Error          string    // masked
 	NextLook       time.Time // when the receipts job asks about it; zero = never
 
-	// With Refused: what becomes of its reminders. Exactly one of Hold and Skip.
+	// When it is certain that the customer does not have the text: what becomes
+	// of its reminders. Exactly one of Hold and Skip.
 	Hold  reminder.Reason
 	Until time.Time // with Hold: when to decide again
 	Skip  reminder.Reason
+	Tried bool // it was handed over, and came to nothing: counts as a try of the stage
 	// Suppress is set when the phone must not be texted again.
 	Suppress reminder.Reason
+}
+
+// errOutcome marks an outcome that would leave a text or its reminder in no
+// proper state.
+var errOutcome = errors.New("that is no outcome of handing over a text")
+
+// check refuses what no caller should ask for.
+func (o Outcome) check() error {
+	held, skipped := o.Hold != "", o.Skip != ""
+	switch {
+	case o.State == Accepted && o.ProviderID != "" && !held && !skipped:
+	case o.State == Unknown && !held && !skipped:
+	case o.State == Refused && held != skipped:
+	default:
+		return fmt.Errorf("state %q, provider id %q, hold %q, skip %q: %w", o.State, o.ProviderID, o.Hold, o.Skip, errOutcome)
+	}
+	return nil
 }
 
 // RecordOutcome settles a text in state sending or unknown. When it returns,
 // the outcome is on disk.
 func (s *Store) RecordOutcome(_ context.Context, now time.Time, o Outcome) error {
-	err := s.write.do(func(t *tx) error {
+	err := s.do(func(t *tx) error {
+		if err := o.check(); err != nil {
+			return err
+		}
 		var accepted, settled any
 		if o.State == Accepted {
 			accepted = now.UnixMilli()
@@ -68,7 +92,7 @@ func (s *Store) RecordOutcome(_ context.Context, now time.Time, o Outcome) error
 		}
 		ok, err := t.changed(`UPDATE texts SET state = ?2, provider_id = ?3, provider_status = ?4, error_code = ?5, error = ?6,
 				accepted_at = ?7, settled_at = ?8, next_look_at = ?9
-			WHERE id = ?1 AND state IN ('sending', 'unknown')`,
+			WHERE id = ?1 AND state IN ('sending', 'unknown') AND state <> ?2`,
 			o.TextID, o.State, nullable(o.ProviderID), o.ProviderStatus, o.Code, o.Error, accepted, settled, millis(o.NextLook))
 		if err != nil {
 			return err
@@ -76,7 +100,10 @@ func (s *Store) RecordOutcome(_ context.Context, now time.Time, o Outcome) error
 		if !ok {
 			return fmt.Errorf("text %d is settled already", o.TextID)
 		}
-		return t.settleReminders(now, o)
+		if err := t.settleReminders(now, o); err != nil {
+			return err
+		}
+		return t.suppress(o.TextID, o.Suppress, now)
 	})
 	if err != nil {
 		return fmt.Errorf("record outcome: %w", err)
@@ -87,19 +114,16 @@ func (s *Store) RecordOutcome(_ context.Context, now time.Time, o Outcome) error
 // settleReminders writes the outcome into the trail of each bill the text was
 // for, and gives its reminders back when the text was refused.
 func (t *tx) settleReminders(now time.Time, o Outcome) error {
-	rows, err := t.query("SELECT b.id, b.phone FROM reminders r JOIN bills b ON b.id = r.bill_id WHERE r.text_id = ?1", o.TextID)
+	rows, err := t.query("SELECT bill_id FROM reminders WHERE text_id = ?1", o.TextID)
 	if err != nil {
 		return err
 	}
-	bills, err := collect(rows, func(r row) (b reminder.Bill, err error) {
-		err = r.Scan(&b.ID, &b.Phone)
-		return b, err //nolint:wrapcheck // wrapped by the caller
-	})
+	bills, err := collect(rows, scanID)
 	if err != nil {
 		return err
 	}
-	for _, b := range bills {
-		e := Event{At: now, BillID: b.ID, TextID: o.TextID, What: string(o.State), Reason: string(o.Hold + o.Skip), Detail: o.Error}
+	for _, bill := range bills {
+		e := Event{At: now, BillID: bill, TextID: o.TextID, What: string(o.State), Reason: string(o.Hold + o.Skip), Detail: o.Error}
 		if o.State == Accepted {
 			e.Detail = "the provider took it as " + o.ProviderID
 		}
@@ -109,8 +133,8 @@ func (t *tx) settleReminders(now time.Time, o Outcome) error {
 		if err := t.event(e); err != nil {
 			return err
 		}
-		if o.State == Refused {
-			if err := t.giveBack(now, b, o); err != nil {
+		if o.Hold+o.Skip != "" {
+			if err := t.giveBack(now, bill, o); err != nil {
 				return err
 			}
 		}
@@ -118,37 +142,59 @@ func (t *tx) settleReminders(now time.Time, o Outcome) error {
 	return nil
 }
 
-func (t *tx) giveBack(now time.Time, b reminder.Bill, o Outcome) error {
+func (t *tx) giveBack(now time.Time, billID int64, o Outcome) error {
 	outcome, reason := reminder.Skipped, o.Skip
 	if o.Hold != "" {
 		outcome, reason = reminder.Held, o.Hold
 	}
-	if _, err := t.exec(`UPDATE reminders SET outcome = ?2, reason = ?3, text_id = NULL, decided_at = ?4
-		WHERE text_id = ?1 AND bill_id = ?5`, o.TextID, outcome, reason, now.UnixMilli(), b.ID); err != nil {
+	tried := 0
+	if o.Tried {
+		tried = 1
+	}
+	if _, err := t.exec(`UPDATE reminders SET outcome = ?2, reason = ?3, text_id = NULL, tries = tries + ?4, decided_at = ?5
+		WHERE text_id = ?1 AND bill_id = ?6`, o.TextID, outcome, reason, tried, now.UnixMilli(), billID); err != nil {
 		return err
 	}
 	if o.Hold != "" {
 		// Not later than the look that is planned already: it may be the next stage.
 		if _, err := t.exec(`INSERT INTO due_remind (bill_id, at) VALUES (?1, ?2)
-			ON CONFLICT (bill_id) DO UPDATE SET at = excluded.at WHERE due_remind.at > excluded.at`,
-			b.ID, o.Until.UnixMilli()); err != nil {
+			ON CONFLICT (bill_id) DO UPDATE SET at = excluded.at WHERE due_remind.at > excluded.at AND due_remind.owner IS NULL`,
+			billID, o.Until.UnixMilli()); err != nil {
 			return err
 		}
 	}
-	if o.Suppress == "" {
+	return nil
+}
+
+// suppress keeps the phone of a text from being texted again, on the
+// provider's word. What it says of the phone that a text was redirected to is
+// not said of the customer's. An opt-out takes the place of a bad number: it
+// is the customer's word.
+func (t *tx) suppress(textID int64, why reminder.Reason, now time.Time) error {
+	if why == "" {
 		return nil
 	}
-	_, err := t.exec(`INSERT INTO opt_outs (phone, service, reason, since, source, who) VALUES (?1, '', ?2, ?3, 'provider', 'twilio')
-		ON CONFLICT (phone, service) DO NOTHING`, b.Phone.E164(), o.Suppress, now.UnixMilli())
+	_, err := t.exec(`INSERT INTO opt_outs (phone, service, reason, since, source, who)
+			SELECT phone, '', ?2, ?3, 'provider', 'twilio' FROM texts WHERE id = ?1 AND phone = sent_to
+		`+orStronger, textID, why, now.UnixMilli())
 	return err
 }
 
+const orStronger = `ON CONFLICT (phone, service) DO UPDATE
+	SET reason = excluded.reason, since = excluded.since, source = excluded.source, who = excluded.who
+	WHERE opt_outs.reason = 'bad_number' AND excluded.reason = 'opted_out'`
+
+// inDoubt is the condition of the index texts_in_doubt, to the letter: SQLite
+// uses a partial index only where it finds its condition again.
+const inDoubt = "state IN ('sending', 'unknown')"
+
 // Orphans turns the texts that another process, which must be dead, or this
 // one, past its lease, left in state sending into unknown: whether they
-// reached the provider cannot be told from here. It returns how many.
-func (s *Store) Orphans(_ context.Context, now time.Time, owner string) (n int, err error) {
-	err = s.write.do(func(t *tx) error {
-		rows, err := t.query("SELECT id FROM texts WHERE state = 'sending' AND (owner <> ?1 OR lease_until < ?2)", owner, now.UnixMilli())
+// reached the provider cannot be told from here. They are looked up there at
+// nextLook. It returns how many.
+func (s *Store) Orphans(_ context.Context, now time.Time, owner string, nextLook time.Time) (n int, err error) {
+	err = s.do(func(t *tx) error {
+		rows, err := t.query("SELECT id FROM texts WHERE "+inDoubt+" AND state = 'sending' AND (owner <> ?1 OR lease_until < ?2)", owner, now.UnixMilli())
 		if err != nil {
 			return err
 		}
@@ -159,7 +205,8 @@ func (s *Store) Orphans(_ context.Context, now time.Time, owner string) (n int, 
 		n = len(ids)
 		for _, id := range ids {
 			const why = "duewatch ended while the provider was being called"
-			if _, err := t.exec("UPDATE texts SET state = 'unknown', error = ?2 WHERE id = ?1 AND state = 'sending'", id, why); err != nil {
+			if _, err := t.exec("UPDATE texts SET state = 'unknown', error = ?2, next_look_at = ?3 WHERE id = ?1 AND state = 'sending'",
+				id, why, nextLook.UnixMilli()); err != nil {
 				return err
 			}
 			if err := t.settleReminders(now, Outcome{TextID: id, State: Unknown, Error: why}); err != nil {

@@ -124,7 +124,7 @@ type Doubt struct {
 
 // InDoubt counts the texts in state unknown.
 func (s *Store) InDoubt(ctx context.Context) (d Doubt, err error) {
-	err = s.read.QueryRowContext(ctx, "SELECT count(*), min(created_at) FROM texts WHERE state = 'unknown'").
+	err = s.read.QueryRowContext(ctx, "SELECT count(*), min(created_at) FROM texts WHERE "+inDoubt+" AND state = 'unknown'").
 		Scan(&d.Texts, instantColumn{&d.Oldest})
 	if err != nil {
 		return d, fmt.Errorf("count texts in doubt: %w", explain(err))
@@ -143,7 +143,7 @@ func (s *Store) Meta(ctx context.Context, key string) (value string, err error) 
 
 // SetMeta writes a fact about the store.
 func (s *Store) SetMeta(_ context.Context, key, value string) error {
-	err := s.write.do(func(t *tx) error {
+	err := s.do(func(t *tx) error {
 		_, err := t.exec(`INSERT INTO meta (key, value) VALUES (?1, ?2)
 			ON CONFLICT (key) DO UPDATE SET value = excluded.value`, key, value)
 		return err

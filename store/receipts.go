@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"duewatch/reminder"
 )
 
 // OpenText is a text that the provider may have more to say about.
@@ -18,7 +20,7 @@ type OpenText struct {
 // OpenTexts reads up to n texts whose next look has come, the oldest first.
 func (s *Store) OpenTexts(ctx context.Context, now time.Time, n int) ([]OpenText, error) {
 	rows, err := s.read.QueryContext(ctx, `SELECT id, provider_id, state, accepted_at, looks FROM texts
-		WHERE next_look_at <= ?1 ORDER BY next_look_at LIMIT ?2`, now.UnixMilli(), n)
+		WHERE next_look_at <= ?1 AND provider_id IS NOT NULL ORDER BY next_look_at LIMIT ?2`, now.UnixMilli(), n)
 	if err != nil {
 		return nil, fmt.Errorf("read open texts: %w", explain(err))
 	}
@@ -39,6 +41,13 @@ type Receipt struct {
 	Price          string // decimal, negative = charged; "" = not said
 	PriceUnit      string
 	NextLook       time.Time // zero = no more
+
+	// Suppress is set when the phone must not be texted again.
+	Suppress reminder.Reason
+	// RetryAt is set when the failure may pass: the reminders are decided again
+	// then, as a new text, if they have had fewer than MaxTries and are useful.
+	RetryAt  time.Time
+	MaxTries int
 }
 
 // comesAfter says which states each state may follow.
@@ -51,59 +60,71 @@ var comesAfter = map[TextState]string{
 	Canceled:    "('accepted', 'sent')",
 }
 
-// RecordReceipts writes what the provider said. A receipt that would take a
-// text back to an earlier state only moves its next look.
-func (s *Store) RecordReceipts(_ context.Context, now time.Time, receipts []Receipt) error {
-	err := s.write.do(func(t *tx) error {
+// RecordReceipts writes what the provider said, and returns the receipts that
+// moved a text to another state. One that would take a text back to an earlier
+// state only moves its next look.
+func (s *Store) RecordReceipts(_ context.Context, now time.Time, receipts []Receipt) (moved []Receipt, err error) {
+	err = s.do(func(t *tx) error {
+		moved = nil
 		for _, r := range receipts {
-			if err := t.receipt(now, r); err != nil {
+			isNew, err := t.receipt(now, r)
+			if err != nil {
 				return err
+			}
+			if isNew {
+				moved = append(moved, r)
 			}
 		}
 		return nil
 	})
 	if err != nil {
-		return fmt.Errorf("record receipts: %w", err)
+		return nil, fmt.Errorf("record receipts: %w", err)
 	}
-	return nil
+	return moved, nil
 }
 
-func (t *tx) receipt(now time.Time, r Receipt) error {
+func (t *tx) receipt(now time.Time, r Receipt) (moved bool, err error) {
 	if _, err := t.exec("UPDATE texts SET next_look_at = ?2, looks = looks + 1 WHERE id = ?1", r.TextID, millis(r.NextLook)); err != nil {
-		return err
+		return false, err
 	}
 	from, ok := comesAfter[r.State]
 	if !ok {
-		return nil
+		return false, nil
 	}
 	if _, err := t.exec(`UPDATE texts SET billed_segments = coalesce(?2, billed_segments), price = coalesce(?3, price),
 			price_unit = coalesce(?4, price_unit) WHERE id = ?1`,
 		r.TextID, positive(r.BilledSegments), nullable(r.Price), nullable(r.PriceUnit)); err != nil {
-		return err
+		return false, err
 	}
 	var settled any
 	if r.State.Final() {
 		settled = now.UnixMilli()
 	}
-	moved, err := t.changed(`UPDATE texts SET state = ?2, provider_status = ?3, error_code = ?4, error = ?5, settled_at = ?6
+	moved, err = t.changed(`UPDATE texts SET state = ?2, provider_status = ?3, error_code = ?4, error = ?5, settled_at = ?6
 		WHERE id = ?1 AND state <> ?2 AND state IN `+from, r.TextID, r.State, r.ProviderStatus, r.Code, r.Error, settled)
 	if err != nil || !moved {
-		return err
+		return false, err
 	}
-	rows, err := t.query("SELECT bill_id FROM reminders WHERE text_id = ?1", r.TextID)
-	if err != nil {
-		return err
+	o := Outcome{TextID: r.TextID, State: r.State, Error: r.Error}
+	if again, err := t.tryAgain(r); err != nil {
+		return false, err
+	} else if again {
+		o.Hold, o.Until, o.Tried = reminder.NotDelivered, r.RetryAt, true
 	}
-	bills, err := collect(rows, scanID)
-	if err != nil {
-		return err
+	if err := t.settleReminders(now, o); err != nil {
+		return false, err
 	}
-	for _, id := range bills {
-		if err := t.event(Event{At: now, BillID: id, TextID: r.TextID, What: string(r.State), Reason: "receipt", Detail: r.Error}); err != nil {
-			return err
-		}
+	return true, t.suppress(r.TextID, r.Suppress, now)
+}
+
+// tryAgain reports whether a text that was not delivered is worth another.
+func (t *tx) tryAgain(r Receipt) (again bool, err error) {
+	if r.RetryAt.IsZero() {
+		return false, nil
 	}
-	return nil
+	err = t.row(`SELECT EXISTS (SELECT 1 FROM reminders r JOIN texts x ON x.id = r.text_id WHERE x.id = ?1 AND r.tries < ?2 AND x.not_after > ?3)`,
+		r.TextID, r.MaxTries, r.RetryAt.UnixMilli()).Scan(&again)
+	return again, explain(err)
 }
 
 func positive(n int) any {

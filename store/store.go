@@ -20,6 +20,7 @@ import (
 	"fmt"
 	"net/url"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -45,6 +46,15 @@ type Store struct {
 	unlock func()
 }
 
+// realPath is the one name of a file that has several: two daemons must meet at
+// the same lock.
+func realPath(path string) string {
+	if resolved, err := filepath.EvalSymlinks(path); err == nil {
+		return resolved
+	}
+	return filepath.Clean(path)
+}
+
 // busyTimeout is how long a statement waits for a command that writes beside
 // the daemon.
 const busyTimeout = 10 * time.Second
@@ -53,6 +63,7 @@ const busyTimeout = 10 * time.Second
 // schema up to date as needed. One daemon at a time may have it open; a second
 // one gets ErrLocked.
 func Open(ctx context.Context, path string) (_ *Store, err error) {
+	path = realPath(path)
 	unlock, err := lock(path + ".lock")
 	if err != nil {
 		return nil, err
@@ -87,7 +98,8 @@ func Open(ctx context.Context, path string) (_ *Store, err error) {
 // OpenReader opens an existing file for reading only, whether or not a daemon
 // is running on it. It returns ErrNotFound when there is no file yet.
 func OpenReader(ctx context.Context, path string) (*Store, error) {
-	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
+	path = realPath(path)
+	if info, err := os.Stat(path); errors.Is(err, os.ErrNotExist) || (err == nil && info.Size() == 0) {
 		return nil, fmt.Errorf("store %s: %w: has the daemon run yet?", path, ErrNotFound)
 	}
 	db, err := openPool(ctx, path, "ro", 4)
@@ -101,14 +113,30 @@ func OpenReader(ctx context.Context, path string) (*Store, error) {
 	return s, nil
 }
 
+// OpenWriter opens an existing file for a command that changes something,
+// whether or not a daemon is running on it: the two take turns, and the daemon
+// sees the change in its next transaction.
+func OpenWriter(ctx context.Context, path string) (_ *Store, err error) {
+	s, err := OpenReader(ctx, path)
+	if err != nil {
+		return nil, err
+	}
+	if s.write, err = newWriter(ctx, realPath(path)); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
 // Close ends all work on the file. It waits for writes under way.
 func (s *Store) Close() error {
 	var errs []error
-	if s.write != nil {
-		errs = append(errs, s.write.close())
-	}
+	// The last connection to close empties the log into the file, and only one
+	// that may write can.
 	if s.read != nil {
 		errs = append(errs, s.read.Close())
+	}
+	if s.write != nil {
+		errs = append(errs, s.write.close())
 	}
 	if s.unlock != nil {
 		s.unlock()

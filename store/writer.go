@@ -5,11 +5,15 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"sync"
 )
 
 // ErrClosed means that the store was closed before the write began.
 var ErrClosed = errors.New("the store is closed")
+
+// ErrReadOnly means that the store was opened with OpenReader.
+var ErrReadOnly = errors.New("the store was opened for reading only")
 
 // maxGroup bounds how many writes share one commit, and so how much work a
 // failing commit takes back.
@@ -43,6 +47,14 @@ func newWriter(ctx context.Context, path string) (*writer, error) {
 	w := &writer{db: db, queue: make(chan write, maxGroup), ended: make(chan struct{})}
 	go w.run()
 	return w, nil
+}
+
+// do is writer.do for a store that may have been opened for reading only.
+func (s *Store) do(fn func(*tx) error) error {
+	if s.write == nil {
+		return ErrReadOnly
+	}
+	return s.write.do(fn)
 }
 
 // do runs fn in a transaction and returns when its outcome is durable. It
@@ -116,22 +128,33 @@ func (w *writer) transact(group []write, errs []error) error {
 		return fmt.Errorf("begin write: %w", explain(err))
 	}
 	t := &tx{ctx, sqlTx}
-	for i, job := range group {
-		if errs[i], err = t.isolated(job.do, len(group) > 1); err != nil {
-			break
-		}
+	if len(group) == 1 {
+		err = run(t, group[0].do)
 	}
-	if err == nil && (len(group) > 1 || errs[0] == nil) {
+	for i := 0; len(group) > 1 && err == nil && i < len(group); i++ {
+		errs[i], err = t.isolated(group[i].do)
+	}
+	if err == nil {
 		if err = sqlTx.Commit(); err == nil {
 			return nil
 		}
 		err = fmt.Errorf("commit: %w", explain(err))
 	}
-	// After a full disk SQLite may have rolled back by itself.
-	if rb := sqlTx.Rollback(); rb != nil && err == nil {
-		err = fmt.Errorf("roll back: %w", explain(rb))
-	}
+	// On some failures, such as a full disk, SQLite has rolled back by itself,
+	// and says so here: what it was is in err.
+	_ = sqlTx.Rollback()
 	return err
+}
+
+// run makes a panic in a write an error: it must not take the daemon and the
+// other writes with it.
+func run(t *tx, do func(*tx) error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic in a write: %v\n%s", p, debug.Stack())
+		}
+	}()
+	return do(t)
 }
 
 // tx is a write transaction. Its statements are prepared once for each
@@ -141,22 +164,21 @@ type tx struct {
 	tx  *sql.Tx
 }
 
-// isolated runs do; with others in the same transaction it is undone alone
-// when it fails. own is do's failure, all is one of the transaction itself.
-func (t *tx) isolated(do func(*tx) error, shared bool) (own, all error) {
-	if !shared {
-		return do(t), nil
-	}
+// isolated runs do, in a group or within a write, so that it is undone alone when it fails. own is do's
+// failure, all is one of the transaction itself.
+func (t *tx) isolated(do func(*tx) error) (own, all error) {
 	if _, err := t.exec("SAVEPOINT one"); err != nil {
 		return nil, err
 	}
-	if own = do(t); own != nil {
+	if own = run(t, do); own != nil {
 		if _, err := t.exec("ROLLBACK TO one"); err != nil {
-			return nil, errors.Join(own, err)
+			return own, errors.Join(own, err)
 		}
 	}
-	_, err := t.exec("RELEASE one")
-	return own, err
+	if _, err := t.exec("RELEASE one"); err != nil {
+		return own, errors.Join(own, err)
+	}
+	return own, nil
 }
 
 func (t *tx) exec(query string, args ...any) (sql.Result, error) {

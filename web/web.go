@@ -53,15 +53,21 @@ type Config struct {
 // errOpen refuses to show the daemon's state to a network without a token.
 var errOpen = errors.New("another address than loopback needs web.token")
 
-// Serve answers until ctx ends.
-func Serve(ctx context.Context, c Config) error {
+// Listen opens the address of c, and refuses one that needs a token and has
+// none.
+func Listen(ctx context.Context, c Config) (net.Listener, error) {
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", c.Listen)
 	if err != nil {
-		return fmt.Errorf("web.listen: %w", err)
+		return nil, fmt.Errorf("web.listen: %w", err)
 	}
 	if addr, ok := listener.Addr().(*net.TCPAddr); c.Token == "" && (!ok || !addr.IP.IsLoopback()) {
-		return errors.Join(fmt.Errorf("web.listen %s: %w", c.Listen, errOpen), listener.Close())
+		return nil, errors.Join(fmt.Errorf("web.listen %s: %w", c.Listen, errOpen), listener.Close())
 	}
+	return listener, nil
+}
+
+// Serve answers on the listener until ctx ends, and closes it.
+func Serve(ctx context.Context, listener net.Listener, c Config) error {
 	server := &http.Server{
 		Handler:           Handler(c),
 		ReadHeaderTimeout: 5 * time.Second,
@@ -78,8 +84,12 @@ func Serve(ctx context.Context, c Config) error {
 	}
 	shutdown, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 	defer cancel()
-	if err := server.Shutdown(shutdown); err != nil {
-		return fmt.Errorf("web: %w", server.Close())
+	if server.Shutdown(shutdown) == nil {
+		return nil
+	}
+	// Somebody reads slowly; nothing here is worth waiting for.
+	if err := server.Close(); err != nil {
+		return fmt.Errorf("web: %w", err)
 	}
 	return nil
 }
@@ -108,8 +118,8 @@ func authorized(token string, next http.Handler) http.Handler {
 		return next
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		given, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-		if !ok {
+		scheme, given, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+		if !strings.EqualFold(scheme, "Bearer") {
 			_, given, _ = r.BasicAuth()
 		}
 		if subtle.ConstantTimeCompare([]byte(given), []byte(token)) != 1 {

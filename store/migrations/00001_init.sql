@@ -26,28 +26,36 @@ CREATE TABLE bills (
     UNIQUE (service, account)
 );
 CREATE INDEX bills_account ON bills (account);
+CREATE INDEX bills_phone ON bills (phone);
 
 -- When each job next looks at a bill. They stand apart from bills because
 -- every look moves them: the rows are narrow, so a tick reads and writes few
 -- pages however many bills are watched. A bill that a job need not look at has
--- no row.
+-- no row. owner is the process that is at work on the bill; at is then when its
+-- claim ends.
 CREATE TABLE due_register (
     bill_id INTEGER PRIMARY KEY REFERENCES bills (id) ON DELETE CASCADE,
-    at      BIGINT NOT NULL
+    at      BIGINT NOT NULL,
+    owner   TEXT
 );
 CREATE INDEX due_register_at ON due_register (at, bill_id);
+CREATE INDEX due_register_owner ON due_register (owner) WHERE owner IS NOT NULL;
 
 CREATE TABLE due_recheck (
     bill_id INTEGER PRIMARY KEY REFERENCES bills (id) ON DELETE CASCADE,
-    at      BIGINT NOT NULL
+    at      BIGINT NOT NULL,
+    owner   TEXT
 );
 CREATE INDEX due_recheck_at ON due_recheck (at, bill_id);
+CREATE INDEX due_recheck_owner ON due_recheck (owner) WHERE owner IS NOT NULL;
 
 CREATE TABLE due_remind (
     bill_id INTEGER PRIMARY KEY REFERENCES bills (id) ON DELETE CASCADE,
-    at      BIGINT NOT NULL
+    at      BIGINT NOT NULL,
+    owner   TEXT
 );
 CREATE INDEX due_remind_at ON due_remind (at, bill_id);
+CREATE INDEX due_remind_owner ON due_remind (owner) WHERE owner IS NOT NULL;
 
 -- One SMS to one phone. A row in state sending is the intent, committed before
 -- the provider is called.
@@ -58,9 +66,8 @@ CREATE TABLE texts (
     body            TEXT    NOT NULL,
     language        TEXT    NOT NULL,
     segments        INTEGER NOT NULL,
-    state           TEXT    NOT NULL CHECK (state IN ('sending', 'unknown', 'refused', 'accepted', 'sent',
+    state           TEXT    NOT NULL CHECK (state IN ('sending', 'unknown', 'not_found', 'refused', 'accepted', 'sent',
                                                       'delivered', 'undelivered', 'failed', 'canceled')),
-    attempts        INTEGER NOT NULL,
     owner           TEXT    NOT NULL, -- the process that holds the intent
     lease_until     BIGINT  NOT NULL, -- after this the owner is taken for dead
     planned_at      BIGINT  NOT NULL, -- when it should have left
@@ -76,7 +83,7 @@ CREATE TABLE texts (
     price           TEXT,
     price_unit      TEXT,
     next_look_at    BIGINT,           -- when the receipts job next asks about it
-    looks           INTEGER NOT NULL DEFAULT 0,
+    looks           INTEGER NOT NULL DEFAULT 0, -- how often it asked
     CHECK (state NOT IN ('accepted', 'sent', 'delivered', 'undelivered', 'failed', 'canceled') OR provider_id IS NOT NULL)
 );
 CREATE INDEX texts_phone ON texts (phone, created_at);
@@ -93,6 +100,7 @@ CREATE TABLE reminders (
     outcome    TEXT    NOT NULL CHECK (outcome IN ('texted', 'skipped', 'held')),
     reason     TEXT    NOT NULL CHECK (reason <> ''),
     text_id    INTEGER REFERENCES texts (id),
+    tries      INTEGER NOT NULL DEFAULT 0, -- texts of this stage that came to nothing after they were handed over
     decided_at BIGINT  NOT NULL,
     UNIQUE (bill_id, due_date, stage),
     CHECK ((outcome = 'texted') = (text_id IS NOT NULL))

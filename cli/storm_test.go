@@ -1,0 +1,186 @@
+package cli_test
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"duewatch/sandbox"
+	"duewatch/store"
+)
+
+var (
+	stormKills     = flag.Int("storm.kills", 0, "how often the daemon is killed; 0 = no storm")
+	stormReminders = flag.Int("storm.reminders", 2000, "how many reminders are due during the storm")
+	stormSeed      = flag.Uint64("storm.seed", uint64(time.Now().UnixNano()), "of the moments of the kills and of the faults")
+)
+
+// TestStorm kills the daemon with SIGKILL at random moments, over and over,
+// while it registers and texts over loopback against a provider that loses
+// answers, drops connections and fails. Then it lets the daemon finish and
+// counts, on the provider's own record, who was texted twice and who never.
+func TestStorm(t *testing.T) {
+	if *stormKills == 0 {
+		t.Skip("make storm runs it: it takes minutes")
+	}
+	dice := rand.New(rand.NewPCG(*stormSeed, 0))
+	faults, err := sandbox.ParseFaults("send:delay=10ms,send:drop-after:rate=0.02,send:drop:rate=0.02,send:status-after=500:rate=0.01," +
+		"send:empty-after:rate=0.01,send:truncate-after:rate=0.01,send:status=429:rate=0.005,register:status=503:rate=0.02,register:drop-after:rate=0.02")
+	if err != nil {
+		t.Fatal(err)
+	}
+	name, zone := noonZone()
+	world, err := sandbox.New(sandbox.Options{Zone: zone, Faults: faults, Seed: *stormSeed})
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(world.Handler())
+	defer server.Close()
+
+	dir := t.TempDir()
+	db := filepath.Join(dir, "storm.db")
+	config := filepath.Join(dir, "config.yaml")
+	if err := os.WriteFile(config, []byte(stormConfig(name, db, server.URL, *stormReminders)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	daemon := func(ctx context.Context) *exec.Cmd {
+		c := exec.CommandContext(ctx, "duewatch", "run", "--config", config)
+		c.Stderr = logFile(t, dir)
+		return c
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Minute)
+	defer cancel()
+	for range *stormKills {
+		c := daemon(ctx)
+		if err := c.Start(); err != nil {
+			t.Fatal(err)
+		}
+		moment := time.NewTimer(time.Duration(30+dice.IntN(400)) * time.Millisecond)
+		<-moment.C
+		if err := c.Process.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		_ = c.Wait() // killed: its status says so
+	}
+	atKill := len(world.Texts())
+
+	last := daemon(ctx)
+	if err := last.Start(); err != nil {
+		t.Fatal(err)
+	}
+	awaitCalm(ctx, t, db, world, *stormReminders)
+	if err := last.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	if err := last.Wait(); err != nil {
+		t.Errorf("the last run did not end in good order: %v", err)
+	}
+
+	count := make(map[string]int)
+	account := regexp.MustCompile(`DUE\+3-S\d+`)
+	for _, text := range world.Texts() {
+		count[account.FindString(text.Body)]++
+	}
+	twice, never := 0, 0
+	for i := range *stormReminders {
+		switch n := count[stormAccount(i)]; {
+		case n == 0:
+			never++
+		case n > 1:
+			twice++
+		}
+	}
+	if _, err := fmt.Fprintf(os.Stderr, "%d reminders, %d kills (%d texts by the last one), %d twice, %d never (seed %d)\n",
+		*stormReminders, *stormKills, atKill, twice, never, *stormSeed); err != nil {
+		t.Fatal(err)
+	}
+	if twice > 0 || never > 0 {
+		t.Errorf("%d twice, %d never; replay with -storm.seed=%d", twice, never, *stormSeed)
+	}
+	for i := range *stormReminders {
+		if count[stormAccount(i)] != 1 {
+			out, err := exec.CommandContext(ctx, "duewatch", "explain", "--config", config, stormAccount(i)).CombinedOutput()
+			t.Logf("%d texts: %s (%v)", count[stormAccount(i)], out, err)
+		}
+	}
+}
+
+func stormAccount(i int) string { return fmt.Sprintf("DUE+3-S%05d", i) }
+
+// awaitCalm returns when every reminder has a text and none is in doubt.
+func awaitCalm(ctx context.Context, t *testing.T, db string, world *sandbox.Sandbox, reminders int) {
+	t.Helper()
+	s, err := store.OpenReader(ctx, db)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	look := time.NewTicker(500 * time.Millisecond)
+	defer look.Stop()
+	deadline := time.NewTimer(6 * time.Minute)
+	defer deadline.Stop()
+	for {
+		doubt, err := s.InDoubt(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if doubt.Texts == 0 && len(world.Texts()) >= reminders {
+			return
+		}
+		select {
+		case <-deadline.C:
+			t.Errorf("no calm: %d texts at the provider, %d in doubt", len(world.Texts()), doubt.Texts)
+			return
+		case <-look.C:
+		}
+	}
+}
+
+func logFile(t *testing.T, dir string) *os.File {
+	t.Helper()
+	f, err := os.OpenFile(filepath.Join(dir, "log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = f.Close() })
+	return f
+}
+
+// stormConfig has all its bills due in three days, so that one reminder of
+// each is due at once, and the shortest delays that the config takes.
+func stormConfig(zone, db, url string, bills int) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, `
+timezone: %s
+store: %s
+almara: {base_url: %q, client_id: %s, client_secret: %s, rate: 1000}
+notifier:
+  mode: live
+  segments_per_second: 150
+  concurrency: 8
+  reconcile_after: [30s, 40s]
+  twilio: {account_sid: %s, auth_token: %s, from: %s, base_url: %q}
+reminders: {window: "00:00-24:00", send_at: "00:00", per_number_daily: 100}
+schedule: {register: "@every 1s", recheck: "@every 10s", remind: "@every 1s", receipts: "@every 1s"}
+web: {listen: "127.0.0.1:0"}
+bills:
+`, zone, db, url, sandbox.ClientID, sandbox.ClientSecret, sandbox.AccountSID, sandbox.AuthToken, sandbox.From, url)
+	for i := range bills {
+		// The sandbox keeps the numbers from …90 on for outcomes of their own.
+		fmt.Fprintf(&b, "- {service: \"1042\", account: \"%s\", phone: \"+2547100000%02d\"}\n", stormAccount(i), i%90)
+	}
+	return b.String()
+}

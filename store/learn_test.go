@@ -1,0 +1,243 @@
+package store
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"duewatch/reminder"
+)
+
+// whats lists what the trail of a bill says, oldest first.
+func whats(t *testing.T, s *Store, billID int64) (all []string) {
+	t.Helper()
+	for _, e := range must(s.Events(t.Context(), billID)) {
+		all = append(all, e.What)
+	}
+	return all
+}
+
+func learn(t *testing.T, s *Store, p *reminder.Policy, now time.Time, l ...Lesson) Learned {
+	t.Helper()
+	return must(s.Learn(t.Context(), policiesOf(p), now, l...))
+}
+
+func TestLearnFromAnAnswer(t *testing.T) {
+	s, p := openNew(t), newPolicy()
+	got := watch(t, s, p, billOf(1))[0]
+	balance := reminder.MustMoney("2315.50")
+	want := billOf(1)
+	want.ID, want.Source, want.State = 1, "config", reminder.BillActive
+	want.Customer, want.Balance, want.BalanceAt, want.DueDate, want.Verified = "Jane Wanjiru", &balance, learnedAt, due, true
+	want.RegisteredAt, want.CheckedAt = learnedAt, learnedAt
+	if diff := cmp.Diff(want, got, cmpTimes); diff != "" {
+		t.Errorf("returned (-want +got):\n%s", diff)
+	}
+	w := watched(t, s, 1)
+	if diff := cmp.Diff(want, w.Bill, cmpTimes); diff != "" {
+		t.Errorf("stored (-want +got):\n%s", diff)
+	}
+	if !w.NextRemind.Equal(firstStage) || !w.NextCheck.After(learnedAt) || !dueAt(t, s, dueRegister, 1).IsZero() {
+		t.Errorf("next reminder %s, next check %s, registration %s", w.NextRemind, w.NextCheck, dueAt(t, s, dueRegister, 1))
+	}
+	if diff := cmp.Diff([]string{"added", "registered", "due_date", "balance", "customer"}, whats(t, s, 1)); diff != "" {
+		t.Errorf("trail (-want +got):\n%s", diff)
+	}
+}
+
+func TestTheSameAnswerAddsNoEvent(t *testing.T) {
+	s, p := openNew(t), newPolicy()
+	watch(t, s, p, billOf(1))
+	before := whats(t, s, 1)
+	for i := range 100 {
+		now := learnedAt.Add(time.Duration(i) * time.Minute)
+		learn(t, s, p, now, Lesson{BillID: 1, Answer: answer(now, "2315.5", due)})
+	}
+	if diff := cmp.Diff(before, whats(t, s, 1)); diff != "" {
+		t.Errorf("trail (-want +got):\n%s", diff)
+	}
+}
+
+func TestLearnKeepsOddValues(t *testing.T) {
+	s, p := openNew(t), newPolicy()
+	watch(t, s, p, billOf(1))
+	for _, tt := range []struct {
+		balance string
+		due     reminder.Date
+	}{
+		{"-0.01", due},
+		{"0", due},
+		{"1e3", due},
+		{"999999999999999", due},
+		{"0.000000000000000001", due},
+		{"100.10", reminder.NewDate(9999, time.December, 31)},
+		{"100.10", reminder.NewDate(1, time.January, 1)},
+		{"100.10", reminder.NewDate(2028, time.February, 29)},
+	} {
+		learn(t, s, p, learnedAt, Lesson{BillID: 1, Answer: answer(learnedAt, tt.balance, tt.due)})
+		got := watched(t, s, 1)
+		if !got.Balance.Equal(reminder.MustMoney(tt.balance)) || got.DueDate != tt.due {
+			t.Errorf("learned %s, %s; stored %s, %s", tt.balance, tt.due, got.Balance, got.DueDate)
+		}
+	}
+}
+
+func TestLearnRenewsThePlanWhenTheDueDateMoves(t *testing.T) {
+	s, p := openNew(t), newPolicy()
+	watch(t, s, p, billOf(1))
+	l := learn(t, s, p, learnedAt, Lesson{BillID: 1, Answer: answer(learnedAt, "2315.50", due.AddDays(10))})
+	if got, want := dueAt(t, s, dueRemind, 1), firstStage.AddDate(0, 0, 10); !got.Equal(want) || l.Due {
+		t.Errorf("moved later: next reminder %s, want %s; due %v", got, want, l.Due)
+	}
+	l = learn(t, s, p, learnedAt, Lesson{BillID: 1, Answer: answer(learnedAt, "2315.50", due.AddDays(-7))})
+	if got := dueAt(t, s, dueRemind, 1); !got.Equal(learnedAt) || !l.Due {
+		t.Errorf("moved to tomorrow: next reminder %s, want now; due %v", got, l.Due)
+	}
+	l = learn(t, s, p, learnedAt, Lesson{BillID: 1, Answer: answer(learnedAt, "2315.50", due.AddDays(-300))})
+	if got := dueAt(t, s, dueRemind, 1); !got.IsZero() || l.Due {
+		t.Errorf("moved into the past: next reminder %s, want none; due %v", got, l.Due)
+	}
+}
+
+func TestLearnFromARefusalAndAFailure(t *testing.T) {
+	t.Run("refused while pending", func(t *testing.T) {
+		s, p := openNew(t), newPolicy()
+		must(s.Declare(t.Context(), "config", billsOf(1), learnedAt))
+		b := learn(t, s, p, learnedAt, Lesson{BillID: 1, Rejected: "no such account"}).Bills[0]
+		if b.State != reminder.BillRejected || b.LastError != "no such account" {
+			t.Errorf("%s, %q", b.State, b.LastError)
+		}
+		notDue(t, s, 1)
+	})
+	t.Run("refused while active", func(t *testing.T) {
+		s, p := openNew(t), newPolicy()
+		watch(t, s, p, billOf(1))
+		learn(t, s, p, learnedAt, Lesson{BillID: 1, Rejected: "closed"})
+		notDue(t, s, 1)
+		if diff := cmp.Diff([]string{"added", "registered", "due_date", "balance", "customer", "rejected"}, whats(t, s, 1)); diff != "" {
+			t.Errorf("trail (-want +got):\n%s", diff)
+		}
+		// A second word on it changes nothing.
+		quiet(t, s, func() {
+			learn(t, s, p, learnedAt, Lesson{BillID: 1, Rejected: "closed"})
+			learn(t, s, p, learnedAt, Lesson{BillID: 1, Answer: answer(learnedAt, "1", due)})
+		})
+	})
+	t.Run("failed while pending", func(t *testing.T) {
+		s, p := openNew(t), newPolicy()
+		must(s.Declare(t.Context(), "config", billsOf(1), learnedAt))
+		for n := 1; n <= 5; n++ {
+			b := learn(t, s, p, learnedAt, Lesson{BillID: 1, Failed: "503"}).Bills[0]
+			if b.State != reminder.BillPending || b.Failures != n {
+				t.Errorf("%s with %d failures, want pending with %d", b.State, b.Failures, n)
+			}
+		}
+		if at := dueAt(t, s, dueRegister, 1); !at.After(learnedAt.Add(8 * time.Minute)) {
+			t.Errorf("after 5 failures it is tried again in %s", at.Sub(learnedAt))
+		}
+		if diff := cmp.Diff([]string{"added", "check_failed"}, whats(t, s, 1)); diff != "" {
+			t.Errorf("trail (-want +got):\n%s", diff)
+		}
+	})
+	t.Run("failed, and told to wait", func(t *testing.T) {
+		s, p := openNew(t), newPolicy()
+		watch(t, s, p, billOf(1))
+		learn(t, s, p, learnedAt, Lesson{BillID: 1, Failed: "429", After: 3 * time.Hour})
+		if got := dueAt(t, s, dueRecheck, 1); got.Before(learnedAt.Add(3 * time.Hour)) {
+			t.Errorf("it is asked again after %s, told to wait 3h", got.Sub(learnedAt))
+		}
+		if got := dueAt(t, s, dueRemind, 1); !got.Equal(firstStage) {
+			t.Errorf("its reminder moved to %s", got)
+		}
+	})
+	t.Run("nothing said", func(t *testing.T) {
+		s, p := openNew(t), newPolicy()
+		watch(t, s, p, billOf(1))
+		quiet(t, s, func() { learn(t, s, p, learnedAt, Lesson{BillID: 1}) })
+	})
+}
+
+func notDue(t *testing.T, s *Store, billID int64) {
+	t.Helper()
+	for _, q := range []queue{dueRegister, dueRecheck, dueRemind} {
+		if at := dueAt(t, s, q, billID); !at.IsZero() {
+			t.Errorf("it is still in %s, at %s", q, at)
+		}
+	}
+}
+
+func TestLearnOfABillThatWasRemovedMeanwhile(t *testing.T) {
+	for name, lesson := range map[string]Lesson{
+		"answer":   {BillID: 1, Answer: answer(learnedAt, "7", due)},
+		"rejected": {BillID: 1, Rejected: "no"},
+		"failed":   {BillID: 1, Failed: "503"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, p := openNew(t), newPolicy()
+			must(s.Declare(t.Context(), "config", billsOf(1), learnedAt))
+			must(s.ClaimRegister(t.Context(), learnedAt, claimed, 1))
+			must(s.Declare(t.Context(), "config", nil, learnedAt))
+			quiet(t, s, func() {
+				l := learn(t, s, p, learnedAt, lesson)
+				if len(l.Bills) != 1 || l.Bills[0].State != reminder.BillRemoved || l.Due {
+					t.Errorf("got %+v", l)
+				}
+			})
+			notDue(t, s, 1)
+		})
+	}
+}
+
+// A batch of lessons is one write: a bill that is not there takes it back.
+func TestLearnIsAllOrNothing(t *testing.T) {
+	s, p := openNew(t), newPolicy()
+	must(s.Declare(t.Context(), "config", billsOf(1), learnedAt))
+	_, err := s.Learn(t.Context(), policiesOf(p), learnedAt,
+		Lesson{BillID: 1, Answer: answer(learnedAt, "7", due)}, Lesson{BillID: 99, Failed: "x"})
+	if err == nil {
+		t.Error("no error for a bill that is not there")
+	}
+	if got := watched(t, s, 1).State; got != reminder.BillPending {
+		t.Errorf("the other bill is %s", got)
+	}
+}
+
+func TestReplan(t *testing.T) {
+	s, p := openNew(t), newPolicy()
+	watch(t, s, p, billsOf(5)...)
+	must(s.Declare(t.Context(), "import", []reminder.Bill{billOf(8)}, learnedAt)) // pending
+	// Bill 2 is due and unclaimed, bill 3 is being worked on.
+	due2 := firstStage.Add(-time.Hour)
+	must(s.write.db.ExecContext(t.Context(), "UPDATE due_remind SET at = ?1 WHERE bill_id = 2", due2.UnixMilli()))
+	must(s.write.db.ExecContext(t.Context(), "UPDATE due_remind SET owner = 'test' WHERE bill_id = 3"))
+
+	later := newPolicy()
+	later.Stages = []reminder.Stage{-1}
+	now := firstStage.Add(-time.Minute)
+	var pages []int64
+	for last := int64(0); ; {
+		last = must(s.Replan(t.Context(), policiesOf(later), now, last, 2))
+		pages = append(pages, last)
+		if last == 0 {
+			break
+		}
+	}
+	if diff := cmp.Diff([]int64{2, 4, 6, 0}, pages); diff != "" {
+		t.Errorf("pages (-want +got):\n%s", diff)
+	}
+	moved := due.AddDays(-1).At(later.SendAt, nairobi)
+	for id, want := range map[int64]time.Time{1: moved, 2: due2, 3: firstStage, 4: moved, 5: moved, 6: {}} {
+		if got := dueAt(t, s, dueRemind, id); !got.Equal(want) {
+			t.Errorf("bill %d is looked at %s, want %s", id, got, want)
+		}
+	}
+	none := newPolicy()
+	none.Stages = nil
+	must(s.Replan(t.Context(), policiesOf(none), now, 0, 100))
+	if got := number(t, s, "SELECT count(*) FROM due_remind"); got != 2 {
+		t.Errorf("without stages %d bills are looked at, want those that are due or at work, 2", got)
+	}
+	must(s.Replan(t.Context(), policiesOf(none), now, 0, 100))
+	quiet(t, s, func() { must(s.Replan(t.Context(), policiesOf(none), now, 0, 100)) })
+}

@@ -1,0 +1,103 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"duewatch/reminder"
+)
+
+// OptOut is a phone that must not be texted, and why.
+type OptOut struct {
+	Phone   reminder.Phone
+	Service string          // "" = every service
+	Reason  reminder.Reason // OptedOut or BadNumber
+	Since   time.Time
+	Source  string // provider, operator or import
+	Who     string
+}
+
+// AddOptOuts keeps phones from being texted, from the next decision on. It
+// returns how many were new; one that stands already is left as it is.
+func (s *Store) AddOptOuts(_ context.Context, all ...OptOut) (added int, err error) {
+	err = s.do(func(t *tx) error {
+		added = 0
+		for _, o := range all {
+			isNew, err := t.changed(`INSERT INTO opt_outs (phone, service, reason, since, source, who) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+				`+orStronger, o.Phone.E164(), o.Service, o.Reason, o.Since.UnixMilli(), o.Source, o.Who)
+			if err != nil {
+				return err
+			}
+			if !isNew {
+				continue
+			}
+			added++
+			if err := t.optOutEvents(o, "opted_out"); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return 0, fmt.Errorf("add opt-outs: %w", err)
+	}
+	return added, nil
+}
+
+// RemoveOptOut lets a phone be texted again. It returns ErrNotFound when there
+// is no such opt-out. Only Phone, Service, Since, Source and Who are used, the
+// last three for the trail.
+func (s *Store) RemoveOptOut(_ context.Context, o OptOut) error {
+	err := s.do(func(t *tx) error {
+		gone, err := t.changed("DELETE FROM opt_outs WHERE phone = ?1 AND service = ?2", o.Phone.E164(), o.Service)
+		if err != nil {
+			return err
+		}
+		if !gone {
+			return ErrNotFound
+		}
+		return t.optOutEvents(o, "opt_out_removed")
+	})
+	if err != nil {
+		return fmt.Errorf("remove opt-out: %w", err)
+	}
+	return nil
+}
+
+// optOutEvents writes the change into the trail of each bill it concerns.
+func (t *tx) optOutEvents(o OptOut, what string) error {
+	rows, err := t.query("SELECT id FROM bills WHERE phone = ?1 AND (?2 = '' OR service = ?2)", o.Phone.E164(), o.Service)
+	if err != nil {
+		return err
+	}
+	ids, err := collect(rows, scanID)
+	if err != nil {
+		return err
+	}
+	for _, id := range ids {
+		if err := t.event(Event{At: o.Since, BillID: id, What: what, Reason: o.Source, Detail: "by " + o.Who}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// OptOuts calls each for every opt-out, by phone, and stops at its first error.
+func (s *Store) OptOuts(ctx context.Context, each func(OptOut) error) error {
+	rows, err := s.read.QueryContext(ctx, "SELECT phone, service, reason, since, source, who FROM opt_outs ORDER BY phone, service")
+	if err != nil {
+		return fmt.Errorf("read opt-outs: %w", explain(err))
+	}
+	defer rows.Close() //nolint:errcheck // Err reports what matters
+	for rows.Next() {
+		var o OptOut
+		if err := rows.Scan(&o.Phone, &o.Service, &o.Reason, instantColumn{&o.Since}, &o.Source, &o.Who); err != nil {
+			return fmt.Errorf("read opt-outs: %w", err)
+		}
+		if err := each(o); err != nil {
+			return err
+		}
+	}
+	return explain(rows.Err())
+}

@@ -1,0 +1,249 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/mattn/go-sqlite3"
+
+	"duewatch/reminder"
+)
+
+// statements collects every statement that passes through its connections,
+// with the arguments it had first.
+type statements struct {
+	connector
+	mu   sync.Mutex
+	seen map[string][]any
+}
+
+func (c *statements) Connect(ctx context.Context) (driver.Conn, error) {
+	raw, err := c.connector.Connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &listener{raw.(*sqlite3.SQLiteConn), c}, nil
+}
+
+func (c *statements) note(query string, args []driver.NamedValue) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if _, ok := c.seen[query]; ok {
+		return
+	}
+	values := make([]any, len(args))
+	for i, a := range args {
+		values[i] = a.Value
+	}
+	c.seen[query] = values
+}
+
+type listener struct {
+	*sqlite3.SQLiteConn
+	to *statements
+}
+
+func (l *listener) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
+	l.to.note(query, args)
+	return l.SQLiteConn.QueryContext(ctx, query, args)
+}
+
+func (l *listener) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
+	l.to.note(query, args)
+	return l.SQLiteConn.ExecContext(ctx, query, args)
+}
+
+// listened opens a store whose statements are collected.
+func listened(t *testing.T) (*Store, *statements) {
+	t.Helper()
+	s := openNew(t)
+	heard := &statements{connector: connector{"file:" + pathOf(t, s) + "?_foreign_keys=on&_busy_timeout=1000"}, seen: make(map[string][]any)}
+	for _, pool := range []**sql.DB{&s.read, &s.write.db} {
+		mustDo(t, (*pool).Close())
+		*pool = sql.OpenDB(heard)
+		(*pool).SetMaxOpenConns(1)
+	}
+	return s, heard
+}
+
+// useAll calls everything that a daemon and its commands call.
+func useAll(t *testing.T, s *Store) {
+	t.Helper()
+	p, ctx := newPolicy(), t.Context()
+	bills := make([]reminder.Bill, 60)
+	for i := range bills {
+		bills[i] = billOf(i)
+	}
+	p.PerNumberDaily = 1000
+	ready(t, s, p, bills...)
+	must(s.ClaimRecheck(ctx, due.At(12*60, nairobi), claimed, 10))
+	for i := range 100 {
+		must(s.AddOptOuts(ctx, OptOut{Phone: phone(i), Service: "rent", Reason: reminder.OptedOut, Since: learnedAt, Source: "operator", Who: "x"}))
+	}
+	must(s.AddOptOuts(ctx, OptOut{Phone: phone(1), Reason: reminder.OptedOut, Since: learnedAt, Source: "operator", Who: "x"}))
+	mustDo(t, s.RemoveOptOut(ctx, OptOut{Phone: phone(1), Since: learnedAt, Source: "operator", Who: "x"}))
+	mustDo(t, s.OptOuts(ctx, func(OptOut) error { return nil }))
+	l := must(s.DecideDue(ctx, roundAt(p, firstStage), 1000))
+	for i, x := range l.Texts {
+		o := Outcome{TextID: x.ID, State: Accepted, ProviderID: "SM" + x.Account, NextLook: firstStage}
+		switch i {
+		case 0:
+			o = Outcome{TextID: x.ID, State: Refused, Hold: reminder.Throttled, Until: firstStage}
+		case 1:
+			o = Outcome{TextID: x.ID, State: Refused, Skip: reminder.BadNumber, Suppress: reminder.BadNumber}
+		case 2, 3, 4:
+			o = Outcome{TextID: x.ID, State: Unknown, NextLook: firstStage}
+		case 5, 6:
+			continue // orphans
+		}
+		mustDo(t, s.RecordOutcome(ctx, firstStage, o))
+	}
+	must(s.Orphans(ctx, firstStage, "successor", firstStage))
+	mustDo(t, s.Reclaim(ctx, firstStage, "successor"))
+	doubtful := must(s.Doubtful(ctx, firstStage, 10))
+	must(s.RecordLookUp(ctx, firstStage, LookUp{TextID: doubtful[0].ID, Found: []string{"SMfound"}, NextLook: firstStage}))
+	must(s.RecordLookUp(ctx, firstStage, LookUp{TextID: doubtful[1].ID, NextLook: firstStage}))
+	must(s.RecordLookUp(ctx, firstStage, LookUp{TextID: doubtful[2].ID, Last: true, Resend: true}))
+	must(s.InDoubt(ctx))
+	open := must(s.OpenTexts(ctx, firstStage, 10))
+	must(s.RecordReceipts(ctx, firstStage, []Receipt{
+		{TextID: open[0].ID, State: Delivered, Price: "-1", PriceUnit: "USD"},
+		{TextID: open[1].ID, State: Failed, RetryAt: firstStage.Add(time.Hour), MaxTries: 2, Suppress: reminder.BadNumber},
+	}))
+	must(s.DecideAnswered(ctx, roundAt(p, firstStage), []Lesson{{BillID: 1, Failed: "503"}, {BillID: 2, Answer: answer(firstStage, "3", due.AddDays(9))}}))
+	must(s.Replan(ctx, policiesOf(p), learnedAt, 0, 500))
+	none := newPolicy()
+	none.Stages = nil
+	must(s.Replan(ctx, policiesOf(none), learnedAt, 0, 500))
+	for _, f := range []BillFilter{{}, {State: reminder.BillActive}, {Account: "0000001"}, {State: reminder.BillActive, Account: "0000001"}} {
+		mustDo(t, s.Bills(ctx, f, func(Watched) error { return nil }))
+	}
+	must(s.Reminders(ctx, 1))
+	must(s.Texts(ctx, 1))
+	must(s.Events(ctx, 1))
+	must(s.Declare(ctx, "config", bills[10:], firstStage))
+	must(s.Trim(ctx, firstStage, 10))
+	must(s.Meta(ctx, "x"))
+	mustDo(t, s.Writable(ctx, firstStage))
+}
+
+// mayScan are the statements that read a whole table, and why they may.
+var mayScan = map[string]string{
+	"FROM bills WHERE source = ":       "once for each start or reload, to find what is no longer declared",
+	"ORDER BY id LIMIT":                "reads the head of the table only",
+	"FROM opt_outs ORDER BY":           "lists them",
+	"bills WHERE id > ?1 AND state = ": "lists them",
+}
+
+// The statements that each tick runs, and the index that each must use.
+var hot = map[string]string{
+	"SELECT EXISTS (SELECT 1 FROM due_register":          "due_register_at (at<?)",
+	"SELECT EXISTS (SELECT 1 FROM due_recheck":           "due_recheck_at (at<?)",
+	"SELECT EXISTS (SELECT 1 FROM due_remind":            "due_remind_at (at<?)",
+	"UPDATE due_register SET at = ?1, owner = ?2":        "due_register_at (at<?)",
+	"UPDATE due_recheck SET at = ?1, owner = ?2":         "due_recheck_at (at<?)",
+	"UPDATE due_remind SET at = ?1, owner = ?2":          "due_remind_at (at<?)",
+	"FROM bills WHERE service = ?1 AND account = ?2":     "sqlite_autoindex_bills_1 (service=? AND account=?)",
+	"SELECT count(*) FROM texts WHERE phone":             "texts_phone (phone=? AND created_at>?)",
+	"FROM reminders WHERE bill_id = ?1 AND due_date":     "sqlite_autoindex_reminders_1 (bill_id=? AND due_date=?)",
+	"SELECT reason FROM opt_outs":                        "sqlite_autoindex_opt_outs_1 (phone=? AND service=?)",
+	"SELECT id, provider_id, state, accepted_at":         "texts_next_look (next_look_at<?)",
+	"SELECT id, sent_to, body, created_at":               "texts_next_look (next_look_at<?)",
+	"state = 'sending' AND (owner <> ?1 OR lease_until":  "texts_in_doubt",
+	"SELECT count(*), min(created_at) FROM texts":        "texts_in_doubt",
+	"SELECT bill_id FROM reminders WHERE text_id":        "reminders_text (text_id=?)",
+	"FROM events\n\t\tWHERE bill_id = ?1":                "events_bill (bill_id=?)",
+	"UPDATE due_remind SET at = ?1, owner = NULL WHERE ": "due_remind_owner",
+	"FROM bills WHERE id > ?1 AND account = ?3":          "bills_account (account=?",
+}
+
+// A statement that reads a whole table is not noticed with a hundred bills, and
+// stops the daemon with ten million. Every statement is looked at as the
+// methods above wrote it.
+func TestStatementsUseTheirIndexes(t *testing.T) {
+	s, heard := listened(t)
+	useAll(t, s)
+	found := make(map[string]bool)
+	for _, query := range slices.Sorted(maps.Keys(heard.seen)) {
+		switch strings.Fields(query)[0] {
+		case "SELECT", "INSERT", "UPDATE", "DELETE":
+		default:
+			continue
+		}
+		plan := planOf(t, s.read, query, heard.seen[query])
+		for part, index := range hot {
+			if strings.Contains(query, part) {
+				found[part] = true
+				if !strings.Contains(plan, index) {
+					t.Errorf("%s\ndoes not use %s:\n%s", query, index, plan)
+				}
+			}
+		}
+		if strings.Contains(strings.ReplaceAll(plan, "SCAN CONSTANT ROW", ""), "SCAN ") && !isListing(query) {
+			t.Errorf("%s\nreads a whole table:\n%s", query, plan)
+		}
+	}
+	for part := range hot {
+		if !found[part] {
+			t.Errorf("no statement contains %q any more", part)
+		}
+	}
+}
+
+// What PRAGMA optimize learned of a store in its first days must not rule on
+// the day of a large import: SQLite reads a table of one row from end to end,
+// and goes on doing so when it has a million.
+func TestStatisticsOfAYoungStoreDoNoHarm(t *testing.T) {
+	s, p := openNew(t), newPolicy()
+	ready(t, s, p, billsOf(3)...)
+	for _, x := range must(s.DecideDue(t.Context(), roundAt(p, firstStage), 2)).Texts {
+		mustDo(t, s.RecordOutcome(t.Context(), firstStage, Outcome{TextID: x.ID, State: Accepted, ProviderID: "SM" + x.Account, NextLook: firstStage}))
+	}
+	must(s.AddOptOuts(t.Context(), OptOut{Phone: phone(9), Reason: reminder.OptedOut, Since: learnedAt, Source: "operator", Who: "x"}))
+	mustDo(t, s.Tidy(t.Context()))
+
+	grown, heard := listened(t)
+	useAll(t, grown)
+	db := sql.OpenDB(connector{"file:" + pathOf(t, s) + "?mode=ro"}) // a new connection knows the statistics
+	defer db.Close()                                                 //nolint:errcheck // only read from
+	for query, args := range heard.seen {
+		for part, index := range hot {
+			if !strings.Contains(query, part) {
+				continue
+			}
+			if plan := planOf(t, db, query, args); !strings.Contains(plan, index) {
+				t.Errorf("%s\ndoes not use %s:\n%s", query, index, plan)
+			}
+		}
+	}
+}
+
+func isListing(query string) bool {
+	for part := range mayScan {
+		if strings.Contains(query, part) {
+			return true
+		}
+	}
+	return false
+}
+
+func planOf(t *testing.T, db *sql.DB, query string, args []any) string {
+	t.Helper()
+	rows, err := db.QueryContext(t.Context(), "EXPLAIN QUERY PLAN "+query, args...)
+	if err != nil {
+		t.Fatalf("%s: %v", query, err)
+	}
+	steps := must(collect(rows, func(r row) (detail string, err error) {
+		var id, parent, unused int
+		err = r.Scan(&id, &parent, &unused, &detail)
+		return detail, err
+	}))
+	return strings.Join(steps, "\n")
+}

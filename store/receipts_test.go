@@ -1,0 +1,172 @@
+package store
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"duewatch/reminder"
+)
+
+func receive(t *testing.T, s *Store, r Receipt) {
+	t.Helper()
+	must(s.RecordReceipts(t.Context(), firstStage.Add(time.Minute), []Receipt{r}))
+}
+
+// Every pair of states: what the text was, and what the provider says.
+func TestReceiptsOnlyGoForward(t *testing.T) {
+	every := []TextState{Sending, Unknown, NotFound, Refused, Accepted, Sent, Delivered, Undelivered, Failed, Canceled}
+	forward := map[TextState][]TextState{
+		Accepted: {Sent, Delivered, Undelivered, Failed, Canceled},
+		Sent:     {Delivered, Undelivered, Failed, Canceled},
+	}
+	s, p := openNew(t), newPolicy()
+	ready(t, s, p, billOf(1))
+	x := text(t, s, p, firstStage)
+	for _, from := range every {
+		for _, to := range append(every, "", "read") {
+			must(s.write.db.ExecContext(t.Context(), "UPDATE texts SET state = ?1, provider_id = 'SM1', provider_status = 'old', settled_at = NULL", from))
+			events := number(t, s, "SELECT count(*) FROM events")
+			receive(t, s, Receipt{TextID: x.ID, State: to, ProviderStatus: "new"})
+			want, moves := from, false
+			for _, f := range forward[from] {
+				if f == to {
+					want, moves = to, true
+				}
+			}
+			if got := stateOf(t, s, x.ID); got != want {
+				t.Errorf("%s, then %q: became %s, want %s", from, to, got, want)
+			}
+			added := number(t, s, "SELECT count(*) FROM events") - events
+			if (added == 1) != moves || added > 1 {
+				t.Errorf("%s, then %q: %d events", from, to, added)
+			}
+			if settled := number(t, s, "SELECT settled_at IS NOT NULL FROM texts") == 1; settled != (moves && to.Final()) {
+				t.Errorf("%s, then %q: settled %v", from, to, settled)
+			}
+			if status := word(t, s, "SELECT provider_status FROM texts"); (status == "new") != moves {
+				t.Errorf("%s, then %q: the provider's status is the %s one", from, to, status)
+			}
+		}
+	}
+}
+
+// accepted gives a store with one text that the provider took.
+func accepted(t *testing.T) (*Store, *reminder.Policy, Text) {
+	t.Helper()
+	s, p, x := intended(t)
+	record(t, s, Outcome{TextID: x.ID, State: Accepted, ProviderID: "SM1", NextLook: firstStage.Add(time.Minute)})
+	return s, p, x
+}
+
+func TestReceiptsKeepPriceAndSegments(t *testing.T) {
+	s, _, x := accepted(t)
+	bill := func() string {
+		return word(t, s, "SELECT coalesce(billed_segments, '-') || ' ' || coalesce(price, '-') || ' ' || coalesce(price_unit, '-') FROM texts")
+	}
+	for _, tt := range []struct {
+		r    Receipt
+		want string
+	}{
+		{Receipt{State: Sent}, "- - -"},
+		{Receipt{State: Delivered, BilledSegments: 2}, "2 - -"},
+		// The price comes last, when the state is final already.
+		{Receipt{State: Delivered, Price: "-0.00750", PriceUnit: "USD"}, "2 -0.00750 USD"},
+		{Receipt{State: Sent}, "2 -0.00750 USD"},
+		{Receipt{}, "2 -0.00750 USD"},
+	} {
+		tt.r.TextID = x.ID
+		receive(t, s, tt.r)
+		if got := bill(); got != tt.want {
+			t.Errorf("after %+v: %s, want %s", tt.r, got, tt.want)
+		}
+	}
+	if diff := cmp.Diff([]string{"accepted, provider", "sent, provider", "delivered, provider"}, trailEnd(t, s, 1, 3)); diff != "" {
+		t.Errorf("trail (-want +got):\n%s", diff)
+	}
+}
+
+func TestOpenTextsComeWhenTheirLookIsDue(t *testing.T) {
+	s, p := openNew(t), newPolicy()
+	ready(t, s, p, billsOf(4)...)
+	l := must(s.DecideDue(t.Context(), roundAt(p, firstStage), 10))
+	for i, x := range l.Texts { // the later the text, the earlier its look
+		record(t, s, Outcome{TextID: x.ID, State: Accepted, ProviderID: "SM" + string(rune('0'+i)), NextLook: firstStage.Add(time.Duration(10-i) * time.Minute)})
+	}
+	ids := func(now time.Time, n int) (all []int64) {
+		for _, o := range must(s.OpenTexts(t.Context(), now, n)) {
+			all = append(all, o.ID)
+		}
+		return all
+	}
+	if diff := cmp.Diff([]int64{4, 3}, ids(firstStage.Add(8*time.Minute), 9)); diff != "" {
+		t.Errorf("due after 8 minutes (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]int64{4, 3, 2}, ids(firstStage.Add(time.Hour), 3)); diff != "" {
+		t.Errorf("the first 3 (-want +got):\n%s", diff)
+	}
+	receive(t, s, Receipt{TextID: 4, State: Delivered})                                     // no more
+	receive(t, s, Receipt{TextID: 3, State: Sent, NextLook: firstStage.Add(5 * time.Hour)}) // later
+	receive(t, s, Receipt{TextID: 2, NextLook: firstStage.Add(2 * time.Minute)})            // no answer
+	if diff := cmp.Diff([]int64{2, 1}, ids(firstStage.Add(time.Hour), 9)); diff != "" {
+		t.Errorf("after three receipts (-want +got):\n%s", diff)
+	}
+	if o := must(s.OpenTexts(t.Context(), firstStage.Add(time.Hour), 1))[0]; o.Looks != 1 || o.State != Accepted || !o.AcceptedAt.Equal(firstStage) {
+		t.Errorf("got %+v", o)
+	}
+}
+
+// One odd row must not keep all others from being asked about.
+func TestATextWithoutAnIDDoesNotBlockTheOthers(t *testing.T) {
+	s, _, x := intended(t)
+	receive(t, s, Receipt{TextID: x.ID, State: Sent, NextLook: firstStage}) // it is still being handed over
+	if _, err := s.OpenTexts(t.Context(), firstStage, 10); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestAFailureAfterAcceptance(t *testing.T) {
+	retry := firstStage.Add(time.Hour)
+	for _, tt := range []struct {
+		name     string
+		r        Receipt
+		tries    int // before
+		reminder string
+		next     time.Time
+		after    int // tries
+	}{
+		{"for good", Receipt{State: Undelivered, Code: 30007}, 0, "3 days before, texted, on_schedule", due.At(9*60, nairobi), 0},
+		{"for now", Receipt{State: Undelivered, Code: 30003, RetryAt: retry, MaxTries: 3}, 0, "3 days before, held, not_delivered", retry, 1},
+		{"for now, the third time", Receipt{State: Failed, Code: 30003, RetryAt: retry, MaxTries: 3}, 2, "3 days before, held, not_delivered", retry, 3},
+		{"for now, once too often", Receipt{State: Undelivered, Code: 30003, RetryAt: retry, MaxTries: 3}, 3, "3 days before, texted, on_schedule", due.At(9*60, nairobi), 3},
+		{"when it is no longer useful", Receipt{State: Undelivered, RetryAt: due.At(18*60, nairobi), MaxTries: 3}, 0, "3 days before, texted, on_schedule", due.At(9*60, nairobi), 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s, p, x := accepted(t)
+			must(s.write.db.ExecContext(t.Context(), "UPDATE reminders SET tries = ?1", tt.tries))
+			tt.r.TextID = x.ID
+			for range 3 { // said three times, it counts once
+				receive(t, s, tt.r)
+			}
+			wantRecorded(t, s, 1, tt.reminder)
+			if got := dueAt(t, s, dueRemind, 1); !got.Equal(tt.next) {
+				t.Errorf("next look at %s, want %s", got, tt.next)
+			}
+			if got := must(s.Reminders(t.Context(), 1))[0].Tries; got != tt.after {
+				t.Errorf("%d tries, want %d", got, tt.after)
+			}
+			if tt.next.Equal(retry) {
+				learn(t, s, p, retry, Lesson{BillID: 1, Answer: answer(retry, "2315.50", due)})
+				text(t, s, p, retry)
+			}
+		})
+	}
+	t.Run("suppresses the phone", func(t *testing.T) {
+		s, _, x := accepted(t)
+		receive(t, s, Receipt{TextID: x.ID, State: Undelivered, Code: 30005, Suppress: reminder.BadNumber})
+		if got := word(t, s, "SELECT phone || ' ' || reason FROM opt_outs"); got != phone(1).E164()+" bad_number" {
+			t.Errorf("suppressed %q", got)
+		}
+	})
+}

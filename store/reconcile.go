@@ -1,0 +1,121 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"duewatch/reminder"
+)
+
+// Doubtful is a text of unknown outcome that should be looked up at the
+// provider now.
+type Doubtful struct {
+	ID        int64
+	SentTo    reminder.Phone
+	Body      string
+	CreatedAt time.Time
+	Looks     int // how often it was looked up
+}
+
+// Doubtful reads up to n texts in state unknown whose look-up has come, the
+// longest waiting first.
+func (s *Store) Doubtful(ctx context.Context, now time.Time, n int) ([]Doubtful, error) {
+	rows, err := s.read.QueryContext(ctx, `SELECT id, sent_to, body, created_at, looks FROM texts
+		WHERE next_look_at <= ?1 AND state = 'unknown' ORDER BY next_look_at LIMIT ?2`, now.UnixMilli(), n)
+	if err != nil {
+		return nil, fmt.Errorf("read texts in doubt: %w", explain(err))
+	}
+	return collect(rows, func(r row) (d Doubtful, err error) {
+		err = r.Scan(&d.ID, &d.SentTo, &d.Body, instantColumn{&d.CreatedAt}, &d.Looks)
+		return d, err //nolint:wrapcheck // names the column
+	})
+}
+
+// LookUp is what the provider's message list says of a text in doubt.
+type LookUp struct {
+	TextID   int64
+	Found    []string  // ids of messages that can be it, the likeliest first
+	NextLook time.Time // when to ask for its receipt, or to look again
+	// Last means that the text, when it is still not found, is taken as not
+	// sent: its reminder is decided once more if Resend is set and this is its
+	// first such text, and is otherwise held for the operator.
+	Last   bool
+	Resend bool
+}
+
+// RecordLookUp settles a text in doubt, or puts it off to its next look. It
+// returns the state the text is in now. A message that another text has is
+// never taken for it.
+func (s *Store) RecordLookUp(_ context.Context, now time.Time, l LookUp) (state TextState, err error) {
+	err = s.do(func(t *tx) error {
+		state, err = t.lookUp(now, l)
+		return err
+	})
+	if err != nil {
+		return "", fmt.Errorf("settle text in doubt: %w", err)
+	}
+	return state, nil
+}
+
+func (t *tx) lookUp(now time.Time, l LookUp) (state TextState, err error) {
+	if err := t.row("SELECT state FROM texts WHERE id = ?1", l.TextID).Scan(&state); err != nil {
+		return "", fmt.Errorf("text %d: %w", l.TextID, explain(err))
+	}
+	if state != Unknown {
+		return state, nil // settled meanwhile
+	}
+	for _, id := range l.Found {
+		adopted, err := t.changed(`UPDATE texts SET state = 'accepted', provider_id = ?2, accepted_at = ?3, next_look_at = ?4, looks = 0, error = ''
+			WHERE id = ?1 AND state = 'unknown' AND NOT EXISTS (SELECT 1 FROM texts WHERE provider_id = ?2)`,
+			l.TextID, id, now.UnixMilli(), l.NextLook.UnixMilli())
+		if err != nil {
+			return "", err
+		}
+		if adopted {
+			return Accepted, t.settleReminders(now, Outcome{TextID: l.TextID, State: Accepted, ProviderID: id})
+		}
+	}
+	if !l.Last {
+		_, err := t.exec("UPDATE texts SET next_look_at = ?2, looks = looks + 1 WHERE id = ?1 AND state = 'unknown'", l.TextID, l.NextLook.UnixMilli())
+		return Unknown, err
+	}
+	if _, err := t.exec("UPDATE texts SET state = 'not_found', settled_at = ?2, next_look_at = NULL WHERE id = ?1", l.TextID, now.UnixMilli()); err != nil {
+		return "", err
+	}
+	o := Outcome{TextID: l.TextID, State: NotFound, Tried: true, Hold: reminder.NotAtProvider, Until: now, Error: "the provider does not have it"}
+	var tries int
+	var notAfter time.Time
+	if err := t.row(`SELECT coalesce(max(r.tries), 0), x.not_after FROM texts x LEFT JOIN reminders r ON r.text_id = x.id WHERE x.id = ?1 GROUP BY x.id, x.not_after`,
+		l.TextID).Scan(&tries, instantColumn{&notAfter}); err != nil {
+		return "", explain(err)
+	}
+	if tries > 0 || !l.Resend {
+		o.Hold, o.Until = reminder.InDoubt, notAfter
+	}
+	return NotFound, t.settleReminders(now, o)
+}
+
+// Release lets what is held as in_doubt for the bill be decided again. It
+// returns how many reminders that was.
+func (s *Store) Release(_ context.Context, now time.Time, billID int64, who string) (released int64, err error) {
+	err = s.do(func(t *tx) error {
+		r, err := t.exec(`UPDATE reminders SET reason = ?2, decided_at = ?3 WHERE bill_id = ?1 AND outcome = 'held' AND reason = ?4
+			AND due_date = (SELECT due_date FROM bills WHERE id = ?1)`,
+			billID, reminder.Released, now.UnixMilli(), reminder.InDoubt)
+		if err != nil {
+			return err
+		}
+		if released, err = r.RowsAffected(); err != nil || released == 0 {
+			return explain(err)
+		}
+		if err := t.schedule(dueRemind, billID, now); err != nil {
+			return err
+		}
+		return t.event(Event{At: now, BillID: billID, What: "released", Reason: "operator", Detail: "by " + who})
+	})
+	if err != nil {
+		return 0, fmt.Errorf("release: %w", err)
+	}
+	return released, nil
+}

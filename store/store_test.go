@@ -1,0 +1,203 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"duewatch/reminder"
+)
+
+// The tests start themselves again as a child that can be killed: what a
+// killed process leaves behind cannot be tried in the process that looks.
+const (
+	roleEnv = "DUEWATCH_STORE_TEST_ROLE"
+	pathEnv = "DUEWATCH_STORE_TEST_PATH"
+)
+
+func TestMain(m *testing.M) {
+	roles := map[string]func(ctx context.Context, path string) error{
+		"hold":  holdOpen,
+		"send":  sendForever,
+		"panic": panicInWrite,
+	}
+	role := roles[os.Getenv(roleEnv)]
+	if role == nil {
+		os.Exit(m.Run())
+	}
+	if err := role(context.Background(), os.Getenv(pathEnv)); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	os.Exit(0)
+}
+
+var nairobi = time.FixedZone("EAT", 3*60*60)
+
+// The bills of the tests are due on a Tuesday; their first stage leaves on the
+// Saturday before.
+var (
+	due        = reminder.NewDate(2026, time.March, 10)
+	learnedAt  = time.Date(2026, time.March, 2, 12, 0, 0, 0, nairobi)
+	firstStage = time.Date(2026, time.March, 7, 9, 0, 0, 0, nairobi)
+	claimed    = Claim{Owner: "test", Lease: 10 * time.Minute}
+)
+
+func newPolicy() *reminder.Policy {
+	templates := must(reminder.ParseTemplates(reminder.DefaultTemplates()))
+	return &reminder.Policy{
+		ServiceName: "Water", Zone: nairobi, Currency: "KES", Stages: []reminder.Stage{-3, 0, 2},
+		SendAt: 9 * 60, Window: reminder.Window{From: 8 * 60, To: 18 * 60}, MinBalance: reminder.MustMoney("1"),
+		MaxBalanceAge: time.Hour, StaleBalance: reminder.StaleHold, PerNumberDaily: 1,
+		Language: "en", Templates: templates, MaxSegments: 2,
+	}
+}
+
+func policiesOf(p *reminder.Policy) reminder.Policies { return reminder.Policies{Default: p} }
+
+// roundAt is a live round of the remind job.
+func roundAt(p *reminder.Policy, now time.Time) Round {
+	return Round{Now: now, Policies: policiesOf(p), Delivery: reminder.Delivery{Mode: reminder.ModeLive}, Claim: claimed}
+}
+
+func phone(i int) reminder.Phone { return reminder.Phone(fmt.Sprintf("+2547100000%02d", i%100)) }
+
+// billOf is bill number i as it is declared; each has a phone of its own.
+func billOf(i int) reminder.Bill {
+	return reminder.Bill{Service: "water", Account: fmt.Sprintf("%07d", i), Phone: phone(i), Description: fmt.Sprintf("House %d", i)}
+}
+
+func billsOf(n int) []reminder.Bill {
+	bills := make([]reminder.Bill, n)
+	for i := range bills {
+		bills[i] = billOf(i)
+	}
+	return bills
+}
+
+func openNew(t testing.TB) *Store {
+	t.Helper()
+	return openAt(t, filepath.Join(t.TempDir(), "duewatch.db"))
+}
+
+func openAt(t testing.TB, path string) *Store {
+	t.Helper()
+	s, err := Open(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Errorf("close: %v", err)
+		}
+	})
+	return s
+}
+
+func answer(at time.Time, balance string, due reminder.Date) *reminder.Answer {
+	m := reminder.MustMoney(balance)
+	return &reminder.Answer{At: at, Customer: "Jane Wanjiru", Balance: &m, DueDate: due, Verified: true}
+}
+
+// watch declares the bills and has Almara Pay accept them at learnedAt.
+func watch(t testing.TB, s *Store, p *reminder.Policy, bills ...reminder.Bill) []reminder.Bill {
+	t.Helper()
+	must(s.Declare(t.Context(), "config", bills, learnedAt))
+	taken := must(s.ClaimRegister(t.Context(), learnedAt, claimed, len(bills)))
+	lessons := make([]Lesson, len(taken))
+	for i, b := range taken {
+		lessons[i] = Lesson{BillID: b.ID, Answer: answer(learnedAt, "2315.50", due)}
+	}
+	return must(s.Learn(t.Context(), policiesOf(p), learnedAt, lessons...)).Bills
+}
+
+// ready is watch, with a balance that is fresh when the first stage is due.
+func ready(t testing.TB, s *Store, p *reminder.Policy, bills ...reminder.Bill) []reminder.Bill {
+	t.Helper()
+	watched := watch(t, s, p, bills...)
+	for i, b := range watched {
+		l := must(s.Learn(t.Context(), policiesOf(p), firstStage, Lesson{BillID: b.ID, Answer: answer(firstStage, "2315.50", due)}))
+		watched[i] = l.Bills[0]
+	}
+	return watched
+}
+
+// text decides about the bills that are due and returns the one intent.
+func text(t testing.TB, s *Store, p *reminder.Policy, now time.Time) Text {
+	t.Helper()
+	l := must(s.DecideDue(t.Context(), roundAt(p, now), 100))
+	if len(l.Texts) != 1 {
+		t.Fatalf("%d texts instead of one: %+v", len(l.Texts), l)
+	}
+	return l.Texts[0]
+}
+
+// must is for steps that prepare a test and do not fail.
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
+}
+
+func mustDo(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// number reads one number through the read pool.
+func number(t testing.TB, s *Store, query string, args ...any) (n int64) {
+	t.Helper()
+	if err := s.read.QueryRowContext(t.Context(), query, args...).Scan(&n); err != nil {
+		t.Fatalf("%s: %v", query, err)
+	}
+	return n
+}
+
+// word reads one text, "" for NULL.
+func word(t testing.TB, s *Store, query string, args ...any) (v string) {
+	t.Helper()
+	if err := s.read.QueryRowContext(t.Context(), "SELECT coalesce(("+query+"), '')", args...).Scan(&v); err != nil {
+		t.Fatalf("%s: %v", query, err)
+	}
+	return v
+}
+
+// dueAt is when a job next looks at the bill; zero when it need not.
+func dueAt(t testing.TB, s *Store, q queue, billID int64) time.Time {
+	t.Helper()
+	var at time.Time
+	err := s.read.QueryRowContext(t.Context(), "SELECT (SELECT at FROM "+string(q)+" WHERE bill_id = ?1)", billID).Scan(instantColumn{&at})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return at
+}
+
+// quiet runs fn and fails when the file changed meanwhile.
+func quiet(t testing.TB, s *Store, fn func()) {
+	t.Helper()
+	c, err := s.read.Conn(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close() //nolint:errcheck // only read from
+	// SQLite gives a connection another data_version after a commit of any
+	// other one that changed a page.
+	version := func() (v int64) {
+		if err := c.QueryRowContext(t.Context(), "PRAGMA data_version").Scan(&v); err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+	before := version()
+	fn()
+	if version() != before {
+		t.Error("the file was written")
+	}
+}
