@@ -66,7 +66,7 @@ fuzz: ## fuzz every target of every package, FUZZTIME (5s) each
 
 .PHONY: storm
 storm: ## kill -9 the daemon KILLS (100) times while REMINDERS (2000) are due, and count who was texted twice or never
-	@$(GO) test ./cli -run '^TestStorm$$' -count=1 -timeout 30m -storm.kills=$(KILLS) -storm.reminders=$(REMINDERS)
+	@$(GO) test ./cli -run '^TestStorm$$' -count=1 -timeout 30m -v -storm.kills=$(KILLS) -storm.reminders=$(REMINDERS)
 
 ##@ Check
 
