@@ -3,6 +3,7 @@
 
 GO                ?= go
 FUZZTIME          ?= 5s
+SEEDS             ?= 2000
 KILLS             ?= 100
 REMINDERS         ?= 2000
 GOLANGCI_VERSION  := 2.15.0
@@ -63,6 +64,10 @@ fuzz: ## fuzz every target of every package, FUZZTIME (5s) each
 		echo "$$package $$target"; \
 		$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$package" </dev/null; \
 	done
+
+.PHONY: simtest
+simtest: ## weeks of virtual time against a faulty provider, SEEDS (2000) times
+	@$(GO) test ./scheduler -run '^TestSimulation$$' -count=1 -timeout 60m -seeds=$(SEEDS)
 
 .PHONY: storm
 storm: ## kill -9 the daemon KILLS (100) times while REMINDERS (2000) are due, and count who was texted twice or never

@@ -145,7 +145,9 @@ func (s *Scheduler) send(pass context.Context, t store.Text) error {
 	switch {
 	case err != nil:
 		o = withdrawn(context.Cause(pass), now)
-	case !policy.OpenAt(now) || !now.Before(t.NotAfter):
+	case t.NotAfter.Sub(now) < time.Second: // less than the provider takes as validity
+		o = store.Outcome{State: store.Refused, Hold: reminder.NotHandedOver, Until: t.NotAfter, Error: "it stopped being useful before it could be handed over"}
+	case !policy.OpenAt(now):
 		o = store.Outcome{State: store.Refused, Hold: reminder.OutsideWindow, Until: policy.NextOpen(now), Error: "the window closed before it could be handed over"}
 	case now.Sub(t.Decided) > lease/2:
 		// What it was decided on is old, and soon it would be taken for one that
