@@ -23,7 +23,7 @@ func (s *Scheduler) receipts(ctx context.Context, j *job) error {
 	if err := s.reconcile(ctx, j); err != nil {
 		return err
 	}
-	const batch = 100
+	const batch = 500
 	for ctx.Err() == nil {
 		j.beat(s.Now())
 		open, err := s.Store.OpenTexts(ctx, s.Now(), batch)
@@ -46,7 +46,41 @@ func (s *Scheduler) receipts(ctx context.Context, j *job) error {
 	return nil
 }
 
+// From this many open texts on, the provider's list is read first: one page of
+// it holds hundreds. What is not in it is asked about one by one.
+const (
+	manyOpen    = 20
+	listReceipt = 5000
+)
+
+// listed reads receipts out of the provider's list, by the provider's id.
+func (s *Scheduler) listed(ctx context.Context, open []store.OpenText) (map[string]notifier.Receipt, error) {
+	if len(open) < manyOpen {
+		return nil, nil
+	}
+	oldest := open[0].AcceptedAt
+	for _, t := range open {
+		if t.AcceptedAt.Before(oldest) {
+			oldest = t.AcceptedAt
+		}
+	}
+	// A day more, since the provider may filter by whole days, and clocks differ.
+	all, _, err := s.Notifier.List(ctx, notifier.Query{SentSince: oldest.AddDate(0, 0, -1), MaxMessages: listReceipt})
+	if errors.Is(err, notifier.ErrStop) {
+		return nil, fmt.Errorf("list receipts: %w", err)
+	}
+	receipts := make(map[string]notifier.Receipt, len(all))
+	for _, m := range all {
+		receipts[m.SID] = m.Receipt
+	}
+	return receipts, nil
+}
+
 func (s *Scheduler) fetch(ctx context.Context, j *job, open []store.OpenText) ([]store.Receipt, error) {
+	listed, err := s.listed(ctx, open)
+	if err != nil {
+		return nil, err
+	}
 	found := make([]store.Receipt, len(open))
 	group, groupCtx := errgroup.WithContext(ctx)
 	group.SetLimit(s.SendConcurrency)
@@ -55,7 +89,11 @@ func (s *Scheduler) fetch(ctx context.Context, j *job, open []store.OpenText) ([
 			if groupCtx.Err() != nil {
 				return nil //nolint:nilerr // the pass is over, or another call has said why
 			}
-			r, err := s.Notifier.Fetch(groupCtx, t.ProviderID)
+			r, ok := listed[t.ProviderID]
+			var err error
+			if !ok {
+				r, err = s.Notifier.Fetch(groupCtx, t.ProviderID)
+			}
 			j.beat(s.Now())
 			if errors.Is(err, notifier.ErrStop) {
 				return fmt.Errorf("ask for receipts: %w", err)
@@ -66,7 +104,7 @@ func (s *Scheduler) fetch(ctx context.Context, j *job, open []store.OpenText) ([
 			return nil
 		})
 	}
-	err := group.Wait()
+	err = group.Wait()
 	got := found[:0]
 	for _, r := range found {
 		if r.TextID != 0 {
@@ -90,8 +128,11 @@ func receiptOf(t store.OpenText, r notifier.Receipt, err error, now time.Time) s
 		TextID: t.ID, ProviderStatus: r.Status, Code: r.Code, Error: notifier.Describe(r.Code),
 		BilledSegments: r.Segments, Price: r.Price, PriceUnit: r.PriceUnit, NextLook: nextReceipt(t.AcceptedAt, now),
 	}
-	if err != nil {
-		return out // no answer, or no such text: asked again at its pace
+	if err != nil { // no answer, or no such text: asked again at its pace
+		if out.NextLook.IsZero() {
+			out.State = store.Unconfirmed
+		}
+		return out
 	}
 	switch r.Status {
 	case "sent":
@@ -107,8 +148,11 @@ func receiptOf(t store.OpenText, r notifier.Receipt, err error, now time.Time) s
 	default: // accepted, scheduled, queued, sending
 		out.State = store.Accepted
 	}
-	if out.State.Final() && r.Price != "" {
+	switch {
+	case out.State.Final() && r.Price != "":
 		out.NextLook = time.Time{}
+	case !out.State.Final() && out.NextLook.IsZero():
+		out.State = store.Unconfirmed
 	}
 	if out.State == store.Undelivered || out.State == store.Failed {
 		failedLate(&out, notifier.ClassOf(r.Code), now)

@@ -11,7 +11,7 @@ import (
 
 // TextState is where a text stands; states only go forward:
 //
-//	sending ─→ accepted ─→ sent ─→ delivered | undelivered | failed | canceled
+//	sending ─→ accepted ─→ sent ─→ delivered | undelivered | failed | canceled | unconfirmed
 //	sending ─→ refused      sending ─→ unknown ─→ accepted | not_found
 type TextState string
 
@@ -27,12 +27,13 @@ const (
 	Undelivered TextState = "undelivered"
 	Failed      TextState = "failed"
 	Canceled    TextState = "canceled"
+	Unconfirmed TextState = "unconfirmed" // accepted or sent, and nothing more was heard of it
 )
 
 // Final reports whether the provider will say no more of the text.
 func (s TextState) Final() bool {
 	switch s {
-	case Refused, NotFound, Delivered, Undelivered, Failed, Canceled:
+	case Refused, NotFound, Delivered, Undelivered, Failed, Canceled, Unconfirmed:
 		return true
 	case Sending, Unknown, Accepted, Sent:
 	}

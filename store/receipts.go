@@ -58,6 +58,7 @@ var comesAfter = map[TextState]string{
 	Undelivered: "('accepted', 'sent')",
 	Failed:      "('accepted', 'sent')",
 	Canceled:    "('accepted', 'sent')",
+	Unconfirmed: "('accepted', 'sent')",
 }
 
 // RecordReceipts writes what the provider said, and returns the receipts that

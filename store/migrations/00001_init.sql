@@ -67,7 +67,7 @@ CREATE TABLE texts (
     language        TEXT    NOT NULL,
     segments        INTEGER NOT NULL,
     state           TEXT    NOT NULL CHECK (state IN ('sending', 'unknown', 'not_found', 'refused', 'accepted', 'sent',
-                                                      'delivered', 'undelivered', 'failed', 'canceled')),
+                                                      'delivered', 'undelivered', 'failed', 'canceled', 'unconfirmed')),
     owner           TEXT    NOT NULL, -- the process that holds the intent
     lease_until     BIGINT  NOT NULL, -- after this the owner is taken for dead
     planned_at      BIGINT  NOT NULL, -- when it should have left
@@ -84,7 +84,7 @@ CREATE TABLE texts (
     price_unit      TEXT,
     next_look_at    BIGINT,           -- when the receipts job next asks about it
     looks           INTEGER NOT NULL DEFAULT 0, -- how often it asked
-    CHECK (state NOT IN ('accepted', 'sent', 'delivered', 'undelivered', 'failed', 'canceled') OR provider_id IS NOT NULL)
+    CHECK (state NOT IN ('accepted', 'sent', 'delivered', 'undelivered', 'failed', 'canceled', 'unconfirmed') OR provider_id IS NOT NULL)
 );
 CREATE INDEX texts_phone ON texts (phone, created_at);
 CREATE INDEX texts_next_look ON texts (next_look_at) WHERE next_look_at IS NOT NULL;
