@@ -42,7 +42,7 @@ build: ## build ./duewatch
 	$(GO) build -trimpath -buildvcs=$$stamp -o duewatch .
 
 .PHONY: run
-run: build ## run the daemon against the stand-ins for Almara Pay and Twilio, store in .run/
+run: build ## run the daemon in its sandbox, with its store in .run/
 	@mkdir -p .run
 	@DUEWATCH_STORE=.run/duewatch.db exec ./duewatch run --sandbox --config config.yaml
 
@@ -57,7 +57,7 @@ race: ## run all tests with the race detector
 	@$(GO) test -race ./...
 
 .PHONY: fuzz
-fuzz: ## fuzz every target of every package, FUZZTIME (5s) each
+fuzz: ## fuzz every target of every package, FUZZTIME each
 	@$(GO) test -list '^Fuzz' ./... \
 	| awk '/^Fuzz/ { target[++n] = $$1 } $$1 == "ok" { for (i = 1; i <= n; i++) print $$2, target[i]; n = 0 }' \
 	| while read -r package target; do \
@@ -66,11 +66,11 @@ fuzz: ## fuzz every target of every package, FUZZTIME (5s) each
 	done
 
 .PHONY: simtest
-simtest: ## weeks of virtual time against a faulty provider, SEEDS (2000) times
+simtest: ## weeks of virtual time in a faulty world, SEEDS times
 	@$(GO) test ./scheduler -run '^TestSimulation$$' -count=1 -timeout 60m -seeds=$(SEEDS)
 
 .PHONY: storm
-storm: ## kill -9 the daemon KILLS (100) times while REMINDERS (2000) are due, and count who was texted twice or never
+storm: ## kill -9 the daemon over and over (KILLS, REMINDERS)
 	@$(GO) test ./cli -run '^TestStorm$$' -count=1 -timeout 30m -v -storm.kills=$(KILLS) -storm.reminders=$(REMINDERS)
 
 ##@ Check
@@ -91,7 +91,7 @@ vet: ## go vet
 	@$(GO) vet ./...
 
 .PHONY: lint
-lint: $(LINT) ## golangci-lint, in the version and with the rules of this repository
+lint: $(LINT) ## golangci-lint, as pinned and ruled here
 	@$(LINT) run
 
 # Installed when it is missing or of another version.
@@ -118,7 +118,7 @@ verify-unit: ## is the systemd unit sound, and its sandbox tight?
 ##@ Install
 
 .PHONY: install
-install: ## install the binary, the unit and, where there is none, the config (run make build first)
+install: ## install the binary, the unit and the config (after make build)
 	@[ -x duewatch ] || { echo "there is no ./duewatch yet: run \`make build\` first, as yourself" >&2; exit 1; }
 	@install -d "$(DESTDIR)$(BINDIR)" "$(DESTDIR)$(UNITDIR)" "$(DESTDIR)$(CONFDIR)"
 	@install -d -m 0700 "$(DESTDIR)$(CONFDIR)"/credentials{,/almara,/twilio}
@@ -136,7 +136,7 @@ install: ## install the binary, the unit and, where there is none, the config (r
 	@echo "what is next stands in systemd/README.md"
 
 .PHONY: uninstall
-uninstall: ## stop the service, remove the binary and the unit, leave the config and the store
+uninstall: ## remove the binary and the unit, leave config and store
 	@if [ -z "$(DESTDIR)" ] && [ -d /run/systemd/system ] && systemctl cat duewatch.service >/dev/null 2>&1; then \
 		systemctl disable --now duewatch.service; fi
 	@rm -f "$(DESTDIR)$(BINDIR)/duewatch" "$(DESTDIR)$(UNITDIR)/duewatch.service"
@@ -144,5 +144,5 @@ uninstall: ## stop the service, remove the binary and the unit, leave the config
 	@echo "removed the binary and the unit; $(CONFDIR) and $(STATEDIR) are left for you"
 
 .PHONY: clean
-clean: ## remove what build, run and lint left here (also the sandbox's store)
+clean: ## remove what build, run and lint left here
 	@rm -rf duewatch .run .bin

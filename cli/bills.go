@@ -15,13 +15,13 @@ import (
 )
 
 func (a *app) billsCommand() *cobra.Command {
-	var state string
-	var asJSON bool
+	var state, held string
+	var asJSON, full bool
 	c := &cobra.Command{
 		Use:     "bills",
 		Short:   "List what is watched",
-		Long:    "Lists the bills in the store. Phones are masked.\n--json prints one object a line.",
-		Example: "  duewatch bills --state rejected",
+		Long:    "Lists the bills in the store. Phones are masked unless --full is given.\n--json prints one object a line.",
+		Example: "  duewatch bills --state rejected\n  duewatch bills --held in_doubt --full",
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) (err error) {
 			states := []reminder.BillState{reminder.BillPending, reminder.BillActive, reminder.BillPaused, reminder.BillRejected, reminder.BillRemoved}
@@ -33,26 +33,34 @@ func (a *app) billsCommand() *cobra.Command {
 				return err
 			}
 			defer func() { err = errors.Join(err, s.Close()) }()
-			filter := store.BillFilter{State: reminder.BillState(state)}
+			filter := store.BillFilter{State: reminder.BillState(state), Held: reminder.Reason(held)}
+			phone := func(p reminder.Phone) string {
+				if full {
+					return p.E164()
+				}
+				return p.String()
+			}
 			if asJSON {
 				enc := json.NewEncoder(a.stdout)
-				return s.Bills(c.Context(), filter, func(w store.Watched) error { return enc.Encode(billJSON(w)) }) //nolint:wrapcheck // says all
+				return s.Bills(c.Context(), filter, func(w store.Watched) error { return enc.Encode(billJSON(w, phone)) }) //nolint:wrapcheck // says all
 			}
-			return a.tableOfBills(c, cfg, s, filter)
+			return a.tableOfBills(c, cfg, s, filter, phone)
 		},
 	}
 	c.Flags().StringVar(&state, "state", "", "pending, active, paused, rejected or removed")
+	c.Flags().StringVar(&held, "held", "", "a reason: only bills with a reminder held for it")
 	c.Flags().BoolVar(&asJSON, "json", false, "print JSON, one object a line")
+	c.Flags().BoolVar(&full, "full", false, "show the phones in full")
 	return c
 }
 
-func (a *app) tableOfBills(c *cobra.Command, cfg *config.Config, s *store.Store, filter store.BillFilter) error {
+func (a *app) tableOfBills(c *cobra.Command, cfg *config.Config, s *store.Store, filter store.BillFilter, phone func(reminder.Phone) string) error {
 	t := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "SERVICE\tACCOUNT\tPHONE\tSTATE\tDUE\tBALANCE\tNEXT")
 	n := 0
 	err := s.Bills(c.Context(), filter, func(w store.Watched) error {
 		n++
-		_, err := fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", cfg.Policies.Name(w.Service), w.Account, w.Phone, w.State,
+		_, err := fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", cfg.Policies.Name(w.Service), w.Account, phone(w.Phone), w.State,
 			orDash(w.DueDate.String()), formatBalance(w.Balance), a.shortTime(w.NextRemind, cfg.Zone))
 		return err //nolint:wrapcheck // stdout
 	})
@@ -67,11 +75,11 @@ func (a *app) tableOfBills(c *cobra.Command, cfg *config.Config, s *store.Store,
 }
 
 // billJSON is a bill for programs. Instants are RFC 3339 in UTC.
-func billJSON(w store.Watched) any {
+func billJSON(w store.Watched, phone func(reminder.Phone) string) any {
 	return struct {
 		Service     string             `json:"service"`
 		Account     string             `json:"account"`
-		Phone       reminder.Phone     `json:"phone"`
+		Phone       string             `json:"phone"`
 		State       reminder.BillState `json:"state"`
 		Customer    string             `json:"customer,omitempty"`
 		Language    string             `json:"language,omitempty"`
@@ -86,7 +94,7 @@ func billJSON(w store.Watched) any {
 		Failures    int                `json:"failures,omitempty"`
 		LastError   string             `json:"last_error,omitempty"`
 	}{
-		w.Service, w.Account, w.Phone, w.State, w.Customer, w.Language, w.Description, w.Source, w.Balance, utc(w.BalanceAt),
+		w.Service, w.Account, phone(w.Phone), w.State, w.Customer, w.Language, w.Description, w.Source, w.Balance, utc(w.BalanceAt),
 		w.DueDate.String(), utc(w.CheckedAt), utc(w.NextCheck), utc(w.NextRemind), w.Failures, w.LastError,
 	}
 }

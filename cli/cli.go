@@ -56,7 +56,7 @@ func Run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		exit(exitFailed)
 	}()
 
-	a := &app{stdout: stdout, stderr: stderr, now: time.Now}
+	a := &app{stdout: stdout, stderr: stderr, now: wallClock}
 	root := a.root()
 	root.SetArgs(args)
 	root.SetOut(stdout)
@@ -78,6 +78,10 @@ func Run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return exitFailed
 	}
 }
+
+// wallClock is the time without Go's monotonic reading, which stands still
+// while a machine is suspended: what was decided before is old afterwards.
+func wallClock() time.Time { return time.Now().Round(0) }
 
 // exit ends the process in the middle of things.
 var exit = os.Exit //nolint:forbidigo // what a second signal asks for
@@ -102,7 +106,8 @@ Try it without any account:  duewatch run --sandbox`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.PersistentFlags().StringVarP(&a.configPath, "config", "c", defaultConfig(), "the config file")
+	root.PersistentFlags().StringVarP(&a.configPath, "config", "c", defaultConfig(), "config file; else ./config.yaml, or /etc/duewatch/…")
+	root.PersistentFlags().Lookup("config").DefValue = "" // the words say it
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return fmt.Errorf("%w (%w)", err, errUsage) })
 	root.AddCommand(a.runCommand(), a.checkCommand(), a.billsCommand(), a.explainCommand(), a.optoutCommand(), a.releaseCommand(), a.sandboxCommand(), a.versionCommand())
 	for _, c := range root.Commands() {
@@ -131,7 +136,11 @@ func usageArgs(check cobra.PositionalArgs) cobra.PositionalArgs {
 	return func(c *cobra.Command, args []string) error {
 		if err := check(c, args); err != nil {
 			if _, wanted, ok := strings.Cut(c.Use, " "); ok {
-				err = fmt.Errorf("%s needs %s, and was given %q", c.Name(), wanted, args)
+				given := strings.Join(args, " ")
+				if given == "" {
+					given = "nothing"
+				}
+				err = fmt.Errorf("%s needs %s, and was given %s", c.Name(), wanted, given)
 			}
 			return fmt.Errorf("%w (%w)", err, errUsage)
 		}

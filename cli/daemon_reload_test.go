@@ -20,7 +20,7 @@ func TestDaemonReloads(t *testing.T) {
 
 	o.write("remindres: {}\nnotifier: {mode: alive}\n")
 	d.signal(syscall.SIGHUP)
-	d.await("config is not right", "remindres")
+	d.await("the new config cannot be used", "remindres")
 	if !d.said("notifier.mode") {
 		t.Error("only the first fault of the bad config is in the log")
 	}

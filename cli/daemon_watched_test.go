@@ -272,7 +272,7 @@ func TestDaemonLogsJSON(t *testing.T) {
 	d.await("refuses this bill", "REJECT-B")
 	o.write("remindres: {}\n")
 	d.signal(syscall.SIGHUP)
-	d.await("config is not right")
+	d.await("the new config cannot be used")
 	d.stop()
 	for _, line := range d.lines {
 		var entry struct{ Time, Level, Msg string }

@@ -100,7 +100,7 @@ func (st *story) plan() []planned {
 		for _, r := range st.done {
 			if r.DueDate == st.bill.DueDate && r.Stage == step.Stage {
 				p.Outcome, p.Reason = r.Outcome, r.Reason
-				p.Sentence = st.sentence(r)
+				p.Sentence = st.sentence(r, step.At)
 			}
 		}
 		switch {
@@ -121,9 +121,17 @@ func (st *story) plan() []planned {
 	return all
 }
 
+// happened words an event; a text that was decided on is not sent yet.
+func happened(what string) string {
+	if what == string(reminder.Texted) {
+		return "to be texted"
+	}
+	return strings.ReplaceAll(what, "_", " ")
+}
+
 // sentence says how a stage stands; a text that nobody is sure of is not
 // called sent.
-func (st *story) sentence(r reminder.Reminder) string {
+func (st *story) sentence(r reminder.Reminder, planned time.Time) string {
 	means := r.Reason.Info().Means
 	switch r.Outcome {
 	case reminder.Held:
@@ -131,6 +139,9 @@ func (st *story) sentence(r reminder.Reminder) string {
 			return "held until " + st.app.shortTime(next, st.cfg.Zone) + ": " + means
 		}
 	case reminder.Texted:
+		if r.Reason == reminder.CatchUp && st.bill.RegisteredAt.After(planned) {
+			means = "late, since the bill was new"
+		}
 		for _, t := range st.texts {
 			if t.ID == r.TextID && (t.State == store.Unknown || t.State == store.Sending) {
 				return "in doubt: the provider may or may not have the text, and is asked"
@@ -181,7 +192,7 @@ func (st *story) tell(w io.Writer) error {
 	}
 	fmt.Fprintln(out, "\nWhat happened")
 	for _, e := range st.events {
-		fmt.Fprintf(out, "  %s\t%s\t%s\n", stamp(e.At), strings.ReplaceAll(e.What, "_", " "), e.Detail)
+		fmt.Fprintf(out, "  %s\t%s\t%s\n", stamp(e.At), happened(e.What), e.Detail)
 	}
 	fmt.Fprintln(out)
 	return out.Flush() //nolint:wrapcheck // stdout
@@ -238,7 +249,7 @@ func (st *story) forPrograms() any {
 		Plan   []planned `json:"plan"`
 		Texts  []text    `json:"texts"`
 		Events []event   `json:"events"`
-	}{Bill: billJSON(st.bill), Plan: st.plan()}
+	}{Bill: billJSON(st.bill, reminder.Phone.String), Plan: st.plan()}
 	for _, t := range st.texts {
 		story.Texts = append(story.Texts, text{t.ID, t.State, t.Body, t.Segments, utc(t.CreatedAt), utc(t.AcceptedAt), utc(t.SettledAt), t.ProviderID, t.Code, t.Error})
 	}

@@ -14,7 +14,7 @@ import (
 
 // newLog writes JSON for programs, or lines for people: coloured on a terminal
 // and without the time under systemd, whose journal has its own.
-func newLog(w io.Writer, c config.Log) *slog.Logger {
+func newLog(w io.Writer, c config.Log, zone *time.Location) *slog.Logger {
 	if c.Format == "json" {
 		return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: c.Level}))
 	}
@@ -27,6 +27,9 @@ func newLog(w io.Writer, c config.Log) *slog.Logger {
 		ReplaceAttr: func(groups []string, a slog.Attr) slog.Attr {
 			if a.Key == slog.TimeKey && len(groups) == 0 && os.Getenv("JOURNAL_STREAM") != "" {
 				return slog.Attr{}
+			}
+			if a.Value.Kind() == slog.KindTime { // as everywhere else: in the config's zone
+				a.Value = slog.TimeValue(a.Value.Time().In(zone))
 			}
 			return a
 		},

@@ -37,10 +37,15 @@ daemon runs.`,
 		RunE: func(c *cobra.Command, args []string) error {
 			return a.changeOptOuts(c, service, args, func(s *store.Store, all []store.OptOut) error {
 				added, err := s.AddOptOuts(c.Context(), all...)
-				if err == nil && added == 0 {
-					fmt.Fprintln(a.stderr, "it was on the list already")
+				switch {
+				case err != nil:
+					return err //nolint:wrapcheck // says all
+				case added == 0:
+					fmt.Fprintln(a.stdout, "it was on the list already")
+				default:
+					fmt.Fprintln(a.stdout, all[0].Phone, "is not texted any more")
 				}
-				return err //nolint:wrapcheck // says all
+				return nil
 			})
 		},
 	}
@@ -52,7 +57,14 @@ daemon runs.`,
 		Args:    usageArgs(cobra.ExactArgs(1)),
 		RunE: func(c *cobra.Command, args []string) error {
 			return a.changeOptOuts(c, service, args, func(s *store.Store, all []store.OptOut) error {
-				return s.RemoveOptOut(c.Context(), all[0]) //nolint:wrapcheck // says all
+				err := s.RemoveOptOut(c.Context(), all[0])
+				if errors.Is(err, store.ErrNotFound) {
+					return fmt.Errorf("%s is not on the list for %s: duewatch optout list shows what is", all[0].Phone, orAll(service))
+				}
+				if err == nil {
+					fmt.Fprintln(a.stdout, all[0].Phone, "may be texted again")
+				}
+				return err //nolint:wrapcheck // says all
 			})
 		},
 	}
@@ -189,6 +201,13 @@ func (a *app) changeOptOuts(c *cobra.Command, service string, phones []string, c
 	return change(s, all)
 }
 
+func orAll(service string) string {
+	if service == "" {
+		return "every service"
+	}
+	return "service " + service
+}
+
 // openWriter opens the store that the config names, to change something.
 func (a *app) openWriter(c *cobra.Command) (*config.Config, *store.Store, error) {
 	cfg, err := a.load(true)
@@ -206,5 +225,5 @@ func who() string {
 			return user
 		}
 	}
-	return "unknown"
+	return fmt.Sprintf("user %d", os.Getuid())
 }

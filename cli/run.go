@@ -63,7 +63,7 @@ func (a *app) run(ctx context.Context, useSandbox bool) (err error) {
 	if err != nil {
 		return err
 	}
-	log := newLog(a.stderr, cfg.Log)
+	log := newLog(a.stderr, cfg.Log, cfg.Zone)
 	s, err := store.Open(ctx, cfg.Store)
 	if err != nil {
 		return err //nolint:wrapcheck // says all
@@ -125,7 +125,7 @@ func (d *daemon) keepApart(ctx context.Context, path string, useSandbox bool) er
 // serve runs one generation of the daemon. It returns the next config after a
 // reload, or nil at the end.
 func (d *daemon) serve(ctx context.Context, cfg *config.Config, hangup <-chan os.Signal) (next *config.Config, err error) {
-	log := newLog(d.app.stderr, cfg.Log)
+	log := newLog(d.app.stderr, cfg.Log, cfg.Zone)
 	s, err := d.build(cfg, log)
 	if err != nil {
 		return nil, err
@@ -178,7 +178,7 @@ func (d *daemon) awaitReload(ctx context.Context, cfg *config.Config, log *slog.
 		}
 		next, err := d.next(ctx, cfg, log)
 		if err != nil {
-			log.Error("the config is not right, so the old one stays in use", "err", err)
+			log.Error("the new config cannot be used, so the old one stays in use", "err", err)
 			continue
 		}
 		log.Info("the config was read again")

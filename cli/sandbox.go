@@ -46,12 +46,12 @@ Faults are WHERE:WHAT rules separated by commas, such as
 }
 
 func (a *app) serveSandbox(ctx context.Context, listen string, o sandbox.Options) error {
-	log := newLog(a.stderr, config.Log{Level: slog.LevelInfo, Format: "text"})
 	zone, err := time.LoadLocation("Africa/Nairobi")
 	if err != nil {
 		return fmt.Errorf("time zone: %w", err)
 	}
-	o.Zone, o.Now, o.Log, o.OnText = zone, a.now, log, showText(a.stdout)
+	log := newLog(a.stderr, config.Log{Level: slog.LevelInfo, Format: "text"}, zone)
+	o.Zone, o.Now, o.Log, o.OnText = zone, a.now, log, showText(a.stderr)
 	if o.StateFile != "" {
 		// Tried now, and not when the first text would be lost.
 		f, err := os.OpenFile(o.StateFile+".tmp", os.O_CREATE|os.O_WRONLY, 0o600)
@@ -86,6 +86,9 @@ notifier:
     account_sid: %[4]s
     auth_token: %[5]s
     from: %[6]s
+reminders:
+  window: "00:00-24:00"
+  send_at: "00:00"
 `, base, sandbox.ClientID, sandbox.ClientSecret, sandbox.AccountSID, sandbox.AuthToken, sandbox.From)
 	if err != nil {
 		return errors.Join(err, l.Close())
@@ -120,8 +123,9 @@ func (a *app) embedSandbox(ctx context.Context, cfg *config.Config, log *slog.Lo
 			log.Error("the sandbox failed", "err", err)
 		}
 	}()
+	log.Info("the inbox is at " + e.base + "/inbox")
 	log.Info("sandbox: endpoints, credentials, mode (live, into the inbox) and window (all day, from midnight) are the stand-ins'; nobody is texted",
-		"inbox", e.base+"/inbox", "sample_bills", len(e.samples))
+		"sample_bills", len(e.samples))
 	return e, nil
 }
 

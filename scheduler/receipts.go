@@ -116,16 +116,16 @@ func (s *Scheduler) fetch(ctx context.Context, j *job, open []store.OpenText) ([
 
 func (s *Scheduler) tellReceipt(r store.Receipt) {
 	if r.State == store.Undelivered || r.State == store.Failed {
-		s.Log.Warn("text not delivered", "text", r.TextID, "state", string(r.State), "code", r.Code, "err", r.Error)
+		s.about(r.Service, r.Account).Warn("text not delivered", "text", r.TextID, "state", string(r.State), "code", r.Code, "err", r.Error)
 		return
 	}
-	s.Log.Debug("receipt", "text", r.TextID, "state", string(r.State))
+	s.about(r.Service, r.Account).Debug("receipt", "text", r.TextID, "state", string(r.State))
 }
 
 // receiptOf translates the provider's word into our state.
 func receiptOf(t store.OpenText, r notifier.Receipt, err error, now time.Time) store.Receipt {
 	out := store.Receipt{
-		TextID: t.ID, ProviderStatus: r.Status, Code: r.Code, Error: notifier.Describe(r.Code),
+		TextID: t.ID, Service: t.Service, Account: t.Account, ProviderStatus: r.Status, Code: r.Code, Error: notifier.Describe(r.Code),
 		BilledSegments: r.Segments, Price: r.Price, PriceUnit: r.PriceUnit, NextLook: nextReceipt(t.AcceptedAt, now),
 	}
 	if err != nil { // no answer, or no such text: asked again at its pace

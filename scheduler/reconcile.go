@@ -62,7 +62,7 @@ func (s *Scheduler) lookUp(ctx context.Context, d store.Doubtful) (bool, error) 
 	case errors.Is(err, notifier.ErrStop):
 		return false, fmt.Errorf("look up texts in doubt: %w", err)
 	case err != nil:
-		s.Log.Info("a text in doubt could not be looked up; again at the next tick", "text", d.ID, "err", err)
+		s.about(d.Service, d.Account).Info("a text in doubt could not be looked up; again at the next tick", "text", d.ID, "err", err)
 		return false, nil
 	}
 	now := s.Now()
@@ -87,7 +87,7 @@ func (s *Scheduler) lookUp(ctx context.Context, d store.Doubtful) (bool, error) 
 	if state != store.Unknown {
 		s.Metrics.textMoved(state)
 	}
-	s.Log.Info("text in doubt was looked up at the provider", "text", d.ID, "state", string(state))
+	s.about(d.Service, d.Account).Info("text in doubt was looked up at the provider", "text", d.ID, "state", string(state))
 	if state == store.NotFound {
 		s.wake(jobRemind)
 	}

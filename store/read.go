@@ -14,6 +14,7 @@ import (
 type BillFilter struct {
 	State   reminder.BillState
 	Account string
+	Held    reminder.Reason // with a reminder that is held for this
 }
 
 // Watched is a bill with the instants at which the jobs next look at it; zero
@@ -36,6 +37,10 @@ func (s *Store) Bills(ctx context.Context, f BillFilter, each func(Watched) erro
 	if f.Account != "" {
 		args = append(args, f.Account)
 		where += fmt.Sprintf(" AND account = ?%d", len(args))
+	}
+	if f.Held != "" {
+		args = append(args, f.Held)
+		where += fmt.Sprintf(" AND id IN (SELECT bill_id FROM reminders WHERE outcome = 'held' AND reason = ?%d)", len(args))
 	}
 	//nolint:gosec // put together from constants; the values are arguments
 	query := "SELECT " + billColumns + `,

@@ -11,21 +11,27 @@ import (
 // OpenText is a text that the provider may have more to say about.
 type OpenText struct {
 	ID         int64
+	Service    string // of its bill
+	Account    string
 	ProviderID string
 	State      TextState
 	AcceptedAt time.Time
 	Looks      int // how often it was asked about
 }
 
+// whose are the service and the account of a text's bill, for the log.
+const whose = `coalesce((SELECT b.service FROM reminders r JOIN bills b ON b.id = r.bill_id WHERE r.text_id = texts.id), ''),
+	coalesce((SELECT b.account FROM reminders r JOIN bills b ON b.id = r.bill_id WHERE r.text_id = texts.id), '')`
+
 // OpenTexts reads up to n texts whose next look has come, the oldest first.
 func (s *Store) OpenTexts(ctx context.Context, now time.Time, n int) ([]OpenText, error) {
-	rows, err := s.read.QueryContext(ctx, `SELECT id, provider_id, state, accepted_at, looks FROM texts
+	rows, err := s.read.QueryContext(ctx, `SELECT id, provider_id, state, accepted_at, looks, `+whose+` FROM texts
 		WHERE next_look_at <= ?1 AND provider_id IS NOT NULL ORDER BY next_look_at LIMIT ?2`, now.UnixMilli(), n)
 	if err != nil {
 		return nil, fmt.Errorf("read open texts: %w", explain(err))
 	}
 	return collect(rows, func(r row) (o OpenText, err error) {
-		err = r.Scan(&o.ID, &o.ProviderID, &o.State, instantColumn{&o.AcceptedAt}, &o.Looks)
+		err = r.Scan(&o.ID, &o.ProviderID, &o.State, instantColumn{&o.AcceptedAt}, &o.Looks, &o.Service, &o.Account)
 		return o, err //nolint:wrapcheck // names the column
 	})
 }
@@ -33,6 +39,8 @@ func (s *Store) OpenTexts(ctx context.Context, now time.Time, n int) ([]OpenText
 // Receipt is what the provider says of a text it took.
 type Receipt struct {
 	TextID         int64
+	Service        string // of its bill, for the log only
+	Account        string
 	State          TextState
 	ProviderStatus string
 	Code           int

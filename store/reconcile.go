@@ -12,6 +12,8 @@ import (
 // provider now.
 type Doubtful struct {
 	ID        int64
+	Service   string // of its bill
+	Account   string
 	SentTo    reminder.Phone
 	Body      string
 	CreatedAt time.Time
@@ -21,13 +23,13 @@ type Doubtful struct {
 // Doubtful reads up to n texts in state unknown whose look-up has come, the
 // longest waiting first.
 func (s *Store) Doubtful(ctx context.Context, now time.Time, n int) ([]Doubtful, error) {
-	rows, err := s.read.QueryContext(ctx, `SELECT id, sent_to, body, created_at, looks FROM texts
+	rows, err := s.read.QueryContext(ctx, `SELECT id, sent_to, body, created_at, looks, `+whose+` FROM texts
 		WHERE next_look_at <= ?1 AND state = 'unknown' ORDER BY next_look_at LIMIT ?2`, now.UnixMilli(), n)
 	if err != nil {
 		return nil, fmt.Errorf("read texts in doubt: %w", explain(err))
 	}
 	return collect(rows, func(r row) (d Doubtful, err error) {
-		err = r.Scan(&d.ID, &d.SentTo, &d.Body, instantColumn{&d.CreatedAt}, &d.Looks)
+		err = r.Scan(&d.ID, &d.SentTo, &d.Body, instantColumn{&d.CreatedAt}, &d.Looks, &d.Service, &d.Account)
 		return d, err //nolint:wrapcheck // names the column
 	})
 }

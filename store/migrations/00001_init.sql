@@ -105,6 +105,7 @@ CREATE TABLE reminders (
     UNIQUE (bill_id, due_date, stage),
     CHECK ((outcome = 'texted') = (text_id IS NOT NULL))
 );
+CREATE INDEX reminders_held ON reminders (reason, bill_id) WHERE outcome = 'held';
 CREATE INDEX reminders_text ON reminders (text_id) WHERE text_id IS NOT NULL;
 
 -- Phones that must not be texted. service '' means every service.
