@@ -1,0 +1,417 @@
+package scheduler
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"duewatch/reminder"
+	"duewatch/sandbox"
+	"duewatch/store"
+)
+
+// found is one thing that must not be.
+func (s *sim) found(b *simBill, format string, args ...any) {
+	who := ""
+	if b != nil {
+		who = b.Account + ": "
+		s.suspects[b.Account] = true
+	}
+	s.wrong = append(s.wrong, who+fmt.Sprintf(format, args...))
+}
+
+// noteStopped keeps who is not to be texted, as the store and the operator
+// have it at the start of a wake.
+func (s *sim) noteStopped() {
+	s.stopped = map[reminder.Phone]map[string]bool{}
+	stop := func(to reminder.Phone, service string) {
+		if s.stopped[to] == nil {
+			s.stopped[to] = map[string]bool{}
+		}
+		s.stopped[to][service] = true
+	}
+	s.must(s.Store.OptOuts(s.ctx, func(o store.OptOut) error {
+		stop(o.Phone, o.Service)
+		return nil
+	}))
+	for to, services := range s.refuse {
+		for service := range services {
+			stop(to, service)
+		}
+	}
+	for to := range s.refusedBy {
+		stop(to, "")
+	}
+}
+
+// look notes, after a wake that the process outlived, how the store sees each
+// bill, and what must hold at any time.
+func (s *sim) look(ok bool) {
+	now := s.daemonNow()
+	for _, w := range s.watched() {
+		b := s.billOf(w.Account)
+		n := sighting{at: now, truly: s.trueNow(), epoch: s.epoch, config: s.config, due: w.DueDate, active: w.State == reminder.BillActive, ok: ok}
+		if last := len(b.seen) - 1; ok && last >= 0 && b.seen[last].ok && b.seen[last].epoch == s.epoch &&
+			!w.NextRemind.IsZero() && w.NextRemind.Before(b.seen[last].at.Add(-lease-time.Minute)) {
+			s.found(b, "at %s the remind job had not looked at it since %s", s.hour(now), s.hour(w.NextRemind))
+		}
+		b.seen = append(b.seen, n)
+	}
+	for _, p := range s.wire.posts {
+		if p.wake == s.wakes && p.refused {
+			s.refusedBy[p.to] = true
+		}
+	}
+}
+
+func (s *sim) hour(t time.Time) string { return t.In(s.zone).Format("Mon 2006-01-02 15:04:05 MST") }
+
+// noSending is what must hold after each start.
+func (s *sim) noSending(b *simBill) {
+	if b.ID == 0 {
+		return
+	}
+	for _, x := range s.textsOf(b) {
+		if x.State == store.Sending {
+			s.found(b, "text %d is in state sending after the start of process %d", x.ID, s.starts)
+		}
+	}
+}
+
+func (s *sim) textsOf(b *simBill) []store.SentText {
+	all, err := s.Store.Texts(s.ctx, b.ID)
+	s.must(err)
+	return all
+}
+
+// delivery is one text at the provider, with what the daemon knows of it.
+type delivery struct {
+	sandbox.Text
+	*post
+	*simBill
+	row   store.SentText
+	stage string // "3 days before, due 2026-03-12"
+}
+
+// reached reports whether the customer has it, or may get it.
+func (d delivery) reached() bool { return d.Status != "failed" && d.Status != "undelivered" }
+
+var stageIn = regexp.MustCompile(`^(.+, due \d{4}-\d\d-\d\d): `)
+
+// check is what must hold at the end of each run, on the provider's record.
+func (s *sim) check() {
+	all := s.deliveries()
+	s.count(all)
+	s.checkOnce(all)
+	for _, d := range all {
+		s.checkWindow(d)
+		s.checkOwed(d)
+		if !d.simBill.removed.IsZero() && d.at.After(d.simBill.removed) {
+			s.found(d.simBill, "was texted at %s, after it was removed at %s", s.hour(d.at), s.hour(d.simBill.removed))
+		}
+	}
+	for _, p := range s.wire.posts {
+		if p.stopped {
+			s.found(s.billOf(p.account), "a text was posted at %s to a phone that is not to be texted", s.hour(p.at))
+		}
+	}
+	s.checkCap(all)
+	for _, b := range s.bills {
+		if b.ID != 0 {
+			s.checkRecords(b)
+			s.checkNotLost(b, all)
+		}
+	}
+}
+
+// count says what the run has met.
+func (s *sim) count(all []delivery) {
+	to := map[reminder.Phone]string{}
+	for _, d := range all {
+		s.met["text"]++
+		if who := to[d.To]; who != "" && who != d.simBill.Account {
+			s.met["text shared its phone"]++
+		}
+		to[d.To] = d.simBill.Account
+	}
+	for _, p := range s.wire.posts {
+		switch {
+		case p.killed && p.sid == "":
+			s.met["post cut off by a crash, and not taken"]++
+		case p.killed:
+			s.met["post cut off by a crash, and taken"]++
+		case p.sid != "" && p.taken.Sub(p.at) > 20*time.Second:
+			s.met["post that was processed late"]++
+		case p.sid != "" && p.lost:
+			s.met["post whose answer was lost"]++
+		}
+	}
+	for _, b := range s.bills {
+		if b.ID == 0 {
+			continue
+		}
+		events, err := s.Store.Events(s.ctx, b.ID)
+		s.must(err)
+		doubted, gone := map[int64]bool{}, map[string]bool{}
+		for _, e := range events {
+			switch m := stageIn.FindStringSubmatch(e.Detail); {
+			case m != nil && e.What == string(reminder.Texted):
+				if gone[e.Reason] {
+					s.met["text after a resend"]++
+				}
+				fallthrough
+			case m != nil:
+				s.met["record: "+e.What+", "+e.Reason]++
+			case e.What == string(store.Unknown):
+				doubted[e.TextID] = true
+			case doubted[e.TextID]:
+				s.met["text in doubt: "+e.What]++
+				doubted[e.TextID] = false
+			}
+			gone = map[string]bool{string(reminder.OnSchedule): e.What == string(store.NotFound), string(reminder.CatchUp): e.What == string(store.NotFound)}
+		}
+	}
+}
+
+// deliveries finds for each text of the provider the row that it was sent for.
+func (s *sim) deliveries() []delivery {
+	posts := map[string]*post{}
+	for _, p := range s.wire.posts {
+		posts[p.sid] = p
+	}
+	rows, stages, taken := map[string][]store.SentText{}, map[int64]string{}, map[int64]bool{}
+	for _, b := range s.bills {
+		if b.ID == 0 {
+			continue
+		}
+		rows[b.Account] = s.textsOf(b)
+		events, err := s.Store.Events(s.ctx, b.ID)
+		s.must(err)
+		for _, e := range events {
+			if m := stageIn.FindStringSubmatch(e.Detail); m != nil && e.What == string(reminder.Texted) {
+				stages[e.TextID] = m[1]
+			}
+		}
+		for _, x := range rows[b.Account] {
+			taken[x.ID] = x.ProviderID != ""
+		}
+	}
+	var all []delivery
+	for _, t := range s.sandbox.Texts() {
+		d := delivery{Text: t, post: posts[t.SID], simBill: s.billOf(simAccountIn(t.Body))}
+		best := -1
+		mine := rows[d.simBill.Account]
+		for i, x := range mine {
+			if x.ProviderID == t.SID {
+				best = i
+				break
+			}
+			early := d.clock.Sub(x.CreatedAt)
+			if x.Body == t.Body && !taken[x.ID] && early >= -time.Second && early < lease {
+				best = i
+			}
+		}
+		if best < 0 {
+			s.found(d.simBill, "the provider has a text of %s that no row of the store was written for", s.hour(d.at))
+			continue
+		}
+		d.row = mine[best]
+		taken[d.row.ID] = true
+		d.stage = stages[d.row.ID]
+		if d.stage == "" {
+			s.found(d.simBill, "text %d has no event that says for which reminder it was", d.row.ID)
+		}
+		if d.row.ProviderID != t.SID {
+			s.found(d.simBill, "the provider has text %d (%s) since %s, and the store has it as %s", d.row.ID, d.stage, s.hour(d.taken), d.row.State)
+		}
+		all = append(all, d)
+	}
+	return all
+}
+
+func (s *sim) checkOnce(all []delivery) {
+	first := map[string]delivery{}
+	for _, d := range all {
+		key := d.simBill.Account + d.stage
+		if f, twice := first[key]; twice {
+			s.found(d.simBill, "was texted twice for %s: at %s and at %s", d.stage, s.hour(f.at), s.hour(d.at))
+		}
+		if d.reached() {
+			first[key] = d
+		}
+	}
+}
+
+// checkWindow judges by the clock that the daemon had.
+func (s *sim) checkWindow(d delivery) {
+	local := d.clock.In(s.zone)
+	day, end := reminder.DateOf(local), d.clock.Add(d.validity)
+	silent := func(day reminder.Date) bool {
+		return d.policy.Holidays[day] || slices.Contains(d.policy.SkipWeekdays, day.Weekday())
+	}
+	w := d.policy.Window
+	if silent(day) || reminder.ClockOf(local) < w.From || reminder.ClockOf(local) >= w.To {
+		s.found(d.simBill, "was texted at %s, window %s", s.hour(d.clock), w)
+	}
+	if closes := day.At(w.To, s.zone); end.After(closes) && (!w.AllDay() || silent(day.AddDays(1))) || d.validity <= 0 || d.validity > 10*time.Hour {
+		s.found(d.simBill, "its text of %s was valid for %s, window %s", s.hour(d.clock), d.validity, w)
+	}
+}
+
+// simHaste is how long it may take from the answer of Almara Pay to the text.
+const simHaste = 5 * time.Minute
+
+// checkOwed reports texts after paying, and amounts that were no longer true.
+func (s *sim) checkOwed(d delivery) {
+	names := strings.Contains(d.Body, d.policy.Currency+" ")
+	if !names && d.policy.StaleBalance == reminder.StaleWithoutAmount {
+		return
+	}
+	since := d.at.Add(-d.policy.MaxBalanceAge - simHaste)
+	if s.clockMoved(since, d.at) {
+		return
+	}
+	var was []string
+	for i, b := range d.balances {
+		if b.at.After(d.at) || (i+1 < len(d.balances) && d.balances[i+1].at.Before(since)) {
+			continue
+		}
+		was = append(was, b.owed.Format())
+		if b.owed.Cmp(d.policy.MinBalance) >= 0 && (!names || strings.Contains(d.Body, d.policy.Currency+" "+b.owed.Format()+".")) {
+			return
+		}
+	}
+	s.found(d.simBill, "was texted at %s that %q; since %s it owed %v, and a balance may be %s old", s.hour(d.at), d.Body, s.hour(since), was, d.policy.MaxBalanceAge)
+}
+
+func (s *sim) clockMoved(from, to time.Time) bool {
+	return slices.ContainsFunc(s.moved, func(at time.Time) bool { return !at.Before(from) && !at.After(to) })
+}
+
+func (s *sim) checkCap(all []delivery) {
+	type day struct {
+		to  reminder.Phone
+		day reminder.Date
+	}
+	n := map[day]int{}
+	for _, d := range all {
+		on := day{d.To, reminder.DateOf(d.row.CreatedAt.In(s.zone))}
+		if !d.reached() || s.clockMoved(d.at.Add(-2*simDay), d.at) || s.reconfigured(d.at.Add(-simDay), d.at) {
+			continue
+		}
+		if n[on]++; n[on] > d.policy.PerNumberDaily {
+			s.found(d.simBill, "its phone had its text number %d of %s at %s, %d allowed", n[on], on.day, s.hour(d.at), d.policy.PerNumberDaily)
+		}
+	}
+}
+
+func (s *sim) reconfigured(from, to time.Time) bool {
+	return slices.ContainsFunc(s.configs[1:], func(c simConfig) bool { return !c.at.Before(from) && !c.at.After(to) })
+}
+
+// checkRecords is what must hold of the store once everything had its time.
+func (s *sim) checkRecords(b *simBill) {
+	events, err := s.Store.Events(s.ctx, b.ID)
+	s.must(err)
+	told := func(textID int64, what string) bool {
+		return slices.ContainsFunc(events, func(e store.Event) bool { return e.TextID == textID && e.What == what })
+	}
+	for _, x := range s.textsOf(b) {
+		switch x.State {
+		case store.Sending, store.Unknown:
+			s.found(b, "text %d of %s is still in state %s", x.ID, s.hour(x.CreatedAt), x.State)
+		}
+		if x.ProviderID != "" && !told(x.ID, string(store.Accepted)) {
+			s.found(b, "text %d was accepted, and no event says so", x.ID)
+		}
+	}
+	records, err := s.Store.Reminders(s.ctx, b.ID)
+	s.must(err)
+	last := b.seen[len(b.seen)-1]
+	for _, r := range records {
+		if r.Outcome == reminder.Texted && !told(r.TextID, string(reminder.Texted)) {
+			s.found(b, "%s of %s is texted, and no event says so", r.Stage, r.DueDate)
+		}
+		if r.Outcome != reminder.Held || r.DueDate != last.due || !last.active {
+			continue
+		}
+		for _, step := range s.policies.For(b.Service).Steps(last.due) {
+			if step.Stage == r.Stage && step.NotAfter.Before(last.at.Add(-2*time.Hour)) {
+				s.found(b, "%s of %s is still held (%s), though it ended to be useful at %s", r.Stage, r.DueDate, r.Reason, s.hour(step.NotAfter))
+			}
+		}
+	}
+	s.checkReasons(b, records)
+}
+
+// checkReasons holds the reasons of what was skipped against the truth.
+func (s *sim) checkReasons(b *simBill, records []reminder.Reminder) {
+	for _, r := range records {
+		if r.Outcome != reminder.Skipped || len(s.moved) > 0 {
+			continue
+		}
+		p := s.configAt(r.DecidedAt).For(b.Service)
+		if s.reconfigured(r.DecidedAt.Add(-simHaste), r.DecidedAt.Add(simHaste)) {
+			continue
+		}
+		switch r.Reason {
+		case reminder.Paid, reminder.InCredit, reminder.BelowMinimum:
+			since := r.DecidedAt.Add(-p.MaxBalanceAge - simHaste)
+			if p.StaleBalance != reminder.StaleWithoutAmount && !slices.ContainsFunc(s.owedIn(b, since, r.DecidedAt), func(m reminder.Money) bool { return m.Cmp(p.MinBalance) < 0 }) {
+				s.found(b, "%s of %s was skipped as %s at %s, though it owed all the time", r.Stage, r.DueDate, r.Reason, s.hour(r.DecidedAt))
+			}
+		case reminder.Superseded, reminder.Expired:
+			if !isOver(p, r) {
+				s.found(b, "%s of %s was skipped as %s at %s, which it was not", r.Stage, r.DueDate, r.Reason, s.hour(r.DecidedAt))
+			}
+		case reminder.StaleSkipped:
+			if p.StaleBalance != reminder.StaleSkip {
+				s.found(b, "%s of %s was skipped as %s, and the policy is %s", r.Stage, r.DueDate, r.Reason, p.StaleBalance)
+			}
+		case reminder.OptedOut, reminder.BadNumber:
+			if _, asked := s.refuse[b.Phone]; !asked && !isOdd(b.Phone) {
+				s.found(b, "%s of %s was skipped as %s, which nobody said", r.Stage, r.DueDate, r.Reason)
+			}
+		default:
+			s.found(b, "%s of %s was skipped as %s, for which nothing here gives a reason", r.Stage, r.DueDate, r.Reason)
+		}
+	}
+}
+
+// isOver reports whether a stage had stopped being useful when it was skipped,
+// or a later one had come.
+func isOver(p *reminder.Policy, r reminder.Reminder) bool {
+	for _, step := range p.Steps(r.DueDate) {
+		switch {
+		case r.Reason == reminder.Expired && step.Stage == r.Stage:
+			open := p.NextOpen(r.DecidedAt)
+			return open.IsZero() || !open.Before(step.NotAfter)
+		case r.Reason == reminder.Superseded && step.Stage > r.Stage && !step.At.After(r.DecidedAt):
+			return true
+		}
+	}
+	return false
+}
+
+func isOdd(p reminder.Phone) bool { return p >= sandbox.PhoneStaysSent }
+
+// owedIn are the balances that were true at some time in the span.
+func (s *sim) owedIn(b *simBill, from, to time.Time) (all []reminder.Money) {
+	for i, c := range b.balances {
+		if !c.at.After(to) && (i+1 == len(b.balances) || !b.balances[i+1].at.Before(from)) {
+			all = append(all, *c.owed)
+		}
+	}
+	return all
+}
+
+// textsInOrder is the provider's record, without its random ids.
+func (s *sim) textsInOrder() (all []string) {
+	for _, t := range s.sandbox.Texts() {
+		all = append(all, fmt.Sprintf("%s to …%s: %s", t.CreatedAt.In(s.zone).Format(time.DateTime), t.To.E164()[10:], t.Body))
+	}
+	slices.Sort(all)
+	return all
+}

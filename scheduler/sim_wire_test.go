@@ -1,0 +1,428 @@
+package scheduler
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"duewatch/reminder"
+)
+
+// simWire is the network between the daemon and the two services, and all that
+// can go wrong on it. What goes wrong with a call hangs on the seed, on what
+// the call is about and on how many there were of it, never on the order in
+// which goroutines happen to run.
+type simWire struct {
+	sim     *sim
+	handler http.Handler
+	faults  float64 // the probability of trouble with a call
+	slow    int     // calls take up to so many slots more
+	lag     bool    // the provider's message list runs behind at times
+	almara  outage
+	twilio  outage
+
+	mu    sync.Mutex
+	calls map[string]int
+	posts []*post
+	dead  bool   // the process has been killed: nothing goes out, nothing comes in
+	crash *crash // is to come
+	left  string // what the crash left of the store
+}
+
+// outage is what every call to a service meets until it ends; "" = none.
+type outage string
+
+// crash says at which call the process dies or is told to stop.
+type crash struct {
+	endpoint string // "" = any
+	calls    int    // so many of them go through first
+	after    bool   // the call has been processed by then
+	graceful bool   // it is a shutdown
+}
+
+// post is one attempt to hand over a text.
+type post struct {
+	at       time.Time // true
+	clock    time.Time // the daemon's
+	epoch    int
+	wake     int
+	to       reminder.Phone
+	body     string
+	validity time.Duration
+	config   int
+	account  string
+	sid      string    // "" = the provider did not take it
+	taken    time.Time // true
+	lost     bool      // the daemon did not get the answer
+	killed   bool      // nor did it live to get it
+	refused  bool      // the daemon was told that this phone cannot or will not be texted
+	stopped  bool      // it was known at the start of the wake that this phone is not to be texted
+	policy   *reminder.Policy
+}
+
+// slot is how long a call takes, at least: it ends in the next slot, at an
+// instant of its own. So the random part of the client's pauses between tries,
+// which is no part of the seed, makes no difference.
+const slot = 4 * time.Second
+
+// The troubles. Those with "after" strike once the call has been processed.
+const (
+	refused   = "connection refused"
+	dropped   = "connection dropped"
+	silent    = "time-out"
+	e500      = "500"
+	e503      = "503"
+	page502   = "page 502"
+	page200   = "page 200"
+	redirect  = "302"
+	slowDown  = "429"
+	slowLong  = "429 for long"
+	cut       = "truncated"
+	empty     = "empty"
+	forbidden = "403"
+	badLogin  = "401"
+	strange   = "400 of an unknown code"
+	late      = "time-out, processed later"
+	lagging   = "the list runs behind"
+	after     = " after"
+)
+
+var simTroubles = map[string][]string{
+	"token":    {dropped, e503, page502, page200, empty, slowDown, silent, cut},
+	"register": {dropped, dropped + after, e503, e500 + after, page502, page200, cut, empty, slowDown, slowLong, redirect, badLogin, silent, silent + after, forbidden},
+	"lookup":   {dropped, e503, page502, cut, empty, slowDown, redirect, silent},
+	"send": {
+		dropped, dropped + after, dropped + after, e500, e500 + after, e503, e503 + after, page502, page502 + after, page200 + after, redirect, redirect + after,
+		slowDown, slowLong, cut, cut, empty + after, empty, silent, silent + after, badLogin, strange, late,
+	},
+	"list":  {dropped, e500, page200, page502, empty, cut, slowDown, badLogin, silent, redirect},
+	"fetch": {dropped, e500, page200, page502, empty, cut, slowDown, badLogin, silent, redirect},
+}
+
+var errSim = errors.New("the network of the simulation")
+
+// RoundTrip carries one call.
+func (w *simWire) RoundTrip(r *http.Request) (*http.Response, error) {
+	s := w.sim
+	provider := strings.Contains(r.URL.Path, "/Accounts/")
+	var down outage
+	w.set(func() {
+		down = w.almara
+		if provider {
+			down = w.twilio
+		}
+	})
+	if down == refused && !s.calm.Load() {
+		// The body has not been touched: no byte of it left.
+		if err := w.pass(r.Context(), time.Duration(w.count("refused", r.URL.Path)%1000)*time.Microsecond); err != nil {
+			return nil, err
+		}
+		return nil, fmt.Errorf("%w: connection refused", errSim)
+	}
+	c, err := w.identify(r)
+	if err != nil {
+		return nil, err
+	}
+	nth := w.count(c.endpoint, c.what)
+	dice := s.dice(c.endpoint, c.what, nth)
+	trouble := ""
+	switch {
+	case s.calm.Load():
+	case down != "":
+		trouble = string(down)
+	case dice.Float64() < w.faults:
+		list := simTroubles[c.endpoint]
+		trouble = list[dice.IntN(len(list))]
+	case c.endpoint == "list" && w.lag && dice.IntN(2) == 0:
+		trouble = lagging
+	}
+	offset := time.Duration(dice.IntN(w.slow+1))*slot + time.Millisecond + time.Duration(dice.Int64N(int64(990*time.Millisecond)))
+	p := w.note(c)
+	if err := w.pass(r.Context(), offset); err != nil {
+		return nil, err
+	}
+	if trouble != "" {
+		s.say("-- %s %s: %s", c.endpoint, c.said, trouble)
+		s.disturb(s.trueNow().Add(-2*slot), s.trueNow().Add(time.Minute), trouble)
+	}
+	return w.carry(r, c, p, trouble, dice)
+}
+
+func (w *simWire) carry(r *http.Request, c simCall, p *post, trouble string, dice *rand.Rand) (*http.Response, error) {
+	w.strike(c, false)
+	if w.isDead() && dice.IntN(2) == 0 { // or else the request was on its way already
+		w.set(func() { p.lost, p.killed = true, true })
+		return nil, fmt.Errorf("%w: the process is gone", errSim)
+	}
+	kind, processed := strings.CutSuffix(trouble, after)
+	processed = processed || trouble == "" || trouble == cut || trouble == lagging
+	var res *http.Response
+	switch {
+	case processed:
+		res = w.process(c, p)
+		w.strike(c, true)
+	case kind == late:
+		wait := 28*time.Second + time.Duration(1+dice.IntN(50))*time.Second
+		time.AfterFunc(wait, func() { w.process(c, p) })
+	}
+	w.set(func() { p.lost, p.killed = trouble != "", w.dead })
+	if w.isDead() {
+		return nil, fmt.Errorf("%w: the process is gone", errSim)
+	}
+	answer := func(status int, kind, body string, header ...string) (*http.Response, error) {
+		h := http.Header{"Content-Type": {kind}}
+		for i := 0; i+1 < len(header); i += 2 {
+			h.Set(header[i], header[i+1])
+		}
+		return &http.Response{StatusCode: status, Header: h, Body: io.NopCloser(strings.NewReader(body)), ContentLength: int64(len(body)), Request: r}, nil
+	}
+	const page, problem = "<!doctype html><title>Sorry</title><h1>Something went wrong</h1>", "application/json"
+	switch kind {
+	case "":
+		if c.endpoint == "send" && res.StatusCode == http.StatusBadRequest {
+			w.set(func() { p.refused = true })
+		}
+		return res, nil
+	case dropped:
+		return nil, fmt.Errorf("%w: %w", errSim, io.ErrUnexpectedEOF)
+	case silent, late:
+		if err := w.pass(r.Context(), 28*time.Second+time.Duration(dice.IntN(1000))*time.Millisecond); err != nil {
+			return nil, err
+		}
+		return nil, fmt.Errorf("%w: %w", errSim, os.ErrDeadlineExceeded)
+	case cut:
+		whole, _ := io.ReadAll(res.Body)
+		res.Body = io.NopCloser(io.MultiReader(bytes.NewReader(whole[:len(whole)/2]), brokenReader{}))
+		return res, nil
+	case e500:
+		return answer(500, problem, `{"code":20500,"message":"An internal server error has occurred","status":500}`)
+	case e503:
+		return answer(503, "text/plain", "no healthy upstream")
+	case page502:
+		return answer(502, "text/html", page)
+	case page200:
+		return answer(200, "text/html", page)
+	case redirect:
+		return answer(302, "text/html", "", "Location", "https://elsewhere.example/login")
+	case slowDown:
+		return answer(429, problem, `{"code":20429,"message":"Too Many Requests","status":429}`, "Retry-After", "4")
+	case slowLong:
+		return answer(429, problem, `{"code":20429,"message":"Too Many Requests","status":429}`, "Retry-After", "1200")
+	case empty:
+		status := 200
+		if c.endpoint == "send" {
+			status = 201
+		}
+		return answer(status, problem, "{}")
+	case forbidden:
+		return answer(403, problem, `{"title":"Forbidden","status":403}`)
+	case badLogin:
+		return answer(401, problem, `{"code":20003,"message":"Authenticate","status":401}`)
+	case strange:
+		return answer(400, problem, `{"code":29999,"message":"Something new","status":400}`)
+	case lagging:
+		return w.withoutTheNew(res)
+	}
+	return nil, fmt.Errorf("%w: no such trouble: %s", errSim, kind)
+}
+
+type brokenReader struct{}
+
+func (brokenReader) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
+
+// pass waits to the next slot, and to its own instant in it.
+func (w *simWire) pass(ctx context.Context, offset time.Duration) error {
+	at := w.sim.trueNow().Truncate(slot).Add(slot + offset)
+	timer := time.NewTimer(at.Sub(w.sim.trueNow()))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (w *simWire) count(key ...any) int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	k := fmt.Sprint(key...)
+	w.calls[k]++
+	return w.calls[k]
+}
+
+func (w *simWire) set(f func()) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	f()
+}
+
+func (w *simWire) isDead() (dead bool) {
+	w.set(func() { dead = w.dead })
+	return dead
+}
+
+// remains is what a crash has left of the store; "" when there was none.
+func (w *simWire) remains() (path string) {
+	w.set(func() { path = w.left })
+	return path
+}
+
+// strike kills the process at this call, if it is the one.
+func (w *simWire) strike(c simCall, processed bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	k := w.crash
+	if k == nil || w.dead || k.after != processed || (k.endpoint != "" && k.endpoint != c.endpoint) {
+		return
+	}
+	if k.calls--; k.calls >= 0 {
+		return
+	}
+	w.crash = nil
+	w.sim.disturb(w.sim.trueNow().Add(-time.Minute), w.sim.trueNow().Add(20*time.Minute), "crash")
+	if k.graceful {
+		w.sim.say("-- told to stop, at %s %s", c.endpoint, c.said)
+	} else {
+		w.sim.say("-- killed, at %s %s, processed %t", c.endpoint, c.said, processed)
+		w.left, w.dead = w.sim.snapshot(), true
+	}
+	w.sim.stop(context.Canceled)
+}
+
+// simCall is what one request is about.
+type simCall struct {
+	endpoint, what string
+	said           string // for the log
+	request        *http.Request
+	form           url.Values
+}
+
+func (w *simWire) identify(r *http.Request) (simCall, error) {
+	var body []byte
+	if r.Body != nil {
+		var err error
+		if body, err = io.ReadAll(r.Body); err != nil {
+			return simCall{}, fmt.Errorf("%w: %w", errSim, err)
+		}
+	}
+	in := r.Clone(context.WithoutCancel(r.Context()))
+	in.Body, in.RequestURI = io.NopCloser(bytes.NewReader(body)), r.URL.RequestURI()
+	c := simCall{request: in}
+	path := r.URL.Path
+	switch {
+	case strings.HasSuffix(path, "/oauth/token"):
+		c.endpoint = "token"
+	case strings.HasSuffix(path, "/bill-numbers") && r.Method == http.MethodPost:
+		var b struct {
+			Account string `json:"accountNumber"`
+		}
+		_ = json.Unmarshal(body, &b)
+		c.endpoint, c.what = "register", b.Account
+	case strings.HasSuffix(path, "/bill-numbers"):
+		c.endpoint, c.what = "lookup", r.URL.Query().Get("accountNumber")
+	case strings.HasSuffix(path, "/Messages.json") && r.Method == http.MethodPost:
+		form, err := url.ParseQuery(string(body))
+		if err != nil {
+			return c, fmt.Errorf("%w: %w", errSim, err)
+		}
+		c.endpoint, c.form, c.what = "send", form, form.Get("To")+form.Get("Body")
+		c.said = simAccountIn(form.Get("Body"))
+	case strings.HasSuffix(path, "/Messages.json"):
+		c.endpoint, c.what = "list", r.URL.Query().Get("To")
+	default:
+		// Of a sid, only the sandbox's count of its texts repeats itself.
+		c.endpoint, c.what = "fetch", path[max(len(path)-len("0123456789abcdef.json"), 0):]
+	}
+	if c.said == "" {
+		c.said = c.what
+	}
+	return c, nil
+}
+
+var simAccount = regexp.MustCompile(`\((?:account|akaunti) ([^)]+)\)`)
+
+// simAccountIn is the account that a text is about, in either language.
+func simAccountIn(body string) string {
+	if m := simAccount.FindStringSubmatch(body); m != nil {
+		return m[1]
+	}
+	return "no account: " + body
+}
+
+// process lets the sandbox answer.
+func (w *simWire) process(c simCall, p *post) *http.Response {
+	rec := httptest.NewRecorder()
+	w.handler.ServeHTTP(rec, c.request)
+	res := rec.Result()
+	if c.endpoint == "send" && res.StatusCode == http.StatusCreated {
+		var m struct {
+			SID string `json:"sid"`
+		}
+		if err := json.Unmarshal(rec.Body.Bytes(), &m); err != nil {
+			w.sim.t.Error(err)
+		}
+		w.mu.Lock()
+		p.sid, p.taken = m.SID, w.sim.trueNow()
+		w.mu.Unlock()
+		w.sim.say("-- the provider took a text for %s", p.account)
+	}
+	return res
+}
+
+// withoutTheNew takes the messages of the last ten minutes out of a list.
+func (w *simWire) withoutTheNew(res *http.Response) (*http.Response, error) {
+	var list map[string]any
+	if err := json.NewDecoder(res.Body).Decode(&list); err != nil {
+		return nil, fmt.Errorf("%w: %w", errSim, err)
+	}
+	messages, _ := list["messages"].([]any)
+	messages = slices.DeleteFunc(messages, func(m any) bool {
+		fields, _ := m.(map[string]any)
+		created, err := time.Parse(time.RFC1123Z, fmt.Sprint(fields["date_created"]))
+		return err != nil || w.sim.trueNow().Sub(created) < 10*time.Minute
+	})
+	list["messages"] = append([]any{}, messages...)
+	b, err := json.Marshal(list)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errSim, err)
+	}
+	header := maps.Clone(res.Header)
+	header.Del("Content-Length")
+	return &http.Response{StatusCode: 200, Header: header, Body: io.NopCloser(bytes.NewReader(b)), ContentLength: int64(len(b))}, nil
+}
+
+// note keeps a record of an attempt to hand over a text, and of other calls none.
+func (w *simWire) note(c simCall) *post {
+	if c.endpoint != "send" {
+		return &post{}
+	}
+	s := w.sim
+	p := &post{
+		at: s.trueNow(), clock: s.daemonNow(), epoch: s.epoch, wake: s.wakes, config: s.config,
+		to: reminder.Phone(c.form.Get("To")), body: c.form.Get("Body"), account: simAccountIn(c.form.Get("Body")),
+	}
+	p.validity, _ = time.ParseDuration(c.form.Get("ValidityPeriod") + "s")
+	if b := s.billOf(p.account); b != nil {
+		p.policy = s.policies.For(b.Service)
+		p.stopped = s.stopped[p.to][""] || s.stopped[p.to][b.Service]
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.posts = append(w.posts, p)
+	return p
+}
