@@ -42,7 +42,7 @@ func TestDaemonTextsNobodyWhoHasPaid(t *testing.T) {
 	o := newOutside(t, "DUE+3-A")
 	o.hold(sandbox.Register, true)
 	d := o.start()
-	o.awaitHolding() // the answer that is on its way says what was owed
+	o.awaitHolding(1) // the answer that is on its way says what was owed
 	d.kill()
 	if err := o.sandbox.Pay(sandbox.ServiceWater, "DUE+3-A", reminder.MustMoney("0")); err != nil {
 		t.Fatal(err)
@@ -59,9 +59,9 @@ func TestDaemonTextsNobodyWhoHasPaid(t *testing.T) {
 func TestDaemonStopsAfterTheAnswer(t *testing.T) {
 	t.Parallel()
 	o := newOutside(t, "DUE+3-A", "DUE+3-B")
-	o.hold(sandbox.Send, true)
+	o.holdCalls(2, sandbox.Send, true)
 	d := o.start()
-	o.awaitHolding()
+	o.awaitHolding(2)
 	d.signal(syscall.SIGTERM)
 	o.poll("the web server to stop", func() bool { status, _ := o.get("/healthz"); return status == 0 })
 	o.sandbox.ClearFaults()
@@ -93,7 +93,7 @@ func TestDaemonEndsAtOnceOnASecondSignal(t *testing.T) {
 	o := newOutside(t, "DUE+3-A")
 	o.hold(sandbox.Send, true)
 	d := o.start()
-	o.awaitHolding()
+	o.awaitHolding(1)
 	d.signal(syscall.SIGTERM)
 	o.poll("the web server to stop", func() bool { status, _ := o.get("/healthz"); return status == 0 })
 	o.poll("the end", func() bool {
@@ -133,7 +133,7 @@ func TestDaemonKilledInMidSend(t *testing.T) {
 			o := newOutside(t, "DUE+3-A")
 			o.hold(sandbox.Send, tt.after)
 			d := o.start()
-			o.awaitHolding()
+			o.awaitHolding(1)
 			d.kill()
 			o.sandbox.ClearFaults()
 			o.wantTexts(tt.texts)

@@ -174,7 +174,7 @@ func TestDaemonAnnouncesItsStop(t *testing.T) {
 	env, said := notified(t)
 	o.hold(sandbox.Send, true)
 	d := o.start(env)
-	o.awaitHolding()
+	o.awaitHolding(1)
 	d.signal(syscall.SIGTERM)
 	awaitWord(t, said, "STOPPING=1")
 	d.await("INF stopping")
@@ -229,7 +229,7 @@ func TestDaemonOnAFullDisk(t *testing.T) {
 	sh := exec.Command("unshare", "-rm", "sh", "-c", small+` && exec "$@"`, "sh", c.Path, "run", "--config", o.path("config.yaml"))
 	sh.Dir, sh.Env = c.Dir, c.Env
 	d := o.run(sh)
-	o.awaitHolding()
+	o.awaitHolding(1)
 
 	ballast := fmt.Sprintf("/proc/%d/root/mnt/ballast", d.cmd.Process.Pid)
 	f, err := os.Create(ballast)

@@ -128,16 +128,21 @@ func (o *outside) command(args ...string) *exec.Cmd {
 // after, with the answer still to come.
 func (o *outside) hold(where sandbox.Endpoint, after bool) {
 	o.t.Helper()
-	if err := o.sandbox.AddFaults(sandbox.Fault{Where: where, What: sandbox.Hold, After: after, Times: 1}); err != nil {
+	o.holdCalls(1, where, after)
+}
+
+func (o *outside) holdCalls(n int, where sandbox.Endpoint, after bool) {
+	o.t.Helper()
+	if err := o.sandbox.AddFaults(sandbox.Fault{Where: where, What: sandbox.Hold, After: after, Times: n}); err != nil {
 		o.t.Fatal(err)
 	}
 }
 
-func (o *outside) awaitHolding() {
+func (o *outside) awaitHolding(calls int) {
 	o.t.Helper()
 	ctx, cancel := context.WithTimeout(o.t.Context(), patience)
 	defer cancel()
-	if err := o.sandbox.AwaitHolding(ctx, 1); err != nil {
+	if err := o.sandbox.AwaitHolding(ctx, calls); err != nil {
 		o.t.Fatal(err)
 	}
 }

@@ -1,9 +1,11 @@
 package scheduler
 
 import (
+	"context"
 	"flag"
 	"fmt"
 	"maps"
+	"math/rand/v2"
 	"os"
 	"slices"
 	"strings"
@@ -22,9 +24,16 @@ import (
 // found, it finds again.
 //
 // The real jobs run on a real SQLite file with the real clients; only the
-// network and the clock are made up. sim_world_test.go is the daemon and its
-// machine, sim_wire_test.go the network, sim_script_test.go what befalls them,
-// sim_check_test.go what must hold.
+// network and the clock are made up. What a run is made of:
+//
+//	sim_world_test.go   the daemon, its machine and its files
+//	sim_script_test.go  who owes what, and until when
+//	sim_blows_test.go   what goes wrong with daemon, machine, config and clock
+//	sim_wire_test.go    the network, and what goes wrong on it
+//	sim_call_test.go    one call
+//	sim_record_test.go  the provider's record, side by side with the store's
+//	sim_check_test.go   what must hold of both
+//	sim_lost_test.go    that no stage was lost
 
 var (
 	simSeeds = flag.Int("seeds", 30, "how many runs TestSimulation makes")
@@ -63,9 +72,8 @@ func TestSimulation(t *testing.T) {
 }
 
 func TestSimulationRepeatsItself(t *testing.T) {
-	const seeds = 3
-	for i := range uint64(seeds) {
-		seed := *simSeed + i
+	for i := range min(*simSeeds, 3) {
+		seed := *simSeed + uint64(i)
 		t.Run(fmt.Sprint("seed=", seed), func(t *testing.T) {
 			t.Parallel()
 			first, _ := simulate(t, seed)
@@ -212,4 +220,73 @@ func (s *sim) excerpt() []string {
 		out = append([]string{fmt.Sprintf("(%d lines before: -simlog shows all)", len(out)-most)}, out[len(out)-most:]...)
 	}
 	return out
+}
+
+// wakeUp runs the jobs whose hour it is, one after the other or overlapping.
+func (s *sim) wakeUp() {
+	s.wakes++
+	dice := s.dice("wake", s.wakes)
+	minute := s.trueNow().Minute()
+	all := dice.IntN(5) == 0 || s.calm.Load()
+	names := []string{jobRegister}
+	if minute%10 == 0 || all {
+		names = append(names, jobRecheck)
+	}
+	names = append(names, jobRemind)
+	if minute%5 == 0 || all {
+		names = append(names, jobReceipts)
+	}
+	if local := s.daemonNow().In(s.zone); local.Hour() == 2 && local.Minute() == 15 {
+		names = append(names, jobHousekeeping)
+	}
+	dice.Shuffle(len(names), func(i, j int) { names[i], names[j] = names[j], names[i] })
+	s.noteStopped()
+
+	ctx, stop := context.WithCancelCause(s.ctx)
+	defer stop(nil)
+	s.wire.set(func() { s.stop = stop })
+	var running sync.WaitGroup
+	overlap := dice.IntN(2) == 0
+	for i, name := range names {
+		if !overlap {
+			s.job(name).pass(ctx, s.Scheduler)
+			continue
+		}
+		running.Go(func() {
+			<-time.After(time.Duration(i) * 10 * time.Millisecond)
+			s.job(name).pass(ctx, s.Scheduler)
+		})
+	}
+	running.Wait()
+	for range 3 { // what one job has made for another
+		j := s.job(jobRemind)
+		select {
+		case <-j.woken:
+			if ctx.Err() == nil {
+				j.pass(ctx, s.Scheduler)
+			}
+		default:
+		}
+	}
+	switch left := s.wire.remains(); {
+	case left != "":
+		s.met["crash"]++
+		s.kill(left)
+		s.afterEnd(dice)
+	case ctx.Err() != nil:
+		s.met["shutdown in a pass"]++
+		s.shut()
+		s.afterEnd(dice)
+	default:
+		s.look(s.job(jobRemind).err == nil)
+	}
+}
+
+// afterEnd brings the daemon up again, now or after a while.
+func (s *sim) afterEnd(dice *rand.Rand) {
+	if dice.IntN(3) == 0 {
+		s.down(time.Duration(1+dice.IntN(20*60)) * time.Minute)
+		return
+	}
+	s.start()
 }

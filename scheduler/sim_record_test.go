@@ -1,0 +1,129 @@
+package scheduler
+
+import (
+	"regexp"
+	"time"
+
+	"duewatch/reminder"
+	"duewatch/sandbox"
+	"duewatch/store"
+)
+
+// delivery is one text at the provider, with what the daemon knows of it.
+type delivery struct {
+	sandbox.Text
+	*post
+	*simBill
+	row   store.SentText
+	stage string // "3 days before, due 2026-03-12"
+}
+
+// reached reports whether the customer has it, or may get it.
+func (d delivery) reached() bool { return d.Status != "failed" && d.Status != "undelivered" }
+
+var stageIn = regexp.MustCompile(`^(.+, due \d{4}-\d\d-\d\d): `)
+
+// count says what the run has met.
+func (s *sim) count(all []delivery) {
+	to := map[reminder.Phone]string{}
+	for _, d := range all {
+		s.met["text"]++
+		if who := to[d.To]; who != "" && who != d.simBill.Account {
+			s.met["text shared its phone"]++
+		}
+		to[d.To] = d.simBill.Account
+	}
+	for _, p := range s.wire.posts {
+		switch {
+		case p.killed && p.sid == "":
+			s.met["post cut off by a crash, and not taken"]++
+		case p.killed:
+			s.met["post cut off by a crash, and taken"]++
+		case p.sid != "" && p.taken.Sub(p.at) > 20*time.Second:
+			s.met["post that was processed late"]++
+		case p.sid != "" && p.lost:
+			s.met["post whose answer was lost"]++
+		}
+	}
+	for _, b := range s.bills {
+		if b.ID == 0 {
+			continue
+		}
+		events, err := s.Store.Events(s.ctx, b.ID)
+		s.must(err)
+		doubted, gone := map[int64]bool{}, map[string]bool{}
+		for _, e := range events {
+			switch m := stageIn.FindStringSubmatch(e.Detail); {
+			case m != nil && e.What == string(reminder.Texted):
+				if gone[e.Reason] {
+					s.met["text after a resend"]++
+				}
+				fallthrough
+			case m != nil:
+				s.met["record: "+e.What+", "+e.Reason]++
+			case e.What == string(store.Unknown):
+				doubted[e.TextID] = true
+			case doubted[e.TextID]:
+				s.met["text in doubt: "+e.What]++
+				doubted[e.TextID] = false
+			}
+			gone = map[string]bool{string(reminder.OnSchedule): e.What == string(store.NotFound), string(reminder.CatchUp): e.What == string(store.NotFound)}
+		}
+	}
+}
+
+// deliveries finds for each text of the provider the row that it was sent for.
+func (s *sim) deliveries() []delivery {
+	posts := map[string]*post{}
+	for _, p := range s.wire.posts {
+		posts[p.sid] = p
+	}
+	rows, stages, taken := map[string][]store.SentText{}, map[int64]string{}, map[int64]bool{}
+	for _, b := range s.bills {
+		if b.ID == 0 {
+			continue
+		}
+		rows[b.Account] = s.textsOf(b)
+		events, err := s.Store.Events(s.ctx, b.ID)
+		s.must(err)
+		for _, e := range events {
+			if m := stageIn.FindStringSubmatch(e.Detail); m != nil && e.What == string(reminder.Texted) {
+				stages[e.TextID] = m[1]
+			}
+		}
+		for _, x := range rows[b.Account] {
+			taken[x.ID] = x.ProviderID != ""
+		}
+	}
+	var all []delivery
+	for _, t := range s.sandbox.Texts() {
+		d := delivery{Text: t, post: posts[t.SID], simBill: s.billOf(simAccountIn(t.Body))}
+		best := -1
+		mine := rows[d.simBill.Account]
+		for i, x := range mine {
+			if x.ProviderID == t.SID {
+				best = i
+				break
+			}
+			early := d.clock.Sub(x.CreatedAt)
+			if x.Body == t.Body && !taken[x.ID] && early >= -time.Second && early < lease {
+				best = i
+			}
+		}
+		if best < 0 {
+			s.found(d.simBill, "the provider has a text of %s that no row of the store was written for", s.hour(d.at))
+			continue
+		}
+		d.row = mine[best]
+		taken[d.row.ID] = true
+		d.stage = stages[d.row.ID]
+		if d.stage == "" {
+			s.found(d.simBill, "text %d has no event that says for which reminder it was", d.row.ID)
+		}
+		if d.row.ProviderID != t.SID {
+			s.found(d.simBill, "the provider has text %d (%s) since %s, and the store has it as %s", d.row.ID, d.stage, s.hour(d.taken), d.row.State)
+		}
+		all = append(all, d)
+	}
+	return all
+}
