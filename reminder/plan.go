@@ -68,12 +68,13 @@ func (p *Policy) NextLook(b Bill, done []Reminder, now time.Time) time.Time {
 	}
 	steps := p.Steps(b.DueDate)
 	i := current(steps, now)
-	if i >= 0 {
-		record := recordOf(done, b.DueDate, steps[i].Stage)
-		useful := now.Before(steps[i].NotAfter)
-		if !record.Final() && (useful || record.Outcome == Held) {
-			return now
+	for _, step := range steps[:i+1] {
+		if recordOf(done, b.DueDate, step.Stage).Outcome == Held {
+			return now // to be sent, or ended
 		}
+	}
+	if i >= 0 && now.Before(steps[i].NotAfter) && !recordOf(done, b.DueDate, steps[i].Stage).Final() {
+		return now
 	}
 	if i+1 < len(steps) {
 		return steps[i+1].At

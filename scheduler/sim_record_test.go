@@ -39,7 +39,7 @@ func (s *sim) count(all []delivery) {
 			s.met["post cut off by a crash, and not taken"]++
 		case p.killed:
 			s.met["post cut off by a crash, and taken"]++
-		case p.sid != "" && p.taken.Sub(p.at) > 20*time.Second:
+		case p.sid != "" && p.taken.Sub(p.at) > 28*time.Second:
 			s.met["post that was processed late"]++
 		case p.sid != "" && p.lost:
 			s.met["post whose answer was lost"]++
