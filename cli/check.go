@@ -7,6 +7,7 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -21,9 +22,9 @@ func (a *app) checkCommand() *cobra.Command {
 		Use:   "check",
 		Short: "Check the config, the wording of the texts, and the store",
 		Long: `Reads the config as the daemon would and reports everything that is wrong with
-it at once. Then renders every template with a long but plausible record and
-says how many segments it costs, and which character makes it dear; and reads
-the whole store for damage. It calls nobody and changes nothing.`,
+it at once. Then renders every template in use with a long but plausible record
+and says how many segments it costs, and which character makes it dear; and
+reads the whole store for damage. It calls nobody and changes nothing.`,
 		Example: "  duewatch check --config /etc/duewatch/config.yaml",
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -40,12 +41,20 @@ the whole store for damage. It calls nobody and changes nothing.`,
 	return c
 }
 
-// checkTemplates shows each text at its longest. It fails when such a text
-// would be held for its length.
+// checkTemplates shows each text in use at its longest, and names the
+// languages that no bill of the config uses. It fails when such a text would be
+// held for its length.
 func (a *app) checkTemplates(cfg *config.Config) error {
 	var errs []error
+	used := usedLanguages(cfg)
+	var shown, others []string
 	show := func(name string, p *reminder.Policy) {
 		for _, s := range p.Specimens() {
+			if !used[p][s.Language] {
+				others = append(others, s.Language)
+				continue
+			}
+			shown = append(shown, s.Language)
 			n := s.Draft.Count
 			fmt.Fprintf(a.stdout, "template  %s%s %s: %s of %s at its longest\n", name, s.Language, s.Which, countOf(n.Segments, "segment"), n.Encoding)
 			if n.Forcing != 0 {
@@ -63,7 +72,27 @@ func (a *app) checkTemplates(cfg *config.Config) error {
 	for _, id := range slices.Sorted(maps.Keys(cfg.Policies.ByService)) {
 		show("of service "+id+", ", cfg.Policies.ByService[id])
 	}
+	others = slices.DeleteFunc(others, func(language string) bool { return slices.Contains(shown, language) })
+	slices.Sort(others)
+	if others = slices.Compact(others); len(others) > 0 {
+		fmt.Fprintf(a.stdout, "template  also there: %s\n", strings.Join(others, ", "))
+	}
 	return errors.Join(errs...)
+}
+
+// usedLanguages are those in which each policy words texts: its own, and those
+// of the declared bills.
+func usedLanguages(cfg *config.Config) map[*reminder.Policy]map[string]bool {
+	used := map[*reminder.Policy]map[string]bool{cfg.Policies.Default: {cfg.Policies.Default.Language: true}}
+	for _, p := range cfg.Policies.ByService {
+		used[p] = map[string]bool{p.Language: true}
+	}
+	for _, b := range cfg.Bills {
+		if b.Language != "" {
+			used[cfg.Policies.For(b.Service)][b.Language] = true
+		}
+	}
+	return used
 }
 
 func (a *app) checkStore(ctx context.Context, cfg *config.Config) (err error) {

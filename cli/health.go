@@ -2,12 +2,14 @@ package cli
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"time"
 
 	systemd "github.com/coreos/go-systemd/v22/daemon"
 
 	"duewatch/scheduler"
+	"duewatch/store"
 	"duewatch/web"
 )
 
@@ -25,11 +27,47 @@ func (d *daemon) health(ctx context.Context, s *scheduler.Scheduler) web.Health 
 			h.Problems = append(h.Problems, "the last pass of "+j.Name+" failed: "+j.LastError)
 		}
 	}
+	h.Problems = append(h.Problems, d.sendingProblems(ctx)...)
 	if err := d.store.Writable(ctx, d.app.now()); err != nil {
 		h.Alive = false
 		h.Problems = append(h.Problems, "the store cannot be written: "+err.Error())
 	}
 	return h
+}
+
+// manyFiltered of the last texts kept back for their words are no accident.
+const manyFiltered = 5
+
+// sendingProblems says what keeps texts from leaving, and what to do about it.
+func (d *daemon) sendingProblems(ctx context.Context) (problems []string) {
+	now, policy := d.app.now(), d.policy.Load()
+	stops, err := d.store.Stops(ctx, now)
+	if err != nil {
+		return []string{err.Error()}
+	}
+	for _, s := range stops {
+		problems = append(problems, "sending is stopped since "+d.app.shortTime(s.Since, policy.Zone)+": "+stopSentence(s, policy.Zone))
+	}
+	standing, err := d.store.Standing(ctx, policy, now)
+	if err != nil {
+		return append(problems, err.Error())
+	}
+	if guard, _, figures := policy.Guarded(standing, 1, now); guard != "" {
+		problems = append(problems, fmt.Sprintf("texts are held by a guard, %s: %s; after a look, duewatch release --reason %s lets them go", guard, figures, guard))
+	}
+	if standing.Filtered >= manyFiltered {
+		problems = append(problems, fmt.Sprintf("%d of the last %d texts were kept back for their words: carriers take them for advertising", standing.Filtered, standing.Recent))
+	}
+	return problems
+}
+
+// stopSentence is a stop, why, and how it ends.
+func stopSentence(s store.Stopped, zone *time.Location) string {
+	end := "; duewatch release --reason " + string(s.Reason) + " lets it go on"
+	if !s.Until.IsZero() {
+		end = "; it is tried again at " + s.Until.In(zone).Format("15:04")
+	}
+	return string(s.Reason) + ": " + s.Detail + end
 }
 
 // feedWatchdog tells systemd that the daemon is alive, as long as it is. A

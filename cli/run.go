@@ -9,6 +9,8 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -54,6 +56,7 @@ type daemon struct {
 	process  string // names this process on the claims and intents it writes
 	reloads  int
 	sandbox  *embedded
+	policy   atomic.Pointer[reminder.Policy] // the present one of bills whose service has none of its own
 }
 
 // run builds the parts from the config and runs them until ctx ends; after a
@@ -71,7 +74,7 @@ func (a *app) run(ctx context.Context, useSandbox bool) (err error) {
 	defer func() { err = errors.Join(err, s.Close()) }()
 
 	d := &daemon{app: a, store: s, registry: prometheus.NewRegistry(), process: fmt.Sprintf("%d-%s", os.Getpid(), rand.Text()[:8])}
-	d.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), web.NewDoubt(s, a.now, log))
+	d.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), web.NewDoubt(s, a.now, log), web.NewSending(s, d.policy.Load, a.now, log))
 	d.metrics = scheduler.NewMetrics(d.registry)
 	if err := d.keepApart(ctx, cfg.Store, useSandbox); err != nil {
 		return err
@@ -126,6 +129,7 @@ func (d *daemon) keepApart(ctx context.Context, path string, useSandbox bool) er
 // reload, or nil at the end.
 func (d *daemon) serve(ctx context.Context, cfg *config.Config, hangup <-chan os.Signal) (next *config.Config, err error) {
 	log := newLog(d.app.stderr, cfg.Log, cfg.Zone)
+	d.policy.Store(cfg.Policies.Default)
 	s, err := d.build(cfg, log)
 	if err != nil {
 		return nil, err
@@ -238,10 +242,25 @@ func (d *daemon) build(cfg *config.Config, log *slog.Logger) (*scheduler.Schedul
 	return scheduler.New(scheduler.Config{ //nolint:wrapcheck // says all
 		Store: d.store, Almara: a, Notifier: n, Policies: cfg.Policies, Delivery: cfg.Delivery, Schedule: scheduler.Schedule(cfg.Schedule),
 		Zone: cfg.Zone, Fingerprint: cfg.Fingerprint(), Owner: fmt.Sprintf("%s-%d", d.process, d.reloads), SegmentsPerSecond: cfg.Notifier.SegmentsPerSecond,
+		Sender:          senderOf(cfg),
 		SendConcurrency: cfg.Notifier.Concurrency, AskConcurrency: cfg.Almara.Concurrency, Retention: cfg.Retention,
 		ReconcileAfter: cfg.Notifier.ReconcileAfter, Resend: cfg.Notifier.Unknown == config.UnknownResend,
 		Now: d.app.now, Log: log, Metrics: d.metrics,
 	})
+}
+
+// senderOf names by whom texts leave, and how far they may go: what a store
+// belongs to.
+func senderOf(cfg *config.Config) string {
+	t := cfg.Notifier.Twilio
+	from := t.MessagingServiceSID
+	switch {
+	case strings.HasPrefix(t.From, "+"):
+		from = reminder.Phone(t.From).String()
+	case t.From != "":
+		from = t.From
+	}
+	return fmt.Sprintf("account %s, sender %s, mode %s", t.AccountSID, from, cfg.Delivery.Mode)
 }
 
 // declare makes the store's list of bills the config's.

@@ -155,7 +155,8 @@ func awaitCalm(ctx context.Context, t *testing.T, db, config string, world *sand
 		}
 		select {
 		case <-deadline.C:
-			t.Errorf("no calm: %d texts at the provider, %d in doubt", texts, doubt.Texts)
+			waits, err := exec.CommandContext(ctx, "duewatch", "release", "--config", config).CombinedOutput()
+			t.Errorf("no calm: %d texts at the provider, %d in doubt; what waits (%v):\n%s", texts, doubt.Texts, err, waits)
 			return held
 		case <-look.C:
 		}

@@ -100,7 +100,7 @@ func (c *checker) twilio(v view) Twilio {
 		}
 		v.bad(section+key, "an API key is set beside notifier.twilio.auth_token: keep one of them")
 	}
-	if c.opts.Sandbox || v.text("notifier.mode") == string(reminder.ModeOff) {
+	if c.opts.Sandbox || v.broken("notifier.mode") || v.text("notifier.mode") == string(reminder.ModeOff) {
 		return t
 	}
 	if v.text(section+"account_sid") == "" {

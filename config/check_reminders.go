@@ -33,6 +33,7 @@ func (c *checker) policy(v view, cfg *Config, name string) *reminder.Policy {
 		PerNumberDaily: v.count("per_number_daily", maxDaily),
 		Language:       v.text("language"),
 		MaxSegments:    cfg.Notifier.MaxSegments,
+		Guards:         cfg.Guards,
 	}
 	p.StaleBalance = reminder.StalePolicy(v.oneOf("stale_balance",
 		string(reminder.StaleHold), string(reminder.StaleWithoutAmount), string(reminder.StaleSkip)))
@@ -185,18 +186,30 @@ func (v view) amount(key string) reminder.Money {
 	return m
 }
 
-// templates compiles the texts of all languages.
+// templates compiles the texts of all languages, and refuses those of which
+// two could not be told apart.
 func (c *checker) templates(v view, p *reminder.Policy) {
 	src := templateSources(v)
-	compiled, err := reminder.ParseTemplates(src)
-	for _, fault := range faults(err) {
-		if e, ok := errors.AsType[*reminder.TemplateError](fault); ok {
-			v.bad(join("templates", e.Language, e.Which), "%s", oneLine(e.Err))
-		} else {
-			v.bad("templates", "%s", oneLine(fault))
+	sound := maps.Clone(src)
+	report := func(err error) {
+		for _, fault := range faults(err) {
+			if e, ok := errors.AsType[*reminder.TemplateError](fault); ok {
+				v.bad(join("templates", e.Language, e.Which), "%s", oneLine(e.Err))
+				delete(sound, e.Language)
+			} else {
+				v.bad("templates", "%s", oneLine(fault))
+			}
 		}
 	}
+	compiled, err := reminder.ParseTemplates(src)
+	report(err)
 	p.Templates = compiled
+	tried := *p
+	if err != nil {
+		// A fault in one language hides none in another.
+		tried.Templates, _ = reminder.ParseTemplates(sound)
+	}
+	report(tried.Alike())
 	if languages := slices.Sorted(maps.Keys(src)); !slices.Contains(languages, p.Language) {
 		v.bad("language", "%s has no templates: write %s, or add its texts under templates", shown(p.Language), orList(languages))
 	}

@@ -41,6 +41,7 @@ type Config struct {
 	Almara    Almara
 	Notifier  Notifier
 	Delivery  reminder.Delivery
+	Guards    reminder.Guards // also in every Policy
 	Policies  reminder.Policies
 	Schedule  Schedule
 	Services  []Service

@@ -118,6 +118,11 @@ func TestDefaults(t *testing.T) {
 		MinBalance: reminder.MustMoney("1"), MaxBalanceAge: time.Hour, StaleBalance: reminder.StaleHold,
 		PerNumberDaily: 1, Language: "en", MaxSegments: 2,
 		Templates: cfg.Policies.Default.Templates,
+		Guards: reminder.Guards{
+			Surge: 10, SurgeFrom: 1000,
+			ImplausibleBalance: 10, ImplausibleFrom: reminder.MustMoney("10000"),
+			MaxFailureRate: 0.5,
+		},
 	}
 	if diff := cmp.Diff(want, cfg.Policies.Default, compare); diff != "" {
 		t.Errorf("policy (-want +got):\n%s", diff)
@@ -164,7 +169,7 @@ reminders:
   days_before: [5, 1]
   holidays: [2026-12-25]
   min_balance: 50
-  templates: {fr: {before: "{{.Account}}: {{.DueDate}}", after: "{{.Account}}"}}
+  templates: {fr: {before: "{{.Account}}: {{.Days}} j, {{.DueDate}}", after: "{{.Account}}: {{.DueDate}}"}}
 services:
   - id: water
     name: Nairobi Water
@@ -174,7 +179,7 @@ services:
     max_balance_age: 0s
     window: "00:00-24:00"
     language: sw
-    templates: {sw: {before: "Lipa {{.Amount}}"}}
+    templates: {sw: {before: "Lipa {{.Amount}}, {{.Account}}, {{.DueDate}}"}}
   - id: power
     name: Power
 `, sandbox())
@@ -200,7 +205,7 @@ services:
 	balance := reminder.MustMoney("20")
 	bill.Balance = &balance
 	draft, err := water.Word(bill, bill.DueDate, true)
-	if err != nil || draft.Body != "Lipa KES 20.00" {
+	if err != nil || draft.Body != "Lipa KES 20.00, 1, 3 Machi 2026" {
 		t.Errorf("water says %q, %v", draft.Body, err)
 	}
 	if draft, err := power.Word(bill, bill.DueDate, true); err != nil || strings.HasPrefix(draft.Body, "Lipa") {
@@ -216,7 +221,7 @@ func TestEnvironmentWinsOverFile(t *testing.T) {
 		"DUEWATCH_NOTIFIER__ALLOWLIST=0710000001, +254710000002",
 		"DUEWATCH_REMINDERS__DAYS_BEFORE=5,1",
 		"DUEWATCH_REMINDERS__DAYS_AFTER=",
-		"DUEWATCH_REMINDERS__TEMPLATES__SW__BEFORE=Lipa leo",
+		"DUEWATCH_REMINDERS__TEMPLATES__SW__BEFORE=Lipa {{.Account}} {{.When}} {{.DueDate}}",
 		"DUEWATCH_ALMARA__RATE=0.5",
 	))
 	if cfg.Store != "env.db" || cfg.Almara.Rate != 0.5 {

@@ -21,6 +21,7 @@ func FuzzLoad(f *testing.F) {
 		"services: [{id: 1, name: x, templates: {sw: {before: '{{.When}}'}}}]",
 		"bills: [{service: 1, account: 0123, phone: 0710000001}]",
 		"notifier: {reconcile_after: [1m, 2m], allowlist: [+254710000001]}",
+		"guards: {surge: 1e3, implausible_from: 1e3, max_failure_rate: 1e1%}",
 		"retention: 106751d1h", "almara: {timeout: 1e9}", "log:\n\tlevel: x",
 	} {
 		f.Add([]byte(seed))

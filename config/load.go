@@ -88,8 +88,10 @@ func (c *checker) config() *Config {
 		Retention: v.duration("retention", minRetention, maxRetention),
 	}
 	cfg.Almara = c.almara(v)
-	cfg.Notifier = c.notifier(v)
+	// The mode first: what the provider needs hangs on it.
 	cfg.Delivery = c.delivery(v, cfg.Country)
+	cfg.Notifier = c.notifier(v)
+	cfg.Guards = c.guards(v)
 	cfg.Policies, cfg.Services, cfg.wording = c.policies(cfg)
 	cfg.Schedule = c.schedule(v)
 	cfg.Bills = c.bills(cfg)

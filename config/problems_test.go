@@ -17,15 +17,31 @@ func badSchedule(s string) error {
 	return errors.New("expected exactly 5 fields")
 }
 
-// Each case is a file, an environment and every problem they have.
+// problemCase is a file, an environment and every problem they have.
+type problemCase struct {
+	name string
+	yaml string
+	env  []string
+	want []string
+}
+
+func (tc problemCase) run(t *testing.T) {
+	t.Run(tc.name, func(t *testing.T) {
+		opts := sandbox(tc.env...)
+		opts.CheckSchedule = badSchedule
+		_, err := load("config.yaml", []byte(tc.yaml), opts)
+		if diff := cmp.Diff(tc.want, problemsOf(t, err)); diff != "" {
+			t.Errorf("problems (-want +got):\n%s", diff)
+		}
+	})
+}
+
 func TestProblems(t *testing.T) {
-	const sid = "00000000000000000000000000000001"
-	for _, tc := range []struct {
-		name string
-		yaml string
-		env  []string
-		want []string
-	}{
+	const (
+		sid   = "00000000000000000000000000000001"
+		alike = "can give two texts of one phone the same words, so that one that was lost would pass for sent: "
+	)
+	for _, tc := range []problemCase{
 		// Keys.
 		{name: "unknown key", yaml: "reminders:\n  days_befor: [1]\n", want: []string{
 			"config.yaml:2: reminders.days_befor: unknown key, did you mean days_before?"}},
@@ -113,9 +129,9 @@ func TestProblems(t *testing.T) {
 		{name: "choices", yaml: "almara: {token_encoding: xml, recheck_with: get}\nnotifier: {mode: \"on\", provider: nexmo, unknown: retry}\nreminders: {stale_balance: wait}\nlog: {level: trace, format: xml}\n", want: []string{
 			`config.yaml:1: almara.token_encoding: "xml" is none of the choices: write json or form`,
 			`config.yaml:1: almara.recheck_with: "get" is none of the choices: write register or lookup`,
+			`config.yaml:2: notifier.mode: "on" is none of the choices: write off, allowlist, redirect or live`,
 			`config.yaml:2: notifier.provider: "nexmo" is none of the choices: write twilio`,
 			`config.yaml:2: notifier.unknown: "retry" is none of the choices: write resend or hold`,
-			`config.yaml:2: notifier.mode: "on" is none of the choices: write off, allowlist, redirect or live`,
 			`config.yaml:3: reminders.stale_balance: "wait" is none of the choices: write hold, send_without_amount or skip`,
 			`config.yaml:4: log.format: "xml" is none of the choices: write text or json`,
 			`config.yaml:4: log.level: "trace" is none of the choices: write debug, info, warn or error`}},
@@ -182,6 +198,14 @@ func TestProblems(t *testing.T) {
 			`config.yaml:1: reminders.language: "fr" has no templates: write en or sw, or add its texts under templates`}},
 		{name: "half a language", yaml: "reminders:\n  templates:\n    fr:\n      before: Bonjour\n", want: []string{
 			"config.yaml:3: reminders.templates.fr.after: is empty: write the text, or leave the language out"}},
+
+		{name: "texts that are alike", yaml: "reminders:\n  days_after: [2]\n  templates:\n    en:\n      before: Pay {{.Amount}}\n    fr: {before: '{{.Account}} {{.DueDate}}', after: '{{.Account'}\n", want: []string{
+			"config.yaml:5: reminders.templates.en.before: " + alike + "for two accounts (name .Account in full); for the stages 7 days before and 3 days before (name .When or .Days); for two due dates (name .DueDate)",
+			"config.yaml:6: reminders.templates.fr.after: template: text:1: unclosed action"}},
+		{name: "texts that are alike in the days of a service", yaml: "reminders:\n  days_before: [3]\n  templates:\n    en: {before: '{{.Account}} {{.DueDate}}'}\nservices:\n- {id: 1, name: A, days_before: [5, 2]}\n- id: 2\n  name: B\n  templates: {sw: {before: '{{.When}} {{.DueDate}}'}}\n", want: []string{
+			"config.yaml:4: reminders.templates.en.before: " + alike + "for the stages 5 days before and 2 days before (name .When or .Days)",
+			"config.yaml:9: services[1].templates.sw.before: " + alike + "for two accounts (name .Account in full)"}},
+		{name: "texts of no stage may be alike", yaml: "reminders: {templates: {en: {after: Pay.}}}\n"},
 
 		// What later versions do.
 		{name: "bundle", yaml: "reminders: {bundle: true}\n", want: []string{
@@ -263,14 +287,7 @@ func TestProblems(t *testing.T) {
 			`config.yaml:6: almara.timeout: "1" has no unit: write it as in 90s, 15m, 1h or 400d`,
 			"$DUEWATCH_STOR: no such key, did you mean store; DUEWATCH_NOTIFIER__MODE is notifier.mode"}},
 	} {
-		t.Run(tc.name, func(t *testing.T) {
-			opts := sandbox(tc.env...)
-			opts.CheckSchedule = badSchedule
-			_, err := load("config.yaml", []byte(tc.yaml), opts)
-			if diff := cmp.Diff(tc.want, problemsOf(t, err)); diff != "" {
-				t.Errorf("problems (-want +got):\n%s", diff)
-			}
-		})
+		tc.run(t)
 	}
 }
 
@@ -314,6 +331,10 @@ func TestMustBeSet(t *testing.T) {
 			"config.yaml:2: notifier.twilio.account_sid: is not set: write the account SID from the Twilio console, AC…",
 			"config.yaml:2: notifier.twilio.auth_token: is not set: give the credential twilio_auth_token, or write notifier.twilio.auth_token_file",
 			"config.yaml:2: notifier.twilio.from: is not set: write the number or registered name that texts come from, or notifier.twilio.messaging_service_sid"}},
+		{"a misspelt mode asks for nothing more", almara + "notifier:\n  mode: alive\n", []string{
+			`config.yaml:3: notifier.mode: "alive" is none of the choices: write off, allowlist, redirect or live`}},
+		{"a mode without a value asks for nothing more", almara + "notifier:\n  mode:\n", []string{
+			"config.yaml:3: notifier.mode: has no value: write one, in quotes when it has a #, or remove the line to keep the default"}},
 		{"half an API key", almara + "notifier:\n  mode: live\n  twilio: {account_sid: AC00000000000000000000000000000001, api_key_secret: x, from: X}\n", []string{
 			"config.yaml:4: notifier.twilio.api_key_sid: is not set: write the SID of the API key, SK…"}},
 		{"a bad value is not missing as well", almara + "notifier:\n  mode: live\n  twilio: {account_sid: x, auth_token: [], from: }\n", []string{

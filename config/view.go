@@ -128,15 +128,17 @@ func (v view) identifier(key string, form *regexp.Regexp, want string) string {
 }
 
 // count reads a whole number from 1 to most.
-func (v view) count(key string, most int) int {
+func (v view) count(key string, most int) int { return v.whole(key, 1, most) }
+
+func (v view) whole(key string, least, most int) int {
 	s := v.text(key)
 	n, err := strconv.Atoi(s)
 	if err != nil {
-		v.bad(key, "%s is not a whole number: write one from 1 to %d", shown(s), most)
+		v.bad(key, "%s is not a whole number: write one from %d to %d", shown(s), least, most)
 		return 0
 	}
-	if n < 1 || n > most {
-		v.bad(key, "%s is out of range: write a number from 1 to %d", shown(s), most)
+	if n < least || n > most {
+		v.bad(key, "%s is out of range: write a number from %d to %d", shown(s), least, most)
 		return 0
 	}
 	return n

@@ -34,6 +34,7 @@ type Bill struct {
 	Customer  string    // name at the biller, "" = not known
 	Balance   *Money    // nil = not known
 	BalanceAt time.Time // when Balance was learned; zero = never
+	Usual     *Money    // the highest balance believed so far, nil = none yet
 	DueDate   Date      // zero = not known
 	Verified  bool
 

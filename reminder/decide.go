@@ -3,6 +3,7 @@ package reminder
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -32,6 +33,10 @@ type Case struct {
 	Suppressed Reason     // OptedOut or BadNumber when the phone must not be texted
 	TextsToday int        // texts the phone has had, or may have had, since midnight in the policy's zone
 	Asked      Asked
+	Standing   Standing
+	// Elsewhere are the instants of texts about the bill that the provider has
+	// and the store did not know.
+	Elsewhere []time.Time
 }
 
 // Record is what a decision makes of one stage.
@@ -106,6 +111,8 @@ func Decide(c Case, p *Policy, to Delivery, now time.Time) Decision {
 		return l.hold(InDoubt, time.Time{}, "")
 	case c.Suppressed != "":
 		return l.skip(c.Suppressed, "")
+	case c.sentElsewhere(l.step):
+		return l.skip(SentElsewhere, "")
 	case open.After(now):
 		return l.hold(OutsideWindow, open, "")
 	case !l.next.IsZero() && DateOf(l.next.In(p.Zone)) == DateOf(now.In(p.Zone)):
@@ -116,6 +123,13 @@ func Decide(c Case, p *Policy, to Delivery, now time.Time) Decision {
 	case c.TextsToday >= p.PerNumberDaily:
 		tomorrow := DateOf(now.In(p.Zone)).AddDays(1)
 		return l.hold(DailyCap, p.NextOpen(tomorrow.At(p.SendAt, p.Zone)), "")
+	}
+
+	if stop := c.Standing.Stop; stop != nil {
+		return l.hold(stop.Reason, stop.Until, stop.Detail)
+	}
+	if held, until, figures := p.Guarded(c.Standing, 1, now); held != "" {
+		return l.hold(held, until, figures)
 	}
 
 	withAmount := true
@@ -139,7 +153,7 @@ func Decide(c Case, p *Policy, to Delivery, now time.Time) Decision {
 	// A balance that is known, however old, and says that nothing is owed is
 	// believed: the mistake is a text too few, never one after paying.
 	if b.Balance != nil {
-		owed := fmt.Sprintf("balance %s %s, asked %s ago", p.Currency, b.Balance.Format(), now.Sub(b.BalanceAt).Truncate(time.Second))
+		owed := fmt.Sprintf("balance %s %s, asked %s", p.Currency, b.Balance.Format(), ago(b.BalanceAt, now))
 		switch {
 		case b.Balance.Sign() < 0:
 			return l.skip(InCredit, owed)
@@ -149,6 +163,9 @@ func Decide(c Case, p *Policy, to Delivery, now time.Time) Decision {
 			return l.skip(BelowMinimum, owed)
 		}
 		l.detail = owed
+		if withAmount && p.Guards.implausible(b) {
+			return l.hold(ImplausibleBalance, now.Add(retryImplausible), owed+", never more than "+b.Usual.Format()+" before")
+		}
 	}
 
 	draft, err := p.Word(b, DateOf(now.In(p.Zone)), withAmount)
@@ -157,6 +174,9 @@ func Decide(c Case, p *Policy, to Delivery, now time.Time) Decision {
 		return l.hold(TooLong, time.Time{}, err.Error())
 	case err != nil:
 		return l.hold(TemplateFails, time.Time{}, err.Error())
+	}
+	if held, until, figures := p.Guarded(c.Standing, draft.Count.Segments, now); held != "" {
+		return l.hold(held, until, figures)
 	}
 	phone, held := to.To(b.Phone)
 	if held != "" {
@@ -181,6 +201,25 @@ const catchUpAfter = 2 * time.Hour
 // is young enough a moment later.
 func answeredNow(c Case) bool {
 	return c.Asked == Answered && c.Bill.Balance != nil && c.Bill.BalanceAt.Equal(c.Bill.CheckedAt)
+}
+
+// clocks is by how much the provider's clock may be behind ours.
+const clocks = time.Hour
+
+// sentElsewhere reports whether a text that the store did not know was sent in
+// the time of this step.
+func (c Case) sentElsewhere(step Step) bool {
+	return slices.ContainsFunc(c.Elsewhere, func(at time.Time) bool {
+		return !at.Before(step.At.Add(-clocks)) && at.Before(step.NotAfter)
+	})
+}
+
+// ago words the age of a balance; after the clock was set back it is not known.
+func ago(at, now time.Time) string {
+	if at.IsZero() || at.After(now) {
+		return "at an unknown hour"
+	}
+	return now.Sub(at).Truncate(time.Second).String() + " ago"
 }
 
 func heldFor(r Reminder) string {

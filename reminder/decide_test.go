@@ -13,6 +13,7 @@ import (
 // scene is one call of Decide.
 type scene struct {
 	Case
+	tb     testing.TB
 	policy *Policy
 	to     Delivery
 }
@@ -25,6 +26,7 @@ func ordinary(tb testing.TB) *scene {
 	p := shippedPolicy(tb)
 	due, balance, asked := day("2026-03-20"), MustMoney("2315.50"), on(tb, p, "2026-03-17 08:30")
 	return &scene{
+		tb:     tb,
 		policy: p,
 		to:     Delivery{Mode: ModeLive},
 		Case: Case{
@@ -227,6 +229,28 @@ var decideCases = []struct {
 		"3 days before: texted, on_schedule; to +254710000001; again 2026-03-20 09:00"},
 	{"redirected", "2026-03-17 09:00", []func(*scene){mode(ModeRedirect), func(s *scene) { s.to.RedirectTo = "+254710000099" }},
 		"3 days before: texted, on_schedule; to +254710000099; again 2026-03-20 09:00"},
+	{"the provider has a text that the store does not know", "2026-03-17 09:00", []func(*scene){func(s *scene) { s.Elsewhere = []time.Time{on(s.tb, s.policy, "2026-03-17 09:00")} }},
+		"3 days before: skipped, sent_elsewhere; again 2026-03-20 09:00"},
+	{"the store is a copy", "2026-03-17 09:00", []func(*scene){func(s *scene) { s.Standing.Stop = &Stop{Reason: CopiedStore} }},
+		"3 days before: held, copied_store; again 2026-03-20 09:00"},
+	{"the sender is another", "2026-03-17 09:00", []func(*scene){func(s *scene) { s.Standing.Stop = &Stop{Reason: SenderChanged} }},
+		"3 days before: held, sender_changed; again 2026-03-20 09:00"},
+	{"the account was refused", "2026-03-17 09:00", []func(*scene){func(s *scene) {
+		s.Standing.Stop = &Stop{Reason: AccountFault, Until: on(s.tb, s.policy, "2026-03-17 09:05")}
+	}},
+		"3 days before: held, account_fault; again 2026-03-17 09:05"},
+	{"the day's limit", "2026-03-17 09:00", []func(*scene){func(s *scene) { s.policy.Guards.MaxTextsPerDay, s.Standing.Today = 5, 5 }},
+		"3 days before: held, daily_limit; again 2026-03-18 09:00"},
+	{"a surge", "2026-03-17 09:00", []func(*scene){func(s *scene) { s.policy.Guards.Surge, s.Standing.Median, s.Standing.Today = 2, 5, 10 }},
+		"3 days before: held, surge; again 2026-03-18 09:00"},
+	{"the month's budget", "2026-03-17 09:00", []func(*scene){func(s *scene) { s.policy.Guards.MonthlySegments, s.Standing.Month = 5, 5 }},
+		"3 days before: held, monthly_budget; again 2026-03-20 09:00"},
+	{"too many failures", "2026-03-17 09:00", []func(*scene){func(s *scene) { s.policy.Guards.MaxFailureRate, s.Standing.Recent, s.Standing.Failed = .5, 100, 60 }},
+		"3 days before: held, failure_rate; again 2026-03-17 10:00"},
+	{"far more is owed than ever", "2026-03-17 09:00", []func(*scene){func(s *scene) {
+		usual := MustMoney("100")
+		s.policy.Guards.ImplausibleBalance, s.Bill.Usual = 10, &usual
+	}}, "3 days before: held, implausible_balance; again 2026-03-17 15:00"},
 }
 
 func TestDecide(t *testing.T) {
@@ -251,7 +275,7 @@ func TestDecide(t *testing.T) {
 // notDecides are the reasons that others give: the jobs, once a text met the
 // provider.
 var notDecides = []Reason{
-	TextRefused, Throttled, ProviderUnreachable, AccountFault, RefusalUnclear, ShuttingDown, NotHandedOver, NotAtProvider, NotDelivered, Released,
+	TextRefused, Throttled, ProviderUnreachable, RefusalUnclear, ShuttingDown, NotHandedOver, NotAtProvider, NotDelivered, Released,
 }
 
 // Every reason that Decide can give has a case above, so that a reason cannot

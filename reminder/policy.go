@@ -36,6 +36,8 @@ type Policy struct {
 	Language    string // of bills that name none
 	Templates   Templates
 	MaxSegments int // of one text
+
+	Guards Guards // the same for all services
 }
 
 // Policies finds the policy of a service.

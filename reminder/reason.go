@@ -12,15 +12,16 @@ const (
 
 // Why a reminder was skipped, for good.
 const (
-	Paid         Reason = "paid"
-	InCredit     Reason = "in_credit"
-	BelowMinimum Reason = "below_minimum"
-	Superseded   Reason = "superseded"
-	Expired      Reason = "expired"
-	OptedOut     Reason = "opted_out"
-	BadNumber    Reason = "bad_number"
-	TextRefused  Reason = "text_refused"
-	StaleSkipped Reason = "balance_not_known"
+	Paid          Reason = "paid"
+	InCredit      Reason = "in_credit"
+	BelowMinimum  Reason = "below_minimum"
+	Superseded    Reason = "superseded"
+	Expired       Reason = "expired"
+	OptedOut      Reason = "opted_out"
+	BadNumber     Reason = "bad_number"
+	TextRefused   Reason = "text_refused"
+	StaleSkipped  Reason = "balance_not_known"
+	SentElsewhere Reason = "sent_elsewhere"
 )
 
 // Why a reminder is held, to be looked at again.
@@ -42,6 +43,18 @@ const (
 	InDoubt             Reason = "in_doubt"
 	NotDelivered        Reason = "not_delivered"
 	Released            Reason = "released"
+)
+
+// Guards and stops: why a reminder is held until the operator has looked, or
+// the limit is a new one.
+const (
+	DailyLimit         Reason = "daily_limit"
+	Surge              Reason = "surge"
+	MonthlyBudget      Reason = "monthly_budget"
+	FailureRate        Reason = "failure_rate"
+	ImplausibleBalance Reason = "implausible_balance"
+	CopiedStore        Reason = "copied_store"
+	SenderChanged      Reason = "sender_changed"
 )
 
 // ReasonInfo explains one reason to an operator.
@@ -66,6 +79,8 @@ var Reasons = []ReasonInfo{
 	{TextRefused, Skipped, "the provider refused this text"},
 	{StaleSkipped, Skipped, "Almara Pay could not say what is owed, and reminders.stale_balance is skip"},
 
+	{SentElsewhere, Skipped, "the provider has a text for it that this store does not know: the store is a copy, or was restored"},
+
 	{ModeIsOff, Held, "notifier.mode is off"},
 	{NotOnAllowlist, Held, "notifier.mode is allowlist and the phone is not on the list"},
 	{OutsideWindow, Held, "the window was closed, or texts are not sent on this day"},
@@ -75,7 +90,7 @@ var Reasons = []ReasonInfo{
 	{TemplateFails, Held, "the template could not be rendered for this bill"},
 	{Throttled, Held, "the provider asked to slow down; it did not take the text"},
 	{ProviderUnreachable, Held, "the provider could not be reached; no byte of the text was sent"},
-	{AccountFault, Held, "the provider refuses the whole account: see the log and the provider's console"},
+	{AccountFault, Held, "sending is stopped: the provider refuses the whole account"},
 	{RefusalUnclear, Held, "the provider refused it with a code that duewatch does not know; it is tried again later"},
 	{ShuttingDown, Held, "duewatch was stopping; the text had not been handed over"},
 	{NotHandedOver, Held, "its text had waited too long for its turn, or a fault that the log names came first; it is decided anew"},
@@ -83,6 +98,14 @@ var Reasons = []ReasonInfo{
 	{InDoubt, Held, "nobody can tell whether its text was sent; duewatch release lets it be sent"},
 	{NotDelivered, Held, "the text could not be delivered for now: it is tried again"},
 	{Released, Held, "the operator let it go; it is decided again at once"},
+
+	{DailyLimit, Held, "guards.max_texts_per_day was reached"},
+	{Surge, Held, "far more texts than on a usual day: guards.surge"},
+	{MonthlyBudget, Held, "guards.monthly_segments was reached"},
+	{FailureRate, Held, "too many of the last texts came to nothing: guards.max_failure_rate"},
+	{ImplausibleBalance, Held, "the balance is far higher than ever before: guards.implausible_balance"},
+	{CopiedStore, Held, "sending is stopped: the provider has sent texts that this store does not know"},
+	{SenderChanged, Held, "sending is stopped: the account, sender or mode is not the one this store belongs to"},
 }
 
 // Info explains r; an unknown reason is explained by its own name.

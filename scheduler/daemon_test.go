@@ -112,6 +112,11 @@ func TestExpressions(t *testing.T) {
 	for expression, good := range map[string]bool{
 		"@every 1m": true, "*/10 * * * *": true, "15 2 * * *": true,
 		"": false, "* * * *": false, "61 * * * *": false, "@every soon": false, "0 0 1 1 * *": false,
+		// A step may go all the way round, but no farther.
+		"*/60 */24 */31 */12 */7": true, "5/60 * * * *": true, "0-30/31 * * * mon-fri/2": true, "0,*/20 * * * *": true, "@every 70m": true,
+		"*/70 * * * *": false, "?/61 * * * *": false, "5/61 * * * *": false, "0,*/90 * * * *": false, "0-30/40 * * * *": false,
+		"0 */25 * * *": false, "0 0 */32 * *": false, "0 0 1 */13 *": false, "0 0 * * */8": false, "CRON_TZ=UTC */70 * * * *": false,
+		"CRON_TZ=UTC */7 * * * *": true, "TZ=UTC": false, "CRON_TZ=UTC ": false, "TZ=UTC\t* * * * *": false,
 	} {
 		if err := CheckExpression(expression); (err == nil) != good {
 			t.Errorf("%q: %v", expression, err)

@@ -1,10 +1,12 @@
 package scheduler
 
 import (
+	"strconv"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"duewatch/notifier"
 	"duewatch/reminder"
 	"duewatch/store"
 )
@@ -18,6 +20,7 @@ type Metrics struct {
 	calls     *prometheus.CounterVec
 	callTime  *prometheus.HistogramVec
 	lateness  prometheus.Histogram
+	failures  *prometheus.CounterVec
 }
 
 // NewMetrics registers the collectors.
@@ -34,7 +37,8 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		lateness: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "duewatch_text_late_seconds", Help: "How long after its planned hour a text was accepted.",
 			Buckets: []float64{1, 10, 60, 300, 900, 3600, 4 * 3600, 24 * 3600, 72 * 3600}}),
 	}
-	r.MustRegister(m.texts, m.reminders, m.jobRuns, m.jobTime, m.calls, m.callTime, m.lateness)
+	m.failures = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "duewatch_undelivered_total", Help: "Texts that were taken and not delivered, by the provider's code."}, []string{"code"})
+	r.MustRegister(m.failures, m.texts, m.reminders, m.jobRuns, m.jobTime, m.calls, m.callTime, m.lateness)
 	return m
 }
 
@@ -45,6 +49,16 @@ func (m *Metrics) Call(api, operation, outcome string, took time.Duration) {
 }
 
 func (m *Metrics) textMoved(s store.TextState) { m.texts.WithLabelValues(string(s)).Inc() }
+
+// undelivered counts by codes that are in the provider's table: a label must
+// not take any value that somebody sends.
+func (m *Metrics) undelivered(code int) {
+	label := "other"
+	if notifier.ClassOf(code) != notifier.Unlisted {
+		label = strconv.Itoa(code)
+	}
+	m.failures.WithLabelValues(label).Inc()
+}
 
 func (m *Metrics) reminded(o reminder.Outcome, r reminder.Reason) {
 	m.reminders.WithLabelValues(string(o), string(r)).Inc()

@@ -20,15 +20,21 @@ const (
 	firstReceipt     = time.Minute // after the provider took a text
 )
 
-// halt stops the pass with a reason for the texts that are still waiting.
+// halt stops sending until its end, with a reason for the texts that wait.
 type halt struct {
 	reason reminder.Reason
 	until  time.Time
 	err    error
 }
 
-func (h *halt) Error() string { return "sending stopped until the next tick: " + h.err.Error() }
+func (h *halt) Error() string { return "sending is stopped: " + h.err.Error() }
 func (h *halt) Unwrap() error { return h.err }
+
+// stop is the halt as the store keeps it: decisions go on, and hold what they
+// would have sent.
+func (h *halt) stop() *reminder.Stop {
+	return &reminder.Stop{Reason: h.reason, Until: h.until, Detail: h.err.Error()}
+}
 
 // outcomeOf says what to record for a result of the provider, and whether to
 // stop the pass. A text of unknown outcome is looked up after firstLook.

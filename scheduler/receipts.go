@@ -37,6 +37,9 @@ func (s *Scheduler) receipts(ctx context.Context, j *job) error {
 		}
 		for _, r := range moved {
 			s.Metrics.textMoved(r.State)
+			if r.State == store.Undelivered || r.State == store.Failed {
+				s.Metrics.undelivered(r.Code)
+			}
 			s.tellReceipt(r)
 		}
 		if fault != nil || len(open) < batch {
@@ -172,15 +175,22 @@ const (
 func failedLate(out *store.Receipt, class notifier.Class, now time.Time) {
 	switch class {
 	case notifier.BadNumber:
-		out.Suppress = reminder.BadNumber
+		out.Why, out.Suppress = reminder.BadNumber, reminder.BadNumber
 	case notifier.OptedOut:
-		out.Suppress = reminder.OptedOut
+		out.Why, out.Suppress = reminder.OptedOut, reminder.OptedOut
 	case notifier.TryLater, notifier.SlowDown, notifier.UntilTomorrow:
-		out.RetryAt, out.MaxTries = now.Add(retryLateness), lateTries
+		out.Why, out.RetryAt, out.MaxTries = reminder.NotDelivered, now.Add(retryLateness), lateTries
 	case notifier.TryOnce:
-		out.RetryAt, out.MaxTries = now.Add(retryLateness), 1
-	case notifier.BadText, notifier.Account, notifier.Unlisted:
-		// Another text like it would fare no better; the log and the metrics say so.
+		out.Why, out.RetryAt, out.MaxTries = reminder.NotDelivered, now.Add(retryLateness), 1
+	case notifier.Account:
+		// Each further text would be lost, and billed, like this one: it takes
+		// somebody to look into it. The reminder waits and is not lost.
+		out.Why, out.RetryAt, out.MaxTries = reminder.AccountFault, now.Add(retryLateness), lateTries
+		out.Stop = &reminder.Stop{Reason: reminder.AccountFault, Detail: fmt.Sprintf("a text was taken and then failed: %s (code %d)", out.Error, out.Code)}
+	case notifier.BadText: // another text like it would fare no better
+		out.Why = reminder.TextRefused
+	case notifier.Unlisted:
+		out.Why = reminder.RefusalUnclear
 	}
 }
 

@@ -20,6 +20,13 @@ import (
 // senders have taken its texts: at most two rounds of texts are ever between
 // intent and outcome, and memory does not grow with what is due.
 func (s *Scheduler) remind(ctx context.Context, j *job) error {
+	if err := s.noticeClock(ctx); err != nil {
+		return err
+	}
+	stopped := s.compare(ctx)
+	if h := (*halt)(nil); stopped != nil && !errors.As(stopped, &h) {
+		return stopped
+	}
 	pass, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	texts := make(chan store.Text)
@@ -46,7 +53,7 @@ func (s *Scheduler) remind(ctx context.Context, j *job) error {
 	if cause := context.Cause(pass); ctx.Err() == nil && !errors.Is(err, cause) {
 		err = errors.Join(err, cause)
 	}
-	return err
+	return errors.Join(stopped, err)
 }
 
 // decideAll feeds the senders, round by round, until nothing is due or the
@@ -164,6 +171,9 @@ func (s *Scheduler) send(pass context.Context, t store.Text) error {
 		err = errors.Join(err, s.unlisted(result, now))
 	}
 	o.TextID = t.ID
+	if h := (*halt)(nil); errors.As(err, &h) {
+		o.Stop = h.stop()
+	}
 	if o.Until.After(t.NotAfter) {
 		o.Until = t.NotAfter // where the reminder expires by itself
 	}

@@ -42,12 +42,6 @@ import (
 // the zone of Config.
 type Schedule struct{ Register, Recheck, Remind, Receipts, Housekeeping string }
 
-// CheckExpression reports what is wrong with a cron expression.
-func CheckExpression(expression string) error {
-	_, err := cron.ParseStandard(expression)
-	return err //nolint:wrapcheck // the config names the key
-}
-
 // Config is what the jobs are made of.
 type Config struct {
 	Store    *store.Store
@@ -64,6 +58,9 @@ type Config struct {
 	// Owner names this run on the claims and intents it writes. It must be
 	// another one for each Scheduler.
 	Owner string
+
+	// Sender names, for people, by which account, sender and mode texts leave.
+	Sender string
 
 	SegmentsPerSecond float64       // at the provider
 	SendConcurrency   int           // calls to the provider at a time
@@ -87,6 +84,10 @@ type Scheduler struct {
 	jobs    []*job
 	pace    *pace
 	unclear atomic.Int32 // refusals of unknown reason in a row
+
+	// Of the remind job alone.
+	compared bool      // with the provider's list
+	seen     time.Time // the clock at its last pass
 }
 
 // New prepares the jobs. It fails on a bad cron expression.
@@ -102,7 +103,7 @@ func New(c Config) (*Scheduler, error) {
 		{jobReceipts, c.Schedule.Receipts, s.receipts},
 		{jobHousekeeping, c.Schedule.Housekeeping, s.housekeeping},
 	} {
-		schedule, err := cron.ParseStandard(j.expression)
+		schedule, err := parseExpression(j.expression)
 		if err != nil {
 			return nil, fmt.Errorf("schedule of %s: %w", j.name, err)
 		}
@@ -124,10 +125,7 @@ const (
 // being handed over are recorded, no new ones begin. It fails when the store
 // cannot be used at the start.
 func (s *Scheduler) Run(ctx context.Context) error {
-	orphans, err := s.orphans(ctx)
-	if err == nil {
-		err = s.Store.Reclaim(ctx, s.Now(), s.Owner)
-	}
+	orphans, err := s.prepare(context.WithoutCancel(ctx)) // a start is done as a whole
 	if err != nil {
 		return fmt.Errorf("start: %w", err)
 	}
@@ -150,6 +148,22 @@ func (s *Scheduler) Run(ctx context.Context) error {
 	<-ticks.Stop().Done()
 	running.Wait()
 	return nil
+}
+
+// prepare takes over what a dead process has left, before the first pass. It
+// returns how many texts are thereby in doubt.
+func (s *Scheduler) prepare(ctx context.Context) (orphans int, err error) {
+	if orphans, err = s.orphans(ctx); err != nil {
+		return 0, err
+	}
+	if err := s.Store.Reclaim(ctx, s.Now(), s.Owner); err != nil {
+		return 0, err
+	}
+	// What stopped sending for a while may be mended.
+	if err := s.Store.EndTimedStops(ctx); err != nil {
+		return 0, err
+	}
+	return orphans, s.checkSender(ctx)
 }
 
 // wake makes a job run now: it has new work from another.

@@ -147,6 +147,7 @@ type world struct {
 	policy       *reminder.Policy
 	delivery     reminder.Delivery
 	fingerprint  string
+	sender       string
 	senders      int
 	askers       int
 	round        int // 0 = as the rate gives it
@@ -236,9 +237,8 @@ func (w *world) start() {
 	}
 	w.starts++
 	w.build()
-	_, err := w.orphans(ctx)
+	_, err := w.Scheduler.prepare(ctx)
 	fail(err)
-	fail(w.Store.Reclaim(ctx, w.Now(), w.Owner))
 	w.planAnew(ctx)
 }
 
@@ -284,6 +284,7 @@ func (w *world) build() {
 		Policies: reminder.Policies{Default: w.policy}, Delivery: w.delivery,
 		Schedule: Schedule{Register: "@every 1m", Recheck: "*/10 * * * *", Remind: "* * * * *", Receipts: "*/5 * * * *", Housekeeping: "15 2 * * *"},
 		Zone:     zone, Fingerprint: w.fingerprint, Owner: fmt.Sprintf("run-%d", w.starts),
+		Sender:            w.sender,
 		SegmentsPerSecond: 1e6, SendConcurrency: w.senders, AskConcurrency: w.askers, Retention: 400 * 24 * time.Hour,
 		ReconcileAfter: []time.Duration{2 * time.Minute, 15 * time.Minute}, Resend: w.resend,
 		Now: w.clock.now, Log: log, Metrics: NewMetrics(w.registry),

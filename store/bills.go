@@ -125,9 +125,9 @@ func (t *tx) removeOthers(source string, keep map[int64]bool, now time.Time, n *
 // saveBill writes what Almara Pay said of a bill, and its state.
 func (t *tx) saveBill(b reminder.Bill) error {
 	_, err := t.exec(`UPDATE bills SET state = ?2, customer = ?3, balance = ?4, balance_at = ?5, due_date = ?6, verified = ?7,
-		registered_at = ?8, checked_at = ?9, failures = ?10, last_error = ?11 WHERE id = ?1`,
+		registered_at = ?8, checked_at = ?9, failures = ?10, last_error = ?11, usual = ?12 WHERE id = ?1`,
 		b.ID, b.State, b.Customer, money(b.Balance), millis(b.BalanceAt), day(b.DueDate), b.Verified,
-		millis(b.RegisteredAt), millis(b.CheckedAt), b.Failures, b.LastError)
+		millis(b.RegisteredAt), millis(b.CheckedAt), b.Failures, b.LastError, money(b.Usual))
 	return err
 }
 

@@ -16,6 +16,11 @@ type Round struct {
 	Policies reminder.Policies
 	Delivery reminder.Delivery
 	Claim    Claim // for bills and intents
+
+	// standing is read once in the transaction of a round, and counts on with
+	// each of its intents.
+	standing  *reminder.Standing
+	strangers bool // whether there are any
 }
 
 // Text is a committed intent: a text that is now owed to the provider, once.
@@ -67,6 +72,9 @@ func (s *Store) DecideDue(ctx context.Context, r Round, n int) (Looked, error) {
 		if err != nil {
 			return err
 		}
+		if err := t.readStanding(&r); err != nil {
+			return err
+		}
 		for _, id := range ids {
 			if err := t.alone(id, &l, func(l *Looked) error {
 				b, err := t.bill(id)
@@ -93,6 +101,9 @@ func (s *Store) DecideAnswered(_ context.Context, r Round, lessons []Lesson) (Lo
 	var l Looked
 	err := s.do(func(t *tx) error {
 		l = Looked{}
+		if err := t.readStanding(&r); err != nil {
+			return err
+		}
 		for _, lesson := range lessons {
 			if err := t.alone(lesson.BillID, &l, func(l *Looked) error {
 				b, _, err := t.learn(lesson, r.Policies, r.Now)
@@ -116,10 +127,26 @@ func (s *Store) DecideAnswered(_ context.Context, r Round, lessons []Lesson) (Lo
 	return l, nil
 }
 
+// readStanding reads what all decisions of the round have in common.
+func (t *tx) readStanding(r *Round) error {
+	s, err := standing(t.ctx, t.tx, r.Policies.Default, r.Now)
+	if err != nil {
+		return err
+	}
+	r.standing = &s
+	if err := t.row("SELECT EXISTS (SELECT 1 FROM strangers)").Scan(&r.strangers); err != nil {
+		return explain(err)
+	}
+	return nil
+}
+
 // alone decides about one bill so that a fault in it holds up no other.
 func (t *tx) alone(billID int64, l *Looked, decide func(*Looked) error) error {
 	var one Looked
 	own, all := t.isolated(func(*tx) error { return decide(&one) })
+	if all == nil && ofTheMachine(own) {
+		all = own // no bill is to blame: they all come back at the next tick, and not when their claims end
+	}
 	if own != nil {
 		one = Looked{Bills: 1, Faults: []error{fmt.Errorf("bill %d: %w", billID, own)}}
 	}
@@ -138,7 +165,12 @@ func (t *tx) decide(r Round, b reminder.Bill, asked reminder.Asked, l *Looked) e
 	if err != nil {
 		return err
 	}
-	c.Asked = asked
+	c.Asked, c.Standing = asked, *r.standing
+	if r.strangers {
+		if c.Elsewhere, err = t.elsewhere(b.ID); err != nil {
+			return err
+		}
+	}
 	d := reminder.Decide(c, policy, r.Delivery, r.Now)
 	if d.Ask {
 		l.Ask = append(l.Ask, b)
@@ -150,6 +182,11 @@ func (t *tx) decide(r Round, b reminder.Bill, asked reminder.Asked, l *Looked) e
 		if err != nil {
 			return err
 		}
+		if err := t.used(policy, text.Segments, r.Now); err != nil {
+			return err
+		}
+		r.standing.Today++
+		r.standing.Month += text.Segments
 		textID = text.ID
 		l.Texts = append(l.Texts, text)
 	}

@@ -151,7 +151,11 @@ func TestDecideSeesWhatWasRecordedAMomentBefore(t *testing.T) {
 			if err != nil {
 				return err
 			}
-			return x.decide(roundAt(p, firstStage), b, reminder.NotAsked, &l)
+			r := roundAt(p, firstStage)
+			if err := x.readStanding(&r); err != nil {
+				return err
+			}
+			return x.decide(r, b, reminder.NotAsked, &l)
 		})
 		for _, err := range errs {
 			mustDo(t, err)

@@ -62,6 +62,10 @@ func (t *tx) learn(l Lesson, policies reminder.Policies, now time.Time) (b remin
 		return b, look, nil
 	case l.Answer != nil:
 		changes = b.Learn(*l.Answer)
+		b.Believe(policy.Guards)
+		if err := t.seen(l.Answer.At); err != nil {
+			return b, look, err
+		}
 	case l.Rejected != "":
 		b.State, b.LastError = reminder.BillRejected, l.Rejected
 		changes = []reminder.Change{{What: "rejected", Detail: l.Rejected}}

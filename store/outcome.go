@@ -58,6 +58,8 @@ type Outcome struct {
 	Tried bool // it was handed over, and came to nothing: counts as a try of the stage
 	// Suppress is set when the phone must not be texted again.
 	Suppress reminder.Reason
+	// Stop is set when no other text may leave.
+	Stop *reminder.Stop
 }
 
 // errOutcome marks an outcome that would leave a text or its reminder in no
@@ -92,9 +94,9 @@ func (s *Store) RecordOutcome(_ context.Context, now time.Time, o Outcome) error
 			settled = now.UnixMilli()
 		}
 		ok, err := t.changed(`UPDATE texts SET state = ?2, provider_id = ?3, provider_status = ?4, error_code = ?5, error = ?6,
-				accepted_at = ?7, settled_at = ?8, next_look_at = ?9
+				accepted_at = ?7, settled_at = ?8, next_look_at = ?9, refused_for = ?10
 			WHERE id = ?1 AND state IN ('sending', 'unknown') AND state <> ?2`,
-			o.TextID, o.State, nullable(o.ProviderID), o.ProviderStatus, o.Code, o.Error, accepted, settled, millis(o.NextLook))
+			o.TextID, o.State, nullable(o.ProviderID), o.ProviderStatus, o.Code, o.Error, accepted, settled, millis(o.NextLook), o.Hold+o.Skip)
 		if err != nil {
 			return err
 		}
@@ -103,6 +105,16 @@ func (s *Store) RecordOutcome(_ context.Context, now time.Time, o Outcome) error
 		}
 		if err := t.settleReminders(now, o); err != nil {
 			return err
+		}
+		if o.State == Refused {
+			if err := t.unused(o.TextID); err != nil {
+				return err
+			}
+		}
+		if o.Stop != nil {
+			if err := t.stopSending(now, *o.Stop); err != nil {
+				return err
+			}
 		}
 		return t.suppress(o.TextID, o.Suppress, now)
 	})
@@ -206,8 +218,8 @@ func (s *Store) Orphans(_ context.Context, now time.Time, owner string, nextLook
 		n = len(ids)
 		for _, id := range ids {
 			const why = "duewatch ended while the provider was being called"
-			if _, err := t.exec("UPDATE texts SET state = 'unknown', error = ?2, next_look_at = ?3 WHERE id = ?1 AND state = 'sending'",
-				id, why, nextLook.UnixMilli()); err != nil {
+			if _, err := t.exec("UPDATE texts SET state = 'unknown', error = ?2, next_look_at = ?3, refused_for = ?4 WHERE id = ?1 AND state = 'sending'",
+				id, why, nextLook.UnixMilli(), reminder.ShuttingDown); err != nil {
 				return err
 			}
 			if err := t.settleReminders(now, Outcome{TextID: id, State: Unknown, Error: why}); err != nil {

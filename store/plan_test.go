@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"database/sql/driver"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -81,7 +82,7 @@ func useAll(t *testing.T, s *Store) {
 	for i := range bills {
 		bills[i] = billOf(i)
 	}
-	p.PerNumberDaily = 1000
+	p.PerNumberDaily, p.Guards.MaxFailureRate = 1000, .9
 	ready(t, s, p, bills...)
 	must(s.ClaimRecheck(ctx, due.At(12*60, nairobi), claimed, 10))
 	for i := range 100 {
@@ -131,6 +132,23 @@ func useAll(t *testing.T, s *Store) {
 	must(s.Declare(ctx, "config", bills[10:], firstStage))
 	must(s.Trim(ctx, firstStage, 10))
 	must(s.Meta(ctx, "x"))
+	mustDo(t, s.StopSending(ctx, firstStage, reminder.Stop{Reason: reminder.CopiedStore}))
+	mustDo(t, s.StopSending(ctx, firstStage, reminder.Stop{Reason: reminder.CopiedStore}))
+	must(s.RecordStrangers(ctx, firstStage, []Stranger{{"SMother", 11, firstStage}}, reminder.Stop{Reason: reminder.CopiedStore}))
+	must(s.DecideAnswered(ctx, roundAt(p, firstStage), []Lesson{{BillID: 11}}))
+	must(s.Knows(ctx, "SMother", phone(1), "x"))
+	must(s.BillsOf(ctx, phone(1)))
+	must(s.LatestText(ctx))
+	must(s.Standing(ctx, p, firstStage))
+	must(s.Stops(ctx, firstStage))
+	must(s.Held(ctx))
+	must(s.Release(ctx, firstStage, 11, "x"))
+	must(s.ReleaseAll(ctx, p, firstStage, reminder.DailyLimit, "x", map[string]string{"x": "y"}))
+	must(s.ReleaseAll(ctx, p, firstStage, reminder.Throttled, "x", nil))
+	mustDo(t, s.EndStop(ctx, reminder.CopiedStore))
+	mustDo(t, s.EndTimedStops(ctx))
+	must(s.Seen(ctx))
+	must(s.ClockSetBack(ctx, learnedAt))
 	mustDo(t, s.Writable(ctx, firstStage))
 }
 
@@ -138,7 +156,13 @@ func useAll(t *testing.T, s *Store) {
 var mayScan = map[string]string{
 	"FROM bills WHERE source = ":       "once for each start or reload, to find what is no longer declared",
 	"ORDER BY id LIMIT":                "reads the head of the table only",
+	"ORDER BY id DESC LIMIT":           "reads the end of the table only",
 	"FROM opt_outs ORDER BY":           "lists them",
+	"FROM stops":                       "holds one row for each reason at most",
+	"FROM lifts":                       "holds one row for each guard at most",
+	"SELECT 1 FROM strangers":          "reads one row",
+	"GROUP BY reason":                  "reads what is held, and nothing else",
+	"UPDATE bills SET balance_at":      "once for each time that the clock is set back",
 	"bills WHERE id > ?1 AND state = ": "lists them",
 }
 
@@ -162,6 +186,12 @@ var hot = map[string]string{
 	"FROM events\n\t\tWHERE bill_id = ?1":                "events_bill (bill_id=?)",
 	"UPDATE due_remind SET at = ?1, owner = NULL WHERE ": "due_remind_owner",
 	"FROM bills WHERE id > ?1 AND account = ?3":          "bills_account (account=?",
+	"FROM usage WHERE since >= ?1":                       "sqlite_autoindex_usage_1 (since>?)",
+	"UPDATE usage SET texts = texts - 1":                 "sqlite_autoindex_usage_1 (since=?)",
+	"SELECT at FROM strangers WHERE bill_id":             "strangers_bill (bill_id=?)",
+	"AND reason = ?1 AND bill_id > ?2":                   "reminders_held (reason=? AND bill_id>?)",
+	"FROM texts WHERE provider_id = ?1)":                 "texts_phone (phone=?)",
+	"FROM bills WHERE phone = ?1":                        "bills_phone (phone=?)",
 }
 
 // A statement that reads a whole table is not noticed with a hundred bills, and
@@ -186,7 +216,7 @@ func TestStatementsUseTheirIndexes(t *testing.T) {
 				}
 			}
 		}
-		if strings.Contains(strings.ReplaceAll(plan, "SCAN CONSTANT ROW", ""), "SCAN ") && !isListing(query) {
+		if strings.Contains(noTable.ReplaceAllString(plan, ""), "SCAN ") && !isListing(query) {
 			t.Errorf("%s\nreads a whole table:\n%s", query, plan)
 		}
 	}
@@ -224,6 +254,9 @@ func TestStatisticsOfAYoungStoreDoNoHarm(t *testing.T) {
 		}
 	}
 }
+
+// noTable are the steps of a plan that go through what the statement itself holds.
+var noTable = regexp.MustCompile(`SCAN (CONSTANT ROW|[0-9]+-ROW VALUES CLAUSE)`)
 
 func isListing(query string) bool {
 	for part := range mayScan {

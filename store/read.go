@@ -148,13 +148,14 @@ func (s *Store) Meta(ctx context.Context, key string) (value string, err error) 
 
 // SetMeta writes a fact about the store.
 func (s *Store) SetMeta(_ context.Context, key, value string) error {
-	err := s.do(func(t *tx) error {
-		_, err := t.exec(`INSERT INTO meta (key, value) VALUES (?1, ?2)
-			ON CONFLICT (key) DO UPDATE SET value = excluded.value`, key, value)
-		return err
-	})
-	if err != nil {
+	if err := s.do(func(t *tx) error { return t.setMeta(key, value) }); err != nil {
 		return fmt.Errorf("write %s: %w", key, err)
 	}
 	return nil
+}
+
+func (t *tx) setMeta(key, value string) error {
+	_, err := t.exec(`INSERT INTO meta (key, value) VALUES (?1, ?2)
+		ON CONFLICT (key) DO UPDATE SET value = excluded.value`, key, value)
+	return err
 }

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -52,10 +53,14 @@ type Receipt struct {
 
 	// Suppress is set when the phone must not be texted again.
 	Suppress reminder.Reason
+	// Why it was not delivered, "" = it was, or nobody knows.
+	Why reminder.Reason
 	// RetryAt is set when the failure may pass: the reminders are decided again
 	// then, as a new text, if they have had fewer than MaxTries and are useful.
 	RetryAt  time.Time
 	MaxTries int
+	// Stop is set when no other text may leave.
+	Stop *reminder.Stop
 }
 
 // comesAfter says which states each state may follow.
@@ -109,8 +114,8 @@ func (t *tx) receipt(now time.Time, r Receipt) (moved bool, err error) {
 	if r.State.Final() {
 		settled = now.UnixMilli()
 	}
-	moved, err = t.changed(`UPDATE texts SET state = ?2, provider_status = ?3, error_code = ?4, error = ?5, settled_at = ?6
-		WHERE id = ?1 AND state <> ?2 AND state IN `+from, r.TextID, r.State, r.ProviderStatus, r.Code, r.Error, settled)
+	moved, err = t.changed(`UPDATE texts SET state = ?2, provider_status = ?3, error_code = ?4, error = ?5, settled_at = ?6, refused_for = ?7
+		WHERE id = ?1 AND state <> ?2 AND state IN `+from, r.TextID, r.State, r.ProviderStatus, r.Code, r.Error, settled, r.Why)
 	if err != nil || !moved {
 		return false, err
 	}
@@ -118,10 +123,15 @@ func (t *tx) receipt(now time.Time, r Receipt) (moved bool, err error) {
 	if again, err := t.tryAgain(r); err != nil {
 		return false, err
 	} else if again {
-		o.Hold, o.Until, o.Tried = reminder.NotDelivered, r.RetryAt, true
+		o.Hold, o.Until, o.Tried = cmp.Or(r.Why, reminder.NotDelivered), r.RetryAt, true
 	}
 	if err := t.settleReminders(now, o); err != nil {
 		return false, err
+	}
+	if r.Stop != nil {
+		if err := t.stopSending(now, *r.Stop); err != nil {
+			return false, err
+		}
 	}
 	return true, t.suppress(r.TextID, r.Suppress, now)
 }

@@ -85,6 +85,9 @@ func (t *tx) lookUp(now time.Time, l LookUp) (state TextState, err error) {
 	if _, err := t.exec("UPDATE texts SET state = 'not_found', settled_at = ?2, next_look_at = NULL WHERE id = ?1", l.TextID, now.UnixMilli()); err != nil {
 		return "", err
 	}
+	if err := t.unused(l.TextID); err != nil {
+		return "", err
+	}
 	o := Outcome{TextID: l.TextID, State: NotFound, Tried: true, Hold: reminder.NotAtProvider, Until: now, Error: "the provider does not have it"}
 	var tries int
 	var notAfter time.Time
@@ -96,28 +99,4 @@ func (t *tx) lookUp(now time.Time, l LookUp) (state TextState, err error) {
 		o.Hold, o.Until = reminder.InDoubt, notAfter
 	}
 	return NotFound, t.settleReminders(now, o)
-}
-
-// Release lets what is held as in_doubt for the bill be decided again. It
-// returns how many reminders that was.
-func (s *Store) Release(_ context.Context, now time.Time, billID int64, who string) (released int64, err error) {
-	err = s.do(func(t *tx) error {
-		r, err := t.exec(`UPDATE reminders SET reason = ?2, decided_at = ?3 WHERE bill_id = ?1 AND outcome = 'held' AND reason = ?4
-			AND due_date = (SELECT due_date FROM bills WHERE id = ?1)`,
-			billID, reminder.Released, now.UnixMilli(), reminder.InDoubt)
-		if err != nil {
-			return err
-		}
-		if released, err = r.RowsAffected(); err != nil || released == 0 {
-			return explain(err)
-		}
-		if err := t.schedule(dueRemind, billID, now); err != nil {
-			return err
-		}
-		return t.event(Event{At: now, BillID: billID, What: "released", Reason: "operator", Detail: "by " + who})
-	})
-	if err != nil {
-		return 0, fmt.Errorf("release: %w", err)
-	}
-	return released, nil
 }

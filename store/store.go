@@ -22,6 +22,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/mattn/go-sqlite3"
@@ -209,6 +210,10 @@ func explain(err error) error {
 	if !errors.As(err, &e) {
 		return err
 	}
+	if e.SystemErrno == syscall.EMFILE || e.SystemErrno == syscall.ENFILE {
+		// SQLite's own word for it is "unable to open", which sends people to look at owner and mode.
+		return fmt.Errorf("duewatch may open no more files: raise its limit of open files (LimitNOFILE, ulimit -n), nothing was lost (%w)", err)
+	}
 	switch e.Code {
 	case sqlite3.ErrNotADB, sqlite3.ErrCorrupt:
 		return fmt.Errorf("the file is damaged or not a duewatch store: restore the last backup (%w)", err)
@@ -220,5 +225,20 @@ func explain(err error) error {
 		return fmt.Errorf("another program kept the store locked for %s (%w)", busyTimeout, err)
 	default:
 		return err
+	}
+}
+
+// ofTheMachine reports a failure that any other write would have met as well:
+// no space, no memory, no more files.
+func ofTheMachine(err error) bool {
+	var e sqlite3.Error
+	if !errors.As(err, &e) {
+		return false
+	}
+	switch e.Code {
+	case sqlite3.ErrFull, sqlite3.ErrIoErr, sqlite3.ErrNomem, sqlite3.ErrCantOpen:
+		return true
+	default:
+		return false
 	}
 }

@@ -1,0 +1,166 @@
+package reminder
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Alike finds the templates under which two texts of one phone could have the
+// same words. A text of unknown outcome is looked up in the provider's message
+// list by its phone and its words: if another text could have these words too,
+// one that was lost would pass for sent, and its customer would never hear of
+// the bill.
+//
+// Two bills have to be told apart by their account numbers in full, two stages
+// of a due date by the day, and one due date from the next by its date: these
+// always differ. The customer's name, the description and the amount tell
+// nothing apart, for they may be equal, or missing.
+//
+// Every language is tried, and of its texts those that the policy's stages
+// use, each on the day its stage is planned for. The error is nil, or an
+// errors.Join of one *TemplateError for each text at fault, in the order of
+// language, before first; it says what to add.
+func (p *Policy) Alike() error {
+	var faults []error
+	for _, language := range p.Templates.Languages() {
+		// Ascending stages begin with those before the due date.
+		for _, which := range []string{whichBefore, whichAfter} {
+			if err := p.alike(language, which); err != nil {
+				faults = append(faults, &TemplateError{language, which, err})
+			}
+		}
+	}
+	return errors.Join(faults...)
+}
+
+func (p *Policy) alike(language, which string) error {
+	var accounts, stages, dates string // what cannot be told apart, and what to add
+	note := func(fault *string, format string, args ...any) {
+		if *fault == "" {
+			*fault = fmt.Sprintf(format, args...)
+		}
+	}
+	day := ".When or .Days"
+	if !wordsWhen(language) {
+		day = ".Days"
+	}
+	for _, s := range sparser(language) {
+		said := make(map[string]Stage, len(p.Stages))
+		for _, stage := range p.Stages {
+			body, err := p.at(stage, s.bill)
+			if err != nil {
+				if whichOf(stage) == which {
+					return err
+				}
+				continue // a fault of the other text
+			}
+			first, twice := said[body]
+			said[body] = stage
+			if whichOf(stage) != which {
+				continue
+			}
+			switch {
+			case twice && whichOf(first) != which:
+				note(&stages, "for the stages %s and %s%s (word them differently)", first, stage, s.when)
+			case twice:
+				note(&stages, "for the stages %s and %s%s (name %s)", first, stage, s.when, day)
+			}
+			for _, account := range similarAccounts {
+				other := s.bill
+				other.Account = account
+				if p.saysToo(body, stage, other) {
+					note(&accounts, "for two accounts%s (name .Account in full)", s.when)
+				}
+			}
+			other := s.bill
+			other.DueDate = nextDueDate
+			if p.saysToo(body, stage, other) {
+				note(&dates, "for two due dates%s (name .DueDate)", s.when)
+			}
+		}
+	}
+	if accounts+stages+dates == "" {
+		return nil
+	}
+	var all []string
+	for _, fault := range []string{accounts, stages, dates} {
+		if fault != "" {
+			all = append(all, fault)
+		}
+	}
+	return fmt.Errorf("can give two texts of one phone the same words, so that one that was lost would pass for sent: %s", strings.Join(all, "; "))
+}
+
+// at words the bill as its stage does on the day it is planned for.
+func (p *Policy) at(stage Stage, b Bill) (string, error) {
+	draft, err := p.draft(b, b.DueDate.AddDays(int(stage)), true)
+	return draft.Body, err
+}
+
+func (p *Policy) saysToo(body string, stage Stage, b Bill) bool {
+	other, err := p.at(stage, b)
+	return err == nil && other == body
+}
+
+func whichOf(stage Stage) string {
+	if stage > 0 {
+		return whichAfter
+	}
+	return whichBefore
+}
+
+// Account numbers that differ from sampleAccount in one digit only, at either
+// end: a text may show just a part.
+const sampleAccount = "1234567"
+
+var similarAccounts = [...]string{"1234568", "2234567"}
+
+// Due dates that differ only in the month.
+var (
+	sampleDueDate = NewDate(2026, time.March, 3)
+	nextDueDate   = NewDate(2026, time.April, 3)
+)
+
+// sparse is a bill that lacks some of what a template may name.
+type sparse struct {
+	bill Bill
+	when string // " when .Amount is empty"; "" when it lacks nothing
+}
+
+// sparser are sample bills from a full one to a bare one: what a template says
+// may hang on what is known.
+func sparser(language string) []sparse {
+	balance := MustMoney("2315.50")
+	var all []sparse
+	for lacks := range 1 << 3 {
+		b := Bill{Account: sampleAccount, DueDate: sampleDueDate, Language: language}
+		var empty []string
+		if lacks&1 == 0 {
+			b.Balance = &balance
+		} else {
+			empty = append(empty, ".Amount")
+		}
+		if lacks&2 == 0 {
+			b.Customer = "Jane Wanjiru"
+		} else {
+			empty = append(empty, ".Customer")
+		}
+		if lacks&4 == 0 {
+			b.Description = "House 4"
+		} else {
+			empty = append(empty, ".Description")
+		}
+		s := sparse{bill: b}
+		if len(empty) > 0 {
+			verb := "is"
+			if len(empty) > 1 {
+				verb = "are"
+			}
+			s.when = " when " + strings.Join(empty, " and ") + " " + verb + " empty"
+		}
+		all = append(all, s)
+	}
+	return all
+}

@@ -1,0 +1,147 @@
+package reminder
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestAlike(t *testing.T) {
+	const (
+		lead     = "can give two texts of one phone the same words, so that one that was lost would pass for sent: "
+		accounts = "for two accounts (name .Account in full)"
+		dates    = "for two due dates (name .DueDate)"
+		good     = "{{.Account}} {{.When}} {{.DueDate}}"
+	)
+	tests := map[string]struct {
+		language      string
+		before, after string // "" = good
+		stages        []Stage
+		want          []string // for example "en.before: for two accounts"
+	}{
+		"good":                        {stages: []Stage{-60, -7, -1, 0, 1, 60}},
+		"every field":                 {before: "{{.Customer}} {{.Service}} {{.Account}} {{.Description}} {{.Amount}} {{.DueDate}} {{.When}} {{.Days}}"},
+		"days in place of when":       {before: "{{.Account}} {{.Days}} {{.DueDate}}"},
+		"day worded by the template":  {before: "{{.Account}} {{if eq .Days 7}}in a week{{else if .Days}}soon{{else}}now{{end}} {{.DueDate}}"},
+		"not used":                    {after: "Pay!", stages: []Stage{-3, 0}},
+		"none of both used":           {before: "Pay!", after: "Pay!", stages: []Stage{}},
+		"one stage needs no day":      {before: "{{.Account}} {{.DueDate}}", stages: []Stage{-3}},
+		"one stage each, other words": {before: "{{.Account}} {{.DueDate}}", after: "{{.Account}}: {{.DueDate}}", stages: []Stage{-3, 2}},
+		"other language":              {language: "fr", before: "{{.Account}} {{.Days}} {{.DueDate}}", after: "{{.Account}}: {{.Days}} {{.DueDate}}"},
+
+		"no account": {before: "{{.Customer}} {{.Amount}} {{.When}} {{.DueDate}}", want: []string{
+			"en.before: " + accounts}},
+		"end of the account": {before: "{{slice .Account 3}} {{.When}} {{.DueDate}}", want: []string{
+			"en.before: " + accounts}},
+		"start of the account": {before: "{{slice .Account 0 4}} {{.When}} {{.DueDate}}", want: []string{
+			"en.before: " + accounts}},
+		"account beside an amount only": {before: "{{with .Amount}}{{$.Account}}: {{.}}{{end}} {{.When}} {{.DueDate}}", want: []string{
+			"en.before: for two accounts when .Amount is empty (name .Account in full)"}},
+		"account for strangers only": {before: "{{if .Customer}}Hello{{else}}{{.Account}}{{end}} {{.When}} {{.DueDate}}", want: []string{
+			"en.before: " + accounts}},
+		"account unless nothing is known": {before: "{{if or .Customer .Amount .Description}}{{.Account}}{{end}} {{.When}} {{.DueDate}}", want: []string{
+			"en.before: for two accounts when .Amount and .Customer and .Description are empty (name .Account in full)"}},
+		"account on the due day only": {before: "{{if not .Days}}{{.Account}}{{end}} {{.When}} {{.DueDate}}", want: []string{
+			"en.before: " + accounts}},
+
+		"no day": {before: "{{.Account}} {{.DueDate}}", want: []string{
+			"en.before: for the stages 7 days before and 3 days before (name .When or .Days)"}},
+		"no day after": {after: "{{.Account}} {{.DueDate}} {{.Amount}}", want: []string{
+			"en.after: for the stages 2 days after and 5 days after (name .When or .Days)"}},
+		"no day in another language": {language: "fr", before: "{{.Account}} {{.DueDate}}", want: []string{
+			"fr.before: for the stages 7 days before and 3 days before (name .Days)"}},
+		"two of three days alike": {before: "{{.Account}} {{if gt .Days 3}}soon{{else}}now{{end}} {{.DueDate}}", want: []string{
+			"en.before: for the stages 3 days before and due day (name .When or .Days)"}},
+		"day beside an amount only": {before: "{{.Account}} {{with .Amount}}{{.}} {{$.When}}{{end}} {{.DueDate}}", want: []string{
+			"en.before: for the stages 7 days before and 3 days before when .Amount is empty (name .When or .Days)"}},
+		"before like after": {before: "{{.Account}} {{.DueDate}} {{.Days}}", after: "{{.Account}} {{.DueDate}} {{.Days}}", stages: []Stage{-3, 3}, want: []string{
+			"en.after: for the stages 3 days before and 3 days after (word them differently)"}},
+
+		"no due date": {before: "{{.Account}} {{.When}}", want: []string{
+			"en.before: " + dates}},
+		"day of the due date without its month": {before: "{{.Account}} {{.When}} {{slice .DueDate 0 2}}", want: []string{
+			"en.before: " + dates}},
+		"due date for strangers only": {before: "{{.Account}} {{.When}} {{if not .Customer}}{{.DueDate}}{{end}}", want: []string{
+			"en.before: " + dates}},
+
+		"nothing but the amount, in all texts": {before: "{{.Customer}}, pay {{.Amount}}", after: "{{.Customer}}, pay {{.Amount}} now", want: []string{
+			"en.before: " + accounts + "; for the stages 7 days before and 3 days before (name .When or .Days); " + dates,
+			"en.after: " + accounts + "; for the stages 2 days after and 5 days after (name .When or .Days); " + dates}},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			if tt.stages == nil {
+				tt.stages = []Stage{-7, -3, 0, 2, 5}
+			}
+			language, src := "en", TemplateSource{Before: good, After: good + "!"}
+			if tt.language != "" {
+				language = tt.language
+			}
+			if tt.before != "" {
+				src.Before = tt.before
+			}
+			if tt.after != "" {
+				src.After = tt.after
+			} else if language != "en" {
+				src.After = "{{.Account}} {{.Days}} {{.DueDate}}!"
+			}
+			p := wordPolicy(t, map[string]TemplateSource{language: src})
+			p.Stages = tt.stages
+			var want []string
+			for _, w := range tt.want {
+				which, fault, _ := strings.Cut(w, ": ")
+				want = append(want, "template "+which+": "+lead+fault)
+			}
+			if diff := cmp.Diff(want, alikeFaults(t, p)); diff != "" {
+				t.Errorf("Alike (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// The shipped texts pass whatever the stages, and with a service or without.
+func TestAlikeShipped(t *testing.T) {
+	p := wordPolicy(t, nil)
+	p.Stages = nil
+	for stage := Stage(-60); stage <= 60; stage++ {
+		p.Stages = append(p.Stages, stage)
+	}
+	for _, service := range []string{"", "Kenya Power"} {
+		p.ServiceName = service
+		if err := p.Alike(); err != nil {
+			t.Errorf("service %q: %v", service, err)
+		}
+	}
+}
+
+// A text that cannot be worded on one of the days is a fault too.
+func TestAlikeNamesATextThatCannotBeWorded(t *testing.T) {
+	p := wordPolicy(t, map[string]TemplateSource{"en": {Before: `{{slice "abcdef" .Days}} {{.Account}} {{.DueDate}}`, After: "{{.Account}} {{.When}} {{.DueDate}}"}})
+	faults := alikeFaults(t, p)
+	if len(faults) != 1 || !strings.HasPrefix(faults[0], "template en.before: render template: ") {
+		t.Errorf("faults %q", faults)
+	}
+}
+
+// alikeFaults are what Alike reports, each checked to be a *TemplateError.
+func alikeFaults(t *testing.T, p *Policy) []string {
+	t.Helper()
+	err := p.Alike()
+	if err == nil {
+		return nil
+	}
+	joined, ok := err.(interface{ Unwrap() []error })
+	if !ok {
+		t.Fatalf("%T is not joined errors: %v", err, err)
+	}
+	var out []string
+	for _, e := range joined.Unwrap() {
+		if _, ok := errors.AsType[*TemplateError](e); !ok {
+			t.Errorf("%T is not a *TemplateError: %v", e, e)
+		}
+		out = append(out, e.Error())
+	}
+	return out
+}

@@ -1,0 +1,220 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"strconv"
+	"time"
+
+	"duewatch/reminder"
+)
+
+// querier is what a write transaction and the pool for reading have in common.
+type querier interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+}
+
+// Standing reads what holds for all bills alike: the stop, the guards' figures
+// and what the operator has lifted.
+func (s *Store) Standing(ctx context.Context, p *reminder.Policy, now time.Time) (reminder.Standing, error) {
+	st, err := standing(ctx, s.read, p, now)
+	if err != nil {
+		return st, fmt.Errorf("read how sending stands: %w", err)
+	}
+	return st, nil
+}
+
+func standing(ctx context.Context, q querier, p *reminder.Policy, now time.Time) (s reminder.Standing, err error) {
+	stops, err := stopsAt(ctx, q, now)
+	if err != nil {
+		return s, err
+	}
+	if len(stops) > 0 {
+		s.Stop = &stops[0].Stop
+	}
+	if err := readUsage(ctx, q, p, now, &s); err != nil {
+		return s, err
+	}
+	recentFrom := now.Add(-reminder.RecentFor)
+	if recentFrom, err = readLifts(ctx, q, now, recentFrom, &s); err != nil {
+		return s, err
+	}
+	if p.Guards.MaxFailureRate > 0 {
+		err = readRecent(ctx, q, recentFrom, &s)
+	}
+	return s, err
+}
+
+func readUsage(ctx context.Context, q querier, p *reminder.Policy, now time.Time, s *reminder.Standing) error {
+	today := reminder.DateOf(now.In(p.Zone))
+	midnight := today.At(0, p.Zone)
+	month := today.AddDays(1-today.Day()).At(0, p.Zone)
+	history := today.AddDays(-reminder.MedianDays).At(0, p.Zone)
+	from := month
+	if history.Before(from) {
+		from = history
+	}
+	rows, err := q.QueryContext(ctx, "SELECT since, texts, segments FROM usage WHERE since >= ?1", from.UnixMilli())
+	if err != nil {
+		return explain(err)
+	}
+	type day struct {
+		since           time.Time
+		texts, segments int
+	}
+	days, err := collect(rows, func(r row) (d day, err error) {
+		err = r.Scan(instantColumn{&d.since}, &d.texts, &d.segments)
+		return d, err //nolint:wrapcheck // names the column
+	})
+	if err != nil {
+		return err
+	}
+	var before []int
+	for _, d := range days {
+		if !d.since.Before(month) {
+			s.Month += d.segments
+		}
+		switch {
+		case d.since.Equal(midnight):
+			s.Today = d.texts
+		case d.since.Before(midnight) && !d.since.Before(history):
+			before = append(before, d.texts)
+		}
+	}
+	s.Median = reminder.MedianDay(before)
+	return nil
+}
+
+// readLifts returns from when on texts count as recent: those that the
+// operator has looked at and let pass do not.
+func readLifts(ctx context.Context, q querier, now, recentFrom time.Time, s *reminder.Standing) (time.Time, error) {
+	rows, err := q.QueryContext(ctx, "SELECT guard, since FROM lifts WHERE until_at > ?1", now.UnixMilli())
+	if err != nil {
+		return recentFrom, explain(err)
+	}
+	_, err = collect(rows, func(r row) (struct{}, error) {
+		var guard reminder.Reason
+		var since time.Time
+		err := r.Scan(&guard, instantColumn{&since})
+		switch {
+		case guard == reminder.FailureRate && since.After(recentFrom):
+			recentFrom = since
+		case guard != reminder.FailureRate:
+			if s.Lifted == nil {
+				s.Lifted = make(map[reminder.Reason]bool)
+			}
+			s.Lifted[guard] = true
+		}
+		return struct{}{}, err //nolint:wrapcheck // names the column
+	})
+	return recentFrom, err
+}
+
+// readRecent counts how the last texts fared: refused for what they are,
+// refused later, or lost. What was given back for another reason, such as a
+// provider that asked to slow down, says nothing.
+func readRecent(ctx context.Context, q querier, from time.Time, s *reminder.Standing) error {
+	rows, err := q.QueryContext(ctx, "SELECT state, refused_for, created_at FROM texts ORDER BY id DESC LIMIT ?1", reminder.RecentTexts)
+	if err != nil {
+		return explain(err)
+	}
+	_, err = collect(rows, func(r row) (struct{}, error) {
+		var state TextState
+		var why reminder.Reason
+		var created time.Time
+		if err := r.Scan(&state, &why, instantColumn{&created}); err != nil || !created.After(from) {
+			return struct{}{}, err //nolint:wrapcheck // names the column
+		}
+		switch state {
+		case Sending:
+		case Refused:
+			switch why {
+			case reminder.BadNumber, reminder.TextRefused, reminder.RefusalUnclear:
+				s.Recent++
+				s.Failed++
+			default:
+			}
+		case Unknown, NotFound, Undelivered, Failed:
+			if why == reminder.ShuttingDown {
+				break // our own end left it in doubt
+			}
+			s.Recent++
+			s.Failed++
+			if why == reminder.TextRefused {
+				s.Filtered++
+			}
+		case Accepted, Sent, Delivered, Canceled, Unconfirmed:
+			s.Recent++
+		}
+		return struct{}{}, nil
+	})
+	return err
+}
+
+// used counts a text for the day on which it is handed over.
+func (t *tx) used(p *reminder.Policy, segments int, now time.Time) error {
+	midnight := reminder.DateOf(now.In(p.Zone)).At(0, p.Zone)
+	_, err := t.exec(`INSERT INTO usage (since, texts, segments) VALUES (?1, 1, ?2)
+		ON CONFLICT (since) DO UPDATE SET texts = usage.texts + 1, segments = usage.segments + excluded.segments`,
+		midnight.UnixMilli(), segments)
+	return err
+}
+
+// unused takes a text out of its day's count: the provider does not have it.
+func (t *tx) unused(textID int64) error {
+	_, err := t.exec(`UPDATE usage SET texts = texts - 1, segments = segments - (SELECT segments FROM texts WHERE id = ?1)
+		WHERE texts > 0 AND since = (SELECT max(since) FROM usage WHERE since <= (SELECT created_at FROM texts WHERE id = ?1))`, textID)
+	return err
+}
+
+// metaSeen is the latest instant at which something was learned, in
+// milliseconds: no balance is younger.
+const metaSeen = "seen_at"
+
+func (t *tx) seen(now time.Time) error {
+	_, err := t.exec(`INSERT INTO meta (key, value) VALUES (?1, ?2)
+		ON CONFLICT (key) DO UPDATE SET value = excluded.value WHERE meta.value < excluded.value`, metaSeen, strconv.FormatInt(now.UnixMilli(), 10))
+	return err
+}
+
+// Seen is the latest instant at which something was learned; zero = never. An
+// earlier clock was set back since.
+func (s *Store) Seen(ctx context.Context) (time.Time, error) {
+	value, err := s.Meta(ctx, metaSeen)
+	if err != nil || value == "" {
+		return time.Time{}, err
+	}
+	ms, err := strconv.ParseInt(value, 10, 64)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("read %s: %w", metaSeen, err)
+	}
+	return time.UnixMilli(ms), nil
+}
+
+// ClockSetBack forgets the age of every balance that was learned after now: when
+// the clock comes round to that hour again, it would look fresh and be old.
+// Stops that end by themselves end, since their hour may be far. It reads all
+// bills.
+func (s *Store) ClockSetBack(_ context.Context, now time.Time) (forgotten int64, err error) {
+	err = s.do(func(t *tx) error {
+		r, err := t.exec("UPDATE bills SET balance_at = NULL WHERE balance_at > ?1", now.UnixMilli())
+		if err != nil {
+			return err
+		}
+		if forgotten, err = r.RowsAffected(); err != nil {
+			return explain(err)
+		}
+		if err := t.endTimedStops(); err != nil {
+			return err
+		}
+		if _, err := t.exec("UPDATE meta SET value = ?2 WHERE key = ?1", metaSeen, strconv.FormatInt(now.UnixMilli(), 10)); err != nil {
+			return err
+		}
+		return t.event(Event{At: now, What: "clock_set_back", Reason: "clock", Detail: fmt.Sprintf("%d balances have an unknown age", forgotten)})
+	})
+	if err != nil {
+		return 0, fmt.Errorf("notice a clock that was set back: %w", err)
+	}
+	return forgotten, nil
+}

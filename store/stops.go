@@ -1,0 +1,201 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"duewatch/reminder"
+)
+
+// Stopped is a stop and since when it stands.
+type Stopped struct {
+	reminder.Stop
+	Since time.Time
+}
+
+// stopAgain is within what time after its end a stop that comes again counts
+// as the same one.
+const stopAgain = 15 * time.Minute
+
+// StopSending keeps all texts from leaving for a reason, from the next decision
+// on. A stop that waits for the operator does not become one that ends by
+// itself.
+func (s *Store) StopSending(_ context.Context, now time.Time, stop reminder.Stop) error {
+	if err := s.do(func(t *tx) error { return t.stopSending(now, stop) }); err != nil {
+		return fmt.Errorf("stop sending: %w", err)
+	}
+	return nil
+}
+
+func (t *tx) stopSending(now time.Time, stop reminder.Stop) error {
+	isNew, err := t.changed("INSERT INTO stops (reason, since, until_at, detail) VALUES (?1, ?2, ?3, ?4) ON CONFLICT (reason) DO NOTHING",
+		stop.Reason, now.UnixMilli(), millis(stop.Until), stop.Detail)
+	if err != nil {
+		return err
+	}
+	if !isNew {
+		_, err := t.exec(`UPDATE stops SET until_at = ?3, detail = ?4, since = CASE WHEN until_at < ?5 THEN ?2 ELSE since END
+			WHERE reason = ?1 AND until_at IS NOT NULL`,
+			stop.Reason, now.UnixMilli(), millis(stop.Until), stop.Detail, now.Add(-stopAgain).UnixMilli())
+		return err
+	}
+	return t.event(Event{At: now, What: "sending_stopped", Reason: string(stop.Reason), Detail: stop.Detail})
+}
+
+// Stops reads why no text may leave now, the one that waits for the operator
+// first.
+func (s *Store) Stops(ctx context.Context, now time.Time) ([]Stopped, error) {
+	stops, err := stopsAt(ctx, s.read, now)
+	if err != nil {
+		return nil, fmt.Errorf("read stops: %w", err)
+	}
+	return stops, nil
+}
+
+func stopsAt(ctx context.Context, q querier, now time.Time) ([]Stopped, error) {
+	rows, err := q.QueryContext(ctx, `SELECT reason, since, until_at, detail FROM stops
+		WHERE until_at IS NULL OR until_at > ?1 ORDER BY until_at IS NOT NULL, since, reason`, now.UnixMilli())
+	if err != nil {
+		return nil, explain(err)
+	}
+	return collect(rows, func(r row) (s Stopped, err error) {
+		err = r.Scan(&s.Reason, instantColumn{&s.Since}, instantColumn{&s.Until}, &s.Detail)
+		return s, err //nolint:wrapcheck // names the column
+	})
+}
+
+// EndTimedStops ends the stops that end by themselves. Call it at the start:
+// what stopped sending may be mended.
+func (s *Store) EndTimedStops(context.Context) error {
+	if err := s.do(func(t *tx) error { return t.endTimedStops() }); err != nil {
+		return fmt.Errorf("end stops: %w", err)
+	}
+	return nil
+}
+
+func (t *tx) endTimedStops() error {
+	_, err := t.exec("DELETE FROM stops WHERE until_at IS NOT NULL")
+	return err
+}
+
+// EndStop ends the stop of that reason, whose cause is gone.
+func (s *Store) EndStop(_ context.Context, reason reminder.Reason) error {
+	err := s.do(func(t *tx) error {
+		_, err := t.exec("DELETE FROM stops WHERE reason = ?1", reason)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("end stop: %w", err)
+	}
+	return nil
+}
+
+// Stranger is a text about one of our bills that the provider has and this
+// store does not know.
+type Stranger struct {
+	ProviderID string
+	BillID     int64
+	At         time.Time
+}
+
+// RecordStrangers keeps the texts that are strangers, so that their stages are
+// not texted again, and stops sending when any of them is new. It returns how
+// many are.
+func (s *Store) RecordStrangers(_ context.Context, now time.Time, found []Stranger, stop reminder.Stop) (news int, err error) {
+	err = s.do(func(t *tx) error {
+		news = 0
+		for _, f := range found {
+			isNew, err := t.changed("INSERT INTO strangers (provider_id, bill_id, at) VALUES (?1, ?2, ?3) ON CONFLICT (provider_id, bill_id) DO NOTHING",
+				f.ProviderID, f.BillID, f.At.UnixMilli())
+			if err != nil {
+				return err
+			}
+			if !isNew {
+				continue
+			}
+			news++
+			if err := t.event(Event{At: now, BillID: f.BillID, What: "stranger", Reason: string(stop.Reason),
+				Detail: "the provider has a text from " + f.At.UTC().Format(time.RFC3339) + " that this store did not know: " + f.ProviderID}); err != nil {
+				return err
+			}
+		}
+		if news == 0 {
+			return nil
+		}
+		return t.stopSending(now, stop)
+	})
+	if err != nil {
+		return 0, fmt.Errorf("record unknown texts: %w", err)
+	}
+	return news, nil
+}
+
+// StrangerOf is a stranger and the bill it is about.
+type StrangerOf struct {
+	Stranger
+	Service, Account string
+}
+
+// Strangers reads the latest n strangers, and how many more there are.
+func (s *Store) Strangers(ctx context.Context, n int) (latest []StrangerOf, more int, err error) {
+	rows, err := s.read.QueryContext(ctx, `SELECT x.provider_id, x.bill_id, x.at, b.service, b.account
+		FROM strangers x JOIN bills b ON b.id = x.bill_id ORDER BY x.at DESC LIMIT ?1`, n)
+	if err != nil {
+		return nil, 0, fmt.Errorf("read unknown texts: %w", explain(err))
+	}
+	latest, err = collect(rows, func(r row) (x StrangerOf, err error) {
+		err = r.Scan(&x.ProviderID, &x.BillID, instantColumn{&x.At}, &x.Service, &x.Account)
+		return x, err //nolint:wrapcheck // names the column
+	})
+	if err != nil {
+		return nil, 0, fmt.Errorf("read unknown texts: %w", err)
+	}
+	if err := s.read.QueryRowContext(ctx, "SELECT count(*) FROM strangers").Scan(&more); err != nil {
+		return nil, 0, fmt.Errorf("count unknown texts: %w", explain(err))
+	}
+	return latest, more - len(latest), nil
+}
+
+// elsewhere are the instants of the strangers about the bill.
+func (t *tx) elsewhere(billID int64) ([]time.Time, error) {
+	rows, err := t.query("SELECT at FROM strangers WHERE bill_id = ?1", billID)
+	if err != nil {
+		return nil, err
+	}
+	return collect(rows, func(r row) (at time.Time, err error) {
+		err = r.Scan(instantColumn{&at})
+		return at, err //nolint:wrapcheck // names the column
+	})
+}
+
+// Knows reports whether a message in the provider's list is a text of this
+// store: by its id, or, where the answer was lost, by its words.
+func (s *Store) Knows(ctx context.Context, providerID string, to reminder.Phone, body string) (known bool, err error) {
+	err = s.read.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM texts WHERE provider_id = ?1)
+		OR EXISTS (SELECT 1 FROM texts WHERE phone = ?2 AND body = ?3)`, providerID, to.E164(), body).Scan(&known)
+	if err != nil {
+		return false, fmt.Errorf("look for a text: %w", explain(err))
+	}
+	return known, nil
+}
+
+// BillsOf reads the bills of a phone.
+func (s *Store) BillsOf(ctx context.Context, p reminder.Phone) ([]reminder.Bill, error) {
+	rows, err := s.read.QueryContext(ctx, "SELECT "+billColumns+" FROM bills WHERE phone = ?1", p.E164())
+	if err != nil {
+		return nil, fmt.Errorf("read bills of a phone: %w", explain(err))
+	}
+	return collect(rows, scanBill)
+}
+
+// LatestText is when the latest text was decided on; zero = never.
+func (s *Store) LatestText(ctx context.Context) (at time.Time, err error) {
+	err = s.read.QueryRowContext(ctx, "SELECT created_at FROM texts ORDER BY id DESC LIMIT 1").Scan(instantColumn{&at})
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return at, fmt.Errorf("read latest text: %w", explain(err))
+	}
+	return at, nil
+}

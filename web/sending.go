@@ -1,0 +1,78 @@
+package web
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"duewatch/reminder"
+	"duewatch/store"
+)
+
+// sending reports at each scrape what keeps texts from leaving, and how many
+// have left.
+type sending struct {
+	store    *store.Store
+	policy   func() *reminder.Policy
+	now      func() time.Time
+	log      *slog.Logger
+	stopped  *prometheus.Desc
+	held     *prometheus.Desc
+	today    *prometheus.Desc
+	segments *prometheus.Desc
+}
+
+// NewSending is a collector of stops, guards, held reminders and the day's
+// texts. policy is the one whose guards count.
+func NewSending(s *store.Store, policy func() *reminder.Policy, now func() time.Time, log *slog.Logger) prometheus.Collector {
+	return &sending{
+		store: s, policy: policy, now: now, log: log,
+		stopped:  prometheus.NewDesc("duewatch_sending_stopped", "1 for each stop or guard that keeps texts from leaving.", []string{"reason"}, nil),
+		held:     prometheus.NewDesc("duewatch_reminders_held", "Reminders that are held now.", []string{"reason"}, nil),
+		today:    prometheus.NewDesc("duewatch_texts_today", "Texts handed to the provider since midnight.", nil, nil),
+		segments: prometheus.NewDesc("duewatch_segments_this_month", "Segments of the texts handed to the provider in this month.", nil, nil),
+	}
+}
+
+func (s *sending) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{s.stopped, s.held, s.today, s.segments} {
+		ch <- d
+	}
+}
+
+func (s *sending) Collect(ch chan<- prometheus.Metric) {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	policy, now := s.policy(), s.now()
+	stops, err := s.store.Stops(ctx, now)
+	if err != nil {
+		s.log.Warn("the stops cannot be counted", "err", err)
+		return
+	}
+	standing, err := s.store.Standing(ctx, policy, now)
+	if err != nil {
+		s.log.Warn("the guards cannot be counted", "err", err)
+		return
+	}
+	held, err := s.store.Held(ctx)
+	if err != nil {
+		s.log.Warn("the held reminders cannot be counted", "err", err)
+		return
+	}
+	gauge := func(d *prometheus.Desc, v int, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, float64(v), labels...)
+	}
+	for _, stop := range stops {
+		gauge(s.stopped, 1, string(stop.Reason))
+	}
+	if guard, _, _ := policy.Guarded(standing, 1, now); guard != "" {
+		gauge(s.stopped, 1, string(guard))
+	}
+	for _, h := range held {
+		gauge(s.held, h.Count, string(h.Reason))
+	}
+	gauge(s.today, standing.Today)
+	gauge(s.segments, standing.Month)
+}
