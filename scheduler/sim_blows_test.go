@@ -49,12 +49,7 @@ func (s *sim) drawBlows(dice *rand.Rand) {
 		s.at(some(), fmt.Sprintf("crash is armed: %+v", k), func() { s.wire.set(func() { s.wire.crash = &k }) })
 	}
 	for range several(3) {
-		s.at(some(), "restart", func() {
-			if s.up() {
-				s.shut()
-				s.start()
-			}
-		})
+		s.at(some(), "restart", s.restart)
 	}
 	for range several(3) {
 		s.at(some(), "power cut", func() {
@@ -97,10 +92,7 @@ func (s *sim) redeclare(b *simBill, in bool) {
 		b.removed = s.trueNow()
 	}
 	s.disturb(s.trueNow(), s.trueNow().Add(simDay), "declared")
-	if s.up() {
-		s.shut()
-		s.start()
-	}
+	s.restart()
 }
 
 func (s *sim) optOut(to reminder.Phone, service string, add bool) {
@@ -121,6 +113,7 @@ func (s *sim) optOut(to reminder.Phone, service string, add bool) {
 	if !s.up() {
 		s.must(db.Close())
 	}
+	s.stopped = nil
 	s.disturb(s.trueNow(), s.trueNow().Add(time.Hour), "opt-out")
 }
 
@@ -160,10 +153,7 @@ func (s *sim) reconfigure(dice *rand.Rand) {
 	}
 	s.configs = append(s.configs, simConfig{s.trueNow(), s.policies})
 	s.disturb(s.trueNow(), s.trueNow().Add(simDay), "config")
-	if s.up() {
-		s.shut()
-		s.start()
-	}
+	s.restart()
 }
 
 func (s *sim) setClock(skew time.Duration) {

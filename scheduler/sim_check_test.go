@@ -24,12 +24,17 @@ func (s *sim) found(b *simBill, format string, args ...any) {
 // noteStopped keeps who is not to be texted, as the store and the operator
 // have it at the start of a wake.
 func (s *sim) noteStopped() {
+	before := s.optOuts
+	s.optOuts = s.nextDue().optOuts
+	if s.stopped != nil && s.optOuts == before {
+		return // an operator's act may leave their number as it is: it forgets stopped itself
+	}
 	s.stopped = map[reminder.Phone]map[string]bool{}
 	stop := func(to reminder.Phone, service string) {
 		if s.stopped[to] == nil {
 			s.stopped[to] = map[string]bool{}
 		}
-		s.stopped[to][service] = true
+		s.stopped[to][service] = true // "" = of any service
 	}
 	s.must(s.Store.OptOuts(s.ctx, func(o store.OptOut) error {
 		stop(o.Phone, o.Service)
@@ -49,18 +54,25 @@ func (s *sim) noteStopped() {
 // bill, and what must hold at any time.
 func (s *sim) look(ok bool) {
 	now := s.daemonNow()
+	this := &look{at: now, truly: s.trueNow(), epoch: s.epoch, config: s.config, ok: ok}
 	for _, w := range s.watched() {
-		b := s.billOf(w.Account)
-		n := sighting{at: now, truly: s.trueNow(), epoch: s.epoch, config: s.config, due: w.DueDate, active: w.State == reminder.BillActive, ok: ok}
-		if last := len(b.seen) - 1; ok && last >= 0 && b.seen[last].ok && b.seen[last].epoch == s.epoch &&
-			!w.NextRemind.IsZero() && w.NextRemind.Before(b.seen[last].at.Add(-lease-time.Minute)) {
-			s.found(b, "at %s the remind job had not looked at it since %s", s.hour(now), s.hour(w.NextRemind))
+		b := s.billOf(w.account)
+		if b.due != w.due {
+			b.due = w.due
+			s.must(b.dueDate.UnmarshalText([]byte(w.due)))
 		}
-		b.seen = append(b.seen, n)
+		if last := len(b.seen) - 1; ok && last >= 0 && b.seen[last].ok && b.seen[last].epoch == s.epoch &&
+			w.nextRemind.Before(b.seen[last].at.Add(-lease-time.Minute)) {
+			s.found(b, "at %s the remind job had not looked at it since %s", s.hour(now), s.hour(w.nextRemind))
+		}
+		b.seen = append(b.seen, sighting{this, b.dueDate, w.active})
 	}
-	for _, p := range s.wire.posts {
-		if p.wake == s.wakes && p.refused {
-			s.refusedBy[p.to] = true
+	for _, p := range slices.Backward(s.wire.posts) {
+		if p.wake != s.wakes {
+			break
+		}
+		if p.refused {
+			s.refusedBy[p.to], s.stopped = true, nil
 		}
 	}
 }
@@ -85,8 +97,23 @@ func (s *sim) textsOf(b *simBill) []store.SentText {
 	return all
 }
 
+func (s *sim) readRecords(b *simBill) {
+	if b.ID == 0 {
+		return
+	}
+	var err error
+	b.texts = s.textsOf(b)
+	b.events, err = s.Store.Events(s.ctx, b.ID)
+	s.must(err)
+	b.reminders, err = s.Store.Reminders(s.ctx, b.ID)
+	s.must(err)
+}
+
 // check is what must hold at the end of each run, on the provider's record.
 func (s *sim) check() {
+	for _, b := range s.bills {
+		s.readRecords(b)
+	}
 	all := s.deliveries()
 	s.count(all)
 	s.checkOnce(all)
@@ -196,12 +223,10 @@ func (s *sim) reconfigured(from, to time.Time) bool {
 
 // checkRecords is what must hold of the store once everything had its time.
 func (s *sim) checkRecords(b *simBill) {
-	events, err := s.Store.Events(s.ctx, b.ID)
-	s.must(err)
 	told := func(textID int64, what string) bool {
-		return slices.ContainsFunc(events, func(e store.Event) bool { return e.TextID == textID && e.What == what })
+		return slices.ContainsFunc(b.events, func(e store.Event) bool { return e.TextID == textID && e.What == what })
 	}
-	for _, x := range s.textsOf(b) {
+	for _, x := range b.texts {
 		switch x.State {
 		case store.Sending, store.Unknown:
 			s.found(b, "text %d of %s is still in state %s", x.ID, s.hour(x.CreatedAt), x.State)
@@ -210,10 +235,8 @@ func (s *sim) checkRecords(b *simBill) {
 			s.found(b, "text %d was accepted, and no event says so", x.ID)
 		}
 	}
-	records, err := s.Store.Reminders(s.ctx, b.ID)
-	s.must(err)
 	last := b.seen[len(b.seen)-1]
-	for _, r := range records {
+	for _, r := range b.reminders {
 		if r.Outcome == reminder.Texted && !told(r.TextID, string(reminder.Texted)) {
 			s.found(b, "%s of %s is texted, and no event says so", r.Stage, r.DueDate)
 		}
@@ -226,7 +249,7 @@ func (s *sim) checkRecords(b *simBill) {
 			}
 		}
 	}
-	s.checkReasons(b, records)
+	s.checkReasons(b, b.reminders)
 }
 
 // checkReasons holds the reasons of what was skipped against the truth.

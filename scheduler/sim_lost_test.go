@@ -26,8 +26,6 @@ func (s *sim) configAt(t time.Time) reminder.Policies {
 // it: it must have a record, and, where nothing at all was in the way, a text
 // within minutes.
 func (s *sim) checkNotLost(b *simBill, all []delivery) {
-	records, err := s.Store.Reminders(s.ctx, b.ID)
-	s.must(err)
 	for _, run := range steady(b.seen) {
 		first, last := run[0], run[len(run)-1]
 		if !first.active {
@@ -44,7 +42,7 @@ func (s *sim) checkNotLost(b *simBill, all []delivery) {
 			if had {
 				s.met["stage that had time"]++
 			}
-			if had && !slices.ContainsFunc(records, func(r reminder.Reminder) bool { return r.Stage == step.Stage && r.DueDate == first.due }) {
+			if had && !slices.ContainsFunc(b.reminders, func(r reminder.Reminder) bool { return r.Stage == step.Stage && r.DueDate == first.due }) {
 				s.found(b, "%s came at %s, and was neither texted, nor skipped or held with a reason", name, s.hour(step.At))
 			}
 			leaves := i+1 < len(steps) && reminder.DateOf(steps[i+1].At.In(s.zone)) == reminder.DateOf(step.At.In(s.zone))
@@ -53,7 +51,7 @@ func (s *sim) checkNotLost(b *simBill, all []delivery) {
 				s.met["stage with nothing in the way"]++
 			}
 			if free && !s.textedBy(all, b, name, step.At.Add(-s.skewIn(first)+15*time.Minute)) {
-				s.found(b, "%s came at %s, and with nothing in the way it was not texted: %s", name, s.hour(step.At), recordsOf(records, first.due, step.Stage))
+				s.found(b, "%s came at %s, and with nothing in the way it was not texted: %s", name, s.hour(step.At), recordsOf(b.reminders, first.due, step.Stage))
 			}
 		}
 	}

@@ -46,13 +46,8 @@ func (s *sim) count(all []delivery) {
 		}
 	}
 	for _, b := range s.bills {
-		if b.ID == 0 {
-			continue
-		}
-		events, err := s.Store.Events(s.ctx, b.ID)
-		s.must(err)
 		doubted, gone := map[int64]bool{}, map[string]bool{}
-		for _, e := range events {
+		for _, e := range b.events {
 			switch m := stageIn.FindStringSubmatch(e.Detail); {
 			case m != nil && e.What == string(reminder.Texted):
 				if gone[e.Reason] {
@@ -78,20 +73,14 @@ func (s *sim) deliveries() []delivery {
 	for _, p := range s.wire.posts {
 		posts[p.sid] = p
 	}
-	rows, stages, taken := map[string][]store.SentText{}, map[int64]string{}, map[int64]bool{}
+	stages, taken := map[int64]string{}, map[int64]bool{}
 	for _, b := range s.bills {
-		if b.ID == 0 {
-			continue
-		}
-		rows[b.Account] = s.textsOf(b)
-		events, err := s.Store.Events(s.ctx, b.ID)
-		s.must(err)
-		for _, e := range events {
+		for _, e := range b.events {
 			if m := stageIn.FindStringSubmatch(e.Detail); m != nil && e.What == string(reminder.Texted) {
 				stages[e.TextID] = m[1]
 			}
 		}
-		for _, x := range rows[b.Account] {
+		for _, x := range b.texts {
 			taken[x.ID] = x.ProviderID != ""
 		}
 	}
@@ -99,7 +88,7 @@ func (s *sim) deliveries() []delivery {
 	for _, t := range s.sandbox.Texts() {
 		d := delivery{Text: t, post: posts[t.SID], simBill: s.billOf(simAccountIn(t.Body))}
 		best := -1
-		mine := rows[d.simBill.Account]
+		mine := d.simBill.texts
 		for i, x := range mine {
 			if x.ProviderID == t.SID {
 				best = i

@@ -34,7 +34,7 @@ func (s *sim) draw() {
 	// The bubble's clock begins on a whole minute.
 	s.shift = begin.Truncate(time.Minute).Sub(time.Now().Truncate(time.Minute))
 	s.begin = s.trueNow()
-	s.end = s.begin.Add(time.Duration(35+dice.IntN(8)) * simDay)
+	s.end = s.begin.Add(time.Duration(28+dice.IntN(8)) * simDay)
 	s.resend = dice.IntN(4) != 0
 	s.senders, s.askers = 1+dice.IntN(3), 1+dice.IntN(4)
 	s.wire.slow = pick(dice, 0, 0, 1, 5)
@@ -124,14 +124,14 @@ func (s *sim) recheckWith() string {
 	return pick(s.dice("recheck"), almara.RecheckRegister, almara.RecheckRegister, almara.RecheckLookup)
 }
 
-// drawBills makes 8 to 15 bills, some of which share a phone, and what their
+// drawBills makes 6 to 12 bills, some of which share a phone, and what their
 // customers and billers do in these weeks.
 func (s *sim) drawBills(dice *rand.Rand) {
 	odd := []reminder.Phone{
 		sandbox.PhoneStaysSent, sandbox.PhoneUnreachable, sandbox.PhoneOptedOut, sandbox.PhoneInvalid,
 		sandbox.PhoneUnknown, sandbox.PhoneOptedOutLater, sandbox.PhoneFiltered, sandbox.PhoneNeverLeaves,
 	}
-	n, common := 8+dice.IntN(8), 5+dice.IntN(20)
+	n, common := 6+dice.IntN(7), 5+dice.IntN(20)
 	for i := range n {
 		to := phone(10 + dice.IntN(n))
 		if dice.IntN(6) == 0 {
@@ -218,6 +218,7 @@ func (s *sim) befall() {
 		s.script = s.script[1:]
 		s.say("-- %s", b.what)
 		b.do()
+		s.known.fresh = false
 	}
 }
 

@@ -51,6 +51,11 @@ type crash struct {
 // which is no part of the seed, makes no difference.
 const slot = 4 * time.Second
 
+// timeout is after how long the clients give up: whole slots, so that a call
+// that is given up ends as early in its slot as it began, and what comes after
+// it keeps to the same slots too.
+const timeout = 8 * slot
+
 // The troubles. Those with "after" strike once the call has been processed.
 const (
 	refused   = "connection refused"
@@ -90,6 +95,7 @@ var errSim = errors.New("the network of the simulation")
 // RoundTrip carries one call.
 func (w *simWire) RoundTrip(r *http.Request) (*http.Response, error) {
 	s := w.sim
+	began := s.trueNow()
 	provider := strings.Contains(r.URL.Path, "/Accounts/")
 	var down outage
 	w.set(func() {
@@ -100,7 +106,7 @@ func (w *simWire) RoundTrip(r *http.Request) (*http.Response, error) {
 	})
 	if down == refused && !s.calm.Load() {
 		// The body has not been touched: no byte of it left.
-		if err := w.pass(r.Context(), time.Duration(w.count("refused", r.URL.Path)%1000)*time.Microsecond); err != nil {
+		if err := w.pass(r.Context(), time.Duration(w.count("refused"+r.URL.Path)%1000)*time.Microsecond); err != nil {
 			return nil, err
 		}
 		return nil, fmt.Errorf("%w: connection refused", errSim)
@@ -109,8 +115,11 @@ func (w *simWire) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	nth := w.count(c.endpoint, c.what)
-	dice := s.dice(c.endpoint, c.what, nth)
+	key := c.endpoint + c.what
+	if job, _ := r.Context().Value(jobOf{}).(string); c.endpoint != "token" {
+		key += job // two jobs may ask about one bill in the same instant
+	}
+	dice := s.diceOf(key, w.count(key))
 	trouble := ""
 	switch {
 	case s.calm.Load():
@@ -131,10 +140,10 @@ func (w *simWire) RoundTrip(r *http.Request) (*http.Response, error) {
 		s.say("-- %s %s: %s", c.endpoint, c.said, trouble)
 		s.disturb(s.trueNow().Add(-2*slot), s.trueNow().Add(time.Minute), trouble)
 	}
-	return w.carry(r, c, p, trouble, dice)
+	return w.carry(r, c, p, began, trouble, dice)
 }
 
-func (w *simWire) carry(r *http.Request, c simCall, p *post, trouble string, dice *rand.Rand) (*http.Response, error) {
+func (w *simWire) carry(r *http.Request, c simCall, p *post, began time.Time, trouble string, dice *rand.Rand) (*http.Response, error) {
 	w.strike(c, false)
 	if w.isDead() && dice.IntN(2) == 0 { // or else the request was on its way already
 		w.set(func() { p.lost, p.killed = true, true })
@@ -172,10 +181,15 @@ func (w *simWire) carry(r *http.Request, c simCall, p *post, trouble string, dic
 	case dropped:
 		return nil, fmt.Errorf("%w: %w", errSim, io.ErrUnexpectedEOF)
 	case silent, late:
-		if err := w.pass(r.Context(), 28*time.Second+time.Duration(dice.IntN(1000))*time.Millisecond); err != nil {
-			return nil, err
+		if dice.IntN(2) == 0 { // the way to the server gives up before the client does
+			gone := began.Truncate(slot).Add(timeout - 2*slot + time.Duration(dice.Int64N(int64(990*time.Millisecond))))
+			if err := w.sleepUntil(r.Context(), gone); err != nil {
+				return nil, err
+			}
+			return nil, fmt.Errorf("%w: %w", errSim, os.ErrDeadlineExceeded)
 		}
-		return nil, fmt.Errorf("%w: %w", errSim, os.ErrDeadlineExceeded)
+		<-r.Context().Done()
+		return nil, r.Context().Err()
 	case cut:
 		whole, _ := io.ReadAll(res.Body)
 		res.Body = io.NopCloser(io.MultiReader(bytes.NewReader(whole[:len(whole)/2]), brokenReader{}))
@@ -218,7 +232,10 @@ func (brokenReader) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
 
 // pass waits to the next slot, and to its own instant in it.
 func (w *simWire) pass(ctx context.Context, offset time.Duration) error {
-	at := w.sim.trueNow().Truncate(slot).Add(slot + offset)
+	return w.sleepUntil(ctx, w.sim.trueNow().Truncate(slot).Add(slot+offset))
+}
+
+func (w *simWire) sleepUntil(ctx context.Context, at time.Time) error {
 	timer := time.NewTimer(at.Sub(w.sim.trueNow()))
 	defer timer.Stop()
 	select {
@@ -229,12 +246,11 @@ func (w *simWire) pass(ctx context.Context, offset time.Duration) error {
 	}
 }
 
-func (w *simWire) count(key ...any) int {
+func (w *simWire) count(key string) int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	k := fmt.Sprint(key...)
-	w.calls[k]++
-	return w.calls[k]
+	w.calls[key]++
+	return w.calls[key]
 }
 
 func (w *simWire) set(f func()) {

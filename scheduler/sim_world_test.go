@@ -4,13 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash/fnv"
-	"io"
-	"log/slog"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -25,6 +23,25 @@ import (
 	"duewatch/sandbox"
 	"duewatch/store"
 )
+
+// emptyStore is the file of a store with nothing in it. It is made once for
+// all runs: the migrations cost a good part of a run.
+var emptyStore = sync.OnceValues(func() (file []byte, err error) {
+	dir, err := os.MkdirTemp("", "duewatch-sim-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir) //nolint:errcheck // a temporary folder
+	path := filepath.Join(dir, "empty.db")
+	s, err := store.Open(context.Background(), path)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.Close(); err != nil {
+		return nil, err
+	}
+	return os.ReadFile(path)
+})
 
 // sim is one run: a daemon, the machine it runs on, and the world around it.
 type sim struct {
@@ -44,6 +61,10 @@ type sim struct {
 
 	sandbox  *sandbox.Sandbox
 	wire     *simWire
+	metrics  *Metrics
+	peek     *simPeek // into the store of the process that is running
+	kept     *store.Store
+	known    knowledge
 	path     string
 	starts   int
 	wakes    int
@@ -58,21 +79,28 @@ type sim struct {
 	calm     atomic.Bool
 	copies   int
 
-	bills   []*simBill
-	script  []blow
-	unruly  []span // when something other than the weather was in the way
-	refuse  map[reminder.Phone]map[string]bool
-	stopped map[reminder.Phone]map[string]bool // who was not to be texted at the start of this wake, "" = by any service
-
-	refusedBy map[reminder.Phone]bool // the provider said no to it, and the process outlived that
+	bills     []*simBill
+	script    []blow
+	unruly    []span // when something other than the weather was in the way
+	refuse    map[reminder.Phone]map[string]bool
+	stopped   map[reminder.Phone]map[string]bool // who was not to be texted at the start of this wake, "" = by any service
+	optOuts   int64                              // in the store, when stopped was made
+	refusedBy map[reminder.Phone]bool            // the provider said no to it, and the process outlived that
 
 	mu   sync.Mutex
-	log  strings.Builder
+	log  []logged
 	stop context.CancelCauseFunc // ends the passes under way
 
 	met      map[string]int // how often what was met
 	wrong    []string
 	suspects map[string]bool
+}
+
+// records are what the store says of one bill at the end.
+type records struct {
+	events    []store.Event
+	texts     []store.SentText
+	reminders []reminder.Reminder
 }
 
 // simBill is one bill and all that was ever true of it.
@@ -82,6 +110,9 @@ type simBill struct {
 	dues     []simDue
 	removed  time.Time // zero = it is declared
 	seen     []sighting
+	due      string // the last that was seen
+	dueDate  reminder.Date
+	records
 }
 
 type simBalance struct {
@@ -96,12 +127,17 @@ type simDue struct {
 
 // sighting is how the store saw a bill after one wake of the daemon.
 type sighting struct {
+	*look
+	due    reminder.Date
+	active bool
+}
+
+// look is one at all bills, after a wake.
+type look struct {
 	at     time.Time // by the daemon's clock
 	truly  time.Time
 	epoch  int
 	config int
-	due    reminder.Date
-	active bool
 	ok     bool // the remind job went through
 }
 
@@ -111,12 +147,13 @@ type span struct {
 	what     string
 }
 
-func newSim(t *testing.T, seed uint64, dir string) *sim {
+func newSim(t *testing.T, seed uint64, dir string, empty []byte) *sim {
 	t.Helper()
 	s := &sim{
 		t: t, ctx: context.WithoutCancel(t.Context()), seed: seed, dir: dir,
 		declared: map[string]bool{}, met: map[string]int{}, suspects: map[string]bool{},
-		refuse: map[reminder.Phone]map[string]bool{}, stopped: map[reminder.Phone]map[string]bool{}, refusedBy: map[reminder.Phone]bool{},
+		refuse: map[reminder.Phone]map[string]bool{}, refusedBy: map[reminder.Phone]bool{},
+		metrics: NewMetrics(prometheus.NewRegistry()),
 	}
 	s.wire = &simWire{sim: s, calls: map[string]int{}}
 	s.draw()
@@ -129,22 +166,28 @@ func newSim(t *testing.T, seed uint64, dir string) *sim {
 		s.must(s.sandbox.Move(b.Service, b.Account, b.dueNow()))
 	}
 	s.path = filepath.Join(dir, fmt.Sprintf("%d.db", seed))
+	s.must(os.WriteFile(s.path, empty, 0o600))
 	return s
 }
 
 func (s *sim) must(err error) {
 	s.t.Helper()
 	if err != nil {
-		s.t.Fatalf("seed %d: %v\n%s", s.seed, err, s.log.String())
+		s.t.Fatalf("seed %d: %v\n%s", s.seed, err, strings.Join(s.logLines(), "\n"))
 	}
 }
 
 // dice are the same for the same seed and key, whoever asks first.
-func (s *sim) dice(key ...any) *rand.Rand {
-	h := fnv.New64a()
-	_, _ = fmt.Fprint(h, key...)
-	return rand.New(rand.NewPCG(s.seed, h.Sum64()))
+func (s *sim) dice(key string) *rand.Rand {
+	hash := uint64(14695981039346656037) // FNV-1a
+	for i := range len(key) {
+		hash = (hash ^ uint64(key[i])) * 1099511628211
+	}
+	return rand.New(rand.NewPCG(s.seed, hash))
 }
+
+// diceOf are those of the nth event of a kind.
+func (s *sim) diceOf(kind string, nth int) *rand.Rand { return s.dice(kind + strconv.Itoa(nth)) }
 
 func (s *sim) trueNow() time.Time   { return time.Now().Add(s.shift) }
 func (s *sim) daemonNow() time.Time { return s.trueNow().Add(s.skew()) }
@@ -153,50 +196,25 @@ func (s *sim) up() bool             { return s.Scheduler != nil }
 
 func (s *sim) sleepUntil(at time.Time) { <-time.After(at.Sub(s.trueNow())) }
 
-// say writes into the log of the run what befell the daemon.
-func (s *sim) say(format string, args ...any) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	fmt.Fprintf(&s.log, "%s %s\n", s.trueNow().In(s.zone).Format("01-02 15:04:05.000"), fmt.Sprintf(format, args...))
-}
-
-// Write takes the daemon's own log.
-func (s *sim) Write(line []byte) (int, error) {
-	s.say("   %s", strings.TrimSpace(string(line)))
-	return len(line), nil
-}
-
-func (s *sim) logger() *slog.Logger {
-	return slog.New(slog.NewTextHandler(struct{ io.Writer }{s}, &slog.HandlerOptions{
-		Level: slog.LevelInfo,
-		ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
-			if a.Key == slog.TimeKey {
-				return slog.Attr{}
-			}
-			return a
-		},
-	}))
-}
-
 // start makes a new process of the daemon and does what cli and Run do before
 // the first pass. It may die on the way.
 func (s *sim) start() {
 	s.t.Helper()
 	s.starts++
 	s.met["start"]++
+	s.stopped = nil
 	s.wire.set(func() { s.wire.dead = false })
 	log := s.logger()
-	db, err := store.Open(s.ctx, s.path)
-	s.must(err)
+	db := s.openStore()
 	a, err := almara.New(almara.Config{
 		BaseURL: "http://127.0.0.1", ClientID: sandbox.ClientID, ClientSecret: sandbox.ClientSecret, Rate: 1e6, Concurrency: 2 * s.askers,
-		RecheckWith: s.recheckWith(), Transport: s.wire, Now: s.daemonNow, Log: log,
+		RecheckWith: s.recheckWith(), Timeout: timeout, Transport: s.wire, Now: s.daemonNow, Log: log,
 	})
 	s.must(err)
 	delivery := reminder.Delivery{Mode: reminder.ModeLive}
 	n, err := notifier.New(notifier.Config{
 		AccountSID: sandbox.AccountSID, AuthToken: sandbox.AuthToken, From: sandbox.From, BaseURL: "http://127.0.0.1",
-		Delivery: delivery, Transport: s.wire, Log: log,
+		Delivery: delivery, Timeout: timeout, Transport: s.wire, Log: log,
 	})
 	s.must(err)
 	s.Scheduler, err = New(Config{
@@ -205,13 +223,13 @@ func (s *sim) start() {
 		Zone:     s.zone, Fingerprint: fmt.Sprint("config ", s.config), Owner: fmt.Sprint("process ", s.starts),
 		SegmentsPerSecond: 1e6, SendConcurrency: s.senders, AskConcurrency: s.askers, Retention: 400 * 24 * time.Hour,
 		ReconcileAfter: []time.Duration{2 * time.Minute, 15 * time.Minute}, Resend: s.resend,
-		Now: s.daemonNow, Log: log, Metrics: NewMetrics(prometheus.NewRegistry()),
+		Now: s.daemonNow, Log: log, Metrics: s.metrics,
 	})
 	s.must(err)
 	s.say("-- process %d starts", s.starts)
 	s.declare(db)
 	dies := -1
-	if dice := s.dice("start", s.starts); s.wire.faults > 0 && !s.calm.Load() && dice.IntN(6) == 0 {
+	if dice := s.diceOf("start", s.starts); s.wire.faults > 0 && !s.calm.Load() && dice.IntN(6) == 0 {
 		dies = dice.IntN(3)
 	}
 	for i, step := range []func() error{
@@ -227,9 +245,41 @@ func (s *sim) start() {
 		}
 		s.must(step())
 	}
-	for _, b := range s.bills {
-		s.noSending(b)
+	s.known.fresh = false
+	if s.nextDue().sending {
+		for _, b := range s.bills {
+			s.noSending(b)
+		}
 	}
+}
+
+// openStore opens the files, or takes what restart has kept open.
+func (s *sim) openStore() *store.Store {
+	db := s.kept
+	s.kept = nil
+	if db != nil {
+		return db
+	}
+	db, err := store.Open(s.ctx, s.path)
+	s.must(err)
+	s.peek, err = openPeek(s.path)
+	s.must(err)
+	s.known = knowledge{}
+	return db
+}
+
+// restart makes a new process of a running daemon. What opening and closing do
+// to the files is tried in some of the restarts, and after every crash.
+func (s *sim) restart() {
+	if !s.up() {
+		return
+	}
+	if s.diceOf("restart", s.starts).IntN(4) == 0 {
+		s.shut()
+	} else {
+		s.kept, s.Scheduler = s.Store, nil
+	}
+	s.start()
 }
 
 // declare tells the store which bills the config names.
@@ -242,14 +292,16 @@ func (s *sim) declare(db *store.Store) {
 	}
 	_, err := db.Declare(s.ctx, "config", list, s.daemonNow())
 	s.must(err)
+	s.known.fresh = false
 	for _, b := range s.watched() {
-		s.billOf(b.Account).ID = b.ID
+		s.billOf(b.account).ID = b.id
 	}
 }
 
 // shut ends the process as an operator would.
 func (s *sim) shut() {
 	if s.up() {
+		s.must(s.peek.close())
 		s.must(s.Store.Close())
 		s.Scheduler = nil
 	}
@@ -290,22 +342,6 @@ func (s *sim) snapshot() string {
 func (s *sim) job(name string) *job {
 	i := slices.IndexFunc(s.jobs, func(j *job) bool { return j.name == name })
 	return s.jobs[i]
-}
-
-func (s *sim) watched() (all []store.Watched) {
-	s.must(s.Store.Bills(s.ctx, store.BillFilter{}, func(b store.Watched) error {
-		all = append(all, b)
-		return nil
-	}))
-	return all
-}
-
-func (s *sim) openTexts(until time.Time) bool {
-	open, err := s.Store.OpenTexts(s.ctx, until, 1)
-	s.must(err)
-	doubtful, err := s.Store.Doubtful(s.ctx, until, 1)
-	s.must(err)
-	return len(open)+len(doubtful) > 0
 }
 
 func (s *sim) billOf(account string) *simBill {

@@ -1,0 +1,227 @@
+package scheduler
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"maps"
+	"os"
+	"os/exec"
+	"runtime"
+	"runtime/debug"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+var (
+	simSeeds = flag.Int("seeds", 30, "how many runs TestSimulation makes")
+	simSeed  = flag.Uint64("seed", 0, "the seed of the first of them")
+	simLog   = flag.Bool("simlog", false, "print the whole log of each run")
+)
+
+// More runs than simAlone are shared out, simChunk at a time, to one process
+// for each CPU. A process makes one run at a time, on one CPU: two runs side by
+// side spend a third of their time waiting for SQLite's locks of the process,
+// and goroutines that wake in one instant would run in an order of their own.
+// Nor does a run that brings its process down keep the others from being made.
+const (
+	simAlone = 60
+	simChunk = 50
+	simMany  = 5000 // from here on, a line a minute tells how far it is
+)
+
+// simResult is what came of one run.
+type simResult struct {
+	Seed   uint64         `json:"seed"`
+	Failed bool           `json:"failed"`
+	Met    map[string]int `json:"met"`
+	Done   bool           `json:"done"` // no result, but the end of the chunk
+}
+
+// simPipe is set for a process that makes runs for another, which reads the
+// results from its file descriptor 3.
+const simPipe = "DUEWATCH_SIM_PIPE"
+
+func TestSimulation(t *testing.T) {
+	if os.Getenv(simPipe) != "" {
+		tell := json.NewEncoder(os.NewFile(3, "results"))
+		simRuns(t, func(r simResult) {
+			if err := tell.Encode(r); err != nil {
+				panic(err) // nobody listens any more
+			}
+		})
+		return
+	}
+	sum := simSum{met: map[string]int{}, began: time.Now(), told: time.Now()}
+	if *simSeeds <= simAlone {
+		simRuns(t, sum.add)
+	} else {
+		simShare(t, &sum)
+	}
+	slices.Sort(sum.failed)
+	if len(sum.failed) > 0 {
+		t.Errorf("%d of %d seeds failed: %d", len(sum.failed), sum.runs, sum.failed)
+	}
+	const enough = 30
+	for _, what := range simMust {
+		if sum.met[what] == 0 && sum.runs >= enough && !t.Failed() {
+			t.Errorf("none of %d runs met this: %s", sum.runs, what)
+		}
+	}
+	for _, what := range slices.Sorted(maps.Keys(sum.met)) {
+		t.Logf("%8d %s", sum.met[what], what)
+	}
+}
+
+// simSum adds up what came of the runs.
+type simSum struct {
+	mu     sync.Mutex
+	runs   int
+	failed []uint64
+	met    map[string]int
+
+	began, told time.Time
+}
+
+func (s *simSum) add(r simResult) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if r.Done {
+		return
+	}
+	s.runs++
+	if r.Failed {
+		s.failed = append(s.failed, r.Seed)
+	}
+	for what, n := range r.Met {
+		s.met[what] += n
+	}
+	if now := time.Now(); *simSeeds > simMany && now.Sub(s.told) > time.Minute {
+		s.told = now
+		left := time.Duration(float64(now.Sub(s.began)) / float64(s.runs) * float64(*simSeeds-s.runs))
+		fmt.Fprintf(os.Stderr, "simulation: %d of %d seeds, %d failed %d, about %s left\n",
+			s.runs, *simSeeds, len(s.failed), s.failed[:min(len(s.failed), 10)], left.Round(time.Minute))
+	}
+}
+
+// simOneCPU lets the runs that a test makes itself repeat themselves.
+func simOneCPU(t *testing.T) {
+	t.Helper()
+	cpus, garbage := runtime.GOMAXPROCS(1), debug.SetGCPercent(400)
+	t.Cleanup(func() {
+		runtime.GOMAXPROCS(cpus)
+		debug.SetGCPercent(garbage)
+	})
+}
+
+// simRuns makes the runs in this process.
+func simRuns(t *testing.T, result func(simResult)) {
+	t.Helper()
+	simOneCPU(t)
+	for i := range *simSeeds {
+		r := simResult{Seed: *simSeed + uint64(i), Failed: true}
+		t.Run(fmt.Sprint("seed=", r.Seed), func(t *testing.T) {
+			defer func() { // also when it was not finished
+				r.Failed = t.Failed()
+				result(r)
+			}()
+			_, r.Met = simulate(t, r.Seed)
+		})
+	}
+	result(simResult{Done: true})
+}
+
+// simShare has other processes make the runs.
+func simShare(t *testing.T, sum *simSum) {
+	t.Helper()
+	type chunk struct{ from, to uint64 }
+	chunks := make(chan chunk)
+	var workers sync.WaitGroup
+	for range runtime.GOMAXPROCS(0) {
+		workers.Go(func() {
+			for c := range chunks {
+				for c.from < c.to {
+					c.from = simProcess(t, sum, c.from, c.to)
+				}
+			}
+		})
+	}
+	end := *simSeed + uint64(*simSeeds)
+	for from := *simSeed; from < end; from += simChunk {
+		chunks <- chunk{from, min(from+simChunk, end)}
+	}
+	close(chunks)
+	workers.Wait()
+}
+
+// simProcess makes runs in a process of their own and returns the seed that
+// it did not get to.
+func simProcess(t *testing.T, sum *simSum, from, to uint64) (next uint64) {
+	t.Helper()
+	read, write, err := os.Pipe()
+	if err != nil {
+		t.Error(err)
+		return to
+	}
+	defer read.Close()
+	var said bytes.Buffer
+	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestSimulation$", "-test.timeout=1h",
+		fmt.Sprint("-seed=", from), fmt.Sprint("-seeds=", to-from), fmt.Sprint("-simlog=", *simLog))
+	cmd.Env = append(os.Environ(), simPipe+"=1", "GOMAXPROCS=1")
+	cmd.ExtraFiles, cmd.Stdout, cmd.Stderr = []*os.File{write}, &said, &said
+	if err = errors.Join(cmd.Start(), write.Close()); err != nil {
+		t.Error(err)
+		return to
+	}
+	next, done := from, false
+	for lines := bufio.NewScanner(read); lines.Scan(); {
+		var r simResult
+		if err := json.Unmarshal(lines.Bytes(), &r); err != nil {
+			t.Error(err)
+		}
+		sum.add(r)
+		if done = r.Done; !done {
+			next = r.Seed + 1
+		}
+	}
+	if err = cmd.Wait(); err != nil {
+		t.Errorf("%s\n%s", err, said.String())
+	}
+	if !done {
+		sum.add(simResult{Seed: next, Failed: true})
+		t.Errorf("seed %d brought its process down", next)
+		next++
+	}
+	return next
+}
+
+func TestSimulationRepeatsItself(t *testing.T) {
+	simOneCPU(t)
+	for i := range min(*simSeeds, 3) {
+		seed := *simSeed + uint64(i)
+		t.Run(fmt.Sprint("seed=", seed), func(t *testing.T) {
+			first, met := simulate(t, seed)
+			second, again := simulate(t, seed)
+			if diff := cmp.Diff(first, second) + cmp.Diff(met, again); diff != "" {
+				t.Errorf("two runs of the same seed differ (-first +second):\n%s", diff)
+			}
+		})
+	}
+}
+
+// simMust is what some run of many must meet, or the simulation proves less
+// than it says.
+var simMust = []string{
+	"text", "text shared its phone", "text after a resend", "post whose answer was lost", "post that was processed late", "post cut off by a crash, and taken",
+	"post cut off by a crash, and not taken", "start", "crash", "shutdown in a pass", "clock set", "config changed", "summer time",
+	"record: texted, on_schedule", "record: texted, catch_up", "record: skipped, paid", "record: skipped, superseded", "record: skipped, expired",
+	"record: skipped, opted_out", "record: skipped, bad_number", "record: skipped, in_credit", "record: skipped, below_minimum",
+	"text in doubt: accepted", "text in doubt: not_found", "stage with nothing in the way", "stage that had time",
+}
