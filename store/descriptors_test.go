@@ -1,0 +1,75 @@
+package store
+
+import (
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+)
+
+// withoutFiles runs fn while no file can be opened; what is open stays so.
+func withoutFiles(t *testing.T, fn func()) {
+	t.Helper()
+	var usual syscall.Rlimit
+	mustDo(t, syscall.Getrlimit(syscall.RLIMIT_NOFILE, &usual))
+	restore := sync.OnceValue(func() error { return syscall.Setrlimit(syscall.RLIMIT_NOFILE, &usual) })
+	defer restore() //nolint:errcheck // looked at below
+	mustDo(t, syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Cur: 3, Max: usual.Max}))
+	fn()
+	mustDo(t, restore())
+}
+
+// A store that may open no more files says that, and not that its file has a
+// wrong owner; what it has open goes on, and nothing is wrong afterwards.
+func TestAStoreOutOfFileDescriptorsSaysSo(t *testing.T) {
+	s := openNew(t)
+	path := pathOf(t, s)
+	idle := must(s.read.Conn(t.Context())) // the one that is open: the next must be made
+	defer idle.Close()                     //nolint:errcheck // only read from
+
+	var read, opened, written error
+	withoutFiles(t, func() {
+		_, read = s.Meta(t.Context(), "key")
+		_, opened = OpenReader(t.Context(), path)
+		written = s.SetMeta(t.Context(), "key", "value")
+	})
+	for what, err := range map[string]error{"a read": read, "another process": opened} {
+		if err == nil {
+			t.Errorf("%s needed no file: the test tries nothing", what)
+			continue
+		}
+		if !strings.Contains(err.Error(), "raise its limit of open files") || strings.Contains(err.Error(), "owner and mode") {
+			t.Errorf("%s says %q", what, err)
+		}
+	}
+	if written != nil {
+		t.Errorf("a write needs no new file, and says %v", written)
+	}
+	if got := must(s.Meta(t.Context(), "key")); got != "value" {
+		t.Errorf("afterwards it reads %q", got)
+	}
+}
+
+// SQLite may need a temporary file in the middle of a round of decisions. When
+// there is none, the round is undone as a whole: no bill is blamed and left
+// until its claim ends, and the next round has them all.
+func TestARoundOutOfFileDescriptorsBlamesNoBill(t *testing.T) {
+	const bills = 300
+	s, p := openNew(t), newPolicy()
+	p.PerNumberDaily = bills
+	ready(t, s, p, billsOf(bills)...)
+	must(s.DecideDue(t.Context(), roundAt(p, firstStage), bills/2)) // pages enough for the next round
+
+	var l Looked
+	var err error
+	withoutFiles(t, func() { l, err = s.DecideDue(t.Context(), roundAt(p, firstStage), bills) })
+	if err == nil {
+		t.Fatalf("%d texts, %d faults and no error: the test tries nothing, or the bills are blamed", len(l.Texts), len(l.Faults))
+	}
+	if !strings.Contains(err.Error(), "raise its limit of open files") {
+		t.Errorf("it says %q", err)
+	}
+	if l = must(s.DecideDue(t.Context(), roundAt(p, firstStage), bills)); len(l.Texts) != bills/2 || len(l.Faults) > 0 {
+		t.Errorf("afterwards %d texts, want %d; faults %v", len(l.Texts), bills/2, l.Faults)
+	}
+}
