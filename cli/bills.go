@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -109,15 +110,22 @@ func (a *app) openReader(c *cobra.Command) (*config.Config, *store.Store, error)
 	if err != nil {
 		return nil, nil, err //nolint:wrapcheck // says all
 	}
-	// A store of the sandbox is read as the sandbox's daemon would.
-	world, err := s.Meta(c.Context(), metaWorld)
-	if err != nil {
+	if err := a.inItsWorld(c.Context(), cfg, s); err != nil {
 		return nil, nil, errors.Join(err, s.Close())
+	}
+	return cfg, s, nil
+}
+
+// inItsWorld reads a store of the sandbox as the sandbox's daemon would.
+func (a *app) inItsWorld(ctx context.Context, cfg *config.Config, s *store.Store) error {
+	world, err := s.Meta(ctx, metaWorld)
+	if err != nil {
+		return err //nolint:wrapcheck // says all
 	}
 	if world == worldSandbox {
 		a.sandboxed(cfg).swap(cfg)
 	}
-	return cfg, s, nil
+	return nil
 }
 
 func oneOf[T comparable](v T, list []T) bool {

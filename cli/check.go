@@ -34,6 +34,9 @@ reads the whole store for damage. It calls nobody and changes nothing.`,
 			}
 			fmt.Fprintf(a.stdout, "config    %s is right; mode %s, %s, %s\n", a.configPath, cfg.Delivery.Mode,
 				countOf(len(cfg.Services), "service"), countOf(len(cfg.Bills), "bill"))
+			if err := a.checkBills(c.Context(), cfg); err != nil {
+				return err
+			}
 			return errors.Join(a.checkTemplates(cfg), a.checkStore(c.Context(), cfg))
 		},
 	}

@@ -56,6 +56,7 @@ type daemon struct {
 	process  string // names this process on the claims and intents it writes
 	reloads  int
 	sandbox  *embedded
+	file     *billsFile                      // what bills_file lists, until it is declared
 	policy   atomic.Pointer[reminder.Policy] // the present one of bills whose service has none of its own
 }
 
@@ -85,6 +86,9 @@ func (a *app) run(ctx context.Context, useSandbox bool) (err error) {
 		}
 		d.sandbox.swap(cfg)
 	}
+	if d.file, err = d.readBillsFile(ctx, cfg, log); err != nil {
+		return endOf(ctx, err)
+	}
 
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP)
@@ -92,7 +96,7 @@ func (a *app) run(ctx context.Context, useSandbox bool) (err error) {
 	for {
 		next, err := d.serve(ctx, cfg, hangup)
 		if err != nil || next == nil {
-			return err
+			return endOf(ctx, err)
 		}
 		cfg = next
 		d.reloads++
@@ -181,6 +185,9 @@ func (d *daemon) awaitReload(ctx context.Context, cfg *config.Config, log *slog.
 		case <-hangup:
 		}
 		next, err := d.next(ctx, cfg, log)
+		if ctx.Err() != nil {
+			return nil
+		}
 		if err != nil {
 			log.Error("the new config cannot be used, so the old one stays in use", "err", err)
 			continue
@@ -214,6 +221,9 @@ func (d *daemon) next(ctx context.Context, cfg *config.Config, log *slog.Logger)
 		if err := l.Close(); err != nil {
 			return nil, fmt.Errorf("web.listen: %w", err)
 		}
+	}
+	if d.file, err = d.readBillsFile(ctx, next, log); err != nil {
+		return nil, err
 	}
 	return next, nil
 }
@@ -261,22 +271,6 @@ func senderOf(cfg *config.Config) string {
 		from = t.From
 	}
 	return fmt.Sprintf("account %s, sender %s, mode %s", t.AccountSID, from, cfg.Delivery.Mode)
-}
-
-// declare makes the store's list of bills the config's.
-func (d *daemon) declare(ctx context.Context, cfg *config.Config, log *slog.Logger) error {
-	bills := make([]reminder.Bill, 0, len(cfg.Bills))
-	for _, b := range cfg.Bills {
-		bills = append(bills, reminder.Bill{Service: b.Service, Account: b.Account, Phone: b.Phone, Description: b.Description, Language: b.Language})
-	}
-	n, err := d.store.Declare(ctx, "config", bills, d.app.now())
-	if err != nil {
-		return err //nolint:wrapcheck // says all
-	}
-	if n != (store.Declared{}) {
-		log.Info("bills declared", "listed", len(bills), "new", n.Added, "changed", n.Changed, "removed", n.Removed)
-	}
-	return nil
 }
 
 // announce says in one line how far texts may go: the first thing to look for

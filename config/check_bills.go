@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -89,27 +90,55 @@ func (c *checker) entryView(e entry) view {
 	}
 }
 
-// label reads a text of one line that is kept just as written. It is not
-// repeated: an account number may be a phone number.
+// label reads a text of one line that is kept just as written.
 func (v view) label(key string, longest int, needed bool) string {
 	s := v.text(key)
-	switch {
+	switch fault := labelFault(s, longest, needed); {
 	case s == "" && needed:
 		v.missing(key, "every entry needs one")
-	case utf8.RuneCountInString(s) > longest:
-		v.bad(key, "is longer than %d characters: shorten it", longest)
-	case strings.TrimSpace(s) != s:
-		v.bad(key, "starts or ends with a space: remove it")
-	case strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }):
-		v.bad(key, "holds a line break or a character that cannot be seen: remove it")
+	case fault != "":
+		v.bad(key, "%s", fault)
 	}
 	return s
 }
 
+// labelFault says what is wrong with a text of one line, "" for nothing. It
+// does not repeat it: an account number may be a phone number.
+func labelFault(s string, longest int, needed bool) string {
+	switch {
+	case s == "" && needed:
+		return "is empty: every bill needs one"
+	case utf8.RuneCountInString(s) > longest:
+		return fmt.Sprintf("is longer than %d characters: shorten it", longest)
+	case strings.TrimSpace(s) != s:
+		return "starts or ends with a space: remove it"
+	case strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }):
+		return "holds a line break or a character that cannot be seen: remove it"
+	default:
+		return ""
+	}
+}
+
+// languageFault says what is wrong with the language of a bill, "" for nothing.
+func languageFault(policies reminder.Policies, service, language, shown string) string {
+	if language == "" {
+		return ""
+	}
+	templates := policies.For(service).Templates
+	if templates.Has(language) || len(templates.Languages()) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%s has no templates: write %s, or add it under reminders.templates", shown, orList(templates.Languages()))
+}
+
+const needsPhone = "every bill needs the number to text, such as +254710000000"
+
+// identity tells bills apart.
+type identity struct{ service, account string }
+
 // bills reads the declared list.
 func (c *checker) bills(cfg *Config) []Bill {
 	bills := make([]Bill, 0, len(c.doc.bills))
-	type identity struct{ service, account string }
 	lines := make(map[identity]int, len(c.doc.bills))
 	for _, e := range c.doc.bills {
 		if c.problems.has(e.at, e.path) {
@@ -124,10 +153,10 @@ func (c *checker) bills(cfg *Config) []Bill {
 			Language:    v.text("language"),
 		}
 		if v.text("phone") == "" {
-			v.missing("phone", "every bill needs the number to text, such as +254710000000")
+			v.missing("phone", needsPhone)
 		}
-		if templates := cfg.Policies.For(b.Service).Templates; b.Language != "" && !templates.Has(b.Language) && len(templates.Languages()) > 0 {
-			v.bad("language", "%s has no templates: write %s, or add it under reminders.templates", shown(b.Language), orList(templates.Languages()))
+		if fault := languageFault(cfg.Policies, b.Service, b.Language, shown(b.Language)); fault != "" {
+			v.bad("language", "%s", fault)
 		}
 		id := identity{b.Service, b.Account}
 		if line, twice := lines[id]; twice && id.service != "" && id.account != "" {

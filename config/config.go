@@ -46,6 +46,7 @@ type Config struct {
 	Schedule  Schedule
 	Services  []Service
 	Bills     []Bill
+	BillsFile string // path of a CSV file for ReadBills, "" for none
 	Web       Web
 	Log       Log
 	Retention time.Duration // how long history is kept

@@ -97,9 +97,7 @@ func (c *checker) config() *Config {
 	cfg.Bills = c.bills(cfg)
 	cfg.Web = c.web(v)
 	cfg.Log = c.log(v)
-	if v.text("bills_file") != "" {
-		v.bad("bills_file", `this version does not read a file of bills from the config: write "", and list the bills under bills:`)
-	}
+	cfg.BillsFile = v.text("bills_file")
 	return cfg
 }
 

@@ -212,10 +212,6 @@ func TestProblems(t *testing.T) {
 			"config.yaml:1: reminders.bundle: this version sends one text a bill and does not join several: write false; per_number_daily keeps one phone from many texts a day"}},
 		{name: "bundle is a flag", yaml: "reminders: {bundle: yes}\n", want: []string{
 			`config.yaml:1: reminders.bundle: "yes" is none of the choices: write false or true`}},
-		{name: "bills file", yaml: "bills_file: bills.csv\n", want: []string{
-			`config.yaml:1: bills_file: this version does not read a file of bills from the config: write "", and list the bills under bills:`}},
-
-		// Delivery.
 		{name: "allowlist", yaml: "notifier:\n  mode: allowlist\n", want: []string{
 			"config.yaml:1: notifier.allowlist: is not set: mode allowlist needs the phones that may be texted, such as [+254710000001]"}},
 		{name: "redirect", yaml: "notifier: {mode: redirect, redirect_to: ''}\n", want: []string{

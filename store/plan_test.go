@@ -174,7 +174,7 @@ var hot = map[string]string{
 	"UPDATE due_register SET at = ?1, owner = ?2":        "due_register_at (at<?)",
 	"UPDATE due_recheck SET at = ?1, owner = ?2":         "due_recheck_at (at<?)",
 	"UPDATE due_remind SET at = ?1, owner = ?2":          "due_remind_at (at<?)",
-	"FROM bills WHERE service = ?1 AND account = ?2":     "sqlite_autoindex_bills_1 (service=? AND account=?)",
+	"WHERE (service, account) IN (VALUES ":               "sqlite_autoindex_bills_1 (service=? AND account=?)",
 	"SELECT count(*) FROM texts WHERE phone":             "texts_phone (phone=? AND created_at>?)",
 	"FROM reminders WHERE bill_id = ?1 AND due_date":     "sqlite_autoindex_reminders_1 (bill_id=? AND due_date=?)",
 	"SELECT reason FROM opt_outs":                        "sqlite_autoindex_opt_outs_1 (phone=? AND service=?)",

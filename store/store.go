@@ -45,6 +45,7 @@ type Store struct {
 	read   *sql.DB
 	write  *writer // nil when opened for reading
 	unlock func()
+	daemon string // the lock file of the daemon that may run beside; "" in the daemon itself
 }
 
 // realPath is the one name of a file that has several: two daemons must meet at
@@ -125,6 +126,7 @@ func OpenWriter(ctx context.Context, path string) (_ *Store, err error) {
 	if s.write, err = newWriter(ctx, realPath(path)); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
+	s.daemon = realPath(path) + ".lock"
 	return s, nil
 }
 

@@ -1,0 +1,282 @@
+package cli
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"time"
+
+	systemd "github.com/coreos/go-systemd/v22/daemon"
+
+	"duewatch/config"
+	"duewatch/store"
+)
+
+// billsFile is what bills_file lists, checked and waiting to be declared.
+type billsFile struct {
+	name string
+	// mark tells this list from every other, with all that its reading went by;
+	// "" when there is no file.
+	mark string
+	same bool        // the store is as the file says already
+	roll *store.Roll // the list, unless same; nil when there is no file
+	rows int
+}
+
+func (f *billsFile) close() error {
+	if f == nil {
+		return nil
+	}
+	return f.roll.Close() //nolint:wrapcheck // a file in the temporary folder
+}
+
+// What the store remembers of the file that it was last made equal to: its
+// mark, or that it is being made so.
+const (
+	metaBillsFile = "bills_file"
+	markUnderWay  = "under way"
+)
+
+// maxListed bounds how many wrong rows are listed, in a log too.
+const maxListed = 1000
+
+// readBillsFile checks the file that the config names, to the end, and changes
+// nothing. What is wrong with it is a *config.Error. A file that was declared
+// just so before is not read a second time: at ten million bills that is the
+// difference between seconds and minutes for each start.
+func (d *daemon) readBillsFile(ctx context.Context, cfg *config.Config, log *slog.Logger) (*billsFile, error) {
+	last, err := d.store.Meta(ctx, metaBillsFile)
+	if err != nil {
+		return nil, err //nolint:wrapcheck // says all
+	}
+	if cfg.BillsFile == "" {
+		return &billsFile{same: last == ""}, nil
+	}
+	if last != "" {
+		mark, err := markOf(cfg)
+		if err != nil {
+			return nil, err
+		}
+		if mark == last {
+			return &billsFile{name: cfg.BillsFile, mark: mark, same: true}, nil
+		}
+	}
+	tell := d.teller(log)
+	return checkBillsFile(ctx, cfg, true, func(rows int) { tell("bills_file is being checked", rows) })
+}
+
+// teller returns what keeps the log and systemd informed in a long piece of
+// work, every few seconds.
+func (d *daemon) teller(log *slog.Logger) func(what string, rows int) {
+	last := time.Now()
+	return func(what string, rows int) {
+		if time.Since(last) < saySo {
+			return
+		}
+		last = time.Now()
+		log.Info(what, "rows", rows)
+		notifySystemd(log, systemd.SdNotifyWatchdog)
+	}
+}
+
+// checkBillsFile reads the file that the config names. keeps is for a list that
+// will be declared.
+func checkBillsFile(ctx context.Context, cfg *config.Config, keeps bool, tell func(rows int)) (_ *billsFile, err error) {
+	in, err := openBillsFile(cfg)
+	if err != nil {
+		return nil, err
+	}
+	defer in.Close() //nolint:errcheck // only read from
+	sum := sha256.New()
+	file, err := openBills(ctx, cfg, io.TeeReader(in, sum), cfg.BillsFile, nil, keeps)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, file.close())
+		}
+	}()
+	rows, more := 0, 0
+	wrong := &config.Error{}
+	err = file.each(ctx, func(b billBatch) error { //nolint:wrapcheck // ours
+		rows += len(b.good)
+		tell(rows)
+		fit := min(len(b.bad), maxListed-len(wrong.Problems))
+		wrong.Problems = append(wrong.Problems, b.bad[:fit]...)
+		more += len(b.bad) - fit
+		return nil
+	})
+	switch {
+	case err != nil:
+		return nil, err
+	case more > 0:
+		wrong.Problems = append(wrong.Problems, config.Problem{File: cfg.BillsFile, Text: fmt.Sprintf("has %d further faults: duewatch import --dry-run lists all", more)})
+		return nil, wrong
+	case len(wrong.Problems) > 0:
+		return nil, wrong
+	case rows == 0:
+		// An export that failed half way would remove every bill.
+		return nil, &config.Error{Problems: []config.Problem{{File: cfg.BillsFile, Text: `lists no bill: to have none, write bills_file: "" in the config`}}}
+	}
+	return &billsFile{name: cfg.BillsFile, mark: markFrom(cfg, sum.Sum(nil)), roll: file.roll, rows: rows}, nil
+}
+
+// checkBills is the part of duewatch check that reads bills_file.
+func (a *app) checkBills(ctx context.Context, cfg *config.Config) error {
+	if cfg.BillsFile == "" {
+		return nil
+	}
+	p := newProgress(a.stderr, "checking bills_file", 0)
+	defer p.done()
+	file, err := checkBillsFile(ctx, cfg, false, func(rows int) { p.at(rows, 0) })
+	if err != nil {
+		return err
+	}
+	p.done()
+	fmt.Fprintf(a.stdout, "bills     %s lists %s\n", file.name, countOf(file.rows, "bill"))
+	return file.close()
+}
+
+func openBillsFile(cfg *config.Config) (*os.File, error) {
+	in, err := os.Open(cfg.BillsFile)
+	if err != nil {
+		if e, ok := errors.AsType[*fs.PathError](err); ok {
+			err = e.Err
+		}
+		return nil, &config.Error{Problems: []config.Problem{{Key: "bills_file", Text: fmt.Sprintf("%s cannot be read: %v", cfg.BillsFile, err)}}}
+	}
+	return in, nil
+}
+
+// markOf is the mark of the file as it is now.
+func markOf(cfg *config.Config) (string, error) {
+	in, err := openBillsFile(cfg)
+	if err != nil {
+		return "", err
+	}
+	defer in.Close() //nolint:errcheck // only read from
+	sum := sha256.New()
+	if _, err := io.Copy(sum, in); err != nil {
+		return "", fmt.Errorf("read bills_file: %w", err)
+	}
+	return markFrom(cfg, sum.Sum(nil)), nil
+}
+
+// markFrom joins a file's hash with all that decides how the file is read: the
+// same rows can be other bills, or none, under another config or version.
+func markFrom(cfg *config.Config, sum []byte) string {
+	type bill struct{ Service, Account string }
+	declared := make([]bill, len(cfg.Bills))
+	for i, b := range cfg.Bills {
+		declared[i] = bill{b.Service, b.Account}
+	}
+	languages := map[string][]string{}
+	for id, p := range cfg.Policies.ByService {
+		languages[id] = p.Templates.Languages()
+	}
+	b, err := json.Marshal([]any{version(), sum, cfg.Country, cfg.Policies.Default.Templates.Languages(), languages, declared})
+	if err != nil {
+		panic("a mark cannot be encoded: " + err.Error()) // texts only
+	}
+	mark := sha256.Sum256(b)
+	return hex.EncodeToString(mark[:])
+}
+
+// declare makes the store's lists of bills those of the config and of its file.
+// A bill that moved from one to the other is taken over, not removed and added:
+// so the file's bills are added first and swept last.
+func (d *daemon) declare(ctx context.Context, cfg *config.Config, log *slog.Logger) (err error) {
+	file := d.file
+	d.file = nil
+	defer func() { err = errors.Join(err, file.close()) }()
+	var n store.Declared
+	if !file.same {
+		if err := d.store.SetMeta(ctx, metaBillsFile, markUnderWay); err != nil {
+			return err //nolint:wrapcheck // says all
+		}
+		if err := d.addFromFile(ctx, file, &n, log); err != nil {
+			return err
+		}
+	}
+	if err := d.declareConfig(ctx, cfg, log); err != nil {
+		return err
+	}
+	if file.same {
+		return nil
+	}
+	if err := d.sweepFile(ctx, file, &n, log); err != nil {
+		return err
+	}
+	log.Info("bills_file declared", "file", file.name, "listed", file.rows, "new", n.Added, "changed", n.Changed, "removed", n.Removed)
+	return d.store.SetMeta(ctx, metaBillsFile, file.mark) //nolint:wrapcheck // says all
+}
+
+func (d *daemon) declareConfig(ctx context.Context, cfg *config.Config, log *slog.Logger) error {
+	bills := make([]store.Listed, 0, len(cfg.Bills))
+	for _, b := range cfg.Bills {
+		bills = append(bills, store.Listed{Bill: storedBill(b)})
+	}
+	n, err := d.store.Declare(ctx, store.SourceConfig, billsOf(bills), d.app.now())
+	if err != nil {
+		return err //nolint:wrapcheck // says all
+	}
+	if n != (store.Declared{}) {
+		log.Info("bills declared", "listed", len(bills), "new", n.Added, "changed", n.Changed, "removed", n.Removed)
+	}
+	return nil
+}
+
+func (d *daemon) addFromFile(ctx context.Context, file *billsFile, n *store.Declared, log *slog.Logger) error {
+	if file.roll == nil {
+		return nil
+	}
+	done, tell := 0, d.teller(log)
+	return file.roll.Each(ctx, batchRows, func(some []store.Listed) error { //nolint:wrapcheck // says all
+		if err := ctx.Err(); err != nil {
+			return err //nolint:wrapcheck // the daemon ends
+		}
+		changes, err := d.store.Import(ctx, store.SourceFile, billsOf(some), d.app.now())
+		if err != nil {
+			return err //nolint:wrapcheck // says all
+		}
+		n.Count(changes)
+		done += len(some)
+		tell("bills_file is being declared", done)
+		return nil
+	})
+}
+
+func (d *daemon) sweepFile(ctx context.Context, file *billsFile, n *store.Declared, log *slog.Logger) error {
+	tell := d.teller(log)
+	for last := int64(0); ; {
+		if err := ctx.Err(); err != nil {
+			return err //nolint:wrapcheck // the daemon ends
+		}
+		next, removed, err := d.store.Sweep(ctx, store.SourceFile, file.roll, last, d.app.now())
+		if err != nil {
+			return err //nolint:wrapcheck // says all
+		}
+		n.Removed += removed
+		if next == 0 {
+			return nil
+		}
+		tell("bills that bills_file no longer names are being removed", n.Removed)
+		last = next
+	}
+}
+
+// endOf is nil for work that was cut short by the end of the daemon.
+func endOf(ctx context.Context, err error) error {
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
+}

@@ -1,0 +1,300 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"duewatch/config"
+	"duewatch/store"
+)
+
+func (a *app) importCommand() *cobra.Command {
+	i := &billImport{app: a}
+	c := &cobra.Command{
+		Use:   "import FILE.csv",
+		Short: "Add or change bills from a CSV file",
+		Long: `Adds the bills of a CSV file, and changes those that are there already. The
+first line names the columns, in any order:
+
+  service, account, phone    must be there
+  description, language      may be
+
+Cells are separated by comma, semicolon or tab; what Excel writes is understood
+(as "CSV UTF-8" or "Unicode Text"). FILE may be - for stdin. Wrong rows are
+named with their line and left out, and the status is 1. Bills that the config
+declares, under bills: or in bills_file, are not changed by an import. A bill
+is never removed by one.
+
+It can be interrupted and run again, also while the daemon runs: the daemon
+finds the new bills by itself.`,
+		Example: "  duewatch import bills.csv --dry-run\n  duewatch import bills.csv",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			i.name = args[0]
+			return i.run(c)
+		},
+	}
+	c.Flags().BoolVar(&i.dryRun, "dry-run", false, "say what would change, and write nothing")
+	c.Flags().BoolVar(&i.allOrNothing, "all-or-nothing", false, "write nothing if any row is wrong")
+	c.Flags().StringSliceVar(&i.ignore, "ignore-columns", nil, "names of columns to leave out")
+	c.Flags().BoolVar(&i.asJSON, "json", false, "print the summary as JSON")
+	return c
+}
+
+// billImport is one run of the command.
+type billImport struct {
+	app          *app
+	name         string
+	dryRun       bool
+	allOrNothing bool
+	asJSON       bool
+	ignore       []string
+
+	store    *store.Store
+	progress *progress
+	count    importCount
+}
+
+// importCount is what became of the rows.
+type importCount struct {
+	rows, added, changed, same, bad int
+	fields                          [8]int // of those changed, by column
+}
+
+func (i *billImport) run(c *cobra.Command) (err error) {
+	var cfg *config.Config
+	if i.dryRun {
+		cfg, i.store, err = i.app.openReader(c)
+	} else {
+		cfg, i.store, err = i.app.openWriter(c)
+	}
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, i.store.Close()) }()
+	if !i.dryRun {
+		if err := i.app.inItsWorld(c.Context(), cfg, i.store); err != nil {
+			return err
+		}
+	}
+	in, size, err := openInput(i.name)
+	if err != nil {
+		return fmt.Errorf("import: %w", err)
+	}
+	defer in.Close() //nolint:errcheck // only read from
+	began := time.Now()
+	if i.name == "-" {
+		i.name = "stdin"
+	}
+	file, err := openBills(c.Context(), cfg, in, i.name, i.ignore, i.allOrNothing)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, file.close()) }()
+	if i.dryRun || i.allOrNothing {
+		err = i.check(c.Context(), file, size)
+	} else {
+		err = i.write(c.Context(), file, size)
+	}
+	if err == nil && i.allOrNothing && !i.dryRun && i.count.bad == 0 {
+		err = i.writeChecked(c.Context(), file)
+	}
+	if err != nil {
+		return i.interrupted(err)
+	}
+	return errors.Join(i.summary(time.Since(began)), i.refused())
+}
+
+// openInput opens a file, or stdin for -, and says how long it is, 0 when
+// nobody knows.
+func openInput(name string) (in io.ReadCloser, size int64, err error) {
+	f := os.Stdin
+	if name != "-" {
+		if f, err = os.Open(name); err != nil { //nolint:gosec // the operator names the file
+			return nil, 0, err //nolint:wrapcheck // wrapped by the caller
+		}
+	}
+	if info, err := f.Stat(); err == nil && info.Mode().IsRegular() {
+		size = info.Size()
+	}
+	return f, size, nil
+}
+
+// write imports the good rows, a batch at a time.
+func (i *billImport) write(ctx context.Context, file *billSource, size int64) error {
+	i.progress = newProgress(i.app.stderr, "importing", size)
+	defer i.progress.done()
+	return file.each(ctx, func(b billBatch) error { //nolint:wrapcheck // ours
+		changes, err := i.store.Import(ctx, store.SourceImport, b.bills(), i.app.now())
+		if err != nil {
+			return err //nolint:wrapcheck // says all
+		}
+		i.take(b, changes)
+		return nil
+	})
+}
+
+// check says what an import would do, and what is wrong with the file.
+func (i *billImport) check(ctx context.Context, file *billSource, size int64) error {
+	i.progress = newProgress(i.app.stderr, "checking", size)
+	defer i.progress.done()
+	return file.each(ctx, func(b billBatch) error { //nolint:wrapcheck // ours
+		changes, err := i.store.CompareBills(ctx, store.SourceImport, b.bills())
+		if err != nil {
+			return err //nolint:wrapcheck // says all
+		}
+		if i.dryRun && !i.asJSON {
+			for n, change := range changes {
+				if change.Kind == store.Changed {
+					l := b.good[n]
+					i.progress.clear()
+					fmt.Fprintf(i.app.stdout, "%s:%d: bill %s of service %s would change: %s\n", i.name, l.Line, l.Bill.Account, l.Bill.Service, strings.Join(change.Fields.Names(), ", "))
+				}
+			}
+		}
+		i.take(b, changes)
+		return nil
+	})
+}
+
+// writeChecked imports what check has found to be right.
+func (i *billImport) writeChecked(ctx context.Context, file *billSource) error {
+	all := i.count.rows
+	i.count = importCount{}
+	i.progress = newProgress(i.app.stderr, "importing", int64(all))
+	defer i.progress.done()
+	return file.roll.Each(ctx, batchRows, func(some []store.Listed) error { //nolint:wrapcheck // says all
+		if err := ctx.Err(); err != nil {
+			return err //nolint:wrapcheck // interrupted says what it means
+		}
+		b := billBatch{good: some}
+		changes, err := i.store.Import(ctx, store.SourceImport, b.bills(), i.app.now())
+		if err != nil {
+			return err //nolint:wrapcheck // says all
+		}
+		b.read = int64(i.count.rows + len(some))
+		i.take(b, changes)
+		return nil
+	})
+}
+
+// take counts a batch and names its bad rows.
+func (i *billImport) take(b billBatch, changes []store.Change) {
+	n := &i.count
+	n.rows += len(b.good) + b.badRows
+	for _, c := range changes {
+		switch c.Kind {
+		case store.Added:
+			n.added++
+		case store.Same:
+			n.same++
+		case store.Changed:
+			n.changed++
+			for f := range store.FieldNames {
+				if c.Fields&(1<<f) != 0 {
+					n.fields[f]++
+				}
+			}
+		case store.Elsewhere:
+		}
+	}
+	b.refuse(i.name, func(row int, _ store.Listed) string {
+		if changes[row].Kind != store.Elsewhere {
+			return ""
+		}
+		if changes[row].Source == store.SourceFile {
+			return "this bill is declared in the bills_file of " + i.app.configPath + ": change it there"
+		}
+		return "this bill is declared under bills: in " + i.app.configPath + ": change it there"
+	})
+	n.bad += b.badRows
+	if len(b.bad) > 0 {
+		i.progress.clear()
+	}
+	for _, p := range b.bad {
+		fmt.Fprintln(i.app.stderr, p)
+	}
+	i.progress.at(n.rows, b.read)
+}
+
+// interrupted says what an import that ended early leaves behind.
+func (i *billImport) interrupted(err error) error {
+	if errors.Is(err, context.Canceled) {
+		err = errors.New("interrupted")
+	}
+	done := i.count.added + i.count.changed
+	switch {
+	case i.dryRun || (i.allOrNothing && i.progress.what == "checking") || done == 0:
+		return fmt.Errorf("%w; nothing was written", err)
+	default:
+		return fmt.Errorf("%w; %d bills were added and %d changed before: the same command goes on from there", err, i.count.added, i.count.changed)
+	}
+}
+
+// summary prints what became of the rows.
+func (i *billImport) summary(took time.Duration) error {
+	n := i.count
+	nothing := i.dryRun || (i.allOrNothing && n.bad > 0)
+	if i.asJSON {
+		fields := map[string]int{}
+		for f, name := range store.FieldNames {
+			if n.fields[f] > 0 {
+				fields[name] = n.fields[f]
+			}
+		}
+		return json.NewEncoder(i.app.stdout).Encode(struct { //nolint:wrapcheck // stdout
+			File           string         `json:"file"`
+			Written        bool           `json:"written"`
+			Rows           int            `json:"rows"`
+			Added          int            `json:"added"`
+			Changed        int            `json:"changed"`
+			ChangedColumns map[string]int `json:"changed_columns"`
+			Unchanged      int            `json:"unchanged"`
+			Refused        int            `json:"refused"`
+			Seconds        float64        `json:"seconds"`
+		}{i.name, !nothing, n.rows, n.added, n.changed, fields, n.same, n.bad, took.Seconds()})
+	}
+	would := ""
+	if nothing {
+		would = "would be "
+	}
+	var fields []string
+	for f, name := range store.FieldNames {
+		if n.fields[f] > 0 {
+			fields = append(fields, fmt.Sprintf("%s %d", name, n.fields[f]))
+		}
+	}
+	changed := fmt.Sprintf("%d %schanged", n.changed, would)
+	if len(fields) > 0 {
+		changed += " (" + strings.Join(fields, ", ") + ")"
+	}
+	fmt.Fprintf(i.app.stdout, "%s: %s: %d %sadded, %s, %d unchanged, %d refused\n", i.name, countOf(n.rows, "row"), n.added, would, changed, n.same, n.bad)
+	return nil
+}
+
+// refused is the error that makes the status 1 when rows were bad.
+func (i *billImport) refused() error {
+	switch n := i.count; {
+	case n.bad == 0:
+		return nil
+	case i.dryRun || i.allOrNothing:
+		return fmt.Errorf("%s: nothing was written", rowsAreWrong(n.bad))
+	default:
+		return fmt.Errorf("%s and left out: mend the file and import it again", rowsAreWrong(n.bad))
+	}
+}
+
+func rowsAreWrong(n int) string {
+	if n == 1 {
+		return "1 row is wrong"
+	}
+	return fmt.Sprintf("%d rows are wrong", n)
+}

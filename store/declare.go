@@ -1,0 +1,297 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"strings"
+	"time"
+
+	"duewatch/reminder"
+)
+
+// Who declares bills. A bill has one source: the last that named it, except
+// that an import does not take over what the config or its file names.
+const (
+	SourceConfig = "config" // bills: in the config
+	SourceFile   = "file"   // bills_file: in the config
+	SourceImport = "import" // duewatch import
+)
+
+// Change is what a declaration does to one bill.
+type Change struct {
+	Kind   ChangeKind
+	Fields Fields // of Changed: what differs
+	Source string // of Elsewhere: who declares it
+}
+
+// ChangeKind is how a declared bill stands to the store.
+type ChangeKind int
+
+// The kinds of Change.
+const (
+	Same ChangeKind = iota
+	Added
+	Changed
+	Elsewhere // declared by a source that this one does not take over from; left alone
+)
+
+// Fields is a set of columns.
+type Fields uint8
+
+// The columns that a declaration can change.
+const (
+	FieldPhone Fields = 1 << iota
+	FieldLanguage
+	FieldDescription
+	FieldSource
+	FieldState // it was removed or rejected, and awaits registration again
+)
+
+// FieldNames are the names of all columns in Fields, the lowest bit first.
+var FieldNames = []string{"phone", "language", "description", "source", "state"}
+
+// Names lists the columns of the set.
+func (f Fields) Names() (names []string) {
+	for i, name := range FieldNames {
+		if f&(1<<i) != 0 {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// declaredBill is what a declaration is compared with.
+type declaredBill struct {
+	id                                   int64
+	phone, language, description, source string
+	state                                reminder.BillState
+	dueDate                              sql.NullString
+}
+
+// identity tells bills apart.
+type identity struct{ service, account string }
+
+// change compares a declared bill with the one that is there.
+func (old declaredBill) change(b reminder.Bill) Change {
+	if b.Source == SourceImport && (old.source == SourceConfig || old.source == SourceFile) && old.state != reminder.BillRemoved {
+		return Change{Kind: Elsewhere, Source: old.source}
+	}
+	var f Fields
+	for i, differs := range []bool{old.phone != b.Phone.E164(), old.language != b.Language, old.description != b.Description} {
+		if differs {
+			f |= 1 << i
+		}
+	}
+	// What was rejected may be right after an edit, and what was removed may
+	// have been forgotten by Almara Pay: both are registered anew.
+	if old.state == reminder.BillRemoved || (old.state == reminder.BillRejected && f != 0) {
+		f |= FieldState
+	}
+	if old.source != b.Source {
+		f |= FieldSource
+	}
+	if f == 0 {
+		return Change{}
+	}
+	return Change{Kind: Changed, Fields: f}
+}
+
+// together is how many rows one statement looks up or adds. Fewer cost more
+// calls into SQLite; more gained nothing.
+const together = 50
+
+// The statements that take many rows at once. Each is written once, for
+// together rows, so that it is prepared once.
+var (
+	findBills = `SELECT id, service, account, phone, language, description, source, state, due_date FROM bills
+		WHERE (service, account) IN (VALUES ` + rowsOf("(?, ?)") + ")"
+	addBills = `INSERT INTO bills (service, account, phone, language, description, source, state)
+		VALUES ` + rowsOf("(?, ?, ?, ?, ?, ?, 'pending')") + " RETURNING id"
+	addDues   = "INSERT INTO due_register (bill_id, at) VALUES " + rowsOf("(?, ?)")
+	addEvents = "INSERT INTO events (at, bill_id, text_id, what, reason, detail) VALUES " + rowsOf("(?, ?, NULL, ?, ?, ?)")
+)
+
+// rowsOf repeats the placeholders of one row, numbered through.
+func rowsOf(row string) string {
+	var b strings.Builder
+	n := 0
+	for i := range together {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		for _, c := range row {
+			b.WriteRune(c)
+			if c == '?' {
+				n++
+				fmt.Fprint(&b, n)
+			}
+		}
+	}
+	return b.String()
+}
+
+// find reads the bills of these identities that there are.
+func find(ctx context.Context, q querier, bills []reminder.Bill) (map[identity]declaredBill, error) {
+	found := make(map[identity]declaredBill, len(bills))
+	args := make([]any, 0, 2*together)
+	for len(bills) > 0 {
+		args = args[:0]
+		for i := range together {
+			b := bills[min(i, len(bills)-1)] // the last one again, up to the number of the statement
+			args = append(args, b.Service, b.Account)
+		}
+		bills = bills[min(together, len(bills)):]
+		rows, err := q.QueryContext(ctx, findBills, args...)
+		if err != nil {
+			return nil, explain(err)
+		}
+		_, err = collect(rows, func(r row) (none struct{}, err error) {
+			var id identity
+			var b declaredBill
+			err = r.Scan(&b.id, &id.service, &id.account, &b.phone, &b.language, &b.description, &b.source, &b.state, &b.dueDate)
+			found[id] = b
+			return none, err //nolint:wrapcheck // names the column
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return found, nil
+}
+
+// declareAll adds and changes bills, each of which must name its source and may
+// be there only once. keep, unless nil, collects the ids of those that are the
+// source's own then. The changes are in the order of the bills.
+func (t *tx) declareAll(bills []reminder.Bill, now time.Time, keep map[int64]bool) ([]Change, error) {
+	found, err := find(t.ctx, t.tx, bills)
+	if err != nil {
+		return nil, err
+	}
+	changes := make([]Change, len(bills))
+	fresh := make([]reminder.Bill, 0, len(bills)-len(found))
+	for i, b := range bills {
+		old, ok := found[identity{b.Service, b.Account}]
+		if !ok {
+			changes[i].Kind = Added
+			fresh = append(fresh, b)
+			continue
+		}
+		changes[i] = old.change(b)
+		if changes[i].Kind == Changed {
+			if err := t.changeBill(old, b, changes[i].Fields, now); err != nil {
+				return nil, err
+			}
+		}
+		if keep != nil && changes[i].Kind != Elsewhere {
+			keep[old.id] = true
+		}
+	}
+	ids, err := t.addAll(fresh, now)
+	if err != nil {
+		return nil, err
+	}
+	if keep != nil {
+		for _, id := range ids {
+			keep[id] = true
+		}
+	}
+	return changes, nil
+}
+
+// changeBill writes a declared change of a bill.
+func (t *tx) changeBill(old declaredBill, b reminder.Bill, fields Fields, now time.Time) error {
+	what, state := "changed", old.state
+	if fields&FieldState != 0 {
+		what, state = "declared_again", reminder.BillPending
+	}
+	if _, err := t.exec(`UPDATE bills SET phone = ?2, language = ?3, description = ?4, source = ?5, state = ?6,
+		failures = 0, last_error = '' WHERE id = ?1`,
+		old.id, b.Phone.E164(), b.Language, b.Description, b.Source, state); err != nil {
+		return err
+	}
+	// An edit is meant to change something: what waits, or is held, is looked at now.
+	var err error
+	if state == reminder.BillPending {
+		err = t.schedule(dueRegister, old.id, now)
+	} else {
+		_, err = t.exec(`UPDATE due_remind SET at = ?2 WHERE bill_id = ?1 AND at > ?2 AND owner IS NULL
+			AND EXISTS (SELECT 1 FROM reminders WHERE bill_id = ?1 AND due_date = ?3 AND outcome = 'held')`,
+			old.id, now.UnixMilli(), old.dueDate.String)
+	}
+	if err != nil {
+		return err
+	}
+	return t.event(Event{At: now, BillID: old.id, What: what, Reason: "declared", Detail: "by " + b.Source})
+}
+
+// addAll adds new bills and returns their ids, in any order.
+func (t *tx) addAll(bills []reminder.Bill, now time.Time) ([]int64, error) {
+	all := make([]int64, 0, len(bills))
+	args := make([]any, 0, 6*together)
+	for len(bills) >= together {
+		args = args[:0]
+		for _, b := range bills[:together] {
+			args = append(args, b.Service, b.Account, b.Phone.E164(), b.Language, b.Description, b.Source)
+		}
+		rows, err := t.query(addBills, args...)
+		if err != nil {
+			return nil, err
+		}
+		ids, err := collect(rows, scanID)
+		if err != nil {
+			return nil, err
+		}
+		args = args[:0]
+		for _, id := range ids {
+			args = append(args, id, now.UnixMilli())
+		}
+		if _, err := t.exec(addDues, args...); err != nil {
+			return nil, err
+		}
+		args = args[:0]
+		for _, id := range ids {
+			args = append(args, now.UnixMilli(), id, "added", "declared", "by "+bills[0].Source)
+		}
+		if _, err := t.exec(addEvents, args...); err != nil {
+			return nil, err
+		}
+		all = append(all, ids...)
+		bills = bills[together:]
+	}
+	for _, b := range bills {
+		id, err := t.addBill(b, now)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, id)
+	}
+	return all, nil
+}
+
+func (t *tx) addBill(b reminder.Bill, now time.Time) (int64, error) {
+	var id int64
+	if err := t.row(`INSERT INTO bills (service, account, phone, language, description, source, state)
+		VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'pending') RETURNING id`,
+		b.Service, b.Account, b.Phone.E164(), b.Language, b.Description, b.Source).Scan(&id); err != nil {
+		return 0, explain(err)
+	}
+	if err := t.schedule(dueRegister, id, now); err != nil {
+		return 0, err
+	}
+	return id, t.event(Event{At: now, BillID: id, What: "added", Reason: "declared", Detail: "by " + b.Source})
+}
+
+// remove ends the watch over a bill that its source no longer names.
+func (t *tx) remove(source string, id int64, now time.Time) (removed bool, err error) {
+	removed, err = t.changed("UPDATE bills SET state = 'removed' WHERE id = ?1 AND source = ?2 AND state <> 'removed'", id, source)
+	if err != nil || !removed {
+		return false, err
+	}
+	for _, q := range []queue{dueRegister, dueRecheck, dueRemind} {
+		if err := t.schedule(q, id, time.Time{}); err != nil {
+			return false, err
+		}
+	}
+	return true, t.event(Event{At: now, BillID: id, What: "removed", Reason: "not_declared", Detail: "no longer named by " + source})
+}

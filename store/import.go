@@ -1,0 +1,125 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"duewatch/reminder"
+)
+
+// Import adds and changes bills in one transaction, as Declare does, and
+// removes none. Each bill may be there only once. The changes are in the order
+// of the bills; one that another source declares is left alone.
+//
+// Beside a running daemon it then waits for as long as it held the file, so
+// that the daemon's writes get their turn in an import of many batches.
+func (s *Store) Import(ctx context.Context, source string, bills []reminder.Bill, now time.Time) (changes []Change, err error) {
+	began := time.Now()
+	err = s.do(func(t *tx) error {
+		changes, err = t.declareAll(sourced(source, bills), now, nil)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("import bills: %w", err)
+	}
+	s.giveWay(ctx, time.Since(began))
+	return changes, nil
+}
+
+// CompareBills says what Import would change, and changes nothing.
+func (s *Store) CompareBills(ctx context.Context, source string, bills []reminder.Bill) ([]Change, error) {
+	bills = sourced(source, bills)
+	found, err := find(ctx, s.read, bills)
+	if err != nil {
+		return nil, fmt.Errorf("compare bills: %w", err)
+	}
+	changes := make([]Change, len(bills))
+	for i, b := range bills {
+		changes[i].Kind = Added
+		if old, ok := found[identity{b.Service, b.Account}]; ok {
+			changes[i] = old.change(b)
+		}
+	}
+	return changes, nil
+}
+
+// Sweep removes the bills of a source that are not listed, their history kept:
+// those of one page of ids above after. A nil list has none. It returns the
+// last id it saw, zero at the end.
+func (s *Store) Sweep(ctx context.Context, source string, listed *Roll, after int64, now time.Time) (last int64, removed int, err error) {
+	const page = 1000
+	rows, err := s.read.QueryContext(ctx, `SELECT id, service, account FROM bills
+		WHERE id > ?1 AND source = ?2 AND state <> 'removed' ORDER BY id LIMIT ?3`, after, source, page)
+	if err != nil {
+		return 0, 0, fmt.Errorf("sweep bills: %w", explain(err))
+	}
+	bills, err := collect(rows, func(r row) (b reminder.Bill, err error) {
+		err = r.Scan(&b.ID, &b.Service, &b.Account)
+		return b, err //nolint:wrapcheck // names the column
+	})
+	if err != nil {
+		return 0, 0, fmt.Errorf("sweep bills: %w", err)
+	}
+	gone, err := listed.missing(ctx, bills)
+	if err != nil {
+		return 0, 0, err
+	}
+	if len(gone) > 0 {
+		err = s.do(func(t *tx) error {
+			removed = 0
+			for _, b := range gone {
+				done, err := t.remove(source, b.ID, now)
+				if err != nil {
+					return err
+				}
+				if done {
+					removed++
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return 0, 0, fmt.Errorf("sweep bills: %w", err)
+		}
+	}
+	if len(bills) == page {
+		last = bills[page-1].ID
+	}
+	return last, removed, nil
+}
+
+// giveWay waits for as long as a command held the file, when a daemon may want
+// it: SQLite lets waiting programs look only now and then whether it is free.
+func (s *Store) giveWay(ctx context.Context, held time.Duration) {
+	if s.daemon == "" || !running(s.daemon) {
+		return
+	}
+	wait := time.NewTimer(min(held, time.Second))
+	defer wait.Stop()
+	select {
+	case <-wait.C:
+	case <-ctx.Done():
+	}
+}
+
+// running reports whether the process named in a lock file is there. It does
+// not ask for the lock, which would turn away a daemon that starts just then;
+// a number that another program has by now costs some speed only.
+func running(lockFile string) bool {
+	content, err := os.ReadFile(lockFile) //nolint:gosec // beside the operator's own store
+	if err != nil {
+		return false
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(string(content)))
+	if err != nil || pid <= 0 {
+		return false
+	}
+	err = syscall.Kill(pid, 0)
+	return err == nil || errors.Is(err, syscall.EPERM)
+}
