@@ -28,6 +28,7 @@ func (c *checker) notifier(v view) Notifier {
 		SegmentsPerSecond: v.rate("notifier.segments_per_second", minRate, maxRate),
 		Concurrency:       v.count("notifier.concurrency", maxConcurrency),
 		MaxSegments:       v.count("notifier.max_segments", maxSegments),
+		PricePerSegment:   v.price("notifier.price_per_segment"),
 		Unknown:           v.oneOf("notifier.unknown", UnknownResend, UnknownHold),
 		Twilio:            c.twilio(v),
 	}
@@ -49,6 +50,18 @@ func (c *checker) notifier(v view) Notifier {
 		v.bad("notifier.reconcile_after", "has one duration, which is not enough to send a text again: write two, such as [2m, 15m], or set notifier.unknown to hold")
 	}
 	return n
+}
+
+// price reads an amount above zero; nil when it is left empty.
+func (v view) price(key string) *reminder.Money {
+	if v.text(key) == "" {
+		return nil
+	}
+	m := v.amount(key)
+	if m.Sign() == 0 && !v.broken(key) {
+		v.bad(key, `%s is no price: write one such as "0.80", or "" when it is not known`, shown(v.text(key)))
+	}
+	return &m
 }
 
 // The forms of Twilio's ids (Twilio, "What is a String Identifier (SID)") and

@@ -89,6 +89,7 @@ type Notifier struct {
 	SegmentsPerSecond float64
 	Concurrency       int
 	MaxSegments       int             // of one text; also in every Policy
+	PricePerSegment   *reminder.Money // in Currency, nil = not known
 	ReconcileAfter    []time.Duration // ascending, counted from the attempt
 	Unknown           string          // UnknownResend or UnknownHold
 	Twilio            Twilio

@@ -194,6 +194,11 @@ func TestProblems(t *testing.T) {
 			`config.yaml:3: reminders.per_number_daily: "0" is out of range: write a number from 1 to 100`}},
 		{name: "negative amount", yaml: "reminders: {min_balance: -1}\n", want: []string{
 			`config.yaml:1: reminders.min_balance: "-1" is negative: write 0 or more`}},
+		{name: "price", yaml: "notifier: {price_per_segment: \"0.80\"}\n"},
+		{name: "no price", yaml: "notifier: {price_per_segment: \"0.00\"}\n", want: []string{
+			`config.yaml:1: notifier.price_per_segment: "0.00" is no price: write one such as "0.80", or "" when it is not known`}},
+		{name: "price with a currency", yaml: "notifier: {price_per_segment: KES 1}\n", want: []string{
+			`config.yaml:1: notifier.price_per_segment: "KES 1" is not an amount: write digits with a decimal point, such as 1250.50`}},
 		{name: "language without templates", yaml: "reminders: {language: fr}\n", want: []string{
 			`config.yaml:1: reminders.language: "fr" has no templates: write en or sw, or add its texts under templates`}},
 		{name: "half a language", yaml: "reminders:\n  templates:\n    fr:\n      before: Bonjour\n", want: []string{
