@@ -117,9 +117,9 @@ func Decide(c Case, p *Policy, to Delivery, now time.Time) Decision {
 		return l.hold(OutsideWindow, open, "")
 	case !l.next.IsZero() && DateOf(l.next.In(p.Zone)) == DateOf(now.In(p.Zone)):
 		// The next stage is due later today and would say the same: this one
-		// leaves the day to it.
-		l.decision.Next = l.next
-		return l.decision
+		// leaves the day to it. It is held and not skipped, since the next one
+		// may be gone by then: the policy changes, or the due date moves.
+		return l.hold(LaterToday, l.next, "")
 	case c.TextsToday >= p.PerNumberDaily:
 		tomorrow := DateOf(now.In(p.Zone)).AddDays(1)
 		return l.hold(DailyCap, p.NextOpen(tomorrow.At(p.SendAt, p.Zone)), "")

@@ -29,6 +29,7 @@ const (
 	ModeIsOff           Reason = "mode_off"
 	NotOnAllowlist      Reason = "not_on_allowlist"
 	OutsideWindow       Reason = "outside_window"
+	LaterToday          Reason = "later_today"
 	BalanceStale        Reason = "balance_stale"
 	DailyCap            Reason = "daily_cap"
 	TooLong             Reason = "too_long"
@@ -84,6 +85,7 @@ var Reasons = []ReasonInfo{
 	{ModeIsOff, Held, "notifier.mode is off"},
 	{NotOnAllowlist, Held, "notifier.mode is allowlist and the phone is not on the list"},
 	{OutsideWindow, Held, "the window was closed, or texts are not sent on this day"},
+	{LaterToday, Held, "the next stage is due later on the same day, and says the same"},
 	{BalanceStale, Held, "Almara Pay could not say what is owed; it is asked again"},
 	{DailyCap, Held, "the phone has had its reminders.per_number_daily texts today"},
 	{TooLong, Held, "the text is longer than notifier.max_segments, even without the customer's name"},
