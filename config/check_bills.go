@@ -37,6 +37,7 @@ func (c *checker) policies(cfg *Config) (reminder.Policies, []Service, string) {
 
 	services := []Service{}
 	lines := map[string]int{}
+	views := map[string]view{}
 	for _, e := range c.doc.services {
 		if c.problems.has(e.at, e.path) {
 			continue
@@ -50,7 +51,19 @@ func (c *checker) policies(cfg *Config) (reminder.Policies, []Service, string) {
 		v := c.override(base, own, e)
 		services = append(services, s)
 		out.ByService[s.ID] = c.policy(v, cfg, s.Name)
+		views[s.ID] = v
 		sources = append(sources, s.ID, templateSources(v))
+	}
+	for _, f := range out.Alike() {
+		v, key := views[f.Service], join("templates", f.Language, f.Which)
+		switch {
+		case out.Name(f.Service) == out.Name(f.Other):
+			if !v.broken("name") {
+				v.bad("name", "%s is the name of service %s too: write another one, or customers cannot tell their texts apart", shown(out.Name(f.Service)), shown(f.Other))
+			}
+		case !v.broken(key):
+			v.bad(key, "can give the same words for one account number of the services %s and %s, so that a text that was lost would pass for sent: name .Service", shown(f.Other), shown(f.Service))
+		}
 	}
 	b, _ := json.Marshal(sources) // texts only
 	sum := sha256.Sum256(b)

@@ -169,7 +169,7 @@ reminders:
   days_before: [5, 1]
   holidays: [2026-12-25]
   min_balance: 50
-  templates: {fr: {before: "{{.Account}}: {{.Days}} j, {{.DueDate}}", after: "{{.Account}}: {{.DueDate}}"}}
+  templates: {fr: {before: "{{.Service}} {{.Account}}: {{.Days}} j, {{.DueDate}}", after: "{{.Account}}: {{.DueDate}}"}}
 services:
   - id: water
     name: Nairobi Water

@@ -3,6 +3,8 @@ package reminder
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 )
@@ -91,6 +93,51 @@ func (p *Policy) alike(language, which string) error {
 		}
 	}
 	return fmt.Errorf("can give two texts of one phone the same words, so that one that was lost would pass for sent: %s", strings.Join(all, "; "))
+}
+
+// AlikeServices is a text of a service that can have the same words as one of
+// another service: two bills with the same account number could not be told
+// apart.
+type AlikeServices struct {
+	Service, Other  string // ids
+	Language, Which string // of Service's text
+}
+
+// Alike finds the services of which two texts could have the same words, for
+// Policy.Alike cannot: it knows one service alone. Each service is held against
+// those before it in the order of ids, and each of its texts is named once.
+func (p Policies) Alike() (faults []AlikeServices) {
+	var stages []Stage
+	ids := slices.Sorted(maps.Keys(p.ByService))
+	for _, id := range ids {
+		stages = append(stages, p.ByService[id].Stages...)
+	}
+	slices.Sort(stages)
+	stages = slices.Compact(stages)
+	whose := map[string]string{} // the service that has these words
+	for _, id := range ids {
+		q := p.ByService[id]
+		for _, language := range q.Templates.Languages() {
+			for _, s := range sparser(language) {
+				for _, stage := range stages { // on a late day, a text reads like another stage's
+					fault := AlikeServices{id, "", language, whichOf(stage)}
+					if !slices.ContainsFunc(q.Stages, func(own Stage) bool { return whichOf(own) == fault.Which }) {
+						continue
+					}
+					body, err := q.at(stage, s.bill)
+					if err != nil {
+						continue // a fault of that service alone
+					}
+					if fault.Other = whose[body]; fault.Other == "" {
+						whose[body] = id
+					} else if fault.Other != id && !slices.Contains(faults, fault) {
+						faults = append(faults, fault)
+					}
+				}
+			}
+		}
+	}
+	return faults
 }
 
 // at words the bill as its stage does on the day it is planned for.

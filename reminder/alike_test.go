@@ -125,6 +125,46 @@ func TestAlikeNamesATextThatCannotBeWorded(t *testing.T) {
 	}
 }
 
+// Two services may have the same account number.
+func TestAlikeServices(t *testing.T) {
+	const named, bare = "{{.Service}} {{.Account}} {{.When}} {{.DueDate}}", "{{.Account}} {{.When}} {{.DueDate}}"
+	type service struct {
+		name, before, after string
+		stages              []Stage
+	}
+	tests := map[string]struct {
+		services map[string]service
+		want     []AlikeServices
+	}{
+		"named":                            {map[string]service{"1": {"Water", named, named + "!", nil}, "2": {"Power", named, named + "!", nil}}, nil},
+		"one alone need not be named":      {map[string]service{"1": {"Water", bare, bare + "!", nil}}, nil},
+		"one named and one not":            {map[string]service{"1": {"Water", named, named + "!", nil}, "2": {"Power", bare, bare + "!", nil}}, nil},
+		"told apart by other words":        {map[string]service{"1": {"Water", "W " + bare, "-" + bare, nil}, "2": {"Power", "P " + bare, "!" + bare, nil}}, nil},
+		"not named":                        {map[string]service{"1": {"Water", bare, named + "!", nil}, "2": {"Power", bare, named + "!", nil}}, []AlikeServices{{"2", "1", "en", "before"}}},
+		"of one name":                      {map[string]service{"1": {"Water", named, named + "!", nil}, "2": {"Water", named, "2" + named, nil}}, []AlikeServices{{"2", "1", "en", "before"}, {"2", "1", "sw", "before"}, {"2", "1", "sw", "after"}}},
+		"named beside an amount only":      {map[string]service{"1": {"Water", "{{if .Amount}}" + named + "{{else}}" + bare + "{{end}}", "1" + bare, nil}, "2": {"Power", "{{if .Amount}}" + named + "{{else}}" + bare + "{{end}}", "2" + bare, nil}}, []AlikeServices{{"2", "1", "en", "before"}}},
+		"of stages that differ":            {map[string]service{"1": {"Water", bare, bare + "!", []Stage{-7}}, "2": {"Power", bare, bare + "!", []Stage{-3}}}, []AlikeServices{{"2", "1", "en", "before"}}},
+		"not named where it is not used":   {map[string]service{"1": {"Water", named, bare, []Stage{-3, 2}}, "2": {"Power", named, bare, []Stage{-3}}}, nil},
+		"after the due date, two of three": {map[string]service{"1": {"Water", named, bare, nil}, "2": {"Power", named, named + "!", nil}, "3": {"Rent", named, bare, nil}}, []AlikeServices{{"3", "1", "en", "after"}}},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			p := Policies{ByService: map[string]*Policy{}}
+			for id, s := range tt.services {
+				q := wordPolicy(t, map[string]TemplateSource{"en": {Before: s.before, After: s.after}})
+				q.ServiceName, q.Stages = s.name, s.stages
+				if q.Stages == nil {
+					q.Stages = []Stage{-3, 0, 2}
+				}
+				p.ByService[id] = q
+			}
+			if diff := cmp.Diff(tt.want, p.Alike()); diff != "" {
+				t.Errorf("Alike (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
 // alikeFaults are what Alike reports, each checked to be a *TemplateError.
 func alikeFaults(t *testing.T, p *Policy) []string {
 	t.Helper()

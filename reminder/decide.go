@@ -34,6 +34,7 @@ type Case struct {
 	TextsToday int        // texts the phone has had, or may have had, since midnight in the policy's zone
 	Asked      Asked
 	Standing   Standing
+	Said       string // words that went to the phone of late, and may not be repeated; "" = none
 	// Elsewhere are the instants of texts about the bill that the provider has
 	// and the store did not know.
 	Elsewhere []time.Time
@@ -111,7 +112,7 @@ func Decide(c Case, p *Policy, to Delivery, now time.Time) Decision {
 		return l.hold(InDoubt, time.Time{}, "")
 	case c.Suppressed != "":
 		return l.skip(c.Suppressed, "")
-	case c.sentElsewhere(l.step):
+	case c.sentElsewhere(l.step, p.Zone):
 		return l.skip(SentElsewhere, "")
 	case open.After(now):
 		return l.hold(OutsideWindow, open, "")
@@ -178,6 +179,10 @@ func Decide(c Case, p *Policy, to Delivery, now time.Time) Decision {
 	if held, until, figures := p.Guarded(c.Standing, draft.Count.Segments, now); held != "" {
 		return l.hold(held, until, figures)
 	}
+	if draft.Body == c.Said {
+		tomorrow := DateOf(now.In(p.Zone)).AddDays(1)
+		return l.hold(SameWords, p.NextOpen(tomorrow.At(p.SendAt, p.Zone)), "")
+	}
 	phone, held := to.To(b.Phone)
 	if held != "" {
 		return l.hold(held, time.Time{}, "would have been sent: "+draft.Body)
@@ -207,10 +212,12 @@ func answeredNow(c Case) bool {
 const clocks = time.Hour
 
 // sentElsewhere reports whether a text that the store did not know was sent in
-// the time of this step.
-func (c Case) sentElsewhere(step Step) bool {
+// the time of this step: from its day on, since the hour of sending may have
+// been another then, or from a little before its own hour.
+func (c Case) sentElsewhere(step Step, zone *time.Location) bool {
+	from := earliest(step.At.Add(-clocks), DateOf(step.At.In(zone)).At(0, zone))
 	return slices.ContainsFunc(c.Elsewhere, func(at time.Time) bool {
-		return !at.Before(step.At.Add(-clocks)) && at.Before(step.NotAfter)
+		return !at.Before(from) && at.Before(step.NotAfter)
 	})
 }
 

@@ -179,6 +179,12 @@ var decideCases = []struct {
 		"3 days before: held, daily_cap; again 2026-03-19 08:00"},
 	{"had its text, and tomorrow is too late", "2026-03-20 09:00", []func(*scene){didBefore("2026-03-20", -3, Texted, OnSchedule), func(s *scene) { s.TextsToday = 1 }},
 		"due day: held, daily_cap; again 2026-03-20 18:00"},
+	{"another bill has just said the same", "2026-03-17 09:00", []func(*scene){func(s *scene) {
+		draft, _ := s.policy.Word(s.Bill, day("2026-03-17"), true)
+		s.Said = draft.Body
+	}}, "3 days before: held, same_words; again 2026-03-18 09:00"},
+	{"another bill has just said something else", "2026-03-17 09:00", []func(*scene){func(s *scene) { s.Said = "Hello" }},
+		"3 days before: texted, on_schedule; to +254710000001; again 2026-03-20 09:00"},
 	{"paused", "2026-03-17 09:00", []func(*scene){func(s *scene) { s.Bill.State = BillPaused }}, "again never"},
 	{"rejected", "2026-03-17 09:00", []func(*scene){func(s *scene) { s.Bill.State = BillRejected }}, "again never"},
 	{"removed", "2026-03-17 09:00", []func(*scene){func(s *scene) { s.Bill.State = BillRemoved }}, "again never"},

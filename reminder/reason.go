@@ -32,6 +32,7 @@ const (
 	LaterToday          Reason = "later_today"
 	BalanceStale        Reason = "balance_stale"
 	DailyCap            Reason = "daily_cap"
+	SameWords           Reason = "same_words"
 	TooLong             Reason = "too_long"
 	TemplateFails       Reason = "template_fails"
 	Throttled           Reason = "throttled"
@@ -88,6 +89,7 @@ var Reasons = []ReasonInfo{
 	{LaterToday, Held, "the next stage is due later on the same day, and says the same"},
 	{BalanceStale, Held, "Almara Pay could not say what is owed; it is asked again"},
 	{DailyCap, Held, "the phone has had its reminders.per_number_daily texts today"},
+	{SameWords, Held, "the phone has just had a text of the very same words, of another bill: name .Service in reminders.templates"},
 	{TooLong, Held, "the text is longer than notifier.max_segments, even without the customer's name"},
 	{TemplateFails, Held, "the template could not be rendered for this bill"},
 	{Throttled, Held, "the provider asked to slow down; it did not take the text"},

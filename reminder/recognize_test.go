@@ -21,23 +21,44 @@ func TestRecognizes(t *testing.T) {
 		body string
 		want bool
 	}{
-		"as it would read":             {word(func(*Bill) {}), true},
-		"of another due date":          {word(func(b *Bill) { b.DueDate = day("2026-04-20") }), true},
-		"after the due date":           {word(func(b *Bill) { b.DueDate = day("2026-03-15") }), true},
-		"with another amount":          {word(func(b *Bill) { m := MustMoney("9.00"); b.Balance = &m }), true},
-		"without an amount":            {word(func(b *Bill) { b.Balance = nil }), true},
-		"without a name":               {word(func(b *Bill) { b.Customer = "" }), true},
-		"in Swahili":                   {word(func(b *Bill) { b.Language = "sw" }), true},
-		"of another account":           {word(func(b *Bill) { b.Account = "87654321" }), false},
-		"of somebody else's making":    {"Payment of KES 2,315.50 for account 12345678 received. Thank you.", false},
-		"the account and nothing else": {"12345678", false},
-		"nothing":                      {"", false},
+		"as it would read":                 {word(func(*Bill) {}), true},
+		"of another due date":              {word(func(b *Bill) { b.DueDate = day("2026-04-20") }), true},
+		"after the due date":               {word(func(b *Bill) { b.DueDate = day("2026-03-15") }), true},
+		"with another amount":              {word(func(b *Bill) { m := MustMoney("9.00"); b.Balance = &m }), true},
+		"without an amount":                {word(func(b *Bill) { b.Balance = nil }), true},
+		"without a name":                   {word(func(b *Bill) { b.Customer = "" }), true},
+		"in Swahili":                       {word(func(b *Bill) { b.Language = "sw" }), true},
+		"in words that are no longer used": {"Pay 12345678 by 20 March 2026!", true},
+		"the account at both ends":         {"12345678: 20 March 2026, 12345678", true},
+		"of another account":               {word(func(b *Bill) { b.Account = "87654321" }), false},
+		"of a longer account":              {word(func(b *Bill) { b.Account = "123456789" }), false},
+		"of an account that ends alike":    {word(func(b *Bill) { b.Account = "A12345678" }), false},
+		"a receipt":                        {"Payment of KES 2,315.50 for account 12345678 received. Thank you.", false},
+		"a receipt with its date":          {"Payment for account 12345678 received on 17/03/2026. Thank you.", false},
+		"a date of another year":           {"Account 12345678 was opened on 20 March 2019.", false},
+		"the account and nothing else":     {"12345678", false},
+		"nothing":                          {"", false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			if got := p.Recognizes(ours, tc.body); got != tc.want {
+			if got := p.Recognizes(ours, tc.body, day("2026-03-17")); got != tc.want {
 				t.Errorf("Recognizes(%q) = %t, want %t", tc.body, got, tc.want)
 			}
 		})
+	}
+}
+
+// An account of one digit is not found in the date.
+func TestRecognizesShortAccounts(t *testing.T) {
+	t.Parallel()
+	p, b := shippedPolicy(t), ordinary(t).Bill
+	b.Account = "20"
+	for body, want := range map[string]bool{
+		"Account 20 is due on 20 March 2026.": true,
+		"Account 21 is due on 20 March 2026.": false,
+	} {
+		if got := p.Recognizes(b, body, day("2026-03-17")); got != want {
+			t.Errorf("Recognizes(%q) = %t, want %t", body, got, want)
+		}
 	}
 }

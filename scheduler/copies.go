@@ -11,13 +11,13 @@ import (
 	"duewatch/store"
 )
 
-// How far the provider's list is read at the start: back to the latest text of
-// this store, a little more for clocks that differ, and never further than a
-// stage may lie back and be sent all the same.
+// How far the provider's list is read at the start: the newest messages, and,
+// once one of them turns out to be a stranger, many more. Further back than
+// compareBack no stage lies that might be sent all the same.
 const (
-	compareMost   = 2000
-	compareBack   = time.Hour
-	compareLatest = 8 * 24 * time.Hour
+	compareFirst = 2000
+	compareMost  = 200_000
+	compareBack  = 70 * 24 * time.Hour
 )
 
 // metaSender is the fact by which a store knows whose texts it keeps.
@@ -59,20 +59,14 @@ func (s *Scheduler) compare(ctx context.Context) error {
 		return nil
 	}
 	now := s.Now()
-	latest, err := s.Store.LatestText(ctx)
-	if err != nil {
-		return err
+	found, detail, err := s.strangers(ctx, now, compareFirst)
+	if err == nil && len(found) > 0 {
+		// None of them may be sent again once the operator lets texts go.
+		found, detail, err = s.strangers(ctx, now, compareMost)
 	}
-	since := latest.Add(-compareBack)
-	if earliest := now.Add(-compareLatest); since.Before(earliest) || since.After(now) {
-		since = earliest
-	}
-	// A day more, since the provider filters by whole days; Since is exact.
-	listed, _, err := s.Notifier.List(ctx, notifier.Query{Since: since, SentSince: since.AddDate(0, 0, -1), MaxMessages: compareMost})
-	if err != nil {
+	if list := (*notifier.Error)(nil); errors.As(err, &list) {
 		return s.cannotCompare(ctx, err, now)
 	}
-	found, detail, err := s.strangers(ctx, listed)
 	if err != nil {
 		return err
 	}
@@ -99,13 +93,29 @@ func (s *Scheduler) cannotCompare(ctx context.Context, err error, now time.Time)
 	return errors.Join(h, s.Store.StopSending(ctx, now, *h.stop()))
 }
 
-// strangers picks the messages that read like our reminders of our bills and
-// are no texts of this store.
-func (s *Scheduler) strangers(ctx context.Context, listed []notifier.Listed) (found []store.Stranger, detail string, err error) {
+// strangers reads the provider's list and picks the messages that read like
+// our reminders of our bills and are no texts of this store.
+func (s *Scheduler) strangers(ctx context.Context, now time.Time, most int) (found []store.Stranger, detail string, err error) {
+	q := notifier.Query{Since: now.Add(-compareBack), MaxMessages: compareFirst}
+	listed, complete, err := s.Notifier.List(ctx, q)
+	if err == nil && !complete {
+		// What has been sent, as far back as asked for; the list above has
+		// what still waits at the provider. A day more, since the provider
+		// filters by whole days.
+		q.SentSince, q.MaxMessages = q.Since.AddDate(0, 0, -1), most
+		var sent []notifier.Listed
+		sent, _, err = s.Notifier.List(ctx, q)
+		listed = append(listed, sent...)
+	}
+	if err != nil {
+		return nil, "", err //nolint:wrapcheck // says all
+	}
+	seen := make(map[string]bool, len(listed))
 	for _, m := range listed {
-		if m.Status == "failed" || m.Status == "undelivered" || m.Status == "canceled" {
+		if seen[m.SID] || m.Status == "failed" || m.Status == "undelivered" || m.Status == "canceled" {
 			continue // the customer does not have it
 		}
+		seen[m.SID] = true
 		known, err := s.Store.Knows(ctx, m.SID, m.To, m.Body)
 		if err != nil {
 			return nil, "", err
@@ -118,12 +128,15 @@ func (s *Scheduler) strangers(ctx context.Context, listed []notifier.Listed) (fo
 			return nil, "", err
 		}
 		for _, b := range bills {
-			if s.Policies.For(b.Service).Recognizes(b, m.Body) {
+			if p := s.Policies.For(b.Service); p.Recognizes(b, m.Body, reminder.DateOf(m.CreatedAt.In(p.Zone))) {
 				found = append(found, store.Stranger{ProviderID: m.SID, BillID: b.ID, At: m.CreatedAt})
 				detail = fmt.Sprintf("the provider has texts that this store does not know: %d of late, such as %s for account %s",
 					len(found), m.SID, b.Account)
 			}
 		}
+	}
+	if len(listed) >= compareMost {
+		detail += fmt.Sprintf("; the list was read no further than its newest %d messages, and what is older may be sent again", compareMost)
 	}
 	return found, detail, nil
 }

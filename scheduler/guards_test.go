@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"duewatch/notifier"
 	"duewatch/reminder"
 )
 
@@ -72,6 +73,71 @@ func TestARestoredBackupTextsNobodyAgain(t *testing.T) {
 	w.at("2026-03-12 09:00")
 	w.tick()
 	w.wantStory("A1", "3 days before: skipped, sent_elsewhere", "due day: texted, on_schedule")
+}
+
+// A machine is restored from its image of the evening before, config and all,
+// and since then the wording was changed, and the hour of sending.
+func TestARestoredMachineTextsNobodyAgainAfterTheWordingChanged(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.forgotten = true
+	w.watch("A1", "2026-03-12", phone(1))
+	backup := w.snapshot()
+	templates := w.policy.Templates
+	var err error
+	if w.policy.Templates, err = reminder.ParseTemplates(map[string]reminder.TemplateSource{"en": {
+		Before: "Dear customer, pay by {{.DueDate}}, {{.When}} (account {{.Account}}).", After: "It was due on {{.DueDate}}, {{.When}} (account {{.Account}}).",
+	}}); err != nil {
+		t.Fatal(err)
+	}
+	w.at("2026-03-09 09:00")
+	w.tick()
+	if n := len(w.texts()); n != 1 {
+		t.Fatalf("%d texts", n)
+	}
+	w.at("2026-03-09 09:30")
+	w.restart(func(w *world) { w.path, w.policy.Templates, w.policy.SendAt = backup, templates, 12*60 })
+	w.ticks(8*time.Hour, 10*time.Minute)
+	w.wantStops(reminder.CopiedStore)
+	w.releaseAll(reminder.CopiedStore, 0)
+	w.at("2026-03-10 09:30")
+	w.ticks(time.Hour, 10*time.Minute)
+	w.wantStory("A1", "3 days before: skipped, sent_elsewhere")
+	if n := len(w.texts()); n != 1 {
+		t.Errorf("%d texts", n)
+	}
+}
+
+// Of a store that is a copy, all texts that it does not know are found, however
+// many the account has sent since.
+func TestACopyFindsTextsFarDownTheList(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.forgotten = true
+	w.watch("A1", "2026-03-12", phone(1))
+	w.watch("A2", "2026-03-12", phone(2))
+	backup := w.snapshot()
+	w.at("2026-03-09 09:00")
+	w.tick()
+	newest := w.sandbox.Texts()[1]
+	for i := range compareFirst {
+		r := w.Notifier.Send(w.ctx, notifier.Message{To: phone(50), Body: fmt.Sprint("Your parcel ", i, " has arrived (account A1)"), Validity: time.Hour})
+		if r.Err != nil {
+			t.Fatal(r.Err)
+		}
+	}
+	w.clock.pass(time.Minute)
+	r := w.Notifier.Send(w.ctx, notifier.Message{To: newest.To, Body: newest.Body, Validity: time.Hour})
+	if r.Err != nil {
+		t.Fatal(r.Err)
+	}
+	w.at("2026-03-09 09:30")
+	w.restart(func(w *world) { w.path = backup })
+	w.tick()
+	w.releaseAll(reminder.CopiedStore, 0)
+	w.ticks(10*time.Minute, time.Minute)
+	w.wantStory("A1", "3 days before: skipped, sent_elsewhere")
+	w.wantStory("A2", "3 days before: skipped, sent_elsewhere")
 }
 
 // A restart finds its own texts in the list, and takes no fright.

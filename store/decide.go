@@ -177,11 +177,18 @@ func (t *tx) decide(r Round, b reminder.Bill, asked reminder.Asked, l *Looked) e
 		return nil
 	}
 	var textID int64
+	var text Text
 	if d.Text != nil {
-		text, err := t.intend(r, b, *d.Text)
+		text, err = t.intend(r, b, *d.Text)
+		if errors.Is(err, errSaid) {
+			c.Said, err = d.Text.Body, nil
+			d = reminder.Decide(c, policy, r.Delivery, r.Now)
+		}
 		if err != nil {
 			return err
 		}
+	}
+	if d.Text != nil {
 		if err := t.used(policy, text.Segments, r.Now); err != nil {
 			return err
 		}
@@ -239,7 +246,16 @@ func scanReminder(r row) (m reminder.Reminder, err error) {
 	return m, err //nolint:wrapcheck // callers say what they read
 }
 
-// intend writes the intent to send one text.
+// sameWords is for how long no two texts of one phone may have the same words:
+// longer than one of them is looked for in the provider's list by its words.
+const sameWords = 3 * 24 * time.Hour
+
+// errSaid means that the phone has just had, or may have had, a text of these
+// very words.
+var errSaid = errors.New("the same words went to this phone")
+
+// intend writes the intent to send one text, unless it would be mistaken for
+// another one.
 func (t *tx) intend(r Round, b reminder.Bill, o reminder.TextOrder) (Text, error) {
 	text := Text{
 		BillID: b.ID, Service: b.Service, Account: b.Account, Stage: o.Stage, DueDate: b.DueDate, To: o.To,
@@ -247,10 +263,16 @@ func (t *tx) intend(r Round, b reminder.Bill, o reminder.TextOrder) (Text, error
 	}
 	err := t.row(`INSERT INTO texts (phone, sent_to, body, language, segments, state, owner, lease_until,
 			planned_at, not_after, created_at)
-		VALUES (?1, ?2, ?3, ?4, ?5, 'sending', ?6, ?7, ?8, ?9, ?10) RETURNING id`,
+		SELECT ?1, ?2, ?3, ?4, ?5, 'sending', ?6, ?7, ?8, ?9, ?10
+		WHERE NOT EXISTS (SELECT 1 FROM texts WHERE phone = ?1 AND created_at >= ?11 AND body = ?3
+			AND state NOT IN ('refused', 'not_found', 'failed', 'undelivered', 'canceled'))
+		RETURNING id`,
 		b.Phone.E164(), o.To.E164(), o.Body, o.Language, o.Count.Segments, r.Claim.Owner, r.Now.Add(r.Claim.Lease).UnixMilli(),
-		o.Planned.UnixMilli(), o.NotAfter.UnixMilli(), r.Now.UnixMilli()).Scan(&text.ID)
-	if err != nil {
+		o.Planned.UnixMilli(), o.NotAfter.UnixMilli(), r.Now.UnixMilli(), r.Now.Add(-sameWords).UnixMilli()).Scan(&text.ID)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return text, errSaid
+	case err != nil:
 		return text, fmt.Errorf("write intent: %w", explain(err))
 	}
 	return text, nil

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -100,6 +101,50 @@ func TestConcurrentRoundsTextOnce(t *testing.T) {
 	}
 	if got := number(t, s, "SELECT count(DISTINCT text_id) FROM reminders WHERE outcome = 'texted'"); got != 60 {
 		t.Errorf("%d reminders are texted", got)
+	}
+}
+
+// Two services with one account number, and words that name neither: a text in
+// doubt could be taken for the other. They leave on two days, and read
+// differently then.
+func TestNoTwoTextsOfOnePhoneHaveTheSameWords(t *testing.T) {
+	s, p := openNew(t), newPolicy()
+	p.PerNumberDaily = 5
+	one, other := billOf(1), billOf(1)
+	other.Service = "power"
+	bills := ready(t, s, p, one, other)
+	first := text(t, s, p, firstStage)
+	wantRecorded(t, s, bills[0].ID, "3 days before, texted, on_schedule")
+	wantRecorded(t, s, bills[1].ID, "3 days before, held, same_words")
+	tomorrow := firstStage.AddDate(0, 0, 1)
+	if got := dueAt(t, s, dueRemind, bills[1].ID); !got.Equal(tomorrow) {
+		t.Errorf("the next look is at %s, want %s", got, tomorrow)
+	}
+	must(s.Learn(t.Context(), policiesOf(p), tomorrow, Lesson{BillID: bills[1].ID, Answer: answer(tomorrow, "2315.50", due)}))
+	second := text(t, s, p, tomorrow)
+	if second.BillID != bills[1].ID || second.Body == first.Body {
+		t.Errorf("bill %d was texted %q after %q", second.BillID, second.Body, first.Body)
+	}
+}
+
+// What came to nothing may be said again: it is how a text is tried again.
+func TestWordsThatCameToNothingMayBeRepeated(t *testing.T) {
+	for _, state := range []TextState{Sending, Unknown, Accepted, Unconfirmed, Refused, NotFound, Failed, Undelivered, Canceled} {
+		s, p := openNew(t), newPolicy()
+		p.PerNumberDaily = 5
+		one, other := billOf(1), billOf(1)
+		other.Service = "power"
+		bills := ready(t, s, p, one, other)
+		first := text(t, s, p, firstStage)
+		must(s.write.db.ExecContext(t.Context(), "UPDATE texts SET state = ?1, provider_id = 'SM1' WHERE id = ?2", state, first.ID))
+		must(s.write.db.ExecContext(t.Context(), "UPDATE due_remind SET at = 0 WHERE bill_id = ?1", bills[1].ID))
+		want := 0
+		if nothing := []TextState{Refused, NotFound, Failed, Undelivered, Canceled}; slices.Contains(nothing, state) {
+			want = 1
+		}
+		if got := len(must(s.DecideDue(t.Context(), roundAt(p, firstStage), 10)).Texts); got != want {
+			t.Errorf("%d texts of the same words after one that is %s, want %d", got, state, want)
+		}
 	}
 }
 

@@ -138,7 +138,6 @@ func useAll(t *testing.T, s *Store) {
 	must(s.DecideAnswered(ctx, roundAt(p, firstStage), []Lesson{{BillID: 11}}))
 	must(s.Knows(ctx, "SMother", phone(1), "x"))
 	must(s.BillsOf(ctx, phone(1)))
-	must(s.LatestText(ctx))
 	must(s.Standing(ctx, p, firstStage))
 	must(s.Stops(ctx, firstStage))
 	must(s.Held(ctx))

@@ -2,8 +2,6 @@ package store
 
 import (
 	"context"
-	"database/sql"
-	"errors"
 	"fmt"
 	"time"
 
@@ -172,9 +170,11 @@ func (t *tx) elsewhere(billID int64) ([]time.Time, error) {
 }
 
 // Knows reports whether a message in the provider's list is a text of this
-// store: by its id, or, where the answer was lost, by its words.
+// store: by its id, or, where the answer was lost, by its words; or is a
+// stranger already.
 func (s *Store) Knows(ctx context.Context, providerID string, to reminder.Phone, body string) (known bool, err error) {
 	err = s.read.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM texts WHERE provider_id = ?1)
+		OR EXISTS (SELECT 1 FROM strangers WHERE provider_id = ?1)
 		OR EXISTS (SELECT 1 FROM texts WHERE phone = ?2 AND body = ?3)`, providerID, to.E164(), body).Scan(&known)
 	if err != nil {
 		return false, fmt.Errorf("look for a text: %w", explain(err))
@@ -189,13 +189,4 @@ func (s *Store) BillsOf(ctx context.Context, p reminder.Phone) ([]reminder.Bill,
 		return nil, fmt.Errorf("read bills of a phone: %w", explain(err))
 	}
 	return collect(rows, scanBill)
-}
-
-// LatestText is when the latest text was decided on; zero = never.
-func (s *Store) LatestText(ctx context.Context) (at time.Time, err error) {
-	err = s.read.QueryRowContext(ctx, "SELECT created_at FROM texts ORDER BY id DESC LIMIT 1").Scan(instantColumn{&at})
-	if err != nil && !errors.Is(err, sql.ErrNoRows) {
-		return at, fmt.Errorf("read latest text: %w", explain(err))
-	}
-	return at, nil
 }
