@@ -2,11 +2,13 @@ package cli
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"text/tabwriter"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -23,14 +25,16 @@ var releasable = []reminder.Reason{
 }
 
 func (a *app) releaseCommand() *cobra.Command {
+	ch := &choice{app: a}
 	var reason string
 	c := &cobra.Command{
 		Use:   "release [ACCOUNT]",
 		Short: "Let go what is held until you have looked",
 		Long: `Without arguments: lists why texts are held or sending is stopped, and changes
-nothing. With an account, or with a reason for all bills, it lets go what is
-held: each reminder is decided again, and sent if it is still useful and
-something is still owed.
+nothing. With an account, --phone, --service, or a reason for all bills, it lets
+go what is held: each reminder is decided again, and sent if it is still useful
+and something is still owed. For single bills, phones and services that is what
+is held as in_doubt or implausible_balance; the rest is let go for all at once.
 
   in_doubt             nobody can tell whether the text was sent: look at the
                        provider's message log for the phone first
@@ -42,67 +46,99 @@ something is still owed.
   copied_store         the provider has texts that this store does not know;
                        make sure that no other duewatch runs on this account
   sender_changed       the store belongs to this account, sender and mode now`,
-		Example: "  duewatch release\n  duewatch release 14200331\n  duewatch release --reason surge",
+		Example: "  duewatch release\n  duewatch release 14200331\n  duewatch release --service 1042 --reason implausible_balance\n  duewatch release --reason surge",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) (err error) {
+			few := reminder.Reason(reason)
 			switch {
-			case reason != "" && len(args) > 0:
-				return fmt.Errorf("give an account or --reason, not both (%w)", errUsage)
-			case reason != "" && !slices.Contains(releasable, reminder.Reason(reason)):
+			case reason != "" && !slices.Contains(releasable, few):
 				return fmt.Errorf("--reason %q is none that waits for you: write one of %v (%w)", reason, releasable, errUsage)
-			case reason == "" && len(args) == 0:
-				return a.tellHeld(c)
+			case reason != "" && ch.given(args) && !slices.Contains(store.OfOneBill, few):
+				return fmt.Errorf("what is held as %s is released for all bills at once: give --reason alone (%w)", reason, errUsage)
+			case reason == "" && !ch.given(args):
+				return a.tellHeld(c, ch.asJSON)
 			}
-			cfg, s, err := a.openWriter(c)
+			cfg, s, err := ch.open(c)
 			if err != nil {
 				return err
 			}
 			defer func() { err = errors.Join(err, s.Close()) }()
-			if reason != "" {
-				return a.releaseReason(c.Context(), cfg, s, reminder.Reason(reason))
+			if !ch.given(args) {
+				return ch.releaseReason(c.Context(), cfg, s, few)
 			}
-			return a.releaseAccount(c.Context(), s, args[0])
+			act, err := ch.act(c, cfg, s, args)
+			if err != nil {
+				return err
+			}
+			reasons := store.OfOneBill
+			if reason != "" {
+				reasons = []reminder.Reason{few}
+			}
+			return ch.release(c.Context(), s, act, reasons)
 		},
 	}
-	c.Flags().StringVar(&reason, "reason", "", "let go what is held for this, of all bills")
+	ch.flags(c, "release")
+	c.Flags().StringVar(&reason, "reason", "", "let go only what is held for this")
 	return c
 }
 
-func (a *app) releaseAccount(ctx context.Context, s *store.Store, account string) error {
-	released := int64(0)
-	err := s.Bills(ctx, store.BillFilter{Account: account}, func(w store.Watched) error {
-		n, err := s.Release(ctx, a.now(), w.ID, who())
-		released += n
+// release lets go what is held of some bills.
+func (ch *choice) release(ctx context.Context, s *store.Store, act store.Act, reasons []reminder.Reason) error {
+	released, err := s.Release(ctx, act, reasons...)
+	switch {
+	case err != nil:
 		return err //nolint:wrapcheck // says all
-	})
-	if err != nil {
-		return err //nolint:wrapcheck // says all
+	case released == 0 && act.Choice.Account != "":
+		return fmt.Errorf("nothing of account %s is held as %s: duewatch explain %s says how it stands", act.Choice.Account, orWords(reasons), act.Choice.Account)
+	case released == 0:
+		return fmt.Errorf("nothing of %s is held as %s: duewatch release lists what is held", inWords(act.Choice), orWords(reasons))
 	}
-	if released == 0 {
-		return fmt.Errorf("nothing of account %s is held as %s: duewatch explain %s says how it stands", account, orWords(store.OfOneBill), account)
-	}
-	fmt.Fprintf(a.stdout, "%d reminder(s) of account %s released; the daemon looks at them within a minute\n", released, account)
-	return nil
+	return ch.tellReleased(inWords(act.Choice), released, time.Time{})
 }
 
-func (a *app) releaseReason(ctx context.Context, cfg *config.Config, s *store.Store, reason reminder.Reason) error {
+func (ch *choice) releaseReason(ctx context.Context, cfg *config.Config, s *store.Store, reason reminder.Reason) error {
+	if ch.dryRun {
+		n, err := s.Release(ctx, store.Act{DryRun: true}, reason)
+		if err != nil {
+			return err //nolint:wrapcheck // says all
+		}
+		return ch.tellReleased(string(reason), n, time.Time{})
+	}
 	var remember map[string]string
 	if reason == reminder.SenderChanged {
 		remember = scheduler.RememberSender(senderOf(cfg))
 	}
-	released, err := s.ReleaseAll(ctx, cfg.Policies.Default, a.now(), reason, who(), remember)
+	released, err := s.ReleaseAll(ctx, cfg.Policies.Default, ch.app.now(), reason, who(), remember)
 	if err != nil {
 		return err //nolint:wrapcheck // says all
 	}
-	fmt.Fprintf(a.stdout, "%s: %d reminder(s) released; the daemon looks at them within a minute\n", reason, released)
-	if until := cfg.Policies.Default.LiftedUntil(reason, a.now()); !until.IsZero() {
-		fmt.Fprintf(a.stdout, "the guard is back at %s\n", a.shortTime(until, cfg.Zone))
+	until := cfg.Policies.Default.LiftedUntil(reason, ch.app.now())
+	if err := ch.tellReleased(string(reason), released, until); err != nil || until.IsZero() || ch.asJSON {
+		return err
+	}
+	fmt.Fprintf(ch.app.stdout, "the guard is back at %s\n", ch.app.shortTime(until, cfg.Zone))
+	return nil
+}
+
+func (ch *choice) tellReleased(what string, reminders int64, until time.Time) error {
+	switch {
+	case ch.asJSON:
+		return json.NewEncoder(ch.app.stdout).Encode(struct { //nolint:wrapcheck // stdout
+			Act       string    `json:"act"`
+			Written   bool      `json:"written"`
+			Reminders int64     `json:"reminders"`
+			Until     time.Time `json:"guard_lifted_until,omitzero"`
+		}{"release", !ch.dryRun, reminders, utc(until)})
+	case ch.dryRun:
+		fmt.Fprintf(ch.app.stdout, "%s: %d reminder(s) would be released\n", what, reminders)
+	default:
+		fmt.Fprintf(ch.app.stdout, "%s: %d reminder(s) released; the daemon looks at them within a minute\n", what, reminders)
 	}
 	return nil
 }
 
 // tellHeld lists what waits, and for what.
-func (a *app) tellHeld(c *cobra.Command) (err error) {
+func (a *app) tellHeld(c *cobra.Command, asJSON bool) (err error) {
 	cfg, s, err := a.openReader(c)
 	if err != nil {
 		return err
@@ -112,6 +148,13 @@ func (a *app) tellHeld(c *cobra.Command) (err error) {
 	stops, err := s.Stops(ctx, a.now())
 	if err != nil {
 		return err //nolint:wrapcheck // says all
+	}
+	held, err := s.Held(ctx)
+	if err != nil {
+		return err //nolint:wrapcheck // says all
+	}
+	if asJSON {
+		return json.NewEncoder(a.stdout).Encode(heldJSON(stops, held)) //nolint:wrapcheck // stdout
 	}
 	for _, stop := range stops {
 		fmt.Fprintf(a.stdout, "sending is stopped since %s:\n", a.shortTime(stop.Since, cfg.Zone))
@@ -123,10 +166,6 @@ func (a *app) tellHeld(c *cobra.Command) (err error) {
 				return err
 			}
 		}
-	}
-	held, err := s.Held(ctx)
-	if err != nil {
-		return err //nolint:wrapcheck // says all
 	}
 	if len(held)+len(stops) == 0 {
 		fmt.Fprintln(a.stdout, "nothing is held")
@@ -141,6 +180,27 @@ func (a *app) tellHeld(c *cobra.Command) (err error) {
 		fmt.Fprintf(out, "%s\t%d held\t%s\n", h.Reason, h.Count, by)
 	}
 	return out.Flush() //nolint:wrapcheck // stdout
+}
+
+// heldJSON is what waits, for programs.
+func heldJSON(stops []store.Stopped, held []store.HeldCount) any {
+	type stop struct {
+		Reason reminder.Reason `json:"reason"`
+		Since  time.Time       `json:"since"`
+		Until  time.Time       `json:"until,omitzero"`
+		Detail string          `json:"detail"`
+	}
+	out := struct {
+		Stops []stop                  `json:"stops"`
+		Held  map[reminder.Reason]int `json:"held"`
+	}{[]stop{}, make(map[reminder.Reason]int, len(held))}
+	for _, s := range stops {
+		out.Stops = append(out.Stops, stop{s.Reason, utc(s.Since), utc(s.Until), s.Detail})
+	}
+	for _, h := range held {
+		out.Held[h.Reason] = h.Count
+	}
+	return out
 }
 
 // fewStrangers is how many of them are listed.

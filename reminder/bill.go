@@ -42,6 +42,9 @@ type Bill struct {
 	CheckedAt    time.Time // last answer of Almara Pay; zero = never
 	Failures     int       // failed calls in a row
 	LastError    string    // of the last failure, or why it was rejected
+
+	PausedAt    time.Time // of state paused: since when
+	PausedUntil time.Time // and when it ends by itself; zero = when the operator says so
 }
 
 // Stage is a day relative to the due date: -7, -3, 0 (before), 2 (after).

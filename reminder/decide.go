@@ -76,8 +76,12 @@ type Decision struct {
 // Pay is asked only when nothing that is known already speaks against a text.
 func Decide(c Case, p *Policy, to Delivery, now time.Time) Decision {
 	b := c.Bill
-	if b.State != BillActive {
+	switch b.State {
+	case BillPaused:
+		return Decision{Next: b.PausedUntil}
+	case BillPending, BillRejected, BillRemoved:
 		return Decision{}
+	case BillActive:
 	}
 	steps := p.Steps(b.DueDate)
 	i := current(steps, now)

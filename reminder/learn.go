@@ -21,9 +21,12 @@ func (b *Bill) Learn(a Answer) []Change {
 	note := func(what, format string, args ...any) {
 		changes = append(changes, Change{what, fmt.Sprintf(format, args...)})
 	}
-	if b.State == BillPending {
-		b.State, b.RegisteredAt = BillActive, a.At
+	if b.State == BillPending || (b.State == BillPaused && b.RegisteredAt.IsZero()) {
+		b.RegisteredAt = a.At
 		note("registered", "accepted by Almara Pay")
+	}
+	if b.State == BillPending { // what was paused meanwhile stays so
+		b.State = BillActive
 	}
 	if !a.DueDate.IsZero() && a.DueDate != b.DueDate {
 		if b.DueDate.IsZero() {

@@ -60,11 +60,15 @@ func current(steps []Step, now time.Time) int {
 }
 
 // NextLook is when the remind job should next look at the bill; zero when no
-// stage of its due date is to come. A stage that had stopped being useful
+// stage of its due date is to come. That job also ends a pause. A stage that had stopped being useful
 // before anybody knew of it is not looked at.
 func (p *Policy) NextLook(b Bill, done []Reminder, now time.Time) time.Time {
-	if b.State != BillActive {
+	switch b.State {
+	case BillPaused:
+		return b.PausedUntil
+	case BillPending, BillRejected, BillRemoved:
 		return time.Time{}
+	case BillActive:
 	}
 	steps := p.Steps(b.DueDate)
 	i := current(steps, now)

@@ -161,7 +161,7 @@ func (s *Scheduler) tell(lessons []store.Lesson, bills []reminder.Bill) {
 }
 
 func (s *Scheduler) tellRejected(b reminder.Bill, l store.Lesson) {
-	s.about(b.Service, b.Account).Warn("Almara Pay refuses this bill; edit it to have it registered again", "reason", l.Rejected)
+	s.about(b.Service, b.Account).Warn("Almara Pay refuses this bill; edit it or duewatch retry it to have it registered again", "reason", l.Rejected)
 }
 
 // about logs for one bill, by the name its service has in texts.

@@ -8,6 +8,7 @@ import (
 
 	"duewatch/notifier"
 	"duewatch/reminder"
+	"duewatch/store"
 )
 
 func (w *world) releaseAll(reason reminder.Reason, want int64) {
@@ -238,7 +239,7 @@ func TestAnImplausibleBalanceIsHeldUntilSomebodyHasLooked(t *testing.T) {
 	w.tick()
 	w.wantTexts()
 	w.wantStory("A1", "3 days before: held, implausible_balance")
-	if n, err := w.Store.Release(w.ctx, w.Now(), w.bill("A1").ID, "test"); err != nil || n != 1 {
+	if n, err := w.Store.Release(w.ctx, store.Act{Choice: store.Choice{Account: "A1"}, At: w.Now(), Who: "test"}, store.OfOneBill...); err != nil || n != 1 {
 		t.Fatalf("released %d: %v", n, err)
 	}
 	w.clock.pass(time.Minute)

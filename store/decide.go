@@ -161,6 +161,15 @@ func (t *tx) alone(billID int64, l *Looked, decide func(*Looked) error) error {
 func (t *tx) decide(r Round, b reminder.Bill, asked reminder.Asked, l *Looked) error {
 	l.Bills++
 	policy := r.Policies.For(b.Service)
+	if b.State == reminder.BillPaused && !b.PausedUntil.IsZero() && !r.Now.Before(b.PausedUntil) {
+		look, err := t.resume(&b, policy, true, Event{At: r.Now, Reason: "rule", Detail: "the time of the pause is over"})
+		if err != nil {
+			return err
+		}
+		if look.IsZero() || look.After(r.Now) {
+			return t.schedule(dueRemind, b.ID, look)
+		}
+	}
 	c, err := t.caseOf(b, policy, r.Now)
 	if err != nil {
 		return err

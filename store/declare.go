@@ -205,8 +205,9 @@ func (t *tx) changeBill(old declaredBill, b reminder.Bill, fields Fields, now ti
 	if fields&FieldState != 0 {
 		what, state = "declared_again", reminder.BillPending
 	}
+	// A bill is not known to be registered any more when it awaits that again.
 	if _, err := t.exec(`UPDATE bills SET phone = ?2, language = ?3, description = ?4, source = ?5, state = ?6,
-		failures = 0, last_error = '' WHERE id = ?1`,
+		registered_at = CASE ?6 WHEN 'pending' THEN NULL ELSE registered_at END, failures = 0, last_error = '' WHERE id = ?1`,
 		old.id, b.Phone.E164(), b.Language, b.Description, b.Source, state); err != nil {
 		return err
 	}

@@ -96,6 +96,11 @@ func (t *tx) learn(l Lesson, policies reminder.Policies, now time.Time) (b remin
 			return b, look, err
 		}
 	}
+	if before.State == reminder.BillPending && b.State == reminder.BillActive {
+		if paused, err := t.pausedAtBirth(&b, now); err != nil || paused {
+			return b, time.Time{}, err
+		}
+	}
 	return b, look, nil
 }
 
@@ -109,9 +114,9 @@ func (t *tx) scheduleCalls(b reminder.Bill, policy *reminder.Policy, now time.Ti
 	switch b.State {
 	case reminder.BillPending:
 		register = next
-	case reminder.BillActive, reminder.BillPaused:
+	case reminder.BillActive:
 		recheck = next
-	case reminder.BillRejected, reminder.BillRemoved:
+	case reminder.BillPaused, reminder.BillRejected, reminder.BillRemoved:
 	}
 	if err := t.schedule(dueRegister, b.ID, register); err != nil {
 		return err

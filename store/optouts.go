@@ -83,16 +83,32 @@ func (t *tx) optOutEvents(o OptOut, what string) error {
 	return nil
 }
 
+// OptOutsOf reads the opt-outs of a phone.
+func (s *Store) OptOutsOf(ctx context.Context, p reminder.Phone) ([]OptOut, error) {
+	rows, err := s.read.QueryContext(ctx, "SELECT "+optOutColumns+" FROM opt_outs WHERE phone = ?1 ORDER BY service", p.E164())
+	if err != nil {
+		return nil, fmt.Errorf("read opt-outs of a phone: %w", explain(err))
+	}
+	return collect(rows, scanOptOut)
+}
+
+const optOutColumns = "phone, service, reason, since, source, who"
+
+func scanOptOut(r row) (o OptOut, err error) {
+	err = r.Scan(&o.Phone, &o.Service, &o.Reason, instantColumn{&o.Since}, &o.Source, &o.Who)
+	return o, err //nolint:wrapcheck // callers say what they read
+}
+
 // OptOuts calls each for every opt-out, by phone, and stops at its first error.
 func (s *Store) OptOuts(ctx context.Context, each func(OptOut) error) error {
-	rows, err := s.read.QueryContext(ctx, "SELECT phone, service, reason, since, source, who FROM opt_outs ORDER BY phone, service")
+	rows, err := s.read.QueryContext(ctx, "SELECT "+optOutColumns+" FROM opt_outs ORDER BY phone, service")
 	if err != nil {
 		return fmt.Errorf("read opt-outs: %w", explain(err))
 	}
 	defer rows.Close() //nolint:errcheck // Err reports what matters
 	for rows.Next() {
-		var o OptOut
-		if err := rows.Scan(&o.Phone, &o.Service, &o.Reason, instantColumn{&o.Since}, &o.Source, &o.Who); err != nil {
+		o, err := scanOptOut(rows)
+		if err != nil {
 			return fmt.Errorf("read opt-outs: %w", err)
 		}
 		if err := each(o); err != nil {

@@ -141,7 +141,16 @@ func useAll(t *testing.T, s *Store) {
 	must(s.Standing(ctx, p, firstStage))
 	must(s.Stops(ctx, firstStage))
 	must(s.Held(ctx))
-	must(s.Release(ctx, firstStage, 11, "x"))
+	for _, c := range []Choice{{Account: "0000003"}, {Phone: phone(4)}, {Service: "water"}} {
+		for _, dry := range []bool{true, false} {
+			a := Act{Choice: c, At: firstStage, Who: "x", DryRun: dry}
+			must(s.Release(ctx, a, OfOneBill...))
+			must(s.Pause(ctx, a, Pause{Until: firstStage.Add(time.Hour), Detail: "by x"}))
+			must(s.Resume(ctx, a, policiesOf(p)))
+			must(s.Retry(ctx, a))
+		}
+	}
+	must(s.Pauses(ctx, firstStage))
 	must(s.ReleaseAll(ctx, p, firstStage, reminder.DailyLimit, "x", map[string]string{"x": "y"}))
 	must(s.ReleaseAll(ctx, p, firstStage, reminder.Throttled, "x", nil))
 	mustDo(t, s.EndStop(ctx, reminder.CopiedStore))
@@ -153,16 +162,18 @@ func useAll(t *testing.T, s *Store) {
 
 // mayScan are the statements that read a whole table, and why they may.
 var mayScan = map[string]string{
-	"FROM bills WHERE source = ":       "once for each start or reload, to find what is no longer declared",
-	"ORDER BY id LIMIT":                "reads the head of the table only",
-	"ORDER BY id DESC LIMIT":           "reads the end of the table only",
-	"FROM opt_outs ORDER BY":           "lists them",
-	"FROM stops":                       "holds one row for each reason at most",
-	"FROM lifts":                       "holds one row for each guard at most",
-	"SELECT 1 FROM strangers":          "reads one row",
-	"GROUP BY reason":                  "reads what is held, and nothing else",
-	"UPDATE bills SET balance_at":      "once for each time that the clock is set back",
-	"bills WHERE id > ?1 AND state = ": "lists them",
+	"FROM bills WHERE source = ":        "once for each start or reload, to find what is no longer declared",
+	"ORDER BY id LIMIT":                 "reads the head of the table only",
+	"ORDER BY id DESC LIMIT":            "reads the end of the table only",
+	"FROM opt_outs ORDER BY":            "lists them",
+	"FROM stops":                        "holds one row for each reason at most",
+	"FROM lifts":                        "holds one row for each guard at most",
+	"SELECT 1 FROM strangers":           "reads one row",
+	"GROUP BY reason":                   "reads what is held, and nothing else",
+	"FROM pauses\n":                     "holds one row for each service or phone that is paused as a whole",
+	"DELETE FROM pauses WHERE until_at": "the same",
+	"UPDATE bills SET balance_at":       "once for each time that the clock is set back",
+	"bills WHERE id > ?1 AND state = ":  "lists them",
 }
 
 // The statements that each tick runs, and the index that each must use.
@@ -188,9 +199,13 @@ var hot = map[string]string{
 	"FROM usage WHERE since >= ?1":                       "sqlite_autoindex_usage_1 (since>?)",
 	"UPDATE usage SET texts = texts - 1":                 "sqlite_autoindex_usage_1 (since=?)",
 	"SELECT at FROM strangers WHERE bill_id":             "strangers_bill (bill_id=?)",
-	"AND reason = ?1 AND bill_id > ?2":                   "reminders_held (reason=? AND bill_id>?)",
+	"AND r.bill_id > ?5":                                 "reminders_held (reason=? AND bill_id>?)",
+	"FROM bills WHERE account = ?1 AND id > ?2":          "bills_account (account=? AND rowid>?)",
+	"FROM bills WHERE phone = ?1 AND id > ?2":            "bills_phone (phone=? AND rowid>?)",
+	"FROM bills WHERE service = ?1 AND account > ?2":     "sqlite_autoindex_bills_1 (service=? AND account>?)",
+	"FROM pauses WHERE service IN ":                      "sqlite_autoindex_pauses_1 (service=? AND phone=?)",
 	"FROM texts WHERE provider_id = ?1)":                 "texts_phone (phone=?)",
-	"FROM bills WHERE phone = ?1":                        "bills_phone (phone=?)",
+	"FROM bills WHERE phone = ?1":                        "bills_phone (phone=?",
 }
 
 // A statement that reads a whole table is not noticed with a hundred bills, and

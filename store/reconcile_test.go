@@ -181,11 +181,11 @@ func TestALookUpThatDoesNotFindTheText(t *testing.T) {
 		// Until the operator lets it go, once.
 		now := firstStage.Add(2 * time.Hour)
 		learn(t, s, p, now, Lesson{BillID: 1, Answer: answer(now, "2315.50", due)})
-		if got := must(s.Release(t.Context(), now, 1, "desk")); got != 1 {
+		if got := must(s.Release(t.Context(), Act{Choice: Choice{Account: billOf(1).Account}, At: now, Who: "desk"}, OfOneBill...)); got != 1 {
 			t.Errorf("%d released", got)
 		}
 		quiet(t, s, func() {
-			if got := must(s.Release(t.Context(), now, 1, "desk")); got != 0 {
+			if got := must(s.Release(t.Context(), Act{Choice: Choice{Account: billOf(1).Account}, At: now, Who: "desk"}, OfOneBill...)); got != 0 {
 				t.Errorf("%d released again", got)
 			}
 		})

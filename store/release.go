@@ -13,22 +13,21 @@ import (
 // at this one.
 var OfOneBill = []reminder.Reason{reminder.InDoubt, reminder.ImplausibleBalance}
 
-// Release lets what is held for the bill until somebody has looked be decided
-// again. It returns how many reminders that was.
-func (s *Store) Release(_ context.Context, now time.Time, billID int64, who string) (released int64, err error) {
-	err = s.do(func(t *tx) error {
-		released = 0
-		for _, reason := range OfOneBill {
-			n, err := t.release(now, billID, reason, who)
-			if err != nil {
-				return err
-			}
-			released += n
+// Release lets what is held for these reasons, of the bills of a choice, be
+// decided again. It returns how many reminders that was. Bills are released in
+// batches: an interrupted release is completed by another.
+func (s *Store) Release(ctx context.Context, a Act, reasons ...reminder.Reason) (released int64, err error) {
+	for _, reason := range reasons {
+		var n int64
+		if a.DryRun {
+			n, err = s.countHeld(ctx, a.Choice, reason)
+		} else {
+			n, err = s.release(ctx, a, reason)
 		}
-		return nil
-	})
-	if err != nil {
-		return 0, fmt.Errorf("release: %w", err)
+		released += n
+		if err != nil {
+			return released, fmt.Errorf("release: %w", err)
+		}
 	}
 	return released, nil
 }
@@ -57,12 +56,35 @@ func (s *Store) ReleaseAll(ctx context.Context, p *reminder.Policy, now time.Tim
 		}
 		return t.event(Event{At: now, What: "released", Reason: "operator", Detail: string(reason) + ", by " + who})
 	})
-	const batch = 500
-	for last := int64(0); err == nil && ctx.Err() == nil; {
+	if err == nil {
+		released, err = s.release(ctx, Act{At: now, Who: who}, reason)
+	}
+	if err != nil {
+		return released, fmt.Errorf("release: %w", err)
+	}
+	return released, nil
+}
+
+// heldOf are the reminders that are held for the reason ?1, of the bills that
+// match what is set of ?2 to ?4. What is held for one reason is read, and no
+// more of the bills than those.
+const heldOf = ` FROM reminders r CROSS JOIN bills b WHERE b.id = r.bill_id AND r.outcome = 'held' AND r.reason = ?1 AND r.due_date = b.due_date
+	AND (?2 = '' OR b.service = ?2) AND (?3 = '' OR b.account = ?3) AND (?4 = '' OR b.phone = ?4)`
+
+func (s *Store) countHeld(ctx context.Context, c Choice, reason reminder.Reason) (n int64, err error) {
+	err = s.read.QueryRowContext(ctx, "SELECT count(*)"+heldOf, reason, c.Service, c.Account, c.Phone.E164()).Scan(&n)
+	return n, explain(err)
+}
+
+// release goes through the bills with such a reminder, an empty choice is all
+// of them, a page in each transaction.
+func (s *Store) release(ctx context.Context, a Act, reason reminder.Reason) (released int64, err error) {
+	for last := int64(0); ; {
 		var bills []int64
+		began := time.Now()
 		err = s.do(func(t *tx) error {
-			rows, err := t.query("SELECT DISTINCT bill_id FROM reminders WHERE outcome = 'held' AND reason = ?1 AND bill_id > ?2 ORDER BY bill_id LIMIT ?3",
-				reason, last, batch)
+			rows, err := t.query("SELECT DISTINCT r.bill_id"+heldOf+" AND r.bill_id > ?5 ORDER BY r.bill_id LIMIT ?6",
+				reason, a.Choice.Service, a.Choice.Account, a.Choice.Phone.E164(), last, choicePage)
 			if err != nil {
 				return err
 			}
@@ -70,7 +92,7 @@ func (s *Store) ReleaseAll(ctx context.Context, p *reminder.Policy, now time.Tim
 				return err
 			}
 			for _, id := range bills {
-				n, err := t.release(now, id, reason, who)
+				n, err := t.release(a.At, id, reason, a.Who)
 				if err != nil {
 					return err
 				}
@@ -78,18 +100,15 @@ func (s *Store) ReleaseAll(ctx context.Context, p *reminder.Policy, now time.Tim
 			}
 			return nil
 		})
-		if len(bills) < batch {
-			break
+		if err != nil || len(bills) < choicePage {
+			return released, err
 		}
-		last = bills[len(bills)-1]
+		last = bills[choicePage-1]
+		s.giveWay(ctx, time.Since(began))
+		if err := ctx.Err(); err != nil {
+			return released, err //nolint:wrapcheck // wrapped by the callers
+		}
 	}
-	if err == nil {
-		err = ctx.Err()
-	}
-	if err != nil {
-		return released, fmt.Errorf("release: %w", err)
-	}
-	return released, nil
 }
 
 func (t *tx) release(now time.Time, billID int64, reason reminder.Reason, who string) (int64, error) {

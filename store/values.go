@@ -76,7 +76,8 @@ func (c moneyColumn) Scan(v any) error {
 }
 
 const billColumns = `id, service, account, phone, language, description, source, state, customer,
-	balance, balance_at, due_date, verified, registered_at, checked_at, failures, last_error, usual`
+	balance, balance_at, due_date, verified, registered_at, checked_at, failures, last_error, usual,
+	paused_at, paused_until`
 
 // row is what *sql.Row and *sql.Rows have in common.
 type row interface{ Scan(dest ...any) error }
@@ -84,7 +85,8 @@ type row interface{ Scan(dest ...any) error }
 func scanBill(r row) (b reminder.Bill, err error) {
 	err = r.Scan(&b.ID, &b.Service, &b.Account, &b.Phone, &b.Language, &b.Description, &b.Source, &b.State, &b.Customer,
 		moneyColumn{&b.Balance}, instantColumn{&b.BalanceAt}, dayColumn{&b.DueDate}, &b.Verified,
-		instantColumn{&b.RegisteredAt}, instantColumn{&b.CheckedAt}, &b.Failures, &b.LastError, moneyColumn{&b.Usual})
+		instantColumn{&b.RegisteredAt}, instantColumn{&b.CheckedAt}, &b.Failures, &b.LastError, moneyColumn{&b.Usual},
+		instantColumn{&b.PausedAt}, instantColumn{&b.PausedUntil})
 	return b, err //nolint:wrapcheck // callers say what they read
 }
 

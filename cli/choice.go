@@ -1,0 +1,192 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"duewatch/config"
+	"duewatch/reminder"
+	"duewatch/store"
+)
+
+// choice is how the commands that act on bills are told which: by account,
+// --phone or --service, or by several of them at once.
+type choice struct {
+	app            *app
+	service, phone string
+	dryRun, asJSON bool
+}
+
+// flags adds the flags of a choice to a command. verb is what it does.
+func (ch *choice) flags(c *cobra.Command, verb string) {
+	c.Flags().StringVar(&ch.phone, "phone", "", verb+" the bills of this phone")
+	c.Flags().StringVar(&ch.service, "service", "", verb+" the bills of this service id")
+	c.Flags().BoolVar(&ch.dryRun, "dry-run", false, "say how many that would be, and change nothing")
+	c.Flags().BoolVar(&ch.asJSON, "json", false, "print the outcome as JSON")
+}
+
+// given reports whether anything was chosen.
+func (ch *choice) given(args []string) bool {
+	return len(args) > 0 || ch.phone != "" || ch.service != ""
+}
+
+// open opens the store for the act: a dry run cannot write.
+func (ch *choice) open(c *cobra.Command) (*config.Config, *store.Store, error) {
+	if ch.dryRun {
+		return ch.app.openReader(c)
+	}
+	cfg, s, err := ch.app.openWriter(c)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := ch.app.inItsWorld(c.Context(), cfg, s); err != nil {
+		return nil, nil, errors.Join(err, s.Close())
+	}
+	return cfg, s, nil
+}
+
+// act is the act on what was chosen. An account that several services have
+// needs --service beside it, and what no bill has is a mistake.
+func (ch *choice) act(c *cobra.Command, cfg *config.Config, s *store.Store, args []string) (store.Act, error) {
+	a := store.Act{Choice: store.Choice{Service: ch.service}, At: ch.app.now(), Who: who(), DryRun: ch.dryRun}
+	if !ch.given(args) {
+		return a, fmt.Errorf("%s needs an account, --phone or --service (%w)", c.Name(), errUsage)
+	}
+	if len(args) > 0 {
+		a.Choice.Account = args[0]
+	}
+	if ch.phone != "" {
+		phone, err := reminder.ParsePhone(ch.phone, cfg.Country)
+		if err != nil {
+			return a, fmt.Errorf("--phone %w (%w)", err, errUsage)
+		}
+		a.Choice.Phone = phone
+	}
+	few, err := s.ChosenBills(c.Context(), a.Choice, 20)
+	if err != nil {
+		return a, err //nolint:wrapcheck // says all
+	}
+	_, known := cfg.Policies.ByService[ch.service]
+	switch {
+	case len(few) == 0 && (a.Choice.Account != "" || ch.phone != "" || !known):
+		return a, noSuchBill(cfg, a.Choice)
+	case a.Choice.Account != "" && len(few) > 1:
+		return a, fmt.Errorf("account %s is there for %d services: add --service with one of %s (%w)", a.Choice.Account, len(few), servicesOf(cfg, few), errUsage)
+	}
+	return a, nil
+}
+
+// noSuchBill says that no bill matches the choice, and what it may be.
+func noSuchBill(cfg *config.Config, c store.Choice) error {
+	hint := "is it declared in the config, and has the daemon run since?"
+	if id := serviceNamed(cfg, c.Service); id != "" {
+		hint = fmt.Sprintf("--service takes an id, which is %s for %s", id, c.Service)
+	}
+	return fmt.Errorf("%s: %w in the store: %s", inWords(c), store.ErrNotFound, hint)
+}
+
+// serviceNamed is the id of the service that has this name in texts.
+func serviceNamed(cfg *config.Config, name string) string {
+	for _, id := range slices.Sorted(maps.Keys(cfg.Policies.ByService)) {
+		if name != "" && id != name && strings.EqualFold(cfg.Policies.ByService[id].ServiceName, name) {
+			return id
+		}
+	}
+	return ""
+}
+
+func servicesOf(cfg *config.Config, bills []reminder.Bill) string {
+	var names []string
+	for _, b := range bills {
+		name := b.Service
+		if said := cfg.Policies.Name(b.Service); said != b.Service {
+			name += " (" + said + ")"
+		}
+		names = append(names, name)
+	}
+	return strings.Join(names, ", ")
+}
+
+// inWords names a choice in front of an operator.
+func inWords(c store.Choice) string {
+	var words []string
+	if c.Account != "" {
+		words = append(words, "account "+c.Account)
+	}
+	if c.Phone != "" {
+		words = append(words, "phone "+c.Phone.String())
+	}
+	if c.Service != "" {
+		words = append(words, "service "+c.Service)
+	}
+	return strings.Join(words, ", ")
+}
+
+// outcome is what an act came to.
+type outcome struct {
+	act, done string // "pause", "paused"
+	more      string // to the first sentence: "until 1 Dec 00:00"
+	until     time.Time
+	n         store.Acted
+}
+
+// tell prints what an act came to. It fails when nothing was there to be done,
+// unless that is so since it was done before.
+func (ch *choice) tell(a store.Act, o outcome, before reminder.BillState) error {
+	if ch.asJSON {
+		return json.NewEncoder(ch.app.stdout).Encode(struct { //nolint:wrapcheck // stdout
+			Act     string                     `json:"act"`
+			Written bool                       `json:"written"`
+			Bills   int                        `json:"bills"`
+			Left    map[reminder.BillState]int `json:"left"`
+			Until   time.Time                  `json:"until,omitzero"`
+		}{o.act, !a.DryRun, o.n.Done, o.n.Left, utc(o.until)})
+	}
+	if o.n.Done == 0 && o.n.Bills() > 0 && o.n.Left[before] == 0 {
+		return fmt.Errorf("nothing of %s could be %s: %s", inWords(a.Choice), o.done, leftWords(o.n.Left))
+	}
+	would := ""
+	if a.DryRun {
+		would = "would be "
+	}
+	line := fmt.Sprintf("%s %s%s", countOf(o.n.Done, "bill"), would, o.done)
+	if o.more != "" {
+		line += " " + o.more
+	}
+	if left := leftWords(o.n.Left); left != "" {
+		line += "; left as it was: " + left
+	}
+	for _, l := range wrap(line, 79) {
+		fmt.Fprintln(ch.app.stdout, l)
+	}
+	return nil
+}
+
+// leftWords are the bills that an act left alone, by their state.
+func leftWords(left map[reminder.BillState]int) string {
+	var words []string
+	for _, state := range slices.Sorted(maps.Keys(left)) {
+		words = append(words, fmt.Sprintf("%d %s", left[state], state))
+	}
+	return strings.Join(words, ", ")
+}
+
+// run runs an act with its progress on stderr.
+func (ch *choice) run(ctx context.Context, what string, a store.Act, do func(store.Act) (store.Acted, error)) (n store.Acted, err error) {
+	p := newProgress(ch.app.stderr, what, 0)
+	a.Tell = func(bills int) { p.at(bills, 0) }
+	n, err = do(a)
+	p.done()
+	if errors.Is(err, context.Canceled) && ctx.Err() != nil {
+		err = fmt.Errorf("interrupted after %s: the same command goes on from there", countOf(n.Done, "bill"))
+	}
+	return n, err
+}

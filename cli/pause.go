@@ -1,0 +1,177 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/spf13/cobra"
+
+	"duewatch/config"
+	"duewatch/reminder"
+	"duewatch/store"
+)
+
+func (a *app) pauseCommand() *cobra.Command {
+	ch := &choice{app: a}
+	var until, reason string
+	c := &cobra.Command{
+		Use:   "pause [ACCOUNT]",
+		Short: "Keep bills silent for a while, or until you resume them",
+		Long: `Keeps bills from being texted, from the next decision on: the bill of an
+account, or all bills of a phone or of a service. A text that is being handed
+over at that moment still leaves. Almara Pay is not asked about a paused bill.
+
+A phone or a service is paused as a whole: bills of it that are registered
+later are paused too, until it is resumed.
+
+--until ends the pause by itself, with the first minute of that day. Then each
+bill is asked about again, and of the reminders that were missed the latest is
+sent, if it is still of use and something is owed.
+
+Without arguments: lists the services and phones that are paused as a whole.
+The paused bills are listed by duewatch bills --state paused.`,
+		Example: "  duewatch pause 14200331 --until 2026-12-01 --reason \"meter in dispute\"\n  duewatch pause --service 1042 --dry-run",
+		Args:    cobra.MaximumNArgs(1),
+		RunE: func(c *cobra.Command, args []string) (err error) {
+			if !ch.given(args) && until == "" && reason == "" {
+				return a.tellPauses(c, ch.asJSON)
+			}
+			cfg, s, err := ch.open(c)
+			if err != nil {
+				return err
+			}
+			defer func() { err = errors.Join(err, s.Close()) }()
+			act, err := ch.act(c, cfg, s, args)
+			if err != nil {
+				return err
+			}
+			pause, err := a.pauseOf(cfg, until, reason)
+			if err != nil {
+				return err
+			}
+			return ch.pause(c.Context(), cfg, s, act, pause)
+		},
+	}
+	ch.flags(c, "pause")
+	c.Flags().StringVar(&until, "until", "", "the day (YYYY-MM-DD) on which it ends by itself")
+	c.Flags().StringVar(&reason, "reason", "", "why, for whoever asks later")
+	return c
+}
+
+// maxWhy is how long the reason for a pause may be: it stands in the trail of
+// each bill.
+const maxWhy = 200
+
+// pauseOf reads what a pause is told.
+func (a *app) pauseOf(cfg *config.Config, until, reason string) (p store.Pause, err error) {
+	words := "until it is resumed"
+	if until != "" {
+		day, err := reminder.ParseDate(until)
+		if err != nil {
+			return p, fmt.Errorf("--until %w (%w)", err, errUsage)
+		}
+		today := reminder.DateOf(a.now().In(cfg.Zone))
+		if !day.After(today) {
+			return p, fmt.Errorf("--until %s has come already: write a day after today, %s (%w)", day, today, errUsage)
+		}
+		p.Until, words = day.At(0, cfg.Zone), "until "+day.String()
+	}
+	reason = strings.TrimSpace(reason)
+	if len(reason) > maxWhy || strings.ContainsFunc(reason, unicode.IsControl) {
+		return p, fmt.Errorf("--reason is longer than %d bytes or has a control character in it: write one short line (%w)", maxWhy, errUsage)
+	}
+	p.Detail = words + ", by " + who()
+	if reason != "" {
+		p.Detail += ": " + reason
+	}
+	return p, nil
+}
+
+func (ch *choice) pause(ctx context.Context, cfg *config.Config, s *store.Store, act store.Act, p store.Pause) error {
+	n, err := ch.run(ctx, "pausing", act, func(a store.Act) (store.Acted, error) { return s.Pause(ctx, a, p) })
+	if err != nil {
+		return err
+	}
+	until := "until you resume"
+	if !p.Until.IsZero() {
+		until = "until " + ch.app.shortTime(p.Until, cfg.Zone)
+	}
+	if err := ch.tell(act, outcome{"pause", "paused", until, p.Until, n}, reminder.BillPaused); err != nil || ch.asJSON || act.DryRun || act.Choice.Account != "" {
+		return err
+	}
+	fmt.Fprintln(ch.app.stdout, "bills that are registered later are paused too")
+	return nil
+}
+
+func (a *app) resumeCommand() *cobra.Command {
+	ch := &choice{app: a}
+	c := &cobra.Command{
+		Use:   "resume [ACCOUNT]",
+		Short: "End the pause of bills",
+		Long: `Ends the pause of an account's bill, or of all bills of a phone or a service.
+Each is asked about again, those of a service spread over six hours, and of the
+reminders that were missed the latest is sent, if it is still of use and
+something is owed. One account can be resumed while its service stays paused.`,
+		Example: "  duewatch resume 14200331\n  duewatch resume --service 1042",
+		Args:    cobra.MaximumNArgs(1),
+		RunE: func(c *cobra.Command, args []string) (err error) {
+			cfg, s, err := ch.open(c)
+			if err != nil {
+				return err
+			}
+			defer func() { err = errors.Join(err, s.Close()) }()
+			act, err := ch.act(c, cfg, s, args)
+			if err != nil {
+				return err
+			}
+			n, err := ch.run(c.Context(), "resuming", act, func(a store.Act) (store.Acted, error) { return s.Resume(c.Context(), a, cfg.Policies) })
+			if err != nil {
+				return err
+			}
+			return ch.tell(act, outcome{act: "resume", done: "resumed", n: n}, reminder.BillActive)
+		},
+	}
+	ch.flags(c, "resume")
+	return c
+}
+
+// tellPauses lists what is paused as a whole.
+func (a *app) tellPauses(c *cobra.Command, asJSON bool) (err error) {
+	cfg, s, err := a.openReader(c)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	all, err := s.Pauses(c.Context(), a.now())
+	if err != nil {
+		return err //nolint:wrapcheck // says all
+	}
+	if len(all) == 0 && !asJSON {
+		fmt.Fprintln(a.stdout, "no service and no phone is paused; duewatch bills --state paused lists bills")
+	}
+	for _, p := range all {
+		what := inWords(store.Choice{Service: p.Service, Phone: p.Phone})
+		if asJSON {
+			err := json.NewEncoder(a.stdout).Encode(struct {
+				Service string    `json:"service,omitempty"`
+				Phone   string    `json:"phone,omitempty"`
+				Since   time.Time `json:"since"`
+				Until   time.Time `json:"until,omitzero"`
+				Detail  string    `json:"detail"`
+			}{p.Service, p.Phone.String(), utc(p.Since), utc(p.Until), p.Detail})
+			if err != nil {
+				return err //nolint:wrapcheck // stdout
+			}
+			continue
+		}
+		for _, line := range wrap(fmt.Sprintf("%s: paused since %s, %s", what, a.shortTime(p.Since, cfg.Zone), p.Detail), 79) {
+			fmt.Fprintln(a.stdout, line)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,133 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"duewatch/reminder"
+)
+
+// Choice is which bills an operator means: those that match all of what is
+// set, which must be something.
+type Choice struct {
+	Service string
+	Account string
+	Phone   reminder.Phone
+}
+
+// single reports whether the choice names one bill, and no kind of bills.
+func (c Choice) single() bool { return c.Account != "" }
+
+// Acted counts what became of the bills of a choice.
+type Acted struct {
+	Done int
+	Left map[reminder.BillState]int // left as they were, by their state
+}
+
+// Bills is how many there are in the choice.
+func (a Acted) Bills() int {
+	n := a.Done
+	for _, left := range a.Left {
+		n += left
+	}
+	return n
+}
+
+// Act is one run of something that an operator does to bills.
+type Act struct {
+	Choice Choice
+	At     time.Time
+	Who    string
+	DryRun bool      // count only
+	Tell   func(int) // called now and then with the bills looked at so far; nil = nobody asks
+}
+
+// choicePage is how many bills one transaction of an operator's act takes.
+const choicePage = 500
+
+// ChosenBills reads up to n bills of a choice, in no order that matters.
+func (s *Store) ChosenBills(ctx context.Context, c Choice, n int) ([]reminder.Bill, error) {
+	bills, err := chosen(ctx, s.read, c, reminder.Bill{}, n)
+	if err != nil {
+		return nil, fmt.Errorf("read bills: %w", err)
+	}
+	return bills, nil
+}
+
+// chosen reads the n bills of a choice that come after one, in the order of the
+// index that finds them.
+func chosen(ctx context.Context, q querier, c Choice, after reminder.Bill, n int) ([]reminder.Bill, error) {
+	var query string
+	var args []any
+	switch {
+	case c.Account != "":
+		query = " FROM bills WHERE account = ?1 AND id > ?2 AND (?3 = '' OR service = ?3) AND (?4 = '' OR phone = ?4) ORDER BY id LIMIT ?5"
+		args = []any{c.Account, after.ID, c.Service, c.Phone.E164(), n}
+	case c.Phone != "":
+		query = " FROM bills WHERE phone = ?1 AND id > ?2 AND (?3 = '' OR service = ?3) ORDER BY id LIMIT ?4"
+		args = []any{c.Phone.E164(), after.ID, c.Service, n}
+	default:
+		query = " FROM bills WHERE service = ?1 AND account > ?2 ORDER BY account LIMIT ?3"
+		args = []any{c.Service, after.Account, n}
+	}
+	rows, err := q.QueryContext(ctx, "SELECT "+billColumns+query, args...)
+	if err != nil {
+		return nil, explain(err)
+	}
+	return collect(rows, scanBill)
+}
+
+// act goes through the bills of a choice, a page in each transaction, and does
+// what is to be done to those for which it is wanted. An act that ends early is
+// completed by the same act again.
+func (s *Store) act(ctx context.Context, a Act, wanted func(reminder.Bill) bool, do func(*tx, reminder.Bill) error) (n Acted, err error) {
+	n.Left = make(map[reminder.BillState]int)
+	for after := (reminder.Bill{}); err == nil; {
+		var page []reminder.Bill
+		began, done := time.Now(), 0
+		each := func(ctx context.Context, q querier, do func(reminder.Bill) error) (err error) {
+			if page, err = chosen(ctx, q, a.Choice, after, choicePage); err != nil {
+				return err
+			}
+			for _, b := range page {
+				if !wanted(b) {
+					continue
+				}
+				done++
+				if err := do(b); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+		if a.DryRun {
+			err = each(ctx, s.read, func(reminder.Bill) error { return nil })
+		} else {
+			err = s.do(func(t *tx) error {
+				return each(t.ctx, t.tx, func(b reminder.Bill) error { return do(t, b) })
+			})
+		}
+		if err != nil {
+			break
+		}
+		n.Done += done
+		for _, b := range page {
+			if !wanted(b) {
+				n.Left[b.State]++
+			}
+		}
+		if a.Tell != nil {
+			a.Tell(n.Bills())
+		}
+		if len(page) < choicePage {
+			return n, nil
+		}
+		after = page[choicePage-1]
+		if !a.DryRun && done > 0 {
+			s.giveWay(ctx, time.Since(began))
+		}
+		err = ctx.Err()
+	}
+	return n, err
+}

@@ -1,0 +1,207 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"duewatch/reminder"
+)
+
+// Pause is until when bills are kept silent, and why.
+type Pause struct {
+	Until  time.Time // the pause ends then by itself; zero = when the operator says so
+	Detail string    // for the trail: until when, by whom and why
+}
+
+// Pause keeps the bills of a choice from being texted, and Almara Pay from
+// being asked about them, from the next decision on. A service or a phone that
+// is paused as a whole stays so for bills that are registered later. Bills that
+// are rejected or removed are left alone, and so are those that are paused
+// until the same instant.
+func (s *Store) Pause(ctx context.Context, a Act, p Pause) (Acted, error) {
+	if !a.DryRun && !a.Choice.single() {
+		// First the rule, so that no bill slips in behind the page that was read.
+		if err := s.do(func(t *tx) error { return t.keepPause(a, p) }); err != nil {
+			return Acted{}, fmt.Errorf("pause: %w", err)
+		}
+	}
+	n, err := s.act(ctx, a, func(b reminder.Bill) bool {
+		switch b.State {
+		case reminder.BillPending, reminder.BillActive:
+			return true
+		case reminder.BillPaused:
+			return !b.PausedUntil.Equal(p.Until)
+		case reminder.BillRejected, reminder.BillRemoved:
+		}
+		return false
+	}, func(t *tx, b reminder.Bill) error { return t.pause(b.ID, p, a.At, "operator") })
+	if err != nil {
+		return n, fmt.Errorf("pause: %w", err)
+	}
+	return n, nil
+}
+
+// Resume ends the pause of the bills of a choice, and that of a service or a
+// phone as a whole. Each is asked about again, and what was missed meanwhile is
+// caught up with as after a downtime.
+func (s *Store) Resume(ctx context.Context, a Act, policies reminder.Policies) (Acted, error) {
+	if !a.DryRun && !a.Choice.single() {
+		err := s.do(func(t *tx) error {
+			_, err := t.exec("DELETE FROM pauses WHERE service = ?1 AND phone = ?2", a.Choice.Service, a.Choice.Phone.E164())
+			return err
+		})
+		if err != nil {
+			return Acted{}, fmt.Errorf("resume: %w", err)
+		}
+	}
+	paused := func(b reminder.Bill) bool { return b.State == reminder.BillPaused }
+	n, err := s.act(ctx, a, paused, func(t *tx, b reminder.Bill) error {
+		many := a.Choice.Account == "" && a.Choice.Phone == ""
+		look, err := t.resume(&b, policies.For(b.Service), many, Event{At: a.At, Reason: "operator", Detail: "by " + a.Who})
+		if err != nil {
+			return err
+		}
+		return t.schedule(dueRemind, b.ID, look)
+	})
+	if err != nil {
+		return n, fmt.Errorf("resume: %w", err)
+	}
+	return n, nil
+}
+
+// Retry has the bills of a choice registered again that Almara Pay rejected,
+// and those asked about at once that wait after calls that failed.
+func (s *Store) Retry(ctx context.Context, a Act) (Acted, error) {
+	n, err := s.act(ctx, a, func(b reminder.Bill) bool {
+		switch b.State {
+		case reminder.BillRejected:
+			return true
+		case reminder.BillPending, reminder.BillActive:
+			return b.Failures > 0
+		case reminder.BillPaused, reminder.BillRemoved:
+		}
+		return false
+	}, func(t *tx, b reminder.Bill) error { return t.retry(b, a) })
+	if err != nil {
+		return n, fmt.Errorf("retry: %w", err)
+	}
+	return n, nil
+}
+
+func (t *tx) retry(b reminder.Bill, a Act) error {
+	q, state := dueRegister, reminder.BillPending
+	if b.State == reminder.BillActive {
+		q, state = dueRecheck, reminder.BillActive
+	}
+	if _, err := t.exec(`UPDATE bills SET state = ?2, failures = 0, last_error = '',
+		registered_at = CASE ?2 WHEN 'pending' THEN NULL ELSE registered_at END WHERE id = ?1`, b.ID, state); err != nil {
+		return err
+	}
+	if err := t.schedule(q, b.ID, a.At); err != nil {
+		return err
+	}
+	// A reminder that is held may wait for the very answer.
+	if _, err := t.exec(`UPDATE due_remind SET at = ?2 WHERE bill_id = ?1 AND at > ?2 AND owner IS NULL
+		AND EXISTS (SELECT 1 FROM reminders WHERE bill_id = ?1 AND due_date = ?3 AND outcome = 'held')`,
+		b.ID, a.At.UnixMilli(), b.DueDate.String()); err != nil {
+		return err
+	}
+	return t.event(Event{At: a.At, BillID: b.ID, What: "retried", Reason: "operator", Detail: "by " + a.Who + afterWord(b.LastError)})
+}
+
+func afterWord(lastError string) string {
+	if lastError == "" {
+		return ""
+	}
+	return ", after: " + lastError
+}
+
+// keepPause pauses a service or a phone for the bills to come.
+func (t *tx) keepPause(a Act, p Pause) error {
+	if _, err := t.exec("DELETE FROM pauses WHERE until_at <= ?1", a.At.UnixMilli()); err != nil {
+		return err
+	}
+	_, err := t.exec(`INSERT INTO pauses (service, phone, since, until_at, detail) VALUES (?1, ?2, ?3, ?4, ?5)
+		ON CONFLICT (service, phone) DO UPDATE SET until_at = excluded.until_at, detail = excluded.detail`,
+		a.Choice.Service, a.Choice.Phone.E164(), a.At.UnixMilli(), millis(p.Until), p.Detail)
+	return err
+}
+
+func (t *tx) pause(billID int64, p Pause, now time.Time, why string) error {
+	if _, err := t.exec("UPDATE bills SET state = 'paused', paused_at = CASE state WHEN 'paused' THEN paused_at ELSE ?2 END, paused_until = ?3 WHERE id = ?1",
+		billID, now.UnixMilli(), millis(p.Until)); err != nil {
+		return err
+	}
+	for _, q := range []queue{dueRegister, dueRecheck} {
+		if err := t.schedule(q, billID, time.Time{}); err != nil {
+			return err
+		}
+	}
+	if err := t.schedule(dueRemind, billID, p.Until); err != nil {
+		return err
+	}
+	return t.event(Event{At: now, BillID: billID, What: "paused", Reason: why, Detail: p.Detail})
+}
+
+// pausedAtBirth pauses a bill that has just been registered, if its service or
+// its phone is paused as a whole: by the rule that lasts longest.
+func (t *tx) pausedAtBirth(b *reminder.Bill, now time.Time) (paused bool, err error) {
+	var p Pause
+	err = t.row(`SELECT until_at, detail FROM pauses WHERE service IN ('', ?1) AND phone IN ('', ?2) AND (until_at IS NULL OR until_at > ?3)
+		ORDER BY until_at IS NOT NULL, until_at DESC LIMIT 1`, b.Service, b.Phone.E164(), now.UnixMilli()).Scan(instantColumn{&p.Until}, &p.Detail)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return false, nil
+	case err != nil:
+		return false, fmt.Errorf("read pauses: %w", explain(err))
+	}
+	b.State, b.PausedAt, b.PausedUntil = reminder.BillPaused, now, p.Until
+	return true, t.pause(b.ID, p, now, "rule")
+}
+
+// resume makes a paused bill what it would be without the pause, and returns
+// when the remind job should look at it; zero = it need not. The event says
+// when, by whom and why.
+func (t *tx) resume(b *reminder.Bill, policy *reminder.Policy, oneOfMany bool, e Event) (look time.Time, err error) {
+	since, now := b.PausedAt, e.At
+	b.Resume()
+	if _, err := t.exec("UPDATE bills SET state = ?2, paused_at = NULL, paused_until = NULL WHERE id = ?1", b.ID, b.State); err != nil {
+		return look, err
+	}
+	e.BillID, e.What = b.ID, "resumed"
+	if err := t.event(e); err != nil {
+		return look, err
+	}
+	if b.State == reminder.BillPending {
+		return look, t.schedule(dueRegister, b.ID, now)
+	}
+	done, err := t.done(*b)
+	if err != nil {
+		return look, err
+	}
+	return policy.LookAfterPause(*b, since, done, now), t.schedule(dueRecheck, b.ID, policy.CheckAfterPause(*b, oneOfMany, now))
+}
+
+// PausedWhole is a service or a phone that is paused as a whole.
+type PausedWhole struct {
+	Service string // "" = every one
+	Phone   reminder.Phone
+	Since   time.Time
+	Pause
+}
+
+// Pauses reads the services and phones that are paused as a whole.
+func (s *Store) Pauses(ctx context.Context, now time.Time) ([]PausedWhole, error) {
+	rows, err := s.read.QueryContext(ctx, `SELECT service, phone, since, until_at, detail FROM pauses
+		WHERE until_at IS NULL OR until_at > ?1 ORDER BY service, phone`, now.UnixMilli())
+	if err != nil {
+		return nil, fmt.Errorf("read pauses: %w", explain(err))
+	}
+	return collect(rows, func(r row) (p PausedWhole, err error) {
+		err = r.Scan(&p.Service, &p.Phone, instantColumn{&p.Since}, instantColumn{&p.Until}, &p.Detail)
+		return p, err //nolint:wrapcheck // names the column
+	})
+}
