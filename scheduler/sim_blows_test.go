@@ -76,6 +76,7 @@ func (s *sim) drawBlows(dice *rand.Rand) {
 		return
 	}
 	for range several(2) {
+		s.clocks = true
 		by, at := pick(dice, -26*60, -180, -61, -10, 5, 61, 200, 25*60), some()
 		back := at.Add(time.Duration(1+dice.IntN(36*60)) * time.Minute)
 		s.at(at, fmt.Sprintf("the clock is wrong by %d minutes", by), func() { s.setClock(time.Duration(by) * time.Minute) })

@@ -28,6 +28,7 @@ type post struct {
 	body     string
 	validity time.Duration
 	config   int
+	store    int // the generation
 	account  string
 	sid      string    // "" = the provider did not take it
 	taken    time.Time // true
@@ -147,7 +148,7 @@ func (w *simWire) note(c simCall) *post {
 	}
 	s := w.sim
 	p := &post{
-		at: s.trueNow(), clock: s.daemonNow(), epoch: s.epoch, wake: s.wakes, config: s.config,
+		at: s.trueNow(), clock: s.daemonNow(), epoch: s.epoch, wake: s.wakes, config: s.config, store: s.generation,
 		to: reminder.Phone(c.form.Get("To")), body: c.form.Get("Body"), account: simAccountIn(c.form.Get("Body")),
 	}
 	p.validity, _ = time.ParseDuration(c.form.Get("ValidityPeriod") + "s")

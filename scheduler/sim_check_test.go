@@ -54,7 +54,7 @@ func (s *sim) noteStopped() {
 // bill, and what must hold at any time.
 func (s *sim) look(ok bool) {
 	now := s.daemonNow()
-	this := &look{at: now, truly: s.trueNow(), epoch: s.epoch, config: s.config, ok: ok}
+	this := &look{at: now, truly: s.trueNow(), epoch: s.epoch, config: s.config, store: s.generation, ok: ok}
 	for _, w := range s.watched() {
 		b := s.billOf(w.account)
 		if b.due != w.due {
@@ -97,22 +97,31 @@ func (s *sim) textsOf(b *simBill) []store.SentText {
 	return all
 }
 
-func (s *sim) readRecords(b *simBill) {
+func (s *sim) readRecords(b *simBill, db *store.Store) {
 	if b.ID == 0 {
 		return
 	}
 	var err error
-	b.texts = s.textsOf(b)
-	b.events, err = s.Store.Events(s.ctx, b.ID)
+	b.texts, err = db.Texts(s.ctx, b.ID)
 	s.must(err)
-	b.reminders, err = s.Store.Reminders(s.ctx, b.ID)
+	b.events, err = db.Events(s.ctx, b.ID)
 	s.must(err)
+	b.reminders, err = db.Reminders(s.ctx, b.ID)
+	s.must(err)
+}
+
+// recordsIn are those of the nth store of the run.
+func (b *simBill) recordsIn(n int) records {
+	if n < len(b.lost) {
+		return b.lost[n]
+	}
+	return b.records
 }
 
 // check is what must hold at the end of each run, on the provider's record.
 func (s *sim) check() {
 	for _, b := range s.bills {
-		s.readRecords(b)
+		s.readRecords(b, s.Store)
 	}
 	all := s.deliveries()
 	s.count(all)
@@ -130,9 +139,13 @@ func (s *sim) check() {
 		}
 	}
 	s.checkCap(all)
+	s.checkGuards(all)
 	for _, b := range s.bills {
 		if b.ID != 0 {
 			s.checkRecords(b)
+			for n := range s.generation + 1 {
+				s.checkReasons(b, b.recordsIn(n).reminders, n)
+			}
 			s.checkNotLost(b, all)
 		}
 	}
@@ -208,7 +221,7 @@ func (s *sim) checkCap(all []delivery) {
 	n := map[day]int{}
 	for _, d := range all {
 		on := day{d.To, reminder.DateOf(d.row.CreatedAt.In(s.zone))}
-		if !d.reached() || s.clockMoved(d.at.Add(-2*simDay), d.at) || s.reconfigured(d.at.Add(-simDay), d.at) {
+		if !d.reached() || s.clockMoved(d.at.Add(-2*simDay), d.at) || s.unsettled(d.at.Add(-simDay), d.at) {
 			continue
 		}
 		if n[on]++; n[on] > d.policy.PerNumberDaily {
@@ -249,11 +262,10 @@ func (s *sim) checkRecords(b *simBill) {
 			}
 		}
 	}
-	s.checkReasons(b, b.reminders)
 }
 
 // checkReasons holds the reasons of what was skipped against the truth.
-func (s *sim) checkReasons(b *simBill, records []reminder.Reminder) {
+func (s *sim) checkReasons(b *simBill, records []reminder.Reminder, generation int) {
 	for _, r := range records {
 		if r.Outcome != reminder.Skipped || len(s.moved) > 0 {
 			continue
@@ -279,6 +291,10 @@ func (s *sim) checkReasons(b *simBill, records []reminder.Reminder) {
 		case reminder.OptedOut, reminder.BadNumber:
 			if _, asked := s.refuse[b.Phone]; !asked && !isOdd(b.Phone) {
 				s.found(b, "%s of %s was skipped as %s, which nobody said", r.Stage, r.DueDate, r.Reason)
+			}
+		case reminder.SentElsewhere:
+			if generation == 0 {
+				s.found(b, "%s of %s was skipped as %s, and there was no other store", r.Stage, r.DueDate, r.Reason)
 			}
 		default:
 			s.found(b, "%s of %s was skipped as %s, for which nothing here gives a reason", r.Stage, r.DueDate, r.Reason)

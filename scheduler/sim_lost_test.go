@@ -42,7 +42,8 @@ func (s *sim) checkNotLost(b *simBill, all []delivery) {
 			if had {
 				s.met["stage that had time"]++
 			}
-			if had && !slices.ContainsFunc(b.reminders, func(r reminder.Reminder) bool { return r.Stage == step.Stage && r.DueDate == first.due }) {
+			records := b.recordsIn(first.store).reminders
+			if had && !slices.ContainsFunc(records, func(r reminder.Reminder) bool { return r.Stage == step.Stage && r.DueDate == first.due }) {
 				s.found(b, "%s came at %s, and was neither texted, nor skipped or held with a reason", name, s.hour(step.At))
 			}
 			leaves := i+1 < len(steps) && reminder.DateOf(steps[i+1].At.In(s.zone)) == reminder.DateOf(step.At.In(s.zone))
@@ -51,7 +52,7 @@ func (s *sim) checkNotLost(b *simBill, all []delivery) {
 				s.met["stage with nothing in the way"]++
 			}
 			if free && !s.textedBy(all, b, name, step.At.Add(-s.skewIn(first)+15*time.Minute)) {
-				s.found(b, "%s came at %s, and with nothing in the way it was not texted: %s", name, s.hour(step.At), recordsOf(b.reminders, first.due, step.Stage))
+				s.found(b, "%s came at %s, and with nothing in the way it was not texted: %s", name, s.hour(step.At), recordsOf(records, first.due, step.Stage))
 			}
 		}
 	}
@@ -101,6 +102,9 @@ func (s *sim) nothingInTheWay(b *simBill, run []sighting, p *reminder.Policy, ho
 		return false
 	}
 	if slices.ContainsFunc(s.unruly, func(u span) bool { return u.from.Before(to) && u.to.After(from) }) {
+		return false
+	}
+	if p.Guards != (reminder.Guards{}) {
 		return false
 	}
 	if _, asked := s.refuse[b.Phone]; asked || isOdd(b.Phone) || !p.OpenAt(hour) || !p.OpenAt(hour.Add(15*time.Minute)) {

@@ -73,29 +73,35 @@ func (s *sim) deliveries() []delivery {
 	for _, p := range s.wire.posts {
 		posts[p.sid] = p
 	}
-	stages, taken := map[int64]string{}, map[int64]bool{}
+	type textIn struct {
+		store int
+		id    int64
+	}
+	stages, taken := map[textIn]string{}, map[textIn]bool{}
 	for _, b := range s.bills {
-		for _, e := range b.events {
-			if m := stageIn.FindStringSubmatch(e.Detail); m != nil && e.What == string(reminder.Texted) {
-				stages[e.TextID] = m[1]
+		for n := range s.generation + 1 {
+			for _, e := range b.recordsIn(n).events {
+				if m := stageIn.FindStringSubmatch(e.Detail); m != nil && e.What == string(reminder.Texted) {
+					stages[textIn{n, e.TextID}] = m[1]
+				}
 			}
-		}
-		for _, x := range b.texts {
-			taken[x.ID] = x.ProviderID != ""
+			for _, x := range b.recordsIn(n).texts {
+				taken[textIn{n, x.ID}] = x.ProviderID != ""
+			}
 		}
 	}
 	var all []delivery
 	for _, t := range s.sandbox.Texts() {
 		d := delivery{Text: t, post: posts[t.SID], simBill: s.billOf(simAccountIn(t.Body))}
 		best := -1
-		mine := d.simBill.texts
+		mine := d.simBill.recordsIn(d.store).texts
 		for i, x := range mine {
 			if x.ProviderID == t.SID {
 				best = i
 				break
 			}
 			early := d.clock.Sub(x.CreatedAt)
-			if x.Body == t.Body && !taken[x.ID] && early >= -time.Second && early < lease {
+			if x.Body == t.Body && !taken[textIn{d.store, x.ID}] && early >= -time.Second && early < lease {
 				best = i
 			}
 		}
@@ -104,12 +110,12 @@ func (s *sim) deliveries() []delivery {
 			continue
 		}
 		d.row = mine[best]
-		taken[d.row.ID] = true
-		d.stage = stages[d.row.ID]
+		taken[textIn{d.store, d.row.ID}] = true
+		d.stage = stages[textIn{d.store, d.row.ID}]
 		if d.stage == "" {
 			s.found(d.simBill, "text %d has no event that says for which reminder it was", d.row.ID)
 		}
-		if d.row.ProviderID != t.SID {
+		if d.row.ProviderID != t.SID && d.store == s.generation {
 			s.found(d.simBill, "the provider has text %d (%s) since %s, and the store has it as %s", d.row.ID, d.stage, s.hour(d.taken), d.row.State)
 		}
 		all = append(all, d)

@@ -19,18 +19,19 @@ import (
 // The real jobs run on a real SQLite file with the real clients; only the
 // network and the clock are made up. What a run is made of:
 //
-//	sim_many_test.go    many runs
-//	sim_run_test.go     one
-//	sim_world_test.go   the daemon, its machine and its files
-//	sim_script_test.go  who owes what, and until when
-//	sim_blows_test.go   what goes wrong with daemon, machine, config and clock
-//	sim_wire_test.go    the network, and what goes wrong on it
-//	sim_call_test.go    one call
-//	sim_record_test.go  the provider's record, side by side with the store's
-//	sim_check_test.go   what must hold of both
-//	sim_lost_test.go    that no stage was lost
-//	sim_peek_test.go    what the simulation reads in the store
-//	sim_log_test.go     what is told of a run
+//	sim_many_test.go      many runs
+//	sim_run_test.go       one
+//	sim_world_test.go     the daemon, its machine and its files
+//	sim_script_test.go    who owes what, and until when
+//	sim_blows_test.go     what goes wrong with daemon, machine, config and clock
+//	sim_operator_test.go  what the operator does about it: look, release, put back a backup
+//	sim_wire_test.go      the network, and what goes wrong on it
+//	sim_call_test.go      one call
+//	sim_record_test.go    the provider's record, side by side with the store's
+//	sim_check_test.go     what must hold of both
+//	sim_lost_test.go      that no stage was lost
+//	sim_peek_test.go      what the simulation reads in the store
+//	sim_log_test.go       what is told of a run
 
 // simulate makes one run and returns the texts that the provider had at its
 // end, and how often the run met what.

@@ -46,6 +46,7 @@ func (s *sim) draw() {
 	s.configs = []simConfig{{s.begin, s.policies}}
 	s.drawBills(dice)
 	s.drawBlows(dice)
+	s.drawOperator(dice)
 	slices.SortStableFunc(s.script, func(a, b blow) int { return a.at.Compare(b.at) })
 }
 
@@ -82,7 +83,7 @@ func (s *sim) drawWhere(dice *rand.Rand) time.Time {
 }
 
 func (s *sim) drawPolicies(dice *rand.Rand) reminder.Policies {
-	templates, err := reminder.ParseTemplates(reminder.DefaultTemplates())
+	templates, err := simWordings()
 	s.must(err)
 	hours := pick(dice,
 		[2]string{"09:00", "08:00-18:00"}, [2]string{"09:00", "08:00-18:00"}, [2]string{"10:30", "08:00-12:00"}, [2]string{"00:00", "00:00-24:00"},
@@ -101,7 +102,7 @@ func (s *sim) drawPolicies(dice *rand.Rand) reminder.Policies {
 		Holidays:     map[reminder.Date]bool{}, MinBalance: reminder.MustMoney(pick(dice, "1", "1", "50")),
 		MaxBalanceAge:  pick(dice, time.Hour, time.Hour, 0, 15*time.Minute, 6*time.Hour),
 		StaleBalance:   pick(dice, reminder.StaleHold, reminder.StaleHold, reminder.StaleHold, reminder.StaleSkip, reminder.StaleWithoutAmount),
-		PerNumberDaily: 1 + dice.IntN(3), Language: "en", Templates: templates, MaxSegments: 2,
+		PerNumberDaily: 1 + dice.IntN(3), Language: "en", Templates: pick(dice, templates[:]...), MaxSegments: 2, Guards: drawGuards(dice),
 	}
 	for range dice.IntN(4) {
 		p.Holidays[reminder.DateOf(s.begin).AddDays(dice.IntN(40))] = true
@@ -132,8 +133,16 @@ func (s *sim) drawBills(dice *rand.Rand) {
 		sandbox.PhoneUnknown, sandbox.PhoneOptedOutLater, sandbox.PhoneFiltered, sandbox.PhoneNeverLeaves,
 	}
 	n, common := 6+dice.IntN(7), 5+dice.IntN(20)
+	crowd := dice.IntN(12) == 0 // so many on one day that a share of them means something
+	if crowd {
+		n += 20
+		s.policies.Default.Guards.MaxFailureRate, s.policies.ByService[sandbox.ServiceElectricity].Guards.MaxFailureRate = 0.1, 0.1
+	}
 	for i := range n {
 		to := phone(10 + dice.IntN(n))
+		if crowd {
+			to = phone(10 + i)
+		}
 		if dice.IntN(6) == 0 {
 			to = pick(dice, odd...)
 		}
@@ -145,7 +154,7 @@ func (s *sim) drawBills(dice *rand.Rand) {
 		s.owes(b, pick(dice, "1250.50", "90000", "320", "50", "0.40", "0", "-20", "777.77", "1250", "61.90", "4000"))
 		today := reminder.DateOf(s.begin.In(s.zone))
 		due := today.AddDays(pick(dice, dice.IntN(30)-3, dice.IntN(30)-3, common))
-		if s.hurried && dice.IntN(3) > 0 {
+		if crowd || s.hurried && dice.IntN(3) > 0 {
 			due = today.AddDays(common)
 		}
 		s.due(b, due)
@@ -216,7 +225,9 @@ func (s *sim) befall() {
 	for len(s.script) > 0 && !s.script[0].at.After(s.trueNow()) {
 		b := s.script[0]
 		s.script = s.script[1:]
-		s.say("-- %s", b.what)
+		if b.what != "" {
+			s.say("-- %s", b.what)
+		}
 		b.do()
 		s.known.fresh = false
 	}

@@ -79,6 +79,11 @@ type sim struct {
 	calm     atomic.Bool
 	copies   int
 
+	clocks     bool        // the clock is wrong at times
+	generation int         // counts the stores that were put back
+	restored   []time.Time // when, true
+	releases   []release
+
 	bills     []*simBill
 	script    []blow
 	unruly    []span // when something other than the weather was in the way
@@ -112,6 +117,7 @@ type simBill struct {
 	seen     []sighting
 	due      string // the last that was seen
 	dueDate  reminder.Date
+	lost     []records // of the stores that were replaced by a backup, oldest first
 	records
 }
 
@@ -138,6 +144,7 @@ type look struct {
 	truly  time.Time
 	epoch  int
 	config int
+	store  int  // the generation
 	ok     bool // the remind job went through
 }
 
@@ -220,7 +227,7 @@ func (s *sim) start() {
 	s.Scheduler, err = New(Config{
 		Store: db, Almara: a, Notifier: n, Policies: s.policies, Delivery: delivery,
 		Schedule: Schedule{Register: "@every 1m", Recheck: "*/10 * * * *", Remind: "* * * * *", Receipts: "*/5 * * * *", Housekeeping: "15 2 * * *"},
-		Zone:     s.zone, Fingerprint: fmt.Sprint("config ", s.config), Owner: fmt.Sprint("process ", s.starts),
+		Zone:     s.zone, Fingerprint: fmt.Sprint("config ", s.config), Owner: fmt.Sprint("process ", s.starts), Sender: "simulation",
 		SegmentsPerSecond: 1e6, SendConcurrency: s.senders, AskConcurrency: s.askers, Retention: 400 * 24 * time.Hour,
 		ReconcileAfter: []time.Duration{2 * time.Minute, 15 * time.Minute}, Resend: s.resend,
 		Now: s.daemonNow, Log: log, Metrics: s.metrics,
@@ -230,11 +237,13 @@ func (s *sim) start() {
 	s.declare(db)
 	dies := -1
 	if dice := s.diceOf("start", s.starts); s.wire.faults > 0 && !s.calm.Load() && dice.IntN(6) == 0 {
-		dies = dice.IntN(3)
+		dies = dice.IntN(5)
 	}
 	for i, step := range []func() error{
 		func() error { _, err := s.orphans(s.ctx); return err },
 		func() error { return db.Reclaim(s.ctx, s.Now(), s.Owner) },
+		func() error { return db.EndTimedStops(s.ctx) },
+		func() error { return s.checkSender(s.ctx) },
 		func() error { s.planAnew(s.ctx); return nil },
 	} {
 		if i == dies {
