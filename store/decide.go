@@ -189,7 +189,7 @@ func (t *tx) decide(r Round, b reminder.Bill, asked reminder.Asked, l *Looked) e
 	var text Text
 	if d.Text != nil {
 		text, err = t.intend(r, b, *d.Text)
-		if errors.Is(err, errSaid) {
+		if errors.Is(err, errUnfit) {
 			c.Said, err = d.Text.Body, nil
 			d = reminder.Decide(c, policy, r.Delivery, r.Now)
 		}
@@ -259,12 +259,13 @@ func scanReminder(r row) (m reminder.Reminder, err error) {
 // longer than one of them is looked for in the provider's list by its words.
 const sameWords = 3 * 24 * time.Hour
 
-// errSaid means that the phone has just had, or may have had, a text of these
-// very words.
-var errSaid = errors.New("the same words went to this phone")
+// errUnfit means that the phone has just had, or may have had, a text of these
+// very words, or must not be texted.
+var errUnfit = errors.New("the phone is opted out, or has just had these words")
 
 // intend writes the intent to send one text, unless it would be mistaken for
-// another one.
+// another one. An opt-out is a reason not to get here; it is tested again, so
+// that whatever is decided, no text to such a phone can be written.
 func (t *tx) intend(r Round, b reminder.Bill, o reminder.TextOrder) (Text, error) {
 	text := Text{
 		BillID: b.ID, Service: b.Service, Account: b.Account, Stage: o.Stage, DueDate: b.DueDate, To: o.To,
@@ -275,12 +276,13 @@ func (t *tx) intend(r Round, b reminder.Bill, o reminder.TextOrder) (Text, error
 		SELECT ?1, ?2, ?3, ?4, ?5, 'sending', ?6, ?7, ?8, ?9, ?10
 		WHERE NOT EXISTS (SELECT 1 FROM texts WHERE phone = ?1 AND created_at >= ?11 AND body = ?3
 			AND state NOT IN ('refused', 'not_found', 'failed', 'undelivered', 'canceled'))
+		AND NOT EXISTS (SELECT 1 FROM opt_outs WHERE phone = ?1 AND service IN ('', ?12))
 		RETURNING id`,
 		b.Phone.E164(), o.To.E164(), o.Body, o.Language, o.Count.Segments, r.Claim.Owner, r.Now.Add(r.Claim.Lease).UnixMilli(),
-		o.Planned.UnixMilli(), o.NotAfter.UnixMilli(), r.Now.UnixMilli(), r.Now.Add(-sameWords).UnixMilli()).Scan(&text.ID)
+		o.Planned.UnixMilli(), o.NotAfter.UnixMilli(), r.Now.UnixMilli(), r.Now.Add(-sameWords).UnixMilli(), b.Service).Scan(&text.ID)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
-		return text, errSaid
+		return text, errUnfit
 	case err != nil:
 		return text, fmt.Errorf("write intent: %w", explain(err))
 	}

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"sync"
@@ -101,6 +102,27 @@ func TestConcurrentRoundsTextOnce(t *testing.T) {
 	}
 	if got := number(t, s, "SELECT count(DISTINCT text_id) FROM reminders WHERE outcome = 'texted'"); got != 60 {
 		t.Errorf("%d reminders are texted", got)
+	}
+}
+
+// Even if a decision overlooked the opt-out, its text could not be written.
+func TestNoTextToAnOptedOutPhoneCanBeWritten(t *testing.T) {
+	for name, o := range map[string]OptOut{
+		"of everything":  {Phone: phone(1), Reason: reminder.OptedOut},
+		"of the service": {Phone: phone(1), Service: "water", Reason: reminder.OptedOut},
+		"a bad number":   {Phone: phone(1), Reason: reminder.BadNumber},
+	} {
+		s, p := openNew(t), newPolicy()
+		b := ready(t, s, p, billOf(1))[0]
+		o.Since, o.Source = firstStage, "operator"
+		must(s.AddOptOuts(t.Context(), o))
+		err := s.write.do(func(x *tx) error {
+			_, err := x.intend(roundAt(p, firstStage), b, reminder.TextOrder{Draft: reminder.Draft{Body: "Pay", Language: "en"}, Stage: -3, To: phone(1), Planned: firstStage, NotAfter: firstStage})
+			return err
+		})
+		if !errors.Is(err, errUnfit) || number(t, s, "SELECT count(*) FROM texts") != 0 {
+			t.Errorf("%s: a text was written, or err %v", name, err)
+		}
 	}
 }
 
