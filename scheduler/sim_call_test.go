@@ -29,14 +29,13 @@ type post struct {
 	validity time.Duration
 	config   int
 	store    int // the generation
-	account  string
+	accounts []string
 	sid      string    // "" = the provider did not take it
 	taken    time.Time // true
 	lost     bool      // the daemon did not get the answer
 	killed   bool      // nor did it live to get it
 	refused  bool      // the daemon was told that this phone cannot or will not be texted
 	stopped  bool      // it was known at the start of the wake that this phone is not to be texted
-	policy   *reminder.Policy
 }
 
 // simCall is what one request is about.
@@ -76,7 +75,7 @@ func (w *simWire) identify(r *http.Request) (simCall, error) {
 			return c, fmt.Errorf("%w: %w", errSim, err)
 		}
 		c.endpoint, c.form, c.what = "send", form, form.Get("To")+form.Get("Body")
-		c.said = simAccountIn(form.Get("Body"))
+		c.said = strings.Join(simAccountsIn(form.Get("Body")), "+")
 	case strings.HasSuffix(path, "/Messages.json"):
 		c.endpoint, c.what = "list", r.URL.Query().Get("To")
 	default:
@@ -89,15 +88,11 @@ func (w *simWire) identify(r *http.Request) (simCall, error) {
 	return c, nil
 }
 
-var simAccount = regexp.MustCompile(`\((?:account|akaunti) ([^)]+)\)`)
+// simAccount is the account of a bill: nothing else in a text looks like it.
+var simAccount = regexp.MustCompile(`\bB\d\d\b`)
 
-// simAccountIn is the account that a text is about, in either language.
-func simAccountIn(body string) string {
-	if m := simAccount.FindStringSubmatch(body); m != nil {
-		return m[1]
-	}
-	return "no account: " + body
-}
+// simAccountsIn are the accounts that a text is about.
+func simAccountsIn(body string) []string { return simAccount.FindAllString(body, -1) }
 
 // process lets the sandbox answer.
 func (w *simWire) process(c simCall, p *post) *http.Response {
@@ -114,7 +109,7 @@ func (w *simWire) process(c simCall, p *post) *http.Response {
 		w.mu.Lock()
 		p.sid, p.taken = m.SID, w.sim.trueNow()
 		w.mu.Unlock()
-		w.sim.say("-- the provider took a text for %s", p.account)
+		w.sim.say("-- the provider took a text for %s", c.said)
 	}
 	return res
 }
@@ -149,12 +144,11 @@ func (w *simWire) note(c simCall) *post {
 	s := w.sim
 	p := &post{
 		at: s.trueNow(), clock: s.daemonNow(), epoch: s.epoch, wake: s.wakes, config: s.config, store: s.generation,
-		to: reminder.Phone(c.form.Get("To")), body: c.form.Get("Body"), account: simAccountIn(c.form.Get("Body")),
+		to: reminder.Phone(c.form.Get("To")), body: c.form.Get("Body"), accounts: simAccountsIn(c.form.Get("Body")),
 	}
 	p.validity, _ = time.ParseDuration(c.form.Get("ValidityPeriod") + "s")
-	if b := s.billOf(p.account); b != nil {
-		p.policy = s.policies.For(b.Service)
-		p.stopped = s.stopped[p.to][""] || s.stopped[p.to][b.Service]
+	for _, account := range p.accounts {
+		p.stopped = p.stopped || s.stopped[p.to][""] || s.stopped[p.to][s.billOf(account).Service]
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -135,7 +135,7 @@ func (s *sim) check() {
 	}
 	for _, p := range s.wire.posts {
 		if p.stopped {
-			s.found(s.billOf(p.account), "a text was posted at %s to a phone that is not to be texted", s.hour(p.at))
+			s.found(s.billOf(p.accounts[0]), "a text was posted at %s to a phone that is not to be texted", s.hour(p.at))
 		}
 	}
 	s.checkCap(all)
@@ -188,7 +188,7 @@ const simHaste = 5 * time.Minute
 
 // checkOwed reports texts after paying, and amounts that were no longer true.
 func (s *sim) checkOwed(d delivery) {
-	names := strings.Contains(d.Body, d.policy.Currency+" ")
+	names := strings.Contains(d.part, d.policy.Currency+" ")
 	if !names && d.policy.StaleBalance == reminder.StaleWithoutAmount {
 		return
 	}
@@ -202,7 +202,7 @@ func (s *sim) checkOwed(d delivery) {
 			continue
 		}
 		was = append(was, b.owed.Format())
-		if b.owed.Cmp(d.policy.MinBalance) >= 0 && (!names || strings.Contains(d.Body, d.policy.Currency+" "+b.owed.Format()+".")) {
+		if b.owed.Cmp(d.policy.MinBalance) >= 0 && (!names || d.tells(*b.owed)) {
 			return
 		}
 	}
@@ -221,7 +221,7 @@ func (s *sim) checkCap(all []delivery) {
 	n := map[day]int{}
 	for _, d := range all {
 		on := day{d.To, reminder.DateOf(d.row.CreatedAt.In(s.zone))}
-		if !d.reached() || s.clockMoved(d.at.Add(-2*simDay), d.at) || s.unsettled(d.at.Add(-simDay), d.at) {
+		if d.also || !d.reached() || s.clockMoved(d.at.Add(-2*simDay), d.at) || s.unsettled(d.at.Add(-simDay), d.at) {
 			continue
 		}
 		if n[on]++; n[on] > d.policy.PerNumberDaily {

@@ -14,6 +14,29 @@ type simConfig struct {
 	policies reminder.Policies
 }
 
+// sighting is how the store saw a bill after one wake of the daemon.
+type sighting struct {
+	*look
+	due    reminder.Date
+	active bool
+}
+
+// look is one at all bills, after a wake.
+type look struct {
+	at     time.Time // by the daemon's clock
+	truly  time.Time
+	epoch  int
+	config int
+	store  int  // the generation
+	ok     bool // the remind job went through
+}
+
+// span is a stretch of true time.
+type span struct {
+	from, to time.Time
+	what     string
+}
+
 func (s *sim) configAt(t time.Time) reminder.Policies {
 	i := len(s.configs) - 1
 	for i > 0 && s.configs[i].at.After(t) {

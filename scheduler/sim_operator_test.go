@@ -3,7 +3,6 @@ package scheduler
 import (
 	"math/rand/v2"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -121,7 +120,8 @@ func (s *sim) releaseBills(db *store.Store, dice *rand.Rand) {
 		if b.ID == 0 || dice.IntN(3) == 0 || s.mayBeThere(b, db) {
 			continue
 		}
-		n, err := db.Release(s.ctx, s.daemonNow(), b.ID, "simulation")
+		act := store.Act{Choice: store.Choice{Service: b.Service, Account: b.Account}, At: s.daemonNow(), Who: "simulation"}
+		n, err := db.Release(s.ctx, act, store.OfOneBill...)
 		s.must(err)
 		if n > 0 {
 			s.met["operator released: a bill"]++
@@ -166,8 +166,8 @@ func (s *sim) unsettled(from, to time.Time) bool {
 func (s *sim) checkGuards(all []delivery) {
 	texts, segments := map[reminder.Date]int{}, map[reminder.Date]int{}
 	for _, d := range all {
-		if d.row.State == store.NotFound {
-			continue // found by a list that ran behind
+		if d.also || d.row.State == store.NotFound {
+			continue // counted, or found by a list that ran behind
 		}
 		day := reminder.DateOf(d.row.CreatedAt.In(s.zone))
 		month := day.AddDays(1 - day.Day())
@@ -191,7 +191,7 @@ func (s *sim) checkImplausible(all []delivery) {
 	for _, d := range all {
 		g := d.policy.Guards
 		for i, b := range d.balances {
-			if b.at.After(d.at) || !strings.Contains(d.Body, d.policy.Currency+" "+b.owed.Format()+".") {
+			if b.at.After(d.at) || !d.tells(*b.owed) {
 				continue
 			}
 			since, usual := told[d.simBill.Account], reminder.MustMoney("0")

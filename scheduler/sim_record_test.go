@@ -2,20 +2,42 @@ package scheduler
 
 import (
 	"regexp"
+	"strings"
 	"time"
+	"unicode"
 
 	"duewatch/reminder"
 	"duewatch/sandbox"
 	"duewatch/store"
 )
 
-// delivery is one text at the provider, with what the daemon knows of it.
+// delivery is one text at the provider, as far as it is about one bill, with
+// what the daemon knows of it.
 type delivery struct {
 	sandbox.Text
 	*post
 	*simBill
-	row   store.SentText
-	stage string // "3 days before, due 2026-03-12"
+	policy *reminder.Policy
+	part   string // of the body, about this bill
+	also   bool   // the text is about a bill before this one
+	row    store.SentText
+	stage  string // "3 days before, due 2026-03-12"
+}
+
+// tells reports whether the text names the amount as what the bill owes.
+func (d delivery) tells(owed reminder.Money) bool {
+	_, rest, found := strings.Cut(d.part, d.policy.Currency+" "+owed.Format())
+	return found && rest != "" && !unicode.IsDigit(rune(rest[0]))
+}
+
+// partAbout is what a text says of one of its accounts.
+func partAbout(account, body string, of int) string {
+	if of == 1 {
+		return body
+	}
+	_, part, _ := strings.Cut(body, account)
+	part, _, _ = strings.Cut(part, ";")
+	return part
 }
 
 // reached reports whether the customer has it, or may get it.
@@ -27,6 +49,10 @@ var stageIn = regexp.MustCompile(`^(.+, due \d{4}-\d\d-\d\d): `)
 func (s *sim) count(all []delivery) {
 	to := map[reminder.Phone]string{}
 	for _, d := range all {
+		if d.also {
+			s.met["bill in a text of another"]++
+			continue
+		}
 		s.met["text"]++
 		if who := to[d.To]; who != "" && who != d.simBill.Account {
 			s.met["text shared its phone"]++
@@ -74,51 +100,59 @@ func (s *sim) deliveries() []delivery {
 		posts[p.sid] = p
 	}
 	type textIn struct {
-		store int
-		id    int64
+		store   int
+		id      int64
+		account string
 	}
 	stages, taken := map[textIn]string{}, map[textIn]bool{}
 	for _, b := range s.bills {
 		for n := range s.generation + 1 {
 			for _, e := range b.recordsIn(n).events {
 				if m := stageIn.FindStringSubmatch(e.Detail); m != nil && e.What == string(reminder.Texted) {
-					stages[textIn{n, e.TextID}] = m[1]
+					stages[textIn{n, e.TextID, b.Account}] = m[1]
 				}
 			}
 			for _, x := range b.recordsIn(n).texts {
-				taken[textIn{n, x.ID}] = x.ProviderID != ""
+				taken[textIn{n, x.ID, b.Account}] = x.ProviderID != ""
 			}
 		}
 	}
 	var all []delivery
 	for _, t := range s.sandbox.Texts() {
-		d := delivery{Text: t, post: posts[t.SID], simBill: s.billOf(simAccountIn(t.Body))}
-		best := -1
-		mine := d.simBill.recordsIn(d.store).texts
-		for i, x := range mine {
-			if x.ProviderID == t.SID {
-				best = i
-				break
+		accounts := simAccountsIn(t.Body)
+		for i, account := range accounts {
+			b, p := s.billOf(account), posts[t.SID]
+			d := delivery{
+				Text: t, post: p, simBill: b, policy: s.configs[p.config].policies.For(b.Service),
+				part: partAbout(account, t.Body, len(accounts)), also: i > 0,
 			}
-			early := d.clock.Sub(x.CreatedAt)
-			if x.Body == t.Body && !taken[textIn{d.store, x.ID}] && early >= -time.Second && early < lease {
-				best = i
+			best := -1
+			mine := b.recordsIn(d.store).texts
+			for i, x := range mine {
+				if x.ProviderID == t.SID {
+					best = i
+					break
+				}
+				early := d.clock.Sub(x.CreatedAt)
+				if x.Body == t.Body && !taken[textIn{d.store, x.ID, account}] && early >= -time.Second && early < lease {
+					best = i
+				}
 			}
+			if best < 0 {
+				s.found(b, "the provider has a text of %s that no row of the store was written for", s.hour(d.at))
+				continue
+			}
+			d.row = mine[best]
+			taken[textIn{d.store, d.row.ID, account}] = true
+			d.stage = stages[textIn{d.store, d.row.ID, account}]
+			if d.stage == "" {
+				s.found(b, "text %d has no event that says for which reminder it was", d.row.ID)
+			}
+			if d.row.ProviderID != t.SID && d.store == s.generation {
+				s.found(b, "the provider has text %d (%s) since %s, and the store has it as %s", d.row.ID, d.stage, s.hour(d.taken), d.row.State)
+			}
+			all = append(all, d)
 		}
-		if best < 0 {
-			s.found(d.simBill, "the provider has a text of %s that no row of the store was written for", s.hour(d.at))
-			continue
-		}
-		d.row = mine[best]
-		taken[textIn{d.store, d.row.ID}] = true
-		d.stage = stages[textIn{d.store, d.row.ID}]
-		if d.stage == "" {
-			s.found(d.simBill, "text %d has no event that says for which reminder it was", d.row.ID)
-		}
-		if d.row.ProviderID != t.SID && d.store == s.generation {
-			s.found(d.simBill, "the provider has text %d (%s) since %s, and the store has it as %s", d.row.ID, d.stage, s.hour(d.taken), d.row.State)
-		}
-		all = append(all, d)
 	}
 	return all
 }
