@@ -33,6 +33,7 @@ type Text struct {
 	DueDate  reminder.Date
 	To       reminder.Phone
 	Body     string
+	Language string
 	Segments int
 	Reason   reminder.Reason
 	Decided  time.Time
@@ -225,9 +226,9 @@ func (t *tx) caseOf(b reminder.Bill, policy *reminder.Policy, now time.Time) (c 
 		return c, err
 	}
 	// An opt-out outweighs a bad number: it is the customer's word.
-	err = t.row("SELECT reason FROM opt_outs WHERE phone = ?1 AND service IN ('', ?2) ORDER BY reason DESC LIMIT 1",
+	err = t.row("SELECT coalesce(max(reason), '') FROM opt_outs WHERE phone = ?1 AND service IN ('', ?2)",
 		b.Phone.E164(), b.Service).Scan(&c.Suppressed)
-	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+	if err != nil {
 		return c, fmt.Errorf("read opt-outs: %w", explain(err))
 	}
 	midnight := reminder.DateOf(now.In(policy.Zone)).At(0, policy.Zone)
@@ -269,7 +270,7 @@ var errUnfit = errors.New("the phone is opted out, or has just had these words")
 func (t *tx) intend(r Round, b reminder.Bill, o reminder.TextOrder) (Text, error) {
 	text := Text{
 		BillID: b.ID, Service: b.Service, Account: b.Account, Stage: o.Stage, DueDate: b.DueDate, To: o.To,
-		Body: o.Body, Segments: o.Count.Segments, Reason: o.Reason, Decided: r.Now, Planned: o.Planned, NotAfter: o.NotAfter,
+		Body: o.Body, Language: o.Language, Segments: o.Count.Segments, Reason: o.Reason, Decided: r.Now, Planned: o.Planned, NotAfter: o.NotAfter,
 	}
 	err := t.row(`INSERT INTO texts (phone, sent_to, body, language, segments, state, owner, lease_until,
 			planned_at, not_after, created_at)

@@ -34,7 +34,7 @@ func TestAnIntentIsOnDiskBeforeItIsHandedOut(t *testing.T) {
 	b := ready(t, s, p, billOf(1))[0]
 	x := text(t, s, p, firstStage)
 	want := Text{
-		ID: 1, BillID: b.ID, Service: "water", Account: b.Account, Stage: -3, DueDate: due, To: phone(1), Body: x.Body, Segments: 1,
+		ID: 1, BillID: b.ID, Service: "water", Account: b.Account, Stage: -3, DueDate: due, To: phone(1), Body: x.Body, Language: "en", Segments: 1,
 		Reason: reminder.OnSchedule, Decided: firstStage, Planned: firstStage, NotAfter: due.At(p.Window.To, nairobi),
 	}
 	if diff := cmp.Diff(want, x, cmpTimes); diff != "" {

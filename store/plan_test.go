@@ -187,7 +187,7 @@ var hot = map[string]string{
 	"WHERE (service, account) IN (VALUES ":               "sqlite_autoindex_bills_1 (service=? AND account=?)",
 	"SELECT count(*) FROM texts WHERE phone":             "texts_phone (phone=? AND created_at>?)",
 	"FROM reminders WHERE bill_id = ?1 AND due_date":     "sqlite_autoindex_reminders_1 (bill_id=? AND due_date=?)",
-	"SELECT reason FROM opt_outs":                        "sqlite_autoindex_opt_outs_1 (phone=? AND service=?)",
+	"max(reason), '') FROM opt_outs":                     "sqlite_autoindex_opt_outs_1 (phone=? AND service=?)",
 	"SELECT id, provider_id, state, accepted_at":         "texts_next_look (next_look_at<?)",
 	"SELECT id, sent_to, body, created_at":               "texts_next_look (next_look_at<?)",
 	"state = 'sending' AND (owner <> ?1 OR lease_until":  "texts_in_doubt",

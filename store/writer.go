@@ -44,9 +44,14 @@ func newWriter(ctx context.Context, path string) (*writer, error) {
 	if err != nil {
 		return nil, err
 	}
+	return startWriter(db), nil
+}
+
+// startWriter makes a writer of a pool of one connection.
+func startWriter(db *sql.DB) *writer {
 	w := &writer{db: db, queue: make(chan write, maxGroup), ended: make(chan struct{})}
 	go w.run()
-	return w, nil
+	return w
 }
 
 // do is writer.do for a store that may have been opened for reading only.

@@ -1,0 +1,228 @@
+package cli
+
+import (
+	"bufio"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"duewatch/config"
+	"duewatch/reminder"
+	"duewatch/scheduler"
+	"duewatch/store"
+)
+
+// The days that one may look ahead: a due date is seldom known for longer.
+const mostDays = 60
+
+func (a *app) previewCommand() *cobra.Command {
+	var days int
+	var asJSON, full, all bool
+	c := &cobra.Command{
+		Use:   "preview",
+		Short: "Show the texts to come: when, to whom, which words, what cost",
+		Long: `Shows every text of today and the days after: when it leaves, to whom, how it
+will read that day, and its segments; then the totals, the cost, and which
+reminders are skipped or held, by reason. It decides by the daemon's own rules
+and the present config, so that an edit can be looked at before the reload.
+
+It takes for granted that what is owed now is owed then, and that Almara Pay and
+the provider do their part. Bills and due dates that are still to come are not
+foreseen: "duewatch simulate" makes them up. It calls nobody and changes
+nothing.`,
+		Example: "  duewatch preview --days 3 --all\n  duewatch preview --json | jq 'select(.kind == \"text\").body'",
+		Args:    cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			if days < 1 || days > mostDays {
+				return fmt.Errorf("--days %d: write 1 to %d (%w)", days, mostDays, errUsage)
+			}
+			return a.preview(c.Context(), days, asJSON, full, all)
+		},
+	}
+	c.Flags().IntVar(&days, "days", 7, "how many, the first being today")
+	c.Flags().BoolVar(&all, "all", false, "also list what is skipped or held, one by one")
+	c.Flags().BoolVar(&asJSON, "json", false, "print JSON, one object a line, the totals last")
+	c.Flags().BoolVar(&full, "full", false, "show the phones in full")
+	return c
+}
+
+func (a *app) preview(ctx context.Context, days int, asJSON, full, all bool) (err error) {
+	cfg, err := a.load(true)
+	if err != nil {
+		return err
+	}
+	f, err := store.OpenForecast(ctx, cfg.Store)
+	if errors.Is(err, store.ErrNotFound) {
+		return fmt.Errorf("%w No due date is known before", err)
+	}
+	if err != nil {
+		return err //nolint:wrapcheck // says all
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	if err := a.inItsWorld(ctx, cfg, f.Store); err != nil {
+		return err
+	}
+	fingerprint, free := cfg.Fingerprint(), reminder.Reason("")
+	if cfg.Delivery.Mode == reminder.ModeOff {
+		fmt.Fprintln(a.stderr, "notifier.mode is off, so nothing is sent: this is what live would send")
+		cfg.Delivery.Mode, free = reminder.ModeLive, reminder.ModeIsOff
+	}
+	if err := a.tellStops(ctx, cfg, f); err != nil {
+		return err
+	}
+
+	now := a.now()
+	v := &preview{cfg: cfg, out: bufio.NewWriter(a.stdout), json: asJSON, all: all, full: full, told: a.stderr, faults: map[string]bool{}}
+	v.Kind, v.From, v.Currency = "totals", utc(now), cfg.Currency
+	v.Until = utc(reminder.DateOf(now.In(cfg.Zone)).AddDays(days).At(0, cfg.Zone))
+	bar := newProgress(a.stderr, "planning by the present config", 0)
+	err = scheduler.Ahead(ctx, scheduler.Outlook{
+		Store: f, Policies: cfg.Policies, Delivery: cfg.Delivery, Remind: cfg.Schedule.Remind, SegmentsPerSecond: cfg.Notifier.SegmentsPerSecond,
+		Fingerprint: fingerprint, Free: free, From: now, Until: v.Until, Replanning: func(bills int) { bar.at(bills, 0) },
+	}, func(at time.Time, l store.Looked) error { bar.done(); return v.show(at, l) })
+	bar.done()
+	if err != nil {
+		return errors.Join(err, v.out.Flush())
+	}
+	return v.end(ctx, f)
+}
+
+// tellStops says when no text may leave at all.
+func (a *app) tellStops(ctx context.Context, cfg *config.Config, f *store.Forecast) error {
+	stops, err := f.Stops(ctx, a.now())
+	for _, s := range stops {
+		fmt.Fprintln(a.stderr, stopSentence(s, cfg.Zone))
+	}
+	return err //nolint:wrapcheck // says all
+}
+
+// preview prints what is to come, and adds it up.
+type preview struct {
+	cfg    *config.Config
+	out    *bufio.Writer
+	told   io.Writer
+	json   bool
+	all    bool
+	full   bool
+	day    string
+	faults map[string]bool
+
+	totals
+}
+
+// totals are the last line for programs.
+type totals struct {
+	Kind      string    `json:"kind"`
+	From      time.Time `json:"from"`
+	Until     time.Time `json:"until"`
+	Texts     int       `json:"texts"`
+	Segments  int       `json:"segments"`
+	Cost      string    `json:"cost,omitempty"` // "" = the price is not known
+	Currency  string    `json:"currency"`
+	Days      []sum     `json:"days"`
+	Services  []sum     `json:"services"`
+	Languages []sum     `json:"languages"`
+	Ended     []ended   `json:"reminders"`
+	// Unregistered are bills whose due dates are not known yet, up to a thousand.
+	Unregistered int `json:"unregistered,omitempty"`
+}
+
+// sum is how many texts there are of one day, service or language.
+type sum struct {
+	Of       string `json:"of"`
+	Texts    int    `json:"texts"`
+	Segments int    `json:"segments"`
+	Cost     string `json:"cost,omitempty"`
+}
+
+type ended struct {
+	Outcome reminder.Outcome `json:"outcome"`
+	Reason  reminder.Reason  `json:"reason"`
+	Count   int              `json:"count"`
+}
+
+// show prints one round.
+func (v *preview) show(at time.Time, l store.Looked) error {
+	for _, fault := range l.Faults {
+		if !v.faults[fault.Error()] {
+			v.faults[fault.Error()] = true
+			fmt.Fprintln(v.told, "duewatch: no decision can be made:", fault)
+		}
+	}
+	for _, t := range l.Texts {
+		day := reminder.DateOf(at.In(v.cfg.Zone)).String()
+		v.Texts++
+		v.Segments += t.Segments
+		v.Days = add(v.Days, day, t)
+		v.Services = add(v.Services, v.cfg.Policies.Name(t.Service), t)
+		v.Languages = add(v.Languages, t.Language, t)
+		if err := v.text(at, t); err != nil {
+			return err
+		}
+	}
+	for _, n := range l.Noted {
+		if v.all && n.Outcome != reminder.Texted {
+			if err := v.noted(at, n); err != nil {
+				return err
+			}
+		}
+	}
+	// What is found is shown: somebody may be waiting at a terminal.
+	return v.out.Flush() //nolint:wrapcheck // stdout
+}
+
+func add(sums []sum, of string, t store.Text) []sum {
+	i := slices.IndexFunc(sums, func(s sum) bool { return s.Of == of })
+	if i < 0 {
+		i, sums = len(sums), append(sums, sum{Of: of})
+	}
+	sums[i].Texts++
+	sums[i].Segments += t.Segments
+	return sums
+}
+
+// end prints the totals.
+func (v *preview) end(ctx context.Context, f *store.Forecast) error {
+	reminders, err := f.Ended(ctx, v.From)
+	if err != nil {
+		return err //nolint:wrapcheck // says all
+	}
+	for _, e := range reminders {
+		v.Ended = append(v.Ended, ended(e))
+	}
+	if v.Unregistered, err = f.Unregistered(ctx, 1000); err != nil {
+		return err //nolint:wrapcheck // says all
+	}
+	for _, sums := range [][]sum{v.Services, v.Languages} {
+		slices.SortFunc(sums, func(a, b sum) int { return cmp.Or(b.Texts-a.Texts, cmp.Compare(a.Of, b.Of)) })
+	}
+	v.Cost = v.cost(v.Segments)
+	for _, sums := range [][]sum{v.Days, v.Services, v.Languages} {
+		for i := range sums {
+			sums[i].Cost = v.cost(sums[i].Segments)
+		}
+	}
+	if v.json {
+		err = json.NewEncoder(v.out).Encode(v.totals)
+	} else {
+		v.tellTotals()
+	}
+	return errors.Join(err, v.out.Flush())
+}
+
+func (v *preview) cost(segments int) string { return costOf(v.cfg.Notifier.PricePerSegment, segments) }
+
+// costOf is what segments cost, as decimal text; "" when the price is not known.
+func costOf(price *reminder.Money, segments int) string {
+	if price == nil {
+		return ""
+	}
+	return price.Times(float64(segments)).String()
+}

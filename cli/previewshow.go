@@ -1,0 +1,183 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"duewatch/reminder"
+	"duewatch/store"
+)
+
+// text shows one text to come.
+func (v *preview) text(at time.Time, t store.Text) error {
+	if v.json {
+		return json.NewEncoder(v.out).Encode(struct { //nolint:wrapcheck // stdout
+			Kind     string    `json:"kind"`
+			At       time.Time `json:"at"`
+			To       string    `json:"to"`
+			Service  string    `json:"service"`
+			Account  string    `json:"account"`
+			Stage    int       `json:"stage"`
+			DueDate  string    `json:"due_date"`
+			Language string    `json:"language"`
+			Body     string    `json:"body"`
+			Segments int       `json:"segments"`
+			Reason   string    `json:"reason"`
+		}{"text", utc(at), v.phone(t.To), t.Service, t.Account, int(t.Stage), t.DueDate.String(), t.Language, t.Body, t.Segments, string(t.Reason)})
+	}
+	late := ""
+	if t.Reason == reminder.CatchUp {
+		late = ", late"
+	}
+	v.line(at, t.To, fmt.Sprintf("%s %s, %s%s, %s", v.cfg.Policies.Name(t.Service), t.Account, t.Stage, late, countOf(t.Segments, "segment")))
+	for _, line := range wrap(t.Body, 68) {
+		fmt.Fprintf(v.out, "           %s\n", line)
+	}
+	return nil
+}
+
+// noted shows a reminder that is skipped or held.
+func (v *preview) noted(at time.Time, n store.Noted) error {
+	if v.json {
+		return json.NewEncoder(v.out).Encode(struct { //nolint:wrapcheck // stdout
+			Kind    string    `json:"kind"` // skipped, held
+			At      time.Time `json:"at"`
+			To      string    `json:"to"`
+			Service string    `json:"service"`
+			Account string    `json:"account"`
+			Stage   int       `json:"stage"`
+			DueDate string    `json:"due_date"`
+			Reason  string    `json:"reason"`
+			Detail  string    `json:"detail,omitempty"`
+		}{string(n.Outcome), utc(at), v.phone(n.Bill.Phone), n.Bill.Service, n.Bill.Account, int(n.Stage), n.Bill.DueDate.String(), string(n.Reason), n.Detail})
+	}
+	v.line(at, n.Bill.Phone, fmt.Sprintf("%s %s, %s, %s: %s", v.cfg.Policies.Name(n.Bill.Service), n.Bill.Account, n.Stage, n.Outcome, n.Reason.Info().Means))
+	return nil
+}
+
+func (v *preview) phone(p reminder.Phone) string {
+	if v.full {
+		return p.E164()
+	}
+	return p.String()
+}
+
+// line begins a day where needed, and says of whom and what.
+func (v *preview) line(at time.Time, to reminder.Phone, what string) {
+	at = at.In(v.cfg.Zone)
+	if day := at.Format("Monday 2 January 2006"); day != v.day {
+		if v.day != "" {
+			fmt.Fprintln(v.out)
+		}
+		v.day = day
+		fmt.Fprintln(v.out, day)
+	}
+	phone := v.phone(to)
+	for i, line := range wrap(what, 68-len(phone)) {
+		if i == 0 {
+			fmt.Fprintf(v.out, "  %s  %s  %s\n", at.Format("15:04"), phone, line)
+			continue
+		}
+		fmt.Fprintf(v.out, "  %s%s\n", strings.Repeat(" ", len(phone)+9), line)
+	}
+}
+
+// tellTotals is the end of the preview for people.
+func (v *preview) tellTotals() {
+	if v.Texts > 0 {
+		fmt.Fprintln(v.out)
+	}
+	fmt.Fprintf(v.out, "%s, %s", countOf(v.Texts, "text"), countOf(v.Segments, "segment"))
+	switch {
+	case v.Cost != "":
+		fmt.Fprintf(v.out, ", %s %s", v.Currency, money(v.Cost))
+	case v.Texts > 0:
+		fmt.Fprint(v.out, "; notifier.price_per_segment would tell the cost")
+	}
+	fmt.Fprintln(v.out)
+	for _, table := range []struct {
+		of   string
+		sums []sum
+	}{{"DAY", v.Days}, {"SERVICE", v.Services}, {"LANGUAGE", v.Languages}} {
+		if len(table.sums) == 0 {
+			continue
+		}
+		fmt.Fprintln(v.out)
+		v.tellSums(table.of, table.sums)
+	}
+	v.tellEnded()
+	if v.Unregistered > 0 {
+		fmt.Fprintf(v.told, "%s still to be registered with Almara Pay: when they are due is not known yet\n", countOf(v.Unregistered, "bill"))
+	}
+}
+
+func (v *preview) tellSums(of string, sums []sum) {
+	t := tabwriter.NewWriter(v.out, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintf(t, "TEXTS\tSEGMENTS\t%s  %s\n", costHead(v.Cost), of)
+	for _, s := range sums {
+		fmt.Fprintf(t, "%d\t%d\t%s  %s\n", s.Texts, s.Segments, costCell(s.Cost), cut(dayOf(s.Of), 50))
+	}
+	_ = t.Flush() // into a buffer
+}
+
+func costHead(cost string) string {
+	if cost == "" {
+		return ""
+	}
+	return "COST\t"
+}
+
+func costCell(cost string) string {
+	if cost == "" {
+		return ""
+	}
+	return money(cost) + "\t"
+}
+
+// tellEnded is what is not texted, and why.
+func (v *preview) tellEnded() {
+	head := "\nReminders that are not sent\n"
+	for _, e := range v.Ended {
+		if e.Outcome == reminder.Texted {
+			continue
+		}
+		fmt.Fprint(v.out, head)
+		head = ""
+		for i, line := range wrap(fmt.Sprintf("%s: %s", e.Outcome, e.Reason.Info().Means), 68) {
+			if i == 0 {
+				fmt.Fprintf(v.out, "%9d  %s\n", e.Count, line)
+				continue
+			}
+			fmt.Fprintf(v.out, "           %s\n", line)
+		}
+	}
+}
+
+// dayOf words a day as people say it; what is no day stays as it is.
+func dayOf(s string) string {
+	d, err := reminder.ParseDate(s)
+	if err != nil {
+		return s
+	}
+	return fmt.Sprintf("%s %d %s %d", d.Weekday().String()[:3], d.Day(), d.Month().String()[:3], d.Year())
+}
+
+// money is a decimal text as people read it.
+func money(decimal string) string {
+	m, err := reminder.ParseMoney(decimal)
+	if err != nil {
+		return decimal
+	}
+	return m.Format()
+}
+
+// cut shortens s to at most n characters.
+func cut(s string, n int) string {
+	if r := []rune(s); len(r) > n {
+		return string(r[:n-1]) + "…"
+	}
+	return s
+}

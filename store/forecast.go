@@ -1,0 +1,333 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+
+	"duewatch/reminder"
+)
+
+// Forecast is a store to look ahead in. Whatever is decided in it is decided by
+// the statements and rules of Store itself, on a copy that grows with what is
+// looked at: temporary tables of the same names, which SQLite finds before those
+// of the file. The file is read a few bills at a time and never written, and no
+// read lasts, so that a daemon beside it is held up by nothing. The copy is in a
+// file of SQLite's own in the temporary folder, gone with the process.
+type Forecast struct {
+	*Store
+
+	// How far the queue of the file has been walked, and the latest text of the
+	// file when it was opened: those of the forecast come after it.
+	at, bill, lastText int64
+	walked             bool
+
+	// What is held for freed is let go by policies before the queue is walked;
+	// "" = nothing. Bills up to freeBill have been.
+	freed    reminder.Reason
+	policies reminder.Policies
+	freeBill int64
+}
+
+// OpenForecast opens an existing file to look ahead from it. It returns
+// ErrNotFound when there is no file yet.
+func OpenForecast(ctx context.Context, path string) (*Forecast, error) {
+	path = realPath(path)
+	file, err := OpenReader(ctx, path) // says what is wrong with it
+	if err != nil {
+		return nil, err
+	}
+	if err := file.Close(); err != nil {
+		return nil, err
+	}
+	settings := url.Values{
+		"mode": {"ro"}, "_foreign_keys": {"off"}, // the copy has not all that it refers to
+		"_busy_timeout": {fmt.Sprint(busyTimeout.Milliseconds())}, "_stmt_cache_size": {"128"},
+	}
+	return openForecast(ctx, connector{"file:" + (&url.URL{Path: path}).EscapedPath() + "?" + settings.Encode()})
+}
+
+func openForecast(ctx context.Context, c driver.Connector) (_ *Forecast, err error) {
+	db := sql.OpenDB(c)
+	// The copy belongs to one connection, which must last.
+	db.SetMaxOpenConns(1)
+	db.SetMaxIdleConns(1)
+	for _, setting := range []string{"PRAGMA temp.journal_mode = MEMORY", "PRAGMA temp.cache_size = -64000"} { // 64 MB, the rest in the file
+		if _, err := db.ExecContext(ctx, setting); err != nil {
+			return nil, errors.Join(fmt.Errorf("look ahead: %w", explain(err)), db.Close())
+		}
+	}
+	f := &Forecast{Store: &Store{read: db, write: startWriter(db)}, at: -1 << 62}
+	if err := f.do(func(t *tx) error { return f.begin(t) }); err != nil {
+		return nil, errors.Join(fmt.Errorf("look ahead (in the temporary folder %s): %w", os.TempDir(), err), f.Close())
+	}
+	return f, nil
+}
+
+// What of a table is copied. A table that is not named here is small and copied
+// as a whole.
+var copied = map[string]string{
+	"bills":        "with their phone",
+	"due_remind":   "with their bill",
+	"reminders":    "with their bill, of its due date",
+	"strangers":    "with their bill",
+	"opt_outs":     "with their phone",
+	"texts":        "with their phone, of today; and the latest of all",
+	"due_register": "not at all",
+	"due_recheck":  "not at all",
+	"events":       "not at all",
+}
+
+// begin makes the empty copy, and fills the tables that are copied as a whole.
+func (f *Forecast) begin(t *tx) error {
+	rows, err := t.query(`SELECT type, name, sql FROM main.sqlite_master
+		WHERE sql IS NOT NULL AND tbl_name <> 'goose_db_version' AND name NOT LIKE 'sqlite_%' ORDER BY type = 'index'`)
+	if err != nil {
+		return err
+	}
+	type part struct{ kind, name, sql string }
+	parts, err := collect(rows, func(r row) (p part, err error) {
+		err = r.Scan(&p.kind, &p.name, &p.sql)
+		return p, err //nolint:wrapcheck // names the column
+	})
+	if err != nil {
+		return err
+	}
+	for _, p := range parts {
+		statement := strings.NewReplacer("CREATE TABLE ", "CREATE TEMP TABLE ", "CREATE INDEX ", "CREATE INDEX temp.",
+			"CREATE UNIQUE INDEX ", "CREATE UNIQUE INDEX temp.").Replace(p.sql)
+		if _, err := t.exec(statement); err != nil {
+			return fmt.Errorf("copy %s %s: %w", p.kind, p.name, err)
+		}
+		if _, partly := copied[p.name]; p.kind == "table" && !partly {
+			if _, err := t.exec("INSERT INTO temp." + p.name + " SELECT * FROM main." + p.name); err != nil {
+				return err
+			}
+		}
+	}
+	for _, statement := range []string{
+		"CREATE TEMP TABLE came (bill_id INTEGER PRIMARY KEY, phone TEXT NOT NULL)", // since the last copying
+		fmt.Sprintf("INSERT INTO temp.texts SELECT * FROM main.texts ORDER BY id DESC LIMIT %d", reminder.RecentTexts),
+	} {
+		if _, err := t.exec(statement); err != nil {
+			return err
+		}
+	}
+	return explain(t.row("SELECT coalesce(max(id), 0) FROM temp.texts").Scan(&f.lastText))
+}
+
+// Free looks ahead as if the reason for which reminders are held were gone: they
+// are planned by policies anew. Call it before Walk.
+func (f *Forecast) Free(held reminder.Reason, policies reminder.Policies) {
+	f.freed, f.policies = held, policies
+}
+
+// Walk copies the next n bills or so that the remind job will look at by the
+// instant, each with all other bills of its phone. It returns how many bills it
+// went through; zero at the end.
+func (f *Forecast) Walk(_ context.Context, until time.Time, n int) (walked int, err error) {
+	if f.walked {
+		return 0, nil
+	}
+	err = f.do(func(t *tx) error {
+		free := f.freed != ""
+		query, args := `SELECT at, bill_id FROM main.due_remind
+			WHERE (at, bill_id) > (?1, ?2) AND at <= ?3 ORDER BY at, bill_id LIMIT ?4`, []any{f.at, f.bill, until.UnixMilli(), n}
+		if free {
+			query, args = `SELECT DISTINCT 0, bill_id FROM main.reminders
+				WHERE outcome = 'held' AND reason = ?1 AND bill_id > ?2 ORDER BY bill_id LIMIT ?3`, []any{f.freed, f.freeBill, n}
+		}
+		rows, err := t.query(query, args...)
+		if err != nil {
+			return err
+		}
+		var at int64
+		ids, err := collect(rows, func(r row) (id int64, err error) {
+			err = r.Scan(&at, &id)
+			return id, err //nolint:wrapcheck // names the column
+		})
+		if err != nil {
+			return err
+		}
+		for _, id := range ids {
+			if _, err := t.exec(`INSERT INTO temp.came SELECT b.id, b.phone FROM main.bills p CROSS JOIN main.bills b ON b.phone = p.phone
+				WHERE p.id = ?1 AND NOT EXISTS (SELECT 1 FROM temp.bills WHERE id = b.id) ON CONFLICT DO NOTHING`, id); err != nil {
+				return err
+			}
+		}
+		walked = len(ids)
+		switch {
+		case free && walked == 0:
+			f.freed = ""
+		case free:
+			f.freeBill = ids[walked-1]
+		case walked > 0:
+			f.at, f.bill = at, ids[walked-1]
+		}
+		if err := f.copyCame(t, until); err != nil || !free {
+			return err
+		}
+		for _, id := range ids {
+			b, err := t.bill(id)
+			if err != nil {
+				return err
+			}
+			if err := t.replan(b, f.policies.For(b.Service), until); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return 0, fmt.Errorf("look ahead: %w", err)
+	}
+	return walked, nil
+}
+
+// PlanAnew copies every bill with a stage to come by until, and plans it by
+// policies instead of what the file has planned for it; as a daemon does once
+// when its policy changed. It reads all bills.
+func (f *Forecast) PlanAnew(ctx context.Context, policies reminder.Policies, now, until time.Time, progress func(bills int)) error {
+	const page = 10_000
+	bills, last, some := 0, int64(0), page
+	for some == page && ctx.Err() == nil {
+		err := f.do(func(t *tx) (err error) {
+			last, some, err = f.cameByPlan(t, policies, now, until, last, page)
+			if err != nil {
+				return err
+			}
+			return f.copyCame(t, now)
+		})
+		if err != nil {
+			return fmt.Errorf("look ahead by the present config: %w", err)
+		}
+		bills += some
+		progress(bills)
+	}
+	for after := int64(0); ctx.Err() == nil; {
+		next, err := f.Replan(ctx, policies, now, after, 500)
+		if err != nil {
+			return err
+		}
+		if after = next; after == 0 {
+			break
+		}
+	}
+	f.walked = true
+	return ctx.Err() //nolint:wrapcheck // the end of the command
+}
+
+// cameByPlan goes through a page of bills for those with a step to come.
+func (f *Forecast) cameByPlan(t *tx, policies reminder.Policies, now, until time.Time, after int64, n int) (last int64, read int, err error) {
+	rows, err := t.query("SELECT id, service, phone, state, due_date FROM main.bills WHERE id > ?1 ORDER BY id LIMIT ?2", after, n)
+	if err != nil {
+		return 0, 0, err
+	}
+	bills, err := collect(rows, func(r row) (b reminder.Bill, err error) {
+		err = r.Scan(&b.ID, &b.Service, &b.Phone, &b.State, dayColumn{&b.DueDate})
+		return b, err //nolint:wrapcheck // names the column
+	})
+	if err != nil {
+		return 0, 0, err
+	}
+	for _, b := range bills {
+		last = b.ID
+		if b.State == reminder.BillPending || b.State == reminder.BillRejected || b.State == reminder.BillRemoved {
+			continue
+		}
+		for _, step := range policies.For(b.Service).Steps(b.DueDate) {
+			if step.At.After(until) || !step.NotAfter.After(now) {
+				continue
+			}
+			if _, err := t.exec("INSERT INTO temp.came VALUES (?1, ?2)", b.ID, b.Phone.E164()); err != nil {
+				return 0, 0, err
+			}
+			break
+		}
+	}
+	return last, len(bills), nil
+}
+
+// copyCame copies the bills that came, and what decisions about them rest on.
+// Records get numbers of their own, or those to come would meet them.
+func (f *Forecast) copyCame(t *tx, now time.Time) error {
+	for _, c := range []struct {
+		statement string
+		args      []any
+	}{
+		{"INSERT INTO temp.bills SELECT b.* FROM temp.came c CROSS JOIN main.bills b ON b.id = c.bill_id", nil},
+		{"INSERT INTO temp.due_remind (bill_id, at) SELECT d.bill_id, d.at FROM temp.came c CROSS JOIN main.due_remind d ON d.bill_id = c.bill_id", nil},
+		{`INSERT INTO temp.reminders (bill_id, due_date, stage, outcome, reason, text_id, tries, decided_at)
+			SELECT r.bill_id, r.due_date, r.stage, r.outcome, r.reason, r.text_id, r.tries, r.decided_at
+			FROM temp.came c CROSS JOIN main.bills b ON b.id = c.bill_id CROSS JOIN main.reminders r ON r.bill_id = b.id AND r.due_date = b.due_date`, nil},
+		{"INSERT INTO temp.strangers SELECT s.* FROM temp.came c CROSS JOIN main.strangers s ON s.bill_id = c.bill_id", nil},
+		{"INSERT INTO temp.opt_outs SELECT o.* FROM temp.came c CROSS JOIN main.opt_outs o ON o.phone = c.phone WHERE true ON CONFLICT DO NOTHING", nil},
+		// Of the last two days: none that counts for today, wherever midnight is, is older.
+		{`INSERT INTO temp.texts SELECT x.* FROM temp.came c CROSS JOIN main.texts x ON x.phone = c.phone AND x.created_at > ?1
+			WHERE x.id <= ?2 ON CONFLICT DO NOTHING`, []any{now.Add(-48 * time.Hour).UnixMilli(), f.lastText}},
+		{"DELETE FROM temp.came", nil},
+	} {
+		if _, err := t.exec(c.statement, c.args...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// NextLook is the next instant at which the remind job looks at a bill, copied
+// or not; zero when there is none.
+func (f *Forecast) NextLook(ctx context.Context) (next time.Time, err error) {
+	err = f.read.QueryRowContext(ctx, "SELECT min(at) FROM temp.due_remind").Scan(instantColumn{&next})
+	if err == nil && !f.walked {
+		var further time.Time
+		err = f.read.QueryRowContext(ctx, "SELECT at FROM main.due_remind WHERE (at, bill_id) > (?1, ?2) ORDER BY at, bill_id LIMIT 1",
+			f.at, f.bill).Scan(instantColumn{&further})
+		if errors.Is(err, sql.ErrNoRows) {
+			err = nil
+		}
+		if next.IsZero() || (!further.IsZero() && further.Before(next)) {
+			next = further
+		}
+	}
+	if err != nil {
+		return next, fmt.Errorf("look ahead: %w", explain(err))
+	}
+	return next, nil
+}
+
+// Ended counts reminders by what became of them in the forecast.
+type Ended struct {
+	Outcome reminder.Outcome
+	Reason  reminder.Reason
+	Count   int
+}
+
+// Ended counts what was texted and skipped since from, and what is held at the
+// end.
+func (f *Forecast) Ended(ctx context.Context, from time.Time) ([]Ended, error) {
+	rows, err := f.read.QueryContext(ctx, `SELECT outcome, reason, count(*) FROM temp.reminders
+		WHERE decided_at >= ?1 OR outcome = 'held' GROUP BY outcome, reason ORDER BY outcome DESC, count(*) DESC, reason`, from.UnixMilli())
+	if err != nil {
+		return nil, fmt.Errorf("look ahead: %w", explain(err))
+	}
+	return collect(rows, func(r row) (e Ended, err error) {
+		err = r.Scan(&e.Outcome, &e.Reason, &e.Count)
+		return e, err //nolint:wrapcheck // names the column
+	})
+}
+
+// Unregistered counts the bills of the file that await their registration, so
+// that nobody knows yet when they are due; up to most.
+func (f *Forecast) Unregistered(ctx context.Context, most int) (n int, err error) {
+	err = f.read.QueryRowContext(ctx, "SELECT count(*) FROM (SELECT 1 FROM main.due_register LIMIT ?1)", most).Scan(&n)
+	if err != nil {
+		return 0, fmt.Errorf("look ahead: %w", explain(err))
+	}
+	return n, nil
+}

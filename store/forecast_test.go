@@ -1,0 +1,226 @@
+package store
+
+import (
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"duewatch/reminder"
+)
+
+// foresee opens a forecast on the file of a store.
+func foresee(t *testing.T, s *Store) *Forecast {
+	t.Helper()
+	f := must(OpenForecast(t.Context(), pathOf(t, s)))
+	t.Cleanup(func() { mustDo(t, f.Close()) })
+	return f
+}
+
+// texted are the accounts of texts, in their order.
+func texted(l Looked) (all []string) {
+	for _, x := range l.Texts {
+		all = append(all, x.Account)
+	}
+	return all
+}
+
+// A forecast decides what the store would, again and again, while the file stays
+// as it is.
+func TestAForecastDecidesLikeTheStoreAndWritesNothing(t *testing.T) {
+	s, p := openNew(t), newPolicy()
+	ready(t, s, p, billsOf(5)...)
+	must(s.AddOptOuts(t.Context(), OptOut{Phone: phone(2), Reason: reminder.OptedOut, Since: learnedAt, Source: "operator", Who: "x"}))
+	var foreseen []Looked
+	quiet(t, s, func() {
+		for range 2 {
+			f := foresee(t, s)
+			if got := must(f.Walk(t.Context(), firstStage, 100)); got != 5 {
+				t.Errorf("walked %d bills", got)
+			}
+			l := must(f.DecideDue(t.Context(), roundAt(p, firstStage), 100))
+			foreseen = append(foreseen, l)
+			if again := must(f.DecideDue(t.Context(), roundAt(p, firstStage), 100)); len(again.Texts) > 0 {
+				t.Errorf("texted twice: %+v", again.Texts)
+			}
+			if got := must(f.Ended(t.Context(), firstStage)); !slices.Contains(got, Ended{reminder.Skipped, reminder.OptedOut, 1}) ||
+				!slices.Contains(got, Ended{reminder.Texted, reminder.OnSchedule, 4}) {
+				t.Errorf("ended: %v", got)
+			}
+		}
+	})
+	happened := must(s.DecideDue(t.Context(), roundAt(p, firstStage), 100))
+	for _, l := range foreseen {
+		if diff := cmp.Diff(happened, l, cmpTimes); diff != "" {
+			t.Errorf("foreseen is not what happens (-happens +foreseen):\n%s", diff)
+		}
+	}
+}
+
+// What the provider has, is held or ended before counts in a forecast.
+func TestAForecastKnowsWhatWasBefore(t *testing.T) {
+	s, p := openNew(t), newPolicy()
+	p.PerNumberDaily = 1
+	one, two := billOf(1), billOf(2)
+	two.Phone = one.Phone
+	ready(t, s, p, one, two)
+	must(s.DecideDue(t.Context(), roundAt(p, firstStage), 1)) // one of the phone's two bills
+	f := foresee(t, s)
+	for must(f.Walk(t.Context(), firstStage, 1)) > 0 {
+	}
+	l := must(f.DecideDue(t.Context(), roundAt(p, firstStage), 10))
+	if len(l.Texts) != 0 || len(l.Noted) != 1 || l.Noted[0].Reason != reminder.DailyCap {
+		t.Errorf("the text of today is not counted: %+v", l)
+	}
+	if next := must(f.NextLook(t.Context())); !next.After(firstStage) {
+		t.Errorf("the next look is at %s", next)
+	}
+}
+
+func TestAForecastBringsAllBillsOfAPhone(t *testing.T) {
+	s, p := openNew(t), newPolicy()
+	one, two := billOf(1), billOf(2)
+	two.Phone = one.Phone
+	ready(t, s, p, one, two, billOf(3))
+	f := foresee(t, s)
+	must(f.Walk(t.Context(), firstStage, 1))
+	if got := number(t, f.Store, "SELECT count(*) FROM bills"); got != 2 {
+		t.Errorf("%d bills were copied instead of the two of the phone", got)
+	}
+	for must(f.Walk(t.Context(), firstStage, 1)) > 0 {
+	}
+	if got := texted(must(f.DecideDue(t.Context(), roundAt(p, firstStage), 10))); len(got) != number3(got) {
+		t.Errorf("texted %v", got)
+	}
+	if got := number(t, f.Store, "SELECT count(*) FROM bills"); got != 3 {
+		t.Errorf("%d bills were copied instead of three", got)
+	}
+}
+
+// number3 is how many different ones there are.
+func number3(all []string) int {
+	return len(slices.Compact(slices.Sorted(slices.Values(all))))
+}
+
+// What is held since the mode is off is sent when it is not.
+func TestAForecastFreesWhatIsHeld(t *testing.T) {
+	s, p := openNew(t), newPolicy()
+	ready(t, s, p, billsOf(3)...)
+	off := roundAt(p, firstStage)
+	off.Delivery.Mode = reminder.ModeOff
+	must(s.DecideDue(t.Context(), off, 2))
+	later := firstStage.Add(time.Hour)
+	f := foresee(t, s)
+	f.Free(reminder.ModeIsOff, policiesOf(p))
+	for range 4 {
+		must(f.Walk(t.Context(), later, 1))
+	}
+	learned := []Lesson{}
+	l := must(f.DecideDue(t.Context(), roundAt(p, later), 10))
+	for _, b := range l.Ask {
+		learned = append(learned, Lesson{BillID: b.ID, Answer: answer(later, "1000", due)})
+	}
+	got := append(texted(l), texted(must(f.DecideAnswered(t.Context(), roundAt(p, later), learned)))...)
+	slices.Sort(got)
+	if diff := cmp.Diff([]string{"0000000", "0000001", "0000002"}, got); diff != "" {
+		t.Errorf("texted (-want +got):\n%s", diff)
+	}
+}
+
+// Another policy than that of the file: its stages count.
+func TestAForecastPlansAnew(t *testing.T) {
+	s, p := openNew(t), newPolicy()
+	ready(t, s, p, billsOf(3)...)
+	other := newPolicy()
+	other.Stages = []reminder.Stage{-2}
+	f := foresee(t, s)
+	mustDo(t, f.PlanAnew(t.Context(), policiesOf(other), firstStage, due.At(24*60-1, nairobi), func(int) {}))
+	// What was due by the old plan is looked at, and found not to be.
+	if l := must(f.DecideDue(t.Context(), roundAt(other, firstStage), 10)); l.Bills != 3 || len(l.Texts)+len(l.Noted) > 0 {
+		t.Errorf("decided by the old plan: %+v", l)
+	}
+	if next, want := must(f.NextLook(t.Context())), due.AddDays(-2).At(other.SendAt, nairobi); !next.Equal(want) {
+		t.Errorf("the next look is at %s, want %s", next, want)
+	}
+}
+
+// The daemon goes on writing while somebody looks ahead, and the file's log does
+// not grow for it.
+func TestAForecastHoldsUpNoWriter(t *testing.T) {
+	s, p := openNew(t), newPolicy()
+	ready(t, s, p, billsOf(3)...)
+	f := foresee(t, s)
+	must(f.Walk(t.Context(), firstStage, 1))
+	mustDo(t, s.SetMeta(t.Context(), "x", "y"))
+	mustDo(t, s.Tidy(t.Context()))
+	var busy, log, done int
+	mustDo(t, s.write.db.QueryRowContext(t.Context(), "PRAGMA wal_checkpoint(TRUNCATE)").Scan(&busy, &log, &done))
+	if busy != 0 || log != 0 {
+		t.Errorf("the log cannot be emptied: busy %d, %d pages", busy, log)
+	}
+}
+
+func TestAForecastNeedsAStore(t *testing.T) {
+	if _, err := OpenForecast(t.Context(), filepath.Join(t.TempDir(), "none.db")); err == nil || !strings.Contains(err.Error(), "has the daemon run") {
+		t.Errorf("error %v", err)
+	}
+}
+
+// A new table must be thought of: is it as small as a stop, or as large as the
+// bills?
+func TestAForecastKnowsEveryTable(t *testing.T) {
+	small := []string{"lifts", "meta", "pauses", "stops", "usage"}
+	s := openNew(t)
+	var list string
+	mustDo(t, s.read.QueryRowContext(t.Context(), "SELECT group_concat(name) FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' AND name <> 'goose_db_version'").Scan(&list))
+	tables := strings.Split(list, ",")
+	want := slices.Sorted(slices.Values(append(slices.Collect(maps.Keys(copied)), small...)))
+	slices.Sort(tables)
+	if diff := cmp.Diff(want, tables); diff != "" {
+		t.Errorf("say in copied, or here if it is small, what a forecast copies of it (-known +there):\n%s", diff)
+	}
+}
+
+// Each statement of a forecast finds its index in the file, however large that is.
+func TestForecastStatementsUseTheirIndexes(t *testing.T) {
+	s, p := openNew(t), newPolicy()
+	ready(t, s, p, billsOf(20)...)
+	heard := &statements{connector: connector{"file:" + pathOf(t, s) + "?mode=ro&_foreign_keys=off"}, seen: map[string][]any{}}
+	f := must(openForecast(t.Context(), heard))
+	defer f.Close() //nolint:errcheck // a copy
+	f.Free(reminder.ModeIsOff, policiesOf(p))
+	for range 3 {
+		must(f.Walk(t.Context(), firstStage, 10))
+	}
+	must(f.DecideDue(t.Context(), roundAt(p, firstStage), 10))
+	must(f.NextLook(t.Context()))
+	must(f.Ended(t.Context(), firstStage))
+	must(f.Unregistered(t.Context(), 10))
+	mayScan := []string{"temp.came", "temp.reminders", "ORDER BY id DESC LIMIT", "ORDER BY id LIMIT", "main.due_register LIMIT", "sqlite_master", "strangers", "FROM stops", "FROM lifts"}
+	for _, name := range []string{"lifts", "meta", "pauses", "stops", "usage"} {
+		mayScan = append(mayScan, "FROM main."+name)
+	}
+	looked := 0
+	for _, query := range slices.Sorted(maps.Keys(heard.seen)) {
+		switch strings.Fields(query)[0] {
+		case "SELECT", "INSERT", "UPDATE":
+		default:
+			continue
+		}
+		plan := planOf(t, f.read, query, heard.seen[query])
+		looked++
+		for _, step := range strings.Split(noTable.ReplaceAllString(plan, ""), "\n") {
+			isScan := strings.Contains(step, "SCAN ") && step != "SCAN c" // c is what came
+			if isScan && !slices.ContainsFunc(mayScan, func(part string) bool { return strings.Contains(query, part) && !strings.Contains(query, "CROSS JOIN") }) {
+				t.Errorf("%s\nreads a whole table:\n%s", query, plan)
+			}
+		}
+	}
+	if looked < 20 {
+		t.Errorf("only %d statements were looked at", looked)
+	}
+}
