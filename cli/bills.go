@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -56,23 +55,19 @@ func (a *app) billsCommand() *cobra.Command {
 }
 
 func (a *app) tableOfBills(c *cobra.Command, cfg *config.Config, s *store.Store, filter store.BillFilter, phone func(reminder.Phone) string) error {
-	t := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "SERVICE\tACCOUNT\tPHONE\tSTATE\tDUE\tBALANCE\tNEXT")
-	n := 0
+	t := newTable(a.stdout, 0, "SERVICE", "ACCOUNT", "PHONE", "STATE", "DUE", "BALANCE", "NEXT")
 	err := s.Bills(c.Context(), filter, func(w store.Watched) error {
-		n++
-		_, err := fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", cfg.Policies.Name(w.Service), w.Account, phone(w.Phone), w.State,
-			orDash(w.DueDate.String()), formatBalance(w.Balance), a.shortTime(w.NextRemind, cfg.Zone))
-		return err //nolint:wrapcheck // stdout
+		return t.row(cfg.Policies.Name(w.Service), w.Account, phone(w.Phone), string(w.State),
+			a.shortDay(w.DueDate, cfg.Zone), formatBalance(w.Balance), a.shortTime(w.NextRemind, cfg.Zone))
 	})
 	if err != nil {
 		return err //nolint:wrapcheck // says all
 	}
-	if n == 0 {
+	if t.rows == 0 {
 		fmt.Fprintln(a.stderr, "no bills")
 		return nil
 	}
-	return t.Flush() //nolint:wrapcheck // stdout
+	return t.flush()
 }
 
 // billJSON is a bill for programs. Instants are RFC 3339 in UTC.
@@ -151,13 +146,6 @@ func formatBalance(m *reminder.Money) string {
 	return m.Format()
 }
 
-func orDash(s string) string {
-	if s == "" {
-		return "-"
-	}
-	return s
-}
-
 // countOf is "1 bill", "2 bills".
 func countOf(n int, what string) string {
 	if n != 1 {
@@ -176,4 +164,16 @@ func (a *app) shortTime(t time.Time, zone *time.Location) string {
 		return t.Format("2 Jan 15:04")
 	}
 	return t.Format("2 Jan 2006 15:04")
+}
+
+// shortDay leaves the year out where it is this one.
+func (a *app) shortDay(d reminder.Date, zone *time.Location) string {
+	switch {
+	case d.IsZero():
+		return "-"
+	case d.Year() == a.now().In(zone).Year():
+		return d.At(0, time.UTC).Format("2 Jan")
+	default:
+		return d.At(0, time.UTC).Format("2 Jan 2006")
+	}
 }

@@ -69,7 +69,7 @@ func (d *daemon) readBillsFile(ctx context.Context, cfg *config.Config, log *slo
 		}
 	}
 	tell := d.teller(log)
-	return checkBillsFile(ctx, cfg, true, func(rows int) { tell("bills_file is being checked", rows) })
+	return checkBillsFile(ctx, cfg, true, func(rows int, _ []store.Listed) { tell("bills_file is being checked", rows) })
 }
 
 // teller returns what keeps the log and systemd informed in a long piece of
@@ -87,8 +87,9 @@ func (d *daemon) teller(log *slog.Logger) func(what string, rows int) {
 }
 
 // checkBillsFile reads the file that the config names. keeps is for a list that
-// will be declared.
-func checkBillsFile(ctx context.Context, cfg *config.Config, keeps bool, tell func(rows int)) (_ *billsFile, err error) {
+// will be declared; seen is told of some good rows after others, and how many
+// they are so far.
+func checkBillsFile(ctx context.Context, cfg *config.Config, keeps bool, seen func(rows int, some []store.Listed)) (_ *billsFile, err error) {
 	in, err := openBillsFile(cfg)
 	if err != nil {
 		return nil, err
@@ -108,7 +109,7 @@ func checkBillsFile(ctx context.Context, cfg *config.Config, keeps bool, tell fu
 	wrong := &config.Error{}
 	err = file.each(ctx, func(b billBatch) error { //nolint:wrapcheck // ours
 		rows += len(b.good)
-		tell(rows)
+		seen(rows, b.good)
 		fit := min(len(b.bad), maxListed-len(wrong.Problems))
 		wrong.Problems = append(wrong.Problems, b.bad[:fit]...)
 		more += len(b.bad) - fit
@@ -129,14 +130,20 @@ func checkBillsFile(ctx context.Context, cfg *config.Config, keeps bool, tell fu
 	return &billsFile{name: cfg.BillsFile, mark: markFrom(cfg, sum.Sum(nil)), roll: file.roll, rows: rows}, nil
 }
 
-// checkBills is the part of duewatch check that reads bills_file.
-func (a *app) checkBills(ctx context.Context, cfg *config.Config) error {
+// checkBills is the part of duewatch check that reads bills_file. It calls each
+// for every bill there.
+func (a *app) checkBills(ctx context.Context, cfg *config.Config, each func(service, language string)) error {
 	if cfg.BillsFile == "" {
 		return nil
 	}
 	p := newProgress(a.stderr, "checking bills_file", 0)
 	defer p.done()
-	file, err := checkBillsFile(ctx, cfg, false, func(rows int) { p.at(rows, 0) })
+	file, err := checkBillsFile(ctx, cfg, false, func(rows int, some []store.Listed) {
+		p.at(rows, 0)
+		for _, b := range some {
+			each(b.Bill.Service, b.Bill.Language)
+		}
+	})
 	if err != nil {
 		return err
 	}

@@ -84,6 +84,9 @@ func (c *checker) override(base, own view, e entry) view {
 			if at, ok := c.doc.places[path]; ok {
 				return at, path
 			}
+			if strings.HasPrefix(key, "templates.") && base.get(key) == nil {
+				return c.whereIs(path), path // a language that only this service has
+			}
 			// An item of a list that the service does not write has no
 			// place of its own either.
 			return base.where(key)

@@ -203,6 +203,8 @@ func TestProblems(t *testing.T) {
 			`config.yaml:1: reminders.language: "fr" has no templates: write en or sw, or add its texts under templates`}},
 		{name: "half a language", yaml: "reminders:\n  templates:\n    fr:\n      before: Bonjour\n", want: []string{
 			"config.yaml:3: reminders.templates.fr.after: is empty: write the text, or leave the language out"}},
+		{name: "half a language of a service", yaml: "services:\n- id: 1\n  name: A\n  templates:\n    fr: {before: '{{.Account}} {{.DueDate}} {{.Days}}'}\n", want: []string{
+			"config.yaml:5: services[0].templates.fr.after: is empty: write the text, or leave the language out"}},
 
 		{name: "texts that are alike", yaml: "reminders:\n  days_after: [2]\n  templates:\n    en:\n      before: Pay {{.Amount}}\n    fr: {before: '{{.Account}} {{.DueDate}}', after: '{{.Account'}\n", want: []string{
 			"config.yaml:5: reminders.templates.en.before: " + alike + "for two accounts (name .Account in full); for the stages 7 days before and 3 days before (name .When or .Days); for two due dates (name .DueDate)",

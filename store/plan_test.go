@@ -126,6 +126,7 @@ func useAll(t *testing.T, s *Store) {
 	for _, f := range []BillFilter{{}, {State: reminder.BillActive}, {Account: "0000001"}, {State: reminder.BillActive, Account: "0000001"}} {
 		mustDo(t, s.Bills(ctx, f, func(Watched) error { return nil }))
 	}
+	must(s.InUse(ctx))
 	must(s.Reminders(ctx, 1))
 	must(s.Texts(ctx, 1))
 	must(s.Events(ctx, 1))
@@ -196,6 +197,8 @@ var hot = map[string]string{
 	"FROM events\n\t\tWHERE bill_id = ?1":                "events_bill (bill_id=?)",
 	"UPDATE due_remind SET at = ?1, owner = NULL WHERE ": "due_remind_owner",
 	"FROM bills WHERE id > ?1 AND account = ?3":          "bills_account (account=?",
+	"SELECT service FROM bills WHERE service > ?1":       "sqlite_autoindex_bills_1 (service>?)",
+	"SELECT language, state FROM bills":                  "sqlite_autoindex_bills_1 (service=?)",
 	"FROM usage WHERE since >= ?1":                       "sqlite_autoindex_usage_1 (since>?)",
 	"UPDATE usage SET texts = texts - 1":                 "sqlite_autoindex_usage_1 (since=?)",
 	"SELECT at FROM strangers WHERE bill_id":             "strangers_bill (bill_id=?)",

@@ -81,6 +81,42 @@ type withMore struct {
 
 func (m withMore) Scan(dest ...any) error { return m.row.Scan(append(dest, m.more...)...) } //nolint:wrapcheck // passes on
 
+// looksAt bounds how many bills of a service InUse reads.
+const looksAt = 1000
+
+// InUse finds the services that have bills, and the languages of these, ""
+// being that of the policy; of a service with very many bills, those of the
+// first thousand. It costs no more in a store of ten million.
+func (s *Store) InUse(ctx context.Context) (languages map[string]map[string]bool, err error) {
+	languages = map[string]map[string]bool{}
+	for service := ""; ; {
+		err := s.read.QueryRowContext(ctx, "SELECT service FROM bills WHERE service > ?1 ORDER BY service LIMIT 1", service).Scan(&service)
+		if errors.Is(err, sql.ErrNoRows) {
+			return languages, nil
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read services: %w", explain(err))
+		}
+		rows, err := s.read.QueryContext(ctx, "SELECT language, state FROM bills WHERE service = ?1 ORDER BY account LIMIT ?2", service, looksAt)
+		if err != nil {
+			return nil, fmt.Errorf("read languages: %w", explain(err))
+		}
+		bills, err := collect(rows, func(r row) (b reminder.Bill, err error) { return b, r.Scan(&b.Language, &b.State) })
+		if err != nil {
+			return nil, fmt.Errorf("read languages: %w", err)
+		}
+		for _, b := range bills {
+			if b.State == reminder.BillRemoved {
+				continue
+			}
+			if languages[service] == nil {
+				languages[service] = map[string]bool{}
+			}
+			languages[service][b.Language] = true
+		}
+	}
+}
+
 // Reminders reads every stage of the bill that was acted on, over all its due
 // dates, oldest first.
 func (s *Store) Reminders(ctx context.Context, billID int64) ([]reminder.Reminder, error) {

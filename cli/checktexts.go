@@ -1,0 +1,93 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"duewatch/config"
+	"duewatch/reminder"
+)
+
+// usedTexts are the languages in which each policy words the texts of some
+// bill.
+type usedTexts map[*reminder.Policy]map[string]bool
+
+// add notes a bill; language is "" where it names none.
+func (u usedTexts) add(cfg *config.Config, service, language string) {
+	p := cfg.Policies.For(service)
+	if !p.Templates.Has(language) {
+		language = p.Language
+	}
+	if u[p] == nil {
+		u[p] = map[string]bool{}
+	}
+	u[p][language] = true
+}
+
+// checkTemplates shows each text that some bill can get at its longest, and
+// names the services and languages that are left out. Without any bill it shows
+// what the first ones would get. It fails when such a text would be held for
+// its length.
+func (a *app) checkTemplates(cfg *config.Config, used usedTexts) error {
+	var errs []error
+	var shown, others, idle []string
+	show := func(name string, p *reminder.Policy) {
+		languages := used[p]
+		if len(used) == 0 {
+			languages = map[string]bool{p.Language: true}
+		}
+		for _, s := range p.Specimens() {
+			switch {
+			case !languages[s.Language]:
+				others = append(others, s.Language)
+				continue
+			case s.Which == "after" && p.Stages[len(p.Stages)-1] <= 0:
+				continue // no text is sent after the due date
+			}
+			shown = append(shown, s.Language)
+			errs = append(errs, a.showSpecimen(name, s))
+		}
+	}
+	show("", cfg.Policies.Default)
+	for _, id := range slices.Sorted(maps.Keys(cfg.Policies.ByService)) {
+		p := cfg.Policies.ByService[id]
+		if len(used) > 0 && used[p] == nil {
+			idle = append(idle, id)
+			continue
+		}
+		show("of service "+id+", ", p)
+	}
+	others = slices.DeleteFunc(others, func(language string) bool { return slices.Contains(shown, language) })
+	slices.Sort(others)
+	if others = slices.Compact(others); len(others) > 0 {
+		fmt.Fprintf(a.stdout, "template  also there: %s\n", strings.Join(others, ", "))
+	}
+	if len(idle) > 0 {
+		a.sayWrapped("template  ", "no bill is of service "+strings.Join(idle, ", "))
+	}
+	return errors.Join(errs...)
+}
+
+func (a *app) showSpecimen(name string, s reminder.Specimen) error {
+	n := s.Draft.Count
+	fmt.Fprintf(a.stdout, "template  %s%s %s: %s of %s at its longest\n", name, s.Language, s.Which, countOf(n.Segments, "segment"), n.Encoding)
+	if n.Forcing != 0 {
+		fmt.Fprintf(a.stdout, "          the character %q is not in GSM-7 and makes the text more than twice as dear\n", n.Forcing)
+	}
+	a.sayWrapped("          ", s.Draft.Body)
+	if s.Err != nil {
+		return fmt.Errorf("template %s%s %s: %w", name, s.Language, s.Which, s.Err)
+	}
+	return nil
+}
+
+// sayWrapped prints a text in lines of 80 columns, under its first one.
+func (a *app) sayWrapped(first, text string) {
+	for _, line := range wrap(text, tableWidth-len(first)-2) {
+		fmt.Fprintf(a.stdout, "%s%s\n", first, line)
+		first = strings.Repeat(" ", len(first))
+	}
+}
