@@ -4,11 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 
 	"github.com/spf13/cobra"
 
 	"duewatch/config"
+	"duewatch/reminder"
 	"duewatch/store"
 )
 
@@ -30,6 +33,7 @@ reads the whole store for damage. It calls nobody and changes nothing.`,
 			}
 			fmt.Fprintf(a.stdout, "config    %s is right; mode %s, %s, %s\n", a.configPath, cfg.Delivery.Mode,
 				countOf(len(cfg.Services), "service"), countOf(len(cfg.Bills), "bill"))
+			a.checkHolidays(cfg)
 			used := usedTexts{}
 			for _, b := range cfg.Bills {
 				used.add(cfg, b.Service, b.Language)
@@ -56,6 +60,31 @@ reads the whole store for damage. It calls nobody and changes nothing.`,
 	}
 	c.Flags().BoolVar(&sandboxed, "sandbox", false, "leave out what the sandbox brings")
 	return c
+}
+
+// checkHolidays names the next day of each list of holidays: a list of last
+// year is not noticed otherwise.
+func (a *app) checkHolidays(cfg *config.Config) {
+	today := reminder.DateOf(a.now().In(cfg.Zone))
+	show := func(name string, p *reminder.Policy) {
+		if len(p.Holidays) == 0 {
+			return
+		}
+		ahead := slices.SortedFunc(maps.Keys(p.Holidays), reminder.Date.Compare)
+		ahead = slices.DeleteFunc(ahead, func(d reminder.Date) bool { return d.Before(today) })
+		if len(ahead) == 0 {
+			fmt.Fprintf(a.stdout, "holidays  %sare all past: list those to come\n", name)
+			return
+		}
+		year := slices.IndexFunc(append(ahead, today.AddDays(365)), func(d reminder.Date) bool { return d.Sub(today) >= 365 })
+		fmt.Fprintf(a.stdout, "holidays  %s%s in the coming year, the next on %s, a %s\n", name, countOf(year, "day"), ahead[0], ahead[0].Weekday())
+	}
+	show("", cfg.Policies.Default)
+	for _, s := range cfg.Services {
+		if p := cfg.Policies.For(s.ID); !maps.Equal(p.Holidays, cfg.Policies.Default.Holidays) {
+			show("of service "+s.ID+", ", p)
+		}
+	}
 }
 
 // checkStore reads the whole store for damage, after texts was called with it,

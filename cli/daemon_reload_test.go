@@ -1,12 +1,15 @@
 package cli_test
 
 import (
+	"fmt"
 	"net"
 	"os"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
+	"duewatch/reminder"
 	"duewatch/sandbox"
 )
 
@@ -176,4 +179,38 @@ func TestDaemonSurvivesAReloadThatFails(t *testing.T) {
 	d.await("address already in use")
 	o.poll("/healthz to answer at the old address", func() bool { status, _ := o.get("/healthz"); return status == 200 })
 	d.stop()
+}
+
+// SIGHUP reads the calendar of holidays again: both stages move from the days
+// that are holidays now to today, and give one text.
+func TestDaemonReloadsHolidays(t *testing.T) {
+	t.Parallel()
+	o := newOutside(t, "DUE+9-A")
+	_, zone := noonZone()
+	today := reminder.DateOf(time.Now().In(zone))
+	closed := func(from, to int) {
+		t.Helper()
+		text := fmt.Sprintf("BEGIN:VCALENDAR\r\nBEGIN:VEVENT\r\nDTSTART;VALUE=DATE:%s\r\nDTEND;VALUE=DATE:%s\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n",
+			strings.ReplaceAll(today.AddDays(from).String(), "-", ""), strings.ReplaceAll(today.AddDays(to+1).String(), "-", ""))
+		if err := os.WriteFile(o.path("holidays.ics"), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	config, err := os.ReadFile(o.path("config.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.write(strings.Replace(string(config), "reminders: {", "reminders: {days_before: [7, 6, 0], holidays: [holidays.ics], ", 1))
+	closed(30, 30)
+	d := o.start()
+	d.await("bill registered", "DUE+9-A")
+	d.awaitPasses(2)
+	o.wantTexts(0)
+
+	closed(1, 3)
+	d.signal(syscall.SIGHUP)
+	d.await("text accepted", "DUE+9-A", "6 days before")
+	d.awaitPasses(2)
+	d.stop()
+	o.wantTexts(1)
 }

@@ -9,6 +9,8 @@ import (
 	"github.com/knadh/koanf/providers/env/v2"
 	"github.com/knadh/koanf/providers/rawbytes"
 	"github.com/knadh/koanf/v2"
+
+	"duewatch/reminder"
 )
 
 // Options say what surrounds a config. The zero Options are those of the
@@ -62,7 +64,7 @@ func load(name string, file []byte, opts Options) (*Config, error) {
 	if doc.unreadable {
 		return nil, found.err()
 	}
-	c := &checker{opts: opts, doc: doc, problems: found, merged: merged}
+	c := &checker{opts: opts, doc: doc, problems: found, merged: merged, holidaysAt: map[string]map[reminder.Date]bool{}}
 	cfg := c.config()
 	if err := found.err(); err != nil {
 		return nil, err
@@ -76,6 +78,9 @@ type checker struct {
 	doc      *document
 	problems *problems
 	merged   *koanf.Koanf
+	// holidaysAt are the days without texts by the path of the key that lists
+	// them: services that have no list of their own share one.
+	holidaysAt map[string]map[reminder.Date]bool
 }
 
 func (c *checker) config() *Config {

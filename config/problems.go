@@ -88,7 +88,7 @@ func (p *problems) add(at place, key, format string, args ...any) {
 // has reports whether the value is already known to be wrong.
 func (p *problems) has(at place, key string) bool { return p.seen[spot{at, key}] }
 
-// err is nil or an *Error: the file from top to bottom, then what it lacks,
+// err is nil or an *Error: each file from top to bottom, then what is lacking,
 // then the environment.
 func (p *problems) err() error {
 	if len(p.found) == 0 {
@@ -105,7 +105,7 @@ func (p *problems) err() error {
 		}
 	}
 	slices.SortStableFunc(p.found, func(a, b Problem) int {
-		return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Env, b.Env))
+		return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Env, b.Env))
 	})
 	return &Error{p.found}
 }

@@ -185,8 +185,8 @@ func TestProblems(t *testing.T) {
 		{name: "silent days", yaml: "reminders:\n  skip_weekdays: [sun, Sunday, funday]\n  holidays:\n  - 25/12/2026\n  - 2026-02-30\n", want: []string{
 			`config.yaml:2: reminders.skip_weekdays[1]: "Sunday" is on the list twice: keep one`,
 			`config.yaml:2: reminders.skip_weekdays[2]: "funday" is not a weekday: write mon, tue, wed, thu, fri, sat or sun`,
-			`config.yaml:4: reminders.holidays[0]: "25/12/2026" is not a date: write YYYY-MM-DD, such as 2026-12-25`,
-			`config.yaml:5: reminders.holidays[1]: "2026-02-30" is not a date: write YYYY-MM-DD, such as 2026-12-25`}},
+			`config.yaml:4: reminders.holidays[0]: "25/12/2026" is neither a date nor a calendar: write YYYY-MM-DD, such as 2026-12-25, or the path of a file that ends in .ics`,
+			`config.yaml:5: reminders.holidays[1]: "2026-02-30" is neither a date nor a calendar: write YYYY-MM-DD, such as 2026-12-25, or the path of a file that ends in .ics`}},
 		{name: "whole week silent", yaml: "reminders: {skip_weekdays: [mon, tue, wed, thu, fri, sat, sun], holidays: [2026-12-25]}\n", want: []string{
 			"config.yaml:1: reminders.skip_weekdays: names all seven days: no reminder could be sent; leave one out"}},
 		{name: "amounts and counts", yaml: "reminders:\n  min_balance: KES 5\n  per_number_daily: 0\n", want: []string{
@@ -263,7 +263,7 @@ func TestProblems(t *testing.T) {
 			"config.yaml:6: services[0].templates.sw.after: template: text:1: unclosed action",
 			`config.yaml:7: services[0].language: "fr" has no templates: write en or sw, or add its texts under templates`}},
 		{name: "inherited fault is told once", yaml: "reminders: {send_at: noon, holidays: [x]}\nservices: [{id: 1, name: A}, {id: 2, name: B}]\n", want: []string{
-			`config.yaml:1: reminders.holidays[0]: "x" is not a date: write YYYY-MM-DD, such as 2026-12-25`,
+			`config.yaml:1: reminders.holidays[0]: "x" is neither a date nor a calendar: write YYYY-MM-DD, such as 2026-12-25, or the path of a file that ends in .ics`,
 			`config.yaml:1: reminders.send_at: "noon" is not a time of day: write HH:MM, 00:00 to 24:00`}},
 		{name: "bill", yaml: "bills:\n  - {service: 1, account: ' 5', phone: 0710000001}\n  - service: 1\n    account: 6\n    phone: 12\n    language: fr\n  - {}\n", want: []string{
 			"config.yaml:2: bills[0].account: starts or ends with a space: remove it",

@@ -114,6 +114,10 @@ func TestSteps(t *testing.T) {
 		}, "0: 2026-03-19 09:00 to 2026-03-22 18:00"},
 		"two stages on one open day": {"2026-03-22", func(p *Policy) { p.Stages, p.SkipWeekdays = []Stage{-2, -1, 0}, weekend },
 			"-2: 2026-03-20 09:00 to 2026-03-22 18:00 | -1: 2026-03-20 09:00 to 2026-03-22 18:00 | 0: 2026-03-20 09:00 to 2026-03-22 18:00"},
+		"due on a holiday: the day before": {"2026-12-12", func(p *Policy) { p.Stages, p.Holidays = []Stage{0}, closedFrom("2026-12-12", 1) },
+			"0: 2026-12-11 09:00 to 2026-12-12 18:00"},
+		"holidays around the due date: both sides stay their own": {"2026-12-26", func(p *Policy) { p.Stages, p.Holidays = []Stage{-3, 0, 1}, closedFrom("2026-12-24", 5) },
+			"-3: 2026-12-23 09:00 to 2026-12-26 18:00 | 0: 2026-12-23 09:00 to 2026-12-26 18:00 | 1: 2026-12-29 09:00 to 2027-01-05 18:00"},
 		"holidays over new year": {"2027-01-01", func(p *Policy) { p.Stages, p.Holidays = []Stage{-1, 0}, closedFrom("2026-12-24", 9) },
 			"-1: 2026-12-23 09:00 to 2027-01-01 18:00 | 0: 2026-12-23 09:00 to 2027-01-01 18:00"},
 
