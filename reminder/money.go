@@ -83,6 +83,9 @@ func (m Money) Cmp(n Money) int { return m.d.Cmp(n.d) }
 // Equal reports whether both are the same amount, whatever their notation.
 func (m Money) Equal(n Money) bool { return m.d.Equal(n.d) }
 
+// Plus is the sum.
+func (m Money) Plus(n Money) Money { return Money{m.d.Add(n.d)} }
+
 // Times is n times the amount.
 func (m Money) Times(n float64) Money { return Money{m.d.Mul(decimal.NewFromFloat(n))} }
 

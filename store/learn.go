@@ -83,6 +83,11 @@ func (t *tx) learn(l Lesson, policies reminder.Policies, now time.Time) (b remin
 			return b, look, err
 		}
 	}
+	if policy.Paid(before, b) {
+		if err := t.paid(before, now); err != nil {
+			return b, look, err
+		}
+	}
 	if err := t.scheduleCalls(b, policy, now, l.After); err != nil {
 		return b, look, err
 	}
@@ -102,6 +107,21 @@ func (t *tx) learn(l Lesson, policies reminder.Policies, now time.Time) (b remin
 		}
 	}
 	return b, look, nil
+}
+
+// paid notes that what the texts of the bill's due date reminded of is paid.
+func (t *tx) paid(before reminder.Bill, now time.Time) error {
+	r, err := t.exec("UPDATE reminders SET paid_at = ?3 WHERE bill_id = ?1 AND due_date = ?2 AND outcome = 'texted' AND paid_at IS NULL",
+		before.ID, before.DueDate.String(), now.UnixMilli())
+	if err != nil {
+		return err
+	}
+	texted, err := r.RowsAffected()
+	if err != nil || texted == 0 {
+		return explain(err)
+	}
+	return t.event(Event{At: now, BillID: before.ID, What: "paid", Reason: "almara",
+		Detail: fmt.Sprintf("%s was owed; reminders of this due date that were texted: %d", before.Balance.Format(), texted)})
 }
 
 // scheduleCalls sets when Almara Pay is next asked about the bill.

@@ -152,6 +152,13 @@ func useAll(t *testing.T, s *Store) {
 		}
 	}
 	must(s.Pauses(ctx, firstStage))
+	must(s.Learn(ctx, policiesOf(p), firstStage, Lesson{BillID: 20, Answer: answer(firstStage, "0", due)})) // paid
+	for _, by := range []Grouping{ByNothing, ByService, ByDay, ByStage} {
+		period := Period{Since: learnedAt, Until: firstStage.Add(time.Hour), By: by}
+		mustDo(t, s.ReportTexts(ctx, period, func(TextCount) error { return nil }))
+		mustDo(t, s.ReportReminders(ctx, period, firstStage, func(ReminderCount) error { return nil }))
+		must(s.HeldNow(ctx, by))
+	}
 	must(s.ReleaseAll(ctx, p, firstStage, reminder.DailyLimit, "x", map[string]string{"x": "y"}))
 	must(s.ReleaseAll(ctx, p, firstStage, reminder.Throttled, "x", nil))
 	mustDo(t, s.EndStop(ctx, reminder.CopiedStore))
@@ -170,6 +177,7 @@ var mayScan = map[string]string{
 	"FROM stops":                        "holds one row for each reason at most",
 	"FROM lifts":                        "holds one row for each guard at most",
 	"SELECT 1 FROM strangers":           "reads one row",
+	"0, 0, 0, count(*) FROM reminders":  "reads what is held, and nothing else",
 	"GROUP BY reason":                   "reads what is held, and nothing else",
 	"FROM pauses\n":                     "holds one row for each service or phone that is paused as a whole",
 	"DELETE FROM pauses WHERE until_at": "the same",

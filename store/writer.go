@@ -166,7 +166,11 @@ func run(t *tx, do func(*tx) error) (err error) {
 // connection by the driver's statement cache.
 type tx struct {
 	ctx context.Context //nolint:containedctx // lives as long as the transaction, and cannot be cancelled
-	tx  *sql.Tx
+	tx  interface {
+		querier
+		ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
+		QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+	}
 }
 
 // isolated runs do, in a group or within a write, so that it is undone alone when it fails. own is do's

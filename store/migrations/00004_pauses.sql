@@ -17,3 +17,6 @@ CREATE TABLE pauses (
     PRIMARY KEY (service, phone),
     CHECK (service <> '' OR phone <> '')
 );
+
+-- When Almara Pay first said that what a text reminded of is paid.
+ALTER TABLE reminders ADD COLUMN paid_at BIGINT;

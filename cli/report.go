@@ -1,0 +1,312 @@
+package cli
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"duewatch/config"
+	"duewatch/reminder"
+	"duewatch/store"
+)
+
+func (a *app) reportCommand() *cobra.Command {
+	r := &report{app: a}
+	var since, within, by string
+	var asJSON, asCSV bool
+	c := &cobra.Command{
+		Use:   "report",
+		Short: "Count what was sent and why not, what it cost, and who paid",
+		Long: `Counts the texts that were begun, and the reminders that were decided, since a
+day: delivered, failed and by which code, skipped and held and for which reason;
+the segments as duewatch counts them against those the provider has billed; and
+who paid.
+
+The cost is forecast from notifier.price_per_segment, for what was handed over.
+What the provider has charged is known some time after the text, if at all.
+
+A reminder counts as followed by a payment if Almara Pay said within
+--paid-within of its text that nothing is owed any more, or less than
+reminders.min_balance; or that the next bill is due, and no more is owed than
+before. Almara Pay is asked before each stage and on the day after the due date,
+so a payment may be noticed late: more have paid than are counted here. That
+somebody paid after a text does not say that the text was why.`,
+		Example: "  duewatch report --since 7d\n  duewatch report --since 2026-11-01 --by service --csv > november.csv",
+		Args:    cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) (err error) {
+			groupings := []store.Grouping{store.ByService, store.ByDay, store.ByStage}
+			r.period.By = store.Grouping(by)
+			switch {
+			case !oneOf(r.period.By, append(groupings, store.ByNothing)):
+				return fmt.Errorf("--by %q: write one of %v (%w)", by, groupings, errUsage)
+			case asJSON && asCSV:
+				return fmt.Errorf("give --json or --csv, not both (%w)", errUsage)
+			}
+			var s *store.Store
+			if r.cfg, s, err = a.openReader(c); err != nil {
+				return err
+			}
+			defer func() { err = errors.Join(err, s.Close()) }()
+			if err := r.read(c.Context(), s, since, within); err != nil {
+				return err
+			}
+			switch {
+			case asJSON:
+				return r.printJSON()
+			case asCSV:
+				return r.printCSV()
+			}
+			return r.print()
+		},
+	}
+	c.Flags().StringVar(&since, "since", "30d", "days back, or a day (YYYY-MM-DD)")
+	c.Flags().StringVar(&within, "paid-within", "3d", "how soon a payment counts")
+	c.Flags().StringVar(&by, "by", "", "a line for each service, day or stage")
+	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	c.Flags().BoolVar(&asCSV, "csv", false, "print CSV, for a spreadsheet")
+	return c
+}
+
+// report is one run of the command.
+type report struct {
+	app    *app
+	cfg    *config.Config
+	period store.Period
+	now    time.Time
+	total  *reportLine
+	lines  map[string]*reportLine // by their sorting keys
+}
+
+// reportLine is what is counted of one service, day or stage, or of all.
+type reportLine struct {
+	name string // in front of an operator
+	id   string // for programs: the service's id, the day, the stage's number
+
+	texted        int
+	skipped, held map[reminder.Reason]int
+
+	onTheWay, delivered, unconfirmed, failed int // handed over
+	inDoubt, notSent                         int
+	codes                                    map[int]int // of failed
+	refused                                  map[reminder.Reason]int
+
+	segments, billed, billedOf int // of what was handed over
+	charged                    map[string]reminder.Money
+
+	paid, paidOf, tooEarly int
+}
+
+func newReportLine(name, id string) *reportLine {
+	return &reportLine{
+		name: name, id: id, skipped: map[reminder.Reason]int{}, held: map[reminder.Reason]int{}, codes: map[int]int{},
+		refused: map[reminder.Reason]int{}, charged: map[string]reminder.Money{},
+	}
+}
+
+func (l *reportLine) handedOver() int { return l.onTheWay + l.delivered + l.unconfirmed + l.failed }
+
+// cost is what the segments cost by the config's price; nil = not known.
+func (l *reportLine) cost(price *reminder.Money) *reminder.Money {
+	if price == nil {
+		return nil
+	}
+	m := price.Times(float64(l.segments))
+	return &m
+}
+
+// read counts what the report is about.
+func (r *report) read(ctx context.Context, s *store.Store, since, within string) (err error) {
+	r.now = r.app.now()
+	p := &r.period
+	p.Until = r.now.Add(time.Millisecond)
+	if p.Since, err = sinceOf(since, r.now, r.cfg.Zone); err != nil {
+		return err
+	}
+	if p.PaidWithin, err = withinOf(within); err != nil {
+		return err
+	}
+	p.HeldMost = heldMost(r.cfg.Policies)
+	r.total, r.lines = newReportLine("all", ""), map[string]*reportLine{}
+	show := newProgress(r.app.stderr, "reading texts", 0)
+	defer func() { show.done() }()
+	p.Tell = func(rows int) { show.at(rows, 0) }
+	if err := s.ReportTexts(ctx, *p, r.addTexts); err != nil {
+		return err //nolint:wrapcheck // says all
+	}
+	show.done()
+	show = newProgress(r.app.stderr, "reading reminders", 0)
+	if err := s.ReportReminders(ctx, *p, r.now, r.addReminders); err != nil {
+		return err //nolint:wrapcheck // says all
+	}
+	held, err := s.HeldNow(ctx, p.By)
+	for _, h := range held {
+		for _, l := range r.linesOf(h.Group) {
+			l.held[h.Reason] += h.Reminders
+		}
+	}
+	return err //nolint:wrapcheck // says all
+}
+
+var daysOnly = regexp.MustCompile(`^([0-9]{1,4})d$`)
+
+// sinceOf reads where a report begins: whole days begin at their midnight.
+func sinceOf(s string, now time.Time, zone *time.Location) (time.Time, error) {
+	today := reminder.DateOf(now.In(zone))
+	if m := daysOnly.FindStringSubmatch(s); m != nil {
+		days, _ := strconv.Atoi(m[1]) // four digits
+		return today.AddDays(-days).At(0, zone), nil
+	}
+	day, err := reminder.ParseDate(s)
+	switch {
+	case err != nil:
+		return time.Time{}, fmt.Errorf("--since %q is neither a number of days nor a date: write it as in 30d or 2026-11-01 (%w)", s, errUsage)
+	case day.After(today):
+		return time.Time{}, fmt.Errorf("--since %s has not come yet: write a day before today, %s (%w)", day, today, errUsage)
+	}
+	return day.At(0, zone), nil
+}
+
+// maxWithin is the longest time between a text and a payment that is counted.
+const maxWithin = 60 * 24 * time.Hour
+
+func withinOf(s string) (d time.Duration, err error) {
+	if m := daysOnly.FindStringSubmatch(s); m != nil {
+		days, _ := strconv.Atoi(m[1]) // four digits
+		d = time.Duration(days) * 24 * time.Hour
+	} else if d, err = time.ParseDuration(s); err != nil {
+		d = 0
+	}
+	if d <= 0 || d > maxWithin {
+		return 0, fmt.Errorf("--paid-within %q is no time up to 60d: write it as in 3d or 12h (%w)", s, errUsage)
+	}
+	return d, nil
+}
+
+// heldMost is the longest time that a reminder can be of use, with some days
+// for holidays.
+func heldMost(all reminder.Policies) time.Duration {
+	days := 0
+	of := func(p *reminder.Policy) {
+		if len(p.Stages) > 0 {
+			days = max(days, -int(p.Stages[0]))
+		}
+	}
+	of(all.Default)
+	for _, p := range all.ByService {
+		of(p)
+	}
+	return time.Duration(days+30) * 24 * time.Hour
+}
+
+// linesOf are the lines that a count belongs to.
+func (r *report) linesOf(g store.Group) []*reportLine {
+	var key, name, id string
+	switch r.period.By {
+	case store.ByNothing:
+		return []*reportLine{r.total}
+	case store.ByDay:
+		id = reminder.DateOf(g.At.In(r.cfg.Zone)).String()
+		key, name = id, id
+	case store.ByService:
+		id = g.Service
+		name = r.cfg.Policies.Name(id)
+		key = name + "\x00" + id
+	case store.ByStage:
+		id, name = strconv.Itoa(int(g.Stage)), g.Stage.String()
+		key = fmt.Sprintf("%06d", int(g.Stage)+100_000)
+	}
+	if !g.Linked {
+		// It came to nothing, and its reminder was decided again.
+		id, name, key = "", "texts given back", "\xff"
+	}
+	if r.lines[key] == nil {
+		r.lines[key] = newReportLine(name, id)
+	}
+	return []*reportLine{r.total, r.lines[key]}
+}
+
+func (r *report) addTexts(c store.TextCount) error {
+	var price reminder.Money
+	if c.Price != "" {
+		var err error
+		if price, err = reminder.ParseMoney(c.Price); err != nil {
+			return fmt.Errorf("a price in the store: %w", err)
+		}
+	}
+	for _, l := range r.linesOf(c.Group) {
+		switch c.State {
+		case store.Accepted, store.Sent:
+			l.onTheWay += c.Texts
+		case store.Delivered:
+			l.delivered += c.Texts
+		case store.Unconfirmed:
+			l.unconfirmed += c.Texts
+		case store.Undelivered, store.Failed, store.Canceled:
+			l.failed += c.Texts
+			l.codes[c.Code] += c.Texts
+		case store.Sending, store.Unknown:
+			l.inDoubt += c.Texts
+			continue
+		case store.Refused, store.NotFound:
+			l.notSent += c.Texts
+			l.refused[cmp.Or(c.RefusedFor, reminder.NotAtProvider)] += c.Texts
+			continue
+		}
+		l.segments += c.Segments
+		l.billed += c.Billed
+		l.billedOf += c.BilledOf
+		if c.Price != "" {
+			l.charged[c.PriceUnit] = l.charged[c.PriceUnit].Plus(price.Times(-float64(c.Texts)))
+		}
+	}
+	return nil
+}
+
+func (r *report) addReminders(c store.ReminderCount) error {
+	for _, l := range r.linesOf(c.Group) {
+		if c.Outcome == reminder.Skipped {
+			l.skipped[c.Reason] += c.Reminders
+			continue
+		}
+		l.texted += c.Reminders
+		switch {
+		case !c.Came:
+		case c.TooEarly:
+			l.tooEarly += c.Reminders
+		default:
+			l.paidOf += c.Reminders
+			if c.Paid {
+				l.paid += c.Reminders
+			}
+		}
+	}
+	return nil
+}
+
+// inOrder are the lines of the report, without that of all.
+func (r *report) inOrder() (all []*reportLine) {
+	keys := make([]string, 0, len(r.lines))
+	for k := range r.lines {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	for _, k := range keys {
+		all = append(all, r.lines[k])
+	}
+	return all
+}
+
+// sum adds up counts.
+func sum[K comparable](counts map[K]int) (n int) {
+	for _, c := range counts {
+		n += c
+	}
+	return n
+}
