@@ -303,8 +303,8 @@ func (r *report) inOrder() (all []*reportLine) {
 	return all
 }
 
-// sum adds up counts.
-func sum[K comparable](counts map[K]int) (n int) {
+// sumOf adds up counts.
+func sumOf[K comparable](counts map[K]int) (n int) {
 	for _, c := range counts {
 		n += c
 	}

@@ -25,8 +25,8 @@ func (r *report) print() error {
 
 	r.head("Reminders")
 	r.line("texted", t.texted, "")
-	r.line("skipped", sum(t.skipped), manyWords(t.skipped))
-	r.line("held now", sum(t.held), manyWords(t.held))
+	r.line("skipped", sumOf(t.skipped), manyWords(t.skipped))
+	r.line("held now", sumOf(t.held), manyWords(t.held))
 
 	r.head("Texts")
 	r.line("handed over", t.handedOver(), "")
@@ -92,7 +92,7 @@ func (r *report) table() {
 			shown = append(shown[:name-2], '…')
 		}
 		fmt.Fprintf(r.app.stdout, "%-*s", name, string(shown))
-		for _, n := range []int{l.texted, sum(l.skipped), sum(l.held), l.delivered, l.failed, l.segments} {
+		for _, n := range []int{l.texted, sumOf(l.skipped), sumOf(l.held), l.delivered, l.failed, l.segments} {
 			fmt.Fprintf(r.app.stdout, "%*d", column, n)
 		}
 		fmt.Fprintf(r.app.stdout, "%*s\n", column, cmp.Or(share(l.paid, l.paidOf), "-"))
@@ -230,7 +230,7 @@ func (r *report) printCSV() error {
 			row[0] = config.GuardCell(l.id)
 		}
 		for _, n := range []int{
-			l.texted, sum(l.skipped), sum(l.held), l.handedOver(), l.delivered, l.onTheWay, l.unconfirmed, l.failed,
+			l.texted, sumOf(l.skipped), sumOf(l.held), l.handedOver(), l.delivered, l.onTheWay, l.unconfirmed, l.failed,
 			l.notSent, l.inDoubt, l.segments, l.billed, l.billedOf,
 		} {
 			row = append(row, strconv.Itoa(n))
