@@ -16,17 +16,29 @@ import (
 )
 
 func (a *app) checkCommand() *cobra.Command {
-	var sandboxed bool
+	var sandboxed, asJSON bool
+	var account string
 	c := &cobra.Command{
 		Use:   "check",
 		Short: "Check the config, the wording of the texts, and the store",
 		Long: `Reads the config as the daemon would and reports everything that is wrong with
 it at once. Then renders every template in use with a long but plausible record
 and says how many segments it costs, and which character makes it dear; and
-reads the whole store for damage. It calls nobody and changes nothing.`,
-		Example: "  duewatch check --config /etc/duewatch/config.yaml",
+reads the whole store for damage. It calls nobody and changes nothing.
+
+With --bill it prints, for the bills of that account, which value of each key of
+reminders: applies to them, and where it was written. The first of these that
+has it counts: the bill's own language, the entry of its service, the
+environment, reminders:, the default.`,
+		Example: "  duewatch check --config /etc/duewatch/config.yaml\n  duewatch check --bill 30012345",
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
+			switch {
+			case account != "":
+				return a.checkBill(c.Context(), account, asJSON)
+			case asJSON:
+				return fmt.Errorf("--json needs --bill ACCOUNT (%w)", errUsage)
+			}
 			cfg, err := a.load(sandboxed)
 			if err != nil {
 				return err
@@ -59,6 +71,8 @@ reads the whole store for damage. It calls nobody and changes nothing.`,
 		},
 	}
 	c.Flags().BoolVar(&sandboxed, "sandbox", false, "leave out what the sandbox brings")
+	c.Flags().StringVar(&account, "bill", "", "an account: tell what applies to its bills, and why")
+	c.Flags().BoolVar(&asJSON, "json", false, "with --bill: print JSON, one object for each bill")
 	return c
 }
 

@@ -32,6 +32,7 @@ func (c *checker) policies(cfg *Config) (reminder.Policies, []Service, string) {
 			return c.whereIs(path), path
 		},
 	}
+	cfg.settings = map[string][]Setting{everyService: c.settings(base)}
 	out := reminder.Policies{Default: c.policy(base, cfg, ""), ByService: map[string]*reminder.Policy{}}
 	sources := []any{templateSources(base)}
 
@@ -50,6 +51,7 @@ func (c *checker) policies(cfg *Config) (reminder.Policies, []Service, string) {
 		lines[s.ID] = e.at.line
 		v := c.override(base, own, e)
 		services = append(services, s)
+		cfg.settings[s.ID] = c.settings(v)
 		out.ByService[s.ID] = c.policy(v, cfg, s.Name)
 		views[s.ID] = v
 		sources = append(sources, s.ID, templateSources(v))

@@ -54,6 +54,8 @@ type Config struct {
 	// wording is a hash of all template sources, for Fingerprint: compiled
 	// templates cannot be compared.
 	wording string
+
+	settings map[string][]Setting // by service, for Settings
 }
 
 // Almara is how to reach Almara Pay.
