@@ -161,7 +161,7 @@ func (v *preview) show(at time.Time, l store.Looked) error {
 		v.Texts++
 		v.Segments += t.Segments
 		v.Days = add(v.Days, day, t)
-		v.Services = add(v.Services, v.cfg.Policies.Name(t.Service), t)
+		v.Services = add(v.Services, v.cfg.Policies.Name(t.Parts[0].Service), t)
 		v.Languages = add(v.Languages, t.Language, t)
 		if err := v.text(at, t); err != nil {
 			return err

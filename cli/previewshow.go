@@ -13,26 +13,37 @@ import (
 
 // text shows one text to come.
 func (v *preview) text(at time.Time, t store.Text) error {
+	type bill struct {
+		Service string `json:"service"`
+		Account string `json:"account"`
+		Stage   int    `json:"stage"`
+		DueDate string `json:"due_date"`
+		Reason  string `json:"reason"`
+	}
+	var bills []bill
+	late := ""
+	for _, p := range t.Parts {
+		bills = append(bills, bill{p.Service, p.Account, int(p.Stage), p.DueDate.String(), string(p.Reason)})
+		if p.Reason == reminder.CatchUp {
+			late = ", late"
+		}
+	}
 	if v.json {
 		return json.NewEncoder(v.out).Encode(struct { //nolint:wrapcheck // stdout
 			Kind     string    `json:"kind"`
 			At       time.Time `json:"at"`
 			To       string    `json:"to"`
-			Service  string    `json:"service"`
-			Account  string    `json:"account"`
-			Stage    int       `json:"stage"`
-			DueDate  string    `json:"due_date"`
+			Bills    []bill    `json:"bills"` // soonest due first
 			Language string    `json:"language"`
 			Body     string    `json:"body"`
 			Segments int       `json:"segments"`
-			Reason   string    `json:"reason"`
-		}{"text", utc(at), v.phone(t.To), t.Service, t.Account, int(t.Stage), t.DueDate.String(), t.Language, t.Body, t.Segments, string(t.Reason)})
+		}{"text", utc(at), v.phone(t.To), bills, t.Language, t.Body, t.Segments})
 	}
-	late := ""
-	if t.Reason == reminder.CatchUp {
-		late = ", late"
+	first, others := t.Parts[0], ""
+	if n := len(t.Parts) - 1; n > 0 {
+		others = " and " + countOf(n, "other bill")
 	}
-	v.line(at, t.To, fmt.Sprintf("%s %s, %s%s, %s", v.cfg.Policies.Name(t.Service), t.Account, t.Stage, late, countOf(t.Segments, "segment")))
+	v.line(at, t.To, fmt.Sprintf("%s %s%s, %s%s, %s", v.cfg.Policies.Name(first.Service), first.Account, others, first.Stage, late, countOf(t.Segments, "segment")))
 	for _, line := range wrap(t.Body, 68) {
 		fmt.Fprintf(v.out, "           %s\n", line)
 	}

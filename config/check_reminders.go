@@ -34,15 +34,14 @@ func (c *checker) policy(v view, cfg *Config, name string) *reminder.Policy {
 		MinBalance:     v.amount("min_balance"),
 		MaxBalanceAge:  v.duration("max_balance_age", 0, maxBalanceAge),
 		PerNumberDaily: v.count("per_number_daily", maxDaily),
+		Bundle:         v.flag("bundle"),
+		BundleDays:     v.whole("bundle_days", 0, reminder.MaxBundleDays),
 		Language:       v.text("language"),
 		MaxSegments:    cfg.Notifier.MaxSegments,
 		Guards:         cfg.Guards,
 	}
 	p.StaleBalance = reminder.StalePolicy(v.oneOf("stale_balance",
 		string(reminder.StaleHold), string(reminder.StaleWithoutAmount), string(reminder.StaleSkip)))
-	if v.flag("bundle") {
-		v.bad("bundle", `this version sends one text a bill and does not join several: write false; per_number_daily keeps one phone from many texts a day`)
-	}
 	c.hours(v, p)
 	c.templates(v, p)
 	if !v.broken("window") && !v.broken("skip_weekdays") {
@@ -275,7 +274,8 @@ func templateSources(v view) map[string]reminder.TemplateSource {
 		text, _ := texts.(map[string]any)
 		before, _ := text["before"].(string)
 		after, _ := text["after"].(string)
-		out[language] = reminder.TemplateSource{Before: before, After: after}
+		bundle, _ := text["bundle"].(string)
+		out[language] = reminder.TemplateSource{Before: before, After: after, Bundle: bundle}
 	}
 	return out
 }

@@ -117,7 +117,7 @@ func TestDefaults(t *testing.T) {
 		Stages: []reminder.Stage{-7, -3, 0},
 		SendAt: 9 * 60, Window: reminder.Window{From: 8 * 60, To: 18 * 60},
 		MinBalance: reminder.MustMoney("1"), MaxBalanceAge: time.Hour, StaleBalance: reminder.StaleHold,
-		PerNumberDaily: 1, Language: "en", MaxSegments: 2,
+		PerNumberDaily: 1, Bundle: true, BundleDays: 1, Language: "en", MaxSegments: 2,
 		Templates: cfg.Policies.Default.Templates,
 		Guards: reminder.Guards{
 			Surge: 10, SurgeFrom: 1000,

@@ -32,6 +32,8 @@ services: [{id: 1, name: Water}]
 		"DUEWATCH_REMINDERS__MAX_BALANCE_AGE=2h":                                        true,
 		"DUEWATCH_REMINDERS__STALE_BALANCE=skip":                                        true,
 		"DUEWATCH_REMINDERS__PER_NUMBER_DAILY=2":                                        true,
+		"DUEWATCH_REMINDERS__BUNDLE=false":                                              true,
+		"DUEWATCH_REMINDERS__BUNDLE_DAYS=3":                                             true,
 		"DUEWATCH_REMINDERS__LANGUAGE=sw":                                               true,
 		"DUEWATCH_REMINDERS__TEMPLATES__EN__BEFORE={{.Account}} {{.When}} {{.DueDate}}": true,
 		"DUEWATCH_GUARDS__MAX_TEXTS_PER_DAY=5000":                                       true,
@@ -65,7 +67,7 @@ services: [{id: 1, name: Water}]
 // A field that is new in Policy has to be encoded by Fingerprint, or left out
 // on purpose.
 func TestFingerprintKnowsEveryFieldOfPolicy(t *testing.T) {
-	const known = 16
+	const known = 18
 	if n := reflect.TypeFor[reminder.Policy]().NumField(); n != known {
 		t.Errorf("Policy has %d fields, Fingerprint was written for %d: see that JSON tells their values apart", n, known)
 	}

@@ -219,8 +219,6 @@ func TestProblems(t *testing.T) {
 		{name: "texts of no stage may be alike", yaml: "reminders: {templates: {en: {after: Pay.}}}\n"},
 
 		// What later versions do.
-		{name: "bundle", yaml: "reminders: {bundle: true}\n", want: []string{
-			"config.yaml:1: reminders.bundle: this version sends one text a bill and does not join several: write false; per_number_daily keeps one phone from many texts a day"}},
 		{name: "bundle is a flag", yaml: "reminders: {bundle: yes}\n", want: []string{
 			`config.yaml:1: reminders.bundle: "yes" is none of the choices: write false or true`}},
 		{name: "allowlist", yaml: "notifier:\n  mode: allowlist\n", want: []string{

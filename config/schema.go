@@ -49,9 +49,10 @@ var reminderKeys = []key{
 	one("max_balance_age", "1h"),
 	one("stale_balance", string(reminder.StaleHold)),
 	one("per_number_daily", "1"),
-	one("bundle", "false"),
+	one("bundle", "true"),
+	one("bundle_days", "1"),
 	one("language", "en"),
-	perLanguage("templates", one("before", ""), one("after", "")),
+	perLanguage("templates", one("before", ""), one("after", ""), one("bundle", "")),
 }
 
 // schema is every key there is, with its default. What each is for stands in
@@ -164,6 +165,7 @@ func defaults() map[string]any {
 				for _, language := range slices.Sorted(maps.Keys(texts)) {
 					out[join(path, language, "before")] = texts[language].Before
 					out[join(path, language, "after")] = texts[language].After
+					out[join(path, language, "bundle")] = texts[language].Bundle
 				}
 			case entries:
 			}

@@ -33,6 +33,11 @@ func (p *Policy) Alike() error {
 				faults = append(faults, &TemplateError{language, which, err})
 			}
 		}
+		if p.Bundle && p.Templates.bundles(language) {
+			if err := p.alikeBundles(language); err != nil {
+				faults = append(faults, &TemplateError{language, whichBundle, err})
+			}
+		}
 	}
 	return errors.Join(faults...)
 }
@@ -83,14 +88,19 @@ func (p *Policy) alike(language, which string) error {
 			}
 		}
 	}
-	if accounts+stages+dates == "" {
-		return nil
-	}
+	return alikeError(accounts, stages, dates)
+}
+
+// alikeError joins what cannot be told apart; nil when all are empty.
+func alikeError(faults ...string) error {
 	var all []string
-	for _, fault := range []string{accounts, stages, dates} {
+	for _, fault := range faults {
 		if fault != "" {
 			all = append(all, fault)
 		}
+	}
+	if len(all) == 0 {
+		return nil
 	}
 	return fmt.Errorf("can give two texts of one phone the same words, so that one that was lost would pass for sent: %s", strings.Join(all, "; "))
 }

@@ -38,6 +38,8 @@ type Case struct {
 	// Elsewhere are the instants of texts about the bill that the provider has
 	// and the store did not know.
 	Elsewhere []time.Time
+
+	joins bool // it is asked whether the bill joins a text that leaves now
 }
 
 // Record is what a decision makes of one stage.
@@ -56,6 +58,8 @@ type TextOrder struct {
 	To       Phone     // where it goes: the customer, or the redirect
 	Planned  time.Time // when the stage should have left
 	NotAfter time.Time // when it stops being useful
+
+	withAmount bool // whether the amount is known well enough to be named
 }
 
 // Decision is what to do about a bill at one instant.
@@ -85,6 +89,9 @@ func Decide(c Case, p *Policy, to Delivery, now time.Time) Decision {
 	}
 	steps := p.Steps(b.DueDate)
 	i := current(steps, now)
+	if c.joins {
+		i = c.joining(p, steps, i, now)
+	}
 	switch {
 	case len(steps) == 0:
 		return Decision{}
@@ -116,7 +123,7 @@ func Decide(c Case, p *Policy, to Delivery, now time.Time) Decision {
 		return l.hold(InDoubt, time.Time{}, "")
 	case c.Suppressed != "":
 		return l.skip(c.Suppressed, "")
-	case c.sentElsewhere(l.step, p.Zone):
+	case c.sentElsewhere(l.step, p):
 		return l.skip(SentElsewhere, "")
 	case open.After(now):
 		return l.hold(OutsideWindow, open, "")
@@ -192,11 +199,14 @@ func Decide(c Case, p *Policy, to Delivery, now time.Time) Decision {
 		return l.hold(held, time.Time{}, "would have been sent: "+draft.Body)
 	}
 	reason := OnSchedule
-	if now.Sub(l.step.At) > catchUpAfter {
+	switch late := now.Sub(l.step.At); {
+	case late > catchUpAfter:
 		reason = CatchUp
+	case late < 0:
+		reason = Bundled
 	}
 	l.record(Texted, reason, l.detail)
-	l.decision.Text = &TextOrder{Draft: draft, Stage: l.step.Stage, Reason: reason, To: phone, Planned: l.step.At, NotAfter: l.step.NotAfter}
+	l.decision.Text = &TextOrder{Draft: draft, Stage: l.step.Stage, Reason: reason, To: phone, Planned: l.step.At, NotAfter: l.step.NotAfter, withAmount: withAmount}
 	l.decision.Next = l.next
 	return l.decision
 }
@@ -217,9 +227,14 @@ const clocks = time.Hour
 
 // sentElsewhere reports whether a text that the store did not know was sent in
 // the time of this step: from its day on, since the hour of sending may have
-// been another then, or from a little before its own hour.
-func (c Case) sentElsewhere(step Step, zone *time.Location) bool {
-	from := earliest(step.At.Add(-clocks), DateOf(step.At.In(zone)).At(0, zone))
+// been another then, or from a little before its own hour; and some days earlier
+// where it may have joined the text of another bill.
+func (c Case) sentElsewhere(step Step, p *Policy) bool {
+	day := DateOf(step.At.In(p.Zone))
+	if p.Bundle && step.Stage <= 0 {
+		day = day.AddDays(-p.BundleDays)
+	}
+	from := earliest(step.At.Add(-clocks), day.At(0, p.Zone))
 	return slices.ContainsFunc(c.Elsewhere, func(at time.Time) bool {
 		return !at.Before(from) && at.Before(step.NotAfter)
 	})

@@ -283,9 +283,10 @@ func TestDecide(t *testing.T) {
 	}
 }
 
-// notDecides are the reasons that others give: the jobs, once a text met the
-// provider.
+// notDecides are the reasons that others give: Join, and the jobs, once a text
+// met the provider.
 var notDecides = []Reason{
+	Bundled,
 	TextRefused, Throttled, ProviderUnreachable, RefusalUnclear, ShuttingDown, NotHandedOver, NotAtProvider, NotDelivered, Released,
 }
 

@@ -33,6 +33,9 @@ type Policy struct {
 	StaleBalance   StalePolicy
 	PerNumberDaily int // texts to one phone in one calendar day, over all its bills
 
+	Bundle     bool // whether a bill may share a text with others of its phone
+	BundleDays int  // by how many days a stage may come early for that
+
 	Language    string // of bills that name none
 	Templates   Templates
 	MaxSegments int // of one text

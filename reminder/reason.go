@@ -8,6 +8,7 @@ type Reason string
 const (
 	OnSchedule Reason = "on_schedule"
 	CatchUp    Reason = "catch_up"
+	Bundled    Reason = "bundled"
 )
 
 // Why a reminder was skipped, for good.
@@ -70,6 +71,7 @@ type ReasonInfo struct {
 var Reasons = []ReasonInfo{
 	{OnSchedule, Texted, "sent at its planned hour"},
 	{CatchUp, Texted, "late: at its hour the bill was new, it was held, or duewatch was down"},
+	{Bundled, Texted, "ahead of its hour, in the text of another bill of the phone"},
 
 	{Paid, Skipped, "nothing is owed"},
 	{InCredit, Skipped, "the account is in credit"},

@@ -5,7 +5,7 @@ import "time"
 // Specimen is a template rendered with a long record, for `duewatch check`.
 type Specimen struct {
 	Language string
-	Which    string // "before" or "after"
+	Which    string // "before", "after" or "bundle"
 	// Draft is the text with everything in it, the name too, however long.
 	// Its Count names the character that forces UCS-2, if one does.
 	Draft Draft
@@ -38,8 +38,38 @@ func (p *Policy) Specimens() []Specimen {
 		specimens = append(specimens,
 			p.specimen(b, whichBefore, b.DueDate.AddDays(-before)),
 			p.specimen(b, whichAfter, b.DueDate.AddDays(after)))
+		if p.Bundle && p.Templates.bundles(language) {
+			specimens = append(specimens, p.specimenBundle(b, b.DueDate.AddDays(-before)))
+		}
 	}
 	return specimens
+}
+
+// specimenBundle is the longest text for two bills: with more of them a text is
+// not longer than the policy allows, since what does not fit is left out.
+func (p *Policy) specimenBundle(b Bill, today Date) Specimen {
+	longest := Specimen{Language: b.Language, Which: whichBundle}
+	for _, withAmount := range []bool{true, false} {
+		shares := sampleShares(b, 2, withAmount)
+		unbound := *p
+		unbound.MaxSegments = 0
+		draft, err := unbound.WordBundle(shares, Policies{Default: p}, today)
+		if err == nil {
+			_, err = p.WordBundle(shares, Policies{Default: p}, today)
+		}
+		longest.add(draft, err)
+	}
+	return longest
+}
+
+// add keeps the longer of the texts, and the first fault.
+func (s *Specimen) add(draft Draft, err error) {
+	if c, most := draft.Count, s.Draft.Count; c.Segments > most.Segments || c.Segments == most.Segments && c.Units > most.Units {
+		s.Draft = draft
+	}
+	if s.Err == nil {
+		s.Err = err
+	}
 }
 
 // specimen is the longer of the texts with and without the amount: a template
@@ -51,12 +81,7 @@ func (p *Policy) specimen(b Bill, which string, today Date) Specimen {
 		if err == nil {
 			_, err = p.Word(b, today, withAmount)
 		}
-		if c, most := draft.Count, longest.Draft.Count; c.Segments > most.Segments || c.Segments == most.Segments && c.Units > most.Units {
-			longest.Draft = draft
-		}
-		if longest.Err == nil {
-			longest.Err = err
-		}
+		longest.add(draft, err)
 	}
 	return longest
 }

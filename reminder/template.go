@@ -17,6 +17,7 @@ import (
 type TemplateSource struct {
 	Before string // for texts before the due date and on it
 	After  string // for texts after it
+	Bundle string // for texts about several bills; "" = there are none in this language
 }
 
 // DefaultTemplates are the texts that duewatch ships: English and Swahili, one
@@ -29,26 +30,33 @@ func DefaultTemplates() map[string]TemplateSource {
 				"{{with .Amount}}Amount due: {{.}}.{{else}}Please ignore if paid.{{end}}",
 			After: "{{with .Customer}}Hello {{.}}, your{{else}}Your{{end}} {{.Service}} bill (account {{.Account}}) was due {{.When}}, on {{.DueDate}}. " +
 				"{{with .Amount}}Unpaid: {{.}}. {{end}}Please ignore if paid.",
+			Bundle: "{{with .Customer}}Hello {{.}}, your{{else}}Your{{end}} {{.Count}} bills:{{range $i, $bill := .Bills}}{{if $i}};{{end}} " +
+				"{{with .Service}}{{.}}{{else}}account{{end}} {{.Account}}:{{with .Amount}} {{.}},{{end}} due {{.When}}, {{.DueDate}}{{end}}. " +
+				"{{with .Total}}Total: {{.}}.{{else}}Please ignore what is paid.{{end}}",
 		},
 		"sw": {
 			Before: "{{with .Customer}}Habari {{.}}, mwisho{{else}}Mwisho{{end}} wa kulipa bili {{with .Service}}ya {{.}} {{end}}(akaunti {{.Account}}) ni {{.When}}, tarehe {{.DueDate}}. " +
 				"{{with .Amount}}Kiasi: {{.}}.{{else}}Kama umelipa, asante.{{end}}",
 			After: "{{with .Customer}}Habari {{.}}, bili{{else}}Bili{{end}} {{with .Service}}ya {{.}} {{end}}(akaunti {{.Account}}) ilipaswa kulipwa {{.When}}, {{.DueDate}}. " +
 				"{{with .Amount}}Deni: {{.}}. Asante.{{else}}Kama umelipa, asante.{{end}}",
+			Bundle: "{{with .Customer}}Habari {{.}}, bili{{else}}Bili{{end}} {{.Count}} za kulipa:{{range $i, $bill := .Bills}}{{if $i}};{{end}} " +
+				"{{with .Service}}{{.}}{{else}}akaunti{{end}} {{.Account}}:{{with .Amount}} {{.}},{{end}} mwisho {{.When}}, {{.DueDate}}{{end}}. " +
+				"{{with .Total}}Jumla: {{.}}.{{else}}Kama umelipa, asante.{{end}}",
 		},
 	}
 }
 
-// The two texts of a language, as they are called in the config.
+// The texts of a language, as they are called in the config.
 const (
 	whichBefore = "before"
 	whichAfter  = "after"
+	whichBundle = "bundle"
 )
 
 // TemplateError is a fault in one text of the config.
 type TemplateError struct {
 	Language string
-	Which    string // "before" or "after"
+	Which    string // "before", "after" or "bundle"
 	Err      error
 }
 
@@ -63,13 +71,16 @@ func (e *TemplateError) Unwrap() error { return e.Err }
 // by many goroutines. The zero Templates has no language.
 type Templates struct{ byLanguage map[string]texts }
 
-type texts struct{ before, after *template.Template }
+type texts struct{ before, after, bundle *template.Template }
 
 // Has reports whether there are texts in the language.
 func (t Templates) Has(language string) bool {
 	_, ok := t.byLanguage[language]
 	return ok
 }
+
+// bundles reports whether several bills can be worded together in the language.
+func (t Templates) bundles(language string) bool { return t.byLanguage[language].bundle != nil }
 
 // Languages lists the languages that have texts, in order.
 func (t Templates) Languages() []string { return slices.Sorted(maps.Keys(t.byLanguage)) }
@@ -82,8 +93,12 @@ func ParseTemplates(src map[string]TemplateSource) (Templates, error) {
 	var faults []error
 	for _, language := range slices.Sorted(maps.Keys(src)) {
 		compile := func(which, source string) *template.Template {
-			compiled, err := parseText(language, source)
-			if err == nil {
+			compiled, err := parseText(language, which, source)
+			switch {
+			case err != nil:
+			case which == whichBundle:
+				err = tryBundle(language, compiled)
+			default:
 				err = try(language, which, compiled)
 			}
 			if err != nil {
@@ -91,10 +106,14 @@ func ParseTemplates(src map[string]TemplateSource) (Templates, error) {
 			}
 			return compiled
 		}
-		t.byLanguage[language] = texts{
+		those := texts{
 			before: compile(whichBefore, src[language].Before),
 			after:  compile(whichAfter, src[language].After),
 		}
+		if bundle := src[language].Bundle; bundle != "" {
+			those.bundle = compile(whichBundle, bundle)
+		}
+		t.byLanguage[language] = those
 	}
 	if len(faults) > 0 {
 		return Templates{}, errors.Join(faults...)
@@ -102,7 +121,7 @@ func ParseTemplates(src map[string]TemplateSource) (Templates, error) {
 	return t, nil
 }
 
-func parseText(language, source string) (*template.Template, error) {
+func parseText(language, which, source string) (*template.Template, error) {
 	if strings.TrimSpace(source) == "" {
 		return nil, errors.New("is empty: write the text, or leave the language out")
 	}
@@ -112,7 +131,7 @@ func parseText(language, source string) (*template.Template, error) {
 	}
 	// Field names are looked up in the tree and not left to a trial: a trial
 	// does not visit every branch.
-	known := fieldNames()
+	known := fieldNames(which)
 	var faults []error
 	var used []string
 	for _, part := range t.Templates() { // t itself, and what it defines
@@ -129,11 +148,18 @@ func parseText(language, source string) (*template.Template, error) {
 	return t, errors.Join(faults...)
 }
 
-// fieldNames are the names that a template may use, from Fields itself.
-func fieldNames() []string {
-	var names []string
+// fieldNames are the names that a template may use, from Fields itself. In a
+// bundle they stand inside a range over the bills, beside those of the whole.
+func fieldNames(which string) (names []string) {
+	if which == whichBundle {
+		for f := range reflect.TypeFor[BundleFields]().Fields() {
+			names = append(names, f.Name)
+		}
+	}
 	for f := range reflect.TypeFor[Fields]().Fields() {
-		names = append(names, f.Name)
+		if !slices.Contains(names, f.Name) {
+			names = append(names, f.Name)
+		}
 	}
 	return names
 }
@@ -222,6 +248,15 @@ func (t Templates) render(language string, after bool, fields *Fields) (string, 
 	if after {
 		text = t.byLanguage[language].after
 	}
+	return execute(text, language, fields)
+}
+
+// renderBundle is render for several bills.
+func (t Templates) renderBundle(language string, fields *BundleFields) (string, error) {
+	return execute(t.byLanguage[language].bundle, language, fields)
+}
+
+func execute(text *template.Template, language string, fields any) (string, error) {
 	if text == nil {
 		return "", fmt.Errorf("there is no template in language %q", language)
 	}

@@ -102,7 +102,7 @@ func TestParseTemplatesTakesWhatTextTemplateOffers(t *testing.T) {
 		"partial":   `{{define "who"}}{{or .Customer "customer"}}{{end}}Dear {{template "who" .}}`,
 	} {
 		t.Run(name, func(t *testing.T) {
-			if _, err := ParseTemplates(map[string]TemplateSource{"en": {source, source}}); err != nil {
+			if _, err := ParseTemplates(map[string]TemplateSource{"en": {Before: source, After: source}}); err != nil {
 				t.Error(err)
 			}
 		})

@@ -86,10 +86,26 @@ func (p *Policy) draft(b Bill, today Date, withAmount bool) (Draft, error) {
 	if b.DueDate.IsZero() {
 		return Draft{}, errors.New("the due date is not known")
 	}
-	language := b.Language
-	if !p.Templates.Has(language) {
-		language = p.Language
+	language := p.languageOf(b)
+	fields, left := p.fields(b, language, today, withAmount)
+	body, err := p.Templates.render(language, left < 0, &fields)
+	if err != nil {
+		return Draft{}, err
 	}
+	return Draft{Body: body, Language: language, Count: Count(body)}, nil
+}
+
+// languageOf is the language in which the bill is worded.
+func (p *Policy) languageOf(b Bill) string {
+	if p.Templates.Has(b.Language) {
+		return b.Language
+	}
+	return p.Language
+}
+
+// fields are what there is to say of a bill, and the days that are left until
+// it is due.
+func (p *Policy) fields(b Bill, language string, today Date, withAmount bool) (Fields, int) {
 	fields := Fields{
 		Customer:    plain(b.Customer, maxCustomer),
 		Service:     plain(p.ServiceName, 0),
@@ -102,12 +118,7 @@ func (p *Policy) draft(b Bill, today Date, withAmount bool) (Draft, error) {
 	left := b.DueDate.Sub(today)
 	fields.Days = max(left, -left)
 	fields.When, fields.DueDate = wordDate(language, b.DueDate, left)
-
-	body, err := p.Templates.render(language, left < 0, &fields)
-	if err != nil {
-		return Draft{}, err
-	}
-	return Draft{Body: body, Language: language, Count: Count(body)}, nil
+	return fields, left
 }
 
 // What is quoted from outside is cut here. An account number is never cut: a

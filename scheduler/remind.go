@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
@@ -145,7 +146,7 @@ func (s *Scheduler) tellRecord(n store.Noted) {
 // send ends one intent: the text is handed to the provider or given back. The
 // error is a reason to stop the pass: the next text would fare no better.
 func (s *Scheduler) send(pass context.Context, t store.Text) error {
-	policy := s.Policies.For(t.Service)
+	policy := s.Policies.For(t.Parts[0].Service)
 	var o store.Outcome
 	err := s.pace.wait(pass, t.Segments)
 	now := s.Now()
@@ -154,15 +155,15 @@ func (s *Scheduler) send(pass context.Context, t store.Text) error {
 		o = withdrawn(context.Cause(pass), now)
 	case t.NotAfter.Sub(now) < time.Second: // less than the provider takes as validity
 		o = store.Outcome{State: store.Refused, Hold: reminder.NotHandedOver, Until: t.NotAfter, Error: "it stopped being useful before it could be handed over"}
-	case !policy.OpenAt(now):
-		o = store.Outcome{State: store.Refused, Hold: reminder.OutsideWindow, Until: policy.NextOpen(now), Error: "the window closed before it could be handed over"}
+	case s.closed(t, now) != nil:
+		o = store.Outcome{State: store.Refused, Hold: reminder.OutsideWindow, Until: s.closed(t, now).NextOpen(now), Error: "the window closed before it could be handed over"}
 	case now.Sub(t.Decided) > lease/2:
 		// What it was decided on is old, and soon it would be taken for one that
 		// a dead process left.
 		o = store.Outcome{State: store.Refused, Hold: reminder.NotHandedOver, Until: now, Error: "it waited too long to be handed over"}
 	default:
 		// A shutdown must not cut off the answer: it would leave a text in doubt.
-		result := s.Notifier.Send(context.WithoutCancel(pass), notifier.Message{To: t.To, Body: t.Body, Validity: min(policy.Validity(now), t.NotAfter.Sub(now))})
+		result := s.Notifier.Send(context.WithoutCancel(pass), notifier.Message{To: t.To, Body: t.Body, Validity: s.validity(t, now)})
 		now = s.Now()
 		o, err = outcomeOf(result, policy, s.ReconcileAfter[0], now)
 		if o.Suppress != "" && s.Delivery.Mode == reminder.ModeRedirect {
@@ -185,19 +186,50 @@ func (s *Scheduler) send(pass context.Context, t store.Text) error {
 	return err
 }
 
+// closed is the policy of one of the text's bills whose window is closed; nil
+// when all are open.
+func (s *Scheduler) closed(t store.Text, now time.Time) *reminder.Policy {
+	for _, part := range t.Parts {
+		if p := s.Policies.For(part.Service); !p.OpenAt(now) {
+			return p
+		}
+	}
+	return nil
+}
+
+// validity is how long the provider may try: while all windows are open, and
+// the text is useful for all its bills.
+func (s *Scheduler) validity(t store.Text, now time.Time) time.Duration {
+	v := t.NotAfter.Sub(now)
+	for _, part := range t.Parts {
+		v = min(v, s.Policies.For(part.Service).Validity(now))
+	}
+	return v
+}
+
+// tellText counts a reminder for each bill, and the text once.
 func (s *Scheduler) tellText(t store.Text, o store.Outcome, now time.Time) {
-	log := s.about(t.Service, t.Account).With("stage", t.Stage.String(), "to", t.To, "text", t.ID)
+	var accounts, stages []string
+	for _, part := range t.Parts {
+		accounts, stages = append(accounts, part.Account), append(stages, part.Stage.String())
+		switch o.State {
+		case store.Accepted:
+			s.Metrics.reminded(reminder.Texted, part.Reason)
+			s.Metrics.late(max(0, now.Sub(part.Planned)))
+		case store.Unknown:
+			s.Metrics.reminded(reminder.Texted, part.Reason)
+		default:
+			s.Metrics.reminded(outcomeName(o), o.Hold+o.Skip)
+		}
+	}
+	log := s.about(t.Parts[0].Service, strings.Join(accounts, ", ")).With("stage", strings.Join(stages, ", "), "to", t.To, "text", t.ID)
 	s.Metrics.textMoved(o.State)
 	switch o.State {
 	case store.Accepted:
-		s.Metrics.reminded(reminder.Texted, t.Reason)
-		s.Metrics.late(now.Sub(t.Planned))
 		log.Info("text accepted by the provider", "sid", o.ProviderID, "segments", t.Segments)
 	case store.Unknown:
-		s.Metrics.reminded(reminder.Texted, t.Reason)
 		log.Warn("text in doubt: the provider may or may not have it, so it is looked up there", "err", o.Error)
 	default:
-		s.Metrics.reminded(outcomeName(o), o.Hold+o.Skip)
 		log.Warn("text not sent", "reason", string(o.Hold+o.Skip), "err", o.Error)
 	}
 }

@@ -2,6 +2,7 @@ package store
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -34,8 +35,8 @@ func TestAnIntentIsOnDiskBeforeItIsHandedOut(t *testing.T) {
 	b := ready(t, s, p, billOf(1))[0]
 	x := text(t, s, p, firstStage)
 	want := Text{
-		ID: 1, BillID: b.ID, Service: "water", Account: b.Account, Stage: -3, DueDate: due, To: phone(1), Body: x.Body, Language: "en", Segments: 1,
-		Reason: reminder.OnSchedule, Decided: firstStage, Planned: firstStage, NotAfter: due.At(p.Window.To, nairobi),
+		ID: 1, To: phone(1), Body: x.Body, Language: "en", Segments: 1, Decided: firstStage, NotAfter: due.At(p.Window.To, nairobi),
+		Parts: []Part{{BillID: b.ID, Service: "water", Account: b.Account, Stage: -3, DueDate: due, Reason: reminder.OnSchedule, Planned: firstStage}},
 	}
 	if diff := cmp.Diff(want, x, cmpTimes); diff != "" {
 		t.Errorf("text (-want +got):\n%s", diff)
@@ -117,8 +118,17 @@ func TestNoTextToAnOptedOutPhoneCanBeWritten(t *testing.T) {
 		o.Since, o.Source = firstStage, "operator"
 		must(s.AddOptOuts(t.Context(), o))
 		err := s.write.do(func(x *tx) error {
-			_, err := x.intend(roundAt(p, firstStage), b, reminder.TextOrder{Draft: reminder.Draft{Body: "Pay", Language: "en"}, Stage: -3, To: phone(1), Planned: firstStage, NotAfter: firstStage})
-			return err
+			for _, services := range [][]string{{b.Service}, {"power", b.Service}} { // alone, and in a text about another one too
+				var shares []reminder.Share
+				for _, b.Service = range services {
+					shares = append(shares, reminder.Share{Case: reminder.Case{Bill: b}, Decision: reminder.Decision{Text: &reminder.TextOrder{}}})
+				}
+				_, err := x.intend(roundAt(p, firstStage), reminder.Joint{Shares: shares, Text: &reminder.JointText{Draft: reminder.Draft{Body: "Pay", Language: "en"}, To: phone(1)}})
+				if !errors.Is(err, errUnfit) {
+					return fmt.Errorf("written: %w", err)
+				}
+			}
+			return errUnfit
 		})
 		if !errors.Is(err, errUnfit) || number(t, s, "SELECT count(*) FROM texts") != 0 {
 			t.Errorf("%s: a text was written, or err %v", name, err)
@@ -144,8 +154,8 @@ func TestNoTwoTextsOfOnePhoneHaveTheSameWords(t *testing.T) {
 	}
 	must(s.Learn(t.Context(), policiesOf(p), tomorrow, Lesson{BillID: bills[1].ID, Answer: answer(tomorrow, "2315.50", due)}))
 	second := text(t, s, p, tomorrow)
-	if second.BillID != bills[1].ID || second.Body == first.Body {
-		t.Errorf("bill %d was texted %q after %q", second.BillID, second.Body, first.Body)
+	if second.Parts[0].BillID != bills[1].ID || second.Body == first.Body {
+		t.Errorf("bill %d was texted %q after %q", second.Parts[0].BillID, second.Body, first.Body)
 	}
 }
 
@@ -175,8 +185,9 @@ func TestTheDatabaseRefusesASecondText(t *testing.T) {
 	b := ready(t, s, p, billOf(1))[0]
 	text(t, s, p, firstStage)
 	err := s.write.do(func(x *tx) error {
-		again := reminder.TextOrder{Draft: reminder.Draft{Body: "again", Language: "en"}, Stage: -3, To: phone(1), Planned: firstStage, NotAfter: firstStage}
-		second, err := x.intend(roundAt(p, firstStage), b, again)
+		again := reminder.Alone(reminder.Share{Case: reminder.Case{Bill: b}, Decision: reminder.Decision{Text: &reminder.TextOrder{
+			Draft: reminder.Draft{Body: "again", Language: "en"}, Stage: -3, To: phone(1), Planned: firstStage, NotAfter: firstStage}}})
+		second, err := x.intend(roundAt(p, firstStage), again)
 		if err != nil {
 			return err
 		}
@@ -222,7 +233,7 @@ func TestDecideSeesWhatWasRecordedAMomentBefore(t *testing.T) {
 			if err := x.readStanding(&r); err != nil {
 				return err
 			}
-			return x.decide(r, b, reminder.NotAsked, &l)
+			return x.decide(r, b, &l)
 		})
 		for _, err := range errs {
 			mustDo(t, err)

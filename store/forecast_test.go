@@ -24,7 +24,7 @@ func foresee(t *testing.T, s *Store) *Forecast {
 // texted are the accounts of texts, in their order.
 func texted(l Looked) (all []string) {
 	for _, x := range l.Texts {
-		all = append(all, x.Account)
+		all = append(all, x.Parts[0].Account)
 	}
 	return all
 }

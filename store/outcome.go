@@ -103,7 +103,7 @@ func (s *Store) RecordOutcome(_ context.Context, now time.Time, o Outcome) error
 		if !ok {
 			return fmt.Errorf("text %d is settled already", o.TextID)
 		}
-		if err := t.settleReminders(now, o); err != nil {
+		if err := t.settleReminders(now, o.TextID, always(o)); err != nil {
 			return err
 		}
 		if o.State == Refused {
@@ -124,19 +124,33 @@ func (s *Store) RecordOutcome(_ context.Context, now time.Time, o Outcome) error
 	return nil
 }
 
+// settling is what becomes of a reminder of a settled text: it may hang on how
+// many of its texts came to nothing before.
+type settling func(tries int) Outcome
+
+func always(o Outcome) settling { return func(int) Outcome { return o } }
+
 // settleReminders writes the outcome into the trail of each bill the text was
 // for, and gives its reminders back when the text was refused.
-func (t *tx) settleReminders(now time.Time, o Outcome) error {
-	rows, err := t.query("SELECT bill_id FROM reminders WHERE text_id = ?1", o.TextID)
+func (t *tx) settleReminders(now time.Time, textID int64, outcome settling) error {
+	rows, err := t.query("SELECT bill_id, tries FROM reminders WHERE text_id = ?1 ORDER BY id", textID)
 	if err != nil {
 		return err
 	}
-	bills, err := collect(rows, scanID)
+	type part struct {
+		bill  int64
+		tries int
+	}
+	parts, err := collect(rows, func(r row) (p part, err error) {
+		err = r.Scan(&p.bill, &p.tries)
+		return p, err //nolint:wrapcheck // names the column
+	})
 	if err != nil {
 		return err
 	}
-	for _, bill := range bills {
-		e := Event{At: now, BillID: bill, TextID: o.TextID, What: string(o.State), Reason: string(o.Hold + o.Skip), Detail: o.Error}
+	for _, p := range parts {
+		bill, o := p.bill, outcome(p.tries)
+		e := Event{At: now, BillID: bill, TextID: textID, What: string(o.State), Reason: string(o.Hold + o.Skip), Detail: o.Error}
 		if o.State == Accepted {
 			e.Detail = "the provider took it as " + o.ProviderID
 		}
@@ -222,7 +236,7 @@ func (s *Store) Orphans(_ context.Context, now time.Time, owner string, nextLook
 				id, why, nextLook.UnixMilli(), reminder.ShuttingDown); err != nil {
 				return err
 			}
-			if err := t.settleReminders(now, Outcome{TextID: id, State: Unknown, Error: why}); err != nil {
+			if err := t.settleReminders(now, id, always(Outcome{TextID: id, State: Unknown, Error: why})); err != nil {
 				return err
 			}
 		}

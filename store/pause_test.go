@@ -46,7 +46,7 @@ func TestAPausedBillCostsNothing(t *testing.T) {
 		t.Errorf("the jobs still look at it: %v", got)
 	}
 	l := must(s.DecideDue(t.Context(), roundAt(p, firstStage), 10))
-	if l.Bills != 1 || len(l.Texts) != 1 || l.Texts[0].BillID != 2 {
+	if l.Bills != 1 || len(l.Texts) != 1 || l.Texts[0].Parts[0].BillID != 2 {
 		t.Errorf("the other bill alone should be texted: %+v", l)
 	}
 	if n := must(s.Pause(t.Context(), actOn(one, firstStage), Pause{Detail: "by desk"})); n.Done != 0 || n.Left[reminder.BillPaused] != 1 {
@@ -151,7 +151,7 @@ func TestAPausedServiceCoversLaterBills(t *testing.T) {
 	if got := must(s.Pauses(t.Context(), learnedAt)); len(got) != 1 || got[0].Service != "water" {
 		t.Errorf("%+v", got)
 	}
-	if l := must(s.DecideDue(t.Context(), roundAt(p, firstStage), 10)); len(l.Texts) != 1 || l.Texts[0].Service != "rent" {
+	if l := must(s.DecideDue(t.Context(), roundAt(p, firstStage), 10)); len(l.Texts) != 1 || l.Texts[0].Parts[0].Service != "rent" {
 		t.Errorf("texts %+v", l.Texts)
 	}
 	if n := must(s.Resume(t.Context(), service, policiesOf(p))); n.Done != 3 {

@@ -82,7 +82,7 @@ func useAll(t *testing.T, s *Store) {
 	for i := range bills {
 		bills[i] = billOf(i)
 	}
-	p.PerNumberDaily, p.Guards.MaxFailureRate = 1000, .9
+	p.PerNumberDaily, p.Guards.MaxFailureRate, p.Bundle = 1000, .9, true
 	ready(t, s, p, bills...)
 	must(s.ClaimRecheck(ctx, due.At(12*60, nairobi), claimed, 10))
 	for i := range 100 {
@@ -93,7 +93,7 @@ func useAll(t *testing.T, s *Store) {
 	mustDo(t, s.OptOuts(ctx, func(OptOut) error { return nil }))
 	l := must(s.DecideDue(ctx, roundAt(p, firstStage), 1000))
 	for i, x := range l.Texts {
-		o := Outcome{TextID: x.ID, State: Accepted, ProviderID: "SM" + x.Account, NextLook: firstStage}
+		o := Outcome{TextID: x.ID, State: Accepted, ProviderID: "SM" + x.Parts[0].Account, NextLook: firstStage}
 		switch i {
 		case 0:
 			o = Outcome{TextID: x.ID, State: Refused, Hold: reminder.Throttled, Until: firstStage}
@@ -201,7 +201,9 @@ var hot = map[string]string{
 	"SELECT id, sent_to, body, created_at":               "texts_next_look (next_look_at<?)",
 	"state = 'sending' AND (owner <> ?1 OR lease_until":  "texts_in_doubt",
 	"SELECT count(*), min(created_at) FROM texts":        "texts_in_doubt",
-	"SELECT bill_id FROM reminders WHERE text_id":        "reminders_text (text_id=?)",
+	"SELECT bill_id, tries FROM reminders WHERE text_id": "reminders_text (text_id=?)",
+	"FROM reminders r JOIN bills b ON b.id = r.bill_id":  "reminders_text (text_id=?)",
+	"SELECT bill_id, at FROM due_remind WHERE at":        "COVERING INDEX bills_phone (phone=?",
 	"FROM events\n\t\tWHERE bill_id = ?1":                "events_bill (bill_id=?)",
 	"UPDATE due_remind SET at = ?1, owner = NULL WHERE ": "due_remind_owner",
 	"FROM bills WHERE id > ?1 AND account = ?3":          "bills_account (account=?",
@@ -259,7 +261,7 @@ func TestStatisticsOfAYoungStoreDoNoHarm(t *testing.T) {
 	s, p := openNew(t), newPolicy()
 	ready(t, s, p, billsOf(3)...)
 	for _, x := range must(s.DecideDue(t.Context(), roundAt(p, firstStage), 2)).Texts {
-		mustDo(t, s.RecordOutcome(t.Context(), firstStage, Outcome{TextID: x.ID, State: Accepted, ProviderID: "SM" + x.Account, NextLook: firstStage}))
+		mustDo(t, s.RecordOutcome(t.Context(), firstStage, Outcome{TextID: x.ID, State: Accepted, ProviderID: "SM" + x.Parts[0].Account, NextLook: firstStage}))
 	}
 	must(s.AddOptOuts(t.Context(), OptOut{Phone: phone(9), Reason: reminder.OptedOut, Since: learnedAt, Source: "operator", Who: "x"}))
 	mustDo(t, s.Tidy(t.Context()))

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"duewatch/reminder"
@@ -12,36 +13,56 @@ import (
 // OpenText is a text that the provider may have more to say about.
 type OpenText struct {
 	ID         int64
-	Service    string // of its bill
-	Account    string
+	Service    string // of its first bill
+	Account    string // of all its bills
 	ProviderID string
 	State      TextState
 	AcceptedAt time.Time
 	Looks      int // how often it was asked about
 }
 
-// whose are the service and the account of a text's bill, for the log.
-const whose = `coalesce((SELECT b.service FROM reminders r JOIN bills b ON b.id = r.bill_id WHERE r.text_id = texts.id), ''),
-	coalesce((SELECT b.account FROM reminders r JOIN bills b ON b.id = r.bill_id WHERE r.text_id = texts.id), '')`
+// whose names the bills of a text for the log: the service of the first, and
+// the accounts of all.
+func (s *Store) whose(ctx context.Context, textID int64, service, accounts *string) error {
+	rows, err := s.read.QueryContext(ctx, "SELECT b.service, b.account FROM reminders r JOIN bills b ON b.id = r.bill_id WHERE r.text_id = ?1 ORDER BY r.id", textID)
+	if err != nil {
+		return fmt.Errorf("read the bills of text %d: %w", textID, explain(err))
+	}
+	all, err := collect(rows, func(r row) (account string, err error) {
+		of := ""
+		if err = r.Scan(&of, &account); *service == "" {
+			*service = of
+		}
+		return account, err //nolint:wrapcheck // names the column
+	})
+	*accounts = strings.Join(all, ", ")
+	return err
+}
 
 // OpenTexts reads up to n texts whose next look has come, the oldest first.
 func (s *Store) OpenTexts(ctx context.Context, now time.Time, n int) ([]OpenText, error) {
-	rows, err := s.read.QueryContext(ctx, `SELECT id, provider_id, state, accepted_at, looks, `+whose+` FROM texts
+	rows, err := s.read.QueryContext(ctx, `SELECT id, provider_id, state, accepted_at, looks FROM texts
 		WHERE next_look_at <= ?1 AND provider_id IS NOT NULL ORDER BY next_look_at LIMIT ?2`, now.UnixMilli(), n)
 	if err != nil {
 		return nil, fmt.Errorf("read open texts: %w", explain(err))
 	}
-	return collect(rows, func(r row) (o OpenText, err error) {
-		err = r.Scan(&o.ID, &o.ProviderID, &o.State, instantColumn{&o.AcceptedAt}, &o.Looks, &o.Service, &o.Account)
+	open, err := collect(rows, func(r row) (o OpenText, err error) {
+		err = r.Scan(&o.ID, &o.ProviderID, &o.State, instantColumn{&o.AcceptedAt}, &o.Looks)
 		return o, err //nolint:wrapcheck // names the column
 	})
+	for i := range open {
+		if err == nil {
+			err = s.whose(ctx, open[i].ID, &open[i].Service, &open[i].Account)
+		}
+	}
+	return open, err
 }
 
 // Receipt is what the provider says of a text it took.
 type Receipt struct {
 	TextID         int64
-	Service        string // of its bill, for the log only
-	Account        string
+	Service        string // of its first bill, for the log only
+	Account        string // of all its bills
 	State          TextState
 	ProviderStatus string
 	Code           int
@@ -119,13 +140,17 @@ func (t *tx) receipt(now time.Time, r Receipt) (moved bool, err error) {
 	if err != nil || !moved {
 		return false, err
 	}
-	o := Outcome{TextID: r.TextID, State: r.State, Error: r.Error}
-	if again, err := t.tryAgain(r); err != nil {
+	useful, err := t.usefulAt(r.TextID, r.RetryAt)
+	if err != nil {
 		return false, err
-	} else if again {
-		o.Hold, o.Until, o.Tried = cmp.Or(r.Why, reminder.NotDelivered), r.RetryAt, true
 	}
-	if err := t.settleReminders(now, o); err != nil {
+	if err := t.settleReminders(now, r.TextID, func(tries int) Outcome {
+		o := Outcome{TextID: r.TextID, State: r.State, Error: r.Error}
+		if useful && tries < r.MaxTries {
+			o.Hold, o.Until, o.Tried = cmp.Or(r.Why, reminder.NotDelivered), r.RetryAt, true
+		}
+		return o
+	}); err != nil {
 		return false, err
 	}
 	if r.Stop != nil {
@@ -136,14 +161,14 @@ func (t *tx) receipt(now time.Time, r Receipt) (moved bool, err error) {
 	return true, t.suppress(r.TextID, r.Suppress, now)
 }
 
-// tryAgain reports whether a text that was not delivered is worth another.
-func (t *tx) tryAgain(r Receipt) (again bool, err error) {
-	if r.RetryAt.IsZero() {
+// usefulAt reports whether the text is still worth sending at an instant; at
+// zero, which is no instant, it is not.
+func (t *tx) usefulAt(textID int64, at time.Time) (useful bool, err error) {
+	if at.IsZero() {
 		return false, nil
 	}
-	err = t.row(`SELECT EXISTS (SELECT 1 FROM reminders r JOIN texts x ON x.id = r.text_id WHERE x.id = ?1 AND r.tries < ?2 AND x.not_after > ?3)`,
-		r.TextID, r.MaxTries, r.RetryAt.UnixMilli()).Scan(&again)
-	return again, explain(err)
+	err = t.row("SELECT not_after > ?2 FROM texts WHERE id = ?1", textID, at.UnixMilli()).Scan(&useful)
+	return useful, explain(err)
 }
 
 func positive(n int) any {

@@ -12,8 +12,8 @@ import (
 // provider now.
 type Doubtful struct {
 	ID        int64
-	Service   string // of its bill
-	Account   string
+	Service   string // of its first bill
+	Account   string // of all its bills
 	SentTo    reminder.Phone
 	Body      string
 	CreatedAt time.Time
@@ -23,15 +23,21 @@ type Doubtful struct {
 // Doubtful reads up to n texts in state unknown whose look-up has come, the
 // longest waiting first.
 func (s *Store) Doubtful(ctx context.Context, now time.Time, n int) ([]Doubtful, error) {
-	rows, err := s.read.QueryContext(ctx, `SELECT id, sent_to, body, created_at, looks, `+whose+` FROM texts
+	rows, err := s.read.QueryContext(ctx, `SELECT id, sent_to, body, created_at, looks FROM texts
 		WHERE next_look_at <= ?1 AND state = 'unknown' ORDER BY next_look_at LIMIT ?2`, now.UnixMilli(), n)
 	if err != nil {
 		return nil, fmt.Errorf("read texts in doubt: %w", explain(err))
 	}
-	return collect(rows, func(r row) (d Doubtful, err error) {
-		err = r.Scan(&d.ID, &d.SentTo, &d.Body, instantColumn{&d.CreatedAt}, &d.Looks, &d.Service, &d.Account)
+	doubtful, err := collect(rows, func(r row) (d Doubtful, err error) {
+		err = r.Scan(&d.ID, &d.SentTo, &d.Body, instantColumn{&d.CreatedAt}, &d.Looks)
 		return d, err //nolint:wrapcheck // names the column
 	})
+	for i := range doubtful {
+		if err == nil {
+			err = s.whose(ctx, doubtful[i].ID, &doubtful[i].Service, &doubtful[i].Account)
+		}
+	}
+	return doubtful, err
 }
 
 // LookUp is what the provider's message list says of a text in doubt.
@@ -75,7 +81,7 @@ func (t *tx) lookUp(now time.Time, l LookUp) (state TextState, err error) {
 			return "", err
 		}
 		if adopted {
-			return Accepted, t.settleReminders(now, Outcome{TextID: l.TextID, State: Accepted, ProviderID: id})
+			return Accepted, t.settleReminders(now, l.TextID, always(Outcome{TextID: l.TextID, State: Accepted, ProviderID: id}))
 		}
 	}
 	if !l.Last {
@@ -88,15 +94,15 @@ func (t *tx) lookUp(now time.Time, l LookUp) (state TextState, err error) {
 	if err := t.unused(l.TextID); err != nil {
 		return "", err
 	}
-	o := Outcome{TextID: l.TextID, State: NotFound, Tried: true, Hold: reminder.NotAtProvider, Until: now, Error: "the provider does not have it"}
-	var tries int
 	var notAfter time.Time
-	if err := t.row(`SELECT coalesce(max(r.tries), 0), x.not_after FROM texts x LEFT JOIN reminders r ON r.text_id = x.id WHERE x.id = ?1 GROUP BY x.id, x.not_after`,
-		l.TextID).Scan(&tries, instantColumn{&notAfter}); err != nil {
+	if err := t.row("SELECT not_after FROM texts WHERE id = ?1", l.TextID).Scan(instantColumn{&notAfter}); err != nil {
 		return "", explain(err)
 	}
-	if tries > 0 || !l.Resend {
-		o.Hold, o.Until = reminder.InDoubt, notAfter
-	}
-	return NotFound, t.settleReminders(now, o)
+	return NotFound, t.settleReminders(now, l.TextID, func(tries int) Outcome {
+		o := Outcome{TextID: l.TextID, State: NotFound, Tried: true, Hold: reminder.NotAtProvider, Until: now, Error: "the provider does not have it"}
+		if tries > 0 || !l.Resend {
+			o.Hold, o.Until = reminder.InDoubt, notAfter
+		}
+		return o
+	})
 }

@@ -44,7 +44,7 @@ func TestOrphans(t *testing.T) {
 			if got := must(s.Doubtful(t.Context(), nextLook.Add(-time.Millisecond), 10)); len(got) != 0 {
 				t.Error("it is looked up too early")
 			}
-			want := []Doubtful{{ID: x.ID, Service: x.Service, Account: x.Account, SentTo: phone(1), Body: x.Body, CreatedAt: firstStage}}
+			want := []Doubtful{{ID: x.ID, Service: x.Parts[0].Service, Account: x.Parts[0].Account, SentTo: phone(1), Body: x.Body, CreatedAt: firstStage}}
 			if diff := cmp.Diff(want, must(s.Doubtful(t.Context(), nextLook, 10)), cmpTimes); diff != "" {
 				t.Errorf("to look up (-want +got):\n%s", diff)
 			}
@@ -86,7 +86,7 @@ func TestALookUpThatFindsTheText(t *testing.T) {
 	}
 	wantRecorded(t, s, 1, "3 days before, texted, on_schedule")
 	open := must(s.OpenTexts(t.Context(), next, 10))
-	want := []OpenText{{ID: x.ID, Service: x.Service, Account: x.Account, ProviderID: "SM1", State: Accepted, AcceptedAt: next}}
+	want := []OpenText{{ID: x.ID, Service: x.Parts[0].Service, Account: x.Parts[0].Account, ProviderID: "SM1", State: Accepted, AcceptedAt: next}}
 	if diff := cmp.Diff(want, open, cmpTimes); diff != "" {
 		t.Errorf("open (-want +got):\n%s", diff)
 	}

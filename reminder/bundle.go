@@ -1,0 +1,148 @@
+package reminder
+
+import (
+	"slices"
+	"time"
+)
+
+// The bounds of a bundle.
+const (
+	MaxBundleDays = 7  // of Policy.BundleDays
+	MaxCompanions = 20 // other bills that are looked at for one text
+)
+
+// Share is one bill and what is decided about it.
+type Share struct {
+	Case
+	Decision
+}
+
+// Joint is what is decided about a bill together with other bills of its phone.
+type Joint struct {
+	// Ask are the bills to ask Almara Pay about before anything is decided.
+	// Nothing else is set then.
+	Ask []Bill
+	// Text is the one text for all shares; nil = none is sent now.
+	Text *JointText
+	// Shares are the bills whose decisions hold; those of a text are soonest
+	// due first. The bill that was to lead is missing when there was no room
+	// for it beside others that are due sooner: decide about it again.
+	Shares []Share
+}
+
+// JointText is a text for the phone of all its bills.
+type JointText struct {
+	Draft
+	To       Phone
+	Planned  time.Time // when the first of its stages should have left
+	NotAfter time.Time // when the first of its stages stops being useful
+}
+
+// Alone is the decision about one bill without others.
+func Alone(lead Share) Joint {
+	if lead.Ask {
+		return Joint{Ask: []Bill{lead.Bill}}
+	}
+	j := Joint{Shares: []Share{lead}}
+	if t := lead.Text; t != nil {
+		j.Text = &JointText{Draft: t.Draft, To: t.To, Planned: t.Planned, NotAfter: t.NotAfter}
+	}
+	return j
+}
+
+// Join lets other bills of the same phone share the text of lead, about which
+// Decide has said that it is texted now, or would be after asking. A bill joins
+// when its own policy and facts would have it texted now, the daily cap aside,
+// or within Policy.BundleDays; its words must be in the same language. Any other
+// is left to its own time, and so is one that there is no room for: the soonest
+// due go first.
+//
+// Bills with an old balance are asked about together, once. One about which
+// Almara Pay cannot say anything then does not hold up the others.
+func Join(lead Share, others []Case, policies Policies, to Delivery, now time.Time) Joint {
+	p := policies.For(lead.Bill.Service)
+	language := p.languageOf(lead.Bill)
+	shares := []Share{lead}
+	ask := []Bill{lead.Bill}
+	if !p.Templates.bundles(language) {
+		return Alone(lead)
+	}
+	for _, c := range others {
+		q := policies.For(c.Bill.Service)
+		if !q.Bundle || q.languageOf(c.Bill) != language || c.Bill.Phone != lead.Bill.Phone {
+			continue
+		}
+		// The text leaves in any case: the cap, the guards and the stops were
+		// looked at for it.
+		c.joins, c.TextsToday, c.Standing = true, 0, Standing{}
+		switch d := Decide(c, q, to, now); {
+		case d.Ask:
+			ask = append(ask, c.Bill)
+		case d.Text != nil:
+			shares = append(shares, Share{c, d})
+		}
+	}
+	if lead.Ask || len(ask) > 1 && lead.Asked == NotAsked {
+		return Joint{Ask: ask}
+	}
+	slices.SortStableFunc(shares, func(a, b Share) int {
+		if early := a.Text.Reason == Bundled; early != (b.Text.Reason == Bundled) {
+			if early {
+				return 1
+			}
+			return -1
+		}
+		return a.Bill.DueDate.Compare(b.Bill.DueDate)
+	})
+	return p.bundle(lead, shares, policies, now)
+}
+
+// bundle words as many of the shares, from the first on, as there is room for.
+func (p *Policy) bundle(lead Share, shares []Share, policies Policies, now time.Time) Joint {
+	j := Alone(lead)
+	for n := 2; n <= len(shares); n++ {
+		some := slices.Clone(shares[:n])
+		slices.SortStableFunc(some, func(a, b Share) int { return a.Bill.DueDate.Compare(b.Bill.DueDate) })
+		draft, err := p.WordBundle(some, policies, DateOf(now.In(p.Zone)))
+		if err != nil {
+			break
+		}
+		if held, _, _ := p.Guarded(lead.Standing, draft.Count.Segments, now); held != "" {
+			break
+		}
+		j = Joint{Shares: some, Text: &JointText{Draft: draft, To: lead.Text.To}}
+		for _, s := range some {
+			j.Text.Planned = earliest(j.Text.Planned, s.Text.Planned)
+			j.Text.NotAfter = earliest(j.Text.NotAfter, s.Text.NotAfter)
+		}
+	}
+	return j
+}
+
+// joining is the index of the step with which a bill joins a text that leaves
+// now, where i is its current one: the latest of today, or else, when nothing
+// is left of the current one, the next that comes within Policy.BundleDays.
+//
+// A stage after the due date does not come early: the days until then are the
+// customer's to pay in. Nor does any on a day on which the customer has heard of
+// the bill already.
+func (c Case) joining(p *Policy, steps []Step, i int, now time.Time) int {
+	today := DateOf(now.In(p.Zone))
+	for _, r := range c.Done {
+		if r.DueDate == c.Bill.DueDate && r.Outcome == Texted && DateOf(r.DecidedAt.In(p.Zone)) == today {
+			return i
+		}
+	}
+	dayOf := func(i int) Date { return DateOf(steps[i].At.In(p.Zone)) }
+	own := i
+	for i+1 < len(steps) && dayOf(i+1) == today {
+		i++
+	}
+	if i > own || i+1 >= len(steps) || steps[i+1].Stage > 0 || dayOf(i+1).Sub(today) > p.BundleDays {
+		return i
+	}
+	if i < 0 || recordOf(c.Done, c.Bill.DueDate, steps[i].Stage).Final() {
+		return i + 1
+	}
+	return i
+}

@@ -1,0 +1,183 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"duewatch/reminder"
+)
+
+// Round is what one pass of the remind job decides with.
+type Round struct {
+	Now      time.Time
+	Policies reminder.Policies
+	Delivery reminder.Delivery
+	Claim    Claim // for bills and intents
+
+	// standing is read once in the transaction of a round, and counts on with
+	// each of its intents.
+	standing  *reminder.Standing
+	strangers bool // whether there are any
+	// asked are the bills that Almara Pay was asked about for this round.
+	asked map[int64]reminder.Asked
+}
+
+// Text is a committed intent: a text that is now owed to the provider, once.
+type Text struct {
+	ID       int64
+	Parts    []Part // one for each bill, soonest due first
+	To       reminder.Phone
+	Body     string
+	Language string
+	Segments int
+	Decided  time.Time
+	NotAfter time.Time
+}
+
+// Part is one bill's reminder in a text.
+type Part struct {
+	BillID  int64
+	Service string
+	Account string
+	Stage   reminder.Stage
+	DueDate reminder.Date
+	Reason  reminder.Reason
+	Planned time.Time
+}
+
+// Noted is a record that is new, for the log and the metrics.
+type Noted struct {
+	Bill reminder.Bill
+	reminder.Record
+}
+
+// Looked is what a round made of some bills.
+type Looked struct {
+	Bills int             // how many were looked at
+	Texts []Text          // to be handed to the provider now
+	Ask   []reminder.Bill // Almara Pay must be asked first; they stay claimed
+	Noted []Noted
+	// Faults are bills about which no decision could be made, each undone alone:
+	// they come back when their claim ends.
+	Faults []error
+}
+
+// DecideDue claims up to n bills whose hour has come and decides about each in
+// the same transaction: facts, decision and intent are of one instant, so that
+// an opt-out or a text recorded a moment before is seen. When it returns, the
+// intents are on disk.
+func (s *Store) DecideDue(ctx context.Context, r Round, n int) (Looked, error) {
+	var l Looked
+	if due, err := s.anyDue(ctx, dueRemind, r.Now); err != nil || !due {
+		return l, err
+	}
+	err := s.do(func(t *tx) error {
+		l = Looked{}
+		ids, err := t.claim(dueRemind, r.Now, r.Claim, n)
+		if err != nil {
+			return err
+		}
+		if err := t.readStanding(&r); err != nil {
+			return err
+		}
+		for _, id := range ids {
+			if err := t.alone(id, &l, func(l *Looked) error {
+				b, err := t.bill(id)
+				if err != nil {
+					return err
+				}
+				l.Bills++
+				return t.decide(r, b, l)
+			}); err != nil {
+				return err
+			}
+		}
+		l.Ask = eachOnce(l.Ask)
+		return nil
+	})
+	if err != nil {
+		return Looked{}, fmt.Errorf("decide about due bills: %w", err)
+	}
+	return l, nil
+}
+
+// DecideAnswered is the second half of DecideDue for the bills that Almara Pay
+// was asked about: it records what was learned and decides, in one
+// transaction. All is learned before anything is decided, since bills may share
+// a text.
+func (s *Store) DecideAnswered(_ context.Context, r Round, lessons []Lesson) (Looked, error) {
+	var l Looked
+	err := s.do(func(t *tx) error {
+		l = Looked{}
+		if err := t.readStanding(&r); err != nil {
+			return err
+		}
+		r.asked = make(map[int64]reminder.Asked, len(lessons))
+		for _, lesson := range lessons {
+			if err := t.alone(lesson.BillID, &l, func(*Looked) error {
+				if _, _, err := t.learn(lesson, r.Policies, r.Now); err != nil {
+					return err
+				}
+				r.asked[lesson.BillID] = reminder.CouldNotSay
+				if lesson.Answer != nil {
+					r.asked[lesson.BillID] = reminder.Answered
+				}
+				return nil
+			}); err != nil {
+				return err
+			}
+		}
+		for _, lesson := range lessons {
+			if r.asked[lesson.BillID] == reminder.NotAsked {
+				continue // a fault
+			}
+			if err := t.alone(lesson.BillID, &l, func(l *Looked) error {
+				b, err := t.bill(lesson.BillID)
+				if err != nil {
+					return err
+				}
+				l.Bills++
+				return t.decide(r, b, l)
+			}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return Looked{}, fmt.Errorf("decide after asking: %w", err)
+	}
+	return l, nil
+}
+
+// readStanding reads what all decisions of the round have in common.
+func (t *tx) readStanding(r *Round) error {
+	s, err := standing(t.ctx, t.tx, r.Policies.Default, r.Now)
+	if err != nil {
+		return err
+	}
+	r.standing = &s
+	if err := t.row("SELECT EXISTS (SELECT 1 FROM strangers)").Scan(&r.strangers); err != nil {
+		return explain(err)
+	}
+	return nil
+}
+
+// alone decides about one bill so that a fault in it holds up no other.
+func (t *tx) alone(billID int64, l *Looked, decide func(*Looked) error) error {
+	var one Looked
+	own, all := t.isolated(func(*tx) error { return decide(&one) })
+	if all == nil && ofTheMachine(own) {
+		all = own // no bill is to blame: they all come back at the next tick, and not when their claims end
+	}
+	if own != nil {
+		one = Looked{Bills: 1, Faults: []error{fmt.Errorf("bill %d: %w", billID, own)}}
+	}
+	l.Bills += one.Bills
+	l.Texts = append(l.Texts, one.Texts...)
+	l.Ask = append(l.Ask, one.Ask...)
+	l.Noted = append(l.Noted, one.Noted...)
+	l.Faults = append(l.Faults, one.Faults...)
+	return all
+}
