@@ -34,7 +34,7 @@ func (t *tx) companions(r Round, b reminder.Bill) ([]reminder.Case, error) {
 		other, err := t.bill(l.id)
 		var c reminder.Case
 		if err == nil {
-			c, err = t.caseOf(r, other, r.Policies.For(other.Service))
+			c, err = t.caseOf(r, other)
 		}
 		switch {
 		case ofTheMachine(err):

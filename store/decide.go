@@ -21,7 +21,7 @@ func (t *tx) decide(r Round, b reminder.Bill, l *Looked) error {
 			return t.schedule(dueRemind, b.ID, look)
 		}
 	}
-	c, err := t.caseOf(r, b, policy)
+	c, err := t.caseOf(r, b)
 	if err != nil {
 		return err
 	}
@@ -109,7 +109,7 @@ func accountsBut(b reminder.Bill, shares []reminder.Share) string {
 }
 
 // caseOf reads the facts of a bill that a decision about it rests on.
-func (t *tx) caseOf(r Round, b reminder.Bill, policy *reminder.Policy) (c reminder.Case, err error) {
+func (t *tx) caseOf(r Round, b reminder.Bill) (c reminder.Case, err error) {
 	c.Bill, c.Asked = b, r.asked[b.ID]
 	if c.Done, err = t.done(b); err != nil {
 		return c, err
