@@ -305,12 +305,16 @@ func (s *sim) checkReasons(b *simBill, records []reminder.Reminder, generation i
 // isOver reports whether a stage had stopped being useful when it was skipped,
 // or a later one had come.
 func isOver(p *reminder.Policy, r reminder.Reminder) bool {
+	latest := r.DecidedAt.Add(1)
+	if p.Bundle { // a stage may join a text some days early
+		latest = reminder.DateOf(r.DecidedAt.In(p.Zone)).AddDays(p.BundleDays+1).At(0, p.Zone)
+	}
 	for _, step := range p.Steps(r.DueDate) {
 		switch {
 		case r.Reason == reminder.Expired && step.Stage == r.Stage:
 			open := p.NextOpen(r.DecidedAt)
 			return open.IsZero() || !open.Before(step.NotAfter)
-		case r.Reason == reminder.Superseded && step.Stage > r.Stage && !step.At.After(r.DecidedAt):
+		case r.Reason == reminder.Superseded && step.Stage > r.Stage && step.At.Before(latest):
 			return true
 		}
 	}

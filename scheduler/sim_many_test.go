@@ -225,5 +225,5 @@ var simMust = []string{
 	"record: skipped, opted_out", "record: skipped, bad_number", "record: skipped, in_credit", "record: skipped, below_minimum",
 	"record: held, daily_limit", "record: held, monthly_budget", "record: held, implausible_balance", "backup put back",
 	"operator released: daily_limit", "operator released: copied_store", "operator released: a bill",
-	"text in doubt: accepted", "text in doubt: not_found", "stage with nothing in the way", "stage that had time",
+	"bill in a text of another", "text in doubt: accepted", "text in doubt: not_found", "stage with nothing in the way", "stage that had time",
 }

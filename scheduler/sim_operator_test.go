@@ -220,6 +220,7 @@ var simTemplates = map[string]reminder.TemplateSource{
 	"en": {
 		Before: "{{.Service}} (account {{.Account}}): {{with .Amount}}{{.}}. {{end}}To be paid {{.When}}, by {{.DueDate}}.",
 		After:  "{{.Service}} (account {{.Account}}): {{with .Amount}}{{.}}. {{end}}Overdue since {{.DueDate}}, {{.When}}.",
+		Bundle: "To be paid:{{range $i, $b := .Bills}}{{if $i}};{{end}} {{.Service}} {{.Account}}, {{with .Amount}}{{.}}, {{end}}{{.When}}, {{.DueDate}}{{end}}.",
 	},
 	"sw": {
 		Before: "{{.Service}} (akaunti {{.Account}}): {{with .Amount}}{{.}}. {{end}}Lipa {{.When}}, {{.DueDate}}.",

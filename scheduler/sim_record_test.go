@@ -37,6 +37,7 @@ func partAbout(account, body string, of int) string {
 	}
 	_, part, _ := strings.Cut(body, account)
 	part, _, _ = strings.Cut(part, ";")
+	part, _, _ = strings.Cut(part, ". ") // what follows is about all of them
 	return part
 }
 

@@ -103,6 +103,7 @@ func (s *sim) drawPolicies(dice *rand.Rand) reminder.Policies {
 		MaxBalanceAge:  pick(dice, time.Hour, time.Hour, 0, 15*time.Minute, 6*time.Hour),
 		StaleBalance:   pick(dice, reminder.StaleHold, reminder.StaleHold, reminder.StaleHold, reminder.StaleSkip, reminder.StaleWithoutAmount),
 		PerNumberDaily: 1 + dice.IntN(3), Language: "en", Templates: pick(dice, templates[:]...), MaxSegments: 2, Guards: drawGuards(dice),
+		Bundle: dice.IntN(3) != 0, BundleDays: pick(dice, 0, 2, 2, 5),
 	}
 	for range dice.IntN(4) {
 		p.Holidays[reminder.DateOf(s.begin).AddDays(dice.IntN(40))] = true
@@ -133,13 +134,14 @@ func (s *sim) drawBills(dice *rand.Rand) {
 		sandbox.PhoneUnknown, sandbox.PhoneOptedOutLater, sandbox.PhoneFiltered, sandbox.PhoneNeverLeaves,
 	}
 	n, common := 6+dice.IntN(7), 5+dice.IntN(20)
+	phones := pick(dice, n, n, n/3)
 	crowd := dice.IntN(12) == 0 // so many on one day that a share of them means something
 	if crowd {
 		n += 20
 		s.policies.Default.Guards.MaxFailureRate, s.policies.ByService[sandbox.ServiceElectricity].Guards.MaxFailureRate = 0.1, 0.1
 	}
 	for i := range n {
-		to := phone(10 + dice.IntN(n))
+		to := phone(10 + dice.IntN(phones))
 		if crowd {
 			to = phone(10 + i)
 		}
