@@ -221,6 +221,13 @@ func TestProblems(t *testing.T) {
 		// What later versions do.
 		{name: "bundle is a flag", yaml: "reminders: {bundle: yes}\n", want: []string{
 			`config.yaml:1: reminders.bundle: "yes" is none of the choices: write false or true`}},
+		{name: "bundle of many days", yaml: "reminders:\n  bundle_days: 8\n", want: []string{
+			`config.yaml:2: reminders.bundle_days: "8" is out of range: write a number from 0 to 7`}},
+		{name: "bundles that are alike", yaml: "reminders:\n  templates:\n    en: {bundle: '{{range .Bills}}{{.When}} {{.DueDate}}{{end}}'}\n", want: []string{
+			"config.yaml:3: reminders.templates.en.bundle: " + alike + "for two accounts (name .Account of each of .Bills in full)"}},
+		{name: "a bundle with a name that is none", yaml: "reminders:\n  templates:\n    en: {bundle: '{{range .Bills}}{{.Acount}}{{end}}'}\n", want: []string{
+			"config.yaml:3: reminders.templates.en.bundle: names .Acount, which does not exist: use .Customer, .Count, .Total, .Bills, .Service, .Account, .Description, .Amount, .DueDate, .When, .Days"}},
+		{name: "no bundle in a language of one's own", yaml: "reminders: {templates: {fr: {before: '{{.Account}} {{.Days}} {{.DueDate}}', after: '{{.Account}} {{.Days}} {{.DueDate}}'}}}\n"},
 		{name: "allowlist", yaml: "notifier:\n  mode: allowlist\n", want: []string{
 			"config.yaml:1: notifier.allowlist: is not set: mode allowlist needs the phones that may be texted, such as [+254710000001]"}},
 		{name: "redirect", yaml: "notifier: {mode: redirect, redirect_to: ''}\n", want: []string{
