@@ -246,7 +246,7 @@ func (d *daemon) addFromFile(ctx context.Context, file *billsFile, n *store.Decl
 		return nil
 	}
 	done, tell := 0, d.teller(log)
-	return file.roll.Each(ctx, batchRows, func(some []store.Listed) error { //nolint:wrapcheck // says all
+	return file.roll.Each(ctx, batchAlone, func(some []store.Listed) error { //nolint:wrapcheck // says all
 		if err := ctx.Err(); err != nil {
 			return err //nolint:wrapcheck // the daemon ends
 		}

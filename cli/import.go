@@ -99,6 +99,9 @@ func (i *billImport) run(c *cobra.Command) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, file.close()) }()
+	if i.store.BesideDaemon() {
+		file.size = batchBeside
+	}
 	if i.dryRun || i.allOrNothing {
 		err = i.check(c.Context(), file, size)
 	} else {
@@ -171,7 +174,7 @@ func (i *billImport) writeChecked(ctx context.Context, file *billSource) error {
 	i.count = importCount{}
 	i.progress = newProgress(i.app.stderr, "importing", int64(all))
 	defer i.progress.done()
-	return file.roll.Each(ctx, batchRows, func(some []store.Listed) error { //nolint:wrapcheck // says all
+	return file.roll.Each(ctx, file.size, func(some []store.Listed) error { //nolint:wrapcheck // says all
 		if err := ctx.Err(); err != nil {
 			return err //nolint:wrapcheck // interrupted says what it means
 		}

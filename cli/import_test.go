@@ -68,7 +68,7 @@ func TestImportGoesOn(t *testing.T) {
 			in, out := io.Pipe() // that stays open: the import waits for more
 			c.Stdin = in
 			i := o.run(c)
-			if _, err := io.WriteString(out, csvHeader+csvRows(0, 3500)); err != nil {
+			if _, err := io.WriteString(out, csvHeader+csvRows(0, 10_500)); err != nil {
 				t.Fatal(err)
 			}
 			exported := func() int {
@@ -78,16 +78,16 @@ func TestImportGoesOn(t *testing.T) {
 				}
 				return strings.Count(string(b), "\n") - 1
 			}
-			o.poll("three batches", func() bool { return exported() == 3000 })
+			o.poll("a whole batch", func() bool { return exported() == 10_000 })
 			i.signal(signal)
 			_ = out.Close() // or the copying into its stdin would never end
 			status := i.awaitEnd()
 			if signal == syscall.SIGINT {
-				if status != 1 || !i.said("duewatch: interrupted; 3000 bills were added and 0 changed before: the same command goes on from there") {
+				if status != 1 || !i.said("duewatch: interrupted; 10000 bills were added and 0 changed before: the same command goes on from there") {
 					t.Errorf("it ended with status %d", status)
 				}
 			}
-			if got := o.imports(csvHeader + csvRows(0, 3500)); got != "bills.csv: 3500 rows: 500 added, 0 changed, 3000 unchanged, 0 refused\n" {
+			if got := o.imports(csvHeader + csvRows(0, 10_500)); got != "bills.csv: 10500 rows: 500 added, 0 changed, 10000 unchanged, 0 refused\n" {
 				t.Errorf("run again it says %q", got)
 			}
 		})

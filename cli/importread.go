@@ -14,9 +14,12 @@ import (
 	"duewatch/store"
 )
 
-// batchRows is how many rows of a file share a transaction: enough for its
-// commit not to count, few enough for a daemon to wait in between.
-const batchRows = 1000
+// How many rows of a file share a transaction. The more, the fewer pages of the
+// indexes are written again and again; a running daemon waits for each.
+const (
+	batchAlone  = 10_000
+	batchBeside = 2000
+)
 
 // billBatch is some rows of a file, in order.
 type billBatch struct {
@@ -32,6 +35,7 @@ type billSource struct {
 	rows  *config.BillsReader
 	roll  *store.Roll // finds the bills that stand there twice
 	bytes *countedReader
+	size  int // rows in a batch
 }
 
 // openBills begins to read a file of bills. A roll that keeps can give all of
@@ -46,7 +50,7 @@ func openBills(ctx context.Context, cfg *config.Config, in io.Reader, name strin
 	if err != nil {
 		return nil, err //nolint:wrapcheck // says all
 	}
-	return &billSource{name: name, rows: rows, roll: roll, bytes: counted}, nil
+	return &billSource{name: name, rows: rows, roll: roll, bytes: counted, size: batchAlone}, nil
 }
 
 // each calls do for all rows, a batch at a time, while the next batch is being
@@ -96,8 +100,8 @@ func (s *billSource) produce(ctx context.Context, to chan<- billBatch) error {
 // batch reads some rows, fewer at the end of the file, with io.EOF. What was
 // read before another error is lost with it: reading that file went wrong.
 func (s *billSource) batch(ctx context.Context) (b billBatch, err error) {
-	b.good = make([]store.Listed, 0, batchRows)
-	for len(b.good)+b.badRows < batchRows && err == nil {
+	b.good = make([]store.Listed, 0, s.size)
+	for len(b.good)+b.badRows < s.size && err == nil {
 		var row config.BillRow
 		if row, err = s.rows.Next(); err != nil {
 			break

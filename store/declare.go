@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -97,20 +98,13 @@ func (old declaredBill) change(b reminder.Bill) Change {
 	return Change{Kind: Changed, Fields: f}
 }
 
-// together is how many rows one statement looks up or adds. Fewer cost more
-// calls into SQLite; more gained nothing.
+// together is how many rows one statement looks up. Fewer cost more calls into
+// SQLite; more gained nothing.
 const together = 50
 
-// The statements that take many rows at once. Each is written once, for
-// together rows, so that it is prepared once.
-var (
-	findBills = `SELECT id, service, account, phone, language, description, source, state, due_date FROM bills
-		WHERE (service, account) IN (VALUES ` + rowsOf("(?, ?)") + ")"
-	addBills = `INSERT INTO bills (service, account, phone, language, description, source, state)
-		VALUES ` + rowsOf("(?, ?, ?, ?, ?, ?, 'pending')") + " RETURNING id"
-	addDues   = "INSERT INTO due_register (bill_id, at) VALUES " + rowsOf("(?, ?)")
-	addEvents = "INSERT INTO events (at, bill_id, text_id, what, reason, detail) VALUES " + rowsOf("(?, ?, NULL, ?, ?, ?)")
-)
+// findBills is written once, for together rows, so that it is prepared once.
+var findBills = `SELECT id, service, account, phone, language, description, source, state, due_date FROM bills
+	WHERE (service, account) IN (VALUES ` + rowsOf("(?, ?)") + ")"
 
 // rowsOf repeats the placeholders of one row, numbered through.
 func rowsOf(row string) string {
@@ -163,40 +157,81 @@ func find(ctx context.Context, q querier, bills []reminder.Bill) (map[identity]d
 // declareAll adds and changes bills, each of which must name its source and may
 // be there only once. keep, unless nil, collects the ids of those that are the
 // source's own then. The changes are in the order of the bills.
+//
+// It adds first and looks only where something was there already: a large file
+// is new as a rule, or is not at all.
 func (t *tx) declareAll(bills []reminder.Bill, now time.Time, keep map[int64]bool) ([]Change, error) {
-	found, err := find(t.ctx, t.tx, bills)
-	if err != nil {
-		return nil, err
+	var before int64 // the highest id of those that were there
+	if err := t.row("SELECT coalesce(max(id), 0) FROM bills").Scan(&before); err != nil {
+		return nil, explain(err)
 	}
-	changes := make([]Change, len(bills))
-	fresh := make([]reminder.Bill, 0, len(bills)-len(found))
-	for i, b := range bills {
-		old, ok := found[identity{b.Service, b.Account}]
-		if !ok {
-			changes[i].Kind = Added
-			fresh = append(fresh, b)
+	changes, fresh := make([]Change, 0, len(bills)), 0
+	for some := range slices.Chunk(bills, together) {
+		added, err := t.addMissing(some)
+		if err != nil {
+			return nil, err
+		}
+		fresh += added
+		if added == len(some) && keep == nil {
+			for range some {
+				changes = append(changes, Change{Kind: Added})
+			}
 			continue
 		}
-		changes[i] = old.change(b)
-		if changes[i].Kind == Changed {
-			if err := t.changeBill(old, b, changes[i].Fields, now); err != nil {
-				return nil, err
+		found, err := find(t.ctx, t.tx, some)
+		if err != nil {
+			return nil, err
+		}
+		for _, b := range some {
+			old := found[identity{b.Service, b.Account}]
+			c := Change{Kind: Added}
+			if old.id <= before {
+				c = old.change(b)
 			}
-		}
-		if keep != nil && changes[i].Kind != Elsewhere {
-			keep[old.id] = true
+			if c.Kind == Changed {
+				if err := t.changeBill(old, b, c.Fields, now); err != nil {
+					return nil, err
+				}
+			}
+			if keep != nil && c.Kind != Elsewhere {
+				keep[old.id] = true
+			}
+			changes = append(changes, c)
 		}
 	}
-	ids, err := t.addAll(fresh, now)
-	if err != nil {
-		return nil, err
-	}
-	if keep != nil {
-		for _, id := range ids {
-			keep[id] = true
-		}
+	if fresh > 0 {
+		return changes, t.begin(before, bills[0].Source, now)
 	}
 	return changes, nil
+}
+
+// addMissing adds those bills that are not there, and returns how many. It adds
+// one at a time: SQLite keeps the old pages of a statement that adds many rows,
+// to undo them together, and with indexes all over the file that costs more
+// than the calls.
+func (t *tx) addMissing(bills []reminder.Bill) (added int, err error) {
+	for _, b := range bills {
+		isNew, err := t.changed(`INSERT INTO bills (service, account, phone, language, description, source, state)
+			VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'pending') ON CONFLICT (service, account) DO NOTHING`,
+			b.Service, b.Account, b.Phone.E164(), b.Language, b.Description, b.Source)
+		if err != nil {
+			return 0, err
+		}
+		if isNew {
+			added++
+		}
+	}
+	return added, nil
+}
+
+// begin has the bills above an id, all of them new, registered.
+func (t *tx) begin(above int64, source string, now time.Time) error {
+	if _, err := t.exec("INSERT INTO due_register (bill_id, at) SELECT id, ?2 FROM bills WHERE id > ?1 ORDER BY id", above, now.UnixMilli()); err != nil {
+		return err
+	}
+	_, err := t.exec(`INSERT INTO events (at, bill_id, text_id, what, reason, detail)
+		SELECT ?2, id, NULL, 'added', 'declared', ?3 FROM bills WHERE id > ?1 ORDER BY id`, above, now.UnixMilli(), "by "+source)
+	return err
 }
 
 // changeBill writes a declared change of a bill.
@@ -224,63 +259,6 @@ func (t *tx) changeBill(old declaredBill, b reminder.Bill, fields Fields, now ti
 		return err
 	}
 	return t.event(Event{At: now, BillID: old.id, What: what, Reason: "declared", Detail: "by " + b.Source})
-}
-
-// addAll adds new bills and returns their ids, in any order.
-func (t *tx) addAll(bills []reminder.Bill, now time.Time) ([]int64, error) {
-	all := make([]int64, 0, len(bills))
-	args := make([]any, 0, 6*together)
-	for len(bills) >= together {
-		args = args[:0]
-		for _, b := range bills[:together] {
-			args = append(args, b.Service, b.Account, b.Phone.E164(), b.Language, b.Description, b.Source)
-		}
-		rows, err := t.query(addBills, args...)
-		if err != nil {
-			return nil, err
-		}
-		ids, err := collect(rows, scanID)
-		if err != nil {
-			return nil, err
-		}
-		args = args[:0]
-		for _, id := range ids {
-			args = append(args, id, now.UnixMilli())
-		}
-		if _, err := t.exec(addDues, args...); err != nil {
-			return nil, err
-		}
-		args = args[:0]
-		for _, id := range ids {
-			args = append(args, now.UnixMilli(), id, "added", "declared", "by "+bills[0].Source)
-		}
-		if _, err := t.exec(addEvents, args...); err != nil {
-			return nil, err
-		}
-		all = append(all, ids...)
-		bills = bills[together:]
-	}
-	for _, b := range bills {
-		id, err := t.addBill(b, now)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, id)
-	}
-	return all, nil
-}
-
-func (t *tx) addBill(b reminder.Bill, now time.Time) (int64, error) {
-	var id int64
-	if err := t.row(`INSERT INTO bills (service, account, phone, language, description, source, state)
-		VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'pending') RETURNING id`,
-		b.Service, b.Account, b.Phone.E164(), b.Language, b.Description, b.Source).Scan(&id); err != nil {
-		return 0, explain(err)
-	}
-	if err := t.schedule(dueRegister, id, now); err != nil {
-		return 0, err
-	}
-	return id, t.event(Event{At: now, BillID: id, What: "added", Reason: "declared", Detail: "by " + b.Source})
 }
 
 // remove ends the watch over a bill that its source no longer names.

@@ -97,7 +97,7 @@ func (s *Store) Sweep(ctx context.Context, source string, listed *Roll, after in
 // giveWay waits for as long as a command held the file, when a daemon may want
 // it: SQLite lets waiting programs look only now and then whether it is free.
 func (s *Store) giveWay(ctx context.Context, held time.Duration) {
-	if s.daemon == "" || !running(s.daemon) {
+	if !s.BesideDaemon() {
 		return
 	}
 	wait := time.NewTimer(min(held, time.Second))
@@ -107,6 +107,9 @@ func (s *Store) giveWay(ctx context.Context, held time.Duration) {
 	case <-ctx.Done():
 	}
 }
+
+// BesideDaemon reports whether a daemon works on the same file just now.
+func (s *Store) BesideDaemon() bool { return s.daemon != "" && running(s.daemon) }
 
 // running reports whether the process named in a lock file is there. It does
 // not ask for the lock, which would turn away a daemon that starts just then;

@@ -12,7 +12,7 @@ import (
 // Roll is the list of bills read from one file. It finds those that stand there
 // twice however long the file is: it is a database of its own, in a file that
 // SQLite makes in the temporary folder and that is gone with the process, with
-// 16 MB of it in memory. It is safe for one goroutine at a time.
+// 32 MB of it in memory. It is safe for one goroutine at a time.
 type Roll struct {
 	db    *sql.DB
 	conn  *sql.Conn
@@ -40,7 +40,7 @@ var (
 
 // NewRoll makes an empty list. One that keeps can give the bills back with Each.
 func NewRoll(ctx context.Context, keeps bool) (_ *Roll, err error) {
-	r := &Roll{db: sql.OpenDB(connector{"file:?_journal_mode=OFF&_synchronous=OFF&_cache_size=-16000"}), keeps: keeps}
+	r := &Roll{db: sql.OpenDB(connector{"file:?_journal_mode=OFF&_synchronous=OFF&_cache_size=-32000"}), keeps: keeps}
 	defer func() {
 		if err != nil {
 			err = errors.Join(fmt.Errorf("make a list in the temporary folder: %w", explain(err)), r.Close())

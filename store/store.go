@@ -173,6 +173,8 @@ func openPool(ctx context.Context, path, mode string, conns int) (*sql.DB, error
 	}
 	if mode != "ro" {
 		settings.Set("_journal_mode", "WAL")
+		// At most 64 MB: what a large import changes all over its indexes is then written once for each commit.
+		settings.Set("_cache_size", "-64000")
 	}
 	dsn := "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + settings.Encode()
 	db := sql.OpenDB(connector{dsn})
