@@ -18,14 +18,15 @@ const saySo = 5 * time.Second
 type progress struct {
 	w     io.Writer
 	what  string // "checking"
+	unit  string // what is counted: "rows"
 	bytes int64  // of the whole file, 0 when not known
 	bar   *progressbar.ProgressBar
 	began time.Time
 	next  time.Time // of the next line, without a bar
 }
 
-func newProgress(w io.Writer, what string, bytes int64) *progress {
-	p := &progress{w: w, what: what, bytes: bytes, began: time.Now()}
+func newProgress(w io.Writer, what, unit string, bytes int64) *progress {
+	p := &progress{w: w, what: what, unit: unit, bytes: bytes, began: time.Now()}
 	p.next = p.began.Add(saySo)
 	if f, ok := w.(*os.File); !ok || !term.IsTerminal(int(f.Fd())) {
 		return p
@@ -35,7 +36,7 @@ func newProgress(w io.Writer, what string, bytes int64) *progress {
 		most = bytes // until the rows can be guessed
 	}
 	p.bar = progressbar.NewOptions64(most, progressbar.OptionSetWriter(w), progressbar.OptionSetDescription(what),
-		progressbar.OptionShowCount(), progressbar.OptionShowIts(), progressbar.OptionSetItsString("rows"), progressbar.OptionSetWidth(10),
+		progressbar.OptionShowCount(), progressbar.OptionShowIts(), progressbar.OptionSetItsString(unit), progressbar.OptionSetWidth(10),
 		progressbar.OptionSetPredictTime(true), progressbar.OptionThrottle(200*time.Millisecond), progressbar.OptionClearOnFinish(),
 		progressbar.OptionSetSpinnerChangeInterval(0))
 	return p
@@ -65,7 +66,7 @@ func (p *progress) at(rows int, bytes int64) {
 		left := time.Duration(float64(all-int64(rows)) / rate * float64(time.Second))
 		rest = fmt.Sprintf(" of about %d, %s left", all, left.Round(time.Second))
 	}
-	fmt.Fprintf(p.w, "%s: %d rows%s (%.0f rows/s)\n", p.what, rows, rest, rate)
+	fmt.Fprintf(p.w, "%s: %d %s%s (%.0f %s/s)\n", p.what, rows, p.unit, rest, rate, p.unit)
 }
 
 // clear makes room for a line of something else.

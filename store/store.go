@@ -176,7 +176,7 @@ func openPool(ctx context.Context, path, mode string, conns int) (*sql.DB, error
 		// At most 64 MB: what a large import changes all over its indexes is then written once for each commit.
 		settings.Set("_cache_size", "-64000")
 	}
-	dsn := "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + settings.Encode()
+	dsn := "file:" + escapedPath(path) + "?" + settings.Encode()
 	db := sql.OpenDB(connector{dsn})
 	db.SetMaxOpenConns(conns)
 	db.SetMaxIdleConns(conns)
@@ -185,6 +185,9 @@ func openPool(ctx context.Context, path, mode string, conns int) (*sql.DB, error
 	}
 	return db, nil
 }
+
+// escapedPath is a path as it stands in a DSN.
+func escapedPath(path string) string { return (&url.URL{Path: path}).EscapedPath() }
 
 // readBack checks that SQLite took the settings of the DSN: a misspelt one is
 // ignored without a word.

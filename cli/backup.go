@@ -1,0 +1,65 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+func (a *app) backupCommand() *cobra.Command {
+	var force, asJSON bool
+	c := &cobra.Command{
+		Use:   "backup FILE",
+		Short: "Copy the store while the daemon runs",
+		Long: `Writes a copy of the store as it is at one instant. The daemon goes on in the
+meantime. FILE gets its name when the copy was read back and found to be whole:
+it is a good backup, or not there. It holds every phone in full, and only you
+may read it.
+
+A restored backup does not know what was texted after it was made: the daemon
+then finds out from the provider, and stops sending until you have looked.
+docs/operations.md says how to restore one.`,
+		Example: "  duewatch backup /backup/duewatch-$(date +%F).db\n  duewatch backup --force /backup/latest.db",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) (err error) {
+			_, s, err := a.openReader(c)
+			if err != nil {
+				return err
+			}
+			defer func() { err = errors.Join(err, s.Close()) }()
+			began := time.Now()
+			p := &progress{} // of the phase that is going on
+			defer func() { p.done() }()
+			copied, err := s.Backup(c.Context(), args[0], force, func(what string, done, of int) {
+				if what != p.what {
+					p.done()
+					p = newProgress(a.stderr, what, "pages", int64(of))
+				}
+				p.at(done, int64(done))
+			})
+			p.done()
+			if errors.Is(err, context.Canceled) {
+				return errors.New("interrupted; nothing was written")
+			}
+			if err != nil {
+				return err //nolint:wrapcheck // says all
+			}
+			if asJSON {
+				return json.NewEncoder(a.stdout).Encode(map[string]any{ //nolint:wrapcheck // stdout
+					"file": args[0], "bytes": copied.Bytes, "bills": copied.Bills, "reminders": copied.Reminders, "texts": copied.Texts,
+					"opt_outs": copied.OptOuts, "events": copied.Events, "seconds": time.Since(began).Seconds(),
+				})
+			}
+			fmt.Fprintf(a.stdout, "%s: %s, %s, %s; %.1f MB, read back and whole\n", args[0], countOf(int(copied.Bills), "bill"),
+				countOf(int(copied.Texts), "text"), countOf(int(copied.OptOuts), "opt-out"), float64(copied.Bytes)/1e6)
+			return nil
+		},
+	}
+	c.Flags().BoolVar(&force, "force", false, "replace FILE if it is there")
+	c.Flags().BoolVar(&asJSON, "json", false, "print the summary as JSON")
+	return c
+}

@@ -1,0 +1,118 @@
+package store
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func tellNobody(string, int, int) {}
+
+// A backup made in the middle of writes is whole, of one instant, and can be
+// opened as a store.
+func TestBackupWhileWriting(t *testing.T) {
+	s := openNew(t)
+	must(s.Import(t.Context(), SourceImport, billsOf(5000), learnedAt))
+	file := filepath.Join(t.TempDir(), "b.db")
+	wrote := 0
+	copied := must(s.Backup(t.Context(), file, false, func(what string, done, of int) {
+		if what == "copying" && done < of {
+			must(s.Import(t.Context(), SourceImport, billsOf(6000)[5000+wrote:5001+wrote], learnedAt))
+			wrote++
+		}
+	}))
+	if copied.Bytes == 0 {
+		t.Error("it has no bytes")
+	}
+	copied.Bytes = 0
+	if diff := cmp.Diff(Copied{Bills: 5000, Events: 5000}, copied); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	info := must(os.Stat(file))
+	if info.Mode() != 0o600 {
+		t.Errorf("its mode is %v", info.Mode())
+	}
+	r := must(OpenReader(t.Context(), file))
+	defer r.Close() //nolint:errcheck // only read from
+	mustDo(t, r.Check(t.Context()))
+	if got := number(t, r, "SELECT count(*) FROM bills"); got != 5000 {
+		t.Errorf("%d bills", got)
+	}
+}
+
+func TestBackupTakesNoOthersPlace(t *testing.T) {
+	s := openNew(t)
+	dir := t.TempDir()
+	file := filepath.Join(dir, "b.db")
+	backup := func(file string, force bool) error {
+		_, err := s.Backup(t.Context(), file, force, tellNobody)
+		return err
+	}
+	mustDo(t, backup(file, false))
+	mustDo(t, backup(file, true))
+	mustDo(t, os.WriteFile(filepath.Join(dir, "used.db-wal"), nil, 0o600))
+	mustDo(t, os.Symlink(pathOf(t, s), filepath.Join(dir, "link.db")))
+	for _, tt := range []struct {
+		name, file string
+		force      bool
+		want       string
+	}{
+		{"there already", file, false, "give --force"},
+		{"a folder", dir, true, "is no file"},
+		{"the store", pathOf(t, s), true, "belongs to the store itself"},
+		{"the store by another name", filepath.Join(dir, "link.db"), true, "belongs to the store itself"},
+		{"the store's log", pathOf(t, s) + "-wal", true, "belongs to the store itself"},
+		{"a file with a log", filepath.Join(dir, "used.db"), true, "used.db-wal is there"},
+		{"no folder", filepath.Join(dir, "x", "b.db"), false, "no such file"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if err := backup(tt.file, tt.force); err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("error %v, want %q", err, tt.want)
+			}
+		})
+	}
+	part := must(openPart(file + ".part"))
+	if err := backup(file, true); err == nil || !strings.Contains(err.Error(), "another backup") {
+		t.Errorf("error %v", err)
+	}
+	mustDo(t, part.Close())
+	mustDo(t, backup(file, true)) // what a killed backup left is no hindrance
+}
+
+// A copy that is not like the store never gets its name.
+func TestBackupThatFailsLeavesNothing(t *testing.T) {
+	s := openNew(t)
+	must(s.Import(t.Context(), SourceImport, billsOf(5000), learnedAt))
+	for name, spoil := range map[string]func(part string) error{
+		"damaged": func(part string) error {
+			f, err := os.OpenFile(part, os.O_WRONLY, 0)
+			if err != nil {
+				return err
+			}
+			_, err = f.WriteAt(make([]byte, 300_000), 8192)
+			return errors.Join(err, f.Close())
+		},
+		"cut off": func(part string) error { return os.Truncate(part, 200_000) },
+		"empty":   func(part string) error { return os.Truncate(part, 0) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			file := filepath.Join(t.TempDir(), "b.db")
+			_, err := s.Backup(t.Context(), file, false, func(what string, _, _ int) {
+				if what != "copying" {
+					mustDo(t, spoil(file+".part"))
+				}
+			})
+			if err == nil {
+				t.Error("no error")
+			}
+			left := must(os.ReadDir(filepath.Dir(file)))
+			if len(left) != 0 {
+				t.Errorf("it left %v", left)
+			}
+		})
+	}
+}
