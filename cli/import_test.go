@@ -93,3 +93,38 @@ func TestImportGoesOn(t *testing.T) {
 		})
 	}
 }
+
+// What commands do beside the daemon takes effect at once, however seldom its
+// jobs tick: they are woken by the change itself.
+func TestCommandsBesideTheDaemon(t *testing.T) {
+	t.Parallel()
+	o := newOutside(t)
+	config, err := os.ReadFile(o.path("config.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.write(strings.ReplaceAll(string(config), "@every 1s", "@every 10h"))
+	d := o.start()
+	d.await(" is up")
+	bill := func(account, phone string) string {
+		return csvHeader + sandbox.ServiceWater + "," + account + "," + phone + "\n"
+	}
+	o.imports(bill("DUE+3-A", "0710000001"))
+	d.await("text accepted", "DUE+3-A")
+
+	o.does("optout", "add", "0710000002")
+	o.imports(bill("DUE+3-B", "0710000002"))
+	d.await("reminder skipped", "DUE+3-B", "opted_out")
+
+	o.does("pause", "DUE+3-A")
+	if got := o.explain("DUE+3-A").Bill.State; got != "paused" {
+		t.Errorf("the paused bill is %s", got)
+	}
+	for _, reads := range [][]string{{"bills"}, {"explain", "DUE+3-A"}, {"release"}, {"export"}, {"optout", "list"}, {"backup", "b.db"}, {"check"}} {
+		o.does(reads...)
+	}
+	o.imports(bill("DUE+3-C", "0710000003"))
+	d.await("text accepted", "DUE+3-C")
+	d.stop()
+	o.wantTexts(2)
+}

@@ -143,6 +143,7 @@ func (s *Scheduler) Run(ctx context.Context) error {
 		j.wake()
 	}
 	running.Go(func() { s.planAnew(ctx) })
+	running.Go(func() { s.noticeCommands(ctx) })
 	ticks.Start()
 	<-ctx.Done()
 	<-ticks.Stop().Done()

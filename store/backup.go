@@ -162,7 +162,10 @@ func copyPages(ctx context.Context, dst, src *sqlite3.SQLiteConn, tell func(what
 		case ctx.Err() != nil:
 			return ctx.Err() //nolint:wrapcheck // the caller says what was interrupted
 		case b.Remaining() == left: // the file was busy for a moment
-			time.Sleep(10 * time.Millisecond)
+			select {
+			case <-ctx.Done():
+			case <-time.After(10 * time.Millisecond):
+			}
 		}
 		left = b.Remaining()
 	}

@@ -147,6 +147,17 @@ func (s *Store) Close() error {
 	return errors.Join(errs...)
 }
 
+// OthersWrote is a number that changes when another process has written to the
+// file, and not by writes of this one.
+func (s *Store) OthersWrote(ctx context.Context) (version int64, err error) {
+	// Asked of the connection that writes, since any other would see its writes as foreign.
+	err = s.write.db.QueryRowContext(context.WithoutCancel(ctx), "PRAGMA data_version").Scan(&version)
+	if err != nil {
+		return 0, fmt.Errorf("look for changes of the store: %w", explain(err))
+	}
+	return version, nil
+}
+
 // Check reads the whole file and reports damage. It costs time in proportion
 // to the file's size.
 func (s *Store) Check(ctx context.Context) error {

@@ -201,3 +201,25 @@ func quiet(t testing.TB, s *Store, fn func()) {
 		t.Error("the file was written")
 	}
 }
+
+func TestOthersWrote(t *testing.T) {
+	s := openNew(t)
+	first := must(s.OthersWrote(t.Context()))
+	must(s.Import(t.Context(), SourceImport, billsOf(3), learnedAt))
+	mustDo(t, s.Tidy(t.Context()))
+	mustDo(t, s.Bills(t.Context(), BillFilter{}, func(Watched) error { return nil }))
+	if got := must(s.OthersWrote(t.Context())); got != first {
+		t.Errorf("after writes of its own it is %d, not %d", got, first)
+	}
+	command := must(OpenWriter(t.Context(), pathOf(t, s)))
+	must(command.Import(t.Context(), SourceImport, billsOf(4), learnedAt))
+	second := must(s.OthersWrote(t.Context()))
+	if second == first {
+		t.Error("a command's write went unnoticed")
+	}
+	mustDo(t, command.Close())
+	must(s.Import(t.Context(), SourceImport, billsOf(5), learnedAt))
+	if got := must(s.OthersWrote(t.Context())); got != second {
+		t.Errorf("after the command it goes on changing: %d, not %d", got, second)
+	}
+}
