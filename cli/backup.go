@@ -37,7 +37,7 @@ docs/operations.md says how to restore one.`,
 			copied, err := s.Backup(c.Context(), args[0], force, func(what string, done, of int) {
 				if what != p.what {
 					p.done()
-					p = newProgress(a.stderr, what, "pages", int64(of))
+					p = newProgressOf(a.stderr, what, "pages", int64(of))
 				}
 				p.at(done, int64(done))
 			})

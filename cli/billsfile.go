@@ -136,7 +136,7 @@ func (a *app) checkBills(ctx context.Context, cfg *config.Config, each func(serv
 	if cfg.BillsFile == "" {
 		return nil
 	}
-	p := newProgress(a.stderr, "checking bills_file", "rows", 0)
+	p := newProgress(a.stderr, "checking bills_file", 0)
 	defer p.done()
 	file, err := checkBillsFile(ctx, cfg, false, func(rows int, some []store.Listed) {
 		p.at(rows, 0)

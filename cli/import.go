@@ -133,7 +133,7 @@ func openInput(name string) (in io.ReadCloser, size int64, err error) {
 
 // write imports the good rows, a batch at a time.
 func (i *billImport) write(ctx context.Context, file *billSource, size int64) error {
-	i.progress = newProgress(i.app.stderr, "importing", "rows", size)
+	i.progress = newProgress(i.app.stderr, "importing", size)
 	defer i.progress.done()
 	return file.each(ctx, func(b billBatch) error { //nolint:wrapcheck // ours
 		changes, err := i.store.Import(ctx, store.SourceImport, b.bills(), i.app.now())
@@ -147,7 +147,7 @@ func (i *billImport) write(ctx context.Context, file *billSource, size int64) er
 
 // check says what an import would do, and what is wrong with the file.
 func (i *billImport) check(ctx context.Context, file *billSource, size int64) error {
-	i.progress = newProgress(i.app.stderr, "checking", "rows", size)
+	i.progress = newProgress(i.app.stderr, "checking", size)
 	defer i.progress.done()
 	return file.each(ctx, func(b billBatch) error { //nolint:wrapcheck // ours
 		changes, err := i.store.CompareBills(ctx, store.SourceImport, b.bills())
@@ -172,7 +172,7 @@ func (i *billImport) check(ctx context.Context, file *billSource, size int64) er
 func (i *billImport) writeChecked(ctx context.Context, file *billSource) error {
 	all := i.count.rows
 	i.count = importCount{}
-	i.progress = newProgress(i.app.stderr, "importing", "rows", int64(all))
+	i.progress = newProgress(i.app.stderr, "importing", int64(all))
 	defer i.progress.done()
 	return file.roll.Each(ctx, file.size, func(some []store.Listed) error { //nolint:wrapcheck // says all
 		if err := ctx.Err(); err != nil {

@@ -25,7 +25,11 @@ type progress struct {
 	next  time.Time // of the next line, without a bar
 }
 
-func newProgress(w io.Writer, what, unit string, bytes int64) *progress {
+func newProgress(w io.Writer, what string, bytes int64) *progress {
+	return newProgressOf(w, what, "rows", bytes)
+}
+
+func newProgressOf(w io.Writer, what, unit string, bytes int64) *progress {
 	p := &progress{w: w, what: what, unit: unit, bytes: bytes, began: time.Now()}
 	p.next = p.began.Add(saySo)
 	if f, ok := w.(*os.File); !ok || !term.IsTerminal(int(f.Fd())) {

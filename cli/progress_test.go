@@ -17,7 +17,7 @@ func TestProgressWithoutATerminal(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var out strings.Builder
-			p := newProgress(&out, "importing", "rows", tt.size)
+			p := newProgress(&out, "importing", tt.size)
 			p.at(50, tt.read/2) // not yet
 			p.began, p.next = p.began.Add(-10*time.Second), p.began
 			p.at(100, tt.read)
