@@ -12,9 +12,13 @@ GOLANGCI_VERSION  := 2.15.0
 PREFIX     ?= /usr/local
 BINDIR     ?= $(PREFIX)/bin
 UNITDIR    ?= $(PREFIX)/lib/systemd/system
+SHAREDIR   ?= $(PREFIX)/share
 SYSCONFDIR ?= /etc
 STATEDIR   ?= /var/lib/duewatch
 CONFDIR    := $(SYSCONFDIR)/duewatch
+MANDIR     := $(SHAREDIR)/man/man1
+COMPLETION := $(SHAREDIR)/bash-completion/completions/duewatch $(SHAREDIR)/zsh/site-functions/_duewatch \
+	$(SHAREDIR)/fish/vendor_completions.d/duewatch.fish
 
 # The highest exposure that `systemd-analyze security` may find in the unit.
 EXPOSURE   := 1.5
@@ -118,7 +122,7 @@ verify-unit: ## is the systemd unit sound, and its sandbox tight?
 ##@ Install
 
 .PHONY: install
-install: ## install the binary, the unit and the config (after make build)
+install: ## install binary, unit, config, man pages and completion (after make build)
 	@[ -x duewatch ] || { echo "there is no ./duewatch yet: run \`make build\` first, as yourself" >&2; exit 1; }
 	@install -d "$(DESTDIR)$(BINDIR)" "$(DESTDIR)$(UNITDIR)" "$(DESTDIR)$(CONFDIR)"
 	@install -d -m 0700 "$(DESTDIR)$(CONFDIR)"/credentials{,/almara,/twilio}
@@ -130,16 +134,21 @@ install: ## install the binary, the unit and the config (after make build)
 		sed -E 's|^store:[[:space:]]*[^#[:space:]]+|store: $(STATEDIR)/duewatch.db|' config.yaml | install -m 0644 /dev/stdin "$$conf"; \
 		grep -qF 'store: $(STATEDIR)/duewatch.db' "$$conf" || { rm "$$conf"; echo "config.yaml has no line store: to set" >&2; exit 1; }; \
 		echo "installed  $(CONFDIR)/config.yaml"; fi
+	@install -d "$(DESTDIR)$(MANDIR)" && ./duewatch man "$(DESTDIR)$(MANDIR)"
+	@set -- bash zsh fish; for file in $(COMPLETION); do \
+		./duewatch completion "$$1" | install -D -m 0644 /dev/stdin "$(DESTDIR)$$file"; shift; done
 	@echo "installed  $(BINDIR)/duewatch"
 	@echo "installed  $(UNITDIR)/duewatch.service"
+	@echo "installed  $(MANDIR)/duewatch*.1, and completion for bash, zsh and fish"
 	@if [ -z "$(DESTDIR)" ] && [ -d /run/systemd/system ]; then systemctl daemon-reload; fi
 	@echo "what is next stands in systemd/README.md"
 
 .PHONY: uninstall
-uninstall: ## remove the binary and the unit, leave config and store
+uninstall: ## remove what install brought, leave config and store
 	@if [ -z "$(DESTDIR)" ] && [ -d /run/systemd/system ] && systemctl cat duewatch.service >/dev/null 2>&1; then \
 		systemctl disable --now duewatch.service; fi
-	@rm -f "$(DESTDIR)$(BINDIR)/duewatch" "$(DESTDIR)$(UNITDIR)/duewatch.service"
+	@rm -f "$(DESTDIR)$(BINDIR)/duewatch" "$(DESTDIR)$(UNITDIR)/duewatch.service" \
+		"$(DESTDIR)$(MANDIR)"/duewatch.1 "$(DESTDIR)$(MANDIR)"/duewatch-*.1 $(addprefix "$(DESTDIR)",$(COMPLETION))
 	@if [ -z "$(DESTDIR)" ] && [ -d /run/systemd/system ]; then systemctl daemon-reload; fi
 	@echo "removed the binary and the unit; $(CONFDIR) and $(STATEDIR) are left for you"
 

@@ -111,6 +111,9 @@ Try it without any account:  duewatch run --sandbox`,
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return fmt.Errorf("%w (%w)", err, errUsage) })
 	root.AddCommand(a.runCommand(), a.checkCommand(), a.billsCommand(), a.explainCommand(), a.previewCommand(), a.importCommand(), a.exportCommand(), a.backupCommand(), a.optoutCommand(),
 		a.pauseCommand(), a.resumeCommand(), a.retryCommand(), a.releaseCommand(), a.reportCommand(), a.sandboxCommand(), a.versionCommand())
+	root.AddCommand(a.completionCommand(), a.manCommand())
+	root.CompletionOptions.DisableDefaultCmd = true // ours says it shorter
+	a.complete(root)
 	for _, c := range root.Commands() {
 		c.Args = usageArgs(c.Args)
 	}

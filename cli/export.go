@@ -56,7 +56,7 @@ formulas have an apostrophe in front, which import takes off again.`,
 	}
 	c.Flags().StringVar(&state, "state", "", "only pending, active, paused, rejected or removed")
 	c.Flags().StringVar(&source, "source", "", "only those of config, file or import")
-	c.Flags().StringVar(&out, "out", "", "a new file to write to, readable by you alone; else stdout")
+	c.Flags().StringVar(&out, "out", "", "a new file, readable by you alone; else stdout")
 	return c
 }
 

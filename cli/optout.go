@@ -32,6 +32,7 @@ daemon runs.`,
 	add := &cobra.Command{
 		Use:     "add PHONE",
 		Short:   "Do not text this phone any more",
+		Long:    "Puts a phone on the list. No text that has not left yet leaves any more.",
 		Example: "  duewatch optout add 0710000001\n  duewatch optout add 0710000001 --service 1042",
 		Args:    usageArgs(cobra.ExactArgs(1)),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -52,7 +53,7 @@ daemon runs.`,
 	remove := &cobra.Command{
 		Use:     "remove PHONE",
 		Short:   "Let this phone be texted again",
-		Long:    "Takes a phone off the list, also one that was put there because the provider could not reach it.",
+		Long:    "Takes a phone off the list, also one that was put there because the provider\ncould not reach it.",
 		Example: "  duewatch optout remove 0710000001",
 		Args:    usageArgs(cobra.ExactArgs(1)),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -80,7 +81,10 @@ func (a *app) optoutListCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "list",
 		Short: "Show the list",
-		Args:  usageArgs(cobra.NoArgs),
+		Long: `Shows which phones are not texted, since when, and who said so. Phones are
+masked unless --full is given. --json prints one object a line.`,
+		Example: "  duewatch optout list\n  duewatch optout list --json --full",
+		Args:    usageArgs(cobra.NoArgs),
 		RunE: func(c *cobra.Command, _ []string) (err error) {
 			cfg, s, err := a.openReader(c)
 			if err != nil {

@@ -127,6 +127,7 @@ func useAll(t *testing.T, s *Store) {
 		mustDo(t, s.Bills(ctx, f, func(Watched) error { return nil }))
 	}
 	must(s.InUse(ctx))
+	must(s.Accounts(ctx, "00", 10))
 	must(s.Reminders(ctx, 1))
 	must(s.Texts(ctx, 1))
 	must(s.Events(ctx, 1))
@@ -209,6 +210,7 @@ var hot = map[string]string{
 	"FROM bills WHERE id > ?1 AND account = ?3":          "bills_account (account=?",
 	"SELECT service FROM bills WHERE service > ?1":       "sqlite_autoindex_bills_1 (service>?)",
 	"SELECT language, state FROM bills":                  "sqlite_autoindex_bills_1 (service=?)",
+	"SELECT DISTINCT account FROM bills":                 "bills_account (account>? AND account<?)",
 	"FROM usage WHERE since >= ?1":                       "sqlite_autoindex_usage_1 (since>?)",
 	"UPDATE usage SET texts = texts - 1":                 "sqlite_autoindex_usage_1 (since=?)",
 	"SELECT at FROM strangers WHERE bill_id":             "strangers_bill (bill_id=?)",

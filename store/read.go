@@ -68,6 +68,19 @@ func (s *Store) Bills(ctx context.Context, f BillFilter, each func(Watched) erro
 	}
 }
 
+// Accounts are the first n accounts that begin with these characters.
+func (s *Store) Accounts(ctx context.Context, begin string, n int) ([]string, error) {
+	rows, err := s.read.QueryContext(ctx, `SELECT DISTINCT account FROM bills WHERE account >= ?1 AND account < ?2
+		ORDER BY account LIMIT ?3`, begin, begin+"\U0010FFFF", n)
+	if err != nil {
+		return nil, fmt.Errorf("read accounts: %w", explain(err))
+	}
+	return collect(rows, func(r row) (account string, err error) {
+		err = r.Scan(&account)
+		return account, err //nolint:wrapcheck // names the column
+	})
+}
+
 func scanWatched(r row) (w Watched, err error) {
 	w.Bill, err = scanBill(withMore{r, []any{instantColumn{&w.NextCheck}, instantColumn{&w.NextRemind}}})
 	return w, err
