@@ -77,6 +77,23 @@ simtest: ## weeks of virtual time in a faulty world, SEEDS times
 storm: ## kill -9 the daemon over and over (KILLS, REMINDERS)
 	@$(GO) test ./cli -run '^TestStorm$$' -count=1 -timeout 30m -v -storm.kills=$(KILLS) -storm.reminders=$(REMINDERS)
 
+##@ Measure
+
+# The programs, and the library that makes a disk slower.
+.PHONY: bench-build
+bench-build: build
+	@mkdir -p .bench
+	@$(GO) build -o .bench/bench ./bench
+	@$(CC) -shared -fPIC -O2 -o .bench/slowsync.so bench/slowsync/slowsync.c -ldl
+
+.PHONY: bench
+bench: bench-build ## what it costs, against its ceilings (ONLY=remind, SMALL=1)
+	@.bench/bench -only '$(ONLY)' $(if $(SMALL),-small) $(if $(ONLY)$(SMALL),,-write docs/performance.md)
+
+.PHONY: bench-stores
+bench-stores: bench-build ## make the store of 10M bills that bench needs
+	@.bench/bench -stores
+
 ##@ Check
 
 .PHONY: check
@@ -153,5 +170,5 @@ uninstall: ## remove what install brought, leave config and store
 	@echo "removed the binary and the unit; $(CONFDIR) and $(STATEDIR) are left for you"
 
 .PHONY: clean
-clean: ## remove what build, run and lint left here
-	@rm -rf duewatch .run .bin
+clean: ## remove what build, run, bench and lint left here
+	@rm -rf duewatch .run .bin .bench

@@ -28,6 +28,9 @@ var arrows = map[string][]string{
 	"scheduler": {"reminder", "almara", "store", "notifier"},
 	"sandbox":   {"reminder"},
 	"web":       {"reminder", "store"},
+	// Measures all of them, and no part of the daemon.
+	"bench":     {"bench/gen", "config", "reminder", "almara", "store", "notifier", "scheduler", "sandbox"},
+	"bench/gen": {"reminder", "store"},
 }
 
 func TestArrows(t *testing.T) {

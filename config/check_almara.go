@@ -12,7 +12,7 @@ const (
 	minAlmaraTimeout = time.Second
 	maxAlmaraTimeout = 5 * time.Minute
 	minRate          = 0.1
-	maxRate          = 1000
+	maxRate          = 100_000
 	maxConcurrency   = 256
 )
 

@@ -122,9 +122,9 @@ func TestProblems(t *testing.T) {
 		{name: "duration out of range", yaml: "notifier: {timeout: 10s}\n", want: []string{
 			`config.yaml:1: notifier.timeout: "10s" is out of range: write a duration from 30s to 5m`}},
 		{name: "numbers", yaml: "almara:\n  rate: fast\n  concurrency: 0\nnotifier:\n  segments_per_second: NaN\n  max_segments: 1.5\n", want: []string{
-			`config.yaml:2: almara.rate: "fast" is not a number: write one from 0.1 to 1000`,
+			`config.yaml:2: almara.rate: "fast" is not a number: write one from 0.1 to 100000`,
 			`config.yaml:3: almara.concurrency: "0" is out of range: write a number from 1 to 256`,
-			`config.yaml:5: notifier.segments_per_second: "NaN" is not a number: write one from 0.1 to 1000`,
+			`config.yaml:5: notifier.segments_per_second: "NaN" is not a number: write one from 0.1 to 100000`,
 			`config.yaml:6: notifier.max_segments: "1.5" is not a whole number: write one from 1 to 10`}},
 		{name: "choices", yaml: "almara: {token_encoding: xml, recheck_with: get}\nnotifier: {mode: \"on\", provider: nexmo, unknown: retry}\nreminders: {stale_balance: wait}\nlog: {level: trace, format: xml}\n", want: []string{
 			`config.yaml:1: almara.token_encoding: "xml" is none of the choices: write json or form`,

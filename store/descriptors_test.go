@@ -50,10 +50,10 @@ func TestAStoreOutOfFileDescriptorsSaysSo(t *testing.T) {
 	}
 }
 
-// SQLite may need a temporary file in the middle of a round of decisions. When
-// there is none, the round is undone as a whole: no bill is blamed and left
-// until its claim ends, and the next round has them all.
-func TestARoundOutOfFileDescriptorsBlamesNoBill(t *testing.T) {
+// SQLite would like a temporary file in the middle of a round of decisions, and
+// is told to keep in memory what it would put there: a round that began can be
+// finished, and no bill is blamed and left until its claim ends.
+func TestARoundNeedsNoMoreFileDescriptors(t *testing.T) {
 	const bills = 300
 	s, p := openNew(t), newPolicy()
 	p.PerNumberDaily = bills
@@ -63,13 +63,7 @@ func TestARoundOutOfFileDescriptorsBlamesNoBill(t *testing.T) {
 	var l Looked
 	var err error
 	withoutFiles(t, func() { l, err = s.DecideDue(t.Context(), roundAt(p, firstStage), bills) })
-	if err == nil {
-		t.Fatalf("%d texts, %d faults and no error: the test tries nothing, or the bills are blamed", len(l.Texts), len(l.Faults))
-	}
-	if !strings.Contains(err.Error(), "raise its limit of open files") {
-		t.Errorf("it says %q", err)
-	}
-	if l = must(s.DecideDue(t.Context(), roundAt(p, firstStage), bills)); len(l.Texts) != bills/2 || len(l.Faults) > 0 {
-		t.Errorf("afterwards %d texts, want %d; faults %v", len(l.Texts), bills/2, l.Faults)
+	if err != nil || len(l.Texts) != bills/2 || len(l.Faults) > 0 {
+		t.Errorf("%d texts, want %d; faults %v, error %v", len(l.Texts), bills/2, l.Faults, err)
 	}
 }

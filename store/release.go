@@ -81,8 +81,10 @@ func (s *Store) countHeld(ctx context.Context, c Choice, reason reminder.Reason)
 func (s *Store) release(ctx context.Context, a Act, reason reminder.Reason) (released int64, err error) {
 	for last := int64(0); ; {
 		var bills []int64
+		var some int64
 		began := time.Now()
 		err = s.do(func(t *tx) error {
+			some = 0
 			rows, err := t.query("SELECT DISTINCT r.bill_id"+heldOf+" AND r.bill_id > ?5 ORDER BY r.bill_id LIMIT ?6",
 				reason, a.Choice.Service, a.Choice.Account, a.Choice.Phone.E164(), last, choicePage)
 			if err != nil {
@@ -96,12 +98,16 @@ func (s *Store) release(ctx context.Context, a Act, reason reminder.Reason) (rel
 				if err != nil {
 					return err
 				}
-				released += n
+				some += n
 			}
 			return nil
 		})
-		if err != nil || len(bills) < choicePage {
+		if err != nil {
 			return released, err
+		}
+		released += some
+		if len(bills) < choicePage {
+			return released, nil
 		}
 		last = bills[choicePage-1]
 		s.giveWay(ctx, time.Since(began))

@@ -219,8 +219,23 @@ func readBack(ctx context.Context, db *sql.DB) error {
 // process.
 type connector struct{ dsn string }
 
-func (c connector) Connect(context.Context) (driver.Conn, error) { return c.Driver().Open(c.dsn) }
-func (c connector) Driver() driver.Driver                        { return &sqlite3.SQLiteDriver{} }
+func (c connector) Connect(ctx context.Context) (driver.Conn, error) {
+	raw, err := c.Driver().Open(c.dsn)
+	if err != nil {
+		return nil, err //nolint:wrapcheck // explained where it is met
+	}
+	// No key of the DSN sets these: what undoes a statement is kept in memory
+	// and not in a file, and the log is emptied ten times less often.
+	if conn, ok := raw.(driver.ExecerContext); ok {
+		_, err = conn.ExecContext(ctx, "PRAGMA temp_store = MEMORY; PRAGMA wal_autocheckpoint = 10000", nil)
+	}
+	if err != nil {
+		return nil, errors.Join(err, raw.Close())
+	}
+	return raw, nil
+}
+
+func (c connector) Driver() driver.Driver { return &sqlite3.SQLiteDriver{} }
 
 // explain turns the SQLite failures that an operator can mend into what to do.
 func explain(err error) error {

@@ -22,8 +22,8 @@ const maxGroup = 256
 // writer owns the one connection that writes. Writes that arrive while another
 // commit is under way share the next one: a flush to disk costs far more than
 // a statement, so many callers together are as durable as each alone, and
-// much faster. A write that fails is undone alone (SAVEPOINT); a commit that
-// fails fails all its writes.
+// much faster. A write that fails is undone alone; a commit that fails fails
+// all its writes.
 type writer struct {
 	db    *sql.DB
 	queue chan write
@@ -64,7 +64,8 @@ func (s *Store) do(fn func(*tx) error) error {
 
 // do runs fn in a transaction and returns when its outcome is durable. It
 // cannot be cancelled: a caller that stopped waiting would not know whether
-// its write happened. fn may be run only once, and must not keep the tx.
+// its write happened. fn must not keep the tx, and may be run a second time
+// after what it did first was undone: what it gives its caller is set anew.
 func (w *writer) do(fn func(*tx) error) error {
 	job := write{fn, make(chan error, 1)}
 	w.mu.RLock()
@@ -125,14 +126,25 @@ func (w *writer) commit(group []write) {
 }
 
 // transact fills errs with what failed alone; the error it returns failed all.
+// Failures are rare and savepoints dear (SQLite copies each page that is
+// written under one), so the group is first run without; when anything fails,
+// all is undone and run again, each write under its own savepoint.
 func (w *writer) transact(group []write, errs []error) error {
+	err := w.try(group, errs, true)
+	if again := (*hurriedError)(nil); errors.As(err, &again) {
+		err = w.try(group, errs, false)
+	}
+	return err
+}
+
+func (w *writer) try(group []write, errs []error, hurried bool) error {
 	// Not the caller's context: half a group must not die with one caller.
 	ctx := context.Background()
 	sqlTx, err := w.db.BeginTx(ctx, nil)
 	if err != nil {
 		return fmt.Errorf("begin write: %w", explain(err))
 	}
-	t := &tx{ctx, sqlTx}
+	t := &tx{ctx, sqlTx, hurried}
 	if len(group) == 1 {
 		err = run(t, group[0].do)
 	}
@@ -171,11 +183,25 @@ type tx struct {
 		ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
 		QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
 	}
+	hurried bool // nothing is isolated: the first failure ends this try
 }
 
+// hurriedError is a failure that a second try, with savepoints, confines to
+// the write it is of.
+type hurriedError struct{ err error }
+
+func (e *hurriedError) Error() string { return e.err.Error() }
+func (e *hurriedError) Unwrap() error { return e.err }
+
 // isolated runs do, in a group or within a write, so that it is undone alone when it fails. own is do's
-// failure, all is one of the transaction itself.
+// failure, all is one of the transaction itself, or of a try that is hurried.
 func (t *tx) isolated(do func(*tx) error) (own, all error) {
+	if t.hurried {
+		if err := run(t, do); err != nil {
+			return nil, &hurriedError{err}
+		}
+		return nil, nil
+	}
 	if _, err := t.exec("SAVEPOINT one"); err != nil {
 		return nil, err
 	}

@@ -1,0 +1,105 @@
+package gen
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"duewatch/reminder"
+)
+
+// Due is which bills of a store shall be due for a text at one instant: n of
+// them, step apart, the first with the id from.
+type Due struct {
+	From, Step, N int
+	At            time.Time
+}
+
+// MakeDue lets bills owe something that was asked about just before, and have
+// their due date on that day.
+func MakeDue(ctx context.Context, path string, d Due) (err error) {
+	return change(ctx, path, func(c *sql.Conn) error {
+		for _, s := range []struct {
+			sql  string
+			args []any
+		}{
+			{"UPDATE bills SET state = 'active', balance = '1250.50', usual = '1250.50', balance_at = ?4, due_date = ?5, customer = 'Wanjiku Kamau', verified = 1 " + chosen,
+				[]any{d.At.Add(-time.Minute).UnixMilli(), reminder.DateOf(d.At).String()}},
+			{"INSERT OR REPLACE INTO due_remind (bill_id, at) SELECT id, ?4 FROM bills " + chosen, []any{d.At.UnixMilli()}},
+		} {
+			if _, err := c.ExecContext(ctx, s.sql, append([]any{d.From, d.Step, d.N}, s.args...)...); err != nil {
+				return fmt.Errorf("make bills due: %w", err)
+			}
+		}
+		return nil
+	})
+}
+
+// MakeRecheckDue lets bills be due for a question to Almara Pay.
+func MakeRecheckDue(ctx context.Context, path string, d Due) error {
+	return change(ctx, path, func(c *sql.Conn) error {
+		_, err := c.ExecContext(ctx, "INSERT OR REPLACE INTO due_recheck (bill_id, at) SELECT id, ?4 FROM bills "+chosen, d.From, d.Step, d.N, d.At.UnixMilli())
+		return err
+	})
+}
+
+// MakeIdle takes bills out of the sight of all jobs for years.
+func MakeIdle(ctx context.Context, path string, d Due) error {
+	return change(ctx, path, func(c *sql.Conn) error {
+		for _, table := range []string{"due_remind", "due_recheck"} {
+			if _, err := c.ExecContext(ctx, "INSERT OR REPLACE INTO "+table+" (bill_id, at) SELECT id, ?4 FROM bills "+chosen, d.From, d.Step, d.N, d.At.AddDate(5, 0, 0).UnixMilli()); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// Clean forgets what was texted.
+func Clean(ctx context.Context, path string) error {
+	return change(ctx, path, func(c *sql.Conn) error {
+		for _, table := range []string{"reminders", "texts", "events", "usage", "stops", "strangers"} {
+			if _, err := c.ExecContext(ctx, "DELETE FROM "+table); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// chosen is the condition by which ?3 bills are taken, ?2 apart, from ?1 on.
+const chosen = "WHERE id IN (WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < ?3) SELECT ?1 + i * ?2 FROM n)"
+
+// Bytes is how much of the file holds something.
+func Bytes(ctx context.Context, path string) (n int64, err error) {
+	err = change(ctx, path, func(c *sql.Conn) error {
+		var pages, free, size int64
+		for pragma, to := range map[string]*int64{"page_count": &pages, "freelist_count": &free, "page_size": &size} {
+			if err := c.QueryRowContext(ctx, "PRAGMA "+pragma).Scan(to); err != nil {
+				return err
+			}
+		}
+		n = (pages - free) * size
+		return nil
+	})
+	return n, err
+}
+
+func change(ctx context.Context, path string, do func(*sql.Conn) error) (err error) {
+	db, err := sql.Open("sqlite3", "file:"+path+"?_synchronous=OFF&_cache_size=-100000")
+	if err != nil {
+		return err
+	}
+	c, err := db.Conn(ctx)
+	if err != nil {
+		return errors.Join(err, db.Close())
+	}
+	err = do(c)
+	// The log is emptied into the file: the one who measures begins with an empty one.
+	if _, failed := c.ExecContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)"); failed != nil {
+		err = errors.Join(err, failed)
+	}
+	return errors.Join(err, c.Close(), db.Close())
+}
