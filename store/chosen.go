@@ -87,6 +87,7 @@ func (s *Store) act(ctx context.Context, a Act, wanted func(reminder.Bill) bool,
 		var page []reminder.Bill
 		began, done := time.Now(), 0
 		each := func(ctx context.Context, q querier, do func(reminder.Bill) error) (err error) {
+			done = 0
 			if page, err = chosen(ctx, q, a.Choice, after, choicePage); err != nil {
 				return err
 			}
