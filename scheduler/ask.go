@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -40,34 +41,118 @@ type queue struct {
 	unclaim func(now time.Time, owner string) error
 }
 
-// sweep asks about all claimable bills, a batch at a time, and records what
-// each call taught. A bill that is thereby due for a reminder wakes that job.
+// sweep asks about all claimable bills and records what each call taught. Bills
+// are claimed and lessons recorded by the batch while calls are under way: no
+// call waits for the store. A bill that is thereby due for a reminder wakes
+// that job.
 func (s *Scheduler) sweep(ctx context.Context, j *job, q queue, call call) error {
 	batch := 4 * s.AskConcurrency
-	for ctx.Err() == nil {
+	pass, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	bills, lessons := make(chan reminder.Bill), make(chan store.Lesson, batch)
+	claimed := 0
+	var asking sync.WaitGroup
+	asking.Go(func() {
+		defer close(bills)
+		var err error
+		if claimed, err = s.claimAll(pass, j, q, batch, bills); err != nil {
+			stop(err)
+		}
+	})
+	for range s.AskConcurrency {
+		asking.Go(func() {
+			for b := range bills {
+				lesson, fault := s.askOne(pass, j, b, call)
+				if fault != nil {
+					stop(fault)
+				}
+				if lesson.BillID != 0 {
+					lessons <- lesson
+				}
+			}
+		})
+	}
+	go func() {
+		asking.Wait()
+		close(lessons)
+	}()
+	learned, err := s.learnAll(ctx, lessons, batch, stop)
+	if learned < claimed {
+		err = errors.Join(err, q.unclaim(s.Now(), s.Owner))
+	}
+	if fault := context.Cause(pass); fault != nil && ctx.Err() == nil && !errors.Is(err, fault) {
+		err = errors.Join(fault, err)
+	}
+	return err
+}
+
+// claimAll claims batch after batch, until nothing is due, and returns how many
+// bills it claimed.
+func (s *Scheduler) claimAll(pass context.Context, j *job, q queue, batch int, to chan<- reminder.Bill) (claimed int, err error) {
+	for pass.Err() == nil {
 		now := s.Now()
 		j.beat(now)
-		bills, err := q.claim(ctx, now, s.claim(), batch)
+		bills, err := q.claim(pass, now, s.claim(), batch)
+		claimed += len(bills)
 		if err != nil {
-			return err
+			return claimed, ignoreEnd(pass, err)
 		}
-		lessons, fault := s.ask(ctx, j, bills, call)
-		learned, err := s.Store.Learn(ctx, s.Policies, s.Now(), lessons...)
-		if err != nil {
-			return errors.Join(fault, err)
+		for _, b := range bills {
+			select {
+			case to <- b:
+			case <-pass.Done():
+				return claimed, nil
+			}
 		}
-		s.tell(lessons, learned.Bills)
-		if len(lessons) < len(bills) {
-			fault = errors.Join(fault, q.unclaim(s.Now(), s.Owner))
-		}
-		if learned.Due {
-			s.wake(jobRemind)
-		}
-		if fault != nil || len(bills) < batch {
-			return fault
+		if len(bills) < batch {
+			break
 		}
 	}
-	return nil
+	return claimed, nil
+}
+
+// learnAll records lessons as they come, all that are there at a time, and
+// returns how many. What came is recorded also when the pass is over.
+func (s *Scheduler) learnAll(ctx context.Context, from <-chan store.Lesson, most int, stop context.CancelCauseFunc) (learned int, err error) {
+	for first := range from {
+		some := []store.Lesson{first}
+		for more := true; more && len(some) < most; {
+			select {
+			case l, ok := <-from:
+				if more = ok; ok {
+					some = append(some, l)
+				}
+			default:
+				more = false
+			}
+		}
+		l, failed := s.Store.Learn(context.WithoutCancel(ctx), s.Policies, s.Now(), some...)
+		if failed != nil {
+			err = errors.Join(err, failed)
+			stop(failed)
+			continue
+		}
+		learned += len(some)
+		s.tell(some, l.Bills)
+		if l.Due {
+			s.wake(jobRemind)
+		}
+	}
+	return learned, err
+}
+
+// askOne puts one question. The fault is one that no bill is to blame for.
+func (s *Scheduler) askOne(ctx context.Context, j *job, b reminder.Bill, call call) (lesson store.Lesson, fault error) {
+	if ctx.Err() != nil {
+		return lesson, nil //nolint:nilerr // the pass is over, or another call has said why
+	}
+	answer, err := call(ctx, b)
+	j.beat(s.Now())
+	lesson, fault = lessonOf(b.ID, answer, err)
+	if fault == nil && err != nil && lesson.BillID == 0 && ctx.Err() == nil {
+		fault = err
+	}
+	return lesson, fault
 }
 
 // ask puts one question for each bill, some at a time, and returns what was
@@ -78,16 +163,8 @@ func (s *Scheduler) ask(ctx context.Context, j *job, bills []reminder.Bill, call
 	group.SetLimit(s.AskConcurrency)
 	for i, b := range bills {
 		group.Go(func() error {
-			if groupCtx.Err() != nil {
-				return nil //nolint:nilerr // the pass is over, or another call has said why
-			}
-			answer, err := call(groupCtx, b)
-			j.beat(s.Now())
-			lesson, fault := lessonOf(b.ID, answer, err)
-			lessons[i] = lesson
-			if fault == nil && err != nil && lesson.BillID == 0 && groupCtx.Err() == nil {
-				fault = err
-			}
+			var fault error
+			lessons[i], fault = s.askOne(groupCtx, j, b, call)
 			return fault
 		})
 	}

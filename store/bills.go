@@ -93,6 +93,31 @@ func (t *tx) saveBill(b reminder.Bill) error {
 	return err
 }
 
+var billsByID = "SELECT " + billColumns + " FROM bills WHERE id IN (" + rowsOf("?") + ")"
+
+// billsOf reads bills by their ids, many with each statement.
+func (t *tx) billsOf(ids []int64) (map[int64]reminder.Bill, error) {
+	all := make(map[int64]reminder.Bill, len(ids))
+	args := make([]any, together)
+	for some := range slices.Chunk(ids, together) {
+		for i := range args {
+			args[i] = some[min(i, len(some)-1)] // the last one again, up to the number of the statement
+		}
+		rows, err := t.query(billsByID, args...)
+		if err != nil {
+			return nil, err
+		}
+		bills, err := collect(rows, scanBill)
+		if err != nil {
+			return nil, fmt.Errorf("read bills: %w", err)
+		}
+		for _, b := range bills {
+			all[b.ID] = b
+		}
+	}
+	return all, nil
+}
+
 // bill reads one bill by its id.
 func (t *tx) bill(id int64) (reminder.Bill, error) {
 	b, err := scanBill(t.row("SELECT "+billColumns+" FROM bills WHERE id = ?1", id))

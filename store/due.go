@@ -1,8 +1,10 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"duewatch/reminder"
@@ -69,13 +71,13 @@ func (s *Store) claimBills(ctx context.Context, q queue, now time.Time, c Claim,
 		if err != nil {
 			return err
 		}
+		found, err := t.billsOf(ids)
 		bills = make([]reminder.Bill, len(ids))
 		for i, id := range ids {
-			if bills[i], err = t.bill(id); err != nil {
-				return err
-			}
+			bills[i] = found[id] // a foreign key keeps it there
 		}
-		return nil
+		slices.SortFunc(bills, func(a, b reminder.Bill) int { return cmp.Compare(a.ID, b.ID) }) // neighbours share pages
+		return err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("claim from %s: %w", q, err)

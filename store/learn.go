@@ -30,15 +30,35 @@ func (s *Store) Learn(_ context.Context, policies reminder.Policies, now time.Ti
 	var l Learned
 	err := s.do(func(t *tx) error {
 		l = Learned{}
+		ids := make([]int64, len(lessons))
+		var latest time.Time
+		for i, lesson := range lessons {
+			ids[i] = lesson.BillID
+		}
+		bills, err := t.billsOf(ids)
+		if err != nil {
+			return err
+		}
 		for _, lesson := range lessons {
-			b, look, err := t.learn(lesson, policies, now)
+			b, ok := bills[lesson.BillID]
+			if !ok {
+				return fmt.Errorf("bill %d: %w", lesson.BillID, ErrNotFound)
+			}
+			b, look, err := t.learn(b, lesson, policies, now)
 			if err != nil {
 				return err
+			}
+			bills[b.ID] = b
+			if a := lesson.Answer; a != nil && a.At.After(latest) && b.CheckedAt.Equal(a.At) {
+				latest = a.At
 			}
 			l.Bills = append(l.Bills, b)
 			l.Due = l.Due || (!look.IsZero() && !look.After(now))
 		}
-		return nil
+		if latest.IsZero() {
+			return nil
+		}
+		return t.seen(latest)
 	})
 	if err != nil {
 		return Learned{}, fmt.Errorf("record what Almara Pay said: %w", err)
@@ -46,12 +66,9 @@ func (s *Store) Learn(_ context.Context, policies reminder.Policies, now time.Ti
 	return l, nil
 }
 
-// learn returns the bill as it is now, and when the remind job was told to
-// look at it if the lesson changed that.
-func (t *tx) learn(l Lesson, policies reminder.Policies, now time.Time) (b reminder.Bill, look time.Time, err error) {
-	if b, err = t.bill(l.BillID); err != nil {
-		return b, look, err
-	}
+// learn returns the bill as it is with the lesson, and when the remind job was
+// told to look at it if that changed. The caller notes the instant (seen).
+func (t *tx) learn(b reminder.Bill, l Lesson, policies reminder.Policies, now time.Time) (_ reminder.Bill, look time.Time, err error) {
 	policy := policies.For(b.Service)
 	before := b
 	var changes []reminder.Change
@@ -63,9 +80,6 @@ func (t *tx) learn(l Lesson, policies reminder.Policies, now time.Time) (b remin
 	case l.Answer != nil:
 		changes = b.Learn(*l.Answer)
 		b.Believe(policy.Guards)
-		if err := t.seen(l.Answer.At); err != nil {
-			return b, look, err
-		}
 	case l.Rejected != "":
 		b.State, b.LastError = reminder.BillRejected, l.Rejected
 		changes = []reminder.Change{{What: "rejected", Detail: l.Rejected}}
@@ -88,7 +102,7 @@ func (t *tx) learn(l Lesson, policies reminder.Policies, now time.Time) (b remin
 			return b, look, err
 		}
 	}
-	if err := t.scheduleCalls(b, policy, now, l.After); err != nil {
+	if err := t.scheduleCalls(b, before.State, policy, now, l.After); err != nil {
 		return b, look, err
 	}
 	if b.DueDate != before.DueDate || b.State != before.State {
@@ -124,8 +138,9 @@ func (t *tx) paid(before reminder.Bill, now time.Time) error {
 		Detail: fmt.Sprintf("%s was owed; reminders of this due date that were texted: %d", before.Balance.Format(), texted)})
 }
 
-// scheduleCalls sets when Almara Pay is next asked about the bill.
-func (t *tx) scheduleCalls(b reminder.Bill, policy *reminder.Policy, now time.Time, after time.Duration) error {
+// scheduleCalls sets when Almara Pay is next asked about the bill, which was in
+// another state before.
+func (t *tx) scheduleCalls(b reminder.Bill, before reminder.BillState, policy *reminder.Policy, now time.Time, after time.Duration) error {
 	next := policy.NextCheck(b, now)
 	if floor := now.Add(after); next.Before(floor) {
 		next = floor
@@ -138,8 +153,10 @@ func (t *tx) scheduleCalls(b reminder.Bill, policy *reminder.Policy, now time.Ti
 		recheck = next
 	case reminder.BillPaused, reminder.BillRejected, reminder.BillRemoved:
 	}
-	if err := t.schedule(dueRegister, b.ID, register); err != nil {
-		return err
+	if before == reminder.BillPending || b.State == reminder.BillPending { // no other bill awaits registration
+		if err := t.schedule(dueRegister, b.ID, register); err != nil {
+			return err
+		}
 	}
 	return t.schedule(dueRecheck, b.ID, recheck)
 }

@@ -116,8 +116,17 @@ func (s *Store) DecideAnswered(_ context.Context, r Round, lessons []Lesson) (Lo
 		r.asked = make(map[int64]reminder.Asked, len(lessons))
 		for _, lesson := range lessons {
 			if err := t.alone(lesson.BillID, &l, func(*Looked) error {
-				if _, _, err := t.learn(lesson, r.Policies, r.Now); err != nil {
+				b, err := t.bill(lesson.BillID)
+				if err != nil {
 					return err
+				}
+				if _, _, err := t.learn(b, lesson, r.Policies, r.Now); err != nil {
+					return err
+				}
+				if lesson.Answer != nil {
+					if err := t.seen(lesson.Answer.At); err != nil {
+						return err
+					}
 				}
 				r.asked[lesson.BillID] = reminder.CouldNotSay
 				if lesson.Answer != nil {
