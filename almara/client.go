@@ -116,6 +116,16 @@ func (c *Client) Recheck(ctx context.Context, bill reminder.Bill) (reminder.Answ
 	return c.call(ctx, bill, "lookup", request{method: http.MethodGet, url: &at})
 }
 
+// SignIn fetches the token that the first call would fetch, and makes no other
+// request. Errors: see the package.
+func (c *Client) SignIn(ctx context.Context) error {
+	_, err := c.tokens.get(ctx)
+	if err != nil && outcomeOf(err) == "" {
+		err = fmt.Errorf("almara pay: token: %w", err)
+	}
+	return err
+}
+
 // saveRequest is the body of Save a Bill Number.
 type saveRequest struct {
 	ServiceID       any    `json:"serviceId"`

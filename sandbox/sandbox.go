@@ -174,6 +174,8 @@ func (s *Sandbox) routes() http.Handler {
 	mux.Handle("POST /2010-04-01/Accounts/{account}/Messages.json", s.spoilt(Send, s.basic(s.postMessage)))
 	mux.Handle("GET /2010-04-01/Accounts/{account}/Messages.json", s.spoilt(List, s.basic(s.getMessages)))
 	mux.Handle("GET /2010-04-01/Accounts/{account}/Messages/{sid}", s.spoilt(Fetch, s.basic(s.getMessage)))
+	mux.Handle("GET /2010-04-01/Accounts/{account}", s.spoilt(Fetch, s.basic(s.getAccount)))
+	mux.Handle("GET /2010-04-01/Accounts/{account}/IncomingPhoneNumbers.json", s.spoilt(Fetch, s.basic(s.getNumbers)))
 
 	// The sandbox's own.
 	mux.Handle("GET /{$}", http.RedirectHandler("/inbox", http.StatusFound))

@@ -39,7 +39,7 @@ func (s *Sandbox) basic(next http.HandlerFunc) http.HandlerFunc {
 		case !same(user, AccountSID, secret, AuthToken) && !same(user, APIKeySID, secret, APIKeySecret):
 			w.Header().Set("WWW-Authenticate", `Basic realm="Twilio API"`)
 			twilioError(w, http.StatusUnauthorized, 20003, "Authenticate")
-		case r.PathValue("account") != AccountSID:
+		case strings.TrimSuffix(r.PathValue("account"), ".json") != AccountSID:
 			notFound(w, r)
 		default:
 			next(w, r)
@@ -190,6 +190,8 @@ func wrongWith(t *text, validity string) (int, string) {
 		return 21603, "A 'From' phone number is required."
 	case t.Service != "" && !messagingService.MatchString(t.Service):
 		return 21705, "The Messaging Service Sid " + t.Service + " is invalid."
+	case t.Service == "" && t.From == NumberNotOwned:
+		return 21606, "The From phone number " + t.From + " is not a valid, SMS-capable inbound phone number for your account."
 	case t.Service == "" && !validSender(t.From):
 		return 21212, "Invalid 'From' Number: " + t.From
 	case t.Body == "":

@@ -1,0 +1,183 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"duewatch/config"
+	"duewatch/store"
+)
+
+// What a finding asks of the operator.
+const (
+	levelOK   = "ok"
+	levelNote = "note" // good to know, nothing to do
+	levelFix  = "fix"
+)
+
+// finding is one line of the doctor's.
+type finding struct {
+	Level string `json:"level"`
+	Part  string `json:"part"`
+	Text  string `json:"text"` // what is right, or what is wrong and what to do
+}
+
+func found(level, part, format string, args ...any) []finding {
+	return []finding{{level, part, fmt.Sprintf(format, args...)}}
+}
+
+// Bounds of one part: an answer that takes longer is none, and a store of ten
+// million bills is not read to its end.
+const (
+	askPatience   = 10 * time.Second
+	storePatience = 5 * time.Second
+)
+
+// doctor looks at all that a daemon with this config lives on.
+type doctor struct {
+	app       *app
+	cfg       *config.Config
+	sandboxed bool
+	clocks    *clocks
+	store     *store.Store // nil where it cannot be opened
+	storeErr  error
+}
+
+func (a *app) doctorCommand() *cobra.Command {
+	var useSandbox, asJSON bool
+	c := &cobra.Command{
+		Use:   "doctor",
+		Short: "Try all that the daemon lives on, and say what to do",
+		Long: `Signs in at Almara Pay and looks up one bill, asks Twilio for the account and
+the sender, and looks at the clock, the hours, the store, the disk and the
+systemd unit. Nobody is texted and nothing is changed. Each line begins with
+ok, note (good to know) or fix, which makes the status 1.`,
+		Example: "  sudo duewatch doctor --config /etc/duewatch/config.yaml\n  duewatch doctor --sandbox",
+		Args:    cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			cfg, err := a.load(useSandbox)
+			if err != nil {
+				return err
+			}
+			if useSandbox {
+				e, err := a.embedSandbox(c.Context(), cfg, slog.New(slog.DiscardHandler))
+				if err != nil {
+					return err
+				}
+				e.swap(cfg)
+			}
+			return a.examine(c.Context(), cfg, useSandbox, asJSON)
+		},
+	}
+	c.Flags().BoolVar(&useSandbox, "sandbox", false, "try the stand-ins for Almara Pay and Twilio")
+	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
+	return c
+}
+
+// examine looks at all parts side by side, and tells of them in order.
+func (a *app) examine(ctx context.Context, cfg *config.Config, sandboxed, asJSON bool) (err error) {
+	d := &doctor{app: a, cfg: cfg, sandboxed: sandboxed, clocks: &clocks{now: a.now}}
+	if d.store, d.storeErr = store.OpenReader(ctx, cfg.Store); d.storeErr == nil {
+		defer func() { err = errors.Join(err, d.store.Close()) }()
+	}
+	parts := []func(context.Context) []finding{d.mode, d.almara, d.twilio, d.hours, d.theStore, d.sending, d.disk, d.unit}
+	all := make([][]finding, len(parts)+1)
+	var group sync.WaitGroup
+	for i, part := range parts {
+		group.Go(func() { all[i] = part(ctx) })
+	}
+	group.Wait()
+	all[len(parts)] = d.clock() // by the answers of the others
+
+	var findings []finding
+	fixes := 0
+	for _, some := range all {
+		for _, f := range some {
+			findings = append(findings, f)
+			if f.Level == levelFix {
+				fixes++
+			}
+		}
+	}
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("doctor: %w", err)
+	}
+	if err := a.tell(findings, asJSON, fixes == 0); err != nil {
+		return err
+	}
+	if fixes > 0 {
+		return fmt.Errorf("to be fixed: %s", countOf(fixes, "thing"))
+	}
+	return nil
+}
+
+func (a *app) tell(findings []finding, asJSON, ok bool) error {
+	if asJSON {
+		return json.NewEncoder(a.stdout).Encode(struct { //nolint:wrapcheck // stdout
+			OK       bool      `json:"ok"`
+			Findings []finding `json:"findings"`
+		}{ok, findings})
+	}
+	for _, f := range findings {
+		a.sayWrapped(fmt.Sprintf("%-6s%-11s", f.Level, f.Part), f.Text)
+	}
+	return nil
+}
+
+func (d *doctor) mode(context.Context) []finding {
+	said := found(levelOK, "config", "%s is right", d.app.configPath)
+	if d.sandboxed {
+		return append(said, found(levelNote, "mode", "the sandbox: endpoints, credentials and hours are the stand-ins'")...)
+	}
+	switch mode := d.cfg.Delivery.Mode; mode {
+	case "live":
+		return append(said, found(levelOK, "mode", "live: texts go to the customers")...)
+	case "off":
+		return append(said, found(levelNote, "mode", "off: nobody is texted until notifier.mode is changed")...)
+	default:
+		return append(said, found(levelNote, "mode", "%s: not every customer is texted", mode)...)
+	}
+}
+
+// hours tells whether texts may leave now, for the default policy and for each
+// service that differs.
+func (d *doctor) hours(context.Context) []finding {
+	zone, now := d.cfg.Zone, d.app.now()
+	say := func(service string) string {
+		p := d.cfg.Policies.For(service)
+		hours := "texts leave " + p.Window.String()
+		switch next := p.NextOpen(now); {
+		case next.Equal(now):
+			return hours + ", and may now"
+		case next.IsZero():
+			return hours + ", but on no day of the coming year"
+		default:
+			return hours + "; the next time on " + next.In(zone).Format("Mon 2 Jan 15:04")
+		}
+	}
+	usual := say("")
+	out := found(levelOK, "hours", "it is %s in %s; %s", now.In(zone).Format("Mon 2 Jan 15:04"), zone, usual)
+	for _, s := range d.cfg.Services {
+		if own := say(s.ID); own != usual {
+			out = append(out, found(levelOK, "hours", "service %s: %s", s.ID, own)...)
+		}
+	}
+	return out
+}
+
+// reason is an error in one line, without what only says who asked.
+func reason(err error) string {
+	text := strings.ReplaceAll(err.Error(), "\n", "; ")
+	for _, prefix := range []string{"almara pay: ", "twilio account: ", "twilio numbers: "} {
+		text = strings.TrimPrefix(text, prefix)
+	}
+	return text
+}

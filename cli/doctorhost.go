@@ -1,0 +1,161 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"duewatch/store"
+)
+
+// theStore reads as much of the store as can be read in a moment.
+func (d *doctor) theStore(ctx context.Context) []finding {
+	const part = "store"
+	path := d.cfg.Store
+	folder := filepath.Dir(path)
+	var out []finding
+	if err := syscall.Access(folder, 2 /* W_OK */); err != nil {
+		out = found(levelFix, part, "the folder %s cannot be written by this user (%v): make it, or check its owner and mode", folder, err)
+	}
+	switch {
+	case errors.Is(d.storeErr, store.ErrNotFound):
+		if out == nil {
+			out = found(levelNote, part, "%s does not exist yet; the daemon makes it at its first start", path)
+		}
+		return out
+	case d.storeErr != nil:
+		return append(out, found(levelFix, part, "%s", reason(d.storeErr))...)
+	}
+	world, err := d.store.Meta(ctx, metaWorld)
+	if err != nil {
+		return append(out, found(levelFix, part, "%s", reason(err))...)
+	}
+	if want := map[bool]string{true: worldSandbox, false: worldReal}[d.sandboxed]; world != "" && world != want {
+		out = append(out, found(levelFix, part, "%s belongs to the %s world and is refused in the %s one: name another file in store", path, world, want)...)
+	}
+	if info, err := os.Stat(path); err == nil && info.Mode().Perm()&0o077 != 0 {
+		out = append(out, found(levelFix, part, "%s is readable by other users: run chmod 600 on it", path)...)
+	}
+	out = append(out, d.readStore(ctx)...)
+	if log, err := os.Stat(path + "-wal"); err == nil && log.Size() > maxWAL {
+		out = append(out, found(levelFix, part, "its log %s-wal has grown to %s: a program keeps an old view of it open; restart the daemon", path, sizeOf(log.Size()))...)
+	}
+	return out
+}
+
+// maxWAL is far more than the log reaches before it is emptied into the file.
+const maxWAL = 1 << 30
+
+func (d *doctor) readStore(ctx context.Context) []finding {
+	ctx, cancel := context.WithTimeout(ctx, storePatience)
+	defer cancel()
+	err := d.store.Check(ctx)
+	switch {
+	case ctx.Err() != nil:
+		return found(levelOK, "store", "%s is of this version; it is too large to be read as a whole here, which duewatch check does", d.cfg.Store)
+	case err != nil:
+		return found(levelFix, "store", "%s", reason(err))
+	}
+	return found(levelOK, "store", "%s is of this version, and sound", d.cfg.Store)
+}
+
+// sending tells what keeps texts from leaving, and who must not be texted.
+func (d *doctor) sending(ctx context.Context) []finding {
+	const part = "sending"
+	if d.store == nil {
+		return nil
+	}
+	asDaemon := &daemon{app: d.app, store: d.store}
+	asDaemon.policy.Store(d.cfg.Policies.Default)
+	var out []finding
+	for _, problem := range asDaemon.sendingProblems(ctx) {
+		out = append(out, found(levelFix, part, "%s", problem)...)
+	}
+	if out == nil {
+		out = found(levelOK, part, "no stop and no guard holds texts")
+	}
+	n := 0
+	if err := d.store.OptOuts(ctx, func(store.OptOut) error { n++; return nil }); err != nil {
+		return append(out, found(levelFix, "opt-outs", "%s", reason(err))...)
+	}
+	return append(out, found(levelOK, "opt-outs", "%s on the list", countOf(n, "phone"))...)
+}
+
+// minFree is enough for days of work, and for the copy that a backup needs of a
+// usual store.
+const minFree = 512 << 20
+
+func (d *doctor) disk(context.Context) []finding {
+	const part = "disk"
+	folder := filepath.Dir(d.cfg.Store)
+	var s syscall.Statfs_t
+	if err := syscall.Statfs(folder, &s); err != nil {
+		return found(levelNote, part, "%s cannot be looked at: %v", folder, err)
+	}
+	free := int64(s.Bavail) * s.Bsize //nolint:gosec // no disk is that large
+	if free < minFree {
+		return found(levelFix, part, "only %s are free at %s: texts stop when it is full; free some space", sizeOf(free), folder)
+	}
+	return found(levelOK, part, "%s are free at %s", sizeOf(free), folder)
+}
+
+// unitName is the service of systemd/duewatch.service.
+const unitName = "duewatch.service"
+
+// unit asks systemd for the daemon's unit.
+func (d *doctor) unit(ctx context.Context) []finding {
+	const part = "systemd"
+	if d.sandboxed {
+		return found(levelNote, part, "not looked at: the sandbox is run by hand")
+	}
+	if _, err := os.Stat("/run/systemd/system"); err != nil {
+		return found(levelNote, part, "this machine runs without it: see that something else starts the daemon again")
+	}
+	ctx, cancel := context.WithTimeout(ctx, storePatience)
+	defer cancel()
+	said, err := exec.CommandContext(ctx, "systemctl", "show", unitName, "--property=LoadState,ActiveState,UnitFileState,WatchdogUSec").Output()
+	if err != nil {
+		return found(levelNote, part, "systemctl does not answer: %v", err)
+	}
+	return unitFindings(said)
+}
+
+// unitFindings reads what systemctl show says of the unit.
+func unitFindings(said []byte) []finding {
+	const part = "systemd"
+	is := map[string]string{}
+	for line := range bytes.Lines(said) {
+		name, value, _ := strings.Cut(strings.TrimSpace(string(line)), "=")
+		is[name] = value
+	}
+	if is["LoadState"] != "loaded" {
+		return found(levelFix, part, "%s is not installed (%s): sudo make install", unitName, is["LoadState"])
+	}
+	var out []finding
+	if is["ActiveState"] != "active" {
+		out = found(levelFix, part, "%s is %s: see journalctl -u duewatch, then sudo systemctl start duewatch", unitName, is["ActiveState"])
+	}
+	if state := is["UnitFileState"]; state != "enabled" {
+		out = append(out, found(levelFix, part, "%s is %s, so that it does not start with the machine: sudo systemctl enable duewatch", unitName, state)...)
+	}
+	if dog := is["WatchdogUSec"]; dog == "" || dog == "0" {
+		out = append(out, found(levelFix, part, "%s has no WatchdogSec=, so that a stuck daemon is not started again: install the unit anew", unitName)...)
+	}
+	if out == nil {
+		return found(levelOK, part, "%s runs, starts with the machine, and has a watchdog of %s", unitName, is["WatchdogUSec"])
+	}
+	return out
+}
+
+func sizeOf(bytes int64) string {
+	if bytes >= 1<<30 {
+		return fmt.Sprintf("%.1f GiB", float64(bytes)/(1<<30))
+	}
+	return fmt.Sprintf("%d MiB", bytes>>20)
+}
