@@ -128,6 +128,8 @@ func useAll(t *testing.T, s *Store) {
 	}
 	must(s.InUse(ctx))
 	must(s.Accounts(ctx, "00", 10))
+	mustDo(t, s.Bills(ctx, BillFilter{Phone: phone(1)}, func(w Watched) error { must(s.Case(ctx, policiesOf(p), w.Bill, firstStage)); return nil }))
+	must(s.OptOutsOf(ctx, phone(1)))
 	must(s.Reminders(ctx, 1))
 	must(s.Texts(ctx, 1))
 	must(s.Events(ctx, 1))
@@ -220,6 +222,7 @@ var hot = map[string]string{
 	"FROM bills WHERE service = ?1 AND account > ?2":     "sqlite_autoindex_bills_1 (service=? AND account>?)",
 	"FROM pauses WHERE service IN ":                      "sqlite_autoindex_pauses_1 (service=? AND phone=?)",
 	"FROM texts WHERE provider_id = ?1)":                 "texts_phone (phone=?)",
+	"FROM bills WHERE id > ?1 AND phone = ?3":            "bills_phone (phone=?",
 	"FROM bills WHERE phone = ?1":                        "bills_phone (phone=?",
 }
 

@@ -14,6 +14,7 @@ import (
 type BillFilter struct {
 	State   reminder.BillState
 	Account string
+	Phone   reminder.Phone
 	Held    reminder.Reason // with a reminder that is held for this
 }
 
@@ -37,6 +38,10 @@ func (s *Store) Bills(ctx context.Context, f BillFilter, each func(Watched) erro
 	if f.Account != "" {
 		args = append(args, f.Account)
 		where += fmt.Sprintf(" AND account = ?%d", len(args))
+	}
+	if f.Phone != "" {
+		args = append(args, f.Phone.E164())
+		where += fmt.Sprintf(" AND phone = ?%d", len(args))
 	}
 	if f.Held != "" {
 		args = append(args, f.Held)
@@ -152,19 +157,23 @@ type SentText struct {
 	ProviderID string
 	Code       int
 	Error      string
+	Billed     int    // segments, as the provider says; 0 = not said
+	Price      string // decimal, negative = charged; "" = not said
+	PriceUnit  string
 }
 
 // Texts reads the texts that carried reminders of the bill, oldest first.
 func (s *Store) Texts(ctx context.Context, billID int64) ([]SentText, error) {
 	rows, err := s.read.QueryContext(ctx, `SELECT t.id, t.state, t.body, t.segments, t.created_at, t.accepted_at, t.settled_at,
-			coalesce(t.provider_id, ''), t.error_code, t.error
+			coalesce(t.provider_id, ''), t.error_code, t.error, coalesce(t.billed_segments, 0), coalesce(t.price, ''), coalesce(t.price_unit, '')
 		FROM texts t WHERE t.id IN (SELECT text_id FROM events WHERE bill_id = ?1) ORDER BY t.id`, billID)
 	if err != nil {
 		return nil, fmt.Errorf("read texts: %w", explain(err))
 	}
 	return collect(rows, func(r row) (x SentText, err error) {
 		err = r.Scan(&x.ID, &x.State, &x.Body, &x.Segments, instantColumn{&x.CreatedAt}, instantColumn{&x.AcceptedAt},
-			instantColumn{&x.SettledAt}, &x.ProviderID, &x.Code, &x.Error)
+			instantColumn{&x.SettledAt}, &x.ProviderID, &x.Code, &x.Error,
+			&x.Billed, &x.Price, &x.PriceUnit)
 		return x, err //nolint:wrapcheck // names the column
 	})
 }

@@ -1,0 +1,220 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"duewatch/config"
+	"duewatch/reminder"
+	"duewatch/store"
+)
+
+// story is all that is known of one bill, and what is planned.
+type story struct {
+	app      *app
+	cfg      *config.Config
+	policy   *reminder.Policy
+	bill     store.Watched
+	done     []reminder.Reminder
+	texts    []store.SentText
+	events   []store.Event
+	optOuts  []store.OptOut
+	decision reminder.Decision // what the remind job would decide now
+	now      time.Time
+}
+
+func (a *app) storyOf(ctx context.Context, cfg *config.Config, s *store.Store, w store.Watched) (st *story, err error) {
+	st = &story{app: a, cfg: cfg, policy: cfg.Policies.For(w.Service), bill: w, now: a.now()}
+	if st.done, err = s.Reminders(ctx, w.ID); err != nil {
+		return nil, err //nolint:wrapcheck // says all
+	}
+	if st.texts, err = s.Texts(ctx, w.ID); err != nil {
+		return nil, err //nolint:wrapcheck // says all
+	}
+	if st.events, err = s.Events(ctx, w.ID); err != nil {
+		return nil, err //nolint:wrapcheck // says all
+	}
+	outs, err := s.OptOutsOf(ctx, w.Phone)
+	if err != nil {
+		return nil, err //nolint:wrapcheck // says all
+	}
+	for _, o := range outs {
+		if o.Service == "" || o.Service == w.Service {
+			st.optOuts = append(st.optOuts, o)
+		}
+	}
+	facts, err := s.Case(ctx, cfg.Policies, w.Bill, st.now)
+	if err != nil {
+		return nil, err //nolint:wrapcheck // says all
+	}
+	st.decision = reminder.Decide(facts, st.policy, cfg.Delivery, st.now)
+	return st, nil
+}
+
+// planned is one stage of the present due date and how it stands.
+type planned struct {
+	Stage    reminder.Stage   `json:"stage"`
+	Planned  time.Time        `json:"planned_at"`
+	Outcome  reminder.Outcome `json:"outcome,omitempty"`
+	Reason   reminder.Reason  `json:"reason,omitempty"`
+	Sentence string           `json:"means"`
+}
+
+// plan joins the stages of the present due date with what became of them, and
+// else with what would.
+func (st *story) plan() (all []planned) {
+	for _, step := range st.policy.Steps(st.bill.DueDate) {
+		p := planned{Stage: step.Stage, Planned: utc(step.At)}
+		for _, r := range st.done {
+			if r.DueDate == st.bill.DueDate && r.Stage == step.Stage {
+				p.Outcome, p.Reason = r.Outcome, r.Reason
+				p.Sentence = st.sentence(r, step.At)
+			}
+		}
+		if p.Outcome == "" {
+			p.Sentence = st.prospect(step)
+		}
+		all = append(all, p)
+	}
+	return all
+}
+
+// prospect says what would become of a stage that was never acted on.
+func (st *story) prospect(step reminder.Step) string {
+	switch {
+	case st.bill.State != reminder.BillActive:
+		return "not sent while the bill is " + string(st.bill.State)
+	case st.now.Before(step.At):
+		return "to be sent if something is owed then"
+	case st.bill.NextRemind.IsZero():
+		return "had passed before the due date was known"
+	case st.decision.Ask:
+		return "to be looked at now, when Almara Pay has said what is owed"
+	}
+	for _, r := range st.decision.Records {
+		if r.Stage == step.Stage {
+			return wouldBe(r)
+		}
+	}
+	return "had passed before the due date was known"
+}
+
+// wouldBe says what a decision would make of a stage.
+func wouldBe(r reminder.Record) string {
+	if r.Outcome == reminder.Texted {
+		return "to be sent now"
+	}
+	return "would be " + string(r.Outcome) + " now: " + r.Reason.Info().Means
+}
+
+// sentence says how a stage stands; a text that nobody is sure of is not
+// called sent.
+func (st *story) sentence(r reminder.Reminder, planned time.Time) string {
+	means := r.Reason.Info().Means
+	switch r.Outcome {
+	case reminder.Held:
+		if next := st.bill.NextRemind; !next.IsZero() {
+			return "held until " + st.stamp(next) + ": " + means
+		}
+	case reminder.Texted:
+		if r.Reason == reminder.CatchUp && st.bill.RegisteredAt.After(planned) {
+			means = "late, since the bill was new"
+		}
+		for _, t := range st.texts {
+			if t.ID == r.TextID && (t.State == store.Unknown || t.State == store.Sending) {
+				return "in doubt: the provider may or may not have the text, and is asked"
+			}
+		}
+	case reminder.Skipped:
+	}
+	return string(r.Outcome) + ": " + means
+}
+
+// coming is one thing that will happen, and when; zero = now.
+type coming struct {
+	At   time.Time `json:"at,omitzero"`
+	What string    `json:"what"`
+}
+
+// next says what the jobs do about the bill next, and what the decision would
+// be if it were looked at now.
+func (st *story) next() (all []coming) {
+	b := st.bill
+	switch b.State {
+	case reminder.BillRejected:
+		return []coming{{What: "nothing: Almara Pay refuses the account; duewatch retry asks again"}}
+	case reminder.BillRemoved:
+		return []coming{{What: "nothing: the bill is no longer declared"}}
+	case reminder.BillPaused:
+		if b.PausedUntil.IsZero() {
+			return []coming{{What: "nothing, until duewatch resume"}}
+		}
+		return []coming{{b.PausedUntil, "the pause ends, and Almara Pay is asked"}}
+	case reminder.BillPending:
+		return []coming{{b.NextCheck, "the account is registered with Almara Pay"}}
+	case reminder.BillActive:
+	}
+	all = append(all, coming{What: "if it were looked at now: " + st.verdict()})
+	if !b.NextCheck.IsZero() {
+		all = append(all, coming{b.NextCheck, "Almara Pay is asked again"})
+	}
+	if b.NextRemind.IsZero() {
+		all = append(all, coming{What: "no reminder of this due date is to come"})
+	} else {
+		all = append(all, coming{b.NextRemind, "it is looked at for a reminder" + st.stageAt(b.NextRemind)})
+	}
+	slices.SortStableFunc(all, func(a, b coming) int { return a.At.Compare(b.At) })
+	return all
+}
+
+// stageAt names the stage that is planned for an instant.
+func (st *story) stageAt(at time.Time) string {
+	for _, step := range st.policy.Steps(st.bill.DueDate) {
+		if step.At.Equal(at) {
+			return ", " + step.Stage.String()
+		}
+	}
+	return ""
+}
+
+// verdict says what the remind job would decide now.
+func (st *story) verdict() string {
+	d := st.decision
+	switch {
+	case d.Ask:
+		age := "which is not known"
+		if at := st.bill.BalanceAt; !at.IsZero() {
+			age = "which is of " + st.stamp(at)
+		}
+		return "Almara Pay would be asked for the balance first, " + age
+	case d.Text != nil:
+		return fmt.Sprintf("%s would be sent, in %s", d.Text.Stage, countOf(d.Text.Count.Segments, "segment"))
+	case len(d.Records) > 0:
+		r := d.Records[len(d.Records)-1]
+		why := r.Detail
+		if why == "" {
+			why = r.Reason.Info().Means
+		}
+		return fmt.Sprintf("%s would be %s as %s: %s", r.Stage, r.Outcome, r.Reason, why)
+	}
+	return "nothing would be done"
+}
+
+func (st *story) stamp(t time.Time) string { return st.app.shortTime(t, st.cfg.Zone) }
+
+func (st *story) dueSentence() string {
+	due := st.bill.DueDate
+	if due.IsZero() {
+		return "not known"
+	}
+	switch left := due.Sub(reminder.DateOf(st.now.In(st.cfg.Zone))); {
+	case left == 0:
+		return due.String() + ", today"
+	case left > 0:
+		return fmt.Sprintf("%s, in %d days", due, left)
+	default:
+		return fmt.Sprintf("%s, %d days ago", due, -left)
+	}
+}
