@@ -11,7 +11,7 @@ import (
 // Case reads what a decision about the bill would rest on at now, as the remind
 // job does.
 func (s *Store) Case(ctx context.Context, policies reminder.Policies, b reminder.Bill, now time.Time) (c reminder.Case, err error) {
-	t, r := &tx{ctx, s.read}, Round{Now: now, Policies: policies}
+	t, r := &tx{ctx: ctx, tx: s.read}, Round{Now: now, Policies: policies}
 	if err = t.readStanding(&r); err == nil {
 		c, err = t.caseOf(r, b)
 	}
