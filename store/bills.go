@@ -60,8 +60,16 @@ func (n *Declared) Count(changes []Change) {
 	}
 }
 
+// declared and odd are the conditions of the indexes bills_declared and
+// bills_odd, to the letter, as inDoubt is of its own. What was imported is not
+// removed by a declaration.
+const (
+	declared = "source <> 'import'"
+	odd      = "state <> 'active'"
+)
+
 func (t *tx) removeOthers(source string, keep map[int64]bool, now time.Time, n *Declared) error {
-	rows, err := t.query("SELECT id FROM bills WHERE source = ?1 AND state <> 'removed'", source)
+	rows, err := t.query("SELECT id FROM bills WHERE source = ?1 AND "+declared+" AND state <> 'removed'", source)
 	if err != nil {
 		return err
 	}

@@ -289,11 +289,11 @@ func TestImportStatementsUseTheirIndexes(t *testing.T) {
 	_, _, err := s.Sweep(t.Context(), SourceFile, roll, 0, learnedAt)
 	mustDo(t, err)
 	uses := map[string]string{
-		"WHERE (service, account) IN (VALUES ":               "sqlite_autoindex_bills_1 (service=? AND account=?)",
-		"AND source = ?2 AND state <> 'removed' ORDER BY id": "INTEGER PRIMARY KEY (rowid>?)",
-		"UPDATE bills SET state = 'removed' WHERE id = ?1":   "INTEGER PRIMARY KEY (rowid=?)",
-		"UPDATE bills SET phone = ?2":                        "INTEGER PRIMARY KEY (rowid=?)",
-		"DELETE FROM due_register":                           "INTEGER PRIMARY KEY (rowid=?)",
+		"WHERE (service, account) IN (VALUES ":             "sqlite_autoindex_bills_1 (service=? AND account=?)",
+		"AND source = ?2 AND source <> 'import' AND state": "bills_declared (source=? AND rowid>?)",
+		"UPDATE bills SET state = 'removed' WHERE id = ?1": "INTEGER PRIMARY KEY (rowid=?)",
+		"UPDATE bills SET phone = ?2":                      "INTEGER PRIMARY KEY (rowid=?)",
+		"DELETE FROM due_register":                         "INTEGER PRIMARY KEY (rowid=?)",
 	}
 	for _, query := range slices.Sorted(maps.Keys(heard.seen)) {
 		for part, index := range uses {

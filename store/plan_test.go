@@ -123,7 +123,7 @@ func useAll(t *testing.T, s *Store) {
 	none := newPolicy()
 	none.Stages = nil
 	must(s.Replan(ctx, policiesOf(none), learnedAt, 0, 500))
-	for _, f := range []BillFilter{{}, {State: reminder.BillActive}, {Account: "0000001"}, {State: reminder.BillActive, Account: "0000001"}} {
+	for _, f := range []BillFilter{{}, {State: reminder.BillRejected}, {State: reminder.BillActive}, {Account: "0000001"}, {State: reminder.BillActive, Account: "0000001"}} {
 		mustDo(t, s.Bills(ctx, f, func(Watched) error { return nil }))
 	}
 	must(s.InUse(ctx))
@@ -173,7 +173,6 @@ func useAll(t *testing.T, s *Store) {
 
 // mayScan are the statements that read a whole table, and why they may.
 var mayScan = map[string]string{
-	"FROM bills WHERE source = ":        "once for each start or reload, to find what is no longer declared",
 	"ORDER BY id LIMIT":                 "reads the head of the table only",
 	"ORDER BY id DESC LIMIT":            "reads the end of the table only",
 	"FROM opt_outs ORDER BY":            "lists them",
@@ -223,6 +222,8 @@ var hot = map[string]string{
 	"FROM pauses WHERE service IN ":                      "sqlite_autoindex_pauses_1 (service=? AND phone=?)",
 	"FROM texts WHERE provider_id = ?1)":                 "texts_phone (phone=?)",
 	"FROM bills WHERE id > ?1 AND phone = ?3":            "bills_phone (phone=?",
+	"FROM bills WHERE source = ?1":                       "bills_declared (source=?)",
+	"AND state = ?3 AND state <> 'active'":               "bills_odd (state=? AND rowid>?)",
 	"FROM bills WHERE phone = ?1":                        "bills_phone (phone=?",
 }
 

@@ -34,6 +34,9 @@ func (s *Store) Bills(ctx context.Context, f BillFilter, each func(Watched) erro
 	if f.State != "" {
 		args = append(args, f.State)
 		where += fmt.Sprintf(" AND state = ?%d", len(args))
+		if f.State != reminder.BillActive {
+			where += " AND " + odd
+		}
 	}
 	if f.Account != "" {
 		args = append(args, f.Account)
