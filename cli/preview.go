@@ -138,7 +138,7 @@ type totals struct {
 type sum struct {
 	Of       string `json:"of"`
 	Texts    int    `json:"texts"`
-	Segments int    `json:"segments"`
+	Segments int    `json:"segments,omitempty"`
 	Cost     string `json:"cost,omitempty"`
 }
 
@@ -160,9 +160,9 @@ func (v *preview) show(at time.Time, l store.Looked) error {
 		day := reminder.DateOf(at.In(v.cfg.Zone)).String()
 		v.Texts++
 		v.Segments += t.Segments
-		v.Days = add(v.Days, day, t)
-		v.Services = add(v.Services, v.cfg.Policies.Name(t.Parts[0].Service), t)
-		v.Languages = add(v.Languages, t.Language, t)
+		v.Days = addTo(v.Days, day, t.Segments)
+		v.Services = addTo(v.Services, v.cfg.Policies.Name(t.Parts[0].Service), t.Segments)
+		v.Languages = addTo(v.Languages, t.Language, t.Segments)
 		if err := v.text(at, t); err != nil {
 			return err
 		}
@@ -178,13 +178,14 @@ func (v *preview) show(at time.Time, l store.Looked) error {
 	return v.out.Flush() //nolint:wrapcheck // stdout
 }
 
-func add(sums []sum, of string, t store.Text) []sum {
+// addTo adds a text to the sum of its kind.
+func addTo(sums []sum, of string, segments int) []sum {
 	i := slices.IndexFunc(sums, func(s sum) bool { return s.Of == of })
 	if i < 0 {
 		i, sums = len(sums), append(sums, sum{Of: of})
 	}
 	sums[i].Texts++
-	sums[i].Segments += t.Segments
+	sums[i].Segments += segments
 	return sums
 }
 

@@ -3,6 +3,7 @@ package cli
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -119,7 +120,7 @@ func (v *preview) tellTotals() {
 		fmt.Fprintln(v.out)
 		v.tellSums(table.of, table.sums)
 	}
-	v.tellEnded()
+	tellEnded(v.out, v.Ended)
 	if v.Unregistered > 0 {
 		fmt.Fprintf(v.told, "%s still to be registered with Almara Pay: when they are due is not known yet\n", countOf(v.Unregistered, "bill"))
 	}
@@ -149,20 +150,20 @@ func costCell(cost string) string {
 }
 
 // tellEnded is what is not texted, and why.
-func (v *preview) tellEnded() {
+func tellEnded(w io.Writer, all []ended) {
 	head := "\nReminders that are not sent\n"
-	for _, e := range v.Ended {
+	for _, e := range all {
 		if e.Outcome == reminder.Texted {
 			continue
 		}
-		fmt.Fprint(v.out, head)
+		fmt.Fprint(w, head)
 		head = ""
 		for i, line := range wrap(fmt.Sprintf("%s: %s", e.Outcome, e.Reason.Info().Means), 68) {
 			if i == 0 {
-				fmt.Fprintf(v.out, "%9d  %s\n", e.Count, line)
+				fmt.Fprintf(w, "%9d  %s\n", e.Count, line)
 				continue
 			}
-			fmt.Fprintf(v.out, "           %s\n", line)
+			fmt.Fprintf(w, "           %s\n", line)
 		}
 	}
 }

@@ -89,6 +89,9 @@ func (m Money) Plus(n Money) Money { return Money{m.d.Add(n.d)} }
 // Times is n times the amount.
 func (m Money) Times(n float64) Money { return Money{m.d.Mul(decimal.NewFromFloat(n))} }
 
+// Minus is the amount less n.
+func (m Money) Minus(n Money) Money { return Money{m.d.Sub(n.d)} }
+
 // Sign is -1 for credit, 0 for nothing owed, 1 for something owed.
 func (m Money) Sign() int { return m.d.Sign() }
 

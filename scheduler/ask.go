@@ -104,7 +104,8 @@ func (s *Scheduler) claimAll(pass context.Context, j *job, q queue, batch int, t
 				return claimed, nil
 			}
 		}
-		if len(bills) < batch {
+		s.virtual.asked(len(bills))
+		if len(bills) < batch || s.yields(j) {
 			break
 		}
 	}
@@ -169,6 +170,7 @@ func (s *Scheduler) ask(ctx context.Context, j *job, bills []reminder.Bill, call
 		})
 	}
 	err := group.Wait()
+	s.virtual.asked(len(bills))
 	learned := lessons[:0]
 	for _, l := range lessons {
 		if l.BillID != 0 {

@@ -13,6 +13,9 @@ type pace struct {
 	// round is how many bills a round takes: about two seconds' worth of texts,
 	// so that a text leaves soon after its decision and few are ever in doubt.
 	round int
+
+	// passes lets the time of segments pass on a virtual clock; nil = by waiting.
+	passes func(segments int)
 }
 
 const (
@@ -30,6 +33,10 @@ func newPace(segmentsPerSecond float64) *pace {
 
 // wait returns when the segments may leave, or the context's error.
 func (p *pace) wait(ctx context.Context, segments int) error {
+	if p.passes != nil {
+		p.passes(segments)
+		return ctx.Err() //nolint:wrapcheck // as below
+	}
 	// A text longer than the burst waits for a full one and may leave then.
 	if err := p.limiter.WaitN(ctx, min(segments, p.limiter.Burst())); err != nil {
 		return err //nolint:wrapcheck // only whether it failed matters

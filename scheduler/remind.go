@@ -63,7 +63,10 @@ func (s *Scheduler) remind(ctx context.Context, j *job) error {
 // reminders.stale_balance, and the rest goes on.
 func (s *Scheduler) decideAll(pass context.Context, j *job, texts chan<- store.Text) error {
 	var mute error
-	for pass.Err() == nil {
+	for first := true; pass.Err() == nil; first = false {
+		if !first && s.yields(j) {
+			break
+		}
 		j.beat(s.Now())
 		looked, err := s.Store.DecideDue(pass, s.round(), s.pace.round)
 		if err != nil {

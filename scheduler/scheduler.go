@@ -76,6 +76,12 @@ type Config struct {
 	Now     func() time.Time
 	Log     *slog.Logger
 	Metrics *Metrics
+
+	// Virtual is the clock of a Scheduler that is stepped and not run; it takes
+	// the place of Now. AskRate is then how many calls Almara Pay takes a second,
+	// since the client does not wait.
+	Virtual *Clock
+	AskRate float64
 }
 
 // Scheduler runs the jobs of one configuration.
@@ -83,6 +89,7 @@ type Scheduler struct {
 	Config
 	jobs    []*job
 	pace    *pace
+	virtual *virtual     // nil when time passes by itself
 	unclear atomic.Int32 // refusals of unknown reason in a row
 
 	// Of the remind job alone.
@@ -93,6 +100,11 @@ type Scheduler struct {
 // New prepares the jobs. It fails on a bad cron expression.
 func New(c Config) (*Scheduler, error) {
 	s := &Scheduler{Config: c, pace: newPace(c.SegmentsPerSecond)}
+	if c.Virtual != nil {
+		s.Now = c.Virtual.Now
+		s.virtual = &virtual{clock: c.Virtual, askRate: c.AskRate, segments: c.SegmentsPerSecond, began: c.Virtual.Now()}
+		s.pace.passes = s.virtual.sent
+	}
 	for _, j := range []struct {
 		name, expression string
 		run              func(context.Context, *job) error

@@ -78,7 +78,7 @@ var copied = map[string]string{
 	"reminders":    "with their bill, of its due date",
 	"strangers":    "with their bill",
 	"opt_outs":     "with their phone",
-	"texts":        "with their phone, of today; and the latest of all",
+	"texts":        "with their phone, those of late; and the latest of all",
 	"due_register": "not at all",
 	"due_recheck":  "not at all",
 	"events":       "not at all",
@@ -268,9 +268,9 @@ func (f *Forecast) copyCame(t *tx, now time.Time) error {
 			FROM temp.came c CROSS JOIN main.bills b ON b.id = c.bill_id CROSS JOIN main.reminders r ON r.bill_id = b.id AND r.due_date = b.due_date`, nil},
 		{"INSERT INTO temp.strangers SELECT s.* FROM temp.came c CROSS JOIN main.strangers s ON s.bill_id = c.bill_id", nil},
 		{"INSERT INTO temp.opt_outs SELECT o.* FROM temp.came c CROSS JOIN main.opt_outs o ON o.phone = c.phone WHERE true ON CONFLICT DO NOTHING", nil},
-		// Of the last two days: none that counts for today, wherever midnight is, is older.
+		// None that is older counts for today, or could be taken for one to come.
 		{`INSERT INTO temp.texts SELECT x.* FROM temp.came c CROSS JOIN main.texts x ON x.phone = c.phone AND x.created_at > ?1
-			WHERE x.id <= ?2 ON CONFLICT DO NOTHING`, []any{now.Add(-48 * time.Hour).UnixMilli(), f.lastText}},
+			WHERE x.id <= ?2 ON CONFLICT DO NOTHING`, []any{now.Add(-sameWords - 24*time.Hour).UnixMilli(), f.lastText}},
 		{"DELETE FROM temp.came", nil},
 	} {
 		if _, err := t.exec(c.statement, c.args...); err != nil {

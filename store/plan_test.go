@@ -113,6 +113,9 @@ func useAll(t *testing.T, s *Store) {
 	must(s.RecordLookUp(ctx, firstStage, LookUp{TextID: doubtful[1].ID, NextLook: firstStage}))
 	must(s.RecordLookUp(ctx, firstStage, LookUp{TextID: doubtful[2].ID, Last: true, Resend: true}))
 	must(s.InDoubt(ctx))
+	must(s.NextDue(ctx))
+	mustDo(t, s.EachText(ctx, learnedAt, func(TextTo) {}))
+	mustDo(t, s.EachReminder(ctx, learnedAt, func(int64, reminder.Reminder) {}))
 	open := must(s.OpenTexts(ctx, firstStage, 10))
 	must(s.RecordReceipts(ctx, firstStage, []Receipt{
 		{TextID: open[0].ID, State: Delivered, Price: "-1", PriceUnit: "USD"},
