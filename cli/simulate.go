@@ -64,7 +64,7 @@ customers: it shows what a config does.`,
 		},
 	}
 	c.Flags().IntVar(&f.days, "days", 30, "how many days to run")
-	c.Flags().IntVar(&f.customers, "customers", 0, "make up so many customers, instead of a copy of the store")
+	c.Flags().IntVar(&f.customers, "customers", 0, "make up so many customers, without a store")
 	c.Flags().Uint64Var(&f.seed, "seed", 1, "another number, other habits and amounts")
 	c.Flags().StringVar(&f.from, "from", "", "with --customers: the day it begins, today if not given")
 	c.Flags().StringVar(&f.against, "against", "", "another config file to compare with")
