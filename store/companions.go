@@ -14,6 +14,11 @@ const mostOfPhone = 200
 // companions reads the other bills of the phone that are due for a look soon
 // enough to share a text now, those that have waited longest first.
 func (t *tx) companions(r Round, b reminder.Bill) ([]reminder.Case, error) {
+	// Most phones have one bill, and this reads one entry of an index then.
+	var others bool
+	if err := t.row("SELECT EXISTS (SELECT 1 FROM bills WHERE phone = ?1 AND id <> ?2)", b.Phone.E164(), b.ID).Scan(&others); err != nil || !others {
+		return nil, explain(err)
+	}
 	rows, err := t.query(`SELECT bill_id, at FROM due_remind WHERE at < ?4
 		AND bill_id IN (SELECT id FROM bills WHERE phone = ?1 AND id <> ?2 ORDER BY id LIMIT ?3)`,
 		b.Phone.E164(), b.ID, mostOfPhone, r.Now.AddDate(0, 0, reminder.MaxBundleDays+1).UnixMilli())

@@ -82,6 +82,7 @@ func useAll(t *testing.T, s *Store) {
 	for i := range bills {
 		bills[i] = billOf(i)
 	}
+	bills[59].Phone = bills[58].Phone // they share a text
 	p.PerNumberDaily, p.Guards.MaxFailureRate, p.Bundle = 1000, .9, true
 	ready(t, s, p, bills...)
 	must(s.ClaimRecheck(ctx, due.At(12*60, nairobi), claimed, 10))
@@ -209,6 +210,7 @@ var hot = map[string]string{
 	"SELECT bill_id, tries FROM reminders WHERE text_id": "reminders_text (text_id=?)",
 	"FROM reminders r JOIN bills b ON b.id = r.bill_id":  "reminders_text (text_id=?)",
 	"SELECT bill_id, at FROM due_remind WHERE at":        "COVERING INDEX bills_phone (phone=?",
+	"SELECT EXISTS (SELECT 1 FROM bills WHERE phone":     "COVERING INDEX bills_phone (phone=?",
 	"FROM events\n\t\tWHERE bill_id = ?1":                "events_bill (bill_id=?)",
 	"UPDATE due_remind SET at = ?1, owner = NULL WHERE ": "due_remind_owner",
 	"FROM bills WHERE id > ?1 AND account = ?3":          "bills_account (account=?",
