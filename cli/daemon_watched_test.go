@@ -25,6 +25,12 @@ func TestDaemonIsWatched(t *testing.T) {
 	d.await("text accepted", "DUE+3-A")
 	d.await("reminder skipped", "DUE+3-PAID-B")
 	d.awaitPasses(2)
+	// A text may be out before the pass that learned of its bill has ended.
+	o.poll("the end of the first passes", func() bool {
+		_, metrics := o.get("/metrics")
+		return strings.Contains(metrics, `duewatch_job_runs_total{job="register",result="ok"}`) &&
+			strings.Contains(metrics, `duewatch_job_runs_total{job="housekeeping",result="ok"}`)
+	})
 
 	status, body := o.get("/healthz")
 	var health struct {

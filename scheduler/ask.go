@@ -113,8 +113,11 @@ func (s *Scheduler) claimAll(pass context.Context, j *job, q queue, batch int, t
 }
 
 // learnAll records lessons as they come, all that are there at a time, and
-// returns how many. What came is recorded also when the pass is over.
+// returns how many. What came is recorded also when the pass is over. The
+// remind job is woken after most of them and at the end, not after each: bills
+// of one phone that are new together should share a text.
 func (s *Scheduler) learnAll(ctx context.Context, from <-chan store.Lesson, most int, stop context.CancelCauseFunc) (learned int, err error) {
+	due, since := false, 0
 	for first := range from {
 		some := []store.Lesson{first}
 		for more := true; more && len(some) < most; {
@@ -135,9 +138,14 @@ func (s *Scheduler) learnAll(ctx context.Context, from <-chan store.Lesson, most
 		}
 		learned += len(some)
 		s.tell(some, l.Bills)
-		if l.Due {
+		due = due || l.Due
+		if since += len(some); due && since >= most {
 			s.wake(jobRemind)
+			due, since = false, 0
 		}
+	}
+	if due {
+		s.wake(jobRemind)
 	}
 	return learned, err
 }
