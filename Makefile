@@ -71,7 +71,7 @@ fuzz: ## fuzz every target of every package, FUZZTIME each
 
 .PHONY: simtest
 simtest: ## weeks of virtual time in a faulty world, SEEDS times
-	@$(GO) test ./scheduler -run '^TestSimulation$$' -count=1 -timeout 60m -seeds=$(SEEDS)
+	@$(GO) test ./scheduler -run '^TestSimulation$$' -count=1 -timeout 24h -seeds=$(SEEDS)
 
 .PHONY: storm
 storm: ## kill -9 the daemon over and over (KILLS, REMINDERS)

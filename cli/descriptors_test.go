@@ -13,8 +13,8 @@ import (
 )
 
 // A daemon that may open no more files can make no new connection. It says so,
-// is in doubt about nobody, since no byte of a text has left, and texts each
-// customer once, by itself, when it may open files again.
+// is in doubt about nobody, since no byte of those texts has left, and texts
+// each customer once, by itself, when it may open files again.
 func TestDaemonOutOfFileDescriptors(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
@@ -38,8 +38,10 @@ func TestDaemonOutOfFileDescriptors(t *testing.T) {
 			// At the store already, or when the provider is called: the job fails, and says why.
 			d.await("ERR remind failed", "too many open files")
 
-			if limit(10) < 10 {
-				o.wantTexts(0)
+			// Some may leave all the same, by the connection that the comparison with
+			// the provider's list has left open.
+			if n := len(o.sandbox.Texts()); n == len(accounts) {
+				t.Errorf("all %d texts left without a file to be opened", n)
 			}
 			for _, account := range accounts {
 				for _, text := range o.explain(account).Texts {
