@@ -27,7 +27,8 @@ account, or all bills of a phone or of a service. A text that is being handed
 over at that moment still leaves. Almara Pay is not asked about a paused bill.
 
 A phone or a service is paused as a whole: bills of it that are registered
-later are paused too, until it is resumed.
+later are paused too, until it is resumed. A bill that is paused for longer
+already stays so.
 
 --until ends the pause by itself, with the first minute of that day. Then each
 bill is asked about again, and of the reminders that were missed the latest is

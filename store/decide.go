@@ -17,6 +17,10 @@ func (t *tx) decide(r Round, b reminder.Bill, l *Looked) error {
 		if err != nil {
 			return err
 		}
+		// Its own pause is over, but that of its service or phone may not be.
+		if paused, err := t.pausedByRule(&b, r.Now); err != nil || paused {
+			return err
+		}
 		if look.IsZero() || look.After(r.Now) {
 			return t.schedule(dueRemind, b.ID, look)
 		}

@@ -258,7 +258,13 @@ func (t *tx) changeBill(old declaredBill, b reminder.Bill, fields Fields, now ti
 	if err != nil {
 		return err
 	}
-	return t.event(Event{At: now, BillID: old.id, What: what, Reason: "declared", Detail: "by " + b.Source})
+	if err := t.event(Event{At: now, BillID: old.id, What: what, Reason: "declared", Detail: "by " + b.Source}); err != nil {
+		return err
+	}
+	if fields&FieldPhone != 0 && state == reminder.BillActive {
+		_, err = t.pausedByRule(&reminder.Bill{ID: old.id, Service: b.Service, Phone: b.Phone, State: state}, now)
+	}
+	return err
 }
 
 // remove ends the watch over a bill that its source no longer names.

@@ -77,6 +77,8 @@ func (t *tx) learn(b reminder.Bill, l Lesson, policies reminder.Policies, now ti
 		return b, look, nil // it changed while the call was under way
 	case l.Answer == nil && l.Rejected == "" && l.Failed == "":
 		return b, look, nil
+	case l.Answer != nil && l.Answer.At.Before(b.CheckedAt) && !b.CheckedAt.After(now):
+		return b, look, nil // another job has asked since: what it learned is newer
 	case l.Answer != nil:
 		changes = b.Learn(*l.Answer)
 		b.Believe(policy.Guards)
@@ -116,7 +118,7 @@ func (t *tx) learn(b reminder.Bill, l Lesson, policies reminder.Policies, now ti
 		}
 	}
 	if before.State == reminder.BillPending && b.State == reminder.BillActive {
-		if paused, err := t.pausedAtBirth(&b, now); err != nil || paused {
+		if paused, err := t.pausedByRule(&b, now); err != nil || paused {
 			return b, time.Time{}, err
 		}
 	}

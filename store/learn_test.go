@@ -241,3 +241,20 @@ func TestReplan(t *testing.T) {
 	must(s.Replan(t.Context(), policiesOf(none), now, 0, 100))
 	quiet(t, s, func() { must(s.Replan(t.Context(), policiesOf(none), now, 0, 100)) })
 }
+
+// The remind job asks, the recheck job asks a little later and is told that
+// nothing is owed, and records it first.
+func TestAnOlderAnswerTeachesNothing(t *testing.T) {
+	s, p := openNew(t), newPolicy()
+	watch(t, s, p, billOf(1))
+	if l := must(s.DecideDue(t.Context(), roundAt(p, firstStage), 10)); len(l.Ask) != 1 {
+		t.Fatalf("Almara Pay should be asked: %+v", l)
+	}
+	later := firstStage.Add(2 * time.Minute)
+	must(s.Learn(t.Context(), policiesOf(p), later, Lesson{BillID: 1, Answer: answer(later, "0", due)}))
+	l := must(s.DecideAnswered(t.Context(), roundAt(p, firstStage.Add(3*time.Minute)), []Lesson{{BillID: 1, Answer: answer(firstStage.Add(time.Minute), "2315.50", due)}}))
+	if len(l.Texts) != 0 {
+		t.Errorf("texted after paying: %+v", l.Texts)
+	}
+	wantRecorded(t, s, 1, "3 days before, skipped, paid")
+}

@@ -20,7 +20,8 @@ type Pause struct {
 // being asked about them, from the next decision on. A service or a phone that
 // is paused as a whole stays so for bills that are registered later. Bills that
 // are rejected or removed are left alone, and so are those that are paused
-// until the same instant.
+// until the same instant; a choice of many also leaves those that are paused
+// for longer.
 func (s *Store) Pause(ctx context.Context, a Act, p Pause) (Acted, error) {
 	if !a.DryRun && !a.Choice.single() {
 		// First the rule, so that no bill slips in behind the page that was read.
@@ -33,7 +34,8 @@ func (s *Store) Pause(ctx context.Context, a Act, p Pause) (Acted, error) {
 		case reminder.BillPending, reminder.BillActive:
 			return true
 		case reminder.BillPaused:
-			return !b.PausedUntil.Equal(p.Until)
+			// Of two pauses the longer one holds, unless this very bill is named.
+			return !b.PausedUntil.Equal(p.Until) && (a.Choice.single() || !p.endsBefore(b.PausedUntil))
 		case reminder.BillRejected, reminder.BillRemoved:
 		}
 		return false
@@ -42,6 +44,12 @@ func (s *Store) Pause(ctx context.Context, a Act, p Pause) (Acted, error) {
 		return n, fmt.Errorf("pause: %w", err)
 	}
 	return n, nil
+}
+
+// endsBefore reports whether the pause is over before another one, that lasts
+// until an instant or, at zero, until the operator ends it.
+func (p Pause) endsBefore(other time.Time) bool {
+	return !p.Until.IsZero() && (other.IsZero() || p.Until.Before(other))
 }
 
 // Resume ends the pause of the bills of a choice, and that of a service or a
@@ -146,9 +154,10 @@ func (t *tx) pause(billID int64, p Pause, now time.Time, why string) error {
 	return t.event(Event{At: now, BillID: billID, What: "paused", Reason: why, Detail: p.Detail})
 }
 
-// pausedAtBirth pauses a bill that has just been registered, if its service or
-// its phone is paused as a whole: by the rule that lasts longest.
-func (t *tx) pausedAtBirth(b *reminder.Bill, now time.Time) (paused bool, err error) {
+// pausedByRule pauses an active bill, if its service or its phone is paused as
+// a whole: by the rule that lasts longest. It is asked whenever a bill becomes
+// active, or comes to another phone.
+func (t *tx) pausedByRule(b *reminder.Bill, now time.Time) (paused bool, err error) {
 	var p Pause
 	err = t.row(`SELECT until_at, detail FROM pauses WHERE service IN ('', ?1) AND phone IN ('', ?2) AND (until_at IS NULL OR until_at > ?3)
 		ORDER BY until_at IS NOT NULL, until_at DESC LIMIT 1`, b.Service, b.Phone.E164(), now.UnixMilli()).Scan(instantColumn{&p.Until}, &p.Detail)

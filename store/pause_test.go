@@ -251,3 +251,43 @@ func TestReleaseOfAChoice(t *testing.T) {
 		}
 	}
 }
+
+// Whatever pauses a bill, and in whatever order it was said: as long as one of
+// them lasts, nobody is texted.
+func TestTheLongerPauseHolds(t *testing.T) {
+	until := Pause{Until: learnedAt.Add(time.Hour), Detail: "outage"}
+	account, service, mobile := Choice{Account: billOf(1).Account}, Choice{Service: billOf(1).Service}, Choice{Phone: phone(1)}
+	for name, said := range map[string]func(*Store){
+		"a bill, then for a while its service": func(s *Store) {
+			must(s.Pause(t.Context(), actOn(account, learnedAt), Pause{Detail: "dispute"}))
+			must(s.Pause(t.Context(), actOn(service, learnedAt), until))
+		},
+		"a phone, then for a while the service": func(s *Store) {
+			must(s.Pause(t.Context(), actOn(mobile, learnedAt), Pause{Detail: "dispute"}))
+			must(s.Pause(t.Context(), actOn(service, learnedAt), until))
+		},
+		"a service, then for a while one bill": func(s *Store) {
+			must(s.Pause(t.Context(), actOn(service, learnedAt), Pause{Detail: "dispute"}))
+			must(s.Pause(t.Context(), actOn(account, learnedAt), until))
+		},
+		"a phone that the bill comes to later": func(s *Store) {
+			must(s.Pause(t.Context(), actOn(Choice{Phone: phone(7)}, learnedAt), Pause{Detail: "dispute"}))
+			moved := billOf(1)
+			moved.Phone = phone(7)
+			must(s.Declare(t.Context(), "config", []reminder.Bill{moved}, learnedAt))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, p := openNew(t), newPolicy()
+			ready(t, s, p, billOf(1))
+			said(s)
+			l := must(s.DecideDue(t.Context(), roundAt(p, firstStage), 10))
+			if state := billState(t, s, billOf(1).Account); len(l.Texts)+len(l.Ask) != 0 || state != reminder.BillPaused {
+				t.Errorf("it is %s, and the look made %+v", state, l)
+			}
+			if got := queues(t, s, 1); got != nil {
+				t.Errorf("the jobs look at it again: %v", got)
+			}
+		})
+	}
+}

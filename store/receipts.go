@@ -162,12 +162,14 @@ func (t *tx) receipt(now time.Time, r Receipt) (moved bool, err error) {
 }
 
 // usefulAt reports whether the text is still worth sending at an instant; at
-// zero, which is no instant, it is not.
+// zero, which is no instant, it is not. What several bills shared may be for
+// one of them, however soon another's time is over: each is decided about anew,
+// and ends as expired if it has to.
 func (t *tx) usefulAt(textID int64, at time.Time) (useful bool, err error) {
 	if at.IsZero() {
 		return false, nil
 	}
-	err = t.row("SELECT not_after > ?2 FROM texts WHERE id = ?1", textID, at.UnixMilli()).Scan(&useful)
+	err = t.row("SELECT not_after > ?2 OR (SELECT count(*) FROM reminders WHERE text_id = ?1) > 1 FROM texts WHERE id = ?1", textID, at.UnixMilli()).Scan(&useful)
 	return useful, explain(err)
 }
 

@@ -170,3 +170,27 @@ func TestAFailureAfterAcceptance(t *testing.T) {
 		}
 	})
 }
+
+// A text of two bills could not be delivered in the last minutes of one of
+// them: the other has days left, and is told of once more.
+func TestAnUndeliveredBundleIsUsefulForTheOther(t *testing.T) {
+	s, p := openNew(t), bundling()
+	ready(t, s, p, ofOnePhone(2)...)
+	day := due.At(9*60, nairobi)
+	must(s.Learn(t.Context(), policiesOf(p), day, Lesson{BillID: 1, Answer: answer(day, "9", due)}, Lesson{BillID: 2, Answer: answer(day, "9", due.AddDays(3))}))
+	x := text(t, s, p, day)
+	if len(x.Parts) != 2 {
+		t.Fatalf("not one text for both: %v", accounts(x))
+	}
+	mustDo(t, s.RecordOutcome(t.Context(), day, Outcome{TextID: x.ID, State: Accepted, ProviderID: "SM1"}))
+	late := day.Add(8*time.Hour + 45*time.Minute)
+	must(s.RecordReceipts(t.Context(), late, []Receipt{{TextID: x.ID, State: Undelivered, Why: reminder.NotDelivered, RetryAt: late.Add(30 * time.Minute), MaxTries: 3}}))
+	must(s.DecideDue(t.Context(), roundAt(p, late.Add(30*time.Minute)), 10))
+	const latest = "SELECT outcome || ' ' || reason FROM reminders WHERE bill_id = ?1 ORDER BY stage DESC LIMIT 1"
+	for bill, want := range map[int64]string{1: "skipped expired", 2: "held outside_window"} {
+		var got string
+		if err := s.read.QueryRowContext(t.Context(), latest, bill).Scan(&got); err != nil || got != want {
+			t.Errorf("bill %d: %q %v, want %q", bill, got, err, want)
+		}
+	}
+}
