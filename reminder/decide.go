@@ -115,12 +115,6 @@ func Decide(c Case, p *Policy, to Delivery, now time.Time) Decision {
 
 	open := p.NextOpen(now)
 	switch {
-	case slices.ContainsFunc(steps[i+1:], func(later Step) bool {
-		return recordOf(c.Done, b.DueDate, later.Stage).Outcome == Texted
-	}):
-		// One that came early, in the text of another bill, and this one came
-		// back undelivered since: the customer knows.
-		return l.skip(Superseded, heldFor(record))
 	case open.IsZero() || !open.Before(l.step.NotAfter):
 		return l.skip(Expired, heldFor(record))
 	case record.Reason == InDoubt:
