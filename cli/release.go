@@ -132,7 +132,7 @@ func (ch *choice) tellReleased(what string, reminders int64, until time.Time) er
 	case ch.dryRun:
 		fmt.Fprintf(ch.app.stdout, "%s: %d reminder(s) would be released\n", what, reminders)
 	default:
-		fmt.Fprintf(ch.app.stdout, "%s: %d reminder(s) released; the daemon looks at them within a minute\n", what, reminders)
+		fmt.Fprintf(ch.app.stdout, "%s: %d reminder(s) released; the daemon looks at them within seconds\n", what, reminders)
 	}
 	return nil
 }

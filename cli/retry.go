@@ -17,7 +17,7 @@ func (a *app) retryCommand() *cobra.Command {
 		Short: "Ask Almara Pay again about bills that it rejected or that failed",
 		Long: `Has bills registered again that Almara Pay rejected, and those asked about at
 once that wait after calls that failed: of an account, of a phone or of a
-service. The running daemon does it within a minute.
+service. The running daemon does it within seconds.
 
 A phone that the provider cannot reach (bad_number) stays on the list of those
 that are not texted: duewatch optout remove takes it off.`,

@@ -48,8 +48,13 @@ type queue struct {
 func (s *Scheduler) sweep(ctx context.Context, j *job, q queue, call call) error {
 	batch := 4 * s.AskConcurrency
 	pass, stop := context.WithCancelCause(ctx)
-	defer stop(nil)
 	bills, lessons := make(chan reminder.Bill), make(chan store.Lesson, batch)
+	// Also on a panic: nobody must wait for ever to hand over a lesson.
+	defer func() {
+		stop(nil)
+		for range lessons {
+		}
+	}()
 	claimed := 0
 	var asking sync.WaitGroup
 	asking.Go(func() {
