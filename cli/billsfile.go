@@ -130,28 +130,6 @@ func checkBillsFile(ctx context.Context, cfg *config.Config, keeps bool, seen fu
 	return &billsFile{name: cfg.BillsFile, mark: markFrom(cfg, sum.Sum(nil)), roll: file.roll, rows: rows}, nil
 }
 
-// checkBills is the part of duewatch check that reads bills_file. It calls each
-// for every bill there.
-func (a *app) checkBills(ctx context.Context, cfg *config.Config, each func(service, language string)) error {
-	if cfg.BillsFile == "" {
-		return nil
-	}
-	p := newProgress(a.stderr, "checking bills_file", 0)
-	defer p.done()
-	file, err := checkBillsFile(ctx, cfg, false, func(rows int, some []store.Listed) {
-		p.at(rows, 0)
-		for _, b := range some {
-			each(b.Bill.Service, b.Bill.Language)
-		}
-	})
-	if err != nil {
-		return err
-	}
-	p.done()
-	fmt.Fprintf(a.stdout, "bills     %s lists %s\n", file.name, countOf(file.rows, "bill"))
-	return file.close()
-}
-
 func openBillsFile(cfg *config.Config) (*os.File, error) {
 	in, err := os.Open(cfg.BillsFile)
 	if err != nil {

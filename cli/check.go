@@ -2,11 +2,13 @@ package cli
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
 	"os"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -33,82 +35,180 @@ environment, reminders:, the default.`,
 		Example: "  duewatch check --config /etc/duewatch/config.yaml\n  duewatch check --bill 30012345",
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			switch {
-			case account != "":
+			if account != "" {
 				return a.checkBill(c.Context(), account, asJSON)
-			case asJSON:
-				return fmt.Errorf("--json needs --bill ACCOUNT (%w)", errUsage)
 			}
 			cfg, err := a.load(sandboxed)
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(a.stdout, "config    %s is right; mode %s, %s, %s\n", a.configPath, cfg.Delivery.Mode,
-				countOf(len(cfg.Services), "service"), countOf(len(cfg.Bills), "bill"))
-			a.checkHolidays(cfg)
-			used := usedTexts{}
-			for _, b := range cfg.Bills {
-				used.add(cfg, b.Service, b.Language)
-			}
-			err = a.checkBills(c.Context(), cfg, func(service, language string) { used.add(cfg, service, language) })
-			if err != nil {
+			k := &check{app: a, cfg: cfg, asJSON: asJSON}
+			err = k.all(c.Context())
+			if !asJSON {
 				return err
 			}
-			return a.checkStore(c.Context(), cfg, func(s *store.Store) error {
-				if s != nil {
-					inUse, err := s.InUse(c.Context())
-					if err != nil {
-						return err //nolint:wrapcheck // says all
-					}
-					for service, languages := range inUse {
-						for language := range languages {
-							used.add(cfg, service, language)
-						}
-					}
-				}
-				return a.checkTemplates(cfg, used)
-			})
+			return errors.Join(k.encode(err), err)
 		},
 	}
 	c.Flags().BoolVar(&sandboxed, "sandbox", false, "leave out what the sandbox brings")
 	c.Flags().StringVar(&account, "bill", "", "an account: tell what applies to its bills, and why")
-	c.Flags().BoolVar(&asJSON, "json", false, "with --bill: print JSON, one object for each bill")
+	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON object; with --bill, one for each bill")
 	return c
 }
 
-// checkHolidays names the next day of each list of holidays: a list of last
-// year is not noticed otherwise.
-func (a *app) checkHolidays(cfg *config.Config) {
-	today := reminder.DateOf(a.now().In(cfg.Zone))
-	show := func(name string, p *reminder.Policy) {
+// check is one run of the command. People are told of each part when it is
+// done, programs of all at the end.
+type check struct {
+	app    *app
+	cfg    *config.Config
+	asJSON bool
+	checked
+}
+
+// checked is what was found, for programs.
+type checked struct {
+	OK        bool           `json:"ok"`
+	Config    string         `json:"config"`
+	Mode      reminder.Mode  `json:"mode"`
+	Services  int            `json:"services"`
+	Bills     int            `json:"bills"` // under bills:
+	BillsFile int            `json:"bills_file"`
+	Holidays  []holidayCount `json:"holidays"`
+	Templates []wording      `json:"templates"`
+	// Unused are languages of templates that no bill has, Idle services without bills.
+	Unused   []string `json:"languages_unused"`
+	Idle     []string `json:"services_without_bills"`
+	Store    string   `json:"store"`
+	State    string   `json:"store_state"` // sound, absent or bad
+	Open     bool     `json:"store_open_to_others,omitempty"`
+	Problems []string `json:"problems"`
+}
+
+// What a store can be found to be.
+const (
+	storeSound  = "sound"
+	storeAbsent = "absent" // the daemon makes it
+	storeBad    = "bad"    // Problems says how
+)
+
+func (k *check) say(format string, args ...any) {
+	if !k.asJSON {
+		fmt.Fprintf(k.app.stdout, format, args...)
+	}
+}
+
+func (k *check) sayWrapped(first, text string) {
+	if !k.asJSON {
+		k.app.sayWrapped(first, text)
+	}
+}
+
+func (k *check) encode(err error) error {
+	k.OK = err == nil
+	if err != nil {
+		k.Problems = strings.Split(err.Error(), "\n")
+	}
+	for _, list := range []*[]string{&k.Unused, &k.Idle, &k.Problems} {
+		*list = append([]string{}, *list...) // [], not null
+	}
+	return json.NewEncoder(k.app.stdout).Encode(k.checked) //nolint:wrapcheck // stdout
+}
+
+// all checks the parts one after another.
+func (k *check) all(ctx context.Context) error {
+	k.Config, k.Mode, k.Services, k.Bills, k.Store = k.app.configPath, k.cfg.Delivery.Mode, len(k.cfg.Services), len(k.cfg.Bills), k.cfg.Store
+	k.State, k.Holidays, k.Templates = storeBad, []holidayCount{}, []wording{}
+	k.say("config    %s is right; mode %s, %s, %s\n", k.Config, k.Mode, countOf(k.Services, "service"), countOf(k.Bills, "bill"))
+	k.holidays()
+	used := usedTexts{}
+	for _, b := range k.cfg.Bills {
+		used.add(k.cfg, b.Service, b.Language)
+	}
+	err := k.billsFile(ctx, func(service, language string) { used.add(k.cfg, service, language) })
+	if err != nil {
+		return err
+	}
+	return k.store(ctx, func(s *store.Store) error {
+		if s != nil {
+			inUse, err := s.InUse(ctx)
+			if err != nil {
+				return err //nolint:wrapcheck // says all
+			}
+			for service, languages := range inUse {
+				for language := range languages {
+					used.add(k.cfg, service, language)
+				}
+			}
+		}
+		return k.templates(used)
+	})
+}
+
+// holidayCount is one list of holidays that differs from the others.
+type holidayCount struct {
+	Service string `json:"service,omitempty"` // "" = the list of reminders:
+	Days    int    `json:"days_in_coming_year"`
+	Next    string `json:"next,omitempty"` // "" = all are past
+}
+
+// holidays names the next day of each list of holidays: a list of last year is
+// not noticed otherwise.
+func (k *check) holidays() {
+	today := reminder.DateOf(k.app.now().In(k.cfg.Zone))
+	show := func(service, name string, p *reminder.Policy) {
 		if len(p.Holidays) == 0 {
 			return
 		}
 		ahead := slices.SortedFunc(maps.Keys(p.Holidays), reminder.Date.Compare)
 		ahead = slices.DeleteFunc(ahead, func(d reminder.Date) bool { return d.Before(today) })
 		if len(ahead) == 0 {
-			fmt.Fprintf(a.stdout, "holidays  %sare all past: list those to come\n", name)
+			k.Holidays = append(k.Holidays, holidayCount{Service: service})
+			k.say("holidays  %sare all past: list those to come\n", name)
 			return
 		}
 		year := slices.IndexFunc(append(ahead, today.AddDays(365)), func(d reminder.Date) bool { return d.Sub(today) >= 365 })
-		fmt.Fprintf(a.stdout, "holidays  %s%s in the coming year, the next on %s, a %s\n", name, countOf(year, "day"), ahead[0], ahead[0].Weekday())
+		k.Holidays = append(k.Holidays, holidayCount{service, year, ahead[0].String()})
+		k.say("holidays  %s%s in the coming year, the next on %s, a %s\n", name, countOf(year, "day"), ahead[0], ahead[0].Weekday())
 	}
-	show("", cfg.Policies.Default)
-	for _, s := range cfg.Services {
-		if p := cfg.Policies.For(s.ID); !maps.Equal(p.Holidays, cfg.Policies.Default.Holidays) {
-			show("of service "+s.ID+", ", p)
+	show("", "", k.cfg.Policies.Default)
+	for _, s := range k.cfg.Services {
+		if p := k.cfg.Policies.For(s.ID); !maps.Equal(p.Holidays, k.cfg.Policies.Default.Holidays) {
+			show(s.ID, "of service "+s.ID+", ", p)
 		}
 	}
 }
 
-// checkStore reads the whole store for damage, after texts was called with it,
-// nil where it cannot be opened. All that is wrong is told.
-func (a *app) checkStore(ctx context.Context, cfg *config.Config, texts func(*store.Store) error) (err error) {
-	s, err := store.OpenReader(ctx, cfg.Store)
+// billsFile reads bills_file, and calls each for every bill there.
+func (k *check) billsFile(ctx context.Context, each func(service, language string)) error {
+	if k.cfg.BillsFile == "" {
+		return nil
+	}
+	p := newProgress(k.app.stderr, "checking bills_file", 0)
+	defer p.done()
+	file, err := checkBillsFile(ctx, k.cfg, false, func(rows int, some []store.Listed) {
+		p.at(rows, 0)
+		for _, b := range some {
+			each(b.Bill.Service, b.Bill.Language)
+		}
+	})
+	if err != nil {
+		return err
+	}
+	p.done()
+	k.BillsFile = file.rows
+	k.say("bills     %s lists %s\n", file.name, countOf(file.rows, "bill"))
+	return file.close()
+}
+
+// store reads the whole store for damage, after texts was called with it, nil
+// where it cannot be opened. All that is wrong is told.
+func (k *check) store(ctx context.Context, texts func(*store.Store) error) (err error) {
+	s, err := store.OpenReader(ctx, k.cfg.Store)
 	if err != nil {
 		told := texts(nil)
 		if errors.Is(err, store.ErrNotFound) {
-			fmt.Fprintf(a.stdout, "store     %s does not exist yet; the daemon makes it at its first start\n", cfg.Store)
+			k.State = storeAbsent
+			k.say("store     %s does not exist yet; the daemon makes it at its first start\n", k.cfg.Store)
 			return told
 		}
 		return errors.Join(told, err)
@@ -118,9 +218,11 @@ func (a *app) checkStore(ctx context.Context, cfg *config.Config, texts func(*st
 	if err := s.Check(ctx); err != nil {
 		return errors.Join(told, err)
 	}
-	if info, err := os.Stat(cfg.Store); err == nil && info.Mode().Perm()&0o077 != 0 {
-		fmt.Fprintf(a.stdout, "store     %s is readable by other users: run chmod 600 on it\n", cfg.Store)
+	if info, err := os.Stat(k.cfg.Store); err == nil && info.Mode().Perm()&0o077 != 0 {
+		k.Open = true
+		k.say("store     %s is readable by other users: run chmod 600 on it\n", k.cfg.Store)
 	}
-	fmt.Fprintf(a.stdout, "store     %s is sound\n", cfg.Store)
+	k.State = storeSound
+	k.say("store     %s is sound\n", k.cfg.Store)
 	return told
 }

@@ -27,14 +27,27 @@ func (u usedTexts) add(cfg *config.Config, service, language string) {
 	u[p][language] = true
 }
 
-// checkTemplates shows each text that some bill can get at its longest, and
-// names the services and languages that are left out. Without any bill it shows
-// what the first ones would get. It fails when such a text would be held for
-// its length.
-func (a *app) checkTemplates(cfg *config.Config, used usedTexts) error {
+// wording is one text at its longest.
+type wording struct {
+	Service  string `json:"service,omitempty"` // "" = of reminders:
+	Language string `json:"language"`
+	Which    string `json:"which"` // before, after or bundle
+	Segments int    `json:"segments"`
+	Encoding string `json:"encoding"`
+	Forcing  string `json:"forcing_character,omitempty"` // what keeps it out of GSM-7
+	Body     string `json:"body"`
+	Problem  string `json:"problem,omitempty"`
+}
+
+// templates shows each text that some bill can get at its longest, and names
+// the services and languages that are left out. Without any bill it shows what
+// the first ones would get. It fails when such a text would be held for its
+// length.
+func (k *check) templates(used usedTexts) error {
+	cfg := k.cfg
 	var errs []error
-	var shown, others, idle []string
-	show := func(name string, p *reminder.Policy) {
+	var shown, others []string
+	show := func(service, name string, p *reminder.Policy) {
 		languages := used[p]
 		if len(used) == 0 {
 			languages = map[string]bool{p.Language: true}
@@ -48,36 +61,42 @@ func (a *app) checkTemplates(cfg *config.Config, used usedTexts) error {
 				continue // no text is sent after the due date
 			}
 			shown = append(shown, s.Language)
-			errs = append(errs, a.showSpecimen(name, s))
+			errs = append(errs, k.specimen(service, name, s))
 		}
 	}
-	show("", cfg.Policies.Default)
+	show("", "", cfg.Policies.Default)
 	for _, id := range slices.Sorted(maps.Keys(cfg.Policies.ByService)) {
 		p := cfg.Policies.ByService[id]
 		if len(used) > 0 && used[p] == nil {
-			idle = append(idle, id)
+			k.Idle = append(k.Idle, id)
 			continue
 		}
-		show("of service "+id+", ", p)
+		show(id, "of service "+id+", ", p)
 	}
 	others = slices.DeleteFunc(others, func(language string) bool { return slices.Contains(shown, language) })
 	slices.Sort(others)
-	if others = slices.Compact(others); len(others) > 0 {
-		fmt.Fprintf(a.stdout, "template  also there: %s\n", strings.Join(others, ", "))
+	if k.Unused = slices.Compact(others); len(k.Unused) > 0 {
+		k.say("template  also there: %s\n", strings.Join(k.Unused, ", "))
 	}
-	if len(idle) > 0 {
-		a.sayWrapped("template  ", "no bill is of service "+strings.Join(idle, ", "))
+	if len(k.Idle) > 0 {
+		k.sayWrapped("template  ", "no bill is of service "+strings.Join(k.Idle, ", "))
 	}
 	return errors.Join(errs...)
 }
 
-func (a *app) showSpecimen(name string, s reminder.Specimen) error {
+func (k *check) specimen(service, name string, s reminder.Specimen) error {
 	n := s.Draft.Count
-	fmt.Fprintf(a.stdout, "template  %s%s %s: %s of %s at its longest\n", name, s.Language, s.Which, countOf(n.Segments, "segment"), n.Encoding)
+	w := wording{Service: service, Language: s.Language, Which: s.Which, Segments: n.Segments, Encoding: n.Encoding, Body: s.Draft.Body}
+	k.say("template  %s%s %s: %s of %s at its longest\n", name, s.Language, s.Which, countOf(n.Segments, "segment"), n.Encoding)
 	if n.Forcing != 0 {
-		fmt.Fprintf(a.stdout, "          the character %q is not in GSM-7 and makes the text more than twice as dear\n", n.Forcing)
+		w.Forcing = string(n.Forcing)
+		k.say("          the character %q is not in GSM-7 and makes the text more than twice as dear\n", n.Forcing)
 	}
-	a.sayWrapped("          ", s.Draft.Body)
+	k.sayWrapped("          ", s.Draft.Body)
+	if s.Err != nil {
+		w.Problem = s.Err.Error()
+	}
+	k.Templates = append(k.Templates, w)
 	if s.Err != nil {
 		return fmt.Errorf("template %s%s %s: %w", name, s.Language, s.Which, s.Err)
 	}

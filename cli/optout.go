@@ -8,7 +8,6 @@ import (
 	"io"
 	"os"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
@@ -28,7 +27,7 @@ daemon runs.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	var service string
+	ch := &optOutChange{app: a}
 	add := &cobra.Command{
 		Use:     "add PHONE",
 		Short:   "Do not text this phone any more",
@@ -36,17 +35,16 @@ daemon runs.`,
 		Example: "  duewatch optout add 0710000001\n  duewatch optout add 0710000001 --service 1042",
 		Args:    usageArgs(cobra.ExactArgs(1)),
 		RunE: func(c *cobra.Command, args []string) error {
-			return a.changeOptOuts(c, service, args, func(s *store.Store, all []store.OptOut) error {
-				added, err := s.AddOptOuts(c.Context(), all...)
-				switch {
-				case err != nil:
+			return ch.run(c, args[0], func(s *store.Store, o store.OptOut) error {
+				added, err := s.AddOptOuts(c.Context(), o)
+				if err != nil {
 					return err //nolint:wrapcheck // says all
-				case added == 0:
-					fmt.Fprintln(a.stdout, "it was on the list already")
-				default:
-					fmt.Fprintln(a.stdout, all[0].Phone, "is not texted any more")
 				}
-				return nil
+				words := o.Phone.String() + " is not texted any more"
+				if added == 0 {
+					words = "it was on the list already"
+				}
+				return ch.tell("add", o.Phone, added > 0, words)
 			})
 		},
 	}
@@ -57,20 +55,21 @@ daemon runs.`,
 		Example: "  duewatch optout remove 0710000001",
 		Args:    usageArgs(cobra.ExactArgs(1)),
 		RunE: func(c *cobra.Command, args []string) error {
-			return a.changeOptOuts(c, service, args, func(s *store.Store, all []store.OptOut) error {
-				err := s.RemoveOptOut(c.Context(), all[0])
+			return ch.run(c, args[0], func(s *store.Store, o store.OptOut) error {
+				err := s.RemoveOptOut(c.Context(), o)
 				if errors.Is(err, store.ErrNotFound) {
-					return fmt.Errorf("%s is not on the list for %s: duewatch optout list shows what is", all[0].Phone, orAll(service))
+					return fmt.Errorf("%s is not on the list for %s: duewatch optout list shows what is", o.Phone, orAll(ch.service))
 				}
-				if err == nil {
-					fmt.Fprintln(a.stdout, all[0].Phone, "may be texted again")
+				if err != nil {
+					return err //nolint:wrapcheck // says all
 				}
-				return err //nolint:wrapcheck // says all
+				return ch.tell("remove", o.Phone, true, o.Phone.String()+" may be texted again")
 			})
 		},
 	}
 	for _, sub := range []*cobra.Command{add, remove} {
-		sub.Flags().StringVar(&service, "service", "", "only for the bills of this service id")
+		sub.Flags().StringVar(&ch.service, "service", "", "only for the bills of this service id")
+		sub.Flags().BoolVar(&ch.asJSON, "json", false, "print the outcome as JSON")
 	}
 	c.AddCommand(add, remove, a.optoutListCommand(), a.optoutImportCommand())
 	return c
@@ -105,17 +104,22 @@ masked unless --full is given. --json prints one object a line.`,
 					})
 				})
 			}
-			t := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
-			fmt.Fprintln(t, "PHONE\tSERVICE\tREASON\tSINCE\tSOURCE\tWHO")
+			t := newTable(a.stdout, 1, "PHONE", "SERVICE", "REASON", "SINCE", "SOURCE", "WHO")
 			err = s.OptOuts(c.Context(), func(o store.OptOut) error {
 				service := "all"
 				if o.Service != "" {
 					service = cfg.Policies.Name(o.Service)
 				}
-				_, err := fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", phone(o.Phone), service, o.Reason, a.shortTime(o.Since, cfg.Zone), o.Source, o.Who)
-				return err //nolint:wrapcheck // stdout
+				return t.row(phone(o.Phone), service, string(o.Reason), a.shortTime(o.Since, cfg.Zone), o.Source, o.Who)
 			})
-			return errors.Join(err, t.Flush())
+			switch {
+			case err != nil:
+				return err //nolint:wrapcheck // says all
+			case t.rows == 0:
+				fmt.Fprintln(a.stderr, "no phone is on the list")
+				return nil
+			}
+			return t.flush()
 		},
 	}
 	c.Flags().BoolVar(&asJSON, "json", false, "print JSON, one object a line")
@@ -124,7 +128,8 @@ masked unless --full is given. --json prints one object a line.`,
 }
 
 func (a *app) optoutImportCommand() *cobra.Command {
-	return &cobra.Command{
+	var asJSON bool
+	c := &cobra.Command{
 		Use:   "import FILE",
 		Short: "Add a list of phones, one a line",
 		Long: `Adds every phone of the file: one a line, or followed by a comma and a service
@@ -152,12 +157,18 @@ wrong, all wrong ones are named and nothing is added. FILE may be - for stdin.`,
 				return err
 			}
 			added, err := s.AddOptOuts(c.Context(), all...)
-			if err == nil {
-				fmt.Fprintf(a.stdout, "%d phones listed, %d of them new\n", len(all), added)
+			if err != nil {
+				return err //nolint:wrapcheck // says all
 			}
-			return err //nolint:wrapcheck // says all
+			if asJSON {
+				return json.NewEncoder(a.stdout).Encode(map[string]any{"act": "import", "phones": len(all), "new": added}) //nolint:wrapcheck // stdout
+			}
+			fmt.Fprintf(a.stdout, "%s listed, %d of them new\n", countOf(len(all), "phone"), added)
+			return nil
 		},
 	}
+	c.Flags().BoolVar(&asJSON, "json", false, "print the summary as JSON")
+	return c
 }
 
 // readOptOuts reads the whole list or names every wrong line of it.
@@ -187,22 +198,39 @@ func (a *app) optOut(p reminder.Phone, service, source string) store.OptOut {
 	return store.OptOut{Phone: p, Service: service, Reason: reminder.OptedOut, Since: a.now(), Source: source, Who: who()}
 }
 
-// changeOptOuts parses the phones and applies the change to the store.
-func (a *app) changeOptOuts(c *cobra.Command, service string, phones []string, change func(*store.Store, []store.OptOut) error) (err error) {
-	cfg, s, err := a.openWriter(c)
+// optOutChange is a change of the list by one phone.
+type optOutChange struct {
+	app     *app
+	service string
+	asJSON  bool
+}
+
+// run reads the phone and applies the change to the store.
+func (ch *optOutChange) run(c *cobra.Command, number string, change func(*store.Store, store.OptOut) error) (err error) {
+	cfg, s, err := ch.app.openWriter(c)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
-	var all []store.OptOut
-	for _, number := range phones {
-		phone, err := reminder.ParsePhone(number, cfg.Country)
-		if err != nil {
-			return fmt.Errorf("the phone %w (%w)", err, errUsage)
-		}
-		all = append(all, a.optOut(phone, service, "operator"))
+	phone, err := reminder.ParsePhone(number, cfg.Country)
+	if err != nil {
+		return fmt.Errorf("the phone %w (%w)", err, errUsage)
 	}
-	return change(s, all)
+	return change(s, ch.app.optOut(phone, ch.service, "operator"))
+}
+
+// tell says what became of the change, to people in words.
+func (ch *optOutChange) tell(act string, p reminder.Phone, changed bool, words string) error {
+	if !ch.asJSON {
+		_, err := fmt.Fprintln(ch.app.stdout, words)
+		return err //nolint:wrapcheck // stdout
+	}
+	return json.NewEncoder(ch.app.stdout).Encode(struct { //nolint:wrapcheck // stdout
+		Act     string `json:"act"`
+		Phone   string `json:"phone"`
+		Service string `json:"service,omitempty"`
+		Changed bool   `json:"changed"`
+	}{act, p.String(), ch.service, changed})
 }
 
 func orAll(service string) string {
