@@ -1,6 +1,7 @@
 package reminder
 
 import (
+	"cmp"
 	"slices"
 	"time"
 )
@@ -54,8 +55,8 @@ func Alone(lead Share) Joint {
 // Decide has said that it is texted now, or would be after asking. A bill joins
 // when its own policy and facts would have it texted now, the daily cap aside,
 // or within Policy.BundleDays; its words must be in the same language. Any other
-// is left to its own time, and so is one that there is no room for: the soonest
-// due go first.
+// is left to its own time, and so is one that there is no room for: those go
+// first whose texts are useful for the shortest time.
 //
 // Bills with an old balance are asked about together, once. One about which
 // Almara Pay cannot say anything then does not hold up the others.
@@ -64,12 +65,12 @@ func Join(lead Share, others []Case, policies Policies, to Delivery, now time.Ti
 	language := p.languageOf(lead.Bill)
 	shares := []Share{lead}
 	ask := []Bill{lead.Bill}
-	if !p.Templates.bundles(language) {
+	if !p.Templates.bundles(language) || lead.apart() {
 		return Alone(lead)
 	}
 	for _, c := range others {
 		q := policies.For(c.Bill.Service)
-		if !q.Bundle || q.languageOf(c.Bill) != language || c.Bill.Phone != lead.Bill.Phone {
+		if !q.Bundle || c.apart() || q.languageOf(c.Bill) != language || c.Bill.Phone != lead.Bill.Phone {
 			continue
 		}
 		// The text leaves in any case: the cap, the guards and the stops were
@@ -92,9 +93,17 @@ func Join(lead Share, others []Case, policies Policies, to Delivery, now time.Ti
 			}
 			return -1
 		}
-		return a.Bill.DueDate.Compare(b.Bill.DueDate)
+		return cmp.Or(a.Text.NotAfter.Compare(b.Text.NotAfter), a.Bill.DueDate.Compare(b.Bill.DueDate))
 	})
 	return p.bundle(lead, shares, policies, now)
+}
+
+// apart reports whether the bill is to have a text of its own: the provider
+// refused one that it shared, and the words about it may be to blame.
+func (c Case) apart() bool {
+	return slices.ContainsFunc(c.Done, func(r Reminder) bool {
+		return r.DueDate == c.Bill.DueDate && r.Outcome == Held && r.Reason == TryApart
+	})
 }
 
 // bundle words as many of the shares, from the first on, as there is room for.

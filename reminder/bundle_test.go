@@ -94,6 +94,8 @@ func TestJoin(t *testing.T) {
 			"78-305 3 days before: texted, catch_up; again 2026-03-19 09:00 | " + lead + " | until 2026-03-19 18:00"},
 		{"cap reached by its own rule", "2026-03-20", []func(*family){second(func(c *Case) { c.TextsToday = 7 })}, together},
 
+		{"its words may be why a text of several was refused", "2026-03-20", []func(*family){second(did(-3, Held, TryApart, "2026-03-17 09:00"))}, alone},
+		{"the words of the lead may be", "2026-03-20", []func(*family){func(f *family) { did(-3, Held, TryApart, "2026-03-17 09:00")(&f.lead.Case) }}, alone},
 		{"does not bundle", "2026-03-20", []func(*family){ofWater(func(p *Policy) { p.Bundle = false })}, alone},
 		{"another language", "2026-03-20", []func(*family){second(func(c *Case) { c.Bill.Language = "sw" })}, alone},
 		{"another phone", "2026-03-20", []func(*family){second(func(c *Case) { c.Bill.Phone = "+254710000002" })}, alone},
@@ -237,5 +239,28 @@ func TestABundleHoldsTheSoonestDue(t *testing.T) {
 		if diff := cmp.Diff([]string{"78-001", "78-003", "78-005"}, accounts[:3]); diff != "" || j.Text.Count.Segments > 2 {
 			t.Errorf("%s, %d segments (-want +got):\n%s", language, j.Text.Count.Segments, diff)
 		}
+	}
+}
+
+// What is due today is useful until tonight; what is overdue, for days. When
+// there is no room for all, the first goes first, also where it leads.
+func TestABundleHoldsWhatCannotWait(t *testing.T) {
+	f := familyOf(t, "2026-03-15", "2026-03-17 09:00")
+	f.lead.Bill.DueDate = day("2026-03-17")
+	water := f.policies.ByService["18"]
+	water.Stages = []Stage{0, 2}
+	overdue := f.others[0]
+	overdue.Done = []Reminder{{DueDate: overdue.Bill.DueDate, Stage: 0, Outcome: Texted}}
+	f.others = nil
+	for i := range int64(5) {
+		overdue.Bill.ID, overdue.Bill.Account = 10+i, fmt.Sprintf("78-%03d", i)
+		f.others = append(f.others, overdue)
+	}
+	j := f.join(on(t, f.lead.policy, "2026-03-17 09:00"))
+	if n := len(j.Shares); n < 2 || n > 4 {
+		t.Fatalf("%d bills share the text: the test wants less room than bills", n)
+	}
+	if !strings.Contains(j.Text.Body, f.lead.Bill.Account) {
+		t.Errorf("%q leaves out what is due today", j.Text.Body)
 	}
 }

@@ -132,6 +132,10 @@ func Decide(c Case, p *Policy, to Delivery, now time.Time) Decision {
 		// leaves the day to it. It is held and not skipped, since the next one
 		// may be gone by then: the policy changes, or the due date moves.
 		return l.hold(LaterToday, l.next, "")
+	case slices.ContainsFunc(steps[i+1:], func(later Step) bool { return recordOf(c.Done, b.DueDate, later.Stage).Outcome == Texted }):
+		// The text of this stage came back after a later one had gone early. It
+		// is held and not skipped, since that one may come back as well.
+		return l.hold(LaterSent, l.next, "")
 	case c.TextsToday >= p.PerNumberDaily:
 		tomorrow := DateOf(now.In(p.Zone)).AddDays(1)
 		return l.hold(DailyCap, p.NextOpen(tomorrow.At(p.SendAt, p.Zone)), "")

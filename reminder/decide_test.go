@@ -117,6 +117,12 @@ var decideCases = []struct {
 		"7 days before: skipped, superseded; 3 days before: skipped, superseded; due day: texted, catch_up; to +254710000001; again never"},
 	{"a held stage gives way to the next", "2026-03-20 09:00", []func(*scene){askedAt("2026-03-20 09:00"), didBefore("2026-03-20", -3, Held, ModeIsOff)},
 		"3 days before: skipped, superseded; due day: texted, on_schedule; to +254710000001; again never"},
+	{"came back undelivered after the next one came early", "2026-03-19 09:30", []func(*scene){
+		didBefore("2026-03-20", -3, Held, NotDelivered), didBefore("2026-03-20", 0, Texted, Bundled)},
+		"3 days before: held, later_sent; again 2026-03-20 09:00"},
+	{"came back undelivered, and so did the next one that came early", "2026-03-19 09:30", []func(*scene){askedAt("2026-03-19 09:00"),
+		didBefore("2026-03-20", -3, Held, LaterSent), didBefore("2026-03-20", 0, Held, NotDelivered)},
+		"3 days before: texted, catch_up; to +254710000001; again 2026-03-20 09:00"},
 	{"missed, and the next one is due later today", "2026-03-20 08:30", nil, "3 days before: held, later_today; again 2026-03-20 09:00"},
 	{"missed, and a holiday moves the next one to today", "2026-03-19 08:30", []func(*scene){func(s *scene) { s.policy.Holidays = closedFrom("2026-03-20", 1) }},
 		"3 days before: held, later_today; again 2026-03-19 09:00"},
@@ -287,7 +293,7 @@ func TestDecide(t *testing.T) {
 // met the provider.
 var notDecides = []Reason{
 	Bundled,
-	TextRefused, Throttled, ProviderUnreachable, RefusalUnclear, ShuttingDown, NotHandedOver, NotAtProvider, NotDelivered, Released,
+	TextRefused, Throttled, ProviderUnreachable, RefusalUnclear, ShuttingDown, NotHandedOver, NotAtProvider, NotDelivered, TryApart, Released,
 }
 
 // Every reason that Decide can give has a case above, so that a reason cannot

@@ -34,6 +34,8 @@ const (
 	BalanceStale        Reason = "balance_stale"
 	DailyCap            Reason = "daily_cap"
 	SameWords           Reason = "same_words"
+	LaterSent           Reason = "later_sent"
+	TryApart            Reason = "try_apart"
 	TooLong             Reason = "too_long"
 	TemplateFails       Reason = "template_fails"
 	Throttled           Reason = "throttled"
@@ -89,6 +91,7 @@ var Reasons = []ReasonInfo{
 	{NotOnAllowlist, Held, "notifier.mode is allowlist and the phone is not on the list"},
 	{OutsideWindow, Held, "the window was closed, or texts are not sent on this day"},
 	{LaterToday, Held, "the next stage is due later on the same day, and says the same"},
+	{LaterSent, Held, "the next stage went ahead of its hour, in the text of another bill: the customer knows"},
 	{BalanceStale, Held, "Almara Pay could not say what is owed; it is asked again"},
 	{DailyCap, Held, "the phone has had its reminders.per_number_daily texts today"},
 	{SameWords, Held, "the phone has just had a text of the very same words, of another bill: name .Service in reminders.templates"},
@@ -98,6 +101,7 @@ var Reasons = []ReasonInfo{
 	{ProviderUnreachable, Held, "the provider could not be reached; no byte of the text was sent"},
 	{AccountFault, Held, "sending is stopped: the provider refuses the whole account"},
 	{RefusalUnclear, Held, "the provider refused it with a code that duewatch does not know; it is tried again later"},
+	{TryApart, Held, "the provider refused the text that it shared with other bills: each is tried in one of its own"},
 	{ShuttingDown, Held, "duewatch was stopping; the text had not been handed over"},
 	{NotHandedOver, Held, "its text had waited too long for its turn, or a fault that the log names came first; it is decided anew"},
 	{NotAtProvider, Held, "the answer of the provider was lost, and it does not have the text: it is sent once more"},

@@ -238,7 +238,7 @@ func TestEndingAtAnyMomentLosesNoneAndRepeatsNone(t *testing.T) {
 		w.ticks(time.Hour, 3*time.Minute)
 		had := map[string]int{}
 		for _, x := range w.sandbox.Texts() {
-			had[accountIn(x.Body)]++
+			had[accountsIn(x.Body)[0]]++
 		}
 		for _, account := range accounts {
 			if had[account] != 1 {

@@ -37,8 +37,10 @@ func (h *halt) stop() *reminder.Stop {
 }
 
 // outcomeOf says what to record for a result of the provider, and whether to
-// stop the pass. A text of unknown outcome is looked up after firstLook.
-func outcomeOf(r notifier.Result, policy *reminder.Policy, firstLook time.Duration, now time.Time) (store.Outcome, error) {
+// stop the pass. A text of unknown outcome is looked up after firstLook. When a
+// text that several bills share is refused for its words, they are tried apart:
+// the words about one of them may be to blame.
+func outcomeOf(r notifier.Result, shared bool, policy *reminder.Policy, firstLook time.Duration, now time.Time) (store.Outcome, error) {
 	o := store.Outcome{State: store.Refused, ProviderStatus: r.Status, Code: r.Code}
 	if r.Err != nil {
 		o.Error = r.Err.Error()
@@ -62,6 +64,10 @@ func outcomeOf(r notifier.Result, policy *reminder.Policy, firstLook time.Durati
 		return o, nil
 	}
 
+	if shared && (r.Class == notifier.BadText || r.Class == notifier.Unlisted) {
+		hold(reminder.TryApart, 0)
+		return o, nil
+	}
 	switch r.Class {
 	case notifier.BadNumber:
 		o.Skip, o.Suppress = reminder.BadNumber, reminder.BadNumber
@@ -106,12 +112,13 @@ func redirectRefused(o store.Outcome, why error, now time.Time) (store.Outcome, 
 // table, are a fault of the account rather than of that many customers.
 const manyUnlisted = 5
 
-// unlisted counts refusals of unknown reason and stops the pass at too many.
-func (s *Scheduler) unlisted(r notifier.Result, now time.Time) error {
+// unlisted counts refusals of unknown reason and stops the pass at too many. One
+// whose bills are tried apart is counted with those.
+func (s *Scheduler) unlisted(r notifier.Result, held reminder.Reason, now time.Time) error {
 	switch {
 	case r.Outcome == notifier.Accepted:
 		s.unclear.Store(0)
-	case r.Class == notifier.Unlisted && s.unclear.Add(1) >= manyUnlisted:
+	case r.Class == notifier.Unlisted && held != reminder.TryApart && s.unclear.Add(1) >= manyUnlisted:
 		return &halt{reminder.RefusalUnclear, now.Add(retryUnclear), r.Err}
 	}
 	return nil

@@ -1,7 +1,10 @@
 package scheduler
 
 import (
+	"bytes"
+	"io"
 	"net"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -231,6 +234,66 @@ func TestTextRefusedForItsWordsIsSkipped(t *testing.T) {
 	w.wantTexts("03-12 09:00 A1")
 }
 
+// One bill whose words will not do takes none of the others of its phone with
+// it, whether the provider says so at once or later.
+func TestARefusedTextOfSeveralBillsIsTriedApart(t *testing.T) {
+	t.Parallel()
+	bad := func(r *http.Request) bool { return strings.Contains(r.PostFormValue("Body"), "A2") }
+	for name, given := range map[string]struct {
+		front func(*world) twilio
+		a2    string
+	}{
+		"at once": {func(w *world) twilio {
+			return twilio{create: func(rw http.ResponseWriter, r *http.Request) {
+				body, _ := io.ReadAll(r.Body)
+				r.Body = io.NopCloser(bytes.NewReader(body))
+				refused := bad(r)
+				r.Body = io.NopCloser(bytes.NewReader(body))
+				if refused {
+					refuses(400, 21617)(rw, r)
+					return
+				}
+				w.sandbox.Handler().ServeHTTP(rw, r)
+			}}
+		}, "3 days before: skipped, text_refused"},
+		"later": {func(w *world) twilio {
+			return twilio{fetch: func(rw http.ResponseWriter, r *http.Request) {
+				for _, x := range w.sandbox.Texts() {
+					if strings.Contains(r.URL.Path, x.SID) && strings.Contains(x.Body, "A2") {
+						reports("undelivered", 30007)(rw, r)
+						return
+					}
+				}
+				w.sandbox.Handler().ServeHTTP(rw, r)
+			}}
+		}, "3 days before: texted, on_schedule"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, func(w *world) {
+				w.policy.Bundle, w.policy.PerNumberDaily = true, 2
+				given.front(w).inFront(w)
+			})
+			w.watch("A1", "2026-03-12", phone(1))
+			w.watch("A2", "2026-03-12", phone(1))
+			w.at("2026-03-09 09:00")
+			w.tick()
+			w.ticks(4*time.Hour, 10*time.Minute)
+			if n := w.posted.Load(); n != 3 {
+				t.Errorf("%d texts were handed over, want one for both, and one for each", n)
+			}
+			if state := w.states("A1"); !strings.HasSuffix(state, "delivered") || strings.HasSuffix(state, "undelivered") {
+				t.Errorf("A1 had its text: %s", state)
+			}
+			if story := w.story("A2"); len(story) != 1 || story[0] != given.a2 {
+				t.Errorf("A2: %v, want %s", story, given.a2)
+			}
+			w.sandboxTextsAreTries("A1")
+			w.sandboxTextsAreTries("A2")
+		})
+	}
+}
+
 func TestUnreachableProviderIsTriedAgainLater(t *testing.T) {
 	t.Parallel()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -329,7 +392,7 @@ func TestEveryOutcomeOfTheProviderHasItsEnd(t *testing.T) {
 	for _, outcome := range []notifier.Outcome{notifier.Refused, notifier.Throttled, notifier.NotSent} {
 		for _, class := range classes {
 			err := &notifier.Error{Op: "send"}
-			o, _ := outcomeOf(notifier.Result{Outcome: outcome, Class: class, Err: err}, policy, time.Minute, now)
+			o, _ := outcomeOf(notifier.Result{Outcome: outcome, Class: class, Err: err}, false, policy, time.Minute, now)
 			if (o.Hold == "") == (o.Skip == "") {
 				t.Errorf("%s, %q: hold %q and skip %q", outcome, class, o.Hold, o.Skip)
 			}

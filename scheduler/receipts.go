@@ -158,7 +158,7 @@ func receiptOf(t store.OpenText, r notifier.Receipt, err error, now time.Time) s
 		out.State = store.Unconfirmed
 	}
 	if out.State == store.Undelivered || out.State == store.Failed {
-		failedLate(&out, notifier.ClassOf(r.Code), now)
+		failedLate(&out, notifier.ClassOf(r.Code), t.Bills > 1, now)
 	}
 	return out
 }
@@ -171,8 +171,13 @@ const (
 )
 
 // failedLate says what a failure after acceptance means for the phone and the
-// reminder.
-func failedLate(out *store.Receipt, class notifier.Class, now time.Time) {
+// reminder. What several bills shared and was kept back for its words is tried
+// again apart, as in outcomeOf.
+func failedLate(out *store.Receipt, class notifier.Class, shared bool, now time.Time) {
+	if shared && (class == notifier.BadText || class == notifier.Unlisted) {
+		out.Why, out.RetryAt, out.MaxTries = reminder.TryApart, now, lateTries
+		return
+	}
 	switch class {
 	case notifier.BadNumber:
 		out.Why, out.Suppress = reminder.BadNumber, reminder.BadNumber

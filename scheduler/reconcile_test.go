@@ -153,7 +153,7 @@ func TestTextThatWasGivenUpWhileItWaitedIsNotSentTwice(t *testing.T) {
 	}
 	had := map[string]int{}
 	for _, x := range w.sandbox.Texts() {
-		had[accountIn(x.Body)]++
+		had[accountsIn(x.Body)[0]]++
 	}
 	for account, n := range had {
 		if n != 1 {

@@ -168,11 +168,11 @@ func (s *Scheduler) send(pass context.Context, t store.Text) error {
 		// A shutdown must not cut off the answer: it would leave a text in doubt.
 		result := s.Notifier.Send(context.WithoutCancel(pass), notifier.Message{To: t.To, Body: t.Body, Validity: s.validity(t, now)})
 		now = s.Now()
-		o, err = outcomeOf(result, policy, s.ReconcileAfter[0], now)
+		o, err = outcomeOf(result, len(t.Parts) > 1, policy, s.ReconcileAfter[0], now)
 		if o.Suppress != "" && s.Delivery.Mode == reminder.ModeRedirect {
 			o, err = redirectRefused(o, result.Err, now)
 		}
-		err = errors.Join(err, s.unlisted(result, now))
+		err = errors.Join(err, s.unlisted(result, o.Hold, now))
 	}
 	o.TextID = t.ID
 	if h := (*halt)(nil); errors.As(err, &h) {

@@ -404,20 +404,24 @@ func (w *world) ticks(total, every time.Duration) {
 	}
 }
 
-var accountOf = regexp.MustCompile(`\(account ([^)]+)\)`)
+var accountOf = regexp.MustCompile(`\(account ([^)]+)\)|Nairobi Water ([^:,.]+):`)
 
-func accountIn(body string) string {
-	if m := accountOf.FindStringSubmatch(body); m != nil {
-		return m[1]
+// accountsIn are those that a text names: several of a phone may share it.
+func accountsIn(body string) (all []string) {
+	for _, m := range accountOf.FindAllStringSubmatch(body, -1) {
+		all = append(all, m[1]+m[2])
 	}
-	return "no account: " + body
+	if all == nil {
+		return []string{"no account: " + body}
+	}
+	return all
 }
 
 // texts are the texts that the provider accepted: when, and for which account.
 func (w *world) texts() []string {
 	out := []string{}
 	for _, t := range w.sandbox.Texts() {
-		out = append(out, t.CreatedAt.In(zone).Format("01-02 15:04 ")+accountIn(t.Body))
+		out = append(out, t.CreatedAt.In(zone).Format("01-02 15:04 ")+strings.Join(accountsIn(t.Body), "+"))
 	}
 	slices.Sort(out)
 	return out
@@ -532,7 +536,9 @@ func (w *world) check() {
 	w.t.Helper()
 	sent := map[string]int{}
 	for _, t := range w.sandbox.Texts() {
-		sent[accountIn(t.Body)]++
+		for _, account := range accountsIn(t.Body) {
+			sent[account]++
+		}
 		at := t.CreatedAt.In(zone)
 		if end := at.Add(t.Validity); !w.policy.OpenAt(at) || reminder.ClockOf(end) > w.policy.Window.To || reminder.DateOf(end) != reminder.DateOf(at) {
 			w.t.Errorf("a text left at %s and was valid for %s: outside the window", at, t.Validity)

@@ -15,6 +15,7 @@ type OpenText struct {
 	ID         int64
 	Service    string // of its first bill
 	Account    string // of all its bills
+	Bills      int
 	ProviderID string
 	State      TextState
 	AcceptedAt time.Time
@@ -22,11 +23,11 @@ type OpenText struct {
 }
 
 // whose names the bills of a text for the log: the service of the first, and
-// the accounts of all.
-func (s *Store) whose(ctx context.Context, textID int64, service, accounts *string) error {
+// the accounts of all. It returns how many they are.
+func (s *Store) whose(ctx context.Context, textID int64, service, accounts *string) (bills int, err error) {
 	rows, err := s.read.QueryContext(ctx, "SELECT b.service, b.account FROM reminders r JOIN bills b ON b.id = r.bill_id WHERE r.text_id = ?1 ORDER BY r.id", textID)
 	if err != nil {
-		return fmt.Errorf("read the bills of text %d: %w", textID, explain(err))
+		return 0, fmt.Errorf("read the bills of text %d: %w", textID, explain(err))
 	}
 	all, err := collect(rows, func(r row) (account string, err error) {
 		of := ""
@@ -36,7 +37,7 @@ func (s *Store) whose(ctx context.Context, textID int64, service, accounts *stri
 		return account, err //nolint:wrapcheck // names the column
 	})
 	*accounts = strings.Join(all, ", ")
-	return err
+	return len(all), err
 }
 
 // OpenTexts reads up to n texts whose next look has come, the oldest first.
@@ -52,7 +53,7 @@ func (s *Store) OpenTexts(ctx context.Context, now time.Time, n int) ([]OpenText
 	})
 	for i := range open {
 		if err == nil {
-			err = s.whose(ctx, open[i].ID, &open[i].Service, &open[i].Account)
+			open[i].Bills, err = s.whose(ctx, open[i].ID, &open[i].Service, &open[i].Account)
 		}
 	}
 	return open, err

@@ -34,7 +34,7 @@ func (s *Store) Doubtful(ctx context.Context, now time.Time, n int) ([]Doubtful,
 	})
 	for i := range doubtful {
 		if err == nil {
-			err = s.whose(ctx, doubtful[i].ID, &doubtful[i].Service, &doubtful[i].Account)
+			_, err = s.whose(ctx, doubtful[i].ID, &doubtful[i].Service, &doubtful[i].Account)
 		}
 	}
 	return doubtful, err

@@ -130,7 +130,7 @@ func readRecent(ctx context.Context, q querier, from time.Time, s *reminder.Stan
 		case Sending:
 		case Refused:
 			switch why {
-			case reminder.BadNumber, reminder.TextRefused, reminder.RefusalUnclear:
+			case reminder.BadNumber, reminder.TextRefused, reminder.RefusalUnclear, reminder.TryApart:
 				s.Recent++
 				s.Failed++
 			default:
@@ -141,7 +141,7 @@ func readRecent(ctx context.Context, q querier, from time.Time, s *reminder.Stan
 			}
 			s.Recent++
 			s.Failed++
-			if why == reminder.TextRefused {
+			if why == reminder.TextRefused || why == reminder.TryApart {
 				s.Filtered++
 			}
 		case Accepted, Sent, Delivered, Canceled, Unconfirmed:
