@@ -44,7 +44,9 @@ func (a *app) simulateOne(ctx context.Context, cfg *config.Config, f simulateFla
 		return nil, err //nolint:wrapcheck // says all
 	}
 	defer func() { err = errors.Join(err, w.store.Close()) }()
-	w.box, err = sandbox.New(sandbox.Options{Zone: cfg.Zone, Now: w.clock.Now, Seed: f.seed, OnText: func(t sandbox.Text) { w.customers.Texted(t) }})
+	w.box, err = sandbox.New(sandbox.Options{
+		Zone: cfg.Zone, Now: w.clock.Now, Seed: f.seed, AllReached: true, OnText: func(t sandbox.Text) { w.customers.Texted(t) },
+	})
 	if err != nil {
 		return nil, fmt.Errorf("sandbox: %w", err)
 	}

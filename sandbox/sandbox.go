@@ -83,6 +83,10 @@ type Options struct {
 
 	MaxTexts int // texts kept, the oldest are forgotten; 0 = 1,000,000, with a StateFile 5,000
 
+	// AllReached takes their outcomes from the sample numbers, such as
+	// PhoneRegionRefused: they may be those of real customers in a copied store.
+	AllReached bool
+
 	Faults []Fault // in force from the start
 	Seed   uint64  // of the faults' dice: the same seed, the same throws
 }
@@ -95,6 +99,7 @@ type Sandbox struct {
 	onText       func(Text)
 	sentAfter    time.Duration
 	deliverAfter time.Duration
+	allReached   bool
 	samples      map[billKey]int // index into Samples
 	tokens       tokens
 	faults       *faultBook
@@ -137,6 +142,7 @@ func New(o Options) (*Sandbox, error) {
 		onText:       o.OnText,
 		sentAfter:    o.SentAfter,
 		deliverAfter: max(o.DeliverAfter, o.SentAfter),
+		allReached:   o.AllReached,
 		samples:      make(map[billKey]int),
 		tokens:       newTokens(),
 		faults:       newFaultBook(o.Seed),

@@ -183,6 +183,25 @@ func TestInbox(t *testing.T) {
 	}
 }
 
+// In a copy of a store, a sample number is a customer like any other.
+func TestAllReached(t *testing.T) {
+	b := newBench(t, Options{AllReached: true})
+	all := []reminder.Phone{PhoneUnreachable, PhoneOptedOut, PhoneInvalid, PhoneRegionRefused, PhoneNeverLeaves}
+	for _, to := range all {
+		b.send(to, "hello")
+	}
+	b.clock.pass(time.Minute)
+	texts := b.Texts()
+	if len(texts) != len(all) {
+		t.Fatalf("%d of %d texts were taken", len(texts), len(all))
+	}
+	for _, x := range texts {
+		if x.Status != statusDelivered {
+			t.Errorf("to %s: %s", x.To, x.Status)
+		}
+	}
+}
+
 func TestServeEndsWithItsContext(t *testing.T) {
 	s, err := New(Options{Faults: []Fault{{Where: Token, What: Hold}}})
 	if err != nil {
