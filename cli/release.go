@@ -130,9 +130,9 @@ func (ch *choice) tellReleased(what string, reminders int64, until time.Time) er
 			Until     time.Time `json:"guard_lifted_until,omitzero"`
 		}{"release", !ch.dryRun, reminders, utc(until)})
 	case ch.dryRun:
-		fmt.Fprintf(ch.app.stdout, "%s: %d reminder(s) would be released\n", what, reminders)
+		fmt.Fprintf(ch.app.stdout, "%s: %s would be released\n", what, countOf(int(reminders), "reminder"))
 	default:
-		fmt.Fprintf(ch.app.stdout, "%s: %d reminder(s) released; the daemon looks at them within seconds\n", what, reminders)
+		fmt.Fprintf(ch.app.stdout, "%s: %s released; the daemon looks at them within seconds\n", what, countOf(int(reminders), "reminder"))
 	}
 	return nil
 }
