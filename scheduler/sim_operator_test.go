@@ -69,7 +69,9 @@ func (s *sim) putBack(backup string, dice *rand.Rand) {
 			s.optOut(to, service, true)
 		}
 	}
-	s.disturb(s.trueNow().Add(-simDay), s.trueNow().Add(4*simDay), "backup")
+	// A text that this store does not know counts as one about any stage that
+	// might have joined it, and so may be one too few: which it was is not known.
+	s.disturb(s.trueNow().Add(-simDay), s.trueNow().Add((reminder.MaxBundleDays+1)*simDay), "backup")
 	s.down(time.Duration(5+dice.IntN(120)) * time.Minute)
 }
 
