@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"duewatch/config"
@@ -13,15 +14,18 @@ import (
 
 // story is all that is known of one bill, and what is planned.
 type story struct {
-	app      *app
-	cfg      *config.Config
-	policy   *reminder.Policy
-	bill     store.Watched
-	done     []reminder.Reminder
-	texts    []store.SentText
-	events   []store.Event
-	optOuts  []store.OptOut
-	decision reminder.Decision // what the remind job would decide now
+	app     *app
+	cfg     *config.Config
+	policy  *reminder.Policy
+	bill    store.Watched
+	done    []reminder.Reminder
+	texts   []store.SentText
+	events  []store.Event
+	optOuts []store.OptOut
+	// What the remind job would decide now, alone or together with other bills of
+	// the phone; joint.Shares may lack the bill, when others take the room.
+	decision reminder.Decision
+	joint    reminder.Joint
 	now      time.Time
 }
 
@@ -45,12 +49,39 @@ func (a *app) storyOf(ctx context.Context, cfg *config.Config, s *store.Store, w
 			st.optOuts = append(st.optOuts, o)
 		}
 	}
-	facts, err := s.Case(ctx, cfg.Policies, w.Bill, st.now)
+	lead, joint, err := s.Weigh(ctx, store.Round{Now: st.now, Policies: cfg.Policies, Delivery: cfg.Delivery}, w.Bill)
 	if err != nil {
 		return nil, err //nolint:wrapcheck // says all
 	}
-	st.decision = reminder.Decide(facts, st.policy, cfg.Delivery, st.now)
+	st.decision, st.joint = lead.Decision, joint
+	for _, share := range joint.Shares {
+		if share.Bill.ID == w.ID {
+			st.decision = share.Decision
+		}
+	}
 	return st, nil
+}
+
+// others are the accounts of the other bills that are asked about or texted
+// together with this one.
+func (st *story) others() (accounts []string) {
+	for _, b := range st.joint.Ask {
+		if b.ID != st.bill.ID {
+			accounts = append(accounts, b.Account)
+		}
+	}
+	for _, share := range st.joint.Shares {
+		if share.Bill.ID != st.bill.ID {
+			accounts = append(accounts, share.Bill.Account)
+		}
+	}
+	return accounts
+}
+
+// crowdedOut reports whether other bills of the phone would take all the room
+// of a text.
+func (st *story) crowdedOut() bool {
+	return len(st.joint.Shares) > 0 && !slices.ContainsFunc(st.joint.Shares, func(s reminder.Share) bool { return s.Bill.ID == st.bill.ID })
 }
 
 // planned is one stage of the present due date and how it stands.
@@ -90,7 +121,7 @@ func (st *story) prospect(step reminder.Step) string {
 		return "to be sent if something is owed then"
 	case st.bill.NextRemind.IsZero():
 		return "had passed before the due date was known"
-	case st.decision.Ask:
+	case len(st.joint.Ask) > 0:
 		return "to be looked at now, when Almara Pay has said what is owed"
 	}
 	for _, r := range st.decision.Records {
@@ -181,14 +212,24 @@ func (st *story) stageAt(at time.Time) string {
 
 // verdict says what the remind job would decide now.
 func (st *story) verdict() string {
-	d := st.decision
+	d, others := st.decision, "account "+strings.Join(st.others(), ", ")
 	switch {
+	case len(st.joint.Ask) > 0 && !d.Ask:
+		return "Almara Pay would be asked first about " + others + ", which may share its text"
 	case d.Ask:
 		age := "which is not known"
 		if at := st.bill.BalanceAt; !at.IsZero() {
 			age = "which is of " + st.stamp(at)
 		}
-		return "Almara Pay would be asked for the balance first, " + age
+		first := "Almara Pay would be asked for the balance first, " + age
+		if len(st.joint.Ask) > 1 {
+			first += "; and about " + others + ", which may share its text"
+		}
+		return first
+	case st.crowdedOut():
+		return others + " of the same phone would be texted first, and it would be looked at again after that"
+	case d.Text != nil && len(st.joint.Shares) > 1:
+		return fmt.Sprintf("%s would be sent, in one text with %s, of %s", d.Text.Stage, others, countOf(st.joint.Text.Count.Segments, "segment"))
 	case d.Text != nil:
 		return fmt.Sprintf("%s would be sent, in %s", d.Text.Stage, countOf(d.Text.Count.Segments, "segment"))
 	case len(d.Records) > 0:

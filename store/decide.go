@@ -25,26 +25,37 @@ func (t *tx) decide(r Round, b reminder.Bill, l *Looked) error {
 			return t.schedule(dueRemind, b.ID, look)
 		}
 	}
-	c, err := t.caseOf(r, b)
+	lead, joint, err := t.weigh(r, b)
 	if err != nil {
 		return err
 	}
+	return t.carryOut(r, lead, joint, l)
+}
+
+// weigh decides about a bill together with those of its phone that may share
+// its text, and writes nothing.
+func (t *tx) weigh(r Round, b reminder.Bill) (lead reminder.Share, joint reminder.Joint, err error) {
+	policy := r.Policies.For(b.Service)
+	c, err := t.caseOf(r, b)
+	if err != nil {
+		return lead, joint, err
+	}
 	if c.TextsToday, err = t.textsToday(b.Phone, policy, r.Now); err != nil {
-		return err
+		return lead, joint, err
 	}
 	c.Standing = *r.standing
-	lead := reminder.Share{Case: c, Decision: reminder.Decide(c, policy, r.Delivery, r.Now)}
-	joint := reminder.Alone(lead)
+	lead = reminder.Share{Case: c, Decision: reminder.Decide(c, policy, r.Delivery, r.Now)}
+	joint = reminder.Alone(lead)
 	if policy.Bundle && (lead.Ask || lead.Text != nil) {
 		others, err := t.companions(r, b)
 		if err != nil {
-			return err
+			return lead, joint, err
 		}
 		if len(others) > 0 {
 			joint = reminder.Join(lead, others, r.Policies, r.Delivery, r.Now)
 		}
 	}
-	return t.carryOut(r, lead, joint, l)
+	return lead, joint, nil
 }
 
 // carryOut writes what was decided: the intent to send a text, and the records

@@ -132,7 +132,10 @@ func useAll(t *testing.T, s *Store) {
 	}
 	must(s.InUse(ctx))
 	must(s.Accounts(ctx, "00", 10))
-	mustDo(t, s.Bills(ctx, BillFilter{Phone: phone(1)}, func(w Watched) error { must(s.Case(ctx, policiesOf(p), w.Bill, firstStage)); return nil }))
+	mustDo(t, s.Bills(ctx, BillFilter{Phone: phone(1)}, func(w Watched) error {
+		_, _, err := s.Weigh(ctx, Round{Now: firstStage, Policies: policiesOf(p), Delivery: reminder.Delivery{Mode: reminder.ModeLive}}, w.Bill)
+		return err
+	}))
 	must(s.OptOutsOf(ctx, phone(1)))
 	must(s.Reminders(ctx, 1))
 	must(s.Texts(ctx, 1))
