@@ -298,3 +298,22 @@ func TestAClockSetBackOverARestartIsNoticed(t *testing.T) {
 		t.Error("it was not noticed")
 	}
 }
+
+// The clock was a day ahead for some hours, in which a bill was registered and
+// a stage of another ended by the hour alone: both are texted at the true hour.
+func TestAClockSetBackLosesNoStage(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.watch("A1", "2026-03-13", phone(1))
+	w.at("2026-03-13 20:00")
+	w.watch("B1", "2026-03-13", phone(2))
+	w.wantStory("A1", "3 days before: skipped, superseded", "due day: skipped, expired")
+	w.wantStory("B1")
+	w.at("2026-03-12 22:00")
+	w.tick()
+	w.wantStory("A1", "3 days before: held, outside_window", "due day: held, released")
+	w.at("2026-03-13 09:00")
+	w.tick()
+	w.wantTexts("03-13 09:00 A1", "03-13 09:00 B1")
+	w.wantStory("A1", "3 days before: skipped, superseded", "due day: texted, on_schedule")
+}

@@ -160,6 +160,7 @@ func (s *sim) reconfigure(dice *rand.Rand) {
 func (s *sim) setClock(skew time.Duration) {
 	s.disturb(s.trueNow().Add(-simDay), s.trueNow().Add(2*simDay), "clock")
 	s.skewed.Store(int64(skew))
+	s.clockNews = true
 	s.epoch++
 	s.met["clock set"]++
 	s.moved = append(s.moved, s.trueNow())

@@ -103,6 +103,9 @@ func (s *sim) nextInstant(latest time.Time) time.Time {
 	}
 	if s.up() {
 		take(now.Add(time.Duration(1+s.diceOf("idle", s.wakes).IntN(22*60))*time.Minute), time.Minute)
+		if s.clockNews {
+			take(now, time.Minute)
+		}
 		due := s.nextDue()
 		take(due.remind.Add(-s.skew()), time.Minute)
 		take(due.register.Add(-s.skew()), time.Minute)
@@ -143,13 +146,14 @@ func (s *sim) wakeUp() {
 	}{
 		{jobRegister, true, !due.register.After(now)},
 		{jobRecheck, minute%10 == 0 || all, !due.recheck.After(now)},
-		{jobRemind, true, !due.remind.After(now)},
+		{jobRemind, true, !due.remind.After(now) || s.clockNews},
 		{jobReceipts, minute%5 == 0 || all, due.sending || !due.receipts.After(now)},
 	} {
 		if idle := dice.IntN(8) == 0; j.hour && (j.hasTo || idle) {
 			names = append(names, j.name)
 		}
 	}
+	s.clockNews = false
 	if local := now.In(s.zone); local.Hour() == 2 && local.Minute() == 15 && s.tidies(local) {
 		names = append(names, jobHousekeeping)
 	}

@@ -87,6 +87,7 @@ type sim struct {
 	bills     []*simBill
 	script    []blow
 	unruly    []span // when something other than the weather was in the way
+	clockNews bool   // the clock was set, and no pass of the remind job, of which there is one a minute, has seen it
 	refuse    map[reminder.Phone]map[string]bool
 	stopped   map[reminder.Phone]map[string]bool // who was not to be texted at the start of this wake, "" = by any service
 	optOuts   int64                              // in the store, when stopped was made

@@ -194,8 +194,9 @@ func (s *Store) Seen(ctx context.Context) (time.Time, error) {
 
 // ClockSetBack forgets the age of every balance that was learned after now: when
 // the clock comes round to that hour again, it would look fresh and be old.
-// Stops that end by themselves end, since their hour may be far. It reads all
-// bills.
+// Stops that end by themselves end, since their hour may be far. Bills that
+// something was learned or decided about at hours still to come are looked at
+// again: a stage that seemed to be over may be useful yet. It reads all bills.
 func (s *Store) ClockSetBack(_ context.Context, now time.Time) (forgotten int64, err error) {
 	err = s.do(func(t *tx) error {
 		r, err := t.exec("UPDATE bills SET balance_at = NULL WHERE balance_at > ?1", now.UnixMilli())
@@ -208,6 +209,9 @@ func (s *Store) ClockSetBack(_ context.Context, now time.Time) (forgotten int64,
 		if err := t.endTimedStops(); err != nil {
 			return err
 		}
+		if err := t.lookAgain(now); err != nil {
+			return err
+		}
 		if _, err := t.exec("UPDATE meta SET value = ?2 WHERE key = ?1", metaSeen, strconv.FormatInt(now.UnixMilli(), 10)); err != nil {
 			return err
 		}
@@ -217,4 +221,25 @@ func (s *Store) ClockSetBack(_ context.Context, now time.Time) (forgotten int64,
 		return 0, fmt.Errorf("notice a clock that was set back: %w", err)
 	}
 	return forgotten, nil
+}
+
+// lookAgain has the remind job look at the bills of the events that are later
+// than now, which are the last ones: at once, whatever it was put off to, and
+// also at stages that ended by the hour alone.
+func (t *tx) lookAgain(now time.Time) error {
+	var last int64 // event that is not later
+	err := t.row("SELECT coalesce((SELECT id FROM events WHERE at <= ?1 ORDER BY id DESC LIMIT 1), 0)", now.UnixMilli()).Scan(&last)
+	if err != nil {
+		return explain(err)
+	}
+	if _, err := t.exec(`UPDATE reminders SET outcome = 'held', reason = ?2, decided_at = ?1
+		WHERE bill_id IN (SELECT bill_id FROM events WHERE id > ?3) AND outcome = 'skipped' AND reason IN (?4, ?5) AND decided_at > ?1
+			AND due_date = (SELECT due_date FROM bills WHERE id = bill_id)`,
+		now.UnixMilli(), reminder.Released, last, reminder.Expired, reminder.Superseded); err != nil {
+		return err
+	}
+	_, err = t.exec(`INSERT INTO due_remind (bill_id, at) SELECT id, ?1 FROM bills
+			WHERE id IN (SELECT bill_id FROM events WHERE id > ?2) AND state = 'active'
+		ON CONFLICT (bill_id) DO UPDATE SET at = excluded.at, owner = NULL WHERE due_remind.at > excluded.at`, now.UnixMilli(), last)
+	return err
 }
