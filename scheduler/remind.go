@@ -15,11 +15,11 @@ import (
 
 // remind looks at every bill whose hour has come. Data flows one way:
 //
-//	claim and decide ─→ ask Almara Pay where the balance is old ─→ decide ─→ intents on disk ─→ senders
+//	claim and decide ─→ ask Almara Pay where the balance is old ─→ decide ─→ intents on disk ─→ senders ─→ outcomes on disk
 //
-// A round takes a bounded number of bills, and the next one begins when the
-// senders have taken its texts: at most two rounds of texts are ever between
-// intent and outcome, and memory does not grow with what is due.
+// A round takes a bounded number of bills, and the next one is decided while
+// the texts of this one are being sent: at most two rounds of texts are ever
+// between intent and outcome, and memory does not grow with what is due.
 func (s *Scheduler) remind(ctx context.Context, j *job) error {
 	if err := s.noticeClock(ctx); err != nil {
 		return err
@@ -30,23 +30,35 @@ func (s *Scheduler) remind(ctx context.Context, j *job) error {
 	}
 	pass, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	texts := make(chan store.Text)
-	var senders sync.WaitGroup
+	d := newDoubt(2 * s.pace.round)
+	var senders, recorder sync.WaitGroup
 	for range s.SendConcurrency {
 		senders.Go(func() {
-			for t := range texts {
-				if err := s.send(pass, t); err != nil {
+			for t := range d.texts {
+				o, err := s.send(pass, t)
+				if err != nil {
 					stop(err)
 				}
 				j.beat(s.Now())
+				d.ended <- ended{t, o}
 			}
 		})
 	}
+	recorder.Go(func() {
+		for some := d.next(); len(some) > 0; some = d.next() {
+			if err := s.record(some); err != nil {
+				stop(err)
+			}
+			d.settled(len(some))
+		}
+	})
 	err := func() error {
-		// Also on a panic: the senders must not wait for ever.
+		// Also on a panic: nobody must wait for ever.
+		defer recorder.Wait()
+		defer close(d.ended)
 		defer senders.Wait()
-		defer close(texts)
-		return s.decideAll(pass, j, texts)
+		defer close(d.texts)
+		return s.decideAll(pass, j, d)
 	}()
 	if pass.Err() != nil {
 		err = errors.Join(err, s.Store.UnclaimRemind(s.Now(), s.Owner))
@@ -61,13 +73,14 @@ func (s *Scheduler) remind(ctx context.Context, j *job) error {
 // pass is stopped. When Almara Pay lets nobody in, or does not answer anybody,
 // it is not asked again in this pass: what needs an answer is decided by
 // reminders.stale_balance, and the rest goes on.
-func (s *Scheduler) decideAll(pass context.Context, j *job, texts chan<- store.Text) error {
+func (s *Scheduler) decideAll(pass context.Context, j *job, d *doubt) error {
 	var mute error
 	for first := true; pass.Err() == nil; first = false {
 		if !first && s.yields(j) {
 			break
 		}
 		j.beat(s.Now())
+		d.await(s.pace.round)
 		looked, err := s.Store.DecideDue(pass, s.round(), s.pace.round)
 		if err != nil {
 			return errors.Join(mute, ignoreEnd(pass, err))
@@ -75,7 +88,7 @@ func (s *Scheduler) decideAll(pass context.Context, j *job, texts chan<- store.T
 		if looked.Bills == 0 {
 			break
 		}
-		s.hand(looked, texts)
+		s.hand(looked, d)
 		if len(looked.Ask) == 0 {
 			continue
 		}
@@ -91,7 +104,7 @@ func (s *Scheduler) decideAll(pass context.Context, j *job, texts chan<- store.T
 			return errors.Join(mute, ignoreEnd(pass, err))
 		}
 		s.tellLessons(looked.Ask, lessons)
-		s.hand(answered, texts)
+		s.hand(answered, d)
 	}
 	return mute
 }
@@ -102,7 +115,7 @@ func (s *Scheduler) round() store.Round {
 
 // hand passes committed intents to the senders, which end each of them: they
 // take them even after a stop, to give them back.
-func (s *Scheduler) hand(l store.Looked, texts chan<- store.Text) {
+func (s *Scheduler) hand(l store.Looked, d *doubt) {
 	for _, fault := range l.Faults {
 		s.Log.Error("no decision could be made", "err", fault)
 	}
@@ -112,9 +125,7 @@ func (s *Scheduler) hand(l store.Looked, texts chan<- store.Text) {
 		}
 		s.tellRecord(n)
 	}
-	for _, t := range l.Texts {
-		texts <- t
-	}
+	d.add(l.Texts)
 }
 
 // tellLessons logs what was learned just before a text and ends a bill.
@@ -148,10 +159,9 @@ func (s *Scheduler) tellRecord(n store.Noted) {
 
 // send ends one intent: the text is handed to the provider or given back. The
 // error is a reason to stop the pass: the next text would fare no better.
-func (s *Scheduler) send(pass context.Context, t store.Text) error {
+func (s *Scheduler) send(pass context.Context, t store.Text) (o store.Outcome, err error) {
 	policy := s.Policies.For(t.Parts[0].Service)
-	var o store.Outcome
-	err := s.pace.wait(pass, t.Segments)
+	err = s.pace.wait(pass, t.Segments)
 	now := s.Now()
 	switch {
 	case err != nil:
@@ -181,11 +191,22 @@ func (s *Scheduler) send(pass context.Context, t store.Text) error {
 	if o.Until.After(t.NotAfter) {
 		o.Until = t.NotAfter // where the reminder expires by itself
 	}
-	if failed := s.Store.RecordOutcome(context.WithoutCancel(pass), now, o); failed != nil {
-		// The text stays in state sending, and so in doubt, until its lease ends.
-		err = errors.Join(err, failed)
+	return o, err
+}
+
+// record writes what became of texts, and tells of it.
+func (s *Scheduler) record(some []ended) error {
+	now := s.Now()
+	outcomes := make([]store.Outcome, len(some))
+	for i, e := range some {
+		outcomes[i] = e.outcome
 	}
-	s.tellText(t, o, now)
+	// A text whose outcome cannot be written stays in state sending, and so in
+	// doubt, until its lease ends.
+	err := errors.Join(s.Store.RecordOutcomes(now, outcomes)...)
+	for _, e := range some {
+		s.tellText(e.text, e.outcome, now)
+	}
 	return err
 }
 

@@ -11,44 +11,64 @@ import (
 // companions, so that a phone with ten thousand holds up no other.
 const mostOfPhone = 200
 
-// companions reads the other bills of the phone that are due for a look soon
-// enough to share a text now, those that have waited longest first.
-func (t *tx) companions(r Round, b reminder.Bill) ([]reminder.Case, error) {
-	// Most phones have one bill, and this reads one entry of an index then.
-	var others bool
-	if err := t.row("SELECT EXISTS (SELECT 1 FROM bills WHERE phone = ?1 AND id <> ?2)", b.Phone.E164(), b.ID).Scan(&others); err != nil || !others {
-		return nil, explain(err)
+// companions reads, for each phone of the bills, its other bills that are due
+// for a look soon enough to share a text now, those that have waited longest
+// first.
+func (t *tx) companions(r Round, leads []fact) (map[reminder.Phone][]reminder.Case, error) {
+	others := make(map[reminder.Phone][]reminder.Case)
+	var ids []int64
+	for _, lead := range leads {
+		if !lead.shares || r.unshared {
+			continue
+		}
+		some, err := t.companionsOf(r, lead.Bill)
+		if err != nil {
+			return nil, err
+		}
+		ids = append(ids, some...)
 	}
+	if t.hurried {
+		return others, t.addCompanions(r, ids, others)
+	}
+	for _, id := range ids {
+		if err := t.addCompanions(r, []int64{id}, others); ofTheMachine(err) {
+			return nil, err
+		} // of another fault its own look tells
+	}
+	return others, nil
+}
+
+func (t *tx) addCompanions(r Round, ids []int64, to map[reminder.Phone][]reminder.Case) error {
+	facts, err := t.facts(r, ids)
+	if err != nil {
+		return err
+	}
+	for _, f := range facts {
+		to[f.Bill.Phone] = append(to[f.Bill.Phone], f.Case)
+	}
+	return nil
+}
+
+func (t *tx) companionsOf(r Round, b reminder.Bill) ([]int64, error) {
 	rows, err := t.query(`SELECT bill_id, at FROM due_remind WHERE at < ?4
 		AND bill_id IN (SELECT id FROM bills WHERE phone = ?1 AND id <> ?2 ORDER BY id LIMIT ?3)`,
 		b.Phone.E164(), b.ID, mostOfPhone, r.Now.AddDate(0, 0, reminder.MaxBundleDays+1).UnixMilli())
 	if err != nil {
 		return nil, err
 	}
-	type look struct{ id, at int64 }
 	looks, err := collect(rows, func(r row) (l look, err error) {
-		err = r.Scan(&l.id, &l.at)
+		err = r.Scan(&l.billID, instantColumn{&l.at})
 		return l, err //nolint:wrapcheck // names the column
 	})
 	if err != nil {
 		return nil, err
 	}
-	slices.SortFunc(looks, func(a, b look) int { return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.id, b.id)) })
-	var all []reminder.Case
+	slices.SortFunc(looks, func(a, b look) int { return cmp.Or(a.at.Compare(b.at), cmp.Compare(a.billID, b.billID)) })
+	var ids []int64
 	for _, l := range looks[:min(len(looks), reminder.MaxCompanions)] {
-		other, err := t.bill(l.id)
-		var c reminder.Case
-		if err == nil {
-			c, err = t.caseOf(r, other)
-		}
-		switch {
-		case ofTheMachine(err):
-			return nil, err
-		case err == nil: // else its own look tells of its fault
-			all = append(all, c)
-		}
+		ids = append(ids, l.billID)
 	}
-	return all, nil
+	return ids, nil
 }
 
 // eachOnce drops the repeats of bills that several texts would name.

@@ -3,113 +3,171 @@ package store
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
-	"time"
 
 	"duewatch/reminder"
 )
 
-// decide decides about a bill that is due, and about those that share its text.
-func (t *tx) decide(r Round, b reminder.Bill, l *Looked) error {
-	policy := r.Policies.For(b.Service)
-	if b.State == reminder.BillPaused && !b.PausedUntil.IsZero() && !r.Now.Before(b.PausedUntil) {
-		look, err := t.resume(&b, policy, true, Event{At: r.Now, Reason: "rule", Detail: "the time of the pause is over"})
-		if err != nil {
-			return err
-		}
-		// Its own pause is over, but that of its service or phone may not be.
-		if paused, err := t.pausedByRule(&b, r.Now); err != nil || paused {
-			return err
-		}
-		if look.IsZero() || look.After(r.Now) {
-			return t.schedule(dueRemind, b.ID, look)
-		}
-	}
-	lead, joint, err := t.weigh(r, b)
+// decided is a bill that was due, and what is to be done about it together with
+// those that share its text.
+type decided struct {
+	lead  reminder.Share
+	joint reminder.Joint
+}
+
+// decide decides about bills that are due, and about those that share their
+// texts. All facts are read first and all decisions written last, each by
+// statements over many rows. So whatever a decision changes for another one,
+// which must have the same phone, is left to a second turn: the facts of that
+// one are read anew then.
+func (t *tx) decide(r Round, ids []int64, l *looking) error {
+	facts, err := t.facts(r, ids)
 	if err != nil {
 		return err
 	}
-	return t.carryOut(r, lead, joint, l)
-}
-
-// weigh decides about a bill together with those of its phone that may share
-// its text, and writes nothing.
-func (t *tx) weigh(r Round, b reminder.Bill) (lead reminder.Share, joint reminder.Joint, err error) {
-	policy := r.Policies.For(b.Service)
-	c, err := t.caseOf(r, b)
+	var later []int64
+	seen := make(map[reminder.Phone]bool, len(facts))
+	facts = slices.DeleteFunc(facts, func(f fact) bool {
+		if !f.shares {
+			return false
+		}
+		again := seen[f.Bill.Phone]
+		if seen[f.Bill.Phone] = true; again {
+			later = append(later, f.Bill.ID)
+		}
+		return again
+	})
+	others, err := t.companions(r, facts)
 	if err != nil {
-		return lead, joint, err
+		return err
 	}
-	if c.TextsToday, err = t.textsToday(b.Phone, policy, r.Now); err != nil {
-		return lead, joint, err
-	}
-	c.Standing = *r.standing
-	lead = reminder.Share{Case: c, Decision: reminder.Decide(c, policy, r.Delivery, r.Now)}
-	joint = reminder.Alone(lead)
-	if policy.Bundle && (lead.Ask || lead.Text != nil) {
-		others, err := t.companions(r, b)
+	all := make([]decided, 0, len(facts))
+	texted := make(map[reminder.Phone]bool, len(facts))
+	for _, f := range facts {
+		if texted[f.Bill.Phone] {
+			later = append(later, f.Bill.ID)
+			continue
+		}
+		l.Bills++
+		due, err := t.endPause(r, &f.Bill)
 		if err != nil {
-			return lead, joint, err
+			return err
 		}
-		if len(others) > 0 {
-			joint = reminder.Join(lead, others, r.Policies, r.Delivery, r.Now)
+		if !due {
+			continue
 		}
+		d := r.decide(f.Case, others[f.Bill.Phone])
+		if len(d.joint.Ask) > 0 {
+			l.Ask, l.open = append(l.Ask, d.joint.Ask...), append(l.open, f.Bill.ID)
+			continue
+		}
+		if d.joint.Text != nil {
+			texted[f.Bill.Phone] = true
+			r.count(d.joint, 1)
+		}
+		all = append(all, d)
 	}
-	return lead, joint, nil
+	if err := t.carryOut(r, all, l); err != nil || len(later) == 0 {
+		return err
+	}
+	return t.decide(r, later, l)
 }
 
-// carryOut writes what was decided: the intent to send a text, and the records
-// of its bills.
-func (t *tx) carryOut(r Round, lead reminder.Share, joint reminder.Joint, l *Looked) error {
-	if len(joint.Ask) > 0 {
-		l.Ask = append(l.Ask, joint.Ask...)
-		return nil
+// decide decides about one bill, from its facts and those of the bills that may
+// share its text.
+func (r Round) decide(c reminder.Case, others []reminder.Case) decided {
+	policy := r.Policies.For(c.Bill.Service)
+	c.Standing, c.Said = *r.standing, r.said
+	d := decided{lead: reminder.Share{Case: c, Decision: reminder.Decide(c, policy, r.Delivery, r.Now)}}
+	if policy.Bundle && !r.unshared && len(others) > 0 && (d.lead.Ask || d.lead.Text != nil) {
+		d.joint = reminder.Join(d.lead, others, r.Policies, r.Delivery, r.Now)
+	} else {
+		d.joint = reminder.Alone(d.lead)
 	}
-	policy := r.Policies.For(lead.Bill.Service)
-	var textID int64
-	if joint.Text != nil {
-		text, err := t.intend(r, joint)
-		switch {
-		case errors.Is(err, errUnfit) && len(joint.Shares) > 1:
-			return t.carryOut(r, lead, reminder.Alone(lead), l)
-		case errors.Is(err, errUnfit):
-			lead.Said = joint.Text.Body
-			lead.Decision = reminder.Decide(lead.Case, policy, r.Delivery, r.Now)
-			return t.carryOut(r, lead, reminder.Alone(lead), l)
-		case err != nil:
-			return err
+	return d
+}
+
+// count has the next decisions of the round see a text, or see it no more.
+func (r Round) count(j reminder.Joint, n int) {
+	r.standing.Today += n
+	r.standing.Month += n * j.Text.Count.Segments
+}
+
+// carryOut writes what was decided: the intents to send texts, the records of
+// their bills, and when to look again. No two texts have the same phone.
+func (t *tx) carryOut(r Round, all []decided, l *looking) error {
+	texts, err := t.intend(r, all)
+	if errors.Is(err, errUnfit) && len(all) == 1 {
+		only := all[0]
+		r.count(only.joint, -1)
+		if len(only.joint.Shares) == 1 {
+			r.said = only.joint.Text.Body
 		}
-		if err := t.used(policy, text.Segments, r.Now); err != nil {
-			return err
-		}
-		r.standing.Today++
-		r.standing.Month += text.Segments
-		textID = text.ID
-		l.Texts = append(l.Texts, text)
+		r.unshared = true
+		l.Bills-- // it is looked at once more
+		return t.decide(r, []int64{only.lead.Bill.ID}, l)
 	}
-	led := false
-	for _, s := range joint.Shares {
-		led = led || s.Bill.ID == lead.Bill.ID
-		for _, rec := range s.Records {
-			if others := len(joint.Shares) - 1; others > 0 && rec.Outcome == reminder.Texted {
-				rec.Detail = fmt.Sprintf("%s; in one text with %s", orElse(rec.Detail, rec.Reason.Info().Means), accountsBut(s.Bill, joint.Shares))
+	if err != nil {
+		return err // of several, one after the other is tried
+	}
+	if err := t.used(r, texts); err != nil {
+		return err
+	}
+	var records []acted
+	var looks []look
+	var unled []int64 // others were due sooner, and took the room
+	for i, d := range all {
+		var textID int64
+		if d.joint.Text != nil {
+			textID = texts[i].ID
+			l.Texts = append(l.Texts, texts[i])
+		}
+		led := false
+		for _, s := range d.joint.Shares {
+			led = led || s.Bill.ID == d.lead.Bill.ID
+			for _, rec := range s.Records {
+				if others := len(d.joint.Shares) - 1; others > 0 && rec.Outcome == reminder.Texted {
+					rec.Detail = fmt.Sprintf("%s; in one text with %s", orElse(rec.Detail, rec.Reason.Info().Means), accountsBut(s.Bill, d.joint.Shares))
+				}
+				records = append(records, acted{s.Bill, rec, textID})
 			}
-			isNew, err := t.record(s.Bill, rec, textID, r.Now)
-			if err != nil {
-				return err
-			}
-			if isNew {
-				l.Noted = append(l.Noted, Noted{s.Bill, rec})
-			}
+			looks = append(looks, look{s.Bill.ID, s.Next})
 		}
-		if err := t.schedule(dueRemind, s.Bill.ID, s.Next); err != nil {
-			return err
+		if !led {
+			unled = append(unled, d.lead.Bill.ID)
 		}
 	}
-	if !led { // others were due sooner, and took the room
-		return t.decide(r, lead.Bill, l)
+	noted, err := t.record(records, r.Now)
+	if err != nil {
+		return err
 	}
-	return nil
+	l.Noted = append(l.Noted, noted...)
+	if err := t.scheduleLooks(looks); err != nil || len(unled) == 0 {
+		return err
+	}
+	l.Bills -= len(unled)
+	return t.decide(r, unled, l)
+}
+
+// endPause ends the pause of a bill when its time is over, and reports whether
+// a decision about it is due now.
+func (t *tx) endPause(r Round, b *reminder.Bill) (due bool, err error) {
+	if b.State != reminder.BillPaused || b.PausedUntil.IsZero() || r.Now.Before(b.PausedUntil) {
+		return true, nil
+	}
+	look, err := t.resume(b, r.Policies.For(b.Service), true, Event{At: r.Now, Reason: "rule", Detail: "the time of the pause is over"})
+	if err != nil {
+		return false, err
+	}
+	// Its own pause is over, but that of its service or phone may not be.
+	if paused, err := t.pausedByRule(b, r.Now); err != nil || paused {
+		return false, err
+	}
+	if look.IsZero() || look.After(r.Now) {
+		return false, t.schedule(dueRemind, b.ID, look)
+	}
+	return true, nil
 }
 
 // accountsBut names the other accounts of a text, for the trail.
@@ -121,50 +179,4 @@ func accountsBut(b reminder.Bill, shares []reminder.Share) string {
 		}
 	}
 	return "account " + strings.Join(all, ", ")
-}
-
-// caseOf reads the facts of a bill that a decision about it rests on.
-func (t *tx) caseOf(r Round, b reminder.Bill) (c reminder.Case, err error) {
-	c.Bill, c.Asked = b, r.asked[b.ID]
-	if c.Done, err = t.done(b); err != nil {
-		return c, err
-	}
-	// An opt-out outweighs a bad number: it is the customer's word.
-	err = t.row("SELECT coalesce(max(reason), '') FROM opt_outs WHERE phone = ?1 AND service IN ('', ?2)",
-		b.Phone.E164(), b.Service).Scan(&c.Suppressed)
-	if err != nil {
-		return c, fmt.Errorf("read opt-outs: %w", explain(err))
-	}
-	if !r.strangers {
-		return c, nil
-	}
-	c.Elsewhere, err = t.elsewhere(b.ID)
-	return c, err
-}
-
-// textsToday counts the texts that the phone has had, or may have had.
-func (t *tx) textsToday(p reminder.Phone, policy *reminder.Policy, now time.Time) (n int, err error) {
-	midnight := reminder.DateOf(now.In(policy.Zone)).At(0, policy.Zone)
-	err = t.row("SELECT count(*) FROM texts WHERE phone = ?1 AND created_at >= ?2 AND state NOT IN ('refused', 'not_found', 'failed', 'undelivered', 'canceled')",
-		p.E164(), midnight.UnixMilli()).Scan(&n)
-	if err != nil {
-		return 0, fmt.Errorf("count today's texts: %w", explain(err))
-	}
-	return n, nil
-}
-
-// done reads what was recorded for the bill's present due date.
-func (t *tx) done(b reminder.Bill) ([]reminder.Reminder, error) {
-	rows, err := t.query("SELECT "+reminderColumns+" FROM reminders WHERE bill_id = ?1 AND due_date = ?2", b.ID, b.DueDate.String())
-	if err != nil {
-		return nil, err
-	}
-	return collect(rows, scanReminder)
-}
-
-const reminderColumns = "due_date, stage, outcome, reason, coalesce(text_id, 0), tries, decided_at"
-
-func scanReminder(r row) (m reminder.Reminder, err error) {
-	err = r.Scan(dayColumn{&m.DueDate}, &m.Stage, &m.Outcome, &m.Reason, &m.TextID, &m.Tries, instantColumn{&m.DecidedAt})
-	return m, err //nolint:wrapcheck // callers say what they read
 }

@@ -123,7 +123,7 @@ func TestNoTextToAnOptedOutPhoneCanBeWritten(t *testing.T) {
 				for _, b.Service = range services {
 					shares = append(shares, reminder.Share{Case: reminder.Case{Bill: b}, Decision: reminder.Decision{Text: &reminder.TextOrder{}}})
 				}
-				_, err := x.intend(roundAt(p, firstStage), reminder.Joint{Shares: shares, Text: &reminder.JointText{Draft: reminder.Draft{Body: "Pay", Language: "en"}, To: phone(1)}})
+				_, err := x.intend(roundAt(p, firstStage), []decided{{joint: reminder.Joint{Shares: shares, Text: &reminder.JointText{Draft: reminder.Draft{Body: "Pay", Language: "en"}, To: phone(1)}}}})
 				if !errors.Is(err, errUnfit) {
 					return fmt.Errorf("written: %w", err)
 				}
@@ -187,11 +187,11 @@ func TestTheDatabaseRefusesASecondText(t *testing.T) {
 	err := s.write.do(func(x *tx) error {
 		again := reminder.Alone(reminder.Share{Case: reminder.Case{Bill: b}, Decision: reminder.Decision{Text: &reminder.TextOrder{
 			Draft: reminder.Draft{Body: "again", Language: "en"}, Stage: -3, To: phone(1), Planned: firstStage, NotAfter: firstStage}}})
-		second, err := x.intend(roundAt(p, firstStage), again)
+		second, err := x.intend(roundAt(p, firstStage), []decided{{joint: again}})
 		if err != nil {
 			return err
 		}
-		_, err = x.record(b, reminder.Record{Stage: -3, Outcome: reminder.Texted, Reason: reminder.OnSchedule}, second.ID, firstStage)
+		_, err = x.record([]acted{{b, reminder.Record{Stage: -3, Outcome: reminder.Texted, Reason: reminder.OnSchedule}, second[0].ID}}, firstStage)
 		return err
 	})
 	if err == nil {
@@ -224,16 +224,12 @@ func TestDecideSeesWhatWasRecordedAMomentBefore(t *testing.T) {
 			_, err := x.exec("INSERT INTO opt_outs (phone, service, reason, since, source, who) VALUES (?1, '', 'opted_out', 0, 'provider', 'x')", phone(1).E164())
 			return err
 		}, func(x *tx) error {
-			var l Looked
-			b, err := x.bill(1)
-			if err != nil {
-				return err
-			}
+			var l looking
 			r := roundAt(p, firstStage)
 			if err := x.readStanding(&r); err != nil {
 				return err
 			}
-			return x.decide(r, b, &l)
+			return x.decideEach(r, []int64{1}, &l)
 		})
 		for _, err := range errs {
 			mustDo(t, err)

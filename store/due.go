@@ -32,6 +32,55 @@ func (t *tx) schedule(q queue, billID int64, at time.Time) (err error) {
 	return err
 }
 
+// look is when the remind job next looks at a bill; zero = it need not.
+type look struct {
+	billID int64
+	at     time.Time
+}
+
+var (
+	dropLooks = manyRows("DELETE FROM due_remind WHERE bill_id IN (%s)", 0, 1)
+	keepLooks = manyRows(`INSERT INTO due_remind (bill_id, at) VALUES %s
+		ON CONFLICT (bill_id) DO UPDATE SET at = excluded.at, owner = NULL
+		WHERE due_remind.at <> excluded.at OR due_remind.owner IS NOT NULL`, 0, 2)
+	claimLooks = manyRows("UPDATE due_remind SET at = ?1, owner = ?2 WHERE bill_id IN (%s)", 2, 1)
+)
+
+// scheduleLooks is schedule for looks of the remind job at many bills.
+func (t *tx) scheduleLooks(looks []look) error {
+	var keep []look
+	drop := make([]int64, 0, len(looks))
+	for _, l := range looks {
+		if l.at.IsZero() {
+			drop = append(drop, l.billID)
+		} else {
+			keep = append(keep, l)
+		}
+	}
+	if err := inMany(&dropLooks, drop, func(query string, some []int64) error {
+		_, err := t.exec(query, idsAfter(some)...)
+		return err
+	}); err != nil {
+		return err
+	}
+	return inMany(&keepLooks, keep, func(query string, some []look) error {
+		args := make([]any, 0, 2*len(some))
+		for _, l := range some {
+			args = append(args, l.billID, l.at.UnixMilli())
+		}
+		_, err := t.exec(query, args...)
+		return err
+	})
+}
+
+// claimLooks takes bills that are due for a look.
+func (t *tx) claimLooks(ids []int64, now time.Time, c Claim) error {
+	return inMany(&claimLooks, ids, func(query string, some []int64) error {
+		_, err := t.exec(query, idsAfter(some, now.Add(c.Lease).UnixMilli(), c.Owner)...)
+		return err
+	})
+}
+
 // Claim is who takes bills to work on, and for how long: a process that dies
 // gives them back by itself when the lease ends, or at the next start.
 type Claim struct {

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"database/sql"
 	"errors"
 	"fmt"
 	"slices"
@@ -18,67 +17,181 @@ const sameWords = 3 * 24 * time.Hour
 // very words, or must not be texted.
 var errUnfit = errors.New("the phone is opted out, or has just had these words")
 
-// intend writes the intent to send one text, unless it would be mistaken for
-// another one. An opt-out is a reason not to get here; it is tested again, so
-// that whatever is decided, no text to such a phone can be written.
-func (t *tx) intend(r Round, j reminder.Joint) (Text, error) {
-	o, phone := j.Text, j.Shares[0].Bill.Phone
-	text := Text{To: o.To, Body: o.Body, Language: o.Language, Segments: o.Count.Segments, Decided: r.Now, NotAfter: o.NotAfter}
-	args := []any{
-		phone.E164(), o.To.E164(), o.Body, o.Language, o.Count.Segments, r.Claim.Owner, r.Now.Add(r.Claim.Lease).UnixMilli(),
-		o.Planned.UnixMilli(), o.NotAfter.UnixMilli(), r.Now.UnixMilli(), r.Now.Add(-sameWords).UnixMilli(),
+// intentColumns are those of an intent that differ from text to text, and those
+// that a round has in common.
+const (
+	intentColumns = 7
+	intentFixed   = 4
+)
+
+// intents is the statement that writes intents for texts about so many services
+// each. An opt-out is a reason not to get here; it is tested again, so that
+// whatever is decided, no text to such a phone can be written.
+func intents(services int) many {
+	names, within := "", "''"
+	for i := range services {
+		names += fmt.Sprintf(", s%d", i)
+		within += fmt.Sprintf(", v.s%d", i)
 	}
-	services := "''"
-	for _, s := range j.Shares {
-		if !slices.ContainsFunc(text.Parts, func(p Part) bool { return p.Service == s.Bill.Service }) {
-			args = append(args, s.Bill.Service)
-			services += fmt.Sprintf(", ?%d", len(args))
+	return manyRows(`WITH v (phone, sent_to, body, language, segments, planned_at, not_after`+names+`) AS (VALUES %s)
+		INSERT INTO texts (phone, sent_to, body, language, segments, state, owner, lease_until, planned_at, not_after, created_at)
+		SELECT v.phone, v.sent_to, v.body, v.language, v.segments, 'sending', ?1, ?2, v.planned_at, v.not_after, ?3 FROM v
+		WHERE NOT EXISTS (SELECT 1 FROM texts x WHERE x.phone = v.phone AND x.created_at >= ?4 AND x.body = v.body AND x.state NOT IN `+cameToNothing+`)
+			AND NOT EXISTS (SELECT 1 FROM opt_outs o WHERE o.phone = v.phone AND o.service IN (`+within+`))
+		RETURNING id, phone`, intentFixed, intentColumns+services)
+}
+
+// intentsOfOne is for texts about one service each, as almost all are.
+var intentsOfOne = intents(1)
+
+// intend writes the intents to send the texts that were decided on, no two of
+// them to one phone. What it returns stands in the order of all; where there is
+// no text it is empty. When any of them would be mistaken for another one, or
+// must not be sent, it fails.
+func (t *tx) intend(r Round, all []decided) ([]Text, error) {
+	texts := make([]Text, len(all))
+	var some []intent
+	most := 1
+	for i, d := range all {
+		if d.joint.Text != nil {
+			n := newIntent(r, d.joint, &texts[i])
+			some, most = append(some, n), max(most, len(n.services))
 		}
-		text.Parts = append(text.Parts, Part{
+	}
+	statement := intentsOfOne
+	if most > 1 {
+		statement = intents(most)
+	}
+	return texts, inMany(&statement, some, func(query string, some []intent) error { return t.intendSome(r, query, some, most) })
+}
+
+// intent is a text that is about to be written, and the services it is about.
+type intent struct {
+	*Text
+	phone    reminder.Phone
+	planned  time.Time
+	services []string
+}
+
+func newIntent(r Round, j reminder.Joint, to *Text) intent {
+	o := j.Text
+	n := intent{Text: to, phone: j.Shares[0].Bill.Phone, planned: o.Planned}
+	*to = Text{
+		To: o.To, Body: o.Body, Language: o.Language, Segments: o.Count.Segments, Decided: r.Now, NotAfter: o.NotAfter,
+		Parts: make([]Part, 0, len(j.Shares)),
+	}
+	for _, s := range j.Shares {
+		to.Parts = append(to.Parts, Part{
 			BillID: s.Bill.ID, Service: s.Bill.Service, Account: s.Bill.Account, DueDate: s.Bill.DueDate,
 			Stage: s.Text.Stage, Reason: s.Text.Reason, Planned: s.Text.Planned,
 		})
+		if !slices.Contains(n.services, s.Bill.Service) {
+			n.services = append(n.services, s.Bill.Service)
+		}
 	}
-	err := t.row(`INSERT INTO texts (phone, sent_to, body, language, segments, state, owner, lease_until,
-			planned_at, not_after, created_at)
-		SELECT ?1, ?2, ?3, ?4, ?5, 'sending', ?6, ?7, ?8, ?9, ?10
-		WHERE NOT EXISTS (SELECT 1 FROM texts WHERE phone = ?1 AND created_at >= ?11 AND body = ?3
-			AND state NOT IN ('refused', 'not_found', 'failed', 'undelivered', 'canceled'))
-		AND NOT EXISTS (SELECT 1 FROM opt_outs WHERE phone = ?1 AND service IN (`+services+`))
-		RETURNING id`, args...).Scan(&text.ID)
-	switch {
-	case errors.Is(err, sql.ErrNoRows):
-		return text, errUnfit
-	case err != nil:
-		return text, fmt.Errorf("write intent: %w", explain(err))
-	}
-	return text, nil
+	return n
 }
 
-// record writes what became of a stage and its event; it reports false when
-// the same stood there already. A stage that is texted or skipped stays so.
-func (t *tx) record(b reminder.Bill, rec reminder.Record, textID int64, now time.Time) (isNew bool, err error) {
-	var text any
-	var ofText int64 // a stage that this look skips has no part in the text of another
-	if rec.Outcome == reminder.Texted {
-		text, ofText = textID, textID
-	}
-	isNew, err = t.changed(`INSERT INTO reminders (bill_id, due_date, stage, outcome, reason, text_id, decided_at)
-		VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
-		ON CONFLICT (bill_id, due_date, stage) DO UPDATE
-			SET outcome = excluded.outcome, reason = excluded.reason, text_id = excluded.text_id, decided_at = excluded.decided_at
-			WHERE reminders.outcome = 'held' AND (excluded.outcome <> 'held' OR excluded.reason <> reminders.reason)`,
-		b.ID, b.DueDate.String(), rec.Stage, rec.Outcome, rec.Reason, text, now.UnixMilli())
-	if err != nil || !isNew {
-		if err == nil && rec.Outcome == reminder.Texted {
-			err = fmt.Errorf("stage %s of bill %d: %w", rec.Stage, b.ID, errSecondText)
+func (t *tx) intendSome(r Round, query string, some []intent, services int) error {
+	args := make([]any, 0, intentFixed+len(some)*(intentColumns+services))
+	args = append(args, r.Claim.Owner, r.Now.Add(r.Claim.Lease).UnixMilli(), r.Now.UnixMilli(), r.Now.Add(-sameWords).UnixMilli())
+	of := make(map[string]*Text, len(some))
+	for _, n := range some {
+		of[n.phone.E164()] = n.Text
+		args = append(args, n.phone.E164(), n.To.E164(), n.Body, n.Language, n.Segments, n.planned.UnixMilli(), n.NotAfter.UnixMilli())
+		for i := range services {
+			args = append(args, n.services[min(i, len(n.services)-1)])
 		}
-		return false, err
 	}
-	return true, t.event(Event{
-		At: now, BillID: b.ID, TextID: ofText, What: string(rec.Outcome), Reason: string(rec.Reason),
-		Detail: fmt.Sprintf("%s, due %s: %s", rec.Stage, b.DueDate, orElse(rec.Detail, rec.Reason.Info().Means)),
+	rows, err := t.query(query, args...)
+	if err != nil {
+		return fmt.Errorf("write intents: %w", err)
+	}
+	written, err := collect(rows, func(r row) (none struct{}, err error) {
+		var id int64
+		var phone string
+		if err = r.Scan(&id, &phone); err == nil {
+			of[phone].ID = id
+		}
+		return none, err //nolint:wrapcheck // names the column
 	})
+	switch {
+	case err != nil:
+		return fmt.Errorf("write intents: %w", err)
+	case len(written) < len(some):
+		return errUnfit
+	}
+	return nil
+}
+
+// acted is what a decision makes of one stage of a bill.
+type acted struct {
+	bill reminder.Bill
+	reminder.Record
+	textID int64 // of the text that is sent now, 0 = none
+}
+
+// ofText is the text of the very stage: one that this look skips has no part
+// in the text of another.
+func (r acted) ofText() int64 {
+	if r.Outcome == reminder.Texted {
+		return r.textID
+	}
+	return 0
+}
+
+var addRecords = manyRows(`INSERT INTO reminders (decided_at, bill_id, due_date, stage, outcome, reason, text_id) VALUES %s
+	ON CONFLICT (bill_id, due_date, stage) DO UPDATE
+		SET outcome = excluded.outcome, reason = excluded.reason, text_id = excluded.text_id, decided_at = excluded.decided_at
+		WHERE reminders.outcome = 'held' AND (excluded.outcome <> 'held' OR excluded.reason <> reminders.reason)
+	RETURNING bill_id, stage`, 0, 7)
+
+// record writes what became of stages, and returns those of which that is new.
+func (t *tx) record(all []acted, now time.Time) (noted []Noted, err error) {
+	type stage struct {
+		bill  int64
+		stage reminder.Stage
+	}
+	isNew := make(map[stage]bool, len(all))
+	err = inMany(&addRecords, all, func(query string, some []acted) error {
+		args := make([]any, 0, 7*len(some))
+		for _, r := range some {
+			var text any
+			if id := r.ofText(); id != 0 {
+				text = id
+			}
+			args = append(args, now.UnixMilli(), r.bill.ID, r.bill.DueDate.String(), int64(r.Stage), string(r.Outcome), string(r.Reason), text)
+		}
+		rows, err := t.query(query, args...)
+		if err != nil {
+			return err
+		}
+		_, err = collect(rows, func(r row) (none struct{}, err error) {
+			var s stage
+			err = r.Scan(&s.bill, &s.stage)
+			isNew[s] = true
+			return none, err //nolint:wrapcheck // names the column
+		})
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("write records: %w", err)
+	}
+	events := make([]Event, 0, len(all))
+	for _, r := range all {
+		if !isNew[stage{r.bill.ID, r.Stage}] {
+			if r.Outcome == reminder.Texted {
+				return nil, fmt.Errorf("stage %s of bill %d: %w", r.Stage, r.bill.ID, errSecondText)
+			}
+			continue
+		}
+		events = append(events, Event{
+			At: now, BillID: r.bill.ID, TextID: r.ofText(), What: string(r.Outcome), Reason: string(r.Reason),
+			Detail: fmt.Sprintf("%s, due %s: %s", r.Stage, r.bill.DueDate, orElse(r.Detail, r.Reason.Info().Means)),
+		})
+		noted = append(noted, Noted{r.bill, r.Record})
+	}
+	return noted, t.events(events)
 }
 
 // errSecondText cannot happen while a decision and its facts share one

@@ -82,46 +82,121 @@ func (o Outcome) check() error {
 // RecordOutcome settles a text in state sending or unknown. When it returns,
 // the outcome is on disk.
 func (s *Store) RecordOutcome(_ context.Context, now time.Time, o Outcome) error {
+	return s.RecordOutcomes(now, []Outcome{o})[0]
+}
+
+// RecordOutcomes is RecordOutcome for many texts, which share one commit. One
+// that fails fails alone; the errors are in the order of the outcomes.
+func (s *Store) RecordOutcomes(now time.Time, all []Outcome) []error {
+	errs := make([]error, len(all))
 	err := s.do(func(t *tx) error {
-		if err := o.check(); err != nil {
-			return err
-		}
-		var accepted, settled any
-		if o.State == Accepted {
-			accepted = now.UnixMilli()
-		}
-		if o.State.Final() {
-			settled = now.UnixMilli()
-		}
-		ok, err := t.changed(`UPDATE texts SET state = ?2, provider_id = ?3, provider_status = ?4, error_code = ?5, error = ?6,
-				accepted_at = ?7, settled_at = ?8, next_look_at = ?9, refused_for = ?10
-			WHERE id = ?1 AND state IN ('sending', 'unknown') AND state <> ?2`,
-			o.TextID, o.State, nullable(o.ProviderID), o.ProviderStatus, o.Code, o.Error, accepted, settled, millis(o.NextLook), o.Hold+o.Skip)
-		if err != nil {
-			return err
-		}
-		if !ok {
-			return fmt.Errorf("text %d is settled already", o.TextID)
-		}
-		if err := t.settleReminders(now, o.TextID, always(o)); err != nil {
-			return err
-		}
-		if o.State == Refused {
-			if err := t.unused(o.TextID); err != nil {
-				return err
+		clear(errs)
+		var taken []Outcome // by the provider, as almost all are: they are written together
+		for i, o := range all {
+			if t.hurried && o.plain() {
+				taken = append(taken, o)
+				continue
+			}
+			var failed error
+			if errs[i], failed = t.isolated(func(t *tx) error { return t.settle(now, o) }); failed != nil {
+				return failed
 			}
 		}
-		if o.Stop != nil {
-			if err := t.stopSending(now, *o.Stop); err != nil {
-				return err
-			}
-		}
-		return t.suppress(o.TextID, o.Suppress, now)
+		_, failed := t.isolated(func(t *tx) error { return t.accept(now, taken) })
+		return failed
 	})
-	if err != nil {
-		return fmt.Errorf("record outcome: %w", err)
+	for i := range errs {
+		if err != nil {
+			errs[i] = err
+		}
+		if errs[i] != nil {
+			errs[i] = fmt.Errorf("record outcome: %w", errs[i])
+		}
+	}
+	return errs
+}
+
+// plain reports whether the outcome says no more than that the provider took
+// the text.
+func (o Outcome) plain() bool {
+	return o.State == Accepted && o.check() == nil && o.Code == 0 && o.Error == "" && o.Suppress == "" && o.Stop == nil
+}
+
+const takenTexts = "WITH v (id, provider_id, status, next_look) AS (VALUES %s) "
+
+var (
+	acceptTexts = manyRows(takenTexts+`UPDATE texts SET state = 'accepted', provider_id = v.provider_id, provider_status = v.status,
+			error_code = 0, error = '', refused_for = '', accepted_at = ?1, next_look_at = v.next_look
+		FROM v WHERE texts.id = v.id AND texts.state IN ('sending', 'unknown')`, 1, 4)
+	acceptEvents = manyRows(takenTexts+`INSERT INTO events (at, bill_id, text_id, what, reason, detail)
+		SELECT ?1, r.bill_id, v.id, 'accepted', 'provider', 'the provider took it as ' || v.provider_id
+		FROM v CROSS JOIN reminders r WHERE r.text_id = v.id`, 1, 4)
+)
+
+// accept is settle for texts of which there is no more to say than that the
+// provider took them.
+func (t *tx) accept(now time.Time, all []Outcome) error {
+	for _, statement := range []*many{&acceptTexts, &acceptEvents} {
+		if err := inMany(statement, all, func(query string, some []Outcome) error {
+			args := make([]any, 0, 1+4*len(some))
+			args = append(args, now.UnixMilli())
+			for _, o := range some {
+				args = append(args, o.TextID, o.ProviderID, o.ProviderStatus, millis(o.NextLook))
+			}
+			r, err := t.exec(query, args...)
+			if err != nil {
+				return err
+			}
+			n, err := r.RowsAffected()
+			if err == nil && n < int64(len(some)) { // a text may be about several bills
+				err = errSettled // which one is found one after the other
+			}
+			return err
+		}); err != nil {
+			return err
+		}
 	}
 	return nil
+}
+
+var errSettled = errors.New("it is settled already")
+
+// settle settles one text.
+func (t *tx) settle(now time.Time, o Outcome) error {
+	if err := o.check(); err != nil {
+		return err
+	}
+	var accepted, settled any
+	if o.State == Accepted {
+		accepted = now.UnixMilli()
+	}
+	if o.State.Final() {
+		settled = now.UnixMilli()
+	}
+	ok, err := t.changed(`UPDATE texts SET state = ?2, provider_id = ?3, provider_status = ?4, error_code = ?5, error = ?6,
+			accepted_at = ?7, settled_at = ?8, next_look_at = ?9, refused_for = ?10
+		WHERE id = ?1 AND state IN ('sending', 'unknown') AND state <> ?2`,
+		o.TextID, o.State, nullable(o.ProviderID), o.ProviderStatus, o.Code, o.Error, accepted, settled, millis(o.NextLook), o.Hold+o.Skip)
+	if err != nil {
+		return err
+	}
+	if !ok {
+		return fmt.Errorf("text %d: %w", o.TextID, errSettled)
+	}
+	if err := t.settleReminders(now, o.TextID, always(o)); err != nil {
+		return err
+	}
+	if o.State == Refused {
+		if err := t.unused(o.TextID); err != nil {
+			return err
+		}
+	}
+	if o.Stop != nil {
+		if err := t.stopSending(now, *o.Stop); err != nil {
+			return err
+		}
+	}
+	return t.suppress(o.TextID, o.Suppress, now)
 }
 
 // settling is what becomes of a reminder of a settled text: it may hang on how

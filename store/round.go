@@ -21,6 +21,11 @@ type Round struct {
 	strangers bool // whether there are any
 	// asked are the bills that Almara Pay was asked about for this round.
 	asked map[int64]reminder.Asked
+
+	// Of a bill whose text cannot be sent as it is: it shares none then, or does
+	// not say this.
+	unshared bool
+	said     string
 }
 
 // Text is a committed intent: a text that is now owed to the provider, once.
@@ -63,43 +68,45 @@ type Looked struct {
 	Faults []error
 }
 
-// DecideDue claims up to n bills whose hour has come and decides about each in
-// the same transaction: facts, decision and intent are of one instant, so that
-// an opt-out or a text recorded a moment before is seen. When it returns, the
-// intents are on disk.
+// looking is a round under way.
+type looking struct {
+	Looked
+	open []int64 // bills about which nothing was decided
+}
+
+// DecideDue takes up to n bills whose hour has come and decides about each, in
+// one transaction: facts, decision and intent are of one instant, so that an
+// opt-out or a text recorded a moment before is seen. When it returns, the
+// intents are on disk. Bills that Almara Pay must be asked about, and those
+// that met a fault, stay claimed.
 func (s *Store) DecideDue(ctx context.Context, r Round, n int) (Looked, error) {
-	var l Looked
+	var l looking
 	if due, err := s.anyDue(ctx, dueRemind, r.Now); err != nil || !due {
-		return l, err
+		return Looked{}, err
 	}
 	err := s.do(func(t *tx) error {
-		l = Looked{}
-		ids, err := t.claim(dueRemind, r.Now, r.Claim, n)
+		l = looking{}
+		rows, err := t.query("SELECT bill_id FROM due_remind WHERE at <= ?1 ORDER BY at, bill_id LIMIT ?2", r.Now.UnixMilli(), n)
+		if err != nil {
+			return err
+		}
+		ids, err := collect(rows, scanID)
 		if err != nil {
 			return err
 		}
 		if err := t.readStanding(&r); err != nil {
 			return err
 		}
-		for _, id := range ids {
-			if err := t.alone(id, &l, func(l *Looked) error {
-				b, err := t.bill(id)
-				if err != nil {
-					return err
-				}
-				l.Bills++
-				return t.decide(r, b, l)
-			}); err != nil {
-				return err
-			}
+		if err := t.decideEach(r, ids, &l); err != nil {
+			return err
 		}
 		l.Ask = eachOnce(l.Ask)
-		return nil
+		return t.claimLooks(l.open, r.Now, r.Claim)
 	})
 	if err != nil {
 		return Looked{}, fmt.Errorf("decide about due bills: %w", err)
 	}
-	return l, nil
+	return l.Looked, nil
 }
 
 // DecideAnswered is the second half of DecideDue for the bills that Almara Pay
@@ -107,15 +114,16 @@ func (s *Store) DecideDue(ctx context.Context, r Round, n int) (Looked, error) {
 // transaction. All is learned before anything is decided, since bills may share
 // a text.
 func (s *Store) DecideAnswered(_ context.Context, r Round, lessons []Lesson) (Looked, error) {
-	var l Looked
+	var l looking
 	err := s.do(func(t *tx) error {
-		l = Looked{}
+		l = looking{}
 		if err := t.readStanding(&r); err != nil {
 			return err
 		}
 		r.asked = make(map[int64]reminder.Asked, len(lessons))
+		var ids []int64
 		for _, lesson := range lessons {
-			if err := t.alone(lesson.BillID, &l, func(*Looked) error {
+			if err := t.alone(lesson.BillID, &l, func(*looking) error {
 				b, err := t.bill(lesson.BillID)
 				if err != nil {
 					return err
@@ -132,32 +140,18 @@ func (s *Store) DecideAnswered(_ context.Context, r Round, lessons []Lesson) (Lo
 				if lesson.Answer != nil {
 					r.asked[lesson.BillID] = reminder.Answered
 				}
+				ids = append(ids, lesson.BillID)
 				return nil
 			}); err != nil {
 				return err
 			}
 		}
-		for _, lesson := range lessons {
-			if r.asked[lesson.BillID] == reminder.NotAsked {
-				continue // a fault
-			}
-			if err := t.alone(lesson.BillID, &l, func(l *Looked) error {
-				b, err := t.bill(lesson.BillID)
-				if err != nil {
-					return err
-				}
-				l.Bills++
-				return t.decide(r, b, l)
-			}); err != nil {
-				return err
-			}
-		}
-		return nil
+		return t.decideEach(r, ids, &l)
 	})
 	if err != nil {
 		return Looked{}, fmt.Errorf("decide after asking: %w", err)
 	}
-	return l, nil
+	return l.Looked, nil
 }
 
 // readStanding reads what all decisions of the round have in common.
@@ -173,20 +167,40 @@ func (t *tx) readStanding(r *Round) error {
 	return nil
 }
 
-// alone decides about one bill so that a fault in it holds up no other.
-func (t *tx) alone(billID int64, l *Looked, decide func(*Looked) error) error {
-	var one Looked
-	own, all := t.isolated(func(*tx) error { return decide(&one) })
+// decideEach decides about all of the bills together or, when a fault must be
+// confined, about one after the other.
+func (t *tx) decideEach(r Round, ids []int64, l *looking) error {
+	if t.hurried {
+		return t.alone(0, l, func(l *looking) error { return t.decide(r, ids, l) })
+	}
+	for _, id := range ids {
+		before, faults := *r.standing, len(l.Faults)
+		if err := t.alone(id, l, func(l *looking) error { return t.decide(r, []int64{id}, l) }); err != nil {
+			return err
+		}
+		if len(l.Faults) > faults {
+			*r.standing = before
+		}
+	}
+	return nil
+}
+
+// alone does something about one bill so that a fault in it holds up no other.
+func (t *tx) alone(billID int64, l *looking, do func(*looking) error) error {
+	var one looking
+	own, all := t.isolated(func(*tx) error { return do(&one) })
 	if all == nil && ofTheMachine(own) {
 		all = own // no bill is to blame: they all come back at the next tick, and not when their claims end
 	}
 	if own != nil {
-		one = Looked{Bills: 1, Faults: []error{fmt.Errorf("bill %d: %w", billID, own)}}
+		one = looking{open: []int64{billID}}
+		one.Bills, one.Faults = 1, []error{fmt.Errorf("bill %d: %w", billID, own)}
 	}
 	l.Bills += one.Bills
 	l.Texts = append(l.Texts, one.Texts...)
 	l.Ask = append(l.Ask, one.Ask...)
 	l.Noted = append(l.Noted, one.Noted...)
 	l.Faults = append(l.Faults, one.Faults...)
+	l.open = append(l.open, one.open...)
 	return all
 }

@@ -152,12 +152,22 @@ func readRecent(ctx context.Context, q querier, from time.Time, s *reminder.Stan
 	return err
 }
 
-// used counts a text for the day on which it is handed over.
-func (t *tx) used(p *reminder.Policy, segments int, now time.Time) error {
-	midnight := reminder.DateOf(now.In(p.Zone)).At(0, p.Zone)
-	_, err := t.exec(`INSERT INTO usage (since, texts, segments) VALUES (?1, 1, ?2)
-		ON CONFLICT (since) DO UPDATE SET texts = usage.texts + 1, segments = usage.segments + excluded.segments`,
-		midnight.UnixMilli(), segments)
+// used counts texts for the day on which they are handed over.
+func (t *tx) used(r Round, texts []Text) error {
+	n, segments := 0, 0
+	for _, text := range texts {
+		if text.ID != 0 {
+			n, segments = n+1, segments+text.Segments
+		}
+	}
+	if n == 0 {
+		return nil
+	}
+	zone := r.Policies.Default.Zone
+	midnight := reminder.DateOf(r.Now.In(zone)).At(0, zone)
+	_, err := t.exec(`INSERT INTO usage (since, texts, segments) VALUES (?1, ?2, ?3)
+		ON CONFLICT (since) DO UPDATE SET texts = usage.texts + excluded.texts, segments = usage.segments + excluded.segments`,
+		midnight.UnixMilli(), n, segments)
 	return err
 }
 

@@ -180,7 +180,7 @@ func openPool(ctx context.Context, path, mode string, conns int) (*sql.DB, error
 		"_foreign_keys":    {"on"},
 		"_busy_timeout":    {fmt.Sprint(busyTimeout.Milliseconds())},
 		"_txlock":          {"immediate"},
-		"_stmt_cache_size": {"64"},
+		"_stmt_cache_size": {"128"},
 	}
 	if mode != "ro" {
 		settings.Set("_journal_mode", "WAL")

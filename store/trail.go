@@ -16,14 +16,24 @@ type Event struct {
 	Detail string
 }
 
-func (t *tx) event(e Event) error {
-	var text any
-	if e.TextID != 0 {
-		text = e.TextID
-	}
-	_, err := t.exec("INSERT INTO events (at, bill_id, text_id, what, reason, detail) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-		e.At.UnixMilli(), e.BillID, text, e.What, e.Reason, e.Detail)
-	return err
+func (t *tx) event(e Event) error { return t.events([]Event{e}) }
+
+var addEvents = manyRows("INSERT INTO events (at, bill_id, text_id, what, reason, detail) VALUES %s", 0, 6)
+
+// events is event for many.
+func (t *tx) events(all []Event) error {
+	return inMany(&addEvents, all, func(query string, some []Event) error {
+		args := make([]any, 0, 6*len(some))
+		for _, e := range some {
+			var text any
+			if e.TextID != 0 {
+				text = e.TextID
+			}
+			args = append(args, e.At.UnixMilli(), e.BillID, text, e.What, e.Reason, e.Detail)
+		}
+		_, err := t.exec(query, args...)
+		return err
+	})
 }
 
 // Events reads the trail of a bill, oldest first.

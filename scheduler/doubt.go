@@ -1,0 +1,90 @@
+package scheduler
+
+import (
+	"sync"
+	"time"
+
+	"duewatch/store"
+)
+
+// doubt holds the texts of a pass that are between intent and outcome: were the
+// process killed now, nobody could say of them whether the provider has them.
+type doubt struct {
+	texts chan store.Text // to be sent
+	ended chan ended      // to be recorded
+
+	mu   sync.Mutex
+	less sync.Cond
+	n    int
+}
+
+// ended is a text that was handed over or given back, and what came of it.
+type ended struct {
+	text    store.Text
+	outcome store.Outcome
+}
+
+func newDoubt(most int) *doubt {
+	d := &doubt{texts: make(chan store.Text, most), ended: make(chan ended, most)}
+	d.less.L = &d.mu
+	return d
+}
+
+// await returns when no more than most texts are in doubt.
+func (d *doubt) await(most int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for d.n > most {
+		d.less.Wait()
+	}
+}
+
+// add passes committed intents to the senders.
+func (d *doubt) add(texts []store.Text) {
+	d.mu.Lock()
+	d.n += len(texts)
+	d.mu.Unlock()
+	for _, t := range texts {
+		d.texts <- t
+	}
+}
+
+func (d *doubt) settled(n int) {
+	d.mu.Lock()
+	d.n -= n
+	d.mu.Unlock()
+	d.less.Signal()
+}
+
+// What is recorded together: a commit costs as much as the records of many
+// texts, so the first waits a moment for others, if there are any.
+const (
+	linger   = 2 * time.Millisecond
+	together = 64
+)
+
+// next returns the texts that ended since; none at the end of the pass.
+func (d *doubt) next() (some []ended) {
+	first, ok := <-d.ended
+	if !ok {
+		return nil
+	}
+	some = append(some, first)
+	d.mu.Lock()
+	most := min(d.n, together)
+	d.mu.Unlock()
+	enough := time.NewTimer(linger)
+	defer enough.Stop()
+	for len(some) < most {
+		select {
+		case e, ok := <-d.ended:
+			if !ok {
+				return some
+			}
+			some = append(some, e)
+		case <-enough.C:
+			return some
+		}
+	}
+	return some
+}

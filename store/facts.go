@@ -1,0 +1,110 @@
+package store
+
+import (
+	"fmt"
+
+	"duewatch/reminder"
+)
+
+// fact is what is known of a bill that a decision about it rests on.
+type fact struct {
+	reminder.Case
+	shares bool // other bills have its phone, and its texts may be about several
+}
+
+// cameToNothing are the states of texts that the customer does not have.
+const cameToNothing = "('refused', 'not_found', 'failed', 'undelivered', 'canceled')"
+
+// factsByID reads bills with what else counts of their phones: an opt-out, which
+// outweighs a bad number since it is the customer's word; the texts since ?1 that
+// it has had, or may have had; and whether it has other bills.
+var factsByID = manyRows("SELECT "+billColumns+`,
+		coalesce((SELECT max(reason) FROM opt_outs WHERE phone = b.phone AND service IN ('', b.service)), ''),
+		(SELECT count(*) FROM texts WHERE phone = b.phone AND created_at >= ?1 AND state NOT IN `+cameToNothing+`),
+		EXISTS (SELECT 1 FROM bills o WHERE o.phone = b.phone AND o.id <> b.id)
+	FROM bills b WHERE id IN (%s)`, 1, 1)
+
+// facts reads those of many bills, in the order of their ids.
+func (t *tx) facts(r Round, ids []int64) ([]fact, error) {
+	all := make([]fact, 0, len(ids))
+	at := make(map[int64]int, len(ids)) // where a bill is in all
+	zone := r.Policies.Default.Zone     // of all policies
+	midnight := reminder.DateOf(r.Now.In(zone)).At(0, zone).UnixMilli()
+	for _, id := range ids {
+		at[id] = len(all)
+		all = append(all, fact{})
+	}
+	err := inMany(&factsByID, ids, func(query string, some []int64) error {
+		rows, err := t.query(query, idsAfter(some, midnight)...)
+		if err != nil {
+			return err
+		}
+		found, err := collect(rows, func(r row) (f fact, err error) {
+			f.Bill, err = scanBill(withMore{r, []any{&f.Suppressed, &f.TextsToday, &f.shares}})
+			return f, err
+		})
+		for _, f := range found {
+			f.Asked = r.asked[f.Bill.ID]
+			f.shares = f.shares && r.Policies.For(f.Bill.Service).Bundle
+			all[at[f.Bill.ID]] = f
+		}
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read bills: %w", err)
+	}
+	for i, id := range ids {
+		f := &all[i]
+		if f.Bill.ID != id {
+			return nil, fmt.Errorf("read bill %d: %w", id, ErrNotFound)
+		}
+		if r.strangers {
+			if f.Elsewhere, err = t.elsewhere(id); err != nil {
+				return nil, err
+			}
+		}
+	}
+	err = t.readDone(ids, func(id int64, m reminder.Reminder) {
+		f := &all[at[id]]
+		f.Done = append(f.Done, m)
+	})
+	return all, err
+}
+
+const reminderColumns = "due_date, stage, outcome, reason, coalesce(text_id, 0), tries, decided_at"
+
+func scanReminder(r row) (m reminder.Reminder, err error) {
+	err = r.Scan(dayColumn{&m.DueDate}, &m.Stage, &m.Outcome, &m.Reason, &m.TextID, &m.Tries, instantColumn{&m.DecidedAt})
+	return m, err //nolint:wrapcheck // callers say what they read
+}
+
+var doneByID = manyRows("SELECT "+reminderColumns+`, bill_id FROM reminders
+	WHERE (bill_id, due_date) IN (SELECT id, due_date FROM bills WHERE id IN (%s))`, 0, 1)
+
+// readDone calls each with what was recorded for the bills' present due dates.
+func (t *tx) readDone(ids []int64, each func(billID int64, m reminder.Reminder)) error {
+	return inMany(&doneByID, ids, func(query string, some []int64) error {
+		rows, err := t.query(query, idsAfter(some)...)
+		if err != nil {
+			return err
+		}
+		_, err = collect(rows, func(r row) (none struct{}, err error) {
+			var id int64
+			m, err := scanReminder(withMore{r, []any{&id}})
+			if err == nil {
+				each(id, m)
+			}
+			return none, err
+		})
+		return err
+	})
+}
+
+// done reads what was recorded for the bill's present due date.
+func (t *tx) done(b reminder.Bill) ([]reminder.Reminder, error) {
+	rows, err := t.query("SELECT "+reminderColumns+" FROM reminders WHERE bill_id = ?1 AND due_date = ?2", b.ID, b.DueDate.String())
+	if err != nil {
+		return nil, err
+	}
+	return collect(rows, scanReminder)
+}

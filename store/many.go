@@ -1,0 +1,73 @@
+package store
+
+import (
+	"fmt"
+	"strings"
+)
+
+// sizes are the numbers of rows for which a statement over many rows is
+// written, so that each text is prepared once; any number is made up of them.
+var sizes = [...]int{64, 16, 4, 1}
+
+// many is one statement over many rows, in a text for each of the sizes.
+type many [len(sizes)]string
+
+// manyRows writes the texts. %s stands for the rows, whose placeholders are
+// numbered after the fixed ones.
+func manyRows(query string, fixed, columns int) (m many) {
+	for i, size := range sizes {
+		m[i] = fmt.Sprintf(query, valuesOf(size, fixed, columns))
+	}
+	return m
+}
+
+// valuesOf are placeholders for so many rows: (?2, ?3), (?4, ?5), or ?2, ?3 where
+// a row has one column.
+func valuesOf(rows, fixed, columns int) string {
+	var b strings.Builder
+	n := fixed
+	for i := range rows {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		for j := range columns {
+			n++
+			switch {
+			case columns > 1 && j == 0:
+				b.WriteByte('(')
+			case j > 0:
+				b.WriteString(", ")
+			}
+			fmt.Fprintf(&b, "?%d", n)
+		}
+		if columns > 1 {
+			b.WriteByte(')')
+		}
+	}
+	return b.String()
+}
+
+// inMany calls do with all rows, some at a time, and the text for so many.
+func inMany[T any](m *many, rows []T, do func(query string, some []T) error) error {
+	for len(rows) > 0 {
+		i := 0
+		for sizes[i] > len(rows) {
+			i++
+		}
+		if err := do(m[i], rows[:sizes[i]]); err != nil {
+			return err
+		}
+		rows = rows[sizes[i]:]
+	}
+	return nil
+}
+
+// idsAfter are the arguments of a statement: the fixed ones, and a column of ids.
+func idsAfter(ids []int64, fixed ...any) []any {
+	args := make([]any, 0, len(fixed)+len(ids))
+	args = append(args, fixed...)
+	for _, id := range ids {
+		args = append(args, id)
+	}
+	return args
+}

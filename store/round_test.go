@@ -1,0 +1,103 @@
+package store
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"duewatch/reminder"
+)
+
+// A round reads and writes many bills by one statement. What it decides is what
+// it would decide about one bill after the other: of bills that share a phone,
+// too, and of those that want one by one.
+func TestManyBillsAreDecidedLikeOneAfterTheOther(t *testing.T) {
+	const n = 90
+	for name, prepare := range map[string]func(*reminder.Policy) []reminder.Bill{
+		"each its own phone": func(*reminder.Policy) []reminder.Bill { return billsOf(n) },
+		"some share a phone": func(p *reminder.Policy) []reminder.Bill {
+			p.PerNumberDaily = 2
+			return sharing(n, 7)
+		},
+		"some share a text": func(p *reminder.Policy) []reminder.Bill {
+			p.Bundle, p.BundleDays = true, 2
+			return sharing(n, 25)
+		},
+		"some have the same words": func(p *reminder.Policy) []reminder.Bill {
+			p.PerNumberDaily, p.ServiceName = 9, ""
+			bills := billsOf(n)
+			for i := range bills[:20] {
+				bills[i] = billOf(i / 2)
+				bills[i].Service = []string{"water", "power"}[i%2]
+			}
+			return bills
+		},
+		"one cannot be read": func(*reminder.Policy) []reminder.Bill { return billsOf(n) },
+		"a guard holds the last": func(p *reminder.Policy) []reminder.Bill {
+			p.Guards.MaxTextsPerDay = n - 15
+			return billsOf(n)
+		},
+		"the month's budget ends": func(p *reminder.Policy) []reminder.Bill {
+			p.Guards.MonthlySegments = 30
+			return billsOf(n)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var facts [2][]string
+			for i, some := range []int{1000, 1} {
+				s, p := openNew(t), newPolicy()
+				bills := ready(t, s, p, prepare(p)...)
+				must(s.AddOptOuts(t.Context(), OptOut{Phone: bills[3].Phone, Service: "water", Reason: reminder.OptedOut, Since: learnedAt, Source: "operator", Who: "x"}))
+				must(s.Pause(t.Context(), Act{Choice: Choice{Account: bills[5].Account}, At: learnedAt, Who: "x"}, Pause{Until: firstStage.Add(-time.Minute)}))
+				must(s.write.db.ExecContext(t.Context(), "UPDATE bills SET balance = '0' WHERE id = 9"))
+				must(s.write.db.ExecContext(t.Context(), "UPDATE bills SET balance_at = 0 WHERE id = 11"))
+				if name == "one cannot be read" { // all are decided one after the other then
+					must(s.write.db.ExecContext(t.Context(), "UPDATE bills SET balance = 'rubbish' WHERE id = 13"))
+				}
+				for looked := 1; looked > 0; {
+					looked = must(s.DecideDue(t.Context(), roundAt(p, firstStage), some)).Bills
+				}
+				facts[i] = written(t, s)
+			}
+			if diff := cmp.Diff(facts[1], facts[0]); diff != "" {
+				t.Errorf("(-one by one +together):\n%s", diff)
+			}
+		})
+	}
+}
+
+// sharing are n bills with so many phones.
+func sharing(n, phones int) []reminder.Bill {
+	bills := billsOf(n)
+	for i := range bills {
+		bills[i].Phone = phone(i % phones)
+	}
+	return bills
+}
+
+// written is all that a round can write, in no order, and without the numbers
+// of rows.
+func written(t *testing.T, s *Store) []string {
+	t.Helper()
+	var all []string
+	for _, query := range []string{
+		"SELECT 'text', phone, body, state, segments, not_after, 0 FROM texts",
+		"SELECT 'reminder', bill_id, stage, outcome, reason, decided_at, coalesce((SELECT body FROM texts WHERE id = text_id), '') FROM reminders",
+		"SELECT 'event', bill_id, what, reason, detail, at, text_id IS NULL FROM events",
+		"SELECT 'due', bill_id, at, owner, 0, 0, 0 FROM due_remind",
+		"SELECT 'usage', since, texts, segments, 0, 0, 0 FROM usage",
+	} {
+		rows, err := s.read.QueryContext(t.Context(), query)
+		mustDo(t, err)
+		all = append(all, must(collect(rows, func(r row) (string, error) {
+			var v [7]any
+			err := r.Scan(&v[0], &v[1], &v[2], &v[3], &v[4], &v[5], &v[6])
+			return fmt.Sprint(v), err
+		}))...)
+	}
+	slices.Sort(all)
+	return all
+}
