@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"duewatch/store"
 )
 
 func (a *app) backupCommand() *cobra.Command {
@@ -32,21 +34,9 @@ docs/operations.md says how to restore one.`,
 			}
 			defer func() { err = errors.Join(err, s.Close()) }()
 			began := time.Now()
-			p := &progress{} // of the phase that is going on
-			defer func() { p.done() }()
-			copied, err := s.Backup(c.Context(), args[0], force, func(what string, done, of int) {
-				if what != p.what {
-					p.done()
-					p = newProgressOf(a.stderr, what, "pages", int64(of))
-				}
-				p.at(done, int64(done))
-			})
-			p.done()
-			if errors.Is(err, context.Canceled) {
-				return errors.New("interrupted; nothing was written")
-			}
+			copied, err := a.copyStore(c.Context(), s, args[0], force)
 			if err != nil {
-				return err //nolint:wrapcheck // says all
+				return err
 			}
 			if asJSON {
 				return json.NewEncoder(a.stdout).Encode(map[string]any{ //nolint:wrapcheck // stdout
@@ -62,4 +52,21 @@ docs/operations.md says how to restore one.`,
 	c.Flags().BoolVar(&force, "force", false, "replace FILE if it is there")
 	c.Flags().BoolVar(&asJSON, "json", false, "print the summary as JSON")
 	return c
+}
+
+// copyStore copies a store that may be in use, with its progress on stderr.
+func (a *app) copyStore(ctx context.Context, s *store.Store, file string, force bool) (store.Copied, error) {
+	p := &progress{} // of the phase that is going on
+	defer func() { p.done() }()
+	copied, err := s.Backup(ctx, file, force, func(what string, done, of int) {
+		if what != p.what {
+			p.done()
+			p = newProgressOf(a.stderr, what, "pages", int64(of))
+		}
+		p.at(done, int64(done))
+	})
+	if errors.Is(err, context.Canceled) {
+		return copied, errors.New("interrupted; nothing was written")
+	}
+	return copied, err //nolint:wrapcheck // says all
 }

@@ -144,7 +144,8 @@ func (a *app) copyOf(ctx context.Context, cfgs []*config.Config, i int, path str
 	if err := a.inItsWorld(ctx, cfgs[i], s); err != nil {
 		return err
 	}
-	return s.CopyTo(ctx, path) //nolint:wrapcheck // says all
+	_, err = a.copyStore(ctx, s, path, false)
+	return err
 }
 
 func (a *app) tellSimulated(f simulateFlags, cfgs []*config.Config, results []*simulated) error {

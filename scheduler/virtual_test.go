@@ -159,7 +159,7 @@ func TestAheadIsWhatHappens(t *testing.T) {
 func copyOf(t *testing.T, s *store.Store) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "copy.db")
-	if err := s.CopyTo(t.Context(), path); err != nil {
+	if _, err := s.Backup(t.Context(), path, false, func(string, int, int) {}); err != nil {
 		t.Fatal(err)
 	}
 	opened, err := store.Open(t.Context(), path) // as a daemon would leave it

@@ -10,15 +10,6 @@ import (
 	"duewatch/reminder"
 )
 
-// CopyTo writes all that the file holds, as of now, into a new file. A daemon
-// beside it goes on writing.
-func (s *Store) CopyTo(ctx context.Context, path string) error {
-	if _, err := s.read.ExecContext(ctx, "VACUUM INTO ?1", path); err != nil {
-		return fmt.Errorf("copy the store: %w", explain(err))
-	}
-	return nil
-}
-
 // OpenScratch opens or makes a file that is thrown away, for one process alone.
 // What it has written does not survive a power cut (synchronous=OFF), since
 // nobody would miss it; it has no log and no lock, so that a commit costs no
