@@ -29,7 +29,7 @@ var arrows = map[string][]string{
 	"sandbox":   {"reminder"},
 	"web":       {"reminder", "store"},
 	// Measures all of them, and no part of the daemon.
-	"bench":     {"bench/gen", "config", "reminder", "almara", "store", "notifier", "scheduler", "sandbox"},
+	"bench":     {"bench/gen", "cli", "config", "reminder", "almara", "store", "notifier", "scheduler", "sandbox"},
 	"bench/gen": {"reminder", "store"},
 }
 

@@ -15,7 +15,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"duewatch/almara"
+	"duewatch/cli"
 	"duewatch/config"
 	"duewatch/notifier"
 	"duewatch/reminder"
@@ -79,23 +79,7 @@ func orElse(s, fallback string) string {
 	return s
 }
 
-func newNotifier(cfg *config.Config, onCall func(op, outcome string, took time.Duration)) (*notifier.Notifier, error) {
-	t := cfg.Notifier.Twilio
-	return notifier.New(notifier.Config{
-		AccountSID: t.AccountSID, AuthToken: t.AuthToken.Reveal(), From: t.From, BaseURL: t.BaseURL, Timeout: cfg.Notifier.Timeout,
-		Delivery: cfg.Delivery, Concurrency: cfg.Notifier.Concurrency, OnCall: onCall,
-	})
-}
-
-func newAlmara(cfg *config.Config, now func() time.Time, onCall func(op, outcome string, took time.Duration)) (*almara.Client, error) {
-	a := cfg.Almara
-	return almara.New(almara.Config{
-		BaseURL: a.BaseURL, TokenPath: a.TokenPath, TokenEncoding: a.TokenEncoding, ClientID: a.ClientID, ClientSecret: a.ClientSecret.Reveal(),
-		RecheckWith: a.RecheckWith, Timeout: a.Timeout, Rate: a.Rate, Concurrency: a.Concurrency, Now: now, OnCall: onCall,
-	})
-}
-
-// daemon is the daemon's own parts, built as cli/run.go builds them, on a
+// daemon is the daemon's own parts, built as cli builds them, on a
 // clock that begins when the store was made.
 type daemon struct {
 	*scheduler.Scheduler
@@ -128,33 +112,23 @@ func newDaemon(ctx context.Context, p params) (_ *daemon, err error) {
 	d.ahead.Store(int64(time.Until(begin.Add(30 * time.Second))))
 
 	metrics := scheduler.NewMetrics(prometheus.NewRegistry())
-	n, err := newNotifier(d.cfg, func(op, outcome string, took time.Duration) {
-		metrics.Call("twilio", op, outcome, took)
-		if op == "send" && outcome == string(notifier.Accepted) {
-			d.texts.Add(1)
-		}
-	})
-	if err != nil {
-		return nil, err
-	}
-	a, err := newAlmara(d.cfg, d.now, func(op, outcome string, took time.Duration) {
-		metrics.Call("almara", op, outcome, took)
-		if op != "token" && outcome == "ok" {
-			d.almara.Add(1)
-		}
-	})
-	if err != nil {
-		return nil, err
-	}
-	cfg := d.cfg
 	// The log is written as the daemon writes it, to wherever our standard error goes.
-	log := slog.New(slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: cfg.Log.Level}))
-	d.Scheduler, err = scheduler.New(scheduler.Config{
-		Store: d.store, Almara: a, Notifier: n, Policies: cfg.Policies, Delivery: cfg.Delivery, Schedule: scheduler.Schedule(cfg.Schedule),
-		Zone: cfg.Zone, Fingerprint: cfg.Fingerprint(), Owner: "bench", Sender: "bench", SegmentsPerSecond: cfg.Notifier.SegmentsPerSecond,
-		SendConcurrency: cfg.Notifier.Concurrency, AskConcurrency: cfg.Almara.Concurrency, Retention: cfg.Retention,
-		ReconcileAfter: cfg.Notifier.ReconcileAfter, Resend: true, Now: d.now, Log: log, Metrics: metrics,
-	})
+	log := slog.New(slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: d.cfg.Log.Level}))
+	d.Scheduler, err = cli.Parts{
+		Store: d.store, Owner: "bench", Sender: "bench", Log: log, Metrics: metrics, Now: d.now,
+		OnTwilio: func(op, outcome string, took time.Duration) {
+			metrics.Call("twilio", op, outcome, took)
+			if op == "send" && outcome == string(notifier.Accepted) {
+				d.texts.Add(1)
+			}
+		},
+		OnAlmara: func(op, outcome string, took time.Duration) {
+			metrics.Call("almara", op, outcome, took)
+			if op != "token" && outcome == "ok" {
+				d.almara.Add(1)
+			}
+		},
+	}.Build(d.cfg)
 	return d, err
 }
 
@@ -201,7 +175,7 @@ func remindPass(ctx context.Context, p params, _ io.Reader) (took, error) {
 // methods, so that all else is equal.
 func naive(ctx context.Context, p params, _ io.Reader) (took, error) {
 	return with(ctx, p, func(d *daemon) (took, error) {
-		n, err := newNotifier(d.cfg, nil)
+		n, err := cli.Parts{}.NewNotifier(d.cfg)
 		if err != nil {
 			return took{}, err
 		}

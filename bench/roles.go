@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"duewatch/bench/gen"
+	"duewatch/cli"
 	"duewatch/notifier"
 	"duewatch/reminder"
 	"duewatch/sandbox"
@@ -176,7 +177,7 @@ func bareTexts(ctx context.Context, p params, _ io.Reader) (took, error) {
 	if err != nil {
 		return took{}, err
 	}
-	n, err := newNotifier(cfg, nil)
+	n, err := cli.Parts{}.NewNotifier(cfg)
 	if err != nil {
 		return took{}, err
 	}
@@ -208,7 +209,7 @@ func bareAlmara(ctx context.Context, p params, _ io.Reader) (took, error) {
 	if err != nil {
 		return took{}, err
 	}
-	c, err := newAlmara(cfg, time.Now, nil)
+	c, err := cli.Parts{Now: time.Now}.NewAlmara(cfg)
 	if err != nil {
 		return took{}, err
 	}

@@ -53,6 +53,20 @@ func (ch *choice) open(c *cobra.Command) (*config.Config, *store.Store, error) {
 	return cfg, s, nil
 }
 
+// do opens the store and does something to what was chosen.
+func (ch *choice) do(c *cobra.Command, args []string, do func(ctx context.Context, cfg *config.Config, s *store.Store, act store.Act) error) (err error) {
+	cfg, s, err := ch.open(c)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	act, err := ch.act(c, cfg, s, args)
+	if err != nil {
+		return err
+	}
+	return do(c.Context(), cfg, s, act)
+}
+
 // act is the act on what was chosen. An account that several services have
 // needs --service beside it, and what no bill has is a mistake.
 func (ch *choice) act(c *cobra.Command, cfg *config.Config, s *store.Store, args []string) (store.Act, error) {

@@ -176,7 +176,7 @@ func (d *doctor) hours(context.Context) []finding {
 // reason is an error in one line, without what only says who asked.
 func reason(err error) string {
 	text := strings.ReplaceAll(err.Error(), "\n", "; ")
-	for _, prefix := range []string{"almara pay: ", "twilio account: ", "twilio numbers: "} {
+	for _, prefix := range []string{"almara: ", "notifier: ", "almara pay: ", "twilio account: ", "twilio numbers: "} {
 		text = strings.TrimPrefix(text, prefix)
 	}
 	return text

@@ -21,11 +21,10 @@ func (d *doctor) almara(ctx context.Context) []finding {
 	const part = "almara"
 	ctx, cancel := context.WithTimeout(ctx, askPatience)
 	defer cancel()
-	cfg := d.cfg.Almara
-	c, err := almara.New(almara.Config{
-		BaseURL: cfg.BaseURL, TokenPath: cfg.TokenPath, TokenEncoding: cfg.TokenEncoding, Scope: cfg.Scope, ClientID: cfg.ClientID,
-		ClientSecret: cfg.ClientSecret.Reveal(), RecheckWith: almara.RecheckLookup, Timeout: askPatience, Now: d.app.now, Transport: d.clocks,
-	})
+	mine := *d.cfg
+	cfg := &mine.Almara
+	cfg.RecheckWith, cfg.Timeout = almara.RecheckLookup, askPatience
+	c, err := Parts{Now: d.app.now, Transport: d.clocks}.NewAlmara(&mine)
 	if err != nil {
 		return found(levelFix, part, "%s", reason(err))
 	}
@@ -91,10 +90,9 @@ func (d *doctor) twilio(ctx context.Context) []finding {
 	if d.cfg.Delivery.Mode == reminder.ModeOff && (t.AccountSID == "" || t.AuthToken == "" && t.APIKeySecret == "") {
 		return found(levelNote, part, "no account is configured, and none is needed while notifier.mode is off")
 	}
-	n, err := notifier.New(notifier.Config{
-		AccountSID: t.AccountSID, AuthToken: t.AuthToken.Reveal(), APIKeySID: t.APIKeySID, APIKeySecret: t.APIKeySecret.Reveal(),
-		From: t.From, MessagingServiceSID: t.MessagingServiceSID, BaseURL: t.BaseURL, Timeout: askPatience, Delivery: d.cfg.Delivery, Transport: d.clocks,
-	})
+	mine := *d.cfg
+	mine.Notifier.Timeout = askPatience
+	n, err := Parts{Transport: d.clocks}.NewNotifier(&mine)
 	if err != nil {
 		return found(levelFix, part, "%s", reason(err))
 	}

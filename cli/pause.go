@@ -38,24 +38,17 @@ Without arguments: lists the services and phones that are paused as a whole.
 The paused bills are listed by duewatch bills --state paused.`,
 		Example: "  duewatch pause 14200331 --until 2026-12-01 --reason \"meter in dispute\"\n  duewatch pause --service 1042 --dry-run",
 		Args:    cobra.MaximumNArgs(1),
-		RunE: func(c *cobra.Command, args []string) (err error) {
+		RunE: func(c *cobra.Command, args []string) error {
 			if !ch.given(args) && until == "" && reason == "" {
 				return a.tellPauses(c, ch.asJSON)
 			}
-			cfg, s, err := ch.open(c)
-			if err != nil {
-				return err
-			}
-			defer func() { err = errors.Join(err, s.Close()) }()
-			act, err := ch.act(c, cfg, s, args)
-			if err != nil {
-				return err
-			}
-			pause, err := a.pauseOf(cfg, until, reason)
-			if err != nil {
-				return err
-			}
-			return ch.pause(c.Context(), cfg, s, act, pause)
+			return ch.do(c, args, func(ctx context.Context, cfg *config.Config, s *store.Store, act store.Act) error {
+				pause, err := a.pauseOf(cfg, until, reason)
+				if err != nil {
+					return err
+				}
+				return ch.pause(ctx, cfg, s, act, pause)
+			})
 		},
 	}
 	ch.flags(c, "pause")
@@ -120,21 +113,14 @@ reminders that were missed the latest is sent, if it is still of use and
 something is owed. One account can be resumed while its service stays paused.`,
 		Example: "  duewatch resume 14200331\n  duewatch resume --service 1042",
 		Args:    cobra.MaximumNArgs(1),
-		RunE: func(c *cobra.Command, args []string) (err error) {
-			cfg, s, err := ch.open(c)
-			if err != nil {
-				return err
-			}
-			defer func() { err = errors.Join(err, s.Close()) }()
-			act, err := ch.act(c, cfg, s, args)
-			if err != nil {
-				return err
-			}
-			n, err := ch.run(c.Context(), "resuming", act, func(a store.Act) (store.Acted, error) { return s.Resume(c.Context(), a, cfg.Policies) })
-			if err != nil {
-				return err
-			}
-			return ch.tell(act, outcome{act: "resume", done: "resumed", n: n}, reminder.BillActive)
+		RunE: func(c *cobra.Command, args []string) error {
+			return ch.do(c, args, func(ctx context.Context, cfg *config.Config, s *store.Store, act store.Act) error {
+				n, err := ch.run(ctx, "resuming", act, func(a store.Act) (store.Acted, error) { return s.Resume(ctx, a, cfg.Policies) })
+				if err != nil {
+					return err
+				}
+				return ch.tell(act, outcome{act: "resume", done: "resumed", n: n}, reminder.BillActive)
+			})
 		},
 	}
 	ch.flags(c, "resume")

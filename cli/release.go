@@ -58,23 +58,21 @@ is held as in_doubt or implausible_balance; the rest is let go for all at once.
 			case reason == "" && !ch.given(args):
 				return a.tellHeld(c, ch.asJSON)
 			}
-			cfg, s, err := ch.open(c)
-			if err != nil {
-				return err
-			}
-			defer func() { err = errors.Join(err, s.Close()) }()
 			if !ch.given(args) {
+				cfg, s, err := ch.open(c)
+				if err != nil {
+					return err
+				}
+				defer func() { err = errors.Join(err, s.Close()) }()
 				return ch.releaseReason(c.Context(), cfg, s, few)
-			}
-			act, err := ch.act(c, cfg, s, args)
-			if err != nil {
-				return err
 			}
 			reasons := store.OfOneBill
 			if reason != "" {
 				reasons = []reminder.Reason{few}
 			}
-			return ch.release(c.Context(), s, act, reasons)
+			return ch.do(c, args, func(ctx context.Context, _ *config.Config, s *store.Store, act store.Act) error {
+				return ch.release(ctx, s, act, reasons)
+			})
 		},
 	}
 	ch.flags(c, "release")

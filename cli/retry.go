@@ -1,11 +1,12 @@
 package cli
 
 import (
-	"errors"
+	"context"
 	"fmt"
 
 	"github.com/spf13/cobra"
 
+	"duewatch/config"
 	"duewatch/reminder"
 	"duewatch/store"
 )
@@ -23,24 +24,17 @@ A phone that the provider cannot reach (bad_number) stays on the list of those
 that are not texted: duewatch optout remove takes it off.`,
 		Example: "  duewatch retry 30012345\n  duewatch retry --service 1042 --dry-run",
 		Args:    cobra.MaximumNArgs(1),
-		RunE: func(c *cobra.Command, args []string) (err error) {
-			cfg, s, err := ch.open(c)
-			if err != nil {
-				return err
-			}
-			defer func() { err = errors.Join(err, s.Close()) }()
-			act, err := ch.act(c, cfg, s, args)
-			if err != nil {
-				return err
-			}
-			n, err := ch.run(c.Context(), "retrying", act, func(a store.Act) (store.Acted, error) { return s.Retry(c.Context(), a) })
-			if err != nil {
-				return err
-			}
-			if err := ch.tell(act, outcome{act: "retry", done: "retried", n: n}, ""); err != nil || ch.asJSON {
-				return err
-			}
-			return a.tellSuppressed(c, s, act.Choice)
+		RunE: func(c *cobra.Command, args []string) error {
+			return ch.do(c, args, func(ctx context.Context, _ *config.Config, s *store.Store, act store.Act) error {
+				n, err := ch.run(ctx, "retrying", act, func(a store.Act) (store.Acted, error) { return s.Retry(ctx, a) })
+				if err != nil {
+					return err
+				}
+				if err := ch.tell(act, outcome{act: "retry", done: "retried", n: n}, ""); err != nil || ch.asJSON {
+					return err
+				}
+				return a.tellSuppressed(ctx, s, act.Choice)
+			})
 		},
 	}
 	ch.flags(c, "retry")
@@ -49,15 +43,15 @@ that are not texted: duewatch optout remove takes it off.`,
 
 // tellSuppressed says of a single phone that a retry alone does not let it be
 // texted.
-func (a *app) tellSuppressed(c *cobra.Command, s *store.Store, ch store.Choice) error {
+func (a *app) tellSuppressed(ctx context.Context, s *store.Store, ch store.Choice) error {
 	if ch.Account == "" && ch.Phone == "" {
 		return nil
 	}
-	bills, err := s.ChosenBills(c.Context(), ch, 1)
+	bills, err := s.ChosenBills(ctx, ch, 1)
 	if err != nil || len(bills) == 0 {
 		return err //nolint:wrapcheck // says all
 	}
-	outs, err := s.OptOutsOf(c.Context(), bills[0].Phone)
+	outs, err := s.OptOutsOf(ctx, bills[0].Phone)
 	if err != nil {
 		return err //nolint:wrapcheck // says all
 	}

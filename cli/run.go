@@ -19,9 +19,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
-	"duewatch/almara"
 	"duewatch/config"
-	"duewatch/notifier"
 	"duewatch/reminder"
 	"duewatch/scheduler"
 	"duewatch/store"
@@ -230,33 +228,11 @@ func (d *daemon) next(ctx context.Context, cfg *config.Config, log *slog.Logger)
 
 // build makes the parts of one generation.
 func (d *daemon) build(cfg *config.Config, log *slog.Logger) (*scheduler.Scheduler, error) {
-	a, err := almara.New(almara.Config{
-		BaseURL: cfg.Almara.BaseURL, TokenPath: cfg.Almara.TokenPath, TokenEncoding: cfg.Almara.TokenEncoding, Scope: cfg.Almara.Scope,
-		ClientID: cfg.Almara.ClientID, ClientSecret: cfg.Almara.ClientSecret.Reveal(), RecheckWith: cfg.Almara.RecheckWith,
-		Timeout: cfg.Almara.Timeout, Rate: cfg.Almara.Rate, Concurrency: cfg.Almara.Concurrency, Now: d.app.now, Log: log,
-		OnCall: func(op, outcome string, took time.Duration) { d.metrics.Call("almara", op, outcome, took) },
-	})
-	if err != nil {
-		return nil, fmt.Errorf("almara: %w", err)
-	}
-	twilio := cfg.Notifier.Twilio
-	n, err := notifier.New(notifier.Config{
-		AccountSID: twilio.AccountSID, AuthToken: twilio.AuthToken.Reveal(), APIKeySID: twilio.APIKeySID, APIKeySecret: twilio.APIKeySecret.Reveal(),
-		From: twilio.From, MessagingServiceSID: twilio.MessagingServiceSID, BaseURL: twilio.BaseURL, Timeout: cfg.Notifier.Timeout,
-		Delivery: cfg.Delivery, Concurrency: cfg.Notifier.Concurrency, Log: log,
-		OnCall: func(op, outcome string, took time.Duration) { d.metrics.Call("twilio", op, outcome, took) },
-	})
-	if err != nil {
-		return nil, fmt.Errorf("notifier: %w", err)
-	}
-	return scheduler.New(scheduler.Config{ //nolint:wrapcheck // says all
-		Store: d.store, Almara: a, Notifier: n, Policies: cfg.Policies, Delivery: cfg.Delivery, Schedule: scheduler.Schedule(cfg.Schedule),
-		Zone: cfg.Zone, Fingerprint: cfg.Fingerprint(), Owner: fmt.Sprintf("%s-%d", d.process, d.reloads), SegmentsPerSecond: cfg.Notifier.SegmentsPerSecond,
-		Sender:          senderOf(cfg),
-		SendConcurrency: cfg.Notifier.Concurrency, AskConcurrency: cfg.Almara.Concurrency, Retention: cfg.Retention,
-		ReconcileAfter: cfg.Notifier.ReconcileAfter, Resend: cfg.Notifier.Unknown == config.UnknownResend,
-		Now: d.app.now, Log: log, Metrics: d.metrics,
-	})
+	return Parts{
+		Store: d.store, Owner: fmt.Sprintf("%s-%d", d.process, d.reloads), Log: log, Metrics: d.metrics, Now: d.app.now,
+		OnAlmara: func(op, outcome string, took time.Duration) { d.metrics.Call("almara", op, outcome, took) },
+		OnTwilio: func(op, outcome string, took time.Duration) { d.metrics.Call("twilio", op, outcome, took) },
+	}.Build(cfg)
 }
 
 // senderOf names by whom texts leave, and how far they may go: what a store

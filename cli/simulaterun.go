@@ -14,9 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/term"
 
-	"duewatch/almara"
 	"duewatch/config"
-	"duewatch/notifier"
 	"duewatch/reminder"
 	"duewatch/sandbox"
 	"duewatch/scheduler"
@@ -99,45 +97,32 @@ func (w *madeUp) run(ctx context.Context, end time.Time, p *dayProgress) error {
 	}
 }
 
-// build makes the parts as the daemon does, but for the two stand-ins, which
-// take the place of the network: there is no socket, whatever the config says.
+// build makes the daemon's parts, but for the two stand-ins, which take the
+// place of the network: there is no socket, whatever the config says.
 func (w *madeUp) build(ctx context.Context, cfg *config.Config) error {
-	const nowhere = "http://127.0.0.1"
-	delivery := reminder.Delivery{Mode: reminder.ModeLive} // to the stand-in
-	log := slog.New(slog.DiscardHandler)
-	a, err := almara.New(almara.Config{
-		BaseURL: nowhere, ClientID: sandbox.ClientID, ClientSecret: sandbox.ClientSecret, RecheckWith: cfg.Almara.RecheckWith, Timeout: cfg.Almara.Timeout,
-		Rate: 1e9, Concurrency: cfg.Almara.Concurrency, Now: w.clock.Now, Log: log, Transport: w.box.Transport(), // the clock keeps to the rate
-		OnCall: func(op, outcome string, _ time.Duration) {
-			if op != "token" && outcome != "retry" {
-				w.calls.Add(1)
-			}
-		},
-	})
-	if err != nil {
-		return fmt.Errorf("almara: %w", err)
-	}
-	n, err := notifier.New(notifier.Config{
-		AccountSID: sandbox.AccountSID, AuthToken: sandbox.AuthToken, From: sandbox.From, BaseURL: nowhere, Timeout: cfg.Notifier.Timeout,
-		Delivery: delivery, Concurrency: cfg.Notifier.Concurrency, Log: log, Transport: w.box.Transport(),
-	})
-	if err != nil {
-		return fmt.Errorf("notifier: %w", err)
-	}
 	const sender = "the stand-in of a simulation"
 	for key, value := range scheduler.RememberSender(sender) {
 		if err := w.store.SetMeta(ctx, key, value); err != nil {
 			return err //nolint:wrapcheck // says all
 		}
 	}
-	w.daemon, err = scheduler.New(scheduler.Config{
-		Store: w.store, Almara: a, Notifier: n, Policies: cfg.Policies, Delivery: delivery, Schedule: scheduler.Schedule(cfg.Schedule),
-		Zone: cfg.Zone, Fingerprint: cfg.Fingerprint() + " simulated", Owner: "simulation", Sender: sender, SegmentsPerSecond: cfg.Notifier.SegmentsPerSecond,
-		SendConcurrency: cfg.Notifier.Concurrency, AskConcurrency: cfg.Almara.Concurrency, Retention: cfg.Retention,
-		ReconcileAfter: cfg.Notifier.ReconcileAfter, Resend: cfg.Notifier.Unknown == config.UnknownResend,
-		Virtual: w.clock, AskRate: cfg.Almara.Rate, Log: log, Metrics: scheduler.NewMetrics(prometheus.NewRegistry()),
-	})
-	return err //nolint:wrapcheck // says all
+	const nowhere = "http://127.0.0.1"
+	mine := *cfg
+	mine.Almara.BaseURL, mine.Almara.TokenPath, mine.Almara.TokenEncoding = nowhere, "", ""
+	mine.Almara.ClientID, mine.Almara.ClientSecret = sandbox.ClientID, config.Secret(sandbox.ClientSecret)
+	mine.Notifier.Twilio = config.Twilio{AccountSID: sandbox.AccountSID, AuthToken: config.Secret(sandbox.AuthToken), From: sandbox.From, BaseURL: nowhere}
+	mine.Delivery = reminder.Delivery{Mode: reminder.ModeLive} // to the stand-in
+	var err error
+	w.daemon, err = Parts{
+		Store: w.store, Owner: "simulation", Sender: sender, Log: slog.New(slog.DiscardHandler), Metrics: scheduler.NewMetrics(prometheus.NewRegistry()),
+		Virtual: w.clock, Transport: w.box.Transport(),
+		OnAlmara: func(op, outcome string, _ time.Duration) {
+			if op != "token" && outcome != "retry" {
+				w.calls.Add(1)
+			}
+		},
+	}.Build(&mine)
+	return err
 }
 
 // populate has a customer for each bill, and makes the bills up where they are
