@@ -228,6 +228,7 @@ func (d *daemon) addFromFile(ctx context.Context, file *billsFile, n *store.Decl
 		if err := ctx.Err(); err != nil {
 			return err //nolint:wrapcheck // the daemon ends
 		}
+		inIndexOrder(some)
 		changes, err := d.store.Import(ctx, store.SourceFile, billsOf(some), d.app.now())
 		if err != nil {
 			return err //nolint:wrapcheck // says all

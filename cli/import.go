@@ -1,12 +1,14 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -155,17 +157,30 @@ func (i *billImport) check(ctx context.Context, file *billSource, size int64) er
 			return err //nolint:wrapcheck // says all
 		}
 		if i.dryRun && !i.asJSON {
-			for n, change := range changes {
-				if change.Kind == store.Changed {
-					l := b.good[n]
-					i.progress.clear()
-					fmt.Fprintf(i.app.stdout, "%s:%d: bill %s of service %s would change: %s\n", i.name, l.Line, l.Bill.Account, l.Bill.Service, strings.Join(change.Fields.Names(), ", "))
-				}
-			}
+			i.foretell(b, changes)
 		}
 		i.take(b, changes)
 		return nil
 	})
+}
+
+// foretell names the bills of a batch that would change, in the order of the
+// file.
+func (i *billImport) foretell(b billBatch, changes []store.Change) {
+	var rows []int
+	for n, change := range changes {
+		if change.Kind == store.Changed {
+			rows = append(rows, n)
+		}
+	}
+	slices.SortFunc(rows, func(m, n int) int { return cmp.Compare(b.good[m].Line, b.good[n].Line) })
+	if len(rows) > 0 {
+		i.progress.clear()
+	}
+	for _, n := range rows {
+		l := b.good[n]
+		fmt.Fprintf(i.app.stdout, "%s:%d: bill %s of service %s would change: %s\n", i.name, l.Line, l.Bill.Account, l.Bill.Service, strings.Join(changes[n].Fields.Names(), ", "))
+	}
 }
 
 // writeChecked imports what check has found to be right.
@@ -178,6 +193,7 @@ func (i *billImport) writeChecked(ctx context.Context, file *billSource) error {
 		if err := ctx.Err(); err != nil {
 			return err //nolint:wrapcheck // interrupted says what it means
 		}
+		inIndexOrder(some)
 		b := billBatch{good: some}
 		changes, err := i.store.Import(ctx, store.SourceImport, b.bills(), i.app.now())
 		if err != nil {

@@ -68,7 +68,7 @@ func TestImportGoesOn(t *testing.T) {
 			in, out := io.Pipe() // that stays open: the import waits for more
 			c.Stdin = in
 			i := o.run(c)
-			if _, err := io.WriteString(out, csvHeader+csvRows(0, 10_500)); err != nil {
+			if _, err := io.WriteString(out, csvHeader+csvRows(0, 50_500)); err != nil {
 				t.Fatal(err)
 			}
 			exported := func() int {
@@ -78,18 +78,18 @@ func TestImportGoesOn(t *testing.T) {
 				}
 				return strings.Count(string(b), "\n") - 1
 			}
-			o.poll("a whole batch", func() bool { return exported() == 10_000 })
+			o.poll("a whole batch", func() bool { return exported() == 50_000 })
 			i.signal(signal)
 			if signal == syscall.SIGINT {
 				// Else the end of its input could reach it before the signal.
-				i.await("duewatch: interrupted; 10000 bills were added and 0 changed before: the same command goes on from there")
+				i.await("duewatch: interrupted; 50000 bills were added and 0 changed before: the same command goes on from there")
 			}
 			_ = out.Close() // or the copying into its stdin would never end
 			status := i.awaitEnd()
 			if signal == syscall.SIGINT && status != 1 {
 				t.Errorf("it ended with status %d", status)
 			}
-			if got := o.imports(csvHeader + csvRows(0, 10_500)); got != "bills.csv: 10500 rows: 500 added, 0 changed, 10000 unchanged, 0 refused\n" {
+			if got := o.imports(csvHeader + csvRows(0, 50_500)); got != "bills.csv: 50500 rows: 500 added, 0 changed, 50000 unchanged, 0 refused\n" {
 				t.Errorf("run again it says %q", got)
 			}
 		})

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"sync/atomic"
 
 	"duewatch/config"
@@ -17,11 +18,11 @@ import (
 // How many rows of a file share a transaction. The more, the fewer pages of the
 // indexes are written again and again; a running daemon waits for each.
 const (
-	batchAlone  = 10_000
+	batchAlone  = 50_000
 	batchBeside = 2000
 )
 
-// billBatch is some rows of a file, in order.
+// billBatch is some rows of a file, in the order of inIndexOrder.
 type billBatch struct {
 	good    []store.Listed
 	bad     []config.Problem
@@ -116,6 +117,7 @@ func (s *billSource) batch(ctx context.Context) (b billBatch, err error) {
 	if err != nil && !errors.Is(err, io.EOF) {
 		return b, err //nolint:wrapcheck // says all
 	}
+	inIndexOrder(b.good)
 	doubles, rollErr := s.roll.Add(ctx, b.good)
 	if rollErr != nil {
 		return b, rollErr //nolint:wrapcheck // says all
@@ -128,6 +130,26 @@ func (s *billSource) batch(ctx context.Context) (b billBatch, err error) {
 	})
 	b.read = s.bytes.n.Load()
 	return b, err
+}
+
+// inIndexOrder sorts rows as the index does in which they are looked up and
+// written: neighbours share pages. Of rows of one bill, the first stays first.
+func inIndexOrder(rows []store.Listed) {
+	order := make([]*store.Listed, len(rows)) // sorting moves these, which are small
+	for i := range rows {
+		order[i] = &rows[i]
+	}
+	slices.SortFunc(order, func(a, b *store.Listed) int {
+		if a.Bill.Service != b.Bill.Service {
+			return strings.Compare(a.Bill.Service, b.Bill.Service)
+		}
+		return cmp.Or(strings.Compare(a.Bill.Account, b.Bill.Account), cmp.Compare(a.Line, b.Line))
+	})
+	sorted := make([]store.Listed, len(rows))
+	for i, l := range order {
+		sorted[i] = *l
+	}
+	copy(rows, sorted)
 }
 
 // refuse moves the rows of which fault says something from the good ones to the

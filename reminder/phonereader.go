@@ -3,18 +3,36 @@ package reminder
 import (
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/nyaruka/phonenumbers"
 )
 
 // PhoneReader reads many numbers of one country: what ParsePhone reads, in
-// about a third of its time for the usual spellings. It is safe for concurrent
+// a small part of its time for the usual spellings. It is safe for concurrent
 // use.
 type PhoneReader struct {
 	country string
 	code    string // calling code, "" where only ParsePhone will do
 	number  int32  // the same
+	// mobile holds what the library said of numbers: whether those of this
+	// length and beginning are mobile ones.
+	mobile sync.Map
 }
+
+// start is what tells mobile numbers of the countries of zeroTrunk from others:
+// their length, and all digits but the last freeDigits.
+type start struct {
+	length int
+	digits uint64
+}
+
+// No table of those countries looks at the last five digits. A test holds this
+// against the library's own.
+const (
+	freeDigits = 5
+	freeBase   = 100_000
+)
 
 // zeroTrunk are countries in which a mobile number is written +CODE N, 0N or N
 // and nothing else can be meant by it: one country to a calling code, and 0 the
@@ -67,10 +85,20 @@ func (r *PhoneReader) usual(s string) Phone {
 	if err != nil || national[0] == '0' || len(e164) < minE164 || len(e164) > maxE164 {
 		return ""
 	}
-	switch phonenumbers.GetNumberType(&phonenumbers.PhoneNumber{CountryCode: &r.number, NationalNumber: &n}) {
-	case phonenumbers.MOBILE, phonenumbers.FIXED_LINE_OR_MOBILE:
-		return Phone(e164)
-	default:
+	if !r.isMobile(n, len(national)) {
 		return ""
 	}
+	return Phone(e164)
+}
+
+// isMobile asks the library once for each beginning of numbers.
+func (r *PhoneReader) isMobile(n uint64, length int) bool {
+	key := start{length, n / freeBase}
+	if known, ok := r.mobile.Load(key); ok {
+		return known == true
+	}
+	kind := phonenumbers.GetNumberType(&phonenumbers.PhoneNumber{CountryCode: &r.number, NationalNumber: &n})
+	is := kind == phonenumbers.MOBILE || kind == phonenumbers.FIXED_LINE_OR_MOBILE
+	r.mobile.Store(key, is)
+	return is
 }

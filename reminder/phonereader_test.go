@@ -2,7 +2,10 @@ package reminder
 
 import (
 	"fmt"
+	"math"
 	"regexp"
+	"regexp/syntax"
+	"slices"
 	"testing"
 
 	"github.com/nyaruka/phonenumbers"
@@ -28,6 +31,18 @@ func TestCountriesOfPhoneReader(t *testing.T) {
 		if m.GetNationalPrefixForParsing() != "0" || m.GetNationalPrefixTransformRule() != "" {
 			t.Errorf("%s: the trunk prefix is %q, %q", m.GetId(), m.GetNationalPrefixForParsing(), m.GetNationalPrefixTransformRule())
 		}
+		for _, d := range []*phonenumbers.PhoneNumberDesc{
+			m.GetGeneralDesc(), m.GetMobile(), m.GetPremiumRate(), m.GetTollFree(), m.GetSharedCost(), m.GetVoip(),
+			m.GetPersonalNumber(), m.GetPager(), m.GetUan(), m.GetVoicemail(),
+		} {
+			re, err := syntax.Parse(d.GetNationalNumberPattern(), syntax.Perl)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if n := freeTail(re); n < freeDigits && re.String() != "NA" {
+				t.Errorf("%s: %s looks at all but the last %d digits", m.GetId(), re, n)
+			}
+		}
 		abroad := regexp.MustCompile("^(?:" + m.GetInternationalPrefix() + ")")
 		for n := range 100_000 {
 			// Every beginning of a number but those with two zeros.
@@ -39,6 +54,29 @@ func TestCountriesOfPhoneReader(t *testing.T) {
 	if found != len(zeroTrunk) {
 		t.Errorf("%d of %d countries found", found, len(zeroTrunk))
 	}
+}
+
+// freeTail is how many digits at the end of a number may be any, at least.
+func freeTail(re *syntax.Regexp) int {
+	switch re.Op {
+	case syntax.OpCharClass:
+		if slices.Equal(re.Rune, []rune{'0', '9'}) {
+			return 1
+		}
+	case syntax.OpRepeat:
+		return freeTail(re.Sub[0]) * re.Min
+	case syntax.OpCapture:
+		return freeTail(re.Sub[0])
+	case syntax.OpAlternate:
+		least := math.MaxInt
+		for _, sub := range re.Sub {
+			least = min(least, freeTail(sub))
+		}
+		return least
+	case syntax.OpConcat: // what stands before its last part adds nothing that is needed
+		return freeTail(re.Sub[len(re.Sub)-1])
+	}
+	return 0
 }
 
 func TestPhoneReaderReadsWhatParsePhoneReads(t *testing.T) {

@@ -79,8 +79,8 @@ func (r *Roll) Close() error {
 	return errors.Join(append(errs, r.db.Close())...)
 }
 
-// Add adds bills in the order of their lines. Those that were listed before
-// are in doubles: the place in rows, and the line that named it first.
+// Add adds bills; of those of one identity the one that counts comes first. Those
+// that were listed before are in doubles: the place in rows, and the line that named it first.
 func (r *Roll) Add(ctx context.Context, rows []Listed) (doubles map[int]int, err error) {
 	for from := 0; from < len(rows) && err == nil; from += together {
 		some := rows[from:min(from+together, len(rows))]
@@ -213,9 +213,9 @@ func (r *Roll) Each(ctx context.Context, n int, do func([]Listed) error) error {
 		if len(some) == 0 {
 			return nil
 		}
-		if err := do(some); err != nil {
+		last = some[len(some)-1].Line
+		if err := do(some); err != nil { // which may sort them
 			return err
 		}
-		last = some[len(some)-1].Line
 	}
 }
