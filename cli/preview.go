@@ -24,7 +24,8 @@ const mostDays = 60
 
 func (a *app) previewCommand() *cobra.Command {
 	var days int
-	var asJSON, full, all bool
+	var full, all bool
+	var form previewForm
 	c := &cobra.Command{
 		Use:   "preview",
 		Short: "Show the texts to come: when, to whom, which words, what cost",
@@ -37,23 +38,30 @@ It takes for granted that what is owed now is owed then, and that Almara Pay and
 the provider do their part. Bills and due dates that are still to come are not
 foreseen: "duewatch simulate" makes them up. It calls nobody and changes
 nothing.`,
-		Example: "  duewatch preview --days 3 --all\n  duewatch preview --json | jq 'select(.kind == \"text\").body'",
+		Example: "  duewatch preview --days 3 --all\n  duewatch preview --csv > texts.csv\n  duewatch preview --json | jq 'select(.kind == \"text\").body'",
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if days < 1 || days > mostDays {
 				return fmt.Errorf("--days %d: write 1 to %d (%w)", days, mostDays, errUsage)
 			}
-			return a.preview(c.Context(), days, asJSON, full, all)
+			if form.json && form.csv {
+				return fmt.Errorf("give --json or --csv, not both (%w)", errUsage)
+			}
+			return a.preview(c.Context(), days, form, full, all)
 		},
 	}
 	c.Flags().IntVar(&days, "days", 7, "how many, the first being today")
 	c.Flags().BoolVar(&all, "all", false, "also list what is skipped or held, one by one")
-	c.Flags().BoolVar(&asJSON, "json", false, "print JSON, one object a line, the totals last")
+	c.Flags().BoolVar(&form.json, "json", false, "print JSON, one object a line, the totals last")
+	c.Flags().BoolVar(&form.csv, "csv", false, "print CSV, for a spreadsheet: a line for each text, no totals")
 	c.Flags().BoolVar(&full, "full", false, "show the phones in full")
 	return c
 }
 
-func (a *app) preview(ctx context.Context, days int, asJSON, full, all bool) (err error) {
+// previewForm is the form in which a preview is printed, if not for people.
+type previewForm struct{ json, csv bool }
+
+func (a *app) preview(ctx context.Context, days int, form previewForm, full, all bool) (err error) {
 	cfg, err := a.load(true)
 	if err != nil {
 		return err
@@ -79,9 +87,14 @@ func (a *app) preview(ctx context.Context, days int, asJSON, full, all bool) (er
 	}
 
 	now := a.now()
-	v := &preview{cfg: cfg, out: bufio.NewWriter(a.stdout), json: asJSON, all: all, full: full, told: a.stderr, faults: map[string]bool{}}
+	v := &preview{cfg: cfg, out: bufio.NewWriter(a.stdout), previewForm: form, all: all, full: full, told: a.stderr, faults: map[string]bool{}}
 	v.Kind, v.From, v.Currency = "totals", utc(now), cfg.Currency
 	v.Until = utc(reminder.DateOf(now.In(cfg.Zone)).AddDays(days).At(0, cfg.Zone))
+	if form.csv {
+		if err := v.record("outcome", "at", "to", "service", "account", "stage", "due_date", "reason", "language", "segments", "cost", "body"); err != nil {
+			return err
+		}
+	}
 	bar := newProgress(a.stderr, "planning by the present config", 0)
 	err = scheduler.Ahead(ctx, scheduler.Outlook{
 		Store: f, Policies: cfg.Policies, Delivery: cfg.Delivery, Remind: cfg.Schedule.Remind, SegmentsPerSecond: cfg.Notifier.SegmentsPerSecond,
@@ -105,10 +118,10 @@ func (a *app) tellStops(ctx context.Context, cfg *config.Config, f *store.Foreca
 
 // preview prints what is to come, and adds it up.
 type preview struct {
-	cfg    *config.Config
-	out    *bufio.Writer
-	told   io.Writer
-	json   bool
+	cfg  *config.Config
+	out  *bufio.Writer
+	told io.Writer
+	previewForm
 	all    bool
 	full   bool
 	day    string
@@ -130,8 +143,10 @@ type totals struct {
 	Services  []sum     `json:"services"`
 	Languages []sum     `json:"languages"`
 	Ended     []ended   `json:"reminders"`
-	// Unregistered are bills whose due dates are not known yet, up to a thousand.
+	// Unregistered are bills whose due dates are not known yet, Paused those that
+	// are paused for longer than this looks ahead.
 	Unregistered int `json:"unregistered,omitempty"`
+	Paused       int `json:"paused,omitempty"`
 }
 
 // sum is how many texts there are of one day, service or language.
@@ -198,7 +213,7 @@ func (v *preview) end(ctx context.Context, f *store.Forecast) error {
 	for _, e := range reminders {
 		v.Ended = append(v.Ended, ended(e))
 	}
-	if v.Unregistered, err = f.Unregistered(ctx, 1000); err != nil {
+	if v.Unregistered, v.Paused, err = f.Idle(ctx, v.Until); err != nil {
 		return err //nolint:wrapcheck // says all
 	}
 	for _, sums := range [][]sum{v.Services, v.Languages} {
@@ -210,10 +225,14 @@ func (v *preview) end(ctx context.Context, f *store.Forecast) error {
 			sums[i].Cost = v.cost(sums[i].Segments)
 		}
 	}
-	if v.json {
+	switch {
+	case v.json:
 		err = json.NewEncoder(v.out).Encode(v.totals)
-	} else {
+	case v.csv:
+		v.tellIdle()
+	default:
 		v.tellTotals()
+		v.tellIdle()
 	}
 	return errors.Join(err, v.out.Flush())
 }

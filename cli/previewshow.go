@@ -1,13 +1,16 @@
 package cli
 
 import (
+	"encoding/csv"
 	"encoding/json"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
 
+	"duewatch/config"
 	"duewatch/reminder"
 	"duewatch/store"
 )
@@ -40,6 +43,9 @@ func (v *preview) text(at time.Time, t store.Text) error {
 			Segments int       `json:"segments"`
 		}{"text", utc(at), v.phone(t.To), bills, t.Language, t.Body, t.Segments})
 	}
+	if v.csv {
+		return v.record(append(append([]string{"texted"}, v.partsOf(at, t)...), t.Language, strconv.Itoa(t.Segments), v.cost(t.Segments), t.Body)...)
+	}
 	first, others := t.Parts[0], ""
 	if n := len(t.Parts) - 1; n > 0 {
 		others = " and " + countOf(n, "other bill")
@@ -65,6 +71,10 @@ func (v *preview) noted(at time.Time, n store.Noted) error {
 			Reason  string    `json:"reason"`
 			Detail  string    `json:"detail,omitempty"`
 		}{string(n.Outcome), utc(at), v.phone(n.Bill.Phone), n.Bill.Service, n.Bill.Account, int(n.Stage), n.Bill.DueDate.String(), string(n.Reason), n.Detail})
+	}
+	if v.csv {
+		return v.record(string(n.Outcome), v.hour(at), v.phone(n.Bill.Phone), v.cfg.Policies.Name(n.Bill.Service), n.Bill.Account,
+			strconv.Itoa(int(n.Stage)), n.Bill.DueDate.String(), string(n.Reason))
 	}
 	v.line(at, n.Bill.Phone, fmt.Sprintf("%s %s, %s, %s: %s", v.cfg.Policies.Name(n.Bill.Service), n.Bill.Account, n.Stage, n.Outcome, n.Reason.Info().Means))
 	return nil
@@ -121,9 +131,61 @@ func (v *preview) tellTotals() {
 		v.tellSums(table.of, table.sums)
 	}
 	tellEnded(v.out, v.Ended)
-	if v.Unregistered > 0 {
-		fmt.Fprintf(v.told, "%s still to be registered with Almara Pay: when they are due is not known yet\n", countOf(v.Unregistered, "bill"))
+}
+
+// tellIdle tells, beside the output, of bills that have no texts to come.
+func (v *preview) tellIdle() {
+	is := func(n int) string {
+		if n == 1 {
+			return "1 bill is"
+		}
+		return countOf(n, "bill") + " are"
 	}
+	if v.Unregistered > 0 {
+		fmt.Fprintf(v.told, "%s still to be registered with Almara Pay: when due is not known yet\n", is(v.Unregistered))
+	}
+	if v.Paused > 0 {
+		fmt.Fprintf(v.told, "%s paused, with no texts to come: duewatch bills --state paused\n", is(v.Paused))
+	}
+}
+
+// partsOf are the cells that say when a text leaves, to whom and about which
+// bills; of several bills each cell has all, soonest due first.
+func (v *preview) partsOf(at time.Time, t store.Text) []string {
+	var services, accounts, stages, days, reasons []string
+	for _, p := range t.Parts {
+		services, accounts = append(services, v.cfg.Policies.Name(p.Service)), append(accounts, p.Account)
+		stages, days, reasons = append(stages, strconv.Itoa(int(p.Stage))), append(days, p.DueDate.String()), append(reasons, string(p.Reason))
+	}
+	cells := []string{v.hour(at), v.phone(t.To)}
+	for _, column := range [][]string{services, accounts, stages, days, reasons} {
+		cells = append(cells, strings.Join(column, "; "))
+	}
+	return cells
+}
+
+// hour is an instant as a spreadsheet reads it, in the configured zone.
+func (v *preview) hour(at time.Time) string { return at.In(v.cfg.Zone).Format("2006-01-02 15:04") }
+
+// csvColumns is how many cells each line has; those that a skipped or held
+// reminder has no use for stay empty.
+const csvColumns = 12
+
+// record prints a line for a spreadsheet.
+func (v *preview) record(cells ...string) error {
+	row := make([]string, csvColumns)
+	for i, cell := range cells {
+		if _, err := strconv.Atoi(cell); err != nil { // -7 is no formula
+			cell = config.GuardCell(cell)
+		}
+		row[i] = cell
+	}
+	w := csv.NewWriter(v.out)
+	if err := w.Write(row); err != nil {
+		return fmt.Errorf("preview: %w", err)
+	}
+	w.Flush()
+	return w.Error() //nolint:wrapcheck // stdout
 }
 
 func (v *preview) tellSums(of string, sums []sum) {

@@ -322,12 +322,17 @@ func (f *Forecast) Ended(ctx context.Context, from time.Time) ([]Ended, error) {
 	})
 }
 
-// Unregistered counts the bills of the file that await their registration, so
-// that nobody knows yet when they are due; up to most.
-func (f *Forecast) Unregistered(ctx context.Context, most int) (n int, err error) {
-	err = f.read.QueryRowContext(ctx, "SELECT count(*) FROM (SELECT 1 FROM main.due_register LIMIT ?1)", most).Scan(&n)
-	if err != nil {
-		return 0, fmt.Errorf("look ahead: %w", explain(err))
+// Idle counts bills of the file that have no texts to come: those that await
+// their registration, of which nobody knows yet when they are due, and those
+// that are paused until after the instant, or without an end.
+func (f *Forecast) Idle(ctx context.Context, until time.Time) (unregistered, paused int, err error) {
+	err = f.read.QueryRowContext(ctx, "SELECT count(*) FROM main.due_register").Scan(&unregistered)
+	if err == nil {
+		err = f.read.QueryRowContext(ctx, `SELECT count(*) FROM main.bills WHERE state = 'paused' AND `+odd+`
+			AND NOT EXISTS (SELECT 1 FROM main.due_remind WHERE bill_id = main.bills.id AND at < ?1)`, until.UnixMilli()).Scan(&paused)
 	}
-	return n, nil
+	if err != nil {
+		return 0, 0, fmt.Errorf("look ahead: %w", explain(err))
+	}
+	return unregistered, paused, nil
 }
