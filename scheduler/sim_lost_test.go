@@ -70,7 +70,12 @@ func (s *sim) checkNotLost(b *simBill, all []delivery) {
 				s.found(b, "%s came at %s, and was neither texted, nor skipped or held with a reason", name, s.hour(step.At))
 			}
 			leaves := i+1 < len(steps) && reminder.DateOf(steps[i+1].At.In(s.zone)) == reminder.DateOf(step.At.In(s.zone))
-			free := !leaves && s.nothingInTheWay(b, run, policy, step.At, all)
+			// Ahead of its hour it shared a text, and nobody can tell whether that
+			// was sent.
+			doubtful := slices.ContainsFunc(records, func(r reminder.Reminder) bool {
+				return r.Stage == step.Stage && r.DueDate == first.due && r.Reason == reminder.InDoubt && r.DecidedAt.Before(step.At)
+			})
+			free := !leaves && !doubtful && s.nothingInTheWay(b, run, policy, step.At, all)
 			if free {
 				s.met["stage with nothing in the way"]++
 			}
