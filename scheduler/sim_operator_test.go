@@ -175,7 +175,8 @@ func (s *sim) checkGuards(all []delivery) {
 		month := day.AddDays(1 - day.Day())
 		texts[day]++
 		segments[month] += d.row.Segments
-		g, midnight, first := d.policy.Guards, day.At(0, s.zone), month.At(0, s.zone)
+		wrong := d.clock.Sub(d.at) // the daemon's clock; what befell is known by the true one
+		g, midnight, first := d.policy.Guards, day.At(0, s.zone).Add(-wrong), month.At(0, s.zone).Add(-wrong)
 		if most := g.MaxTextsPerDay; most > 0 && texts[day] > most && !s.unsettled(midnight, d.at) && !s.released(midnight, d.at, reminder.DailyLimit, "") {
 			s.found(d.simBill, "text number %d of %s left at %s, and guards.max_texts_per_day is %d", texts[day], day, s.hour(d.at), most)
 		}
