@@ -198,6 +198,9 @@ func (s *sim) checkImplausible(all []delivery) {
 				continue
 			}
 			since, usual := told[d.simBill.Account], reminder.MustMoney("0")
+			if slices.ContainsFunc(s.restored, func(at time.Time) bool { return at.After(since) && at.Before(d.at) }) {
+				since = time.Time{} // the store knows nothing of it any more
+			}
 			for _, before := range d.balances[:i] {
 				if before.owed.Cmp(usual) > 0 {
 					usual = *before.owed
