@@ -26,7 +26,10 @@ type Forecast struct {
 	// How far the queue of the file has been walked, and the latest text of the
 	// file when it was opened: those of the forecast come after it.
 	at, bill, lastText int64
-	walked             bool
+
+	// Whether the bills are planned anew by policies: the queue to walk is then
+	// temp.plan, see PlanAnew.
+	anew bool
 
 	// What is held for freed is let go by policies before the queue is walked;
 	// "" = nothing. Bills up to freeBill have been.
@@ -123,8 +126,12 @@ func (f *Forecast) begin(t *tx) error {
 }
 
 // Free looks ahead as if the reason for which reminders are held were gone: they
-// are planned by policies anew. Call it before Walk.
+// are planned by policies anew. Call it before Walk. PlanAnew has done so
+// already, where it was called.
 func (f *Forecast) Free(held reminder.Reason, policies reminder.Policies) {
+	if f.anew {
+		return
+	}
 	f.freed, f.policies = held, policies
 }
 
@@ -132,16 +139,16 @@ func (f *Forecast) Free(held reminder.Reason, policies reminder.Policies) {
 // instant, each with all other bills of its phone. It returns how many bills it
 // went through; zero at the end.
 func (f *Forecast) Walk(_ context.Context, until time.Time, n int) (walked int, err error) {
-	if f.walked {
-		return 0, nil
-	}
 	err = f.do(func(t *tx) error {
 		free := f.freed != ""
 		query, args := `SELECT at, bill_id FROM main.due_remind
 			WHERE (at, bill_id) > (?1, ?2) AND at <= ?3 ORDER BY at, bill_id LIMIT ?4`, []any{f.at, f.bill, until.UnixMilli(), n}
-		if free {
+		switch {
+		case free:
 			query, args = `SELECT DISTINCT 0, bill_id FROM main.reminders
 				WHERE outcome = 'held' AND reason = ?1 AND bill_id > ?2 ORDER BY bill_id LIMIT ?3`, []any{f.freed, f.freeBill, n}
+		case f.anew:
+			query = strings.Replace(query, "main.due_remind", "temp.plan", 1)
 		}
 		rows, err := t.query(query, args...)
 		if err != nil {
@@ -170,7 +177,12 @@ func (f *Forecast) Walk(_ context.Context, until time.Time, n int) (walked int, 
 		case walked > 0:
 			f.at, f.bill = at, ids[walked-1]
 		}
-		if err := f.copyCame(t, until); err != nil || !free {
+		if f.anew {
+			if ids, err = f.came(t); err != nil {
+				return err
+			}
+		}
+		if err := f.copyCame(t, until); err != nil || !free && !f.anew {
 			return err
 		}
 		for _, id := range ids {
@@ -188,70 +200,6 @@ func (f *Forecast) Walk(_ context.Context, until time.Time, n int) (walked int, 
 		return 0, fmt.Errorf("look ahead: %w", err)
 	}
 	return walked, nil
-}
-
-// PlanAnew copies every bill with a stage to come by until, and plans it by
-// policies instead of what the file has planned for it; as a daemon does once
-// when its policy changed. It reads all bills.
-func (f *Forecast) PlanAnew(ctx context.Context, policies reminder.Policies, now, until time.Time, progress func(bills int)) error {
-	const page = 10_000
-	bills, last, some := 0, int64(0), page
-	for some == page && ctx.Err() == nil {
-		err := f.do(func(t *tx) (err error) {
-			last, some, err = f.cameByPlan(t, policies, now, until, last, page)
-			if err != nil {
-				return err
-			}
-			return f.copyCame(t, now)
-		})
-		if err != nil {
-			return fmt.Errorf("look ahead by the present config: %w", err)
-		}
-		bills += some
-		progress(bills)
-	}
-	for after := int64(0); ctx.Err() == nil; {
-		next, err := f.Replan(ctx, policies, now, after, 500)
-		if err != nil {
-			return err
-		}
-		if after = next; after == 0 {
-			break
-		}
-	}
-	f.walked = true
-	return ctx.Err() //nolint:wrapcheck // the end of the command
-}
-
-// cameByPlan goes through a page of bills for those with a step to come.
-func (f *Forecast) cameByPlan(t *tx, policies reminder.Policies, now, until time.Time, after int64, n int) (last int64, read int, err error) {
-	rows, err := t.query("SELECT id, service, phone, state, due_date FROM main.bills WHERE id > ?1 ORDER BY id LIMIT ?2", after, n)
-	if err != nil {
-		return 0, 0, err
-	}
-	bills, err := collect(rows, func(r row) (b reminder.Bill, err error) {
-		err = r.Scan(&b.ID, &b.Service, &b.Phone, &b.State, dayColumn{&b.DueDate})
-		return b, err //nolint:wrapcheck // names the column
-	})
-	if err != nil {
-		return 0, 0, err
-	}
-	for _, b := range bills {
-		last = b.ID
-		if b.State == reminder.BillPending || b.State == reminder.BillRejected || b.State == reminder.BillRemoved {
-			continue
-		}
-		for _, step := range policies.For(b.Service).Steps(b.DueDate) {
-			if step.At.After(until) || !step.NotAfter.After(now) {
-				continue
-			}
-			if _, err := t.exec("INSERT INTO temp.came VALUES (?1, ?2)", b.ID, b.Phone.E164()); err != nil {
-				return 0, 0, err
-			}
-			break
-		}
-	}
-	return last, len(bills), nil
 }
 
 // copyCame copies the bills that came, and what decisions about them rest on.
@@ -284,9 +232,13 @@ func (f *Forecast) copyCame(t *tx, now time.Time) error {
 // or not; zero when there is none.
 func (f *Forecast) NextLook(ctx context.Context) (next time.Time, err error) {
 	err = f.read.QueryRowContext(ctx, "SELECT min(at) FROM temp.due_remind").Scan(instantColumn{&next})
-	if err == nil && !f.walked {
+	if err == nil {
+		queue := "main.due_remind"
+		if f.anew {
+			queue = "temp.plan"
+		}
 		var further time.Time
-		err = f.read.QueryRowContext(ctx, "SELECT at FROM main.due_remind WHERE (at, bill_id) > (?1, ?2) ORDER BY at, bill_id LIMIT 1",
+		err = f.read.QueryRowContext(ctx, "SELECT at FROM "+queue+" WHERE (at, bill_id) > (?1, ?2) ORDER BY at, bill_id LIMIT 1",
 			f.at, f.bill).Scan(instantColumn{&further})
 		if errors.Is(err, sql.ErrNoRows) {
 			err = nil

@@ -139,12 +139,19 @@ func TestAForecastPlansAnew(t *testing.T) {
 	other.Stages = []reminder.Stage{-2}
 	f := foresee(t, s)
 	mustDo(t, f.PlanAnew(t.Context(), policiesOf(other), firstStage, due.At(24*60-1, nairobi), func(int) {}))
-	// What was due by the old plan is looked at, and found not to be.
-	if l := must(f.DecideDue(t.Context(), roundAt(other, firstStage), 10)); l.Bills != 3 || len(l.Texts)+len(l.Noted) > 0 {
-		t.Errorf("decided by the old plan: %+v", l)
+	// What is due by the old plan is not looked at.
+	if n := must(f.Walk(t.Context(), firstStage, 10)); n > 0 {
+		t.Errorf("%d bills were walked by the old plan", n)
 	}
-	if next, want := must(f.NextLook(t.Context())), due.AddDays(-2).At(other.SendAt, nairobi); !next.Equal(want) {
+	want := due.AddDays(-2).At(other.SendAt, nairobi)
+	if next := must(f.NextLook(t.Context())); !next.Equal(want) {
 		t.Errorf("the next look is at %s, want %s", next, want)
+	}
+	if n := must(f.Walk(t.Context(), want, 10)); n != 3 {
+		t.Errorf("%d bills were walked by the new plan, of 3", n)
+	}
+	if l := must(f.DecideDue(t.Context(), roundAt(other, want), 10)); l.Bills != 3 {
+		t.Errorf("decided by the new plan: %+v", l)
 	}
 }
 
