@@ -3,9 +3,11 @@ package scheduler
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"duewatch/reminder"
+	"duewatch/store"
 )
 
 // simConfig is a configuration and since when it stands.
@@ -70,12 +72,7 @@ func (s *sim) checkNotLost(b *simBill, all []delivery) {
 				s.found(b, "%s came at %s, and was neither texted, nor skipped or held with a reason", name, s.hour(step.At))
 			}
 			leaves := i+1 < len(steps) && reminder.DateOf(steps[i+1].At.In(s.zone)) == reminder.DateOf(step.At.In(s.zone))
-			// Ahead of its hour it shared a text, and nobody can tell whether that
-			// was sent.
-			doubtful := slices.ContainsFunc(records, func(r reminder.Reminder) bool {
-				return r.Stage == step.Stage && r.DueDate == first.due && r.Reason == reminder.InDoubt && r.DecidedAt.Before(step.At)
-			})
-			free := !leaves && !doubtful && s.nothingInTheWay(b, run, policy, step.At, all)
+			free := !leaves && !doubtfulBefore(b.recordsIn(first.store).events, name, step.At) && s.nothingInTheWay(b, run, policy, step.At, all)
 			if free {
 				s.met["stage with nothing in the way"]++
 			}
@@ -84,6 +81,15 @@ func (s *sim) checkNotLost(b *simBill, all []delivery) {
 			}
 		}
 	}
+}
+
+// doubtfulBefore reports whether the stage shared a text ahead of its hour of
+// which nobody could tell whether it was sent.
+func doubtfulBefore(events []store.Event, stage string, hour time.Time) bool {
+	return slices.ContainsFunc(events, func(early store.Event) bool {
+		return early.What == string(reminder.Texted) && strings.HasPrefix(early.Detail, stage+":") && early.At.Before(hour) &&
+			slices.ContainsFunc(events, func(e store.Event) bool { return e.TextID == early.TextID && e.What == string(store.Unknown) })
+	})
 }
 
 func recordsOf(records []reminder.Reminder, due reminder.Date, stage reminder.Stage) string {
