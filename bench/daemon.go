@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"runtime/pprof"
 	"strconv"
 	"sync/atomic"
@@ -93,6 +94,7 @@ type daemon struct {
 func (d *daemon) now() time.Time { return time.Now().Round(0).Add(time.Duration(d.ahead.Load())) }
 
 func newDaemon(ctx context.Context, p params) (_ *daemon, err error) {
+	debug.SetGCPercent(400) // as cli/run.go does
 	d := &daemon{}
 	if d.cfg, err = configFor(p); err != nil {
 		return nil, err

@@ -246,15 +246,18 @@ func (s *Scheduler) tellText(t store.Text, o store.Outcome, now time.Time) {
 			s.Metrics.reminded(outcomeName(o), o.Hold+o.Skip)
 		}
 	}
-	log := s.about(t.Parts[0].Service, strings.Join(accounts, ", ")).With("stage", strings.Join(stages, ", "), "to", t.To, "text", t.ID)
 	s.Metrics.textMoved(o.State)
+	tell := func(level slog.Level, what string, more ...any) {
+		s.Log.Log(context.Background(), level, what, append([]any{"service", s.Policies.Name(t.Parts[0].Service), "account", strings.Join(accounts, ", "),
+			"stage", strings.Join(stages, ", "), "to", t.To, "text", t.ID}, more...)...)
+	}
 	switch o.State {
 	case store.Accepted:
-		log.Info("text accepted by the provider", "sid", o.ProviderID, "segments", t.Segments)
+		tell(slog.LevelInfo, "text accepted by the provider", "sid", o.ProviderID, "segments", t.Segments)
 	case store.Unknown:
-		log.Warn("text in doubt: the provider may or may not have it, so it is looked up there", "err", o.Error)
+		tell(slog.LevelWarn, "text in doubt: the provider may or may not have it, so it is looked up there", "err", o.Error)
 	default:
-		log.Warn("text not sent", "reason", string(o.Hold+o.Skip), "err", o.Error)
+		tell(slog.LevelWarn, "text not sent", "reason", string(o.Hold+o.Skip), "err", o.Error)
 	}
 }
 

@@ -114,23 +114,25 @@ func (t *tx) carryOut(r Round, all []decided, l *looking) error {
 	if err := t.used(r, texts); err != nil {
 		return err
 	}
-	var records []acted
-	var looks []look
+	records, looks := make([]acted, 0, len(all)), make([]look, 0, len(all))
+	l.Texts = slices.Grow(l.Texts, len(all))
 	var unled []int64 // others were due sooner, and took the room
-	for i, d := range all {
+	for i := range all {
+		d := &all[i]
 		var textID int64
 		if d.joint.Text != nil {
 			textID = texts[i].ID
 			l.Texts = append(l.Texts, texts[i])
 		}
 		led := false
-		for _, s := range d.joint.Shares {
+		for i := range d.joint.Shares {
+			s := &d.joint.Shares[i]
 			led = led || s.Bill.ID == d.lead.Bill.ID
 			for _, rec := range s.Records {
 				if others := len(d.joint.Shares) - 1; others > 0 && rec.Outcome == reminder.Texted {
 					rec.Detail = fmt.Sprintf("%s; in one text with %s", orElse(rec.Detail, rec.Reason.Info().Means), accountsBut(s.Bill, d.joint.Shares))
 				}
-				records = append(records, acted{s.Bill, rec, textID})
+				records = append(records, acted{&s.Bill, rec, textID})
 			}
 			looks = append(looks, look{s.Bill.ID, s.Next})
 		}

@@ -39,15 +39,16 @@ func (t *tx) facts(r Round, ids []int64) ([]fact, error) {
 		if err != nil {
 			return err
 		}
-		found, err := collect(rows, func(r row) (f fact, err error) {
-			f.Bill, err = scanBill(withMore{r, []any{&f.Suppressed, &f.TextsToday, &f.shares}})
-			return f, err
-		})
-		for _, f := range found {
+		_, err = collect(rows, func(row row) (none struct{}, err error) {
+			var f fact
+			if f.Bill, err = scanBill(withMore{row, []any{&f.Suppressed, &f.TextsToday, &f.shares}}); err != nil {
+				return none, err
+			}
 			f.Asked = r.asked[f.Bill.ID]
 			f.shares = f.shares && r.Policies.For(f.Bill.Service).Bundle
 			all[at[f.Bill.ID]] = f
-		}
+			return none, nil
+		})
 		return err
 	})
 	if err != nil {

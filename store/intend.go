@@ -50,7 +50,7 @@ var intentsOfOne = intents(1)
 // must not be sent, it fails.
 func (t *tx) intend(r Round, all []decided) ([]Text, error) {
 	texts := make([]Text, len(all))
-	var some []intent
+	some := make([]intent, 0, len(all))
 	most := 1
 	for i, d := range all {
 		if d.joint.Text != nil {
@@ -126,7 +126,7 @@ func (t *tx) intendSome(r Round, query string, some []intent, services int) erro
 
 // acted is what a decision makes of one stage of a bill.
 type acted struct {
-	bill reminder.Bill
+	bill *reminder.Bill
 	reminder.Record
 	textID int64 // of the text that is sent now, 0 = none
 }
@@ -178,6 +178,7 @@ func (t *tx) record(all []acted, now time.Time) (noted []Noted, err error) {
 		return nil, fmt.Errorf("write records: %w", err)
 	}
 	events := make([]Event, 0, len(all))
+	noted = make([]Noted, 0, len(all))
 	for _, r := range all {
 		if !isNew[stage{r.bill.ID, r.Stage}] {
 			if r.Outcome == reminder.Texted {
@@ -187,9 +188,9 @@ func (t *tx) record(all []acted, now time.Time) (noted []Noted, err error) {
 		}
 		events = append(events, Event{
 			At: now, BillID: r.bill.ID, TextID: r.ofText(), What: string(r.Outcome), Reason: string(r.Reason),
-			Detail: fmt.Sprintf("%s, due %s: %s", r.Stage, r.bill.DueDate, orElse(r.Detail, r.Reason.Info().Means)),
+			Detail: r.Stage.String() + ", due " + r.bill.DueDate.String() + ": " + orElse(r.Detail, r.Reason.Info().Means),
 		})
-		noted = append(noted, Noted{r.bill, r.Record})
+		noted = append(noted, Noted{*r.bill, r.Record})
 	}
 	return noted, t.events(events)
 }
