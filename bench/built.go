@@ -98,11 +98,15 @@ func (b *bench) commands(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		if err := fingerprint(ctx, path, file); err != nil { // preview need not plan all anew
+			return err
+		}
 		middle := account(bills / 2)
 		worst, which := 0.0, ""
 		var notes []string
 		for _, args := range [][]string{
 			{"bills"}, {"bills", "--state", "rejected"}, {"explain", middle}, {"release"}, {"optout", "list"}, {"check"},
+			{"report"}, {"preview", "--days", "1"}, {"export"},
 		} {
 			var ms []float64
 			for range b.size(3, 1) {
@@ -124,8 +128,10 @@ func (b *bench) commands(ctx context.Context) error {
 	})
 }
 
-// firstByte is after how many milliseconds a command says something, or ends.
+// firstByte is after how many milliseconds a command says something, or ends. A
+// command that fails is an error; one that has much to say is ended before.
 func (b *bench) firstByte(ctx context.Context, args []string) (ms float64, err error) {
+	const hearIt = 300 * time.Millisecond
 	ctx, end := context.WithTimeout(ctx, 20*time.Second)
 	defer end()
 	c := exec.CommandContext(ctx, b.daemon, args...)
@@ -141,13 +147,18 @@ func (b *bench) firstByte(ctx context.Context, args []string) (ms float64, err e
 	}
 	_, err = out.Read(make([]byte, 1))
 	ms = float64(time.Since(begin).Microseconds()) / 1000
-	if errors.Is(err, io.EOF) {
-		err = nil // it had nothing to say
+	if err != nil && !errors.Is(err, io.EOF) { // at the end it had nothing to say
+		return ms, err
 	}
-	_ = c.Process.Kill() // the rest is of no interest
-	_ = c.Wait()
-	if strings.Contains(log.String(), "unknown") {
-		err = errors.Join(err, errors.New(log.String()))
+	stop := time.AfterFunc(hearIt, func() { _ = c.Process.Kill() })
+	defer stop.Stop()
+	_, _ = io.Copy(io.Discard, out)
+	err = c.Wait()
+	if status, ok := c.ProcessState.Sys().(syscall.WaitStatus); ok && status.Signaled() {
+		err = ctx.Err() // nil when it was ended here, with more to say
+	}
+	if err != nil {
+		err = fmt.Errorf("%s: %w: %s", strings.Join(args, " "), err, log.String())
 	}
 	return ms, err
 }

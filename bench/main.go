@@ -63,6 +63,7 @@ type bench struct {
 	work           string // folder of this run
 	profiles       string
 	rows           []row
+	took           time.Duration // by all parts
 }
 
 // row is one line of the table.
@@ -89,6 +90,7 @@ func parts() []part {
 		{"slowdisk", (*bench).slowDisk},
 		{"sweeps", (*bench).sweeps},
 		{"import", (*bench).imports},
+		{"simulate", (*bench).simulate},
 		{"year", (*bench).yearOfHistory},
 		{"idle", (*bench).idle},
 		{"start", (*bench).start},
@@ -120,6 +122,7 @@ func (b *bench) run(ctx context.Context, only, write string, makeStores bool) (e
 			return fmt.Errorf("there is no part %q", name)
 		}
 	}
+	var seconds []string
 	for _, p := range parts() {
 		if len(chosen) > 0 && !slices.Contains(chosen, p.name) {
 			continue
@@ -132,8 +135,12 @@ func (b *bench) run(ctx context.Context, only, write string, makeStores bool) (e
 		for _, r := range b.rows[from:] {
 			fmt.Fprintf(b.stdout, "%s: %s of %s\n", r.name, r.figure(), r.against)
 		}
-		fmt.Fprintf(b.stderr, "   %.0f s\n", time.Since(begin).Seconds())
+		took := time.Since(begin)
+		b.took += took
+		seconds = append(seconds, fmt.Sprintf("%s %.0f", p.name, took.Seconds()))
+		fmt.Fprintf(b.stderr, "   %.0f s\n", took.Seconds())
 	}
+	fmt.Fprintf(b.stderr, "== %.0f s in all: %s\n", b.took.Seconds(), strings.Join(seconds, ", "))
 	if len(chosen) == 0 || write != "" {
 		return b.report(ctx, write)
 	}

@@ -13,7 +13,7 @@ import (
 // report prints the table, and writes it into a page between its two marks.
 func (b *bench) report(ctx context.Context, file string) error {
 	var t strings.Builder
-	fmt.Fprintf(&t, "Measured on %s: %s.\n\n", time.Now().UTC().Format(time.DateOnly), b.machine(ctx))
+	fmt.Fprintf(&t, "Measured on %s in %.0f s: %s.\n\n", time.Now().UTC().Format(time.DateOnly), b.took.Seconds(), b.machine(ctx))
 	fmt.Fprintln(&t, "| what | measured against, same run | reach | reached | figures |")
 	fmt.Fprintln(&t, "|---|---|---|---|---|")
 	for _, r := range b.rows {
