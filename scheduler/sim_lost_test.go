@@ -72,7 +72,7 @@ func (s *sim) checkNotLost(b *simBill, all []delivery) {
 				s.found(b, "%s came at %s, and was neither texted, nor skipped or held with a reason", name, s.hour(step.At))
 			}
 			leaves := i+1 < len(steps) && reminder.DateOf(steps[i+1].At.In(s.zone)) == reminder.DateOf(step.At.In(s.zone))
-			free := !leaves && !doubtfulBefore(b.recordsIn(first.store).events, name, step.At) && s.nothingInTheWay(b, run, policy, step.At, all)
+			free := !leaves && !doubtfulBefore(b.recordsIn(first.store).events, name, step.At) && !endedBefore(first, records, step) && s.nothingInTheWay(b, run, policy, step.At, all)
 			if free {
 				s.met["stage with nothing in the way"]++
 			}
@@ -81,6 +81,14 @@ func (s *sim) checkNotLost(b *simBill, all []delivery) {
 			}
 		}
 	}
+}
+
+// endedBefore reports whether the stage was skipped before the run began: by
+// another config it had another hour, and what has ended stays so.
+func endedBefore(first sighting, records []reminder.Reminder, step reminder.Step) bool {
+	return slices.ContainsFunc(records, func(r reminder.Reminder) bool {
+		return r.Stage == step.Stage && r.DueDate == first.due && r.Outcome == reminder.Skipped && r.DecidedAt.Before(first.at)
+	})
 }
 
 // doubtfulBefore reports whether the stage shared a text ahead of its hour of
