@@ -92,13 +92,25 @@ func (t *tx) removeOthers(source string, keep map[int64]bool, now time.Time, n *
 	return nil
 }
 
-// saveBill writes what Almara Pay said of a bill, and its state.
-func (t *tx) saveBill(b reminder.Bill) error {
-	_, err := t.exec(`UPDATE bills SET state = ?2, customer = ?3, balance = ?4, balance_at = ?5, due_date = ?6, verified = ?7,
-		registered_at = ?8, checked_at = ?9, failures = ?10, last_error = ?11, usual = ?12 WHERE id = ?1`,
-		b.ID, b.State, b.Customer, money(b.Balance), millis(b.BalanceAt), day(b.DueDate), b.Verified,
-		millis(b.RegisteredAt), millis(b.CheckedAt), b.Failures, b.LastError, money(b.Usual))
-	return err
+// saved are the columns that saveBills writes, after the id.
+const saved = "state, customer, balance, balance_at, due_date, verified, registered_at, checked_at, failures, last_error, usual"
+
+var saveBills = manyRows("WITH v (id, "+saved+`) AS (VALUES %s) UPDATE bills SET state = v.state, customer = v.customer, balance = v.balance,
+	balance_at = v.balance_at, due_date = v.due_date, verified = v.verified, registered_at = v.registered_at, checked_at = v.checked_at,
+	failures = v.failures, last_error = v.last_error, usual = v.usual FROM v WHERE bills.id = v.id`, 0, 12)
+
+// saveBills writes what Almara Pay said of bills, and their states. Each may be
+// there only once.
+func (t *tx) saveBills(bills []reminder.Bill) error {
+	return inMany(&saveBills, bills, func(query string, some []reminder.Bill) error {
+		args := make([]any, 0, 12*len(some))
+		for _, b := range some {
+			args = append(args, b.ID, b.State, b.Customer, money(b.Balance), millis(b.BalanceAt), day(b.DueDate), b.Verified,
+				millis(b.RegisteredAt), millis(b.CheckedAt), b.Failures, b.LastError, money(b.Usual))
+		}
+		_, err := t.exec(query, args...)
+		return err
+	})
 }
 
 var billsByID = "SELECT " + billColumns + " FROM bills WHERE id IN (" + rowsOf("?") + ")"

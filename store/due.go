@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"duewatch/reminder"
@@ -32,22 +33,34 @@ func (t *tx) schedule(q queue, billID int64, at time.Time) (err error) {
 	return err
 }
 
-// look is when the remind job next looks at a bill; zero = it need not.
+// look is when a job next looks at a bill; zero = it need not.
 type look struct {
 	billID int64
 	at     time.Time
 }
 
 var (
-	dropLooks = manyRows("DELETE FROM due_remind WHERE bill_id IN (%s)", 0, 1)
-	keepLooks = manyRows(`INSERT INTO due_remind (bill_id, at) VALUES %s
-		ON CONFLICT (bill_id) DO UPDATE SET at = excluded.at, owner = NULL
-		WHERE due_remind.at <> excluded.at OR due_remind.owner IS NOT NULL`, 0, 2)
+	dropLooks = inQueues("DELETE FROM QUEUE WHERE bill_id IN (%s)", 1)
+	keepLooks = inQueues("INSERT INTO QUEUE (bill_id, at) VALUES %s ON CONFLICT (bill_id) DO UPDATE SET at = excluded.at, owner = NULL "+
+		"WHERE QUEUE.at <> excluded.at OR QUEUE.owner IS NOT NULL", 2)
 	claimLooks = manyRows("UPDATE due_remind SET at = ?1, owner = ?2 WHERE bill_id IN (%s)", 2, 1)
 )
 
+// inQueues is manyRows for each of the queues.
+func inQueues(query string, columns int) map[queue]*many {
+	all := map[queue]*many{}
+	for _, q := range []queue{dueRegister, dueRecheck, dueRemind} {
+		m := manyRows(strings.ReplaceAll(query, "QUEUE", string(q)), 0, columns)
+		all[q] = &m
+	}
+	return all
+}
+
 // scheduleLooks is schedule for looks of the remind job at many bills.
-func (t *tx) scheduleLooks(looks []look) error {
+func (t *tx) scheduleLooks(looks []look) error { return t.scheduleAll(dueRemind, looks) }
+
+// scheduleAll is schedule for many bills, each of which is there once.
+func (t *tx) scheduleAll(q queue, looks []look) error {
 	var keep []look
 	drop := make([]int64, 0, len(looks))
 	for _, l := range looks {
@@ -57,13 +70,13 @@ func (t *tx) scheduleLooks(looks []look) error {
 			keep = append(keep, l)
 		}
 	}
-	if err := inMany(&dropLooks, drop, func(query string, some []int64) error {
+	if err := inMany(dropLooks[q], drop, func(query string, some []int64) error {
 		_, err := t.exec(query, idsAfter(some)...)
 		return err
 	}); err != nil {
 		return err
 	}
-	return inMany(&keepLooks, keep, func(query string, some []look) error {
+	return inMany(keepLooks[q], keep, func(query string, some []look) error {
 		args := make([]any, 0, 2*len(some))
 		for _, l := range some {
 			args = append(args, l.billID, l.at.UnixMilli())

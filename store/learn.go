@@ -39,12 +39,13 @@ func (s *Store) Learn(_ context.Context, policies reminder.Policies, now time.Ti
 		if err != nil {
 			return err
 		}
+		w := learning{policies: policies, now: now}
 		for _, lesson := range lessons {
 			b, ok := bills[lesson.BillID]
 			if !ok {
 				return fmt.Errorf("bill %d: %w", lesson.BillID, ErrNotFound)
 			}
-			b, look, err := t.learn(b, lesson, policies, now)
+			b, look, err := t.learnSome(&w, b, lesson)
 			if err != nil {
 				return err
 			}
@@ -55,8 +56,8 @@ func (s *Store) Learn(_ context.Context, policies reminder.Policies, now time.Ti
 			l.Bills = append(l.Bills, b)
 			l.Due = l.Due || (!look.IsZero() && !look.After(now))
 		}
-		if latest.IsZero() {
-			return nil
+		if err := t.write(&w); err != nil || latest.IsZero() {
+			return err
 		}
 		return t.seen(latest)
 	})
@@ -66,10 +67,64 @@ func (s *Store) Learn(_ context.Context, policies reminder.Policies, now time.Ti
 	return l, nil
 }
 
-// learn returns the bill as it is with the lesson, and when the remind job was
-// told to look at it if that changed. The caller notes the instant (seen).
+// learning is a batch of lessons, with what has yet to be written of them: many
+// bills with each statement.
+type learning struct {
+	policies reminder.Policies
+	now      time.Time
+
+	bills  []reminder.Bill
+	has    map[int64]bool
+	events []Event
+	looks  map[queue][]look
+	pauses *bool // whether there are rules that pause new bills; nil = not looked yet
+}
+
+// learn is learnSome for one lesson.
 func (t *tx) learn(b reminder.Bill, l Lesson, policies reminder.Policies, now time.Time) (_ reminder.Bill, look time.Time, err error) {
-	policy := policies.For(b.Service)
+	w := learning{policies: policies, now: now}
+	if b, look, err = t.learnSome(&w, b, l); err == nil {
+		err = t.write(&w)
+	}
+	return b, look, err
+}
+
+// write writes what is left to be written.
+func (t *tx) write(w *learning) error {
+	if err := t.saveBills(w.bills); err != nil {
+		return err
+	}
+	if err := t.events(w.events); err != nil {
+		return err
+	}
+	for _, q := range []queue{dueRegister, dueRecheck, dueRemind} {
+		if err := t.scheduleAll(q, w.looks[q]); err != nil {
+			return err
+		}
+	}
+	w.bills, w.has, w.events, w.looks = nil, nil, nil, nil
+	return nil
+}
+
+func (w *learning) save(b reminder.Bill) {
+	if w.has == nil {
+		w.has = map[int64]bool{}
+	}
+	w.bills, w.has[b.ID] = append(w.bills, b), true
+}
+
+func (w *learning) schedule(q queue, billID int64, at time.Time) {
+	if w.looks == nil {
+		w.looks = map[queue][]look{}
+	}
+	w.looks[q] = append(w.looks[q], look{billID, at})
+}
+
+// learnSome returns the bill as it is with the lesson, and when the remind job
+// is told to look at it if that changed. The caller writes it (write) and notes
+// the instant (seen).
+func (t *tx) learnSome(w *learning, b reminder.Bill, l Lesson) (_ reminder.Bill, look time.Time, err error) {
+	policy, now := w.policies.For(b.Service), w.now
 	before := b
 	var changes []reminder.Change
 	switch {
@@ -91,21 +146,23 @@ func (t *tx) learn(b reminder.Bill, l Lesson, policies reminder.Policies, now ti
 			changes = []reminder.Change{{What: "check_failed", Detail: l.Failed}}
 		}
 	}
-	if err := t.saveBill(b); err != nil {
-		return b, look, err
-	}
-	for _, c := range changes {
-		if err := t.event(Event{At: now, BillID: b.ID, What: c.What, Reason: "almara", Detail: c.Detail}); err != nil {
+	if w.has[b.ID] { // each once in a statement
+		if err := t.write(w); err != nil {
 			return b, look, err
 		}
 	}
+	w.save(b)
+	for _, c := range changes {
+		w.events = append(w.events, Event{At: now, BillID: b.ID, What: c.What, Reason: "almara", Detail: c.Detail})
+	}
+	w.scheduleCalls(b, before.State, policy, l.After)
 	if policy.Paid(before, b) {
+		if err := t.write(w); err != nil {
+			return b, look, err
+		}
 		if err := t.paid(before, now); err != nil {
 			return b, look, err
 		}
-	}
-	if err := t.scheduleCalls(b, before.State, policy, now, l.After); err != nil {
-		return b, look, err
 	}
 	if b.DueDate != before.DueDate || b.State != before.State {
 		done, err := t.done(b)
@@ -113,16 +170,32 @@ func (t *tx) learn(b reminder.Bill, l Lesson, policies reminder.Policies, now ti
 			return b, look, err
 		}
 		look = policy.NextLook(b, done, now)
-		if err := t.schedule(dueRemind, b.ID, look); err != nil {
-			return b, look, err
-		}
+		w.schedule(dueRemind, b.ID, look)
 	}
 	if before.State == reminder.BillPending && b.State == reminder.BillActive {
-		if paused, err := t.pausedByRule(&b, now); err != nil || paused {
+		paused, err := t.pausedWhenNew(w, &b)
+		if err != nil || paused {
 			return b, time.Time{}, err
 		}
 	}
 	return b, look, nil
+}
+
+// pausedWhenNew is pausedByRule for a bill that was just registered.
+func (t *tx) pausedWhenNew(w *learning, b *reminder.Bill) (bool, error) {
+	if w.pauses == nil {
+		w.pauses = new(bool)
+		if err := t.row("SELECT EXISTS (SELECT 1 FROM pauses)").Scan(w.pauses); err != nil {
+			return false, fmt.Errorf("read pauses: %w", explain(err))
+		}
+	}
+	if !*w.pauses {
+		return false, nil
+	}
+	if err := t.write(w); err != nil {
+		return false, err
+	}
+	return t.pausedByRule(b, w.now)
 }
 
 // paid notes that what the texts of the bill's due date reminded of is paid.
@@ -142,9 +215,9 @@ func (t *tx) paid(before reminder.Bill, now time.Time) error {
 
 // scheduleCalls sets when Almara Pay is next asked about the bill, which was in
 // another state before.
-func (t *tx) scheduleCalls(b reminder.Bill, before reminder.BillState, policy *reminder.Policy, now time.Time, after time.Duration) error {
-	next := policy.NextCheck(b, now)
-	if floor := now.Add(after); next.Before(floor) {
+func (w *learning) scheduleCalls(b reminder.Bill, before reminder.BillState, policy *reminder.Policy, after time.Duration) {
+	next := policy.NextCheck(b, w.now)
+	if floor := w.now.Add(after); next.Before(floor) {
 		next = floor
 	}
 	var register, recheck time.Time
@@ -156,11 +229,9 @@ func (t *tx) scheduleCalls(b reminder.Bill, before reminder.BillState, policy *r
 	case reminder.BillPaused, reminder.BillRejected, reminder.BillRemoved:
 	}
 	if before == reminder.BillPending || b.State == reminder.BillPending { // no other bill awaits registration
-		if err := t.schedule(dueRegister, b.ID, register); err != nil {
-			return err
-		}
+		w.schedule(dueRegister, b.ID, register)
 	}
-	return t.schedule(dueRecheck, b.ID, recheck)
+	w.schedule(dueRecheck, b.ID, recheck)
 }
 
 // Replan renews the next instants of up to n bills with ids above afterID, for
