@@ -89,7 +89,7 @@ func TestImportGoesOn(t *testing.T) {
 			if signal == syscall.SIGINT && status != 1 {
 				t.Errorf("it ended with status %d", status)
 			}
-			if got := o.imports(csvHeader + csvRows(0, 50_500)); got != "bills.csv: 50500 rows: 500 added, 0 changed, 50000 unchanged, 0 refused\n" {
+			if got := o.imports(csvHeader + csvRows(0, 50_500)); !strings.HasSuffix(got, "bills.csv: 50500 rows: 500 added, 0 changed, 50000 unchanged, 0 refused\n") {
 				t.Errorf("run again it says %q", got)
 			}
 		})

@@ -111,7 +111,9 @@ func (p *Policy) bundle(lead Share, shares []Share, policies Policies, now time.
 	j := Alone(lead)
 	for n := 2; n <= len(shares); n++ {
 		some := slices.Clone(shares[:n])
-		slices.SortStableFunc(some, func(a, b Share) int { return a.Bill.DueDate.Compare(b.Bill.DueDate) })
+		slices.SortFunc(some, func(a, b Share) int {
+			return cmp.Or(a.Bill.DueDate.Compare(b.Bill.DueDate), cmp.Compare(a.Bill.ID, b.Bill.ID))
+		})
 		draft, err := p.WordBundle(some, policies, DateOf(now.In(p.Zone)))
 		if err != nil {
 			break

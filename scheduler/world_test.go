@@ -69,31 +69,39 @@ func (c *clock) pass(d time.Duration) {
 // wire is a transport with a hook around each request, and a memory for what
 // must never be logged.
 type wire struct {
-	next   http.RoundTripper
-	before func(*http.Request) error // an error is the answer: the request is not made
-	after  func(*http.Request)       // the answer has come, and the caller does not know it yet
+	next http.RoundTripper
 
-	mu      sync.Mutex
+	mu      sync.Mutex                // of what is below: calls of a process that ended may still be under way
+	before  func(*http.Request) error // an error is the answer: the request is not made
+	after   func(*http.Request)       // the answer has come, and the caller does not know it yet
 	secrets []string
 }
 
 func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
+	w.mu.Lock()
 	if auth := r.Header.Get("Authorization"); auth != "" {
 		_, secret, _ := strings.Cut(auth, " ")
-		w.mu.Lock()
 		w.secrets = append(w.secrets, secret)
-		w.mu.Unlock()
 	}
-	if w.before != nil {
-		if err := w.before(r); err != nil {
+	before, after := w.before, w.after
+	w.mu.Unlock()
+	if before != nil {
+		if err := before(r); err != nil {
 			return nil, err
 		}
 	}
 	res, err := w.next.RoundTrip(r)
-	if err == nil && w.after != nil {
-		w.after(r)
+	if err == nil && after != nil {
+		after(r)
 	}
 	return res, err
+}
+
+// hooks sets what is called before and after each call from now on.
+func (w *wire) hooks(before func(*http.Request) error, after func(*http.Request)) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.before, w.after = before, after
 }
 
 // logBuffer collects the log in both formats.
