@@ -48,6 +48,7 @@ const (
 	InDoubt             Reason = "in_doubt"
 	NotDelivered        Reason = "not_delivered"
 	Released            Reason = "released"
+	ClockSetBack        Reason = "clock_set_back"
 )
 
 // Guards and stops: why a reminder is held until the operator has looked, or
@@ -108,6 +109,7 @@ var Reasons = []ReasonInfo{
 	{InDoubt, Held, "nobody can tell whether its text was sent; duewatch release lets it be sent"},
 	{NotDelivered, Held, "the text could not be delivered for now: it is tried again"},
 	{Released, Held, "the operator let it go; it is decided again at once"},
+	{ClockSetBack, Held, "it had ended while the clock was ahead, and may be useful yet; it is decided again"},
 
 	{DailyLimit, Held, "guards.max_texts_per_day was reached"},
 	{Surge, Held, "far more texts than on a usual day: guards.surge"},

@@ -311,7 +311,7 @@ func TestAClockSetBackLosesNoStage(t *testing.T) {
 	w.wantStory("B1")
 	w.at("2026-03-12 22:00")
 	w.tick()
-	w.wantStory("A1", "3 days before: held, outside_window", "due day: held, released")
+	w.wantStory("A1", "3 days before: held, outside_window", "due day: held, clock_set_back")
 	w.at("2026-03-13 09:00")
 	w.tick()
 	w.wantTexts("03-13 09:00 A1", "03-13 09:00 B1")

@@ -172,9 +172,10 @@ const (
 
 // failedLate says what a failure after acceptance means for the phone and the
 // reminder. What several bills shared and was kept back for its words is tried
-// again apart, as in outcomeOf.
+// again apart, as in outcomeOf; not for a code that is unknown, which may mean
+// that the customer has it.
 func failedLate(out *store.Receipt, class notifier.Class, shared bool, now time.Time) {
-	if shared && (class == notifier.BadText || class == notifier.Unlisted) {
+	if shared && class == notifier.BadText {
 		out.Why, out.RetryAt, out.MaxTries = reminder.TryApart, now, lateTries
 		return
 	}

@@ -242,14 +242,30 @@ func (t *tx) lookAgain(now time.Time) error {
 	if err != nil {
 		return explain(err)
 	}
-	if _, err := t.exec(`UPDATE reminders SET outcome = 'held', reason = ?2, decided_at = ?1
+	rows, err := t.query(`UPDATE reminders SET outcome = 'held', reason = ?2, decided_at = ?1
 		WHERE bill_id IN (SELECT bill_id FROM events WHERE id > ?3) AND outcome = 'skipped' AND reason IN (?4, ?5) AND decided_at > ?1
-			AND due_date = (SELECT due_date FROM bills WHERE id = bill_id)`,
-		now.UnixMilli(), reminder.Released, last, reminder.Expired, reminder.Superseded); err != nil {
+			AND due_date = (SELECT due_date FROM bills WHERE id = bill_id)
+		RETURNING bill_id, stage, due_date`,
+		now.UnixMilli(), reminder.ClockSetBack, last, reminder.Expired, reminder.Superseded)
+	if err != nil {
+		return err
+	}
+	again, err := collect(rows, func(r row) (e Event, err error) {
+		var stage reminder.Stage
+		var due reminder.Date
+		err = r.Scan(&e.BillID, &stage, dayColumn{&due})
+		e.At, e.What, e.Reason = now, string(reminder.Held), string(reminder.ClockSetBack)
+		e.Detail = fmt.Sprintf("%s, due %s: %s", stage, due, reminder.ClockSetBack.Info().Means)
+		return e, err //nolint:wrapcheck // names the column
+	})
+	if err != nil {
 		return err
 	}
 	_, err = t.exec(`INSERT INTO due_remind (bill_id, at) SELECT id, ?1 FROM bills
 			WHERE id IN (SELECT bill_id FROM events WHERE id > ?2) AND state = 'active'
 		ON CONFLICT (bill_id) DO UPDATE SET at = excluded.at, owner = NULL WHERE due_remind.at > excluded.at`, now.UnixMilli(), last)
-	return err
+	if err != nil {
+		return err
+	}
+	return t.events(again)
 }
