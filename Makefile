@@ -90,6 +90,10 @@ bench-build: build
 bench: bench-build ## what it costs, against its ceilings (ONLY=remind, SMALL=1)
 	@.bench/bench -only '$(ONLY)' $(if $(SMALL),-small) $(if $(ONLY)$(SMALL),,-write docs/performance.md)
 
+.PHONY: bench-pure
+bench-pure: ## what planning, deciding, wording and reading cost, without I/O
+	@$(GO) test -run '^$$' -bench . -cpu 1 ./reminder ./almara
+
 .PHONY: bench-stores
 bench-stores: bench-build ## make the store of 10M bills that bench needs
 	@.bench/bench -stores

@@ -29,6 +29,9 @@ type veil struct {
 // characters, without the secrets and with the phone masked.
 func (v veil) clean(text string, limit int) string {
 	text = oneLine(text)
+	if text == "" {
+		return ""
+	}
 	for _, s := range v.secrets {
 		if s == "" {
 			continue

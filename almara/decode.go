@@ -1,6 +1,7 @@
 package almara
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -93,7 +94,7 @@ func parseBody(text []byte) (body, error) {
 }
 
 func parseObject(text []byte) (b body, err error) {
-	if !strings.HasPrefix(strings.TrimLeft(string(text), " \t\r\n"), "{") {
+	if !bytes.HasPrefix(bytes.TrimLeft(text, " \t\r\n"), []byte("{")) {
 		return body{}, errors.New("not a JSON object")
 	}
 	err = json.Unmarshal(text, &b)
@@ -245,7 +246,11 @@ func isUnknown(raw json.RawMessage) bool {
 	if isNull(raw) {
 		return true
 	}
-	m, err := reminder.ParseMoney(amountText(raw))
+	s := amountText(raw)
+	if !strings.HasPrefix(s, "-") { // most are dates and what is owed
+		return false
+	}
+	m, err := reminder.ParseMoney(s)
 	return err == nil && m.Equal(minusOne)
 }
 
@@ -253,9 +258,26 @@ var minusOne = reminder.MustMoney("-1")
 
 // text is a JSON string, or "" for anything else.
 func text(raw json.RawMessage) string {
+	if isASCIIText(raw) {
+		return string(raw[1 : len(raw)-1])
+	}
 	var s string
 	if json.Unmarshal(raw, &s) != nil {
 		return ""
 	}
 	return s
+}
+
+// isASCIIText reports whether a JSON value is a string of nothing but plain
+// characters, which mean themselves: json.Unmarshal would take ten times as long.
+func isASCIIText(raw json.RawMessage) bool {
+	if len(raw) < 2 || raw[0] != '"' || raw[len(raw)-1] != '"' {
+		return false
+	}
+	for _, c := range raw[1 : len(raw)-1] {
+		if c < ' ' || c > '~' || c == '\\' || c == '"' {
+			return false
+		}
+	}
+	return true
 }

@@ -1,6 +1,7 @@
 package almara
 
 import (
+	"encoding/json"
 	"net/http"
 	"strings"
 	"testing"
@@ -124,6 +125,21 @@ func TestDecodeDueDates(t *testing.T) {
 
 // Whatever arrives: no panic; exactly one of answer and error; never a due
 // date that is not believable; a balance that the store can keep.
+// The short way through plain texts reads what encoding/json reads.
+func TestText(t *testing.T) {
+	for _, raw := range []string{
+		`"JANE DOE"`, `"2026-05-01"`, `""`, `" "`, `"a\"b"`, `"\u0041"`, `"a\\"`, `"Mũthoni"`, "\"bad \xff\"", "\"tab\there\"", `"`, `"open`, `12`, `null`, ``, `["a"]`, `"a","b"`,
+	} {
+		var want string
+		if json.Unmarshal([]byte(raw), &want) != nil {
+			want = ""
+		}
+		if got := text(json.RawMessage(raw)); got != want {
+			t.Errorf("text(%s) = %q, want %q", raw, got, want)
+		}
+	}
+}
+
 func FuzzDecode(f *testing.F) {
 	for _, s := range []string{
 		seedSample, seedFailure, seedProblem, `{}`, `[]`, ``, `{"message":null}`,

@@ -1,7 +1,6 @@
 package reminder
 
 import (
-	"strings"
 	"testing"
 	"unicode/utf8"
 
@@ -75,22 +74,6 @@ func FuzzNormalize(f *testing.F) {
 		}
 		if Count(body).Encoding == "GSM-7" && Count(got).Encoding != "GSM-7" {
 			t.Fatalf("Normalize(%q) = %q made it dearer", body, got)
-		}
-	})
-}
-
-func BenchmarkNormalize(b *testing.B) {
-	b.Run("plain", func(b *testing.B) {
-		b.ReportAllocs()
-		for b.Loop() {
-			Normalize(sampleText)
-		}
-	})
-	b.Run("curly", func(b *testing.B) {
-		curly := strings.Replace(sampleText, "Wanjiru", "Wanjirũ “Wa” Ng’ang’a", 1)
-		b.ReportAllocs()
-		for b.Loop() {
-			Normalize(curly)
 		}
 	})
 }

@@ -142,12 +142,3 @@ func FuzzParsePhone(f *testing.F) {
 		}
 	})
 }
-
-func BenchmarkParsePhone(b *testing.B) {
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, err := ParsePhone("0710 000 003", "KE"); err != nil {
-			b.Fatal(err)
-		}
-	}
-}

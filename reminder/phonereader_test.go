@@ -107,13 +107,3 @@ func FuzzPhoneReader(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, s, country string) { same(t, NewPhoneReader(country), s) })
 }
-
-func BenchmarkPhoneReader(b *testing.B) {
-	b.ReportAllocs()
-	r := NewPhoneReader("KE")
-	for b.Loop() {
-		if _, err := r.Parse("0710000003"); err != nil {
-			b.Fatal(err)
-		}
-	}
-}

@@ -140,12 +140,3 @@ func FuzzCount(f *testing.F) {
 		}
 	})
 }
-
-const sampleText = "Hello Jane Wanjiru, your Kenya Power bill for account 12345678 is due in 3 days, 3 March 2026. Amount due: KES 2,315.50."
-
-func BenchmarkCount(b *testing.B) {
-	b.ReportAllocs()
-	for b.Loop() {
-		Count(sampleText)
-	}
-}

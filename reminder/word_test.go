@@ -334,20 +334,3 @@ func FuzzWord(f *testing.F) {
 		}
 	})
 }
-
-func BenchmarkWord(b *testing.B) {
-	p := wordPolicy(b, nil)
-	for _, language := range p.Templates.Languages() {
-		b.Run(language, func(b *testing.B) {
-			bill := wordBill()
-			bill.Language = language
-			today := bill.DueDate.AddDays(-3)
-			b.ReportAllocs()
-			for b.Loop() {
-				if _, err := p.Word(bill, today, true); err != nil {
-					b.Fatal(err)
-				}
-			}
-		})
-	}
-}
