@@ -54,16 +54,22 @@ somebody paid after a text does not say that the text was why.`,
 				return err
 			}
 			defer func() { err = errors.Join(err, s.Close()) }()
-			if err := r.read(c.Context(), s, since, within); err != nil {
+			if err := r.over(since, within); err != nil {
 				return err
 			}
+			show := r.print
 			switch {
 			case asJSON:
-				return r.printJSON()
+				show = r.printJSON
 			case asCSV:
-				return r.printCSV()
+				show = r.printCSV
+			default:
+				r.heading() // a million texts take some seconds
 			}
-			return r.print()
+			if err := r.count(c.Context(), s); err != nil {
+				return err
+			}
+			return show()
 		},
 	}
 	c.Flags().StringVar(&since, "since", "30d", "days back, or a day (YYYY-MM-DD)")
@@ -121,18 +127,22 @@ func (l *reportLine) cost(price *reminder.Money) *reminder.Money {
 	return &m
 }
 
-// read counts what the report is about.
-func (r *report) read(ctx context.Context, s *store.Store, since, within string) (err error) {
+// over says what the report is about.
+func (r *report) over(since, within string) (err error) {
 	r.now = r.app.now()
 	p := &r.period
 	p.Until = r.now.Add(time.Millisecond)
+	p.HeldMost = heldMost(r.cfg.Policies)
 	if p.Since, err = sinceOf(since, r.now, r.cfg.Zone); err != nil {
 		return err
 	}
-	if p.PaidWithin, err = withinOf(within); err != nil {
-		return err
-	}
-	p.HeldMost = heldMost(r.cfg.Policies)
+	p.PaidWithin, err = withinOf(within)
+	return err
+}
+
+// count reads it.
+func (r *report) count(ctx context.Context, s *store.Store) error {
+	p := &r.period
 	r.total, r.lines = newReportLine("all", ""), map[string]*reportLine{}
 	show := newProgress(r.app.stderr, "reading texts", 0)
 	defer func() { show.done() }()
@@ -276,16 +286,9 @@ func (r *report) addReminders(c store.ReminderCount) error {
 			continue
 		}
 		l.texted += c.Reminders
-		switch {
-		case !c.Came:
-		case c.TooEarly:
-			l.tooEarly += c.Reminders
-		default:
-			l.paidOf += c.Reminders
-			if c.Paid {
-				l.paid += c.Reminders
-			}
-		}
+		l.tooEarly += c.TooEarly
+		l.paidOf += c.Came - c.TooEarly
+		l.paid += c.Paid
 	}
 	return nil
 }

@@ -17,11 +17,15 @@ import (
 	"duewatch/store"
 )
 
-// print tells a person.
+// heading is the first line for a person.
+func (r *report) heading() {
+	fmt.Fprintf(r.app.stdout, "From %s to %s\n", r.app.shortTime(r.period.Since, r.cfg.Zone), r.app.shortTime(r.now, r.cfg.Zone))
+}
+
+// print tells a person what follows the heading.
 func (r *report) print() error {
 	t := r.total
 	price := r.cfg.Notifier.PricePerSegment
-	fmt.Fprintf(r.app.stdout, "From %s to %s\n", r.app.shortTime(r.period.Since, r.cfg.Zone), r.app.shortTime(r.now, r.cfg.Zone))
 
 	r.head("Reminders")
 	r.line("texted", t.texted, "")
@@ -77,7 +81,7 @@ func (r *report) line(what string, n int, about string) {
 	}
 }
 
-// table has a line for each service, day or stage.
+// table has a line for each service, day or stage of which there is anything to say in it.
 func (r *report) table() {
 	const name, column = 23, 8
 	columns := []string{"TEXTED", "SKIPPED", "HELD", "DELIV.", "FAILED", "SEGM.", "PAID"}
@@ -86,13 +90,18 @@ func (r *report) table() {
 		fmt.Fprintf(r.app.stdout, "%*s", column, c)
 	}
 	fmt.Fprintln(r.app.stdout)
-	for _, l := range r.inOrder() {
+	all := r.inOrder()
+	for _, l := range all {
+		counts := []int{l.texted, sumOf(l.skipped), sumOf(l.held), l.delivered, l.failed, l.segments}
+		if len(all) > 1 && !slices.ContainsFunc(counts, func(n int) bool { return n > 0 }) {
+			continue // such as texts that were given back: the totals have them
+		}
 		shown := []rune(l.name)
 		if len(shown) > name-1 {
 			shown = append(shown[:name-2], '…')
 		}
 		fmt.Fprintf(r.app.stdout, "%-*s", name, string(shown))
-		for _, n := range []int{l.texted, sumOf(l.skipped), sumOf(l.held), l.delivered, l.failed, l.segments} {
+		for _, n := range counts {
 			fmt.Fprintf(r.app.stdout, "%*d", column, n)
 		}
 		fmt.Fprintf(r.app.stdout, "%*s\n", column, cmp.Or(share(l.paid, l.paidOf), "-"))

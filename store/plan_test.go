@@ -190,19 +190,19 @@ func useAll(t *testing.T, s *Store) {
 
 // mayScan are the statements that read a whole table, and why they may.
 var mayScan = map[string]string{
-	"ORDER BY id LIMIT":                 "reads the head of the table only",
-	"ORDER BY id DESC LIMIT":            "reads the end of the table only",
-	"FROM opt_outs ORDER BY":            "lists them",
-	"FROM stops":                        "holds one row for each reason at most",
-	"FROM lifts":                        "holds one row for each guard at most",
-	"SELECT 1 FROM strangers":           "reads one row",
-	"SELECT 1 FROM pauses)":             "reads one row",
-	"0, 0, 0, count(*) FROM reminders":  "reads what is held, and nothing else",
-	"GROUP BY reason":                   "reads what is held, and nothing else",
-	"FROM pauses\n":                     "holds one row for each service or phone that is paused as a whole",
-	"DELETE FROM pauses WHERE until_at": "the same",
-	"UPDATE bills SET balance_at":       "once for each time that the clock is set back",
-	"bills WHERE id > ?1 AND state = ":  "lists them",
+	"ORDER BY id LIMIT":                        "reads the head of the table only",
+	"ORDER BY id DESC LIMIT":                   "reads the end of the table only",
+	"FROM opt_outs ORDER BY":                   "lists them",
+	"FROM stops":                               "holds one row for each reason at most",
+	"FROM lifts":                               "holds one row for each guard at most",
+	"SELECT 1 FROM strangers":                  "reads one row",
+	"SELECT 1 FROM pauses)":                    "reads one row",
+	"count(*), 0, 0, 0 FROM reminders r CROSS": "reads what is held, and nothing else",
+	"GROUP BY reason":                          "reads what is held, and nothing else",
+	"FROM pauses\n":                            "holds one row for each service or phone that is paused as a whole",
+	"DELETE FROM pauses WHERE until_at":        "the same",
+	"UPDATE bills SET balance_at":              "once for each time that the clock is set back",
+	"bills WHERE id > ?1 AND state = ":         "lists them",
 }
 
 // The statements that each tick runs, and the index that each must use.

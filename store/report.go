@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"strconv"
 	"time"
@@ -60,11 +61,12 @@ type TextCount struct {
 type ReminderCount struct {
 	Group
 	Outcome   reminder.Outcome
-	Reason    reminder.Reason
-	Came      bool // texted, and the text did not come to nothing
-	TooEarly  bool // of those that came: the time to pay is not over yet
-	Paid      bool // of those that came: paid within that time
+	Reason    reminder.Reason // "" of those that were texted
 	Reminders int
+	// Of those that were texted: how many of their texts did not come to
+	// nothing; and of these, for how many it is too early to say, and how many
+	// of the others were paid in time.
+	Came, TooEarly, Paid int
 }
 
 // reportPage is over how many ids one statement of a report goes, so that no
@@ -75,104 +77,144 @@ const reportPage = 20_000
 // every zone.
 const quarter = 15 * time.Minute
 
+// What a statement of a report costs is the sorting of the rows by all that it
+// groups by: there is nothing in it that nobody asks for.
+
+// column is what a grouping asks of a row that was written at an instant, and
+// how that goes on as the nth column of a GROUP BY.
+func (by Grouping) column(at string, nth int) (column, groupBy string) {
+	switch by {
+	case ByService:
+		column = "b.service"
+	case ByDay:
+		column = at + " / " + strconv.FormatInt(quarter.Milliseconds(), 10)
+	case ByStage:
+		column = "r.stage"
+	case ByNothing:
+		return "NULL", ""
+	}
+	return column, ", " + strconv.Itoa(nth)
+}
+
+// scan reads that column.
+func (by Grouping) scan(g *Group) any { return groupColumn{by, g} }
+
+type groupColumn struct {
+	by Grouping
+	g  *Group
+}
+
+func (c groupColumn) Scan(v any) error {
+	*c.g = Group{Linked: v != nil || c.by == ByNothing}
+	switch v := v.(type) {
+	case nil:
+		return nil
+	case int64:
+		switch c.by {
+		case ByDay:
+			c.g.At = time.UnixMilli(v * quarter.Milliseconds())
+			return nil
+		case ByStage:
+			c.g.Stage = reminder.Stage(v)
+			return nil
+		case ByService, ByNothing:
+		}
+	case string:
+		if c.by == ByService {
+			c.g.Service = v
+			return nil
+		}
+	}
+	return fmt.Errorf("a %T is no %s", v, c.by)
+}
+
 // ReportTexts calls each with the texts of the period, counted by what they
 // have in common, in several parts. Texts are written in the order of time, so
 // only those of the period are read.
 func (s *Store) ReportTexts(ctx context.Context, p Period, each func(TextCount) error) error {
-	// A text that carries several reminders counts once, for the first.
-	group, from := "'', 0, 0, 1", "FROM texts x"
-	switch p.By {
-	case ByNothing:
-	case ByDay:
-		group = "'', 0, x.created_at / " + quarterMillis + ", 1"
-	case ByService:
-		group = "coalesce(b.service, ''), 0, 0, b.id IS NOT NULL"
-		from += " LEFT JOIN reminders r ON r.id = (SELECT min(id) FROM reminders WHERE text_id = x.id) LEFT JOIN bills b ON b.id = r.bill_id"
-	case ByStage:
-		group = "'', coalesce(r.stage, 0), 0, r.id IS NOT NULL"
+	from := "texts x"
+	if p.By == ByService || p.By == ByStage { // a text that carries several reminders counts once, for the first
 		from += " LEFT JOIN reminders r ON r.id = (SELECT min(id) FROM reminders WHERE text_id = x.id)"
 	}
-	query := "SELECT " + group + `, x.state, x.error_code, x.refused_for, coalesce(x.price, ''), coalesce(x.price_unit, ''),
+	if p.By == ByService {
+		from += " LEFT JOIN bills b ON b.id = r.bill_id"
+	}
+	group, groupBy := p.By.column("x.created_at", 6)
+	//nolint:gosec // put together from constants; the values are arguments
+	query := "SELECT x.state, x.error_code, x.refused_for, coalesce(x.price, ''), coalesce(x.price_unit, ''), " + group + `,
 			count(*), sum(x.segments), coalesce(sum(x.billed_segments), 0), coalesce(sum(CASE WHEN x.billed_segments IS NULL THEN 0 ELSE x.segments END), 0)
-		` + from + ` WHERE x.id >= ?1 AND x.id < ?2 AND x.created_at >= ?3 AND x.created_at < ?4 GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9`
+		FROM ` + from + ` WHERE x.id >= ?1 AND x.id < ?2 AND x.created_at >= ?3 AND x.created_at < ?4 GROUP BY 1, 2, 3, 4, 5` + groupBy
 	return s.pages(ctx, "texts", "created_at", p, p.Since, func(low, high int64) error {
 		rows, err := s.read.QueryContext(ctx, query, low, high, p.Since.UnixMilli(), p.Until.UnixMilli())
 		if err != nil {
 			return explain(err)
 		}
-		counts, err := collect(rows, func(r row) (c TextCount, err error) {
-			var quarters int64
-			err = r.Scan(&c.Service, &c.Stage, &quarters, &c.Linked, &c.State, &c.Code, &c.RefusedFor, &c.Price, &c.PriceUnit,
-				&c.Texts, &c.Segments, &c.Billed, &c.BilledOf)
-			c.At = time.UnixMilli(quarters * quarter.Milliseconds())
+		return eachOf(rows, func(r row) (c TextCount, err error) {
+			err = r.Scan(&c.State, &c.Code, &c.RefusedFor, &c.Price, &c.PriceUnit, p.By.scan(&c.Group), &c.Texts, &c.Segments, &c.Billed, &c.BilledOf)
 			return c, err //nolint:wrapcheck // names the column
-		})
-		return eachOf(counts, err, each)
+		}, each)
 	})
 }
-
-var quarterMillis = strconv.FormatInt(quarter.Milliseconds(), 10)
 
 // ReportReminders calls each with the reminders that were decided in the
 // period, counted by what they have in common, in several parts. What is held
 // is left out: see HeldNow.
 func (s *Store) ReportReminders(ctx context.Context, p Period, now time.Time, each func(ReminderCount) error) error {
-	from := "FROM reminders r LEFT JOIN texts x ON x.id = r.text_id"
+	bills := ""
 	if p.By == ByService {
-		from += " LEFT JOIN bills b ON b.id = r.bill_id"
+		bills = " LEFT JOIN bills b ON b.id = r.bill_id"
 	}
+	const decided = " WHERE r.id >= ?1 AND r.id < ?2 AND r.decided_at >= ?3 AND r.decided_at < ?4 AND r.outcome = "
+	group, groupBy := p.By.column("r.decided_at", 3)
 	//nolint:gosec // put together from constants; the values are arguments
-	query := "SELECT " + reminderGroup(p.By) + `, r.outcome, r.reason,
-			CASE WHEN x.state NOT IN ('refused', 'not_found', 'failed', 'undelivered', 'canceled') THEN 1 ELSE 0 END,
-			CASE WHEN r.decided_at > ?5 THEN 1 ELSE 0 END, CASE WHEN r.paid_at - r.decided_at <= ?6 THEN 1 ELSE 0 END, count(*)
-		` + from + `
-		WHERE r.id >= ?1 AND r.id < ?2 AND r.decided_at >= ?3 AND r.decided_at < ?4 AND r.outcome <> 'held' GROUP BY 1, 2, 3, 5, 6, 7, 8, 9`
+	skipped := "SELECT r.outcome, r.reason, " + group + ", count(*), 0, 0, 0 FROM reminders r" + bills + decided + "'skipped' GROUP BY 1, 2" + groupBy
+	// Nobody asks for which reason a text was sent.
+	if groupBy != "" {
+		groupBy = " GROUP BY 3"
+	}
+	const came = "CASE WHEN x.state NOT IN ('refused', 'not_found', 'failed', 'undelivered', 'canceled')"
+	//nolint:gosec // the same
+	texted := "SELECT 'texted', '', " + group + ", count(*), coalesce(sum(" + came + " THEN 1 ELSE 0 END), 0), coalesce(sum(" + came + ` AND r.decided_at > ?5 THEN 1 ELSE 0 END), 0),
+			coalesce(sum(` + came + ` AND r.decided_at <= ?5 AND r.paid_at - r.decided_at <= ?6 THEN 1 ELSE 0 END), 0)
+		FROM reminders r LEFT JOIN texts x ON x.id = r.text_id` + bills + decided + "'texted'" + groupBy + " HAVING count(*) > 0"
+	scan := func(r row) (ReminderCount, error) { return scanReminderCount(r, p.By) }
 	return s.pages(ctx, "reminders", "decided_at", p, p.Since.Add(-p.HeldMost), func(low, high int64) error {
-		rows, err := s.read.QueryContext(ctx, query, low, high, p.Since.UnixMilli(), p.Until.UnixMilli(),
-			now.Add(-p.PaidWithin).UnixMilli(), p.PaidWithin.Milliseconds())
+		rows, err := s.read.QueryContext(ctx, skipped, low, high, p.Since.UnixMilli(), p.Until.UnixMilli())
 		if err != nil {
 			return explain(err)
 		}
-		counts, err := collect(rows, scanReminderCount)
-		return eachOf(counts, err, each)
+		if err := eachOf(rows, scan, each); err != nil {
+			return err
+		}
+		rows, err = s.read.QueryContext(ctx, texted, low, high, p.Since.UnixMilli(), p.Until.UnixMilli(), now.Add(-p.PaidWithin).UnixMilli(), p.PaidWithin.Milliseconds())
+		if err != nil {
+			return explain(err)
+		}
+		return eachOf(rows, scan, each)
 	})
 }
 
 // HeldNow counts the reminders of present due dates that are held. It reads
 // what is held, and nothing else.
 func (s *Store) HeldNow(ctx context.Context, by Grouping) ([]ReminderCount, error) {
+	group, groupBy := by.column("r.decided_at", 3)
 	//nolint:gosec // put together from constants
-	query := "SELECT " + reminderGroup(by) + `, r.outcome, r.reason, 0, 0, 0, count(*) FROM reminders r CROSS JOIN bills b
-		WHERE b.id = r.bill_id AND r.outcome = 'held' AND r.due_date = b.due_date AND b.state IN ('active', 'paused') GROUP BY 1, 2, 3, 5, 6`
-	rows, err := s.read.QueryContext(ctx, query)
+	rows, err := s.read.QueryContext(ctx, "SELECT r.outcome, r.reason, "+group+`, count(*), 0, 0, 0 FROM reminders r CROSS JOIN bills b
+		WHERE b.id = r.bill_id AND r.outcome = 'held' AND r.due_date = b.due_date AND b.state IN ('active', 'paused') GROUP BY 1, 2`+groupBy)
 	if err != nil {
 		return nil, fmt.Errorf("count what is held: %w", explain(err))
 	}
-	return collect(rows, scanReminderCount)
+	return collect(rows, func(r row) (ReminderCount, error) { return scanReminderCount(r, by) })
 }
 
-// reminderGroup are the columns of a Group. That of the service needs the bill.
-func reminderGroup(by Grouping) string {
-	switch by {
-	case ByService:
-		return "coalesce(b.service, ''), 0, 0, 1"
-	case ByDay:
-		return "'', 0, r.decided_at / " + quarterMillis + ", 1"
-	case ByStage:
-		return "'', r.stage, 0, 1"
-	case ByNothing:
-	}
-	return "'', 0, 0, 1"
-}
-
-func scanReminderCount(r row) (c ReminderCount, err error) {
-	var quarters int64
-	err = r.Scan(&c.Service, &c.Stage, &quarters, &c.Linked, &c.Outcome, &c.Reason, &c.Came, &c.TooEarly, &c.Paid, &c.Reminders)
-	c.At = time.UnixMilli(quarters * quarter.Milliseconds())
+func scanReminderCount(r row, by Grouping) (c ReminderCount, err error) {
+	err = r.Scan(&c.Outcome, &c.Reason, by.scan(&c.Group), &c.Reminders, &c.Came, &c.TooEarly, &c.Paid)
 	return c, err //nolint:wrapcheck // names the column
 }
 
-func eachOf[T any](all []T, err error, each func(T) error) error {
+// eachOf calls each with what scan makes of the rows, when all are read.
+func eachOf[T any](rows *sql.Rows, scan func(row) (T, error), each func(T) error) error {
+	all, err := collect(rows, scan)
 	if err != nil {
 		return err
 	}

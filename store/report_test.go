@@ -42,11 +42,11 @@ func (c TextCount) words() string {
 }
 
 func (c ReminderCount) words() string {
-	return fmt.Sprintf("%s/%d/%s %s %s came=%v early=%v paid=%v: %d", c.Service, c.Stage, wordAt(c.At), c.Outcome, c.Reason, c.Came, c.TooEarly, c.Paid, c.Reminders)
+	return fmt.Sprintf("%s/%d/%s %s %s: %d, came %d, too early %d, paid %d", c.Service, c.Stage, wordAt(c.At), c.Outcome, c.Reason, c.Reminders, c.Came, c.TooEarly, c.Paid)
 }
 
 func wordAt(at time.Time) string {
-	if at.UnixMilli() == 0 {
+	if at.IsZero() {
 		return ""
 	}
 	return at.In(nairobi).Format("2 Jan 15:04")
@@ -128,18 +128,16 @@ func TestReportOfReminders(t *testing.T) {
 	period := Period{Since: firstStage, Until: firstStage.Add(time.Hour), HeldMost: 30 * 24 * time.Hour, PaidWithin: 72 * time.Hour}
 	late := firstStage.Add(30 * 24 * time.Hour)
 	wantSet(t, reminderReport(t, s, period, late),
-		"/0/ texted on_schedule came=true early=false paid=false: 4",
-		"/0/ texted on_schedule came=false early=false paid=false: 1",
-		"/0/ texted on_schedule came=true early=false paid=true: 1",
-		"/0/ skipped bad_number came=false early=false paid=false: 1",
+		"/0/ texted : 6, came 5, too early 0, paid 1",
+		"/0/ skipped bad_number: 1, came 0, too early 0, paid 0",
 	)
 	period.By = ByService
 	early := reminderReport(t, s, period, firstStage.Add(time.Hour))
-	if want := "rent/0/ texted on_schedule came=true early=true paid=false: 1"; !early[want] {
+	if want := "rent/0/ texted : 1, came 1, too early 1, paid 0"; !early[want] {
 		t.Errorf("there is no %q: %v", want, early)
 	}
 	held := must(s.HeldNow(t.Context(), ByStage))
-	if len(held) != 1 || held[0].words() != "/-3/ held not_delivered came=false early=false paid=false: 1" {
+	if len(held) != 1 || held[0].words() != "/-3/ held not_delivered: 1, came 0, too early 0, paid 0" {
 		t.Errorf("held %+v", held)
 	}
 	events := must(s.Events(t.Context(), 3))
