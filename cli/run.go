@@ -64,6 +64,12 @@ type daemon struct {
 // The unit's GOMEMLIMIT holds all the same.
 const gcPercent = 400
 
+func collectSeldom() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
+	}
+}
+
 // run builds the parts from the config and runs them until ctx ends; after a
 // SIGHUP it builds them anew.
 func (a *app) run(ctx context.Context, useSandbox bool) (err error) {
@@ -71,9 +77,7 @@ func (a *app) run(ctx context.Context, useSandbox bool) (err error) {
 	if err != nil {
 		return err
 	}
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(gcPercent)
-	}
+	collectSeldom()
 	log := newLog(a.stderr, cfg.Log, cfg.Zone)
 	s, err := store.Open(ctx, cfg.Store)
 	if err != nil {

@@ -73,6 +73,7 @@ customers: it shows what a config does.`,
 }
 
 func (a *app) simulate(ctx context.Context, f simulateFlags) (err error) {
+	collectSeldom()
 	cfgs := make([]*config.Config, 0, 2)
 	for _, path := range []string{a.configPath, f.against} {
 		if path == "" {

@@ -51,6 +51,10 @@ type Query struct {
 	SentSince time.Time
 	// MaxMessages is how far to read, rounded up to whole pages; 0 = 1000.
 	MaxMessages int
+	// SIDs are the texts that are looked for: no others are returned, and it is
+	// read no further once all were met. nil = all texts. It serves to read many
+	// receipts as well.
+	SIDs map[string]bool
 }
 
 const (
@@ -71,7 +75,8 @@ const (
 // complete says that a text created since Since which is not in found was not
 // at Twilio, as far as its list knew at that moment; the list runs behind, so
 // look again before believing it. It is false when MaxMessages was reached
-// before the last page, and always with SentSince: then absence proves nothing.
+// before the last page, and always with SentSince and SIDs: then absence proves
+// nothing.
 //
 // Each page is one request with a time-out of its own. An error is always a
 // *Error that matches [ErrStop] or [ErrRetry]; nothing is found then.
@@ -93,7 +98,7 @@ func (n *Notifier) List(ctx context.Context, q Query) (found []Listed, complete 
 			return nil, false, err
 		}
 		for _, l := range p.texts {
-			if !l.CreatedAt.IsZero() && l.CreatedAt.Before(since) {
+			if !l.CreatedAt.IsZero() && l.CreatedAt.Before(since) || q.SIDs != nil && !q.SIDs[l.SID] {
 				continue
 			}
 			// New texts push old ones onto the next page: there they are met
@@ -105,8 +110,11 @@ func (n *Notifier) List(ctx context.Context, q Query) (found []Listed, complete 
 			index[l.SID] = len(found)
 			found = append(found, l)
 		}
+		if q.SIDs != nil && len(found) == len(q.SIDs) {
+			break
+		}
 		if p.next == (cursor{}) {
-			return found, q.SentSince.IsZero(), nil
+			return found, q.SentSince.IsZero() && q.SIDs == nil, nil
 		}
 		at = p.next
 	}

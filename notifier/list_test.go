@@ -148,6 +148,9 @@ func TestListSaysWhatAbsenceIsWorth(t *testing.T) {
 		{"a date that is missing or odd hides nothing", Query{To: testPhone, Since: since}, []string{pageOf("", item(1, ""), item(2, `"date_created":"yesterday"`))}, []int{1, 2}, true},
 		{"a text met again on the next page", Query{To: testPhone}, []string{pageOf(next, item(1, ""), item(2, "")), pageOf("", item(2, ""), item(3, ""))}, []int{1, 2, 3}, true},
 		{"sent texts only", Query{SentSince: since}, []string{pageOf("", item(1, ""))}, []int{1}, false},
+		{"those looked for, and no page more", Query{SIDs: map[string]bool{sid(2): true, sid(3): true}},
+			[]string{pageOf(next, item(1, ""), item(2, "")), pageOf(next, item(3, "")), pageOf("", "not a message")}, []int{2, 3}, false},
+		{"one looked for that is missing", Query{SIDs: map[string]bool{sid(2): true, sid(3): true}}, []string{pageOf(next, item(1, "")), pageOf("", item(3, ""))}, []int{3}, false},
 		{"an incoming message", Query{}, []string{pageOf("", strings.Replace(item(1, ""), "outbound-api", "inbound", 1), item(2, ""))}, []int{2}, true},
 	}
 	for _, tt := range tests {

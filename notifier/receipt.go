@@ -136,9 +136,16 @@ func number(s *string) int {
 	return i
 }
 
-// instant reads an RFC 2822 time; zero when there is none.
+// instant reads an RFC 2822 time; zero when there is none. Twilio writes it in
+// one way, which takes a fifth of the time that all the others do.
 func instant(s *string) time.Time {
-	t, err := mail.ParseDate(value(s))
+	if s == nil {
+		return time.Time{}
+	}
+	t, err := time.Parse(time.RFC1123Z, *s)
+	if err != nil {
+		t, err = mail.ParseDate(*s)
+	}
 	if err != nil {
 		return time.Time{}
 	}

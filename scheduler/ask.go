@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -56,11 +57,12 @@ func (s *Scheduler) sweep(ctx context.Context, j *job, q queue, call call) error
 		}
 	}()
 	claimed := 0
+	var open atomic.Int64 // bills that were claimed, and taught nothing yet
 	var asking sync.WaitGroup
 	asking.Go(func() {
 		defer close(bills)
 		var err error
-		if claimed, err = s.claimAll(pass, j, q, batch, bills); err != nil {
+		if claimed, err = s.claimAll(pass, j, q, batch, bills, &open); err != nil {
 			stop(err)
 		}
 	})
@@ -73,6 +75,8 @@ func (s *Scheduler) sweep(ctx context.Context, j *job, q queue, call call) error
 				}
 				if lesson.BillID != 0 {
 					lessons <- lesson
+				} else {
+					open.Add(-1)
 				}
 			}
 		})
@@ -81,7 +85,7 @@ func (s *Scheduler) sweep(ctx context.Context, j *job, q queue, call call) error
 		asking.Wait()
 		close(lessons)
 	}()
-	learned, err := s.learnAll(ctx, lessons, batch, stop)
+	learned, err := s.learnAll(ctx, lessons, batch, &open, stop)
 	if learned < claimed {
 		err = errors.Join(err, q.unclaim(s.Now(), s.Owner))
 	}
@@ -93,12 +97,13 @@ func (s *Scheduler) sweep(ctx context.Context, j *job, q queue, call call) error
 
 // claimAll claims batch after batch, until nothing is due, and returns how many
 // bills it claimed.
-func (s *Scheduler) claimAll(pass context.Context, j *job, q queue, batch int, to chan<- reminder.Bill) (claimed int, err error) {
+func (s *Scheduler) claimAll(pass context.Context, j *job, q queue, batch int, to chan<- reminder.Bill, open *atomic.Int64) (claimed int, err error) {
 	for pass.Err() == nil {
 		now := s.Now()
 		j.beat(now)
 		bills, err := q.claim(pass, now, s.claim(), batch)
 		claimed += len(bills)
+		open.Add(int64(len(bills)))
 		if err != nil {
 			return claimed, ignoreEnd(pass, err)
 		}
@@ -117,24 +122,15 @@ func (s *Scheduler) claimAll(pass context.Context, j *job, q queue, batch int, t
 	return claimed, nil
 }
 
-// learnAll records lessons as they come, all that are there at a time, and
-// returns how many. What came is recorded also when the pass is over. The
-// remind job is woken after most of them and at the end, not after each: bills
-// of one phone that are new together should share a text.
-func (s *Scheduler) learnAll(ctx context.Context, from <-chan store.Lesson, most int, stop context.CancelCauseFunc) (learned int, err error) {
+// learnAll records lessons as they come, those that come together by one
+// commit, and returns how many. What came is recorded also when the pass is
+// over. The remind job is woken after most of them and at the end, not after
+// each: bills of one phone that are new together should share a text.
+func (s *Scheduler) learnAll(ctx context.Context, from <-chan store.Lesson, most int, open *atomic.Int64, stop context.CancelCauseFunc) (learned int, err error) {
 	due, since := false, 0
 	for first := range from {
-		some := []store.Lesson{first}
-		for more := true; more && len(some) < most; {
-			select {
-			case l, ok := <-from:
-				if more = ok; ok {
-					some = append(some, l)
-				}
-			default:
-				more = false
-			}
-		}
+		some := gather(first, from, most, open)
+		open.Add(-int64(len(some)))
 		l, failed := s.Store.Learn(context.WithoutCancel(ctx), s.Policies, s.Now(), some...)
 		if failed != nil {
 			err = errors.Join(err, failed)
@@ -153,6 +149,27 @@ func (s *Scheduler) learnAll(ctx context.Context, from <-chan store.Lesson, most
 		s.wake(jobRemind)
 	}
 	return learned, err
+}
+
+// gather returns the lessons that come within a moment of each other, up to
+// most and no more than are open.
+func gather(first store.Lesson, from <-chan store.Lesson, most int, open *atomic.Int64) []store.Lesson {
+	some := append(make([]store.Lesson, 0, most), first)
+	enough := time.NewTimer(linger)
+	defer enough.Stop()
+	for len(some) < most && int64(len(some)) < open.Load() {
+		select {
+		case l, ok := <-from:
+			if !ok {
+				return some
+			}
+			some = append(some, l)
+			enough.Reset(linger)
+		case <-enough.C:
+			return some
+		}
+	}
+	return some
 }
 
 // askOne puts one question. The fault is one that no bill is to blame for.

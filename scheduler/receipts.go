@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -23,7 +24,7 @@ func (s *Scheduler) receipts(ctx context.Context, j *job) error {
 	if err := s.reconcile(ctx, j); err != nil {
 		return err
 	}
-	const batch = 500
+	const batch = 10_000 // of which the list is read once
 	for ctx.Err() == nil {
 		j.beat(s.Now())
 		open, err := s.Store.OpenTexts(ctx, s.Now(), batch)
@@ -31,16 +32,10 @@ func (s *Scheduler) receipts(ctx context.Context, j *job) error {
 			return err
 		}
 		found, fault := s.fetch(ctx, j, open)
-		moved, err := s.Store.RecordReceipts(ctx, s.Now(), found)
-		if err != nil {
-			return errors.Join(fault, err)
-		}
-		for _, r := range moved {
-			s.Metrics.textMoved(r.State)
-			if r.State == store.Undelivered || r.State == store.Failed {
-				s.Metrics.undelivered(r.Code)
+		for some := range slices.Chunk(found, 250) { // other writes are let in between
+			if err := s.recordReceipts(ctx, some); err != nil {
+				return errors.Join(fault, err)
 			}
-			s.tellReceipt(r)
 		}
 		if fault != nil || len(open) < batch {
 			return fault
@@ -49,11 +44,28 @@ func (s *Scheduler) receipts(ctx context.Context, j *job) error {
 	return nil
 }
 
+func (s *Scheduler) recordReceipts(ctx context.Context, some []store.Receipt) error {
+	moved, err := s.Store.RecordReceipts(ctx, s.Now(), some)
+	if err != nil {
+		return err
+	}
+	for _, r := range moved {
+		s.Metrics.textMoved(r.State)
+		if r.State == store.Undelivered || r.State == store.Failed {
+			s.Metrics.undelivered(r.Code)
+		}
+		s.tellReceipt(r)
+	}
+	return nil
+}
+
 // From this many open texts on, the provider's list is read first: one page of
-// it holds hundreds. What is not in it is asked about one by one.
+// it holds hundreds. It is read until all are met, or as long as that takes a
+// fifth of the requests that asking about each would. What was not in it then
+// is asked about one by one.
 const (
-	manyOpen    = 20
-	listReceipt = 5000
+	manyOpen   = 20
+	listedEach = 100
 )
 
 // listed reads receipts out of the provider's list, by the provider's id.
@@ -61,14 +73,15 @@ func (s *Scheduler) listed(ctx context.Context, open []store.OpenText) (map[stri
 	if len(open) < manyOpen {
 		return nil, nil
 	}
-	oldest := open[0].AcceptedAt
+	oldest, sids := open[0].AcceptedAt, make(map[string]bool, len(open))
 	for _, t := range open {
+		sids[t.ProviderID] = true
 		if t.AcceptedAt.Before(oldest) {
 			oldest = t.AcceptedAt
 		}
 	}
 	// A day more, since the provider may filter by whole days, and clocks differ.
-	all, _, err := s.Notifier.List(ctx, notifier.Query{SentSince: oldest.AddDate(0, 0, -1), MaxMessages: listReceipt})
+	all, _, err := s.Notifier.List(ctx, notifier.Query{SentSince: oldest.AddDate(0, 0, -1), SIDs: sids, MaxMessages: listedEach * len(open)})
 	if errors.Is(err, notifier.ErrStop) {
 		return nil, fmt.Errorf("list receipts: %w", err)
 	}
