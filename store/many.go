@@ -7,7 +7,7 @@ import (
 
 // sizes are the numbers of rows for which a statement over many rows is
 // written, so that each text is prepared once; any number is made up of them.
-var sizes = [...]int{64, 16, 4, 1}
+var sizes = [...]int{256, 64, 16, 4, 1}
 
 // many is one statement over many rows, in a text for each of the sizes.
 type many [len(sizes)]string

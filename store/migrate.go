@@ -21,6 +21,10 @@ func migrate(ctx context.Context, path string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
+	// A table that others refer to is made anew without them noticing.
+	if _, err := db.ExecContext(ctx, "PRAGMA foreign_keys = OFF"); err != nil {
+		return fmt.Errorf("bring the store up to date: %w", explain(err))
+	}
 	p, err := provider(db)
 	if err != nil {
 		return err

@@ -124,6 +124,23 @@ func TestALookUpNeverTakesTheMessageOfAnotherText(t *testing.T) {
 	}
 }
 
+// In mode redirect the texts of all customers go to one phone.
+func TestALookUpNeverTakesTheMessageOfAnotherCustomer(t *testing.T) {
+	s, p := openNew(t), newPolicy()
+	ready(t, s, p, billsOf(2)...)
+	r := roundAt(p, firstStage)
+	r.Delivery = reminder.Delivery{Mode: reminder.ModeRedirect, RedirectTo: phone(99)}
+	x := must(s.DecideDue(t.Context(), r, 10)).Texts
+	record(t, s, Outcome{TextID: x[0].ID, State: Accepted, ProviderID: "SM1"})
+	record(t, s, Outcome{TextID: x[1].ID, State: Unknown, NextLook: firstStage})
+	if got := lookUp(t, s, LookUp{TextID: x[1].ID, Found: []string{"SM1"}, NextLook: firstStage}); got != Unknown {
+		t.Errorf("state %s", got)
+	}
+	if known := must(s.Knows(t.Context(), "SM1", phone(99), "other words")); !known {
+		t.Error("a message that was redirected is not known by its id")
+	}
+}
+
 func TestALookUpThatDoesNotFindTheText(t *testing.T) {
 	t.Run("not the last", func(t *testing.T) {
 		s, _, x := doubted(t)

@@ -1,0 +1,50 @@
+package store
+
+import (
+	"errors"
+	"path/filepath"
+	"testing"
+)
+
+// A store that has texts keeps them, and what refers to them, when their table
+// is made anew.
+func TestAStoreWithTextsIsBroughtUpToDate(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "duewatch.db")
+	old := must(openPool(t.Context(), path, "rwc", 1))
+	must(must(provider(old)).UpTo(t.Context(), 5))
+	for _, statement := range []string{
+		`INSERT INTO bills (id, service, account, phone, language, description, source, state)
+			VALUES (7, '17', '4417', '+254710000001', '', '', 'import', 'active')`,
+		`INSERT INTO texts (id, phone, sent_to, body, language, segments, state, owner, lease_until, planned_at, not_after, created_at, accepted_at,
+			settled_at, provider_id, provider_status, error_code, error, billed_segments, price, price_unit, next_look_at, looks, refused_for)
+			VALUES (3, '+254710000001', '+254710000002', 'words', 'sw', 2, 'failed', 'owner', 11, 12, 13, 14, 15,
+			16, 'SM1', 'failed', 30003, 'why', 4, '-0.05', 'USD', 18, 19, 'bad_number')`,
+		`INSERT INTO reminders (bill_id, due_date, stage, outcome, reason, text_id, decided_at) VALUES (7, '2026-11-24', 0, 'texted', 'on_time', 3, 14)`,
+	} {
+		must(old.ExecContext(t.Context(), statement))
+	}
+	const all = "SELECT json_array(" + `id, phone, sent_to, body, language, segments, state, owner, lease_until, planned_at, not_after, created_at, accepted_at,
+		settled_at, provider_id, provider_status, error_code, error, billed_segments, price, price_unit, next_look_at, looks, refused_for) FROM texts`
+	var before string
+	mustDo(t, old.QueryRowContext(t.Context(), all).Scan(&before))
+	mustDo(t, old.Close())
+
+	s := openAt(t, path)
+	if got := word(t, s, all); got != before {
+		t.Errorf("a text that was\n%s\nis now\n%s", before, got)
+	}
+	if got := word(t, s, "SELECT text_id FROM reminders"); got != "3" {
+		t.Errorf("the reminder's text is %s", got)
+	}
+	if got := word(t, s, "SELECT count(*) FROM pragma_foreign_key_check"); got != "0" {
+		t.Errorf("%s rows refer to what is not there", got)
+	}
+	// What is written refers to the new table.
+	err := s.do(func(t *tx) error {
+		_, err := t.exec("UPDATE reminders SET text_id = 4")
+		return err
+	})
+	if err == nil || errors.Is(err, ErrClosed) {
+		t.Errorf("a reminder of a text that is not there: %v", err)
+	}
+}
