@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -34,11 +33,12 @@ func found(level, part, format string, args ...any) []finding {
 	return []finding{{level, part, fmt.Sprintf(format, args...)}}
 }
 
-// Bounds of one part: an answer that takes longer is none, and a store of ten
-// million bills is not read to its end.
+// Bounds of one part: an answer that takes longer is none, and a large store is
+// not read to its end, nor is any on a disk that is too busy.
 const (
 	askPatience   = 10 * time.Second
 	storePatience = 5 * time.Second
+	readWhole     = 128 << 20 // bytes, for a second's work
 )
 
 // doctor looks at all that a daemon with this config lives on.
@@ -82,54 +82,49 @@ ok, note (good to know) or fix, which makes the status 1.`,
 	return c
 }
 
-// examine looks at all parts side by side, and tells of them in order.
+// examine looks at all parts side by side, and tells people of each in order as
+// soon as it is known.
 func (a *app) examine(ctx context.Context, cfg *config.Config, sandboxed, asJSON bool) (err error) {
 	d := &doctor{app: a, cfg: cfg, sandboxed: sandboxed, clocks: &clocks{now: a.now}}
 	if d.store, d.storeErr = store.OpenReader(ctx, cfg.Store); d.storeErr == nil {
 		defer func() { err = errors.Join(err, d.store.Close()) }()
 	}
-	parts := []func(context.Context) []finding{d.mode, d.almara, d.twilio, d.hours, d.theStore, d.sending, d.disk, d.unit}
-	all := make([][]finding, len(parts)+1)
-	var group sync.WaitGroup
+	parts := []func(context.Context) []finding{d.mode, d.hours, d.almara, d.twilio, d.theStore, d.sending, d.disk, d.unit}
+	results := make([]chan []finding, len(parts))
 	for i, part := range parts {
-		group.Go(func() { all[i] = part(ctx) })
+		results[i] = make(chan []finding, 1)
+		go func() { results[i] <- part(ctx) }()
 	}
-	group.Wait()
-	all[len(parts)] = d.clock() // by the answers of the others
-
 	var findings []finding
 	fixes := 0
-	for _, some := range all {
+	tell := func(some []finding) {
 		for _, f := range some {
 			findings = append(findings, f)
 			if f.Level == levelFix {
 				fixes++
 			}
+			if !asJSON && ctx.Err() == nil { // else it is no finding
+				a.sayWrapped(fmt.Sprintf("%-6s%-11s", f.Level, f.Part), f.Text)
+			}
 		}
 	}
+	for _, r := range results {
+		tell(<-r)
+	}
+	tell(d.clock()) // by the answers of the others
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("doctor: %w", err)
 	}
-	if err := a.tell(findings, asJSON, fixes == 0); err != nil {
-		return err
-	}
-	if fixes > 0 {
-		return fmt.Errorf("to be fixed: %s", countOf(fixes, "thing"))
-	}
-	return nil
-}
-
-func (a *app) tell(findings []finding, asJSON, ok bool) error {
 	if asJSON {
-		return json.NewEncoder(a.stdout).Encode(struct { //nolint:wrapcheck // stdout
+		err = json.NewEncoder(a.stdout).Encode(struct {
 			OK       bool      `json:"ok"`
 			Findings []finding `json:"findings"`
-		}{ok, findings})
+		}{fixes == 0, findings})
 	}
-	for _, f := range findings {
-		a.sayWrapped(fmt.Sprintf("%-6s%-11s", f.Level, f.Part), f.Text)
+	if err == nil && fixes > 0 {
+		err = fmt.Errorf("to be fixed: %s", countOf(fixes, "thing"))
 	}
-	return nil
+	return err //nolint:wrapcheck // stdout
 }
 
 func (d *doctor) mode(context.Context) []finding {

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -13,6 +14,7 @@ import (
 	"duewatch/config"
 	"duewatch/reminder"
 	"duewatch/sandbox"
+	"duewatch/store"
 )
 
 // A clock that is wrong moves every text to a wrong hour: it is found by the
@@ -50,6 +52,41 @@ func TestDoctorComparesClocks(t *testing.T) {
 				t.Errorf("%v\n%s", err, out.String())
 			}
 		})
+	}
+}
+
+// A large store is read by check: nobody waits for the doctor.
+func TestDoctorReadsAStoreAsAWholeWhenItIsSmall(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "x.db")
+	s, err := store.Open(t.Context(), path)
+	if err == nil {
+		err = s.Close()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		size int64
+		want string
+	}{
+		{readWhole, "x.db is of this version, and sound"},
+		{readWhole + 1, "x.db is of this version; 128 MiB are too much to be read as a whole here, which duewatch check does"},
+	} {
+		if err := os.Truncate(path, tt.size); err != nil { // SQLite goes by the size in its header
+			t.Fatal(err)
+		}
+		r, err := store.OpenReader(t.Context(), path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d := &doctor{app: &app{now: wallClock}, cfg: &config.Config{Store: path}, store: r}
+		got := d.theStore(t.Context())
+		if len(got) != 1 || got[0].Level != levelOK || !strings.HasSuffix(got[0].Text, tt.want) {
+			t.Errorf("%d bytes: %+v, want %s", tt.size, got, tt.want)
+		}
+		if err := r.Close(); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 

@@ -53,16 +53,23 @@ func (d *doctor) theStore(ctx context.Context) []finding {
 const maxWAL = 1 << 30
 
 func (d *doctor) readStore(ctx context.Context) []finding {
+	path := d.cfg.Store
+	info, err := os.Stat(path)
+	if err != nil {
+		return found(levelFix, "store", "%s", reason(err))
+	}
 	ctx, cancel := context.WithTimeout(ctx, storePatience)
 	defer cancel()
-	err := d.store.Check(ctx)
+	if info.Size() <= readWhole {
+		err = d.store.Check(ctx)
+	}
 	switch {
-	case ctx.Err() != nil:
-		return found(levelOK, "store", "%s is of this version; it is too large to be read as a whole here, which duewatch check does", d.cfg.Store)
+	case info.Size() > readWhole || ctx.Err() != nil:
+		return found(levelOK, "store", "%s is of this version; %s are too much to be read as a whole here, which duewatch check does", path, sizeOf(info.Size()))
 	case err != nil:
 		return found(levelFix, "store", "%s", reason(err))
 	}
-	return found(levelOK, "store", "%s is of this version, and sound", d.cfg.Store)
+	return found(levelOK, "store", "%s is of this version, and sound", path)
 }
 
 // sending tells what keeps texts from leaving, and who must not be texted.
@@ -80,8 +87,8 @@ func (d *doctor) sending(ctx context.Context) []finding {
 	if out == nil {
 		out = found(levelOK, part, "no stop and no guard holds texts")
 	}
-	n := 0
-	if err := d.store.OptOuts(ctx, func(store.OptOut) error { n++; return nil }); err != nil {
+	n, err := d.store.PhonesOptedOut(ctx)
+	if err != nil {
 		return append(out, found(levelFix, "opt-outs", "%s", reason(err))...)
 	}
 	return append(out, found(levelOK, "opt-outs", "%s on the list", countOf(n, "phone"))...)

@@ -99,6 +99,14 @@ func scanOptOut(r row) (o OptOut, err error) {
 	return o, err //nolint:wrapcheck // callers say what they read
 }
 
+// PhonesOptedOut counts the phones that have any opt-out.
+func (s *Store) PhonesOptedOut(ctx context.Context) (n int, err error) {
+	if err := s.read.QueryRowContext(ctx, "SELECT count(DISTINCT phone) FROM opt_outs").Scan(&n); err != nil {
+		return 0, fmt.Errorf("count opt-outs: %w", explain(err))
+	}
+	return n, nil
+}
+
 // OptOuts calls each for every opt-out, by phone, and stops at its first error.
 func (s *Store) OptOuts(ctx context.Context, each func(OptOut) error) error {
 	rows, err := s.read.QueryContext(ctx, "SELECT "+optOutColumns+" FROM opt_outs ORDER BY phone, service")
