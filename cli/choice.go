@@ -195,7 +195,7 @@ func leftWords(left map[reminder.BillState]int) string {
 
 // run runs an act with its progress on stderr.
 func (ch *choice) run(ctx context.Context, what string, a store.Act, do func(store.Act) (store.Acted, error)) (n store.Acted, err error) {
-	p := newProgress(ch.app.stderr, what, 0)
+	p := newProgressOf(ch.app.stderr, what, "bills", 0)
 	a.Tell = func(bills int) { p.at(bills, 0) }
 	n, err = do(a)
 	p.done()

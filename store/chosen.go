@@ -19,6 +19,10 @@ type Choice struct {
 // single reports whether the choice names one bill, and no kind of bills.
 func (c Choice) single() bool { return c.Account != "" }
 
+// wholeService reports whether the choice is all bills of a service, which may
+// be millions.
+func (c Choice) wholeService() bool { return c.Account == "" && c.Phone == "" }
+
 // Acted counts what became of the bills of a choice.
 type Acted struct {
 	Done int
@@ -82,6 +86,9 @@ func chosen(ctx context.Context, q querier, c Choice, after reminder.Bill, n int
 // what is to be done to those for which it is wanted. An act that ends early is
 // completed by the same act again.
 func (s *Store) act(ctx context.Context, a Act, wanted func(reminder.Bill) bool, do func(*tx, reminder.Bill) error) (n Acted, err error) {
+	if a.DryRun && a.Choice.wholeService() {
+		return s.countWanted(ctx, a.Choice.Service, wanted)
+	}
 	n.Left = make(map[reminder.BillState]int)
 	for after := (reminder.Bill{}); err == nil; {
 		var page []reminder.Bill
@@ -131,4 +138,53 @@ func (s *Store) act(ctx context.Context, a Act, wanted func(reminder.Bill) bool,
 		err = ctx.Err()
 	}
 	return n, err
+}
+
+// countWanted counts the bills of a service that are wanted, without reading
+// them: most are active and are counted in an index, the others are found by
+// another one. wanted may go by a bill's state, the end of its pause and
+// whether calls failed.
+func (s *Store) countWanted(ctx context.Context, service string, wanted func(reminder.Bill) bool) (n Acted, err error) {
+	type kind struct {
+		reminder.Bill
+		bills int
+	}
+	// One statement, so that all is counted at one instant.
+	query := `SELECT '' AS state, NULL AS paused_until, 0 AS failures, count(*) FROM bills WHERE service = ?1
+		UNION ALL SELECT state, paused_until, CASE WHEN failures > 0 THEN 1 ELSE 0 END, count(*) FROM bills
+			WHERE state IN ('pending', 'paused', 'rejected', 'removed') AND state <> 'active' AND service || '' = ?1 GROUP BY 1, 2, 3`
+	if wanted(reminder.Bill{State: reminder.BillActive}) != wanted(reminder.Bill{State: reminder.BillActive, Failures: 1}) { // only then are they read
+		query += `
+		UNION ALL SELECT state, NULL, 1, count(*) FROM bills WHERE service = ?1 AND state = 'active' AND failures > 0 GROUP BY 1`
+	}
+	rows, err := s.read.QueryContext(ctx, query, service)
+	if err != nil {
+		return n, explain(err)
+	}
+	kinds, err := collect(rows, func(r row) (k kind, err error) {
+		err = r.Scan(&k.State, instantColumn{&k.PausedUntil}, &k.Failures, &k.bills)
+		return k, err //nolint:wrapcheck // names the column
+	})
+	if err != nil {
+		return n, err
+	}
+	usual := kind{Bill: reminder.Bill{State: reminder.BillActive}}
+	for _, k := range kinds {
+		if k.State == "" {
+			usual.bills += k.bills // of all
+		} else {
+			usual.bills -= k.bills
+		}
+	}
+	n.Left = make(map[reminder.BillState]int)
+	for _, k := range append(kinds, usual) {
+		switch {
+		case k.State == "" || k.bills == 0:
+		case wanted(k.Bill):
+			n.Done += k.bills
+		default:
+			n.Left[k.State] += k.bills
+		}
+	}
+	return n, nil
 }
