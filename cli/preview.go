@@ -95,11 +95,19 @@ func (a *app) preview(ctx context.Context, days int, form previewForm, full, all
 			return err
 		}
 	}
-	bar := newProgress(a.stderr, "planning by the present config", 0)
+	bar, told := newProgressOf(a.stderr, "planning by the present config", "bills", 0), false
 	err = scheduler.Ahead(ctx, scheduler.Outlook{
 		Store: f, Policies: cfg.Policies, Delivery: cfg.Delivery, Remind: cfg.Schedule.Remind, SegmentsPerSecond: cfg.Notifier.SegmentsPerSecond,
-		Fingerprint: fingerprint, Free: free, From: now, Until: v.Until, Replanning: func(bills int) { bar.at(bills, 0) },
-	}, func(at time.Time, l store.Looked) error { bar.done(); return v.show(at, l) })
+		Fingerprint: fingerprint, Free: free, From: now, Until: v.Until, Replanning: func(bills int) {
+			if !told { // else the texts tell how far it is
+				bar.at(bills, 0)
+			}
+		},
+	}, func(at time.Time, l store.Looked) error {
+		bar.done()
+		told = true
+		return v.show(at, l)
+	})
 	bar.done()
 	if err != nil {
 		return errors.Join(err, v.out.Flush())

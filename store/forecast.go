@@ -27,9 +27,9 @@ type Forecast struct {
 	// file when it was opened: those of the forecast come after it.
 	at, bill, lastText int64
 
-	// Whether the bills are planned anew by policies: the queue to walk is then
-	// temp.plan, see PlanAnew.
-	anew bool
+	// The bills planned anew; nil = as the file has them. The queue to walk is
+	// then temp.plan.
+	plan *plan
 
 	// What is held for freed is let go by policies before the queue is walked;
 	// "" = nothing. Bills up to freeBill have been.
@@ -129,7 +129,7 @@ func (f *Forecast) begin(t *tx) error {
 // are planned by policies anew. Call it before Walk. PlanAnew has done so
 // already, where it was called.
 func (f *Forecast) Free(held reminder.Reason, policies reminder.Policies) {
-	if f.anew {
+	if f.plan != nil {
 		return
 	}
 	f.freed, f.policies = held, policies
@@ -138,16 +138,39 @@ func (f *Forecast) Free(held reminder.Reason, policies reminder.Policies) {
 // Walk copies the next n bills or so that the remind job will look at by the
 // instant, each with all other bills of its phone. It returns how many bills it
 // went through; zero at the end.
-func (f *Forecast) Walk(_ context.Context, until time.Time, n int) (walked int, err error) {
+func (f *Forecast) Walk(ctx context.Context, until time.Time, n int) (walked int, err error) {
+	for {
+		walked, err = f.walk(until, n)
+		if err != nil || walked > 0 || f.plan == nil || f.plan.whole() || until.UnixMilli() < f.plan.first {
+			return walked, err
+		}
+		if err := f.plan.more(f); err != nil {
+			return 0, err
+		}
+		if err := ctx.Err(); err != nil {
+			return 0, err //nolint:wrapcheck // the end of the command
+		}
+	}
+}
+
+// walk is Walk through what is planned already.
+func (f *Forecast) walk(until time.Time, n int) (walked int, err error) {
+	policies, latest := f.policies, until.UnixMilli()
+	if f.plan != nil {
+		policies = f.plan.policies
+		if !f.plan.whole() {
+			latest = min(latest, f.plan.first) // later ones wait until all are planned
+		}
+	}
 	err = f.do(func(t *tx) error {
 		free := f.freed != ""
 		query, args := `SELECT at, bill_id FROM main.due_remind
-			WHERE (at, bill_id) > (?1, ?2) AND at <= ?3 ORDER BY at, bill_id LIMIT ?4`, []any{f.at, f.bill, until.UnixMilli(), n}
+			WHERE (at, bill_id) > (?1, ?2) AND at <= ?3 ORDER BY at, bill_id LIMIT ?4`, []any{f.at, f.bill, latest, n}
 		switch {
 		case free:
 			query, args = `SELECT DISTINCT 0, bill_id FROM main.reminders
 				WHERE outcome = 'held' AND reason = ?1 AND bill_id > ?2 ORDER BY bill_id LIMIT ?3`, []any{f.freed, f.freeBill, n}
-		case f.anew:
+		case f.plan != nil:
 			query = strings.Replace(query, "main.due_remind", "temp.plan", 1)
 		}
 		rows, err := t.query(query, args...)
@@ -177,12 +200,12 @@ func (f *Forecast) Walk(_ context.Context, until time.Time, n int) (walked int, 
 		case walked > 0:
 			f.at, f.bill = at, ids[walked-1]
 		}
-		if f.anew {
+		if f.plan != nil {
 			if ids, err = f.came(t); err != nil {
 				return err
 			}
 		}
-		if err := f.copyCame(t, until); err != nil || !free && !f.anew {
+		if err := f.copyCame(t, until); err != nil || !free && f.plan == nil {
 			return err
 		}
 		for _, id := range ids {
@@ -190,7 +213,7 @@ func (f *Forecast) Walk(_ context.Context, until time.Time, n int) (walked int, 
 			if err != nil {
 				return err
 			}
-			if err := t.replan(b, f.policies.For(b.Service), until); err != nil {
+			if err := t.replan(b, policies.For(b.Service), until); err != nil {
 				return err
 			}
 		}
@@ -229,26 +252,30 @@ func (f *Forecast) copyCame(t *tx, now time.Time) error {
 }
 
 // NextLook is the next instant at which the remind job looks at a bill, copied
-// or not; zero when there is none.
+// or not, when Walk has come to its end; zero when there is none.
 func (f *Forecast) NextLook(ctx context.Context) (next time.Time, err error) {
 	err = f.read.QueryRowContext(ctx, "SELECT min(at) FROM temp.due_remind").Scan(instantColumn{&next})
-	if err == nil {
+	var further time.Time
+	switch {
+	case err != nil:
+	case f.plan != nil && !f.plan.whole():
+		further = time.UnixMilli(f.plan.first)
+	default:
 		queue := "main.due_remind"
-		if f.anew {
+		if f.plan != nil {
 			queue = "temp.plan"
 		}
-		var further time.Time
 		err = f.read.QueryRowContext(ctx, "SELECT at FROM "+queue+" WHERE (at, bill_id) > (?1, ?2) ORDER BY at, bill_id LIMIT 1",
 			f.at, f.bill).Scan(instantColumn{&further})
 		if errors.Is(err, sql.ErrNoRows) {
 			err = nil
 		}
-		if next.IsZero() || (!further.IsZero() && further.Before(next)) {
-			next = further
-		}
 	}
 	if err != nil {
 		return next, fmt.Errorf("look ahead: %w", explain(err))
+	}
+	if next.IsZero() || (!further.IsZero() && further.Before(next)) {
+		next = further
 	}
 	return next, nil
 }

@@ -155,6 +155,53 @@ func TestAForecastPlansAnew(t *testing.T) {
 	}
 }
 
+// Bills are planned anew as far as they are asked for, and come in the same
+// order as if all had been before.
+func TestAForecastPlansAsFarAsItIsAsked(t *testing.T) {
+	s, p := openNew(t), newPolicy()
+	ready(t, s, p, billsOf(12)...)
+	for id := int64(2); id < 12; id += 3 { // three days later
+		must(s.Learn(t.Context(), policiesOf(p), learnedAt, Lesson{BillID: id, Answer: answer(learnedAt, "1000", due.AddDays(3))}))
+	}
+	other := newPolicy()
+	other.Stages = []reminder.Stage{-4, -1}
+	begin := due.AddDays(-2).At(other.SendAt, nairobi) // the first stage of most was missed
+	end := due.AddDays(3).At(24*60-1, nairobi)
+	look := func(page int64) (all []string) {
+		f := foresee(t, s)
+		told := []int{}
+		mustDo(t, f.PlanAnew(t.Context(), policiesOf(other), begin, end, func(n int) { told = append(told, n) }))
+		f.plan.page = page
+		for now := begin; !now.IsZero() && !now.After(end); now = must(f.NextLook(t.Context())) {
+			for must(f.Walk(t.Context(), now, 1)) > 0 {
+				l := must(f.DecideDue(t.Context(), roundAt(other, now), 10))
+				for _, b := range l.Ask {
+					answered := must(f.DecideAnswered(t.Context(), roundAt(other, now), []Lesson{{BillID: b.ID, Answer: answer(now, "1000", b.DueDate)}}))
+					l.Texts = append(l.Texts, answered.Texts...)
+				}
+				for _, x := range texted(l) {
+					all = append(all, now.Format("2 15:04 ")+x)
+				}
+				if page == 2 && len(all) == 1 && f.plan.whole() {
+					t.Error("all bills were planned before the first text")
+				}
+			}
+			must(f.DecideDue(t.Context(), roundAt(other, now), 10)) // what nobody walks to
+		}
+		if len(told) == 0 || told[len(told)-1] != 12 {
+			t.Errorf("told of %v bills", told)
+		}
+		return all
+	}
+	whole := look(1000)
+	if len(whole) < 16 {
+		t.Errorf("only %d texts: %v", len(whole), whole)
+	}
+	if diff := cmp.Diff(whole, look(2)); diff != "" {
+		t.Errorf("(-planned as a whole +in pages):\n%s", diff)
+	}
+}
+
 // The daemon goes on writing while somebody looks ahead, and the file's log does
 // not grow for it.
 func TestAForecastHoldsUpNoWriter(t *testing.T) {

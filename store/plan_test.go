@@ -92,6 +92,9 @@ func useAll(t *testing.T, s *Store) {
 	must(s.AddOptOuts(ctx, OptOut{Phone: phone(1), Reason: reminder.OptedOut, Since: learnedAt, Source: "operator", Who: "x"}))
 	mustDo(t, s.RemoveOptOut(ctx, OptOut{Phone: phone(1), Since: learnedAt, Source: "operator", Who: "x"}))
 	mustDo(t, s.OptOuts(ctx, func(OptOut) error { return nil }))
+	if n := must(s.PhonesOptedOut(ctx)); n != 100 {
+		t.Errorf("%d phones on the list of opt-outs, want 100", n)
+	}
 	l := must(s.DecideDue(ctx, roundAt(p, firstStage), 1000))
 	for i, x := range l.Texts {
 		o := Outcome{TextID: x.ID, State: Accepted, ProviderID: "SM" + x.Parts[0].Account, NextLook: firstStage}
@@ -193,6 +196,7 @@ var mayScan = map[string]string{
 	"ORDER BY id LIMIT":                        "reads the head of the table only",
 	"ORDER BY id DESC LIMIT":                   "reads the end of the table only",
 	"FROM opt_outs ORDER BY":                   "lists them",
+	"count(DISTINCT phone) FROM opt_outs":      "counts them",
 	"FROM stops":                               "holds one row for each reason at most",
 	"FROM lifts":                               "holds one row for each guard at most",
 	"SELECT 1 FROM strangers":                  "reads one row",
