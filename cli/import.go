@@ -63,6 +63,7 @@ type billImport struct {
 	store    *store.Store
 	progress *progress
 	count    importCount
+	read     int64 // what is counted for the progress: bytes of the file, or rows of the roll
 }
 
 // importCount is what became of the rows.
@@ -101,8 +102,11 @@ func (i *billImport) run(c *cobra.Command) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, file.close()) }()
-	if i.store.BesideDaemon() {
+	switch {
+	case i.store.BesideDaemon():
 		file.size = batchBeside
+	case i.dryRun:
+		file.size = batchLook
 	}
 	if i.dryRun || i.allOrNothing {
 		err = i.check(c.Context(), file, size)
@@ -138,13 +142,21 @@ func (i *billImport) write(ctx context.Context, file *billSource, size int64) er
 	i.progress = newProgress(i.app.stderr, "importing", size)
 	defer i.progress.done()
 	return file.each(ctx, func(b billBatch) error { //nolint:wrapcheck // ours
-		changes, err := i.store.Import(ctx, store.SourceImport, b.bills(), i.app.now())
-		if err != nil {
-			return err //nolint:wrapcheck // says all
-		}
-		i.take(b, changes)
-		return nil
+		return i.writeBatch(ctx, b)
 	})
+}
+
+// writeBatch imports the rows of a batch, and takes it.
+func (i *billImport) writeBatch(ctx context.Context, b billBatch) error {
+	changes, err := i.store.ImportTelling(ctx, store.SourceImport, b.bills(), i.app.now(), func(bills int) {
+		part := float64(bills) / float64(len(b.good))
+		i.progress.at(i.count.rows+bills, i.read+int64(part*float64(b.read-i.read)))
+	})
+	if err != nil {
+		return err //nolint:wrapcheck // says all
+	}
+	i.take(b, changes)
+	return nil
 }
 
 // check says what an import would do, and what is wrong with the file.
@@ -186,7 +198,7 @@ func (i *billImport) foretell(b billBatch, changes []store.Change) {
 // writeChecked imports what check has found to be right.
 func (i *billImport) writeChecked(ctx context.Context, file *billSource) error {
 	all := i.count.rows
-	i.count = importCount{}
+	i.count, i.read = importCount{}, 0
 	i.progress = newProgress(i.app.stderr, "importing", int64(all))
 	defer i.progress.done()
 	return file.roll.Each(ctx, file.size, func(some []store.Listed) error { //nolint:wrapcheck // says all
@@ -194,14 +206,7 @@ func (i *billImport) writeChecked(ctx context.Context, file *billSource) error {
 			return err //nolint:wrapcheck // interrupted says what it means
 		}
 		inIndexOrder(some)
-		b := billBatch{good: some}
-		changes, err := i.store.Import(ctx, store.SourceImport, b.bills(), i.app.now())
-		if err != nil {
-			return err //nolint:wrapcheck // says all
-		}
-		b.read = int64(i.count.rows + len(some))
-		i.take(b, changes)
-		return nil
+		return i.writeBatch(ctx, billBatch{good: some, read: int64(i.count.rows + len(some))})
 	})
 }
 
@@ -241,7 +246,8 @@ func (i *billImport) take(b billBatch, changes []store.Change) {
 	for _, p := range b.bad {
 		fmt.Fprintln(i.app.stderr, p)
 	}
-	i.progress.at(n.rows, b.read)
+	i.read = b.read
+	i.progress.at(n.rows, i.read)
 }
 
 // interrupted says what an import that ended early leaves behind.

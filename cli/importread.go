@@ -16,10 +16,12 @@ import (
 )
 
 // How many rows of a file share a transaction. The more, the fewer pages of the
-// indexes are written again and again; a running daemon waits for each.
+// indexes are written again and again; a running daemon waits for each. Where
+// nothing is written, a batch is as large as somebody waits for the next word.
 const (
 	batchAlone  = 50_000
 	batchBeside = 2000
+	batchLook   = 10_000
 )
 
 // billBatch is some rows of a file, in the order of inIndexOrder.

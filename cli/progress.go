@@ -4,25 +4,34 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"time"
 
-	"github.com/schollz/progressbar/v3"
 	"golang.org/x/term"
 )
 
-// saySo is how often progress is said where there is no terminal.
-const saySo = 5 * time.Second
+// How often progress is told: on a terminal, where a line is written over, and
+// elsewhere.
+const (
+	drawSo = 200 * time.Millisecond
+	saySo  = 5 * time.Second
+)
 
-// progress tells how far the reading of a file is: by a bar on a terminal, by a
-// line every few seconds elsewhere. Nothing is said of what is done at once.
+// rateAfter is how long it takes until a rate says something.
+const rateAfter = time.Second
+
+// progress tells how far the reading of a file is: by one line with a bar on a
+// terminal, by a line every few seconds elsewhere. Nothing is said of what is
+// done at once.
 type progress struct {
 	w     io.Writer
-	what  string // "checking"
-	unit  string // what is counted: "rows"
-	bytes int64  // of the whole file, 0 when not known
-	bar   *progressbar.ProgressBar
+	what  string     // "checking"
+	unit  string     // what is counted: "rows"
+	bytes int64      // of the whole file, 0 when not known
+	width func() int // of the terminal; nil = there is none
 	began time.Time
-	next  time.Time // of the next line, without a bar
+	next  time.Time // of the next line
+	drawn int       // how long the line is that stands there
 }
 
 func newProgress(w io.Writer, what string, bytes int64) *progress {
@@ -32,58 +41,78 @@ func newProgress(w io.Writer, what string, bytes int64) *progress {
 func newProgressOf(w io.Writer, what, unit string, bytes int64) *progress {
 	p := &progress{w: w, what: what, unit: unit, bytes: bytes, began: time.Now()}
 	p.next = p.began.Add(saySo)
-	if f, ok := w.(*os.File); !ok || !term.IsTerminal(int(f.Fd())) {
-		return p
+	if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		p.next = p.began.Add(drawSo)
+		p.width = func() int {
+			width, _, err := term.GetSize(int(f.Fd()))
+			if err != nil || width <= 0 {
+				return 80
+			}
+			return width
+		}
 	}
-	most := int64(-1)
-	if bytes > 0 {
-		most = bytes // until the rows can be guessed
-	}
-	p.bar = progressbar.NewOptions64(most, progressbar.OptionSetWriter(w), progressbar.OptionSetDescription(what),
-		progressbar.OptionShowCount(), progressbar.OptionShowIts(), progressbar.OptionSetItsString(unit), progressbar.OptionSetWidth(10),
-		progressbar.OptionSetPredictTime(true), progressbar.OptionThrottle(200*time.Millisecond), progressbar.OptionClearOnFinish(),
-		progressbar.OptionSetSpinnerChangeInterval(0))
 	return p
 }
 
 // at says that so many rows and bytes are done.
 func (p *progress) at(rows int, bytes int64) {
-	all := int64(0) // rows, as far as the size of those so far tells
-	if p.bytes > 0 && bytes > 0 {
-		all = max(int64(float64(rows)*float64(p.bytes)/float64(bytes)), int64(rows))
-	}
-	if p.bar != nil {
-		if all > 0 {
-			p.bar.ChangeMax64(all + 1) // it ends with done, not when the guess was too low
-		}
-		_ = p.bar.Set64(int64(rows)) // a bar that cannot be drawn stops nothing
-		return
-	}
 	now := time.Now()
-	if now.Before(p.next) {
+	if p.w == nil || now.Before(p.next) {
 		return
 	}
-	p.next = now.Add(saySo)
-	rate := float64(rows) / now.Sub(p.began).Seconds()
-	rest := ""
-	if all > 0 && rate > 0 {
-		left := time.Duration(float64(all-int64(rows)) / rate * float64(time.Second))
-		rest = fmt.Sprintf(" of about %d, %s left", all, left.Round(time.Second))
+	forms := p.forms(rows, bytes, now.Sub(p.began))
+	if p.width == nil {
+		p.next = now.Add(saySo)
+		fmt.Fprintln(p.w, forms[1])
+		return
 	}
-	fmt.Fprintf(p.w, "%s: %d %s%s (%.0f %s/s)\n", p.what, rows, p.unit, rest, rate, p.unit)
+	p.next = now.Add(drawSo)
+	line, width := "", p.width()-1 // in the last column, some terminals break the line
+	for _, line = range forms {
+		if len(line) <= width {
+			break
+		}
+	}
+	line = line[:min(len(line), max(width, 0))] // ASCII, as all that we count
+	fmt.Fprintf(p.w, "\r%s%s", line, strings.Repeat(" ", max(p.drawn-len(line), 0)))
+	p.drawn = len(line)
+}
+
+// forms are the ways to say it, from the longest to the shortest. The second
+// one is all in words.
+func (p *progress) forms(rows int, bytes int64, took time.Duration) []string {
+	count := fmt.Sprintf("%s: %d %s", p.what, rows, p.unit)
+	rate, rest := "", ""
+	if took >= rateAfter {
+		rate = fmt.Sprintf(" (%.0f %s/s)", float64(rows)/took.Seconds(), p.unit)
+	}
+	if p.bytes <= 0 || bytes <= 0 {
+		return []string{count + rate, count + rate, count, fmt.Sprint(rows)}
+	}
+	// The whole is guessed by the size of the rows so far.
+	share := min(float64(bytes)/float64(p.bytes), 1)
+	all := fmt.Sprintf(" of about %.0f", float64(rows)/share)
+	if took >= rateAfter {
+		left := time.Duration(took.Seconds() * (1/share - 1) * float64(time.Second))
+		rest = fmt.Sprintf(", %s left", left.Round(time.Second))
+	}
+	percent := fmt.Sprintf("%.0f%%", 100*share)
+	const parts = 10
+	done := int(parts * share)
+	bar := "[" + strings.Repeat("#", done) + strings.Repeat(".", parts-done) + "] "
+	return []string{bar + count + all + rest + rate, count + all + rest + rate, bar + count + rest, count + rest, p.what + ": " + percent + rest, percent}
 }
 
 // clear makes room for a line of something else.
 func (p *progress) clear() {
-	if p.bar != nil {
-		_ = p.bar.Clear()
+	if p.drawn > 0 {
+		fmt.Fprintf(p.w, "\r%s\r", strings.Repeat(" ", p.drawn))
+		p.drawn = 0
 	}
 }
 
-// done takes the bar away.
+// done takes the line away, and says no more.
 func (p *progress) done() {
-	if p.bar != nil {
-		_ = p.bar.Finish()
-		p.bar = nil
-	}
+	p.clear()
+	p.w = nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -13,6 +14,9 @@ import (
 	"duewatch/reminder"
 )
 
+// tellEach is how many bills an import goes through before it tells of them.
+const tellEach = 40 * together
+
 // Import adds and changes bills in one transaction, as Declare does, and
 // removes none. Each bill may be there only once. The changes are in the order
 // of the bills; one that another source declares is left alone.
@@ -20,10 +24,24 @@ import (
 // Beside a running daemon it then waits for as long as it held the file, so
 // that the daemon's writes get their turn in an import of many batches.
 func (s *Store) Import(ctx context.Context, source string, bills []reminder.Bill, now time.Time) (changes []Change, err error) {
+	return s.ImportTelling(ctx, source, bills, now, func(int) {})
+}
+
+// ImportTelling is Import that tells now and then how many of the bills it has
+// been through.
+func (s *Store) ImportTelling(ctx context.Context, source string, bills []reminder.Bill, now time.Time, tell func(bills int)) (changes []Change, err error) {
 	began := time.Now()
 	err = s.do(func(t *tx) error {
-		changes, err = t.declareAll(sourced(source, bills), now, nil)
-		return err
+		changes = make([]Change, 0, len(bills))
+		for some := range slices.Chunk(sourced(source, bills), tellEach) {
+			did, err := t.declareAll(some, now, nil)
+			if err != nil {
+				return err
+			}
+			changes = append(changes, did...)
+			tell(len(changes))
+		}
+		return nil
 	})
 	if err != nil {
 		return nil, fmt.Errorf("import bills: %w", err)
