@@ -60,7 +60,7 @@ func (d *doubt) settled(n int) {
 // texts, so the first waits a moment for others, if there are any.
 const (
 	linger   = 2 * time.Millisecond
-	together = 128
+	together = 256
 )
 
 // next returns the texts that ended since; none at the end of the pass.
