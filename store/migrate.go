@@ -16,7 +16,7 @@ var migrations embed.FS
 
 // migrate brings the schema up to the version this binary knows.
 func migrate(ctx context.Context, path string) (err error) {
-	db, err := openPool(ctx, path, "rwc", 1)
+	db, err := openPool(ctx, path, "rwc", 1, commandCache)
 	if err != nil {
 		return err
 	}

@@ -10,7 +10,7 @@ import (
 // is made anew.
 func TestAStoreWithTextsIsBroughtUpToDate(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "duewatch.db")
-	old := must(openPool(t.Context(), path, "rwc", 1))
+	old := must(openPool(t.Context(), path, "rwc", 1, commandCache))
 	must(must(provider(old)).UpTo(t.Context(), 5))
 	for _, statement := range []string{
 		`INSERT INTO bills (id, service, account, phone, language, description, source, state)

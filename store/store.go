@@ -88,10 +88,10 @@ func Open(ctx context.Context, path string) (_ *Store, err error) {
 	if err := migrate(ctx, path); err != nil {
 		return nil, err
 	}
-	if s.write, err = newWriter(ctx, path); err != nil {
+	if s.write, err = newWriter(ctx, path, daemonCache); err != nil {
 		return nil, err
 	}
-	if s.read, err = openPool(ctx, path, "ro", 4); err != nil {
+	if s.read, err = openPool(ctx, path, "ro", 4, 0); err != nil {
 		return nil, err
 	}
 	return s, nil
@@ -104,7 +104,7 @@ func OpenReader(ctx context.Context, path string) (*Store, error) {
 	if info, err := os.Stat(path); errors.Is(err, os.ErrNotExist) || (err == nil && info.Size() == 0) {
 		return nil, fmt.Errorf("store %s: %w: has the daemon run yet?", path, ErrNotFound)
 	}
-	db, err := openPool(ctx, path, "ro", 4)
+	db, err := openPool(ctx, path, "ro", 4, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -123,7 +123,7 @@ func OpenWriter(ctx context.Context, path string) (_ *Store, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if s.write, err = newWriter(ctx, realPath(path)); err != nil {
+	if s.write, err = newWriter(ctx, realPath(path), commandCache); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	s.daemon = realPath(path) + ".lock"
@@ -171,9 +171,18 @@ func (s *Store) Check(ctx context.Context) error {
 	return nil
 }
 
+// How many bytes of pages a connection that writes keeps at most. The daemon has
+// to fit into small machines, and reads a page again at the cost of a copy from
+// the system's cache. What a command such as a large import changes all over its
+// indexes is written once for each commit while it fits.
+const (
+	daemonCache  = 8 << 20
+	commandCache = 64 << 20
+)
+
 // openPool opens a pool of connections and reads back the settings that the
 // promise rests on.
-func openPool(ctx context.Context, path, mode string, conns int) (*sql.DB, error) {
+func openPool(ctx context.Context, path, mode string, conns, cache int) (*sql.DB, error) {
 	settings := url.Values{
 		"mode":             {mode},
 		"_synchronous":     {"FULL"},
@@ -184,8 +193,7 @@ func openPool(ctx context.Context, path, mode string, conns int) (*sql.DB, error
 	}
 	if mode != "ro" {
 		settings.Set("_journal_mode", "WAL")
-		// At most 64 MB: what a large import changes all over its indexes is then written once for each commit.
-		settings.Set("_cache_size", "-64000")
+		settings.Set("_cache_size", fmt.Sprint(-cache/1024))
 	}
 	dsn := "file:" + escapedPath(path) + "?" + settings.Encode()
 	db := sql.OpenDB(connector{dsn})

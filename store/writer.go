@@ -39,8 +39,8 @@ type write struct {
 	done chan error
 }
 
-func newWriter(ctx context.Context, path string) (*writer, error) {
-	db, err := openPool(ctx, path, "rwc", 1)
+func newWriter(ctx context.Context, path string, cache int) (*writer, error) {
+	db, err := openPool(ctx, path, "rwc", 1, cache)
 	if err != nil {
 		return nil, err
 	}
