@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"syscall"
 
 	"duewatch/store"
+	"duewatch/systemd"
 )
 
 // theStore reads as much of the store as can be read in a moment.
@@ -121,28 +123,33 @@ func (d *doctor) unit(ctx context.Context) []finding {
 	if d.sandboxed {
 		return found(levelNote, part, "not looked at: the sandbox is run by hand")
 	}
-	if _, err := os.Stat("/run/systemd/system"); err != nil {
-		return found(levelNote, part, "this machine runs without it: see that something else starts the daemon again")
-	}
 	ctx, cancel := context.WithTimeout(ctx, storePatience)
 	defer cancel()
-	said, err := exec.CommandContext(ctx, "systemctl", "show", unitName, "--property=LoadState,ActiveState,UnitFileState,WatchdogUSec").Output()
-	if err != nil {
-		return found(levelNote, part, "systemctl does not answer: %v", err)
+	var why bytes.Buffer
+	c := exec.CommandContext(ctx, "systemctl", "show", unitName, "--property=LoadState,ActiveState,UnitFileState,WatchdogUSec,FragmentPath,NeedDaemonReload")
+	c.Stderr = &why
+	said, err := c.Output()
+	if err != nil { // as on a machine that was started by something else
+		first, _, _ := strings.Cut(cmp.Or(why.String(), err.Error()), "\n")
+		return found(levelNote, part, "it tells nothing of %s (%s): see that something else starts the daemon again", unitName, first)
 	}
-	return unitFindings(said)
+	return unitFindings(said, os.ReadFile)
 }
 
-// unitFindings reads what systemctl show says of the unit.
-func unitFindings(said []byte) []finding {
+// unitFindings reads what systemctl show says of the unit, and the unit's file.
+func unitFindings(said []byte, read func(name string) ([]byte, error)) []finding {
 	const part = "systemd"
 	is := map[string]string{}
 	for line := range bytes.Lines(said) {
 		name, value, _ := strings.Cut(strings.TrimSpace(string(line)), "=")
 		is[name] = value
 	}
-	if is["LoadState"] != "loaded" {
-		return found(levelFix, part, "%s is not installed (%s): sudo make install", unitName, is["LoadState"])
+	switch is["LoadState"] {
+	case "loaded":
+	case "not-found":
+		return found(levelFix, part, "%s is not installed: sudo make install", unitName)
+	default:
+		return found(levelFix, part, "%s is %s: see systemctl status duewatch", unitName, is["LoadState"])
 	}
 	var out []finding
 	if is["ActiveState"] != "active" {
@@ -151,14 +158,36 @@ func unitFindings(said []byte) []finding {
 	if state := is["UnitFileState"]; state != "enabled" {
 		out = append(out, found(levelFix, part, "%s is %s, so that it does not start with the machine: sudo systemctl enable duewatch", unitName, state)...)
 	}
+	if is["NeedDaemonReload"] == "yes" {
+		out = append(out, found(levelFix, part, "%s has changed since systemd read it: sudo systemctl daemon-reload, then sudo systemctl restart duewatch", unitName)...)
+	}
 	if dog := is["WatchdogUSec"]; dog == "" || dog == "0" {
 		out = append(out, found(levelFix, part, "%s has no WatchdogSec=, so that a stuck daemon is not started again: install the unit anew", unitName)...)
 	}
 	if out == nil {
-		return found(levelOK, part, "%s runs, starts with the machine, and has a watchdog of %s", unitName, is["WatchdogUSec"])
+		out = found(levelOK, part, "%s runs, starts with the machine, and has a watchdog of %s", unitName, is["WatchdogUSec"])
+	}
+	file := is["FragmentPath"]
+	if file == "" {
+		return out
+	}
+	text, err := read(file)
+	if err != nil {
+		return append(out, found(levelNote, part, "its file cannot be compared with that of this binary: %v", err)...)
+	}
+	if keys := systemd.Differing(string(text)); len(keys) > 0 {
+		more := ""
+		if len(keys) > mostKeys {
+			keys, more = keys[:mostKeys], ", …"
+		}
+		out = append(out, found(levelNote, part, "%s is not the unit that came with this binary; %s%s differ: sudo make install writes it anew, and settings of your own belong in sudo systemctl edit duewatch",
+			file, strings.Join(keys, ", "), more)...)
 	}
 	return out
 }
+
+// mostKeys is how many settings of a unit are named.
+const mostKeys = 5
 
 func sizeOf(bytes int64) string {
 	if bytes >= 1<<30 {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"testing"
@@ -27,7 +28,8 @@ const raceOptions = "atexit_sleep_ms=0"
 //	await [-count=N] RE FILE  waits until N lines of the file match, 1 if not said
 //	narrow N stream           no line of stdout or stderr is wider than N columns
 //
-// It is about noon in them, and about 03:00 in the zone $NIGHT. A daemon writes
+// It is about noon in them, and about 03:00 in the zone $NIGHT. $UNIT is the file
+// of the systemd unit. A daemon writes
 // its log into a file, for await:
 //
 //	exec sh -c 'exec duewatch run --sandbox 2>log' &daemon&
@@ -35,6 +37,10 @@ func TestScript(t *testing.T) {
 	t.Parallel()
 	noon, _ := noonZone()
 	night, _ := zoneWhereItIs(3)
+	unit, err := filepath.Abs("../systemd/duewatch.service")
+	if err != nil {
+		t.Fatal(err)
+	}
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
@@ -52,6 +58,7 @@ func TestScript(t *testing.T) {
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("DUEWATCH_TIMEZONE", noon)
 			e.Setenv("NIGHT", night)
+			e.Setenv("UNIT", unit)
 			e.Setenv("DUEWATCH_WEB__LISTEN", "127.0.0.1:0")
 			e.Setenv("GORACE", raceOptions)
 			return nil
