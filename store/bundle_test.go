@@ -228,3 +228,24 @@ func TestABrokenCompanionIsLeftOut(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+// A decision that meets a mistake of ours is the fault of its own bill, also
+// when that one only would share the text of another.
+func TestACompanionOnWhichADecisionPanicsIsLeftOut(t *testing.T) {
+	s, p := openNew(t), bundling()
+	bills := ofOnePhone(2)
+	bills[1].Service = "power"
+	ready(t, s, p, bills...)
+	broken := *p
+	broken.Zone = nil
+	r := roundAt(p, firstStage)
+	r.Policies.ByService = map[string]*reminder.Policy{"power": &broken}
+	l := must(s.DecideDue(t.Context(), r, 1)) // the other is a companion only
+	if len(l.Texts) != 1 || len(l.Texts[0].Parts) != 1 || len(l.Faults) != 0 || l.Bills != 1 {
+		t.Fatalf("%+v", l)
+	}
+	l = must(s.DecideDue(t.Context(), r, 1))
+	if len(l.Texts) != 0 || len(l.Faults) != 1 || !strings.Contains(l.Faults[0].Error(), "bill 2") {
+		t.Errorf("%+v", l)
+	}
+}

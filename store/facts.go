@@ -63,6 +63,11 @@ func (t *tx) facts(r Round, ids []int64) ([]fact, error) {
 			if f.Elsewhere, err = t.elsewhere(id); err != nil {
 				return nil, err
 			}
+			more, err := t.strangersOf(f.Bill.Phone, midnight)
+			if err != nil {
+				return nil, err
+			}
+			f.TextsToday += more
 		}
 	}
 	err = t.readDone(ids, func(id int64, m reminder.Reminder) {

@@ -245,6 +245,7 @@ var hot = map[string]string{
 	"FROM usage WHERE since >= ?1":                       "sqlite_autoindex_usage_1 (since>?)",
 	"UPDATE usage SET texts = texts - 1":                 "sqlite_autoindex_usage_1 (since=?)",
 	"SELECT at FROM strangers WHERE bill_id":             "strangers_bill (bill_id=?)",
+	"count(DISTINCT provider_id) FROM strangers":         "strangers_bill (bill_id=?)",
 	"AND r.bill_id > ?5":                                 "reminders_held (reason=? AND bill_id>?)",
 	"FROM bills WHERE account = ?1 AND id > ?2":          "bills_account (account=? AND rowid>?)",
 	"FROM bills WHERE phone = ?1 AND id > ?2":            "bills_phone (phone=? AND rowid>?)",

@@ -174,15 +174,30 @@ func (t *tx) decideEach(r Round, ids []int64, l *looking) error {
 		return t.alone(0, l, func(l *looking) error { return t.decide(r, ids, l) })
 	}
 	for _, id := range ids {
-		before, faults := *r.standing, len(l.Faults)
-		if err := t.alone(id, l, func(l *looking) error { return t.decide(r, []int64{id}, l) }); err != nil {
-			return err
+		failed, err := t.decideOne(r, id, l)
+		if err == nil && failed && !r.unshared {
+			// One of the bills that would share its text may be to blame, and has
+			// a look of its own.
+			l.Faults, l.open, l.Bills = l.Faults[:len(l.Faults)-1], l.open[:len(l.open)-1], l.Bills-1
+			alone := r
+			alone.unshared = true
+			_, err = t.decideOne(alone, id, l)
 		}
-		if len(l.Faults) > faults {
-			*r.standing = before
+		if err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// decideOne decides about one bill, and reports whether that met a fault.
+func (t *tx) decideOne(r Round, id int64, l *looking) (failed bool, err error) {
+	before, faults := *r.standing, len(l.Faults)
+	err = t.alone(id, l, func(l *looking) error { return t.decide(r, []int64{id}, l) })
+	if failed = len(l.Faults) > faults; failed {
+		*r.standing = before
+	}
+	return failed, err
 }
 
 // alone does something about one bill so that a fault in it holds up no other.

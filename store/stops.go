@@ -169,6 +169,14 @@ func (t *tx) elsewhere(billID int64) ([]time.Time, error) {
 	})
 }
 
+// strangersOf counts the texts that a phone has had since, and that this store
+// does not know: they are texts of its day like others.
+func (t *tx) strangersOf(p reminder.Phone, since int64) (n int, err error) {
+	err = t.row(`SELECT count(DISTINCT provider_id) FROM strangers
+		WHERE bill_id IN (SELECT id FROM bills WHERE phone = ?1) AND at >= ?2`, p.E164(), since).Scan(&n)
+	return n, explain(err)
+}
+
 // Knows reports whether a message in the provider's list is a text of this
 // store: by its id, or, where the answer was lost, by its words; or is a
 // stranger already.

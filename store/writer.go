@@ -193,8 +193,9 @@ type hurriedError struct{ err error }
 func (e *hurriedError) Error() string { return e.err.Error() }
 func (e *hurriedError) Unwrap() error { return e.err }
 
-// isolated runs do, in a group or within a write, so that it is undone alone when it fails. own is do's
-// failure, all is one of the transaction itself, or of a try that is hurried.
+// isolated runs do, in a group or within a write, so that it is undone alone
+// when it fails. own is do's failure, all is one of the transaction itself, or
+// of a try that is hurried.
 func (t *tx) isolated(do func(*tx) error) (own, all error) {
 	if t.hurried {
 		if err := run(t, do); err != nil {
