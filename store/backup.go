@@ -48,7 +48,7 @@ func (s *Store) Backup(ctx context.Context, file string, force bool, tell func(w
 	if c, err = s.copyTo(ctx, part.Name(), tell); err != nil {
 		return c, fmt.Errorf("backup: %w", err)
 	}
-	if err := part.Sync(); err != nil {
+	if err := errors.Join(atRest(ctx, part.Name()), part.Sync()); err != nil {
 		return c, fmt.Errorf("backup: %w", err)
 	}
 	tell("checking the copy", 0, 0)
@@ -142,6 +142,22 @@ func (s *Store) copyTo(ctx context.Context, file string, tell func(what string, 
 			return copyPages(ctx, dst.(*sqlite3.SQLiteConn), src.(*sqlite3.SQLiteConn), tell) //nolint:forcetypeassert // of our connector
 		})
 	})
+}
+
+// atRest takes a copy out of the mode with a write-ahead log, so that whoever
+// reads it leaves no files beside it. Whoever writes to it, as the daemon does
+// when it is restored, sets that mode again.
+func atRest(ctx context.Context, file string) (err error) {
+	db := sql.OpenDB(connector{"file:" + escapedPath(file) + "?_synchronous=OFF"}) // Backup flushes it
+	defer func() { err = errors.Join(err, db.Close()) }()
+	var mode string
+	if err := db.QueryRowContext(ctx, "PRAGMA journal_mode = DELETE").Scan(&mode); err != nil {
+		return explain(err)
+	}
+	if mode != "delete" {
+		return fmt.Errorf("the copy stays in the mode %s", mode)
+	}
+	return nil
 }
 
 func copyPages(ctx context.Context, dst, src *sqlite3.SQLiteConn, tell func(what string, done, of int)) (err error) {

@@ -44,6 +44,70 @@ func TestBackupWhileWriting(t *testing.T) {
 	}
 }
 
+// Whoever reads a backup leaves it alone in its folder; the one who writes to it
+// has the log that the promise rests on.
+func TestABackupIsReadWithoutATrace(t *testing.T) {
+	s, p := openNew(t), newPolicy()
+	ready(t, s, p, billsOf(3)...)
+	dir := t.TempDir()
+	file := filepath.Join(dir, "b.db")
+	must(s.Backup(t.Context(), file, false, tellNobody))
+	before := must(os.ReadFile(file))
+	alone := func(when string) {
+		t.Helper()
+		for _, e := range must(os.ReadDir(dir)) {
+			if e.Name() != "b.db" {
+				t.Errorf("%s there is %s", when, e.Name())
+			}
+		}
+	}
+	alone("after the backup")
+	r := must(OpenReader(t.Context(), file))
+	mustDo(t, r.Bills(t.Context(), BillFilter{}, func(Watched) error { return nil }))
+	mustDo(t, r.Check(t.Context()))
+	alone("while it is read")
+	f := must(OpenForecast(t.Context(), file))
+	must(f.Walk(t.Context(), firstStage, 10))
+	mustDo(t, f.Close())
+	mustDo(t, r.Close())
+	alone("after it was read")
+	if diff := cmp.Diff(before, must(os.ReadFile(file))); diff != "" {
+		t.Error("it was changed")
+	}
+
+	// Restored, while a command still reads it.
+	r = must(OpenReader(t.Context(), file))
+	defer r.Close() //nolint:errcheck // only read from
+	must(r.InUse(t.Context()))
+	daemon := must(Open(t.Context(), file))
+	defer daemon.Close() //nolint:errcheck // the test is over
+	if mode := word(t, daemon, "SELECT journal_mode FROM pragma_journal_mode"); mode != "wal" {
+		t.Errorf("the daemon writes in the mode %s", mode)
+	}
+	if l := must(daemon.DecideDue(t.Context(), roundAt(p, firstStage), 10)); len(l.Texts) != 3 {
+		t.Errorf("the restored store texts %+v", l)
+	}
+	if n := number(t, r, "SELECT count(*) FROM texts"); n != 3 {
+		t.Errorf("who reads sees %d texts", n)
+	}
+}
+
+// A command that changes something in a backup sets the log as well.
+func TestABackupIsWrittenWithALog(t *testing.T) {
+	s := openNew(t)
+	file := filepath.Join(t.TempDir(), "b.db")
+	must(s.Backup(t.Context(), file, false, tellNobody))
+	w := must(OpenWriter(t.Context(), file))
+	defer w.Close() //nolint:errcheck // the test is over
+	must(w.Import(t.Context(), SourceImport, billsOf(3), learnedAt))
+	if mode := word(t, w, "SELECT journal_mode FROM pragma_journal_mode"); mode != "wal" {
+		t.Errorf("it is written in the mode %s", mode)
+	}
+	if n := number(t, w, "SELECT count(*) FROM bills"); n != 3 {
+		t.Errorf("%d bills", n)
+	}
+}
+
 func TestBackupTakesNoOthersPlace(t *testing.T) {
 	s := openNew(t)
 	dir := t.TempDir()
