@@ -22,22 +22,41 @@ type OpenText struct {
 	Looks      int // how often it was asked about
 }
 
-// whose names the bills of a text for the log: the service of the first, and
-// the accounts of all. It returns how many they are.
-func (s *Store) whose(ctx context.Context, textID int64, service, accounts *string) (bills int, err error) {
-	rows, err := s.read.QueryContext(ctx, "SELECT b.service, b.account FROM reminders r JOIN bills b ON b.id = r.bill_id WHERE r.text_id = ?1 ORDER BY r.id", textID)
-	if err != nil {
-		return 0, fmt.Errorf("read the bills of text %d: %w", textID, explain(err))
-	}
-	all, err := collect(rows, func(r row) (account string, err error) {
-		of := ""
-		if err = r.Scan(&of, &account); *service == "" {
-			*service = of
+// named are the bills of a text for the log: the service of the first, and the
+// accounts of all.
+type named struct {
+	service  string
+	accounts []string
+}
+
+var billsOfTexts = manyRows(`SELECT r.text_id, b.service, b.account FROM reminders r JOIN bills b ON b.id = r.bill_id
+	WHERE r.text_id IN (%s) ORDER BY r.id`, 0, 1)
+
+// whose names the bills of texts.
+func (s *Store) whose(ctx context.Context, texts []int64) (map[int64]named, error) {
+	of := make(map[int64]named, len(texts))
+	err := inMany(&billsOfTexts, texts, func(query string, some []int64) error {
+		rows, err := s.read.QueryContext(ctx, query, idsAfter(some)...)
+		if err != nil {
+			return explain(err)
 		}
-		return account, err //nolint:wrapcheck // names the column
+		_, err = collect(rows, func(r row) (none struct{}, err error) {
+			var id int64
+			var service, account string
+			if err := r.Scan(&id, &service, &account); err != nil {
+				return none, err //nolint:wrapcheck // names the column
+			}
+			n := of[id]
+			n.service, n.accounts = cmp.Or(n.service, service), append(n.accounts, account)
+			of[id] = n
+			return none, nil
+		})
+		return err
 	})
-	*accounts = strings.Join(all, ", ")
-	return len(all), err
+	if err != nil {
+		return nil, fmt.Errorf("read the bills of texts: %w", err)
+	}
+	return of, nil
 }
 
 // OpenTexts reads up to n texts whose next look has come, the oldest first.
@@ -51,10 +70,17 @@ func (s *Store) OpenTexts(ctx context.Context, now time.Time, n int) ([]OpenText
 		err = r.Scan(&o.ID, &o.ProviderID, &o.State, instantColumn{&o.AcceptedAt}, &o.Looks)
 		return o, err //nolint:wrapcheck // names the column
 	})
-	for i := range open {
-		if err == nil {
-			open[i].Bills, err = s.whose(ctx, open[i].ID, &open[i].Service, &open[i].Account)
-		}
+	if err != nil {
+		return nil, err
+	}
+	ids := make([]int64, len(open))
+	for i, o := range open {
+		ids[i] = o.ID
+	}
+	of, err := s.whose(ctx, ids)
+	for i, o := range open {
+		n := of[o.ID]
+		open[i].Service, open[i].Account, open[i].Bills = n.service, strings.Join(n.accounts, ", "), len(n.accounts)
 	}
 	return open, err
 }
@@ -102,12 +128,17 @@ var comesAfter = map[TextState]string{
 func (s *Store) RecordReceipts(_ context.Context, now time.Time, receipts []Receipt) (moved []Receipt, err error) {
 	err = s.do(func(t *tx) error {
 		moved = nil
+		isNew, err := t.plainReceipts(now, receipts)
+		if err != nil {
+			return err
+		}
 		for _, r := range receipts {
-			isNew, err := t.receipt(now, r)
-			if err != nil {
-				return err
+			if !isNew[r.TextID] {
+				if isNew[r.TextID], err = t.receipt(now, r); err != nil {
+					return err
+				}
 			}
-			if isNew {
+			if isNew[r.TextID] {
 				moved = append(moved, r)
 			}
 		}
@@ -117,6 +148,68 @@ func (s *Store) RecordReceipts(_ context.Context, now time.Time, receipts []Rece
 		return nil, fmt.Errorf("record receipts: %w", err)
 	}
 	return moved, nil
+}
+
+// plain reports whether there is no more to the receipt than a state to move on
+// to.
+func (r Receipt) plain() bool {
+	return comesAfter[r.State] != "" && r.State != Accepted && r.Suppress == "" && r.Why == "" && r.RetryAt.IsZero() && r.Stop == nil
+}
+
+const (
+	received  = "WITH v (id, state, status, code, error, settled, segments, price, unit, next_look) AS (VALUES %s) "
+	movesText = "texts.id = v.id AND texts.state IN ('accepted', 'sent') AND texts.state <> v.state" // as in comesAfter
+)
+
+var (
+	receiptEvents = manyRows(received+`INSERT INTO events (at, bill_id, text_id, what, reason, detail)
+		SELECT ?1, r.bill_id, v.id, v.state, 'provider', v.error FROM v CROSS JOIN texts CROSS JOIN reminders r
+		WHERE `+movesText+` AND r.text_id = v.id`, 1, 10)
+	receiptTexts = manyRows(received+`UPDATE texts SET state = v.state, provider_status = v.status, error_code = v.code, error = v.error,
+			settled_at = v.settled, refused_for = '', billed_segments = coalesce(v.segments, billed_segments), price = coalesce(v.price, texts.price),
+			price_unit = coalesce(v.unit, price_unit), next_look_at = v.next_look, looks = looks + 1
+		FROM v WHERE `+movesText+` RETURNING texts.id`, 0, 10)
+)
+
+// plainReceipts is receipt for those that are plain and move their texts, many
+// at a time. It returns which they are.
+func (t *tx) plainReceipts(now time.Time, receipts []Receipt) (moved map[int64]bool, err error) {
+	moved = make(map[int64]bool, len(receipts))
+	var all []Receipt
+	for _, r := range receipts {
+		if r.plain() {
+			all = append(all, r)
+		}
+	}
+	values := func(some []Receipt, args ...any) []any {
+		for _, r := range some {
+			var settled any
+			if r.State.Final() {
+				settled = now.UnixMilli()
+			}
+			args = append(args, r.TextID, r.State, r.ProviderStatus, r.Code, r.Error, settled,
+				positive(r.BilledSegments), nullable(r.Price), nullable(r.PriceUnit), millis(r.NextLook))
+		}
+		return args
+	}
+	// The trail first: whether a text moves is seen by its state before.
+	if err := inMany(&receiptEvents, all, func(query string, some []Receipt) error {
+		_, err := t.exec(query, values(some, now.UnixMilli())...)
+		return err
+	}); err != nil {
+		return nil, err
+	}
+	return moved, inMany(&receiptTexts, all, func(query string, some []Receipt) error {
+		rows, err := t.query(query, values(some)...)
+		if err != nil {
+			return err
+		}
+		ids, err := collect(rows, scanID)
+		for _, id := range ids {
+			moved[id] = true
+		}
+		return err
+	})
 }
 
 func (t *tx) receipt(now time.Time, r Receipt) (moved bool, err error) {

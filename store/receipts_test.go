@@ -1,6 +1,7 @@
 package store
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -49,6 +50,51 @@ func TestReceiptsOnlyGoForward(t *testing.T) {
 				t.Errorf("%s, then %q: the provider's status is the %s one", from, to, status)
 			}
 		}
+	}
+}
+
+// Receipts that come together are recorded as each of them alone would be.
+func TestReceiptsComeTogether(t *testing.T) {
+	s, p := openNew(t), newPolicy()
+	var bills []reminder.Bill
+	for i := range 70 { // more than one statement takes
+		bills = append(bills, billOf(i))
+	}
+	ready(t, s, p, bills...)
+	texts := must(s.DecideDue(t.Context(), roundAt(p, firstStage), 100)).Texts
+	var outcomes []Outcome
+	for _, x := range texts {
+		outcomes = append(outcomes, Outcome{TextID: x.ID, State: Accepted, ProviderID: "SM" + x.Parts[0].Account, NextLook: firstStage.Add(time.Minute)})
+	}
+	mustDo(t, errors.Join(s.RecordOutcomes(firstStage, outcomes)...))
+	var receipts []Receipt
+	for i, x := range texts {
+		r := Receipt{TextID: x.ID, State: Delivered, ProviderStatus: "delivered", Price: "-0.02", PriceUnit: "USD", BilledSegments: 1}
+		switch i {
+		case 3:
+			r = Receipt{TextID: x.ID, State: Accepted, NextLook: firstStage.Add(time.Hour)} // nothing new
+		case 5:
+			r = Receipt{TextID: x.ID, State: Undelivered, Why: reminder.NotDelivered}
+		}
+		receipts = append(receipts, r)
+	}
+	moved := must(s.RecordReceipts(t.Context(), firstStage.Add(time.Minute), receipts))
+	if len(texts) != 70 || len(moved) != 69 {
+		t.Fatalf("%d of %d texts moved, want 69 of 70", len(moved), len(texts))
+	}
+	for query, want := range map[string]int64{
+		"SELECT count(*) FROM texts WHERE state = 'delivered' AND price = '-0.02' AND billed_segments = 1 AND settled_at IS NOT NULL AND next_look_at IS NULL AND looks = 1": 68,
+		"SELECT count(*) FROM texts WHERE state = 'accepted' AND next_look_at IS NOT NULL AND looks = 1":                                                                     1,
+		"SELECT count(*) FROM texts WHERE state = 'undelivered' AND refused_for = 'not_delivered' AND looks = 1":                                                             1,
+		"SELECT count(*) FROM events WHERE what = 'delivered' AND reason = 'provider'":                                                                                       68,
+		"SELECT count(*) FROM events WHERE what = 'undelivered'":                                                                                                             1,
+	} {
+		if got := number(t, s, query); got != want {
+			t.Errorf("%s: %d, want %d", query, got, want)
+		}
+	}
+	if again := must(s.RecordReceipts(t.Context(), firstStage.Add(time.Hour), receipts[:2])); len(again) != 0 {
+		t.Errorf("moved a second time: %v", again)
 	}
 }
 

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"duewatch/reminder"
@@ -32,10 +33,16 @@ func (s *Store) Doubtful(ctx context.Context, now time.Time, n int) ([]Doubtful,
 		err = r.Scan(&d.ID, &d.SentTo, &d.Body, instantColumn{&d.CreatedAt}, &d.Looks)
 		return d, err //nolint:wrapcheck // names the column
 	})
-	for i := range doubtful {
-		if err == nil {
-			_, err = s.whose(ctx, doubtful[i].ID, &doubtful[i].Service, &doubtful[i].Account)
-		}
+	if err != nil {
+		return nil, err
+	}
+	ids := make([]int64, len(doubtful))
+	for i, d := range doubtful {
+		ids[i] = d.ID
+	}
+	of, err := s.whose(ctx, ids)
+	for i, d := range doubtful {
+		doubtful[i].Service, doubtful[i].Account = of[d.ID].service, strings.Join(of[d.ID].accounts, ", ")
 	}
 	return doubtful, err
 }
