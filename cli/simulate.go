@@ -29,6 +29,8 @@ type simulateFlags struct {
 const (
 	mostSimulated = 366
 	mostCustomers = 1_000_000
+	// mostInMemory are customers whose store is kept in memory, at some 4 kB for each.
+	mostInMemory = 200_000
 )
 
 func (a *app) simulateCommand() *cobra.Command {
@@ -100,7 +102,10 @@ func (a *app) simulate(ctx context.Context, f simulateFlags) (err error) {
 	var results []*simulated
 	for i, cfg := range cfgs {
 		path := filepath.Join(dir, fmt.Sprintf("%d.db", i))
-		if f.customers == 0 {
+		switch {
+		case f.customers > 0 && f.customers <= mostInMemory:
+			path = ""
+		case f.customers == 0:
 			if err := a.copyOf(ctx, cfgs, i, path); err != nil {
 				return err
 			}

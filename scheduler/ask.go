@@ -115,7 +115,7 @@ func (s *Scheduler) claimAll(pass context.Context, j *job, q queue, batch int, t
 			}
 		}
 		s.virtual.asked(len(bills))
-		if len(bills) < batch || s.yields(j) {
+		if len(bills) < batch || s.yields(j, claimed, s.AskRate) {
 			break
 		}
 	}

@@ -75,10 +75,8 @@ func (s *Scheduler) remind(ctx context.Context, j *job) error {
 // reminders.stale_balance, and the rest goes on.
 func (s *Scheduler) decideAll(pass context.Context, j *job, d *doubt) error {
 	var mute error
-	for first := true; pass.Err() == nil; first = false {
-		if !first && s.yields(j) {
-			break
-		}
+	segments := 0
+	for pass.Err() == nil && !s.yields(j, segments, s.SegmentsPerSecond) {
 		j.beat(s.Now())
 		d.await(s.pace.round)
 		looked, err := s.Store.DecideDue(pass, s.round(), s.pace.round)
@@ -88,7 +86,7 @@ func (s *Scheduler) decideAll(pass context.Context, j *job, d *doubt) error {
 		if looked.Bills == 0 {
 			break
 		}
-		s.hand(looked, d)
+		segments += s.hand(looked, d)
 		if len(looked.Ask) == 0 {
 			continue
 		}
@@ -104,7 +102,7 @@ func (s *Scheduler) decideAll(pass context.Context, j *job, d *doubt) error {
 			return errors.Join(mute, ignoreEnd(pass, err))
 		}
 		s.tellLessons(looked.Ask, lessons)
-		s.hand(answered, d)
+		segments += s.hand(answered, d)
 	}
 	return mute
 }
@@ -114,8 +112,8 @@ func (s *Scheduler) round() store.Round {
 }
 
 // hand passes committed intents to the senders, which end each of them: they
-// take them even after a stop, to give them back.
-func (s *Scheduler) hand(l store.Looked, d *doubt) {
+// take them even after a stop, to give them back. It returns their segments.
+func (s *Scheduler) hand(l store.Looked, d *doubt) (segments int) {
 	for _, fault := range l.Faults {
 		s.Log.Error("no decision could be made", "err", fault)
 	}
@@ -126,6 +124,10 @@ func (s *Scheduler) hand(l store.Looked, d *doubt) {
 		s.tellRecord(n)
 	}
 	d.add(l.Texts)
+	for _, t := range l.Texts {
+		segments += t.Segments
+	}
+	return segments
 }
 
 // tellLessons logs what was learned just before a text and ends a bill.

@@ -74,11 +74,11 @@ func later(a, b time.Time) time.Time {
 	return b
 }
 
-// yields ends a pass after one of its rounds, and has the job woken for the
-// next one, when the clock is a virtual one: other jobs have their turn in the
-// time that the round took.
-func (s *Scheduler) yields(j *job) bool {
-	if s.virtual == nil {
+// yields ends a pass once its rounds have taken a second, at so many things a
+// second, and has the job woken for the next ones, when the clock is a virtual
+// one: other jobs have their turn in that time.
+func (s *Scheduler) yields(j *job, things int, perSecond float64) bool {
+	if s.virtual == nil || float64(things) < perSecond {
 		return false
 	}
 	j.wake()

@@ -21,6 +21,11 @@ func migrate(ctx context.Context, path string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
+	return bringUp(ctx, db)
+}
+
+// bringUp brings up to date what the one connection of db is open on.
+func bringUp(ctx context.Context, db *sql.DB) error {
 	// A table that others refer to is made anew without them noticing.
 	if _, err := db.ExecContext(ctx, "PRAGMA foreign_keys = OFF"); err != nil {
 		return fmt.Errorf("bring the store up to date: %w", explain(err))
@@ -36,7 +41,11 @@ func migrate(ctx context.Context, path string) (err error) {
 	if have > want {
 		return ErrTooNew
 	}
-	if _, err := p.Up(ctx); err != nil {
+	_, err = p.Up(ctx)
+	if err == nil {
+		_, err = db.ExecContext(ctx, "PRAGMA foreign_keys = ON")
+	}
+	if err != nil {
 		return fmt.Errorf("bring the store up to date: %w", explain(err))
 	}
 	return nil

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"net/url"
 	"time"
@@ -10,26 +11,35 @@ import (
 	"duewatch/reminder"
 )
 
-// OpenScratch opens or makes a file that is thrown away, for one process alone.
-// What it has written does not survive a power cut (synchronous=OFF), since
-// nobody would miss it; it has no log and no lock, so that a commit costs no
-// more than its pages.
+// OpenScratch opens or makes a file that is thrown away, for one process alone,
+// or without a path an empty store in memory. What it has written does not
+// survive a power cut (synchronous=OFF), since nobody would miss it; it has no
+// log and no lock, so that a commit costs no more than its pages.
 func OpenScratch(ctx context.Context, path string) (*Store, error) {
-	made, err := Open(ctx, path) // with its schema
-	if err != nil {
-		return nil, err
-	}
-	if err := made.Close(); err != nil {
-		return nil, err
+	file := ":memory:"
+	if path != "" {
+		made, err := Open(ctx, path) // with its schema
+		if err != nil {
+			return nil, err
+		}
+		if err := made.Close(); err != nil {
+			return nil, err
+		}
+		file = escapedPath(realPath(path))
 	}
 	settings := url.Values{
 		"_synchronous": {"OFF"}, "_journal_mode": {"MEMORY"}, "_locking_mode": {"EXCLUSIVE"}, "_foreign_keys": {"on"}, "_txlock": {"immediate"},
-		"_stmt_cache_size": {"128"}, "_cache_size": {"-128000"}, // 128 MB
+		"_stmt_cache_size": {"128"}, "_cache_size": {"-128000"}, // 128 MB, of a file
 	}
-	db := sql.OpenDB(connector{"file:" + (&url.URL{Path: realPath(path)}).EscapedPath() + "?" + settings.Encode()})
+	db := sql.OpenDB(connector{"file:" + file + "?" + settings.Encode()})
 	// Reads and writes share the connection, since the file is locked by it.
 	db.SetMaxOpenConns(1)
 	db.SetMaxIdleConns(1)
+	if path == "" {
+		if err := bringUp(ctx, db); err != nil {
+			return nil, errors.Join(err, db.Close())
+		}
+	}
 	return &Store{read: db, write: startWriter(db)}, nil
 }
 
