@@ -13,7 +13,9 @@ var sizes = [...]int{256, 64, 16, 4, 1}
 type many [len(sizes)]string
 
 // manyRows writes the texts. %s stands for the rows, whose placeholders are
-// numbered after the fixed ones.
+// numbered after the fixed ones. Those that write many pages say OR FAIL: SQLite
+// then keeps no copy of each page by which to undo a statement that fails
+// half-way. The transaction is undone, or the savepoint (tx.isolated).
 func manyRows(query string, fixed, columns int) (m many) {
 	for i, size := range sizes {
 		m[i] = fmt.Sprintf(query, valuesOf(size, fixed, columns))

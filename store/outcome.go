@@ -125,10 +125,10 @@ func (o Outcome) plain() bool {
 const takenTexts = "WITH v (id, provider_id, status, next_look) AS (VALUES %s) "
 
 var (
-	acceptTexts = manyRows(takenTexts+`UPDATE texts SET state = 'accepted', provider_id = v.provider_id, provider_status = v.status,
+	acceptTexts = manyRows(takenTexts+`UPDATE OR FAIL texts SET state = 'accepted', provider_id = v.provider_id, provider_status = v.status,
 			error_code = 0, error = '', refused_for = '', accepted_at = ?1, next_look_at = v.next_look
 		FROM v WHERE texts.id = v.id AND texts.state IN ('sending', 'unknown')`, 1, 4)
-	acceptEvents = manyRows(takenTexts+`INSERT INTO events (at, bill_id, text_id, what, reason, detail)
+	acceptEvents = manyRows(takenTexts+`INSERT OR FAIL INTO events (at, bill_id, text_id, what, reason, detail)
 		SELECT ?1, r.bill_id, v.id, 'accepted', 'provider', 'the provider took it as ' || v.provider_id
 		FROM v CROSS JOIN reminders r WHERE r.text_id = v.id`, 1, 4)
 )
