@@ -253,7 +253,7 @@ func (c *checker) templates(v view, p *reminder.Policy) {
 			}
 		}
 	}
-	compiled, err := reminder.ParseTemplates(src)
+	compiled, err := c.compile(src)
 	report(err)
 	p.Templates = compiled
 	tried := *p
@@ -265,6 +265,19 @@ func (c *checker) templates(v view, p *reminder.Policy) {
 	if languages := slices.Sorted(maps.Keys(src)); !slices.Contains(languages, p.Language) {
 		v.bad("language", "%s has no templates: write %s, or add its texts under templates", shown(p.Language), orList(languages))
 	}
+}
+
+// compile is reminder.ParseTemplates, once for all services with these texts.
+func (c *checker) compile(src map[string]reminder.TemplateSource) (reminder.Templates, error) {
+	key := fmt.Sprintf("%q", src) // in the order of the languages
+	if t, ok := c.compiled[key]; ok {
+		return t, nil
+	}
+	t, err := reminder.ParseTemplates(src)
+	if err == nil {
+		c.compiled[key] = t
+	}
+	return t, err //nolint:wrapcheck // says all
 }
 
 func templateSources(v view) map[string]reminder.TemplateSource {

@@ -64,7 +64,7 @@ func load(name string, file []byte, opts Options) (*Config, error) {
 	if doc.unreadable {
 		return nil, found.err()
 	}
-	c := &checker{opts: opts, doc: doc, problems: found, merged: merged, holidaysAt: map[string]map[reminder.Date]bool{}}
+	c := &checker{opts: opts, doc: doc, problems: found, merged: merged, holidaysAt: map[string]map[reminder.Date]bool{}, compiled: map[string]reminder.Templates{}}
 	cfg := c.config()
 	if err := found.err(); err != nil {
 		return nil, err
@@ -81,6 +81,7 @@ type checker struct {
 	// holidaysAt are the days without texts by the path of the key that lists
 	// them: services that have no list of their own share one.
 	holidaysAt map[string]map[reminder.Date]bool
+	compiled   map[string]reminder.Templates // by their sources
 }
 
 func (c *checker) config() *Config {
