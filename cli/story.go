@@ -254,8 +254,8 @@ func (st *story) dueSentence() string {
 	case left == 0:
 		return due.String() + ", today"
 	case left > 0:
-		return fmt.Sprintf("%s, in %d days", due, left)
+		return fmt.Sprintf("%s, in %s", due, countOf(left, "day"))
 	default:
-		return fmt.Sprintf("%s, %d days ago", due, -left)
+		return fmt.Sprintf("%s, %s ago", due, countOf(-left, "day"))
 	}
 }
