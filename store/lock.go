@@ -29,8 +29,12 @@ func lock(path string) (unlock func(), err error) {
 		n, _ := f.Read(pid)
 		return nil, fmt.Errorf("%w (%s, process %s): stop it first", ErrLocked, strings.TrimSuffix(path, ".lock"), strings.TrimSpace(string(pid[:n])))
 	}
-	// For the message of the second daemon only: failing to write it is harmless.
+	// For the message of the second daemon, and for commands that are considerate
+	// of one: failing to write it is harmless.
 	_ = f.Truncate(0)
 	_, _ = f.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0)
-	return func() { _ = f.Close() }, nil
+	return func() {
+		_ = f.Truncate(0)
+		_ = f.Close()
+	}, nil
 }

@@ -33,6 +33,18 @@ func TestASecondDaemonIsKeptAway(t *testing.T) {
 	openAt(t, path)
 }
 
+func TestACommandKnowsWhetherADaemonIsBeside(t *testing.T) {
+	s := openNew(t)
+	w := openWriter(t, s)
+	if !w.BesideDaemon() {
+		t.Error("a daemon that runs is not noticed")
+	}
+	mustDo(t, s.Close())
+	if w.BesideDaemon() {
+		t.Error("a daemon that ended, and whose process lives, is taken for running")
+	}
+}
+
 func TestASecondDaemonByAnotherNameIsKeptAway(t *testing.T) {
 	dir := t.TempDir()
 	openAt(t, filepath.Join(dir, "duewatch.db"))
