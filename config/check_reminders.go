@@ -261,7 +261,17 @@ func (c *checker) templates(v view, p *reminder.Policy) {
 		// A fault in one language hides none in another.
 		tried.Templates, _ = reminder.ParseTemplates(sound)
 	}
-	report(tried.Alike())
+	// With many services most share their texts: what was tried for one need not
+	// be tried for the next.
+	key := fmt.Sprintf("%q %v %t %q %t", src, p.Stages, p.Bundle, p.Currency, p.ServiceName == "")
+	if err != nil || tried.Templates.JudgesService() {
+		key += " " + p.ServiceName
+	}
+	if !c.told[key] {
+		alike := tried.Alike()
+		report(alike)
+		c.told[key] = err == nil && alike == nil
+	}
 	if languages := slices.Sorted(maps.Keys(src)); !slices.Contains(languages, p.Language) {
 		v.bad("language", "%s has no templates: write %s, or add its texts under templates", shown(p.Language), orList(languages))
 	}

@@ -64,7 +64,7 @@ func load(name string, file []byte, opts Options) (*Config, error) {
 	if doc.unreadable {
 		return nil, found.err()
 	}
-	c := &checker{opts: opts, doc: doc, problems: found, merged: merged, holidaysAt: map[string]map[reminder.Date]bool{}, compiled: map[string]reminder.Templates{}}
+	c := &checker{opts: opts, doc: doc, problems: found, merged: merged, holidaysAt: map[string]map[reminder.Date]bool{}, compiled: map[string]reminder.Templates{}, told: map[string]bool{}}
 	cfg := c.config()
 	if err := found.err(); err != nil {
 		return nil, err
@@ -82,6 +82,7 @@ type checker struct {
 	// them: services that have no list of their own share one.
 	holidaysAt map[string]map[reminder.Date]bool
 	compiled   map[string]reminder.Templates // by their sources
+	told       map[string]bool               // which texts can be told apart; see templates
 }
 
 func (c *checker) config() *Config {

@@ -212,6 +212,8 @@ func TestProblems(t *testing.T) {
 		{name: "texts that are alike in the days of a service", yaml: "reminders:\n  days_before: [3]\n  templates:\n    en: {before: '{{.Account}} {{.DueDate}}'}\nservices:\n- {id: 1, name: A, days_before: [5, 2]}\n- id: 2\n  name: B\n  templates: {sw: {before: '{{.When}} {{.DueDate}}'}}\n", want: []string{
 			"config.yaml:4: reminders.templates.en.before: " + alike + "for the stages 5 days before and 2 days before (name .When or .Days)",
 			"config.yaml:9: services[1].templates.sw.before: " + alike + "for two accounts (name .Account in full)"}},
+		{name: "texts that are alike for one service by its name", yaml: "reminders:\n  templates:\n    en: {before: '{{if ne .Service \"B\"}}{{.Service}} {{.Account}}{{end}} {{.When}} {{.DueDate}}'}\nservices:\n- {id: 1, name: A}\n- {id: 2, name: B}\n- {id: 3, name: C}\n", want: []string{
+			"config.yaml:3: reminders.templates.en.before: " + alike + "for two accounts (name .Account in full)"}},
 		{name: "texts of two services that are alike", yaml: "reminders:\n  templates:\n    en: {before: '{{.Account}} {{.When}} {{.DueDate}}'}\nservices:\n- {id: 1, name: A}\n- {id: 2, name: B}\n", want: []string{
 			`config.yaml:3: reminders.templates.en.before: can give the same words for one account number of the services "1" and "2", so that a text that was lost would pass for sent: name .Service`}},
 		{name: "services of one name", yaml: "services:\n- {id: 1, name: A}\n- {id: 2, name: A, language: sw}\n", want: []string{
