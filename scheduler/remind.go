@@ -46,10 +46,14 @@ func (s *Scheduler) remind(ctx context.Context, j *job) error {
 	}
 	recorder.Go(func() {
 		for some := d.next(); len(some) > 0; some = d.next() {
-			if err := s.record(some); err != nil {
+			now, err := s.record(some)
+			if err != nil {
 				stop(err)
 			}
-			d.settled(len(some))
+			d.settled(len(some)) // the next round need not wait until all is told
+			for _, e := range some {
+				s.tellText(e.text, e.outcome, now)
+			}
 		}
 	})
 	err := func() error {
@@ -151,6 +155,9 @@ func (s *Scheduler) tellRecord(n store.Noted) {
 	if n.Outcome == reminder.Texted || n.Reason == reminder.Superseded {
 		level = slog.LevelDebug
 	}
+	if !s.Log.Enabled(context.Background(), level) {
+		return
+	}
 	why := n.Detail
 	if why == "" {
 		why = n.Reason.Info().Means
@@ -196,20 +203,16 @@ func (s *Scheduler) send(pass context.Context, t store.Text) (o store.Outcome, e
 	return o, err
 }
 
-// record writes what became of texts, and tells of it.
-func (s *Scheduler) record(some []ended) error {
-	now := s.Now()
+// record writes what became of texts, as of now.
+func (s *Scheduler) record(some []ended) (now time.Time, err error) {
+	now = s.Now()
 	outcomes := make([]store.Outcome, len(some))
 	for i, e := range some {
 		outcomes[i] = e.outcome
 	}
 	// A text whose outcome cannot be written stays in state sending, and so in
 	// doubt, until its lease ends.
-	err := errors.Join(s.Store.RecordOutcomes(now, outcomes)...)
-	for _, e := range some {
-		s.tellText(e.text, e.outcome, now)
-	}
-	return err
+	return now, errors.Join(s.Store.RecordOutcomes(now, outcomes)...)
 }
 
 // closed is the policy of one of the text's bills whose window is closed; nil
