@@ -106,7 +106,7 @@ func (b *bench) commands(ctx context.Context) error {
 		var notes []string
 		for _, args := range [][]string{
 			{"bills"}, {"bills", "--state", "rejected"}, {"explain", middle}, {"release"}, {"optout", "list"}, {"check"},
-			{"report"}, {"preview", "--days", "1"}, {"export"},
+			{"report"}, {"preview", "--days", "1"}, {"export"}, {"check", "--bill", middle}, {"pause", middle, "--dry-run"},
 		} {
 			var ms []float64
 			for range b.size(3, 1) {
@@ -170,20 +170,16 @@ func (b *bench) imports(ctx context.Context) error {
 	if err := gen.CSV(file, n); err != nil {
 		return err
 	}
-	var share, rates []float64
-	for range b.size(2, 1) {
-		plain, err := b.sqliteImport(ctx, file)
-		if err != nil {
-			return err
-		}
-		ours, err := b.ourImport(ctx, file)
-		if err != nil {
-			return err
-		}
-		share, rates = append(share, plain/ours), append(rates, float64(n)/ours)
+	plain, err := b.sqliteImport(ctx, file)
+	if err != nil {
+		return err
+	}
+	ours, err := b.ourImport(ctx, file)
+	if err != nil {
+		return err
 	}
 	b.add(row{name: "import", what: "import of 1M rows of CSV, every check on; rows/s", against: "sqlite3 .import of the same file into one indexed table",
-		ratio: median(share), reach: "≥ 0.4", ok: median(share) >= .4, note: fmt.Sprintf("%.0f rows/s", median(rates))})
+		ratio: plain / ours, reach: "≥ 0.4", ok: plain/ours >= .4, note: fmt.Sprintf("%.0f rows/s", float64(n)/ours)})
 	return nil
 }
 

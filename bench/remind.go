@@ -31,7 +31,7 @@ func facts(now time.Time) map[string]string {
 func (b *bench) remind(ctx context.Context) error {
 	n := b.size(40_000, 500)
 	var share, times, cpu, rates, bares []float64
-	for range b.size(5, 1) {
+	for range b.size(3, 1) {
 		bare, err := b.bare(ctx, "bare-texts", n)
 		if err != nil {
 			return err
@@ -40,7 +40,7 @@ func (b *bench) remind(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		slow, err := b.send(ctx, "naive", b.size(1500, 100))
+		slow, err := b.send(ctx, "naive", b.size(1000, 100))
 		if err != nil {
 			return err
 		}
@@ -86,7 +86,7 @@ func (b *bench) send(ctx context.Context, name string, n int, environ ...string)
 // each flush, made so by a library that is loaded before the others.
 func (b *bench) slowDisk(ctx context.Context) error {
 	shim := filepath.Join(filepath.Dir(b.self), "slowsync.so")
-	n := b.size(40_000, 500)
+	n := b.size(20_000, 500)
 	var share, rates []float64
 	for range b.size(3, 1) {
 		bare, err := b.bare(ctx, "bare-texts", n)

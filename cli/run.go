@@ -59,10 +59,10 @@ type daemon struct {
 	policy   atomic.Pointer[reminder.Policy] // the present one of bills whose service has none of its own
 }
 
-// gcPercent has memory collected four times less often than by default: the
+// gcPercent has memory collected three times less often than by default: the
 // daemon holds little, and collecting took a sixth of its time while it sends.
 // The unit's GOMEMLIMIT holds all the same.
-const gcPercent = 400
+const gcPercent = 300
 
 func collectSeldom() {
 	if os.Getenv("GOGC") == "" {
