@@ -250,15 +250,20 @@ func unanswered(bills []reminder.Bill, lessons []store.Lesson) []store.Lesson {
 
 // tell logs what a batch of calls taught.
 func (s *Scheduler) tell(lessons []store.Lesson, bills []reminder.Bill) {
+	debug := s.Log.Enabled(context.Background(), slog.LevelDebug)
 	for i, l := range lessons {
 		b := bills[i]
+		fresh := b.RegisteredAt.Equal(b.CheckedAt) && b.State == reminder.BillActive
+		if l.Failed+l.Rejected+b.LastError == "" && !fresh && !debug {
+			continue // as almost all, and there are many
+		}
 		log := s.about(b.Service, b.Account)
 		switch {
 		case l.Rejected != "":
 			s.tellRejected(b, l)
 		case l.Failed != "":
 			log.Info("Almara Pay could not answer; asking again later", "failures", b.Failures, "err", l.Failed)
-		case b.RegisteredAt.Equal(b.CheckedAt) && b.State == reminder.BillActive:
+		case fresh:
 			log.Info("bill registered", "due", orUnknown(b.DueDate.String()), "balance", s.balance(b), "customer", b.Customer)
 		default:
 			log.Debug("bill checked", "due", orUnknown(b.DueDate.String()), "balance", s.balance(b))

@@ -95,7 +95,7 @@ func (t *tx) removeOthers(source string, keep map[int64]bool, now time.Time, n *
 // saved are the columns that saveBills writes, after the id.
 const saved = "state, customer, balance, balance_at, due_date, verified, registered_at, checked_at, failures, last_error, usual"
 
-var saveBills = manyRows("WITH v (id, "+saved+`) AS (VALUES %s) UPDATE bills SET state = v.state, customer = v.customer, balance = v.balance,
+var saveBills = manyRows("WITH v (id, "+saved+`) AS (VALUES %s) UPDATE OR FAIL bills SET state = v.state, customer = v.customer, balance = v.balance,
 	balance_at = v.balance_at, due_date = v.due_date, verified = v.verified, registered_at = v.registered_at, checked_at = v.checked_at,
 	failures = v.failures, last_error = v.last_error, usual = v.usual FROM v WHERE bills.id = v.id`, 0, 12)
 
