@@ -77,10 +77,10 @@ func (a *app) preview(ctx context.Context, days int, form previewForm, full, all
 	if err := a.inItsWorld(ctx, cfg, f.Store); err != nil {
 		return err
 	}
-	fingerprint, free := cfg.Fingerprint(), reminder.Reason("")
-	if cfg.Delivery.Mode == reminder.ModeOff {
+	fingerprint, off := cfg.Fingerprint(), cfg.Delivery.Mode == reminder.ModeOff
+	if off {
 		fmt.Fprintln(a.stderr, "notifier.mode is off, so nothing is sent: this is what live would send")
-		cfg.Delivery.Mode, free = reminder.ModeLive, reminder.ModeIsOff
+		cfg.Delivery.Mode = reminder.ModeLive
 	}
 	if err := a.tellStops(ctx, cfg, f); err != nil {
 		return err
@@ -98,7 +98,7 @@ func (a *app) preview(ctx context.Context, days int, form previewForm, full, all
 	bar, told := newProgressOf(a.stderr, "planning by the present config", "bills", 0), false
 	err = scheduler.Ahead(ctx, scheduler.Outlook{
 		Store: f, Policies: cfg.Policies, Delivery: cfg.Delivery, Remind: cfg.Schedule.Remind, SegmentsPerSecond: cfg.Notifier.SegmentsPerSecond,
-		Fingerprint: fingerprint, Free: free, From: now, Until: v.Until, Replanning: func(bills int) {
+		Fingerprint: fingerprint, Freed: off, From: now, Until: v.Until, Replanning: func(bills int) {
 			if !told { // else the texts tell how far it is
 				bar.at(bills, 0)
 			}

@@ -21,9 +21,8 @@ type Outlook struct {
 
 	SegmentsPerSecond float64
 	Fingerprint       string // of the policies, as in Config
-	// Free are reminders that are held for a reason which is taken for gone; ""
-	// = none.
-	Free reminder.Reason
+	// Freed takes for gone what reminders were held for until now, such as mode off.
+	Freed bool
 
 	From, Until time.Time
 	// Replanning is told how many bills were read while the plans of the store
@@ -45,13 +44,10 @@ func Ahead(ctx context.Context, o Outlook, each func(now time.Time, l store.Look
 	if err != nil {
 		return err //nolint:wrapcheck // says all
 	}
-	if planned != "" && planned != o.Fingerprint {
+	if o.Freed || planned != "" && planned != o.Fingerprint {
 		if err := o.Store.PlanAnew(ctx, o.Policies, o.From, o.Until, o.Replanning); err != nil {
 			return err //nolint:wrapcheck // says all
 		}
-	}
-	if o.Free != "" {
-		o.Store.Free(o.Free, o.Policies)
 	}
 	const some = 256
 	pace, now, came := newPace(o.SegmentsPerSecond), o.From, 0

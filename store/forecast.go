@@ -30,12 +30,6 @@ type Forecast struct {
 	// The bills planned anew; nil = as the file has them. The queue to walk is
 	// then temp.plan.
 	plan *plan
-
-	// What is held for freed is let go by policies before the queue is walked;
-	// "" = nothing. Bills up to freeBill have been.
-	freed    reminder.Reason
-	policies reminder.Policies
-	freeBill int64
 }
 
 // OpenForecast opens an existing file to look ahead from it. It returns
@@ -125,16 +119,6 @@ func (f *Forecast) begin(t *tx) error {
 	return explain(t.row("SELECT coalesce(max(id), 0) FROM temp.texts").Scan(&f.lastText))
 }
 
-// Free looks ahead as if the reason for which reminders are held were gone: they
-// are planned by policies anew. Call it before Walk. PlanAnew has done so
-// already, where it was called.
-func (f *Forecast) Free(held reminder.Reason, policies reminder.Policies) {
-	if f.plan != nil {
-		return
-	}
-	f.freed, f.policies = held, policies
-}
-
 // Walk copies the next n bills or so that the remind job will look at by the
 // instant, each with all other bills of its phone. It returns how many bills it
 // went through; zero at the end.
@@ -155,25 +139,16 @@ func (f *Forecast) Walk(ctx context.Context, until time.Time, n int) (walked int
 
 // walk is Walk through what is planned already.
 func (f *Forecast) walk(until time.Time, n int) (walked int, err error) {
-	policies, latest := f.policies, until.UnixMilli()
+	queue, latest := "main.due_remind", until.UnixMilli()
 	if f.plan != nil {
-		policies = f.plan.policies
+		queue = "temp.plan"
 		if !f.plan.whole() {
 			latest = min(latest, f.plan.first) // later ones wait until all are planned
 		}
 	}
 	err = f.do(func(t *tx) error {
-		free := f.freed != ""
-		query, args := `SELECT at, bill_id FROM main.due_remind
-			WHERE (at, bill_id) > (?1, ?2) AND at <= ?3 ORDER BY at, bill_id LIMIT ?4`, []any{f.at, f.bill, latest, n}
-		switch {
-		case free:
-			query, args = `SELECT DISTINCT 0, bill_id FROM main.reminders
-				WHERE outcome = 'held' AND reason = ?1 AND bill_id > ?2 ORDER BY bill_id LIMIT ?3`, []any{f.freed, f.freeBill, n}
-		case f.plan != nil:
-			query = strings.Replace(query, "main.due_remind", "temp.plan", 1)
-		}
-		rows, err := t.query(query, args...)
+		rows, err := t.query("SELECT at, bill_id FROM "+queue+`
+			WHERE (at, bill_id) > (?1, ?2) AND at <= ?3 ORDER BY at, bill_id LIMIT ?4`, f.at, f.bill, latest, n)
 		if err != nil {
 			return err
 		}
@@ -191,13 +166,7 @@ func (f *Forecast) walk(until time.Time, n int) (walked int, err error) {
 				return err
 			}
 		}
-		walked = len(ids)
-		switch {
-		case free && walked == 0:
-			f.freed = ""
-		case free:
-			f.freeBill = ids[walked-1]
-		case walked > 0:
+		if walked = len(ids); walked > 0 {
 			f.at, f.bill = at, ids[walked-1]
 		}
 		if f.plan != nil {
@@ -205,7 +174,7 @@ func (f *Forecast) walk(until time.Time, n int) (walked int, err error) {
 				return err
 			}
 		}
-		if err := f.copyCame(t, until); err != nil || !free && f.plan == nil {
+		if err := f.copyCame(t, until); err != nil || f.plan == nil {
 			return err
 		}
 		for _, id := range ids {
@@ -213,7 +182,7 @@ func (f *Forecast) walk(until time.Time, n int) (walked int, err error) {
 			if err != nil {
 				return err
 			}
-			if err := t.replan(b, policies.For(b.Service), until); err != nil {
+			if err := t.replan(b, f.plan.policies.For(b.Service), until); err != nil {
 				return err
 			}
 		}

@@ -115,9 +115,8 @@ func TestAForecastFreesWhatIsHeld(t *testing.T) {
 	must(s.DecideDue(t.Context(), off, 2))
 	later := firstStage.Add(time.Hour)
 	f := foresee(t, s)
-	f.Free(reminder.ModeIsOff, policiesOf(p))
-	for range 4 {
-		must(f.Walk(t.Context(), later, 1))
+	mustDo(t, f.PlanAnew(t.Context(), policiesOf(p), later, due.At(24*60-1, nairobi), func(int) {}))
+	for must(f.Walk(t.Context(), later, 1)) > 0 {
 	}
 	learned := []Lesson{}
 	l := must(f.DecideDue(t.Context(), roundAt(p, later), 10))
@@ -246,7 +245,6 @@ func TestForecastStatementsUseTheirIndexes(t *testing.T) {
 	heard := &statements{connector: connector{"file:" + pathOf(t, s) + "?mode=ro&_foreign_keys=off"}, seen: map[string][]any{}}
 	f := must(openForecast(t.Context(), heard))
 	defer f.Close() //nolint:errcheck // a copy
-	f.Free(reminder.ModeIsOff, policiesOf(p))
 	for range 3 {
 		must(f.Walk(t.Context(), firstStage, 10))
 	}

@@ -28,8 +28,9 @@ type plan struct {
 }
 
 // PlanAnew has Walk go by policies instead of what the file has planned, as a
-// daemon does once when its policy changed. It goes through all bills, but only
-// by their due dates: the bill itself is copied and planned when its hour comes.
+// daemon does once when its policy changed; what is held, for whatever reason,
+// is looked at as well. It goes through all bills, but only by their due dates:
+// the bill itself is copied and planned when its hour comes.
 func (f *Forecast) PlanAnew(_ context.Context, policies reminder.Policies, now, until time.Time, progress func(bills int)) error {
 	p := &plan{policies: policies, page: planPage, tell: progress}
 	err := f.do(func(t *tx) error {
