@@ -64,9 +64,9 @@ type daemon struct {
 // The unit's GOMEMLIMIT holds all the same.
 const gcPercent = 300
 
-func collectSeldom() {
+func collectSeldom(percent int) {
 	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(gcPercent)
+		debug.SetGCPercent(percent)
 	}
 }
 
@@ -77,7 +77,7 @@ func (a *app) run(ctx context.Context, useSandbox bool) (err error) {
 	if err != nil {
 		return err
 	}
-	collectSeldom()
+	collectSeldom(gcPercent)
 	log := newLog(a.stderr, cfg.Log, cfg.Zone)
 	s, err := store.Open(ctx, cfg.Store)
 	if err != nil {

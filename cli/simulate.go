@@ -75,7 +75,7 @@ customers: it shows what a config does.`,
 }
 
 func (a *app) simulate(ctx context.Context, f simulateFlags) (err error) {
-	collectSeldom()
+	collectSeldom(gcPercent / 2) // it holds a whole audience
 	cfgs := make([]*config.Config, 0, 2)
 	for _, path := range []string{a.configPath, f.against} {
 		if path == "" {
