@@ -2,6 +2,7 @@ package store
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 )
 
@@ -40,7 +41,8 @@ func valuesOf(rows, fixed, columns int) string {
 			case j > 0:
 				b.WriteString(", ")
 			}
-			fmt.Fprintf(&b, "?%d", n)
+			b.WriteByte('?')
+			b.WriteString(strconv.Itoa(n))
 		}
 		if columns > 1 {
 			b.WriteByte(')')

@@ -258,6 +258,7 @@ var hot = map[string]string{
 	"FROM bills WHERE source = ?1":                       "bills_declared (source=?)",
 	"AND state = ?3 AND state <> 'active'":               "bills_odd (state=? AND rowid>?)",
 	"FROM bills WHERE phone = ?1":                        "bills_phone (phone=?",
+	"state = 'active' AND failures > 0":                  "bills_failing (service=?)",
 }
 
 // A statement that reads a whole table is not noticed with a hundred bills, and
