@@ -50,6 +50,13 @@ const (
 	phoneStep = 61_803_399
 )
 
+func gcd(a, b int) int {
+	for b != 0 {
+		a, b = b, a%b
+	}
+	return a
+}
+
 // CSV writes a file of n bills to import, in no order.
 func CSV(path string, n int) (err error) {
 	f, err := os.Create(path)
@@ -59,11 +66,12 @@ func CSV(path string, n int) (err error) {
 	defer func() { err = errors.Join(err, f.Close()) }()
 	w := bufio.NewWriter(f)
 	fmt.Fprintln(w, "service,account,phone,description,language")
+	step := phoneStep
+	for gcd(step, n) != 1 { // else some rows would come twice
+		step++
+	}
 	for i := range n {
-		at := (i*phoneStep)%n + 1
-		if n%phoneStep == 0 {
-			at = i + 1
-		}
+		at := (i*step)%n + 1
 		fmt.Fprintf(w, "17,%010d,%s,House %d,%s\n", at*7, Phone(at).E164(), at%400, []string{"", "sw", "", ""}[at%4])
 	}
 	return w.Flush()
