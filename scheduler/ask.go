@@ -49,7 +49,7 @@ type queue struct {
 func (s *Scheduler) sweep(ctx context.Context, j *job, q queue, call call) error {
 	batch := 4 * s.AskConcurrency
 	pass, stop := context.WithCancelCause(ctx)
-	bills, lessons := make(chan reminder.Bill), make(chan store.Lesson, batch)
+	bills, lessons := make(chan reminder.Bill, batch), make(chan store.Lesson, batch) // the next batch is claimed ahead
 	// Also on a panic: nobody must wait for ever to hand over a lesson.
 	defer func() {
 		stop(nil)
