@@ -153,7 +153,7 @@ func (s *Store) countWanted(ctx context.Context, service string, wanted func(rem
 	query := `SELECT '' AS state, NULL AS paused_until, 0 AS failures, count(*) FROM bills WHERE service = ?1
 		UNION ALL SELECT state, paused_until, CASE WHEN failures > 0 THEN 1 ELSE 0 END, count(*) FROM bills
 			WHERE state IN ('pending', 'paused', 'rejected', 'removed') AND state <> 'active' AND service || '' = ?1 GROUP BY 1, 2, 3`
-	if wanted(reminder.Bill{State: reminder.BillActive}) != wanted(reminder.Bill{State: reminder.BillActive, Failures: 1}) { // only then are they read
+	if wanted(reminder.Bill{State: reminder.BillActive}) != wanted(reminder.Bill{State: reminder.BillActive, Failures: 1}) { // they are few, in an index of their own
 		query += `
 		UNION ALL SELECT state, NULL, 1, count(*) FROM bills WHERE service = ?1 AND state = 'active' AND failures > 0 GROUP BY 1`
 	}
