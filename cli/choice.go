@@ -144,17 +144,57 @@ func inWords(c store.Choice) string {
 	return strings.Join(words, ", ")
 }
 
-// outcome is what an act came to.
-type outcome struct {
-	act, done string // "pause", "paused"
-	more      string // to the first sentence: "until 1 Dec 00:00"
-	until     time.Time
-	n         store.Acted
+// deed is what is done to bills, in the words in which it is told.
+type deed struct {
+	act, doing, done string // "pause", "pausing", "paused"
+	more             string // "until 1 Dec 00:00"
+	until            time.Time
+	before           reminder.BillState // of bills to which it was done before
 }
 
-// tell prints what an act came to. It fails when nothing was there to be done,
+// carryOut does it, and tells what it came to. Of a service, whose bills may be
+// millions, it says first what is about to be done.
+func (ch *choice) carryOut(ctx context.Context, cfg *config.Config, a store.Act, d deed, do func(store.Act) (store.Acted, error)) error {
+	if a.Choice.WholeService() && !ch.asJSON {
+		ch.announce(cfg, a, d)
+		d.more = ""
+	}
+	n, err := ch.run(ctx, a, d, do)
+	if err != nil {
+		return err
+	}
+	return ch.tell(a, d, n)
+}
+
+func (ch *choice) announce(cfg *config.Config, a store.Act, d deed) {
+	of := inWords(a.Choice)
+	if name := cfg.Policies.Name(ch.service); name != ch.service {
+		of += " (" + name + ")"
+	}
+	line := d.doing + " " + of
+	if a.DryRun {
+		line = of + " would be " + d.done
+	}
+	for _, l := range wrap(strings.TrimSpace(line+" "+d.more), 79) {
+		fmt.Fprintln(ch.app.stdout, l)
+	}
+}
+
+// run does it with its progress on stderr.
+func (ch *choice) run(ctx context.Context, a store.Act, d deed, do func(store.Act) (store.Acted, error)) (n store.Acted, err error) {
+	p := newProgressOf(ch.app.stderr, d.doing, "bills", 0)
+	a.Tell = func(bills int) { p.at(bills, 0) }
+	n, err = do(a)
+	p.done()
+	if errors.Is(err, context.Canceled) && ctx.Err() != nil {
+		err = fmt.Errorf("interrupted after %s: the same command goes on from there", countOf(n.Done, "bill"))
+	}
+	return n, err
+}
+
+// tell prints what it came to. It fails when nothing was there to be done,
 // unless that is so since it was done before.
-func (ch *choice) tell(a store.Act, o outcome, before reminder.BillState) error {
+func (ch *choice) tell(a store.Act, d deed, n store.Acted) error {
 	if ch.asJSON {
 		return json.NewEncoder(ch.app.stdout).Encode(struct { //nolint:wrapcheck // stdout
 			Act     string                     `json:"act"`
@@ -162,20 +202,17 @@ func (ch *choice) tell(a store.Act, o outcome, before reminder.BillState) error 
 			Bills   int                        `json:"bills"`
 			Left    map[reminder.BillState]int `json:"left"`
 			Until   time.Time                  `json:"until,omitzero"`
-		}{o.act, !a.DryRun, o.n.Done, o.n.Left, utc(o.until)})
+		}{d.act, !a.DryRun, n.Done, n.Left, utc(d.until)})
 	}
-	if o.n.Done == 0 && o.n.Bills() > 0 && o.n.Left[before] == 0 {
-		return fmt.Errorf("nothing of %s could be %s: %s", inWords(a.Choice), o.done, leftWords(o.n.Left))
+	if n.Done == 0 && n.Bills() > 0 && n.Left[d.before] == 0 {
+		return fmt.Errorf("nothing of %s could be %s: %s", inWords(a.Choice), d.done, leftWords(n.Left))
 	}
 	would := ""
 	if a.DryRun {
 		would = "would be "
 	}
-	line := fmt.Sprintf("%s %s%s", countOf(o.n.Done, "bill"), would, o.done)
-	if o.more != "" {
-		line += " " + o.more
-	}
-	if left := leftWords(o.n.Left); left != "" {
+	line := strings.TrimSpace(fmt.Sprintf("%s %s%s %s", countOf(n.Done, "bill"), would, d.done, d.more))
+	if left := leftWords(n.Left); left != "" {
 		line += "; left as it was: " + left
 	}
 	for _, l := range wrap(line, 79) {
@@ -191,16 +228,4 @@ func leftWords(left map[reminder.BillState]int) string {
 		words = append(words, fmt.Sprintf("%d %s", left[state], state))
 	}
 	return strings.Join(words, ", ")
-}
-
-// run runs an act with its progress on stderr.
-func (ch *choice) run(ctx context.Context, what string, a store.Act, do func(store.Act) (store.Acted, error)) (n store.Acted, err error) {
-	p := newProgressOf(ch.app.stderr, what, "bills", 0)
-	a.Tell = func(bills int) { p.at(bills, 0) }
-	n, err = do(a)
-	p.done()
-	if errors.Is(err, context.Canceled) && ctx.Err() != nil {
-		err = fmt.Errorf("interrupted after %s: the same command goes on from there", countOf(n.Done, "bill"))
-	}
-	return n, err
 }

@@ -87,15 +87,12 @@ func (a *app) pauseOf(cfg *config.Config, until, reason string) (p store.Pause, 
 }
 
 func (ch *choice) pause(ctx context.Context, cfg *config.Config, s *store.Store, act store.Act, p store.Pause) error {
-	n, err := ch.run(ctx, "pausing", act, func(a store.Act) (store.Acted, error) { return s.Pause(ctx, a, p) })
-	if err != nil {
-		return err
-	}
-	until := "until you resume"
+	d := deed{act: "pause", doing: "pausing", done: "paused", more: "until you resume", until: p.Until, before: reminder.BillPaused}
 	if !p.Until.IsZero() {
-		until = "until " + ch.app.shortTime(p.Until, cfg.Zone)
+		d.more = "until " + ch.app.shortTime(p.Until, cfg.Zone)
 	}
-	if err := ch.tell(act, outcome{"pause", "paused", until, p.Until, n}, reminder.BillPaused); err != nil || ch.asJSON || act.DryRun || act.Choice.Account != "" {
+	err := ch.carryOut(ctx, cfg, act, d, func(a store.Act) (store.Acted, error) { return s.Pause(ctx, a, p) })
+	if err != nil || ch.asJSON || act.DryRun || act.Choice.Account != "" {
 		return err
 	}
 	fmt.Fprintln(ch.app.stdout, "bills that are registered later are paused too")
@@ -115,11 +112,8 @@ something is owed. One account can be resumed while its service stays paused.`,
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			return ch.do(c, args, func(ctx context.Context, cfg *config.Config, s *store.Store, act store.Act) error {
-				n, err := ch.run(ctx, "resuming", act, func(a store.Act) (store.Acted, error) { return s.Resume(ctx, a, cfg.Policies) })
-				if err != nil {
-					return err
-				}
-				return ch.tell(act, outcome{act: "resume", done: "resumed", n: n}, reminder.BillActive)
+				d := deed{act: "resume", doing: "resuming", done: "resumed", before: reminder.BillActive}
+				return ch.carryOut(ctx, cfg, act, d, func(a store.Act) (store.Acted, error) { return s.Resume(ctx, a, cfg.Policies) })
 			})
 		},
 	}

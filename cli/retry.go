@@ -25,12 +25,10 @@ that are not texted: duewatch optout remove takes it off.`,
 		Example: "  duewatch retry 30012345\n  duewatch retry --service 1042 --dry-run",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			return ch.do(c, args, func(ctx context.Context, _ *config.Config, s *store.Store, act store.Act) error {
-				n, err := ch.run(ctx, "retrying", act, func(a store.Act) (store.Acted, error) { return s.Retry(ctx, a) })
-				if err != nil {
-					return err
-				}
-				if err := ch.tell(act, outcome{act: "retry", done: "retried", n: n}, ""); err != nil || ch.asJSON {
+			return ch.do(c, args, func(ctx context.Context, cfg *config.Config, s *store.Store, act store.Act) error {
+				d := deed{act: "retry", doing: "retrying", done: "retried"}
+				err := ch.carryOut(ctx, cfg, act, d, func(a store.Act) (store.Acted, error) { return s.Retry(ctx, a) })
+				if err != nil || ch.asJSON {
 					return err
 				}
 				return a.tellSuppressed(ctx, s, act.Choice)

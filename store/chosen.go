@@ -19,9 +19,9 @@ type Choice struct {
 // single reports whether the choice names one bill, and no kind of bills.
 func (c Choice) single() bool { return c.Account != "" }
 
-// wholeService reports whether the choice is all bills of a service, which may
+// WholeService reports whether the choice is all bills of a service, which may
 // be millions.
-func (c Choice) wholeService() bool { return c.Account == "" && c.Phone == "" }
+func (c Choice) WholeService() bool { return c.Account == "" && c.Phone == "" }
 
 // Acted counts what became of the bills of a choice.
 type Acted struct {
@@ -86,7 +86,7 @@ func chosen(ctx context.Context, q querier, c Choice, after reminder.Bill, n int
 // what is to be done to those for which it is wanted. An act that ends early is
 // completed by the same act again.
 func (s *Store) act(ctx context.Context, a Act, wanted func(reminder.Bill) bool, do func(*tx, reminder.Bill) error) (n Acted, err error) {
-	if a.DryRun && a.Choice.wholeService() {
+	if a.DryRun && a.Choice.WholeService() {
 		return s.countWanted(ctx, a.Choice.Service, wanted)
 	}
 	n.Left = make(map[reminder.BillState]int)
