@@ -27,42 +27,37 @@ type call func(context.Context, reminder.Bill) (reminder.Answer, error)
 
 // register announces the bills that Almara Pay does not know yet.
 func (s *Scheduler) register(ctx context.Context, j *job) error {
-	return s.sweep(ctx, j, queue{s.Store.ClaimRegister, s.Store.UnclaimRegister}, s.Almara.Register)
+	return s.sweep(ctx, j, s.Store.ToRegister, s.Almara.Register)
 }
 
 // recheck asks again about the bills whose hour has come.
 func (s *Scheduler) recheck(ctx context.Context, j *job) error {
-	return s.sweep(ctx, j, queue{s.Store.ClaimRecheck, s.Store.UnclaimRecheck}, s.Almara.Recheck)
+	return s.sweep(ctx, j, s.Store.ToRecheck, s.Almara.Recheck)
 }
 
-// queue is where a sweep takes bills from, and gives back those it did not
-// come to.
-type queue struct {
-	claim   func(ctx context.Context, now time.Time, c store.Claim, n int) ([]reminder.Bill, error)
-	unclaim func(now time.Time, owner string) error
-}
+// queue reads bills that are due to be asked about, from a place on.
+type queue func(ctx context.Context, now time.Time, after store.Place, n int) ([]reminder.Bill, store.Place, error)
 
-// sweep asks about all claimable bills and records what each call taught. Bills
-// are claimed and lessons recorded by the batch while calls are under way: no
+// sweep asks about all bills that are due and records what each call taught.
+// Bills are read and lessons recorded by the batch while calls are under way: no
 // call waits for the store. A bill that is thereby due for a reminder wakes
-// that job.
+// that job. A bill about which nothing was learned stays due, and is asked about
+// again by the next pass.
 func (s *Scheduler) sweep(ctx context.Context, j *job, q queue, call call) error {
 	batch := 4 * s.AskConcurrency
 	pass, stop := context.WithCancelCause(ctx)
-	bills, lessons := make(chan reminder.Bill, batch), make(chan store.Lesson, batch) // the next batch is claimed ahead
+	bills, lessons := make(chan reminder.Bill, batch), make(chan store.Lesson, batch) // the next batch is read ahead
 	// Also on a panic: nobody must wait for ever to hand over a lesson.
 	defer func() {
 		stop(nil)
 		for range lessons {
 		}
 	}()
-	claimed := 0
-	var open atomic.Int64 // bills that were claimed, and taught nothing yet
+	var open atomic.Int64 // bills that were taken, and taught nothing yet
 	var asking sync.WaitGroup
 	asking.Go(func() {
 		defer close(bills)
-		var err error
-		if claimed, err = s.claimAll(pass, j, q, batch, bills, &open); err != nil {
+		if err := s.takeAll(pass, j, q, batch, bills, &open); err != nil {
 			stop(err)
 		}
 	})
@@ -85,48 +80,46 @@ func (s *Scheduler) sweep(ctx context.Context, j *job, q queue, call call) error
 		asking.Wait()
 		close(lessons)
 	}()
-	learned, err := s.learnAll(ctx, lessons, batch, &open, stop)
-	if learned < claimed {
-		err = errors.Join(err, q.unclaim(s.Now(), s.Owner))
-	}
+	err := s.learnAll(ctx, lessons, batch, &open, stop)
 	if fault := context.Cause(pass); fault != nil && ctx.Err() == nil && !errors.Is(err, fault) {
 		err = errors.Join(fault, err)
 	}
 	return err
 }
 
-// claimAll claims batch after batch, until nothing is due, and returns how many
-// bills it claimed.
-func (s *Scheduler) claimAll(pass context.Context, j *job, q queue, batch int, to chan<- reminder.Bill, open *atomic.Int64) (claimed int, err error) {
-	for pass.Err() == nil {
+// takeAll takes batch after batch from the queue, until nothing more is due.
+func (s *Scheduler) takeAll(pass context.Context, j *job, q queue, batch int, to chan<- reminder.Bill, open *atomic.Int64) error {
+	var place store.Place
+	for taken := 0; pass.Err() == nil; {
 		now := s.Now()
 		j.beat(now)
-		bills, err := q.claim(pass, now, s.claim(), batch)
-		claimed += len(bills)
-		open.Add(int64(len(bills)))
+		bills, last, err := q(pass, now, place, batch)
 		if err != nil {
-			return claimed, ignoreEnd(pass, err)
+			return ignoreEnd(pass, err)
 		}
+		place = last
+		taken += len(bills)
+		open.Add(int64(len(bills)))
 		for _, b := range bills {
 			select {
 			case to <- b:
 			case <-pass.Done():
-				return claimed, nil
+				return nil
 			}
 		}
 		s.virtual.asked(len(bills))
-		if len(bills) < batch || s.yields(j, claimed, s.AskRate) {
+		if len(bills) < batch || s.yields(j, taken, s.AskRate) {
 			break
 		}
 	}
-	return claimed, nil
+	return nil
 }
 
 // learnAll records lessons as they come, those that come together by one
-// commit, and returns how many. What came is recorded also when the pass is
+// commit. What came is recorded also when the pass is
 // over. The remind job is woken after most of them and at the end, not after
 // each: bills of one phone that are new together should share a text.
-func (s *Scheduler) learnAll(ctx context.Context, from <-chan store.Lesson, most int, open *atomic.Int64, stop context.CancelCauseFunc) (learned int, err error) {
+func (s *Scheduler) learnAll(ctx context.Context, from <-chan store.Lesson, most int, open *atomic.Int64, stop context.CancelCauseFunc) (err error) {
 	due, since := false, 0
 	for first := range from {
 		some := gather(first, from, most, open)
@@ -137,8 +130,10 @@ func (s *Scheduler) learnAll(ctx context.Context, from <-chan store.Lesson, most
 			stop(failed)
 			continue
 		}
-		learned += len(some)
-		s.tell(some, l.Bills)
+		for _, fault := range l.Faults {
+			s.Log.Error("what Almara Pay said could not be recorded", "err", fault)
+		}
+		s.tell(l.Lessons, l.Bills)
 		due = due || l.Due
 		if since += len(some); due && since >= most {
 			s.wake(jobRemind)
@@ -148,7 +143,7 @@ func (s *Scheduler) learnAll(ctx context.Context, from <-chan store.Lesson, most
 	if due {
 		s.wake(jobRemind)
 	}
-	return learned, err
+	return err
 }
 
 // gather returns the lessons that come within a moment of each other, up to

@@ -65,7 +65,7 @@ func (s *Scheduler) remind(ctx context.Context, j *job) error {
 		return s.decideAll(pass, j, d)
 	}()
 	if pass.Err() != nil {
-		err = errors.Join(err, s.Store.UnclaimRemind(s.Now(), s.Owner))
+		err = errors.Join(err, s.Store.Unclaim(s.Now(), s.Owner))
 	}
 	if cause := context.Cause(pass); ctx.Err() == nil && !errors.Is(err, cause) {
 		err = errors.Join(err, cause)

@@ -113,29 +113,25 @@ func (t *tx) saveBills(bills []reminder.Bill) error {
 	})
 }
 
-var billsByID = "SELECT " + billColumns + " FROM bills WHERE id IN (" + rowsOf("?") + ")"
+var billsByID = manyRows("SELECT "+billColumns+" FROM bills WHERE id IN (%s)", 0, 1)
 
 // billsOf reads bills by their ids, many with each statement.
 func (t *tx) billsOf(ids []int64) (map[int64]reminder.Bill, error) {
 	all := make(map[int64]reminder.Bill, len(ids))
-	args := make([]any, together)
-	for some := range slices.Chunk(ids, together) {
-		for i := range args {
-			args[i] = some[min(i, len(some)-1)] // the last one again, up to the number of the statement
-		}
-		rows, err := t.query(billsByID, args...)
+	return all, inMany(&billsByID, ids, func(query string, some []int64) error {
+		rows, err := t.query(query, idsAfter(some)...)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		bills, err := collect(rows, scanBill)
 		if err != nil {
-			return nil, fmt.Errorf("read bills: %w", err)
+			return fmt.Errorf("read bills: %w", err)
 		}
 		for _, b := range bills {
 			all[b.ID] = b
 		}
-	}
-	return all, nil
+		return nil
+	})
 }
 
 // bill reads one bill by its id.

@@ -39,7 +39,10 @@ func sendForever(ctx context.Context, path string) error {
 			bills[i].Account = fmt.Sprintf("%d-%d-%d", os.Getpid(), n, i)
 		}
 		must(s.Declare(ctx, bills[0].Account, bills, firstStage))
-		taken := must(s.ClaimRegister(ctx, firstStage, round.Claim, 10))
+		taken, _, err := s.ToRegister(ctx, firstStage, Place{}, 10)
+		if err != nil {
+			return err
+		}
 		lessons := make([]Lesson, len(taken))
 		for i, b := range taken {
 			lessons[i] = Lesson{BillID: b.ID, Answer: answer(firstStage, "2315.50", due)}

@@ -23,14 +23,7 @@ const (
 // schedule sets when the job next looks at the bill; a zero instant means that
 // it need not.
 func (t *tx) schedule(q queue, billID int64, at time.Time) (err error) {
-	if at.IsZero() {
-		_, err = t.exec("DELETE FROM "+string(q)+" WHERE bill_id = ?1", billID)
-	} else {
-		_, err = t.exec("INSERT INTO "+string(q)+` (bill_id, at) VALUES (?1, ?2)
-			ON CONFLICT (bill_id) DO UPDATE SET at = excluded.at, owner = NULL
-			WHERE `+string(q)+".at <> excluded.at OR "+string(q)+".owner IS NOT NULL", billID, at.UnixMilli())
-	}
-	return err
+	return t.scheduleAll(q, []look{{billID, at}})
 }
 
 // look is when a job next looks at a bill; zero = it need not.
@@ -40,17 +33,18 @@ type look struct {
 }
 
 var (
-	dropLooks = inQueues("DELETE FROM QUEUE WHERE bill_id IN (%s)", 1)
-	keepLooks = inQueues("INSERT INTO QUEUE (bill_id, at) VALUES %s ON CONFLICT (bill_id) DO UPDATE SET at = excluded.at, owner = NULL "+
-		"WHERE QUEUE.at <> excluded.at OR QUEUE.owner IS NOT NULL", 2)
+	dropLooks  = inQueues("DELETE FROM QUEUE WHERE bill_id IN (%s)", 1)
+	keepLooks  = inQueues("INSERT INTO QUEUE (bill_id, at) VALUES %s ON CONFLICT (bill_id) DO UPDATE SET at = excluded.at FREE WHERE QUEUE.at <> excluded.at BUSY", 2)
 	claimLooks = manyRows("UPDATE due_remind SET at = ?1, owner = ?2 WHERE bill_id IN (%s)", 2, 1)
 )
 
-// inQueues is manyRows for each of the queues.
+// inQueues is manyRows for each of the queues. Only the remind job claims bills,
+// and what moves a bill in its queue frees it.
 func inQueues(query string, columns int) map[queue]*many {
 	all := map[queue]*many{}
-	for _, q := range []queue{dueRegister, dueRecheck, dueRemind} {
-		m := manyRows(strings.ReplaceAll(query, "QUEUE", string(q)), 0, columns)
+	for q, claims := range map[queue][2]string{dueRegister: {}, dueRecheck: {}, dueRemind: {", owner = NULL", "OR QUEUE.owner IS NOT NULL"}} {
+		text := strings.NewReplacer("FREE", claims[0], "BUSY", claims[1]).Replace(query)
+		m := manyRows(strings.ReplaceAll(text, "QUEUE", string(q)), 0, columns)
 		all[q] = &m
 	}
 	return all
@@ -94,78 +88,77 @@ func (t *tx) claimLooks(ids []int64, now time.Time, c Claim) error {
 	})
 }
 
-// Claim is who takes bills to work on, and for how long: a process that dies
-// gives them back by itself when the lease ends, or at the next start.
+// Claim is who takes bills of the remind job to work on, and for how long: a
+// process that dies gives them back by itself when the lease ends, or at the next
+// start.
 type Claim struct {
 	Owner string
 	Lease time.Duration
 }
 
-// claim takes up to n bills whose hour has come, the longest waiting first.
-func (t *tx) claim(q queue, now time.Time, c Claim, n int) ([]int64, error) {
-	rows, err := t.query("UPDATE "+string(q)+" SET at = ?1, owner = ?2 WHERE bill_id IN (SELECT bill_id FROM "+string(q)+
-		" WHERE at <= ?3 ORDER BY at LIMIT ?4) RETURNING bill_id", now.Add(c.Lease).UnixMilli(), c.Owner, now.UnixMilli(), n)
+// Place is how far a pass has come in a queue; the zero Place is its beginning.
+type Place struct{ at, billID int64 }
+
+func (p Place) orLater(other Place) Place {
+	if cmp.Or(cmp.Compare(p.at, other.at), cmp.Compare(p.billID, other.billID)) < 0 {
+		return other
+	}
+	return p
+}
+
+// ToRegister reads up to n bills that await registration and come after a place
+// in the queue, those that have waited longest first, and the place of the last.
+// They stay where they are until an answer or a failure is recorded with Learn:
+// whoever goes on from the place meets none of them twice, and a process that
+// dies leaves nothing to be given back.
+func (s *Store) ToRegister(ctx context.Context, now time.Time, after Place, n int) ([]reminder.Bill, Place, error) {
+	return s.turns(ctx, dueRegister, now, after, n)
+}
+
+// ToRecheck is ToRegister for bills that Almara Pay should be asked about again.
+func (s *Store) ToRecheck(ctx context.Context, now time.Time, after Place, n int) ([]reminder.Bill, Place, error) {
+	return s.turns(ctx, dueRecheck, now, after, n)
+}
+
+// turns reads by two ranges of the index, since SQLite would go through all that
+// are due at the instant of the place for (at, bill_id) > (?1, ?2).
+func (s *Store) turns(ctx context.Context, q queue, now time.Time, after Place, n int) (bills []reminder.Bill, last Place, err error) {
+	rows, err := s.read.QueryContext(ctx, strings.ReplaceAll(`SELECT `+billColumns+`, at FROM (
+			SELECT at, bill_id FROM QUEUE WHERE at = ?1 AND bill_id > ?2 UNION ALL
+			SELECT at, bill_id FROM QUEUE WHERE at > ?1 AND at <= ?3 ORDER BY at, bill_id LIMIT ?4)
+		CROSS JOIN bills ON id = bill_id`, "QUEUE", string(q)), after.at, after.billID, now.UnixMilli(), n)
+	if err == nil {
+		last = after
+		bills, err = collect(rows, func(r row) (b reminder.Bill, err error) {
+			var place Place
+			b, err = scanBill(withMore{r, []any{&place.at}})
+			place.billID = b.ID
+			last = last.orLater(place)
+			return b, err
+		})
+	}
 	if err != nil {
-		return nil, err
+		return nil, after, fmt.Errorf("read %s: %w", q, explain(err))
 	}
-	return collect(rows, scanID)
+	slices.SortFunc(bills, func(a, b reminder.Bill) int { return cmp.Compare(a.ID, b.ID) }) // neighbours share pages
+	return bills, last, nil
 }
 
-// ClaimRegister takes up to n bills that await registration. They come back
-// unless an answer or a failure is recorded with Learn.
-func (s *Store) ClaimRegister(ctx context.Context, now time.Time, c Claim, n int) ([]reminder.Bill, error) {
-	return s.claimBills(ctx, dueRegister, now, c, n)
+// Unclaim gives back the bills that DecideDue had claimed for an owner and that
+// its pass did not come to.
+func (s *Store) Unclaim(now time.Time, owner string) error {
+	return s.free("owner = ?2", now, owner)
 }
 
-// ClaimRecheck takes up to n bills that Almara Pay should be asked about.
-func (s *Store) ClaimRecheck(ctx context.Context, now time.Time, c Claim, n int) ([]reminder.Bill, error) {
-	return s.claimBills(ctx, dueRecheck, now, c, n)
+// Reclaim gives back what other processes had claimed. Call it at the start:
+// whoever else had this file open is dead, since the file is locked.
+func (s *Store) Reclaim(_ context.Context, now time.Time, owner string) error {
+	return s.free("owner IS NOT NULL AND owner <> ?2", now, owner)
 }
 
-func (s *Store) claimBills(ctx context.Context, q queue, now time.Time, c Claim, n int) ([]reminder.Bill, error) {
-	// A tick with nothing due reads one index entry and writes nothing.
-	if due, err := s.anyDue(ctx, q, now); err != nil || !due {
-		return nil, err
-	}
-	var bills []reminder.Bill
+func (s *Store) free(whose string, now time.Time, owner string) error {
 	err := s.do(func(t *tx) error {
-		ids, err := t.claim(q, now, c, n)
-		if err != nil {
-			return err
-		}
-		found, err := t.billsOf(ids)
-		bills = make([]reminder.Bill, len(ids))
-		for i, id := range ids {
-			bills[i] = found[id] // a foreign key keeps it there
-		}
-		slices.SortFunc(bills, func(a, b reminder.Bill) int { return cmp.Compare(a.ID, b.ID) }) // neighbours share pages
-		return err
-	})
-	if err != nil {
-		return nil, fmt.Errorf("claim from %s: %w", q, err)
-	}
-	return bills, nil
-}
-
-// UnclaimRegister gives back the bills that a pass of this owner had taken and
-// did not come to.
-func (s *Store) UnclaimRegister(now time.Time, owner string) error {
-	return s.unclaim(dueRegister, now, owner)
-}
-
-// UnclaimRecheck is UnclaimRegister for bills taken by ClaimRecheck.
-func (s *Store) UnclaimRecheck(now time.Time, owner string) error {
-	return s.unclaim(dueRecheck, now, owner)
-}
-
-// UnclaimRemind is UnclaimRegister for bills taken by DecideDue.
-func (s *Store) UnclaimRemind(now time.Time, owner string) error {
-	return s.unclaim(dueRemind, now, owner)
-}
-
-func (s *Store) unclaim(q queue, now time.Time, owner string) error {
-	err := s.do(func(t *tx) error {
-		_, err := t.exec("UPDATE "+string(q)+" SET at = ?1, owner = NULL WHERE owner = ?2", now.UnixMilli(), owner)
+		_, err := t.exec("UPDATE due_remind SET at = ?1, owner = NULL WHERE "+whose, now.UnixMilli(), owner)
 		return err
 	})
 	if err != nil {
@@ -174,27 +167,12 @@ func (s *Store) unclaim(q queue, now time.Time, owner string) error {
 	return nil
 }
 
-// Reclaim gives back what other processes had claimed. Call it at the start:
-// whoever else had this file open is dead, since the file is locked.
-func (s *Store) Reclaim(_ context.Context, now time.Time, owner string) error {
-	err := s.do(func(t *tx) error {
-		for _, q := range []queue{dueRegister, dueRecheck, dueRemind} {
-			if _, err := t.exec("UPDATE "+string(q)+" SET at = ?1, owner = NULL WHERE owner IS NOT NULL AND owner <> ?2", now.UnixMilli(), owner); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+// anyToRemind reports whether a bill is due for a look of the remind job: a tick
+// with nothing due reads one index entry and writes nothing.
+func (s *Store) anyToRemind(ctx context.Context, now time.Time) (due bool, err error) {
+	err = s.read.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM due_remind WHERE at <= ?1)", now.UnixMilli()).Scan(&due)
 	if err != nil {
-		return fmt.Errorf("take over claims: %w", err)
-	}
-	return nil
-}
-
-func (s *Store) anyDue(ctx context.Context, q queue, now time.Time) (due bool, err error) {
-	err = s.read.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM "+string(q)+" WHERE at <= ?1)", now.UnixMilli()).Scan(&due)
-	if err != nil {
-		return false, fmt.Errorf("look into %s: %w", q, explain(err))
+		return false, fmt.Errorf("look into the queue of reminders: %w", explain(err))
 	}
 	return due, nil
 }

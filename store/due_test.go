@@ -17,80 +17,43 @@ func idsOf(bills []reminder.Bill) []int64 {
 	return ids
 }
 
-func TestClaims(t *testing.T) {
+func TestTurns(t *testing.T) {
 	s := openNew(t)
 	later := func(m int) time.Time { return learnedAt.Add(time.Duration(m) * time.Minute) }
-	// Bill 3 waits the longest, then 2, then 1; 4 is not due.
+	// Bill 3 waits the longest, then 2 and 1; 4 is not due.
 	for i, source := range []string{"a", "b", "c"} {
-		must(s.Declare(t.Context(), source, []reminder.Bill{billOf(i + 1)}, later(2-i)))
+		must(s.Declare(t.Context(), source, []reminder.Bill{billOf(i + 1)}, later(1-i/2)))
 	}
 	must(s.Declare(t.Context(), "later", []reminder.Bill{billOf(4)}, later(60)))
-	claim := func(now time.Time, n int) []int64 {
-		t.Helper()
-		return idsOf(must(s.ClaimRegister(t.Context(), now, claimed, n)))
-	}
-	if got := claim(later(5), 2); !slices.Equal(got, []int64{2, 3}) {
-		t.Errorf("claimed %v, want the two that waited longest, 2 and 3", got)
-	}
-	if got := claim(later(5), 2); !slices.Equal(got, []int64{1}) {
-		t.Errorf("claimed %v, want what is left, 1", got)
-	}
-	quiet(t, s, func() {
-		if got := claim(later(5), 2); len(got) != 0 {
-			t.Errorf("claimed %v a second time", got)
-		}
-		if got := claim(later(14), 9); len(got) != 0 {
-			t.Errorf("claimed %v within the lease", got)
-		}
-	})
-	if got := claim(later(15), 9); !slices.Equal(got, []int64{1, 2, 3}) {
-		t.Errorf("claimed %v after the lease, want 1, 2 and 3", got)
-	}
-}
-
-func TestOneClaimIsOneWorkersAmongMany(t *testing.T) {
-	s := openNew(t)
-	const n = 200
-	many := make([]reminder.Bill, n)
-	for i := range many {
-		many[i] = billOf(i)
-	}
-	must(s.Declare(t.Context(), "config", many, learnedAt))
-	found := make(chan []reminder.Bill)
-	const workers = 8
-	for range workers {
-		go func() {
-			var mine []reminder.Bill
-			for {
-				bills, err := s.ClaimRegister(t.Context(), learnedAt, claimed, 7)
-				if err != nil {
-					t.Error(err)
-				}
-				if len(bills) == 0 {
-					found <- mine
-					return
-				}
-				mine = append(mine, bills...)
+	var place Place
+	for _, want := range [][]int64{{1, 3}, {2}, {}} {
+		quiet(t, s, func() {
+			bills, next, err := s.ToRegister(t.Context(), later(5), place, 2)
+			mustDo(t, err)
+			if got := idsOf(bills); !slices.Equal(got, want) {
+				t.Errorf("after %v came %v, want %v", place, got, want)
 			}
-		}()
+			place = next
+		})
 	}
-	var all []reminder.Bill
-	for range workers {
-		all = append(all, <-found...)
+	// What awaits registration since, is behind the place; what was left before
+	// it comes with the next pass.
+	must(s.Declare(t.Context(), "new", []reminder.Bill{billOf(5)}, later(5)))
+	bills, _, err := s.ToRegister(t.Context(), later(5), place, 9)
+	mustDo(t, err)
+	if got := idsOf(bills); !slices.Equal(got, []int64{5}) {
+		t.Errorf("after a bill was declared came %v, want 5", got)
 	}
-	if ids := idsOf(all); len(ids) != n || len(slices.Compact(ids)) != n {
-		t.Errorf("%d claims of %d bills", len(all), n)
+	if got := idsOf(toRegister(t, s, later(5), 9)); !slices.Equal(got, []int64{1, 2, 3, 5}) {
+		t.Errorf("the next pass meets %v, want 1, 2, 3 and 5", got)
 	}
 }
 
 func TestReclaimGivesBackWhatTheDeadHad(t *testing.T) {
 	s, p := openNew(t), newPolicy()
-	watch(t, s, p, billOf(1)) // due_recheck and due_remind
-	must(s.Declare(t.Context(), "import", []reminder.Bill{billOf(2)}, learnedAt))
+	watch(t, s, p, billOf(1))
 	dead, alive := Claim{Owner: "dead", Lease: time.Hour}, Claim{Owner: "alive", Lease: time.Hour}
 
-	must(s.ClaimRegister(t.Context(), learnedAt, dead, 9))
-	must(s.ClaimRecheck(t.Context(), firstStage, dead, 9))
 	l := must(s.DecideDue(t.Context(), Round{Now: firstStage, Policies: policiesOf(p), Claim: dead}, 9))
 	if len(l.Ask) != 1 {
 		t.Fatalf("%d bills to ask about, want 1", len(l.Ask))
@@ -99,23 +62,12 @@ func TestReclaimGivesBackWhatTheDeadHad(t *testing.T) {
 	mustDo(t, s.Reclaim(t.Context(), firstStage, "alive"))
 	quiet(t, s, func() { mustDo(t, s.Reclaim(t.Context(), firstStage, "alive")) })
 
-	if got := must(s.ClaimRegister(t.Context(), firstStage, alive, 9)); len(got) != 1 {
-		t.Errorf("%d bills to register, want 1", len(got))
-	}
-	if got := must(s.ClaimRecheck(t.Context(), firstStage, alive, 9)); len(got) != 1 {
-		t.Errorf("%d bills to ask about, want 1", len(got))
-	}
 	l = must(s.DecideDue(t.Context(), Round{Now: firstStage, Policies: policiesOf(p), Claim: alive}, 9))
 	if l.Bills != 1 {
 		t.Errorf("%d bills to decide about, want 1", l.Bills)
 	}
-	// What is at work now is not given to anybody else, and is not lost when
-	// it ends: an answer frees it.
+	// What is at work now is not given to anybody else.
 	quiet(t, s, func() { mustDo(t, s.Reclaim(t.Context(), firstStage, "alive")) })
-	must(s.Learn(t.Context(), policiesOf(p), firstStage, Lesson{BillID: 2, Answer: answer(firstStage, "5", due)}))
-	if got := number(t, s, "SELECT count(*) FROM due_register"); got != 0 {
-		t.Errorf("%d bills still await registration", got)
-	}
 }
 
 func TestNothingDueWritesNothing(t *testing.T) {
@@ -124,8 +76,12 @@ func TestNothingDueWritesNothing(t *testing.T) {
 	now := learnedAt.Add(time.Minute)
 	quiet(t, s, func() {
 		for range 1000 {
-			must(s.ClaimRegister(t.Context(), now, claimed, 100))
-			must(s.ClaimRecheck(t.Context(), now, claimed, 100))
+			if got := toRegister(t, s, now, 100); len(got) != 0 {
+				t.Errorf("%d bills await registration", len(got))
+			}
+			if got, _, err := s.ToRecheck(t.Context(), now, Place{}, 100); err != nil || len(got) != 0 {
+				t.Errorf("%d bills to ask about, %v", len(got), err)
+			}
 			must(s.DecideDue(t.Context(), roundAt(p, now), 100))
 			must(s.Orphans(t.Context(), now, "test", now))
 			must(s.Doubtful(t.Context(), now, 100))

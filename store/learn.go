@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"duewatch/reminder"
@@ -18,10 +19,14 @@ type Lesson struct {
 	After    time.Duration // with Failed: repeat no earlier than this
 }
 
-// Learned counts what came of a batch of lessons.
+// Learned is what came of a batch of lessons.
 type Learned struct {
-	Bills []reminder.Bill // as they are now, in the order of the lessons
-	Due   bool            // a bill became due for a look by the remind job
+	Lessons []Lesson        // those that were learned
+	Bills   []reminder.Bill // theirs, as they are now
+	Due     bool            // a bill became due for a look by the remind job
+	// Faults are of bills of which nothing could be learned, each undone alone:
+	// they are still due to be asked about.
+	Faults []error
 }
 
 // Learn writes lessons into their bills and renews what depends on them: when
@@ -30,41 +35,67 @@ func (s *Store) Learn(_ context.Context, policies reminder.Policies, now time.Ti
 	var l Learned
 	err := s.do(func(t *tx) error {
 		l = Learned{}
-		ids := make([]int64, len(lessons))
-		var latest time.Time
-		for i, lesson := range lessons {
-			ids[i] = lesson.BillID
-		}
-		bills, err := t.billsOf(ids)
-		if err != nil {
-			return err
-		}
-		w := learning{policies: policies, now: now}
-		for _, lesson := range lessons {
-			b, ok := bills[lesson.BillID]
-			if !ok {
-				return fmt.Errorf("bill %d: %w", lesson.BillID, ErrNotFound)
+		for some := range slices.Chunk(lessons, t.atOnce(len(lessons))) {
+			own, all := t.isolated(func(t *tx) error { return t.learn(policies, now, some, &l) })
+			switch {
+			case all != nil:
+				return all
+			case ofTheMachine(own):
+				return own
+			case own != nil:
+				l.Faults = append(l.Faults, fmt.Errorf("bill %d: %w", some[0].BillID, own))
 			}
-			b, look, err := t.learnSome(&w, b, lesson)
-			if err != nil {
-				return err
-			}
-			bills[b.ID] = b
-			if a := lesson.Answer; a != nil && a.At.After(latest) && b.CheckedAt.Equal(a.At) {
-				latest = a.At
-			}
-			l.Bills = append(l.Bills, b)
-			l.Due = l.Due || (!look.IsZero() && !look.After(now))
 		}
-		if err := t.write(&w); err != nil || latest.IsZero() {
-			return err
-		}
-		return t.seen(latest)
+		return nil
 	})
 	if err != nil {
 		return Learned{}, fmt.Errorf("record what Almara Pay said: %w", err)
 	}
 	return l, nil
+}
+
+// learn learns all of the lessons, or none of them when it fails.
+func (t *tx) learn(policies reminder.Policies, now time.Time, lessons []Lesson, l *Learned) error {
+	ids := make([]int64, len(lessons))
+	for i, lesson := range lessons {
+		ids[i] = lesson.BillID
+	}
+	bills, err := t.billsOf(ids)
+	if err != nil {
+		return err
+	}
+	w := learning{policies: policies, now: now}
+	taught := make([]reminder.Bill, 0, len(lessons))
+	var latest time.Time
+	for _, lesson := range lessons {
+		b, ok := bills[lesson.BillID]
+		if !ok {
+			return fmt.Errorf("bill %d: %w", lesson.BillID, ErrNotFound)
+		}
+		if w.has[b.ID] { // each once in a statement
+			if err := t.write(&w); err != nil {
+				return err
+			}
+		}
+		if err := t.learnOne(&w, &b, lesson); err != nil {
+			return err
+		}
+		bills[b.ID] = b
+		if a := lesson.Answer; a != nil && a.At.After(latest) && b.CheckedAt.Equal(a.At) {
+			latest = a.At
+		}
+		taught = append(taught, b)
+	}
+	if err := t.write(&w); err != nil {
+		return err
+	}
+	if !latest.IsZero() {
+		if err := t.seen(latest); err != nil {
+			return err
+		}
+	}
+	l.Lessons, l.Bills, l.Due = append(l.Lessons, lessons...), append(l.Bills, taught...), l.Due || w.due
+	return nil
 }
 
 // learning is a batch of lessons, with what has yet to be written of them: many
@@ -77,16 +108,11 @@ type learning struct {
 	has    map[int64]bool
 	events []Event
 	looks  map[queue][]look
-	pauses *bool // whether there are rules that pause new bills; nil = not looked yet
-}
+	paid   []reminder.Bill // as they were when they were owed
+	plan   []reminder.Bill // whose next reminder depends on what was learned
 
-// learn is learnSome for one lesson.
-func (t *tx) learn(b reminder.Bill, l Lesson, policies reminder.Policies, now time.Time) (_ reminder.Bill, look time.Time, err error) {
-	w := learning{policies: policies, now: now}
-	if b, look, err = t.learnSome(&w, b, l); err == nil {
-		err = t.write(&w)
-	}
-	return b, look, err
+	due    bool  // one of them is due for a look by the remind job
+	pauses *bool // whether there are rules that pause new bills; nil = not looked yet
 }
 
 // write writes what is left to be written.
@@ -94,7 +120,13 @@ func (t *tx) write(w *learning) error {
 	if err := t.saveBills(w.bills); err != nil {
 		return err
 	}
+	if err := t.paid(w); err != nil {
+		return err
+	}
 	if err := t.events(w.events); err != nil {
+		return err
+	}
+	if err := t.planLearned(w); err != nil {
 		return err
 	}
 	for _, q := range []queue{dueRegister, dueRecheck, dueRemind} {
@@ -102,7 +134,26 @@ func (t *tx) write(w *learning) error {
 			return err
 		}
 	}
-	w.bills, w.has, w.events, w.looks = nil, nil, nil, nil
+	w.bills, w.has, w.events, w.looks, w.paid, w.plan = nil, nil, nil, nil, nil, nil
+	return nil
+}
+
+// planLearned schedules the next look of the remind job at bills whose due dates or
+// states are new, and are written.
+func (t *tx) planLearned(w *learning) error {
+	ids := make([]int64, len(w.plan))
+	for i, b := range w.plan {
+		ids[i] = b.ID
+	}
+	done := make(map[int64][]reminder.Reminder)
+	if err := t.readDone(ids, func(id int64, m reminder.Reminder) { done[id] = append(done[id], m) }); err != nil {
+		return err
+	}
+	for _, b := range w.plan {
+		look := w.policies.For(b.Service).NextLook(b, done[b.ID], w.now)
+		w.schedule(dueRemind, b.ID, look)
+		w.due = w.due || (!look.IsZero() && !look.After(w.now))
+	}
 	return nil
 }
 
@@ -120,20 +171,19 @@ func (w *learning) schedule(q queue, billID int64, at time.Time) {
 	w.looks[q] = append(w.looks[q], look{billID, at})
 }
 
-// learnSome returns the bill as it is with the lesson, and when the remind job
-// is told to look at it if that changed. The caller writes it (write) and notes
-// the instant (seen).
-func (t *tx) learnSome(w *learning, b reminder.Bill, l Lesson) (_ reminder.Bill, look time.Time, err error) {
+// learnOne makes the bill what it is with the lesson. What follows from it is
+// written by write.
+func (t *tx) learnOne(w *learning, b *reminder.Bill, l Lesson) error {
 	policy, now := w.policies.For(b.Service), w.now
-	before := b
+	before := *b
 	var changes []reminder.Change
 	switch {
 	case b.State == reminder.BillRemoved || b.State == reminder.BillRejected:
-		return b, look, nil // it changed while the call was under way
+		return nil // it changed while the call was under way
 	case l.Answer == nil && l.Rejected == "" && l.Failed == "":
-		return b, look, nil
+		return nil
 	case l.Answer != nil && l.Answer.At.Before(b.CheckedAt) && !b.CheckedAt.After(now):
-		return b, look, nil // another job has asked since: what it learned is newer
+		return nil // another job has asked since: what it learned is newer
 	case l.Answer != nil:
 		changes = b.Learn(*l.Answer)
 		b.Believe(policy.Guards)
@@ -146,71 +196,72 @@ func (t *tx) learnSome(w *learning, b reminder.Bill, l Lesson) (_ reminder.Bill,
 			changes = []reminder.Change{{What: "check_failed", Detail: l.Failed}}
 		}
 	}
-	if w.has[b.ID] { // each once in a statement
-		if err := t.write(w); err != nil {
-			return b, look, err
-		}
-	}
-	w.save(b)
+	w.save(*b)
 	for _, c := range changes {
 		w.events = append(w.events, Event{At: now, BillID: b.ID, What: c.What, Reason: "almara", Detail: c.Detail})
 	}
-	w.scheduleCalls(b, before.State, policy, l.After)
-	if policy.Paid(before, b) {
-		if err := t.write(w); err != nil {
-			return b, look, err
-		}
-		if err := t.paid(before, now); err != nil {
-			return b, look, err
-		}
+	w.scheduleCalls(*b, before.State, policy, l.After)
+	if policy.Paid(before, *b) {
+		w.paid = append(w.paid, before)
 	}
 	if b.DueDate != before.DueDate || b.State != before.State {
-		done, err := t.done(b)
-		if err != nil {
-			return b, look, err
-		}
-		look = policy.NextLook(b, done, now)
-		w.schedule(dueRemind, b.ID, look)
+		w.plan = append(w.plan, *b)
 	}
 	if before.State == reminder.BillPending && b.State == reminder.BillActive {
-		paused, err := t.pausedWhenNew(w, &b)
-		if err != nil || paused {
-			return b, time.Time{}, err
-		}
+		return t.pausedWhenNew(w, b)
 	}
-	return b, look, nil
+	return nil
 }
 
 // pausedWhenNew is pausedByRule for a bill that was just registered.
-func (t *tx) pausedWhenNew(w *learning, b *reminder.Bill) (bool, error) {
+func (t *tx) pausedWhenNew(w *learning, b *reminder.Bill) error {
 	if w.pauses == nil {
 		w.pauses = new(bool)
 		if err := t.row("SELECT EXISTS (SELECT 1 FROM pauses)").Scan(w.pauses); err != nil {
-			return false, fmt.Errorf("read pauses: %w", explain(err))
+			return fmt.Errorf("read pauses: %w", explain(err))
 		}
 	}
 	if !*w.pauses {
-		return false, nil
+		return nil
 	}
 	if err := t.write(w); err != nil {
-		return false, err
-	}
-	return t.pausedByRule(b, w.now)
-}
-
-// paid notes that what the texts of the bill's due date reminded of is paid.
-func (t *tx) paid(before reminder.Bill, now time.Time) error {
-	r, err := t.exec("UPDATE reminders SET paid_at = ?3 WHERE bill_id = ?1 AND due_date = ?2 AND outcome = 'texted' AND paid_at IS NULL",
-		before.ID, before.DueDate.String(), now.UnixMilli())
-	if err != nil {
 		return err
 	}
-	texted, err := r.RowsAffected()
-	if err != nil || texted == 0 {
-		return explain(err)
+	_, err := t.pausedByRule(b, w.now)
+	return err
+}
+
+var payReminders = manyRows(`UPDATE reminders SET paid_at = ?1
+	WHERE (bill_id, due_date) IN (VALUES %s) AND outcome = 'texted' AND paid_at IS NULL RETURNING bill_id`, 1, 2)
+
+// paid notes that what the texts of bills' due dates reminded of is paid.
+func (t *tx) paid(w *learning) error {
+	texted := make(map[int64]int)
+	err := inMany(&payReminders, w.paid, func(query string, some []reminder.Bill) error {
+		args := append(make([]any, 0, 1+2*len(some)), w.now.UnixMilli())
+		for _, b := range some {
+			args = append(args, b.ID, b.DueDate.String())
+		}
+		rows, err := t.query(query, args...)
+		if err != nil {
+			return err
+		}
+		ids, err := collect(rows, scanID)
+		for _, id := range ids {
+			texted[id]++
+		}
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("note what is paid: %w", err)
 	}
-	return t.event(Event{At: now, BillID: before.ID, What: "paid", Reason: "almara",
-		Detail: fmt.Sprintf("%s was owed; reminders of this due date that were texted: %d", before.Balance.Format(), texted)})
+	for _, b := range w.paid {
+		if n := texted[b.ID]; n > 0 {
+			w.events = append(w.events, Event{At: w.now, BillID: b.ID, What: "paid", Reason: "almara",
+				Detail: fmt.Sprintf("%s was owed; reminders of this due date that were texted: %d", b.Balance.Format(), n)})
+		}
+	}
+	return nil
 }
 
 // scheduleCalls sets when Almara Pay is next asked about the bill, which was in
@@ -280,6 +331,6 @@ func (t *tx) replan(b reminder.Bill, policy *reminder.Policy, now time.Time) err
 		return err
 	}
 	// Never later than planned before: a call too many is cheaper than a stale balance.
-	_, err = t.exec("UPDATE due_recheck SET at = ?2 WHERE bill_id = ?1 AND at > ?2 AND owner IS NULL", b.ID, policy.NextCheck(b, now).UnixMilli())
+	_, err = t.exec("UPDATE due_recheck SET at = ?2 WHERE bill_id = ?1 AND at > ?2", b.ID, policy.NextCheck(b, now).UnixMilli())
 	return err
 }

@@ -1,6 +1,9 @@
 package store
 
 import (
+	"errors"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -176,7 +179,6 @@ func TestLearnOfABillThatWasRemovedMeanwhile(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s, p := openNew(t), newPolicy()
 			must(s.Declare(t.Context(), "config", billsOf(1), learnedAt))
-			must(s.ClaimRegister(t.Context(), learnedAt, claimed, 1))
 			must(s.Declare(t.Context(), "config", nil, learnedAt))
 			quiet(t, s, func() {
 				l := learn(t, s, p, learnedAt, lesson)
@@ -189,17 +191,28 @@ func TestLearnOfABillThatWasRemovedMeanwhile(t *testing.T) {
 	}
 }
 
-// A batch of lessons is one write: a bill that is not there takes it back.
-func TestLearnIsAllOrNothing(t *testing.T) {
+// A batch of lessons is one write, but a bill of which nothing can be learned
+// holds up no other.
+func TestLearnConfinesAFault(t *testing.T) {
 	s, p := openNew(t), newPolicy()
-	must(s.Declare(t.Context(), "config", billsOf(1), learnedAt))
-	_, err := s.Learn(t.Context(), policiesOf(p), learnedAt,
-		Lesson{BillID: 1, Answer: answer(learnedAt, "7", due)}, Lesson{BillID: 99, Failed: "x"})
-	if err == nil {
-		t.Error("no error for a bill that is not there")
+	must(s.Declare(t.Context(), "config", billsOf(3), learnedAt))
+	must(s.write.db.ExecContext(t.Context(), `CREATE TRIGGER faulty BEFORE INSERT ON events WHEN NEW.bill_id = 2 AND NEW.what <> 'added'
+		BEGIN SELECT raise(ABORT, 'no'); END`))
+	l := learn(t, s, p, learnedAt, Lesson{BillID: 1, Answer: answer(learnedAt, "7", due)}, Lesson{BillID: 2, Answer: answer(learnedAt, "7", due)},
+		Lesson{BillID: 99, Failed: "x"}, Lesson{BillID: 3, Answer: answer(learnedAt, "7", due)})
+	if got := idsOf(l.Bills); !slices.Equal(got, []int64{1, 3}) || len(l.Lessons) != 2 || l.Lessons[1].BillID != 3 {
+		t.Errorf("learned of %v, %+v, want 1 and 3", got, l.Lessons)
 	}
-	if got := watched(t, s, 1).State; got != reminder.BillPending {
-		t.Errorf("the other bill is %s", got)
+	if len(l.Faults) != 2 || !strings.HasPrefix(l.Faults[0].Error(), "bill 2: ") || !errors.Is(l.Faults[1], ErrNotFound) {
+		t.Errorf("faults %v, want those of 2 and 99", l.Faults)
+	}
+	for id, want := range map[int64]reminder.BillState{1: reminder.BillActive, 2: reminder.BillPending, 3: reminder.BillActive} {
+		if got := watched(t, s, id).State; got != want {
+			t.Errorf("bill %d is %s, want %s", id, got, want)
+		}
+	}
+	if got := idsOf(toRegister(t, s, learnedAt, 9)); !slices.Equal(got, []int64{2}) {
+		t.Errorf("%v await registration, want 2", got)
 	}
 }
 

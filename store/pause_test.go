@@ -136,7 +136,7 @@ func TestAPausedServiceCoversLaterBills(t *testing.T) {
 	register := func(source string, b reminder.Bill) {
 		t.Helper()
 		must(s.Declare(t.Context(), source, []reminder.Bill{b}, learnedAt))
-		for _, b := range must(s.ClaimRegister(t.Context(), learnedAt, claimed, 10)) {
+		for _, b := range toRegister(t, s, learnedAt, 10) {
 			must(s.Learn(t.Context(), policiesOf(p), learnedAt, Lesson{BillID: b.ID, Answer: answer(learnedAt, "10", due)}))
 		}
 	}

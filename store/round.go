@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"duewatch/reminder"
@@ -81,7 +82,7 @@ type looking struct {
 // that met a fault, stay claimed.
 func (s *Store) DecideDue(ctx context.Context, r Round, n int) (Looked, error) {
 	var l looking
-	if due, err := s.anyDue(ctx, dueRemind, r.Now); err != nil || !due {
+	if due, err := s.anyToRemind(ctx, r.Now); err != nil || !due {
 		return Looked{}, err
 	}
 	err := s.do(func(t *tx) error {
@@ -121,28 +122,22 @@ func (s *Store) DecideAnswered(_ context.Context, r Round, lessons []Lesson) (Lo
 			return err
 		}
 		r.asked = make(map[int64]reminder.Asked, len(lessons))
-		var ids []int64
-		for _, lesson := range lessons {
-			if err := t.alone(lesson.BillID, &l, func(*looking) error {
-				b, err := t.bill(lesson.BillID)
-				if err != nil {
-					return err
-				}
-				if _, _, err := t.learn(b, lesson, r.Policies, r.Now); err != nil {
-					return err
-				}
-				if lesson.Answer != nil {
-					if err := t.seen(lesson.Answer.At); err != nil {
-						return err
-					}
-				}
+		ids := make([]int64, 0, len(lessons))
+		learn := func(some []Lesson) error {
+			if err := t.learn(r.Policies, r.Now, some, new(Learned)); err != nil {
+				return err
+			}
+			for _, lesson := range some {
 				r.asked[lesson.BillID] = reminder.CouldNotSay
 				if lesson.Answer != nil {
 					r.asked[lesson.BillID] = reminder.Answered
 				}
 				ids = append(ids, lesson.BillID)
-				return nil
-			}); err != nil {
+			}
+			return nil
+		}
+		for some := range slices.Chunk(lessons, t.atOnce(len(lessons))) {
+			if err := t.alone(some[0].BillID, &l, func(*looking) error { return learn(some) }); err != nil {
 				return err
 			}
 		}

@@ -102,11 +102,19 @@ func answer(at time.Time, balance string, due reminder.Date) *reminder.Answer {
 	return &reminder.Answer{At: at, Customer: "Jane Wanjiru", Balance: &m, DueDate: due, Verified: true}
 }
 
+// toRegister are the first of the bills that await registration.
+func toRegister(t testing.TB, s *Store, now time.Time, n int) []reminder.Bill {
+	t.Helper()
+	bills, _, err := s.ToRegister(t.Context(), now, Place{}, n)
+	mustDo(t, err)
+	return bills
+}
+
 // watch declares the bills and has Almara Pay accept them at learnedAt.
 func watch(t testing.TB, s *Store, p *reminder.Policy, bills ...reminder.Bill) []reminder.Bill {
 	t.Helper()
 	must(s.Declare(t.Context(), "config", bills, learnedAt))
-	taken := must(s.ClaimRegister(t.Context(), learnedAt, claimed, len(bills)))
+	taken := toRegister(t, s, learnedAt, len(bills))
 	lessons := make([]Lesson, len(taken))
 	for i, b := range taken {
 		lessons[i] = Lesson{BillID: b.ID, Answer: answer(learnedAt, "2315.50", due)}

@@ -193,6 +193,15 @@ type hurriedError struct{ err error }
 func (e *hurriedError) Error() string { return e.err.Error() }
 func (e *hurriedError) Unwrap() error { return e.err }
 
+// atOnce is how many of n things that may fail are done together: all of them in
+// a try that is hurried, and then one by one.
+func (t *tx) atOnce(n int) int {
+	if t.hurried {
+		return max(n, 1)
+	}
+	return 1
+}
+
 // isolated runs do, in a group or within a write, so that it is undone alone
 // when it fails. own is do's failure, all is one of the transaction itself, or
 // of a try that is hurried.

@@ -280,8 +280,8 @@ func TestReadersDoNotWaitForWriters(t *testing.T) {
 	if _, err := s.Meta(t.Context(), "0"); err != nil {
 		t.Error(err)
 	}
-	if _, err := s.ClaimRecheck(t.Context(), learnedAt, claimed, 1); err != nil {
-		t.Errorf("a claim with nothing due waits for the writer: %v", err)
+	if _, _, err := s.ToRecheck(t.Context(), learnedAt, Place{}, 1); err != nil {
+		t.Errorf("a sweep waits for the writer to find its bills: %v", err)
 	}
 }
 
