@@ -97,13 +97,22 @@ func billJSON(w store.Watched, phone func(reminder.Phone) string) any {
 
 // openReader opens the store that the config names, for reading.
 func (a *app) openReader(c *cobra.Command) (*config.Config, *store.Store, error) {
+	return a.openWith(c, store.OpenReader)
+}
+
+// openWriter opens the store that the config names, to change something.
+func (a *app) openWriter(c *cobra.Command) (*config.Config, *store.Store, error) {
+	return a.openWith(c, store.OpenWriter)
+}
+
+func (a *app) openWith(c *cobra.Command, open func(context.Context, string) (*store.Store, error)) (*config.Config, *store.Store, error) {
 	cfg, err := a.load(true)
 	if err != nil {
 		return nil, nil, err
 	}
-	s, err := store.OpenReader(c.Context(), cfg.Store)
+	s, err := open(c.Context(), cfg.Store)
 	if err != nil {
-		return nil, nil, err //nolint:wrapcheck // says all
+		return nil, nil, err
 	}
 	if err := a.inItsWorld(c.Context(), cfg, s); err != nil {
 		return nil, nil, errors.Join(err, s.Close())

@@ -208,7 +208,7 @@ func (k *check) store(ctx context.Context, texts func(*store.Store) error) (err 
 		told := texts(nil)
 		if errors.Is(err, store.ErrNotFound) {
 			k.State = storeAbsent
-			k.say("store     %s does not exist yet; the daemon makes it at its first start\n", k.cfg.Store)
+			k.say("store     %s does not exist yet;\n          the daemon makes it at its first start\n", k.cfg.Store)
 			return told
 		}
 		return errors.Join(told, err)

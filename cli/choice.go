@@ -43,14 +43,7 @@ func (ch *choice) open(c *cobra.Command) (*config.Config, *store.Store, error) {
 	if ch.dryRun {
 		return ch.app.openReader(c)
 	}
-	cfg, s, err := ch.app.openWriter(c)
-	if err != nil {
-		return nil, nil, err
-	}
-	if err := ch.app.inItsWorld(c.Context(), cfg, s); err != nil {
-		return nil, nil, errors.Join(err, s.Close())
-	}
-	return cfg, s, nil
+	return ch.app.openWriter(c)
 }
 
 // do opens the store and does something to what was chosen.
@@ -186,7 +179,7 @@ func (ch *choice) run(ctx context.Context, a store.Act, d deed, do func(store.Ac
 	a.Tell = func(bills int) { p.at(bills, 0) }
 	n, err = do(a)
 	p.done()
-	if errors.Is(err, context.Canceled) && ctx.Err() != nil {
+	if errors.Is(err, context.Canceled) && ctx.Err() != nil && !a.DryRun {
 		err = fmt.Errorf("interrupted after %s: the same command goes on from there", countOf(n.Done, "bill"))
 	}
 	return n, err

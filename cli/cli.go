@@ -33,6 +33,9 @@ const (
 // errUsage marks a command line that cannot be understood.
 var errUsage = errors.New("see --help")
 
+// errInterrupted ends a command that left nothing behind.
+var errInterrupted = errors.New("interrupted")
+
 // app is what the commands share.
 type app struct {
 	stdout, stderr io.Writer
@@ -73,6 +76,9 @@ func Run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	case errors.Is(err, errUsage):
 		complain(stderr, err)
 		return exitUsage
+	case ctx.Err() != nil && errors.Is(err, context.Canceled):
+		complain(stderr, errInterrupted) // where it was cut short tells an operator nothing
+		return exitFailed
 	default:
 		complain(stderr, err)
 		return exitFailed
@@ -99,9 +105,8 @@ func (a *app) root() *cobra.Command {
 		Short: "Texts people before their bills are due, once, and only while something is owed",
 		Long: `duewatch registers bill numbers with Almara Pay, keeps the due date and balance
 it answers, and texts the customer before the due date: at the right hour, once,
-and only while something is still owed.
-
-Try it without any account:  duewatch run --sandbox`,
+and only while something is still owed.`,
+		Example:       "  duewatch run --sandbox      try it without any account\n  duewatch check              is the config right?\n  duewatch explain 14200331   the whole story of a bill",
 		Version:       strings.TrimPrefix(version(), "duewatch "),
 		SilenceUsage:  true,
 		SilenceErrors: true,
@@ -139,6 +144,12 @@ Try it without any account:  duewatch run --sandbox`,
 func usageArgs(check cobra.PositionalArgs) cobra.PositionalArgs {
 	return func(c *cobra.Command, args []string) error {
 		if err := check(c, args); err != nil {
+			if c.HasSubCommands() {
+				c.SuggestionsMinimumDistance = 2 // letters that are wrong
+				if meant := c.SuggestionsFor(args[0]); len(meant) > 0 {
+					return fmt.Errorf("there is no command %q: did you mean %s? (%w)", args[0], strings.Join(meant, " or "), errUsage)
+				}
+			}
 			if _, wanted, ok := strings.Cut(c.Use, " "); ok {
 				given := strings.Join(args, " ")
 				if given == "" {

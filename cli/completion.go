@@ -2,6 +2,8 @@ package cli
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -15,9 +17,9 @@ func (a *app) completionCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "completion bash|zsh|fish",
 		Short: "Print what completes commands in your shell",
-		Long: `Prints a script with which the shell completes commands, flags, reasons, states
-and accounts. make install puts it in its place; without that, load it yourself.
-Accounts come from the store, where you may read it.`,
+		Long: `Prints a script with which the shell completes commands, flags, reasons, states,
+services and accounts. make install puts it in its place; without that, load it
+yourself. Accounts come from the store, where you may read it.`,
 		Example:   "  source <(duewatch completion bash)\n  duewatch completion fish > ~/.config/fish/completions/duewatch.fish",
 		Args:      cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs),
 		ValidArgs: shells,
@@ -49,9 +51,12 @@ func (a *app) complete(root *cobra.Command) {
 	}
 	flags := map[string][]string{
 		"bills --state": states, "bills --held": held, "export --state": states, "release --reason": words(releasable...),
-		"export --source": {store.SourceConfig, store.SourceFile, store.SourceImport},
+		"export --source": {store.SourceConfig, store.SourceFile, store.SourceImport}, "report --by": words(groupings...),
 	}
 	_ = eachCommand(root, func(c *cobra.Command) error {
+		if c.Flags().Lookup("service") != nil {
+			_ = c.RegisterFlagCompletionFunc("service", a.completeService) // the flag is there
+		}
 		if strings.Contains(c.Use, " ACCOUNT") || strings.Contains(c.Use, "[ACCOUNT]") {
 			c.ValidArgsFunction = a.completeAccount
 		}
@@ -83,6 +88,19 @@ func (a *app) completeAccount(c *cobra.Command, args []string, begun string) ([]
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
 	return accounts, cobra.ShellCompDirectiveNoFileComp
+}
+
+// completeService offers the ids of the config, each with its name.
+func (a *app) completeService(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+	cfg, err := a.load(true)
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp // nobody could read why
+	}
+	ids := slices.Sorted(maps.Keys(cfg.Policies.ByService))
+	for i, id := range ids {
+		ids[i] = id + "\t" + cfg.Policies.Name(id)
+	}
+	return ids, cobra.ShellCompDirectiveNoFileComp
 }
 
 func words[T ~string](list ...T) []string {

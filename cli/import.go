@@ -83,11 +83,6 @@ func (i *billImport) run(c *cobra.Command) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, i.store.Close()) }()
-	if !i.dryRun {
-		if err := i.app.inItsWorld(c.Context(), cfg, i.store); err != nil {
-			return err
-		}
-	}
 	in, size, err := openInput(i.name)
 	if err != nil {
 		return fmt.Errorf("import: %w", err)

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -24,8 +25,9 @@ func (a *app) optoutCommand() *cobra.Command {
 to it by itself; an alphanumeric sender cannot receive STOP, so customers who
 ask in another way are added here. It takes effect at once, also while the
 daemon runs.`,
-		Args: cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
+		Example: "  duewatch optout add 0710000001\n  duewatch optout import stop-list.txt",
+		Args:    cobra.NoArgs,
+		RunE:    func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	ch := &optOutChange{app: a}
 	add := &cobra.Command{
@@ -152,9 +154,11 @@ wrong, all wrong ones are named and nothing is added. FILE may be - for stdin.`,
 				defer f.Close() //nolint:errcheck // only read from
 				in = f
 			}
-			all, err := a.readOptOuts(cfg, in, args[0])
+			all, err := a.readOptOuts(in, args[0], func(number, service string) (o store.OptOut, err error) {
+				return a.optOut(c.Context(), cfg, s, store.OptOut{Service: service, Source: "import"}, number)
+			})
 			if err != nil {
-				return err
+				return errors.Join(err, errors.New("nothing was added"))
 			}
 			added, err := s.AddOptOuts(c.Context(), all...)
 			if err != nil {
@@ -172,7 +176,7 @@ wrong, all wrong ones are named and nothing is added. FILE may be - for stdin.`,
 }
 
 // readOptOuts reads the whole list or names every wrong line of it.
-func (a *app) readOptOuts(cfg *config.Config, in io.Reader, name string) (all []store.OptOut, err error) {
+func (a *app) readOptOuts(in io.Reader, name string, read func(number, service string) (store.OptOut, error)) (all []store.OptOut, err error) {
 	lines := bufio.NewScanner(in)
 	var wrong []error
 	for n := 1; lines.Scan(); n++ {
@@ -181,12 +185,12 @@ func (a *app) readOptOuts(cfg *config.Config, in io.Reader, name string) (all []
 			continue
 		}
 		number, service, _ := strings.Cut(line, ",")
-		phone, err := reminder.ParsePhone(number, cfg.Country)
+		o, err := read(number, strings.TrimSpace(service))
 		if err != nil {
-			wrong = append(wrong, fmt.Errorf("%s:%d: the phone %w", name, n, err))
+			wrong = append(wrong, fmt.Errorf("%s:%d: %w", name, n, err))
 			continue
 		}
-		all = append(all, a.optOut(phone, strings.TrimSpace(service), "import"))
+		all = append(all, o)
 	}
 	if err := lines.Err(); err != nil {
 		wrong = append(wrong, fmt.Errorf("read %s: %w", name, err))
@@ -194,8 +198,26 @@ func (a *app) readOptOuts(cfg *config.Config, in io.Reader, name string) (all []
 	return all, errors.Join(wrong...)
 }
 
-func (a *app) optOut(p reminder.Phone, service, source string) store.OptOut {
-	return store.OptOut{Phone: p, Service: service, Reason: reminder.OptedOut, Since: a.now(), Source: source, Who: who()}
+// optOut completes what is to be written about a phone. A service that no bill
+// has would be a customer who is texted all the same.
+func (a *app) optOut(ctx context.Context, cfg *config.Config, s *store.Store, o store.OptOut, number string) (store.OptOut, error) {
+	phone, err := reminder.ParsePhone(number, cfg.Country)
+	if err != nil {
+		return o, fmt.Errorf("the phone %w", err)
+	}
+	if _, known := cfg.Policies.ByService[o.Service]; !known && o.Service != "" {
+		some, err := s.ChosenBills(ctx, store.Choice{Service: o.Service}, 1)
+		switch id := serviceNamed(cfg, o.Service); {
+		case err != nil:
+			return o, err //nolint:wrapcheck // says all
+		case id != "":
+			return o, fmt.Errorf("%q is the name of a service: write its id, %s", o.Service, id)
+		case len(some) == 0:
+			return o, fmt.Errorf("%q is no service of the config or of a bill: write the id of one, or the phone alone for every service", o.Service)
+		}
+	}
+	o.Phone, o.Reason, o.Since, o.Who = phone, reminder.OptedOut, a.now(), who()
+	return o, nil
 }
 
 // optOutChange is a change of the list by one phone.
@@ -212,11 +234,11 @@ func (ch *optOutChange) run(c *cobra.Command, number string, change func(*store.
 		return err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
-	phone, err := reminder.ParsePhone(number, cfg.Country)
+	o, err := ch.app.optOut(c.Context(), cfg, s, store.OptOut{Service: ch.service, Source: "operator"}, number)
 	if err != nil {
-		return fmt.Errorf("the phone %w (%w)", err, errUsage)
+		return fmt.Errorf("%w (%w)", err, errUsage)
 	}
-	return change(s, ch.app.optOut(phone, ch.service, "operator"))
+	return change(s, o)
 }
 
 // tell says what became of the change, to people in words.
@@ -238,16 +260,6 @@ func orAll(service string) string {
 		return "every service"
 	}
 	return "service " + service
-}
-
-// openWriter opens the store that the config names, to change something.
-func (a *app) openWriter(c *cobra.Command) (*config.Config, *store.Store, error) {
-	cfg, err := a.load(true)
-	if err != nil {
-		return nil, nil, err
-	}
-	s, err := store.OpenWriter(c.Context(), cfg.Store)
-	return cfg, s, err //nolint:wrapcheck // says all
 }
 
 // who is the person behind a command, for the trail.

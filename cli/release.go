@@ -6,8 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -85,7 +85,7 @@ func (ch *choice) release(ctx context.Context, s *store.Store, act store.Act, re
 	released, err := s.Release(ctx, act, reasons...)
 	switch {
 	case err != nil:
-		return err //nolint:wrapcheck // says all
+		return releaseCut(ctx, err, released)
 	case released == 0 && act.Choice.Account != "":
 		return fmt.Errorf("nothing of account %s is held as %s: duewatch explain %s says how it stands", act.Choice.Account, orWords(reasons), act.Choice.Account)
 	case released == 0:
@@ -108,7 +108,7 @@ func (ch *choice) releaseReason(ctx context.Context, cfg *config.Config, s *stor
 	}
 	released, err := s.ReleaseAll(ctx, cfg.Policies.Default, ch.app.now(), reason, who(), remember)
 	if err != nil {
-		return err //nolint:wrapcheck // says all
+		return releaseCut(ctx, err, released)
 	}
 	until := cfg.Policies.Default.LiftedUntil(reason, ch.app.now())
 	if err := ch.tellReleased(string(reason), released, until); err != nil || until.IsZero() || ch.asJSON {
@@ -116,6 +116,14 @@ func (ch *choice) releaseReason(ctx context.Context, cfg *config.Config, s *stor
 	}
 	fmt.Fprintf(ch.app.stdout, "the guard is back at %s\n", ch.app.shortTime(until, cfg.Zone))
 	return nil
+}
+
+// releaseCut says of a release that ended early what it left behind.
+func releaseCut(ctx context.Context, err error, released int64) error {
+	if released > 0 && ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		return fmt.Errorf("interrupted after %s: the same command goes on from there", countOf(int(released), "reminder"))
+	}
+	return err
 }
 
 func (ch *choice) tellReleased(what string, reminders int64, until time.Time) error {
@@ -169,15 +177,44 @@ func (a *app) tellHeld(c *cobra.Command, asJSON bool) (err error) {
 		fmt.Fprintln(a.stdout, "nothing is held")
 		return nil
 	}
-	out := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
-	for _, h := range held {
-		by := "by itself"
-		if slices.Contains(releasable, h.Reason) {
-			by = "or duewatch release --reason " + string(h.Reason)
-		}
-		fmt.Fprintf(out, "%s\t%d held\t%s\n", h.Reason, h.Count, by)
+	if len(held) == 0 {
+		return nil
 	}
-	return out.Flush() //nolint:wrapcheck // stdout
+	if len(stops) > 0 {
+		fmt.Fprintln(a.stdout)
+	}
+	out := newTable(a.stdout, 2, "REASON", "HELD", "GOES ON")
+	for _, h := range held {
+		if err := out.row(string(h.Reason), strconv.Itoa(h.Count), goesOn(h.Reason)); err != nil {
+			return err
+		}
+	}
+	return out.flush()
+}
+
+// goesOn says when what is held for a reason is sent.
+func goesOn(r reminder.Reason) string {
+	release := "duewatch release --reason " + string(r)
+	switch r {
+	case reminder.ModeIsOff:
+		return "once notifier.mode is no longer off"
+	case reminder.NotOnAllowlist:
+		return "once notifier.allowlist has it, or notifier.mode is live"
+	case reminder.InDoubt, reminder.ImplausibleBalance:
+		return "by duewatch release ACCOUNT, when you have looked"
+	case reminder.CopiedStore, reminder.SenderChanged:
+		return "by " + release
+	case reminder.MonthlyBudget:
+		return "next month, or by " + release
+	case reminder.TooLong, reminder.TemplateFails:
+		return "once reminders.templates is mended"
+	case reminder.DailyLimit, reminder.Surge:
+		return "tomorrow, or by " + release
+	case reminder.FailureRate, reminder.AccountFault:
+		return "by itself, or by " + release
+	default:
+		return "by itself"
+	}
 }
 
 // heldJSON is what waits, for programs.

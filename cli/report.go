@@ -17,6 +17,9 @@ import (
 	"duewatch/store"
 )
 
+// groupings are what --by takes.
+var groupings = []store.Grouping{store.ByService, store.ByDay, store.ByStage}
+
 func (a *app) reportCommand() *cobra.Command {
 	r := &report{app: a}
 	var since, within, by string
@@ -41,10 +44,9 @@ somebody paid after a text does not say that the text was why.`,
 		Example: "  duewatch report --since 7d\n  duewatch report --since 2026-11-01 --by service --csv > november.csv",
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) (err error) {
-			groupings := []store.Grouping{store.ByService, store.ByDay, store.ByStage}
 			r.period.By = store.Grouping(by)
 			switch {
-			case !oneOf(r.period.By, append(groupings, store.ByNothing)):
+			case r.period.By != store.ByNothing && !oneOf(r.period.By, groupings):
 				return fmt.Errorf("--by %q: write one of %v (%w)", by, groupings, errUsage)
 			case asJSON && asCSV:
 				return fmt.Errorf("give --json or --csv, not both (%w)", errUsage)
