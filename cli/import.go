@@ -282,9 +282,9 @@ func (i *billImport) summary(took time.Duration) error {
 			Seconds        float64        `json:"seconds"`
 		}{i.name, !nothing, n.rows, n.added, n.changed, fields, n.same, n.bad, took.Seconds()})
 	}
-	would := ""
+	add, change := "added", "changed"
 	if nothing {
-		would = "would be "
+		add, change = "to add", "to change"
 	}
 	var fields []string
 	for f, name := range store.FieldNames {
@@ -292,11 +292,10 @@ func (i *billImport) summary(took time.Duration) error {
 			fields = append(fields, fmt.Sprintf("%s %d", name, n.fields[f]))
 		}
 	}
-	changed := fmt.Sprintf("%d %schanged", n.changed, would)
+	fmt.Fprintf(i.app.stdout, "%s: %s: %d %s, %d %s, %d unchanged, %d refused\n", i.name, countOf(n.rows, "row"), n.added, add, n.changed, change, n.same, n.bad)
 	if len(fields) > 0 {
-		changed += " (" + strings.Join(fields, ", ") + ")"
+		fmt.Fprintf(i.app.stdout, "of those %s: %s\n", change, strings.Join(fields, ", "))
 	}
-	fmt.Fprintf(i.app.stdout, "%s: %s: %d %sadded, %s, %d unchanged, %d refused\n", i.name, countOf(n.rows, "row"), n.added, would, changed, n.same, n.bad)
 	return nil
 }
 

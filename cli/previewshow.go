@@ -50,7 +50,9 @@ func (v *preview) text(at time.Time, t store.Text) error {
 	if n := len(t.Parts) - 1; n > 0 {
 		others = " and " + countOf(n, "other bill")
 	}
-	v.line(at, t.To, fmt.Sprintf("%s %s%s, %s%s, %s", v.cfg.Policies.Name(first.Service), first.Account, others, first.Stage, late, countOf(t.Segments, "segment")))
+	about := fmt.Sprintf("%s %s%s", v.cfg.Policies.Name(first.Service), first.Account, others)
+	what := fmt.Sprintf("%s%s, %s", first.Stage, late, countOf(t.Segments, "segment"))
+	v.line(at, t.To, about+", "+what, about+",\n"+what)
 	for _, line := range wrap(t.Body, 68) {
 		fmt.Fprintf(v.out, "           %s\n", line)
 	}
@@ -76,7 +78,7 @@ func (v *preview) noted(at time.Time, n store.Noted) error {
 		return v.record(string(n.Outcome), v.hour(at), v.phone(n.Bill.Phone), v.cfg.Policies.Name(n.Bill.Service), n.Bill.Account,
 			strconv.Itoa(int(n.Stage)), n.Bill.DueDate.String(), string(n.Reason))
 	}
-	v.line(at, n.Bill.Phone, fmt.Sprintf("%s %s, %s, %s: %s", v.cfg.Policies.Name(n.Bill.Service), n.Bill.Account, n.Stage, n.Outcome, n.Reason.Info().Means))
+	v.line(at, n.Bill.Phone, fmt.Sprintf("%s %s, %s, %s: %s", v.cfg.Policies.Name(n.Bill.Service), n.Bill.Account, n.Stage, n.Outcome, n.Reason.Info().Means), "")
 	return nil
 }
 
@@ -87,8 +89,9 @@ func (v *preview) phone(p reminder.Phone) string {
 	return p.String()
 }
 
-// line begins a day where needed, and says of whom and what.
-func (v *preview) line(at time.Time, to reminder.Phone, what string) {
+// line begins a day where needed, and says of whom and what: in other words, if
+// there are any, when it does not fit into one line.
+func (v *preview) line(at time.Time, to reminder.Phone, what, elseWhat string) {
 	at = at.In(v.cfg.Zone)
 	if day := at.Format("Monday 2 January 2006"); day != v.day {
 		if v.day != "" {
@@ -98,7 +101,12 @@ func (v *preview) line(at time.Time, to reminder.Phone, what string) {
 		fmt.Fprintln(v.out, day)
 	}
 	phone := v.phone(to)
-	for i, line := range wrap(what, 68-len(phone)) {
+	width := 69 - len(phone)
+	lines := wrap(what, width)
+	if first, second, ok := strings.Cut(elseWhat, "\n"); ok && len(lines) > 1 {
+		lines = append(wrap(first, width), wrap(second, width)...)
+	}
+	for i, line := range lines {
 		if i == 0 {
 			fmt.Fprintf(v.out, "  %s  %s  %s\n", at.Format("15:04"), phone, line)
 			continue

@@ -5,6 +5,8 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -137,6 +139,20 @@ func labelFault(s string, longest int, needed bool) string {
 	}
 }
 
+// serviceFault says that the name of a service stands where its id should, ""
+// when it does not. Services need not be listed, so any other may be right.
+func serviceFault(policies reminder.Policies, service string) string {
+	if _, known := policies.ByService[service]; known {
+		return ""
+	}
+	for _, id := range slices.Sorted(maps.Keys(policies.ByService)) {
+		if strings.EqualFold(policies.ByService[id].ServiceName, service) && service != "" {
+			return "is the name of service " + id + ": write its id"
+		}
+	}
+	return ""
+}
+
 // languageFault says what is wrong with the language of a bill, "" for nothing.
 func languageFault(policies reminder.Policies, service, language, shown string) string {
 	if language == "" {
@@ -172,6 +188,9 @@ func (c *checker) bills(cfg *Config) []Bill {
 		}
 		if v.text("phone") == "" {
 			v.missing("phone", needsPhone)
+		}
+		if fault := serviceFault(cfg.Policies, b.Service); fault != "" {
+			v.bad("service", "%s", fault)
 		}
 		if fault := languageFault(cfg.Policies, b.Service, b.Language, shown(b.Language)); fault != "" {
 			v.bad("language", "%s", fault)

@@ -3,6 +3,7 @@ package config
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -274,7 +275,9 @@ func (r *BillsReader) read(cells [][]byte, row *BillRow) {
 	}
 	b := &row.Bill
 	b.Service, b.Account, b.Description, b.Language = values[0], values[1], values[3], values[4]
-	check(0, func(s string) string { return labelFault(s, maxID, true) })
+	if values[0] == "" || values[0] != r.service {
+		check(0, func(s string) string { return cmp.Or(labelFault(s, maxID, true), serviceFault(r.policies, s)) })
+	}
 	check(1, func(s string) string { return labelFault(s, maxID, true) })
 	check(2, func(s string) string { return r.phone(s, &b.Phone) })
 	check(3, func(s string) string { return labelFault(s, maxDescription, false) })

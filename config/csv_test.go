@@ -114,10 +114,12 @@ func TestReadBillsRefusesRows(t *testing.T) {
 		{"no account, and a phone that is none", "17, ,0710FLOWER", []string{
 			"b.csv:2: account: is empty: every bill needs one",
 			"b.csv:2: phone: has the character 'F': write one number, digits only, such as +254710000000"}},
+		{"the name of a service for its id", "water,0042,0710000003", []string{"b.csv:2: service: is the name of service 17: write its id"}},
+		{"no service", ",0042,0710000003", []string{"b.csv:2: service: is empty: every bill needs one"}},
 		{"an account that Excel rounded", "17,4.2317E+06,0710000003", []string{
-			"b.csv:2: account: was rounded by a spreadsheet (4.2317E+06): format the column as text, and enter it anew"}},
+			"b.csv:2: account: was rounded by a spreadsheet, as in 4.2317E+06: format the column as text, and enter it anew"}},
 		{"a phone that Excel rounded", "17,0042,\"2,5471E+11\"", []string{
-			"b.csv:2: phone: was rounded by a spreadsheet (4.2317E+06): format the column as text, and enter it anew"}},
+			"b.csv:2: phone: was rounded by a spreadsheet, as in 4.2317E+06: format the column as text, and enter it anew"}},
 		{"an account as an amount", "17,42317.0,0710000003", []string{"b.csv:2: account: ends like an amount: format the column as text"}},
 		{"a formula", "17,=A1&B1,0710000003", []string{"b.csv:2: account: is a formula: store its value instead"}},
 		{"an error of the sheet", "17,#N/A,0710000003", []string{"b.csv:2: account: is an error of the spreadsheet: look at its cell, and store a value"}},

@@ -102,7 +102,7 @@ func spoilt(s string, kind cellKind) string {
 	case kind == cellText:
 		return ""
 	case scientific.MatchString(s):
-		return "was rounded by a spreadsheet (4.2317E+06): format the column as text, and enter it anew"
+		return "was rounded by a spreadsheet, as in 4.2317E+06: format the column as text, and enter it anew"
 	case kind == cellNumber && asAmount.MatchString(s):
 		return "ends like an amount: format the column as text"
 	default:
