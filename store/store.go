@@ -7,8 +7,9 @@
 // in the same transaction. It never decides: which reminder is due, and
 // whether it should be sent, is asked of package reminder.
 //
-// All writes go through one connection and share its commits (writer.go);
-// reads use a pool of their own and never wait for a write. The scheduler's
+// All writes go through one connection and share its commits (writer.go), and
+// their log is carried over into the file beside it (checkpoint.go); reads use a
+// pool of their own and never wait for a write. The scheduler's
 // jobs write, the commands and the web page read.
 package store
 
@@ -91,6 +92,7 @@ func Open(ctx context.Context, path string) (_ *Store, err error) {
 	if s.write, err = newWriter(ctx, path, daemonCache); err != nil {
 		return nil, err
 	}
+	s.write.log = startCheckpointer(path)
 	if s.read, err = openPool(ctx, path, "ro", 4, 0); err != nil {
 		return nil, err
 	}

@@ -26,6 +26,7 @@ const maxGroup = 256
 // all its writes.
 type writer struct {
 	db    *sql.DB
+	log   *checkpointer // nil = the log is carried over by the commits
 	queue chan write
 	stop  sync.Once
 	ended chan struct{}
@@ -86,7 +87,11 @@ func (w *writer) close() error {
 		close(w.queue)
 	})
 	<-w.ended
-	if err := w.db.Close(); err != nil {
+	var err error
+	if w.log != nil {
+		err = w.log.close()
+	}
+	if err = errors.Join(err, w.db.Close()); err != nil {
 		return fmt.Errorf("close store: %w", err)
 	}
 	return nil
@@ -153,6 +158,9 @@ func (w *writer) try(group []write, errs []error, hurried bool) error {
 	}
 	if err == nil {
 		if err = sqlTx.Commit(); err == nil {
+			if w.log != nil {
+				w.log.committed()
+			}
 			return nil
 		}
 		err = fmt.Errorf("commit: %w", explain(err))

@@ -1,0 +1,67 @@
+package store
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+)
+
+// The log is carried over while the store is open, and not by the commits, which
+// would wait for the disk meanwhile: a commit does so at ten thousand pages only.
+func TestTheLogIsCarriedOverBesideTheWriter(t *testing.T) {
+	s := openNew(t)
+	path := pathOf(t, s)
+	other := must(OpenReader(t.Context(), path))
+	defer other.Close() //nolint:errcheck // only read from
+	long := strings.Repeat("x", 100*4096)
+	for i := range 30 { // three thousand pages
+		mustDo(t, s.SetMeta(t.Context(), "key", long[i:]))
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	for {
+		log, carried, err := s.write.log.checkpoint("NOOP")
+		mustDo(t, err)
+		if log-carried < carryEach {
+			break
+		}
+		if ctx.Err() != nil {
+			t.Fatalf("of %d pages in the log %d were carried over", log, carried)
+		}
+		time.Sleep(time.Millisecond)
+	}
+	if got := must(other.Meta(t.Context(), "key")); got != long[29:] {
+		t.Errorf("%d bytes are read, want the last that were written", len(got))
+	}
+	mustDo(t, s.Close())
+	mustDo(t, s.Close())
+	again := openAt(t, path)
+	if got := must(again.Meta(t.Context(), "key")); got != long[29:] {
+		t.Errorf("%d bytes are read after a restart, want the last that were written", len(got))
+	}
+}
+
+// A reader that does not end keeps what it may still read from being carried
+// over, and holds up no commit.
+func TestALongReaderHoldsUpNoCommit(t *testing.T) {
+	s := openNew(t)
+	other := must(OpenReader(t.Context(), pathOf(t, s)))
+	defer other.Close() //nolint:errcheck // only read from
+	tx := must(other.read.BeginTx(t.Context(), nil))
+	defer tx.Rollback() //nolint:errcheck // only read from
+	var before, after string
+	const query = "SELECT count(*) FROM meta WHERE key LIKE 'k%'"
+	mustDo(t, tx.QueryRowContext(t.Context(), query).Scan(&before))
+	long := strings.Repeat("x", 100*4096)
+	for i := range 30 {
+		mustDo(t, s.SetMeta(t.Context(), "k", long[i:]))
+	}
+	if _, carried, err := s.write.log.checkpoint("PASSIVE"); err != nil || carried > 500 {
+		t.Errorf("%d pages were carried over under the reader, %v", carried, err)
+	}
+	mustDo(t, tx.QueryRowContext(t.Context(), query).Scan(&after))
+	if before != after {
+		t.Errorf("the reader sees %s rows, and saw %s", after, before)
+	}
+}
