@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bytes"
+	"context"
 	"os"
 	"path/filepath"
 	"slices"
@@ -166,5 +167,29 @@ func TestCompletion(t *testing.T) {
 	}
 	if status := Run(t.Context(), []string{"completion", "csh"}, new(bytes.Buffer), new(bytes.Buffer)); status != exitUsage {
 		t.Errorf("an unknown shell ends with status %d", status)
+	}
+}
+
+// Where a command was cut short tells an operator nothing.
+func TestInterrupted(t *testing.T) {
+	ctx, stop := context.WithCancel(t.Context())
+	stop()
+	config := filepath.Join(t.TempDir(), "config.yaml")
+	if err := os.WriteFile(config, []byte("store: "+config+".db\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s, err := store.Open(t.Context(), config+".db")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{{"bills"}, {"report"}, {"export"}, {"pause", "--service", "17", "--dry-run"}} {
+		var told bytes.Buffer
+		status := Run(ctx, append(args, "--config", config), new(bytes.Buffer), &told)
+		if want := "duewatch: interrupted\n"; status != exitFailed || told.String() != want {
+			t.Errorf("%v: status %d, %q; want %q", args, status, told.String(), want)
+		}
 	}
 }

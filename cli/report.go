@@ -101,7 +101,7 @@ type reportLine struct {
 	skipped, held map[reminder.Reason]int
 
 	onTheWay, delivered, unconfirmed, failed int // handed over
-	inDoubt, notSent                         int
+	beingSent, inDoubt, notSent              int
 	codes                                    map[int]int // of failed
 	refused                                  map[reminder.Reason]int
 
@@ -263,7 +263,10 @@ func (r *report) addTexts(c store.TextCount) error {
 		case store.Undelivered, store.Failed, store.Canceled:
 			l.failed += c.Texts
 			l.codes[c.Code] += c.Texts
-		case store.Sending, store.Unknown:
+		case store.Sending:
+			l.beingSent += c.Texts
+			continue
+		case store.Unknown:
 			l.inDoubt += c.Texts
 			continue
 		case store.Refused, store.NotFound:

@@ -50,3 +50,16 @@ func TestReportTableLeavesOutWhatIsEmpty(t *testing.T) {
 		})
 	}
 }
+
+// What is on its way to the provider just now is in no doubt.
+func TestReportTellsBeingSentFromInDoubt(t *testing.T) {
+	r := &report{total: newReportLine("all", "")}
+	for state, n := range map[store.TextState]int{store.Sending: 3, store.Unknown: 2} {
+		if err := r.addTexts(store.TextCount{State: state, Texts: n}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if r.total.beingSent != 3 || r.total.inDoubt != 2 || r.total.handedOver() != 0 {
+		t.Errorf("%d are being sent, %d in doubt and %d handed over, want 3, 2 and 0", r.total.beingSent, r.total.inDoubt, r.total.handedOver())
+	}
+}

@@ -39,6 +39,7 @@ func (r *report) print() error {
 	r.line("unconfirmed", t.unconfirmed, "")
 	r.line("failed", t.failed, manyWords(t.codes))
 	r.line("not sent", t.notSent, manyWords(t.refused))
+	r.line("being sent", t.beingSent, "")
 	r.line("in doubt", t.inDoubt, "")
 
 	r.head("Segments and cost")
@@ -175,6 +176,7 @@ func (r *report) printJSON() error {
 		Codes        map[int]int             `json:"failed_by_code"`
 		NotSent      int                     `json:"not_sent"`
 		Refused      map[reminder.Reason]int `json:"not_sent_for"`
+		BeingSent    int                     `json:"being_sent"`
 		InDoubt      int                     `json:"in_doubt"`
 		Segments     int                     `json:"segments"`
 		Billed       int                     `json:"billed_segments"`
@@ -192,7 +194,7 @@ func (r *report) printJSON() error {
 		}
 		return line{
 			l.id, l.name, l.texted, l.skipped, l.held, l.handedOver(), l.delivered, l.onTheWay, l.unconfirmed, l.failed, l.codes,
-			l.notSent, l.refused, l.inDoubt, l.segments, l.billed, l.billedOf, l.cost(r.cfg.Notifier.PricePerSegment), charged,
+			l.notSent, l.refused, l.beingSent, l.inDoubt, l.segments, l.billed, l.billedOf, l.cost(r.cfg.Notifier.PricePerSegment), charged,
 			l.paid, l.paidOf, l.tooEarly,
 		}
 	}
@@ -219,7 +221,7 @@ func (r *report) printCSV() error {
 	w := csv.NewWriter(r.app.stdout)
 	err := w.Write([]string{
 		cmp.Or(string(r.period.By), "of"), "name", "texted", "skipped", "held_now", "handed_over", "delivered", "on_their_way", "unconfirmed", "failed",
-		"not_sent", "in_doubt", "segments", "billed_segments", "segments_of_billed", "cost_forecast", "charged", "charged_in", "paid", "paid_of", "paid_too_early",
+		"not_sent", "being_sent", "in_doubt", "segments", "billed_segments", "segments_of_billed", "cost_forecast", "charged", "charged_in", "paid", "paid_of", "paid_too_early",
 	})
 	lines := r.inOrder()
 	if r.period.By == "" {
@@ -240,7 +242,7 @@ func (r *report) printCSV() error {
 		}
 		for _, n := range []int{
 			l.texted, sumOf(l.skipped), sumOf(l.held), l.handedOver(), l.delivered, l.onTheWay, l.unconfirmed, l.failed,
-			l.notSent, l.inDoubt, l.segments, l.billed, l.billedOf,
+			l.notSent, l.beingSent, l.inDoubt, l.segments, l.billed, l.billedOf,
 		} {
 			row = append(row, strconv.Itoa(n))
 		}

@@ -130,7 +130,7 @@ func (r *simulated) tell(w io.Writer, cfg *config.Config) error {
 		for _, s := range r.Days {
 			fmt.Fprintf(t, "%d\t%d\t%s  %s, %s\n", s.Texts, s.Segments, costCell(s.Cost), dayOf(s.Of), r.last[s.Of].In(r.zone).Format("15:04"))
 		}
-		fmt.Fprintf(t, "\nTEXTS\t  STAGE\n")
+		fmt.Fprintf(t, "\nREMINDERS\t  STAGE\n")
 		for _, s := range r.Stages {
 			fmt.Fprintf(t, "%d\t  %s\n", s.Texts, reminder.Stage(stageOf(s)))
 		}

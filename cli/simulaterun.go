@@ -167,19 +167,22 @@ func audience(cfg *config.Config, customers int) []reminder.Bill {
 	return bills
 }
 
-// dayProgress tells a terminal which day it is.
+// dayProgress tells which day it is: a terminal all the time, and others now and
+// then.
 type dayProgress struct {
 	w     io.Writer
+	tty   bool
 	begin time.Time
 	days  int
 	what  string
 	day   int
+	next  time.Time // of the next line, elsewhere
 }
 
 func newDays(w io.Writer, begin time.Time, days, nth, of int) *dayProgress {
-	p := &dayProgress{begin: begin, days: days, day: -1}
+	p := &dayProgress{w: w, begin: begin, days: days, day: -1, next: time.Now().Add(saySo)}
 	if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
-		p.w = w
+		p.tty = true
 	}
 	if of > 1 {
 		p.what = fmt.Sprintf("config %d of %d, ", nth+1, of)
@@ -188,14 +191,22 @@ func newDays(w io.Writer, begin time.Time, days, nth, of int) *dayProgress {
 }
 
 func (p *dayProgress) at(now time.Time) {
-	if day := int(now.Sub(p.begin).Hours() / 24); p.w != nil && day != p.day {
-		p.day = day
-		fmt.Fprintf(p.w, "\r%sday %d of %d ", p.what, day+1, p.days)
+	day := int(now.Sub(p.begin).Hours() / 24)
+	if day == p.day {
+		return
+	}
+	p.day = day
+	switch line := fmt.Sprintf("%sday %d of %d", p.what, day+1, p.days); {
+	case p.tty:
+		fmt.Fprintf(p.w, "\r%s ", line)
+	case time.Now().After(p.next):
+		p.next = time.Now().Add(saySo)
+		fmt.Fprintln(p.w, "simulating: "+line)
 	}
 }
 
 func (p *dayProgress) done() {
-	if p.w != nil {
+	if p.tty {
 		fmt.Fprintf(p.w, "\r%s\r", strings.Repeat(" ", 40))
 	}
 }

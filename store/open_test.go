@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -11,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/mattn/go-sqlite3"
 )
 
 func TestOpenReadsBackItsSettings(t *testing.T) {
@@ -262,4 +265,20 @@ func TestOpenIsCancelled(t *testing.T) {
 		t.Errorf("got %v, want the context's error", err)
 	}
 	openAt(t, path) // nothing was left locked
+}
+
+// Whoever meets a failure of SQLite is told what to do about it.
+func TestExplain(t *testing.T) {
+	for want, e := range map[string]sqlite3.Error{
+		"the disk is full":                    {Code: sqlite3.ErrFull},
+		"free some space":                     {Code: sqlite3.ErrIoErr, SystemErrno: syscall.ENOSPC},
+		"raise its limit of open files":       {Code: sqlite3.ErrCantOpen, SystemErrno: syscall.EMFILE},
+		"use sudo, or check owner and mode":   {Code: sqlite3.ErrCantOpen, SystemErrno: syscall.EACCES},
+		"use sudo, or check owner and mode (": {Code: sqlite3.ErrReadonly},
+		"restore the last backup":             {Code: sqlite3.ErrCorrupt},
+	} {
+		if got := explain(fmt.Errorf("read: %w", e)); !strings.Contains(got.Error(), want) || !errors.As(got, new(sqlite3.Error)) {
+			t.Errorf("got %v, want %q and the cause", got, want)
+		}
+	}
 }

@@ -38,7 +38,7 @@ var (
 	// ErrNotFound means that there is no such file, or nothing of that name.
 	ErrNotFound = errors.New("not found")
 	// ErrOldSchema means that the file awaits a migration, which the daemon does at its start.
-	ErrOldSchema = errors.New("the store is of an older version: start the daemon once, which brings it up to date")
+	ErrOldSchema = errors.New("the store is of an older version: restart the daemon, which brings it up to date (a copy is read by the duewatch that wrote it)")
 )
 
 // Store is one open SQLite file. It is safe for concurrent use.
@@ -256,17 +256,23 @@ func explain(err error) error {
 	if !errors.As(err, &e) {
 		return err
 	}
-	if e.SystemErrno == syscall.EMFILE || e.SystemErrno == syscall.ENFILE {
-		// SQLite's own word for it is "unable to open", which sends people to look at owner and mode.
+	code := e.Code
+	// SQLite's own words for these are "unable to open" and "disk I/O error".
+	switch errno := e.SystemErrno; {
+	case errno == syscall.EMFILE || errno == syscall.ENFILE:
 		return fmt.Errorf("duewatch may open no more files: raise its limit of open files (LimitNOFILE, ulimit -n), nothing was lost (%w)", err)
+	case errno == syscall.EACCES:
+		return fmt.Errorf("the file or its folder is not open to this user: use sudo, or check owner and mode (%w)", err)
+	case errno == syscall.ENOSPC || errno == syscall.EDQUOT:
+		code = sqlite3.ErrFull
 	}
-	switch e.Code {
+	switch code {
 	case sqlite3.ErrNotADB, sqlite3.ErrCorrupt:
 		return fmt.Errorf("the file is damaged or not a duewatch store: restore the last backup (%w)", err)
 	case sqlite3.ErrFull:
 		return fmt.Errorf("the disk is full: free some space, nothing was lost (%w)", err)
 	case sqlite3.ErrReadonly, sqlite3.ErrPerm, sqlite3.ErrCantOpen:
-		return fmt.Errorf("the file or its folder cannot be written: check owner and mode (%w)", err)
+		return fmt.Errorf("the file or its folder cannot be written: use sudo, or check owner and mode (%w)", err)
 	case sqlite3.ErrBusy, sqlite3.ErrLocked:
 		return fmt.Errorf("another program kept the store locked for %s (%w)", busyTimeout, err)
 	default:
