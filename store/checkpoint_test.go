@@ -1,7 +1,6 @@
 package store
 
 import (
-	"context"
 	"strings"
 	"testing"
 	"time"
@@ -18,18 +17,19 @@ func TestTheLogIsCarriedOverBesideTheWriter(t *testing.T) {
 	for i := range 30 { // three thousand pages
 		mustDo(t, s.SetMeta(t.Context(), "key", long[i:]))
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	for {
+	give := time.After(time.Minute)
+	for again := time.NewTicker(time.Millisecond); ; {
 		log, carried, err := s.write.log.checkpoint("NOOP")
 		mustDo(t, err)
 		if log-carried < carryEach {
+			again.Stop()
 			break
 		}
-		if ctx.Err() != nil {
+		select {
+		case <-again.C:
+		case <-give:
 			t.Fatalf("of %d pages in the log %d were carried over", log, carried)
 		}
-		time.Sleep(time.Millisecond)
 	}
 	if got := must(other.Meta(t.Context(), "key")); got != long[29:] {
 		t.Errorf("%d bytes are read, want the last that were written", len(got))
