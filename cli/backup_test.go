@@ -56,6 +56,12 @@ func TestRestoredBackup(t *testing.T) {
 	o.wantTexts(2)
 	if got := o.does("release"); !strings.Contains(got, "DUE+3-A") || !strings.Contains(got, "DUE+3-B") {
 		t.Errorf("release says %s", got)
+	} else {
+		for line := range strings.Lines(got) {
+			if len([]rune(line)) > 81 {
+				t.Errorf("wider than a terminal: %s", line)
+			}
+		}
 	}
 	o.does("release", "--reason", "copied_store")
 	d.await("text accepted", "DUE+3-C")

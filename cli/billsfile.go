@@ -229,7 +229,7 @@ func (d *daemon) addFromFile(ctx context.Context, file *billsFile, n *store.Decl
 			return err //nolint:wrapcheck // the daemon ends
 		}
 		inIndexOrder(some)
-		changes, err := d.store.Import(ctx, store.SourceFile, billsOf(some), d.app.now())
+		changes, err := d.store.Import(ctx, store.SourceFile, billsOf(some), d.app.now(), nil)
 		if err != nil {
 			return err //nolint:wrapcheck // says all
 		}

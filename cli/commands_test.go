@@ -130,7 +130,7 @@ func TestCompletion(t *testing.T) {
 			bills = append(bills, reminder.Bill{Service: service, Account: account, Phone: "+254710000001"})
 		}
 	}
-	if _, err := s.Import(t.Context(), store.SourceImport, bills, wallClock()); err != nil {
+	if _, err := s.Import(t.Context(), store.SourceImport, bills, wallClock(), nil); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Close(); err != nil {

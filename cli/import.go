@@ -143,7 +143,7 @@ func (i *billImport) write(ctx context.Context, file *billSource, size int64) er
 
 // writeBatch imports the rows of a batch, and takes it.
 func (i *billImport) writeBatch(ctx context.Context, b billBatch) error {
-	changes, err := i.store.ImportTelling(ctx, store.SourceImport, b.bills(), i.app.now(), func(bills int) {
+	changes, err := i.store.Import(ctx, store.SourceImport, b.bills(), i.app.now(), func(bills int) {
 		part := float64(bills) / float64(len(b.good))
 		i.progress.at(i.count.rows+bills, i.read+int64(part*float64(b.read-i.read)))
 	})

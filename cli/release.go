@@ -246,11 +246,18 @@ func (a *app) tellStrangers(ctx context.Context, cfg *config.Config, s *store.St
 	if err != nil {
 		return err //nolint:wrapcheck // says all
 	}
+	fmt.Fprintln(a.stdout)
+	out := newTable(a.stdout, 1, "SENT", "SERVICE", "ACCOUNT", "AT THE PROVIDER")
 	for _, x := range strangers {
-		fmt.Fprintf(a.stdout, "  %s  %s, account %s  %s\n", a.shortTime(x.At, cfg.Zone), cfg.Policies.Name(x.Service), x.Account, x.ProviderID)
+		if err := out.row(a.shortTime(x.At, cfg.Zone), cfg.Policies.Name(x.Service), x.Account, x.ProviderID); err != nil {
+			return err
+		}
+	}
+	if err := out.flush(); err != nil {
+		return err
 	}
 	if more > 0 {
-		fmt.Fprintf(a.stdout, "  and %d more\n", more)
+		fmt.Fprintf(a.stdout, "and %d more\n", more)
 	}
 	return nil
 }

@@ -55,6 +55,8 @@ type Query struct {
 	// read no further once all were met. nil = all texts. It serves to read many
 	// receipts as well.
 	SIDs map[string]bool
+	// OnPage is called behind each page, as a sign of life; nil = nobody asks.
+	OnPage func()
 }
 
 const (
@@ -96,6 +98,9 @@ func (n *Notifier) List(ctx context.Context, q Query) (found []Listed, complete 
 		p, err := n.page(ctx, q, size, at)
 		if err != nil {
 			return nil, false, err
+		}
+		if q.OnPage != nil {
+			q.OnPage()
 		}
 		for _, l := range p.texts {
 			if !l.CreatedAt.IsZero() && l.CreatedAt.Before(since) || q.SIDs != nil && !q.SIDs[l.SID] {

@@ -54,15 +54,15 @@ func (s *Scheduler) checkSender(ctx context.Context) error {
 // sending is stopped until the operator has looked, and what was sent
 // elsewhere is not sent again in any case. While the list cannot be read,
 // nothing leaves: the error is a *halt then, and decisions go on.
-func (s *Scheduler) compare(ctx context.Context) error {
+func (s *Scheduler) compare(ctx context.Context, j *job) error {
 	if s.compared || s.Delivery.Mode == reminder.ModeOff || s.Delivery.Mode == reminder.ModeRedirect {
 		return nil
 	}
 	now := s.Now()
-	found, detail, err := s.strangers(ctx, now, compareFirst)
+	found, detail, err := s.strangers(ctx, j, compareFirst)
 	if err == nil && len(found) > 0 {
 		// None of them may be sent again once the operator lets texts go.
-		found, detail, err = s.strangers(ctx, now, compareMost)
+		found, detail, err = s.strangers(ctx, j, compareMost)
 	}
 	if list := (*notifier.Error)(nil); errors.As(err, &list) {
 		return s.cannotCompare(ctx, err, now)
@@ -95,8 +95,9 @@ func (s *Scheduler) cannotCompare(ctx context.Context, err error, now time.Time)
 
 // strangers reads the provider's list and picks the messages that read like
 // our reminders of our bills and are no texts of this store.
-func (s *Scheduler) strangers(ctx context.Context, now time.Time, most int) (found []store.Stranger, detail string, err error) {
-	q := notifier.Query{Since: now.Add(-compareBack), MaxMessages: compareFirst}
+func (s *Scheduler) strangers(ctx context.Context, j *job, most int) (found []store.Stranger, detail string, err error) {
+	alive := func() { j.beat(s.Now()) }
+	q := notifier.Query{Since: s.Now().Add(-compareBack), MaxMessages: compareFirst, OnPage: alive}
 	listed, complete, err := s.Notifier.List(ctx, q)
 	if err == nil && !complete {
 		// What has been sent, as far back as asked for; the list above has
@@ -112,6 +113,7 @@ func (s *Scheduler) strangers(ctx context.Context, now time.Time, most int) (fou
 	}
 	seen := make(map[string]bool, len(listed))
 	for _, m := range listed {
+		alive()
 		if seen[m.SID] || m.Status == "failed" || m.Status == "undelivered" || m.Status == "canceled" {
 			continue // the customer does not have it
 		}

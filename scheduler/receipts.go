@@ -61,17 +61,15 @@ func (s *Scheduler) recordReceipts(ctx context.Context, some []store.Receipt) er
 
 // From this many open texts on, the provider's list is read first: one page of
 // it holds hundreds. It is read until all are met, or as long as that takes a
-// fifth of the requests that asking about each would, and no more than receiptsMost:
-// a hundred pages are read within the silence that a job is allowed (lateAfter).
-// What was not in it then is asked about one by one.
+// fifth of the requests that asking about each would. What was not in it then is
+// asked about one by one.
 const (
-	manyOpen     = 20
-	listedEach   = 100
-	receiptsMost = 50_000
+	manyOpen   = 20
+	listedEach = 100
 )
 
 // listed reads receipts out of the provider's list, by the provider's id.
-func (s *Scheduler) listed(ctx context.Context, open []store.OpenText) (map[string]notifier.Receipt, error) {
+func (s *Scheduler) listed(ctx context.Context, j *job, open []store.OpenText) (map[string]notifier.Receipt, error) {
 	if len(open) < manyOpen {
 		return nil, nil
 	}
@@ -83,7 +81,7 @@ func (s *Scheduler) listed(ctx context.Context, open []store.OpenText) (map[stri
 		}
 	}
 	// A day more, since the provider may filter by whole days, and clocks differ.
-	all, _, err := s.Notifier.List(ctx, notifier.Query{SentSince: oldest.AddDate(0, 0, -1), SIDs: sids, MaxMessages: min(listedEach*len(open), receiptsMost)})
+	all, _, err := s.Notifier.List(ctx, notifier.Query{SentSince: oldest.AddDate(0, 0, -1), SIDs: sids, MaxMessages: listedEach * len(open), OnPage: func() { j.beat(s.Now()) }})
 	if errors.Is(err, notifier.ErrStop) {
 		return nil, fmt.Errorf("list receipts: %w", err)
 	}
@@ -95,7 +93,7 @@ func (s *Scheduler) listed(ctx context.Context, open []store.OpenText) (map[stri
 }
 
 func (s *Scheduler) fetch(ctx context.Context, j *job, open []store.OpenText) ([]store.Receipt, error) {
-	listed, err := s.listed(ctx, open)
+	listed, err := s.listed(ctx, j, open)
 	if err != nil {
 		return nil, err
 	}

@@ -24,7 +24,7 @@ func (s *Scheduler) remind(ctx context.Context, j *job) error {
 	if err := s.noticeClock(ctx); err != nil {
 		return err
 	}
-	stopped := s.compare(ctx)
+	stopped := s.compare(ctx, j)
 	if h := (*halt)(nil); stopped != nil && !errors.As(stopped, &h) {
 		return stopped
 	}

@@ -16,12 +16,12 @@ func tellNobody(string, int, int) {}
 // opened as a store.
 func TestBackupWhileWriting(t *testing.T) {
 	s := openNew(t)
-	must(s.Import(t.Context(), SourceImport, billsOf(5000), learnedAt))
+	must(s.Import(t.Context(), SourceImport, billsOf(5000), learnedAt, nil))
 	file := filepath.Join(t.TempDir(), "b.db")
 	wrote := 0
 	copied := must(s.Backup(t.Context(), file, false, func(what string, done, of int) {
 		if what == "copying" && done < of {
-			must(s.Import(t.Context(), SourceImport, billsOf(6000)[5000+wrote:5001+wrote], learnedAt))
+			must(s.Import(t.Context(), SourceImport, billsOf(6000)[5000+wrote:5001+wrote], learnedAt, nil))
 			wrote++
 		}
 	}))
@@ -99,7 +99,7 @@ func TestABackupIsWrittenWithALog(t *testing.T) {
 	must(s.Backup(t.Context(), file, false, tellNobody))
 	w := must(OpenWriter(t.Context(), file))
 	defer w.Close() //nolint:errcheck // the test is over
-	must(w.Import(t.Context(), SourceImport, billsOf(3), learnedAt))
+	must(w.Import(t.Context(), SourceImport, billsOf(3), learnedAt, nil))
 	if mode := word(t, w, "SELECT journal_mode FROM pragma_journal_mode"); mode != "wal" {
 		t.Errorf("it is written in the mode %s", mode)
 	}
@@ -150,7 +150,7 @@ func TestBackupTakesNoOthersPlace(t *testing.T) {
 // A copy that is not like the store never gets its name.
 func TestBackupThatFailsLeavesNothing(t *testing.T) {
 	s := openNew(t)
-	must(s.Import(t.Context(), SourceImport, billsOf(5000), learnedAt))
+	must(s.Import(t.Context(), SourceImport, billsOf(5000), learnedAt, nil))
 	for name, spoil := range map[string]func(part string) error{
 		"damaged": func(part string) error {
 			f, err := os.OpenFile(part, os.O_WRONLY, 0)

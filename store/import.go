@@ -19,17 +19,12 @@ const tellEach = 40 * together
 
 // Import adds and changes bills in one transaction, as Declare does, and
 // removes none. Each bill may be there only once. The changes are in the order
-// of the bills; one that another source declares is left alone.
+// of the bills; one that another source declares is left alone. tell is called
+// now and then with how many it has been through; nil = nobody asks.
 //
 // Beside a running daemon it then waits for as long as it held the file, so
 // that the daemon's writes get their turn in an import of many batches.
-func (s *Store) Import(ctx context.Context, source string, bills []reminder.Bill, now time.Time) (changes []Change, err error) {
-	return s.ImportTelling(ctx, source, bills, now, func(int) {})
-}
-
-// ImportTelling is Import that tells now and then how many of the bills it has
-// been through.
-func (s *Store) ImportTelling(ctx context.Context, source string, bills []reminder.Bill, now time.Time, tell func(bills int)) (changes []Change, err error) {
+func (s *Store) Import(ctx context.Context, source string, bills []reminder.Bill, now time.Time, tell func(bills int)) (changes []Change, err error) {
 	began := time.Now()
 	err = s.do(func(t *tx) error {
 		changes = make([]Change, 0, len(bills))
@@ -39,7 +34,9 @@ func (s *Store) ImportTelling(ctx context.Context, source string, bills []remind
 				return err
 			}
 			changes = append(changes, did...)
-			tell(len(changes))
+			if tell != nil {
+				tell(len(changes))
+			}
 		}
 		return nil
 	})

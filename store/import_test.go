@@ -23,7 +23,7 @@ func imported(t *testing.T, s *Store, source string, bills ...reminder.Bill) []C
 	t.Helper()
 	var said []Change
 	quiet(t, s, func() { said = must(s.CompareBills(t.Context(), source, bills)) })
-	did := must(s.Import(t.Context(), source, bills, learnedAt))
+	did := must(s.Import(t.Context(), source, bills, learnedAt, nil))
 	if diff := cmp.Diff(said, did); diff != "" {
 		t.Errorf("(-compared +imported):\n%s", diff)
 	}
@@ -37,10 +37,10 @@ func edit(b reminder.Bill, do func(*reminder.Bill)) reminder.Bill {
 
 func TestImport(t *testing.T) {
 	s, p := openNew(t), newPolicy()
-	watch(t, s, p, billOf(1), billOf(2))                               // config, active
-	declare(t, s, "config", Declared{Removed: 1}, billOf(1))           // 2 is removed
-	must(s.Import(t.Context(), SourceFile, billsOf(4)[3:], learnedAt)) // 3 is the file's
-	must(s.Import(t.Context(), SourceImport, billsOf(8)[4:], learnedAt))
+	watch(t, s, p, billOf(1), billOf(2))                                    // config, active
+	declare(t, s, "config", Declared{Removed: 1}, billOf(1))                // 2 is removed
+	must(s.Import(t.Context(), SourceFile, billsOf(4)[3:], learnedAt, nil)) // 3 is the file's
+	must(s.Import(t.Context(), SourceImport, billsOf(8)[4:], learnedAt, nil))
 	for _, l := range []Lesson{{BillID: 5, Rejected: "no such account"}, {BillID: 6, Rejected: "no such account"}} {
 		must(s.Learn(t.Context(), policiesOf(p), learnedAt, l))
 	}
@@ -115,7 +115,7 @@ func TestImportOfEverySize(t *testing.T) {
 func TestImportIsAllOrNothing(t *testing.T) {
 	s := openNew(t)
 	must(s.write.db.ExecContext(t.Context(), "CREATE TRIGGER fail BEFORE INSERT ON bills WHEN new.account LIKE '%99' BEGIN SELECT raise(ABORT, 'no'); END"))
-	if _, err := s.Import(t.Context(), SourceImport, billsOf(150), learnedAt); err == nil {
+	if _, err := s.Import(t.Context(), SourceImport, billsOf(150), learnedAt, nil); err == nil {
 		t.Error("no error")
 	}
 	if got := number(t, s, "SELECT count(*) FROM bills") + number(t, s, "SELECT count(*) FROM events"); got != 0 {
@@ -125,8 +125,8 @@ func TestImportIsAllOrNothing(t *testing.T) {
 
 func TestSweep(t *testing.T) {
 	s := openNew(t)
-	must(s.Import(t.Context(), SourceFile, billsOf(2500), learnedAt))
-	must(s.Import(t.Context(), SourceImport, []reminder.Bill{billOf(9000)}, learnedAt))
+	must(s.Import(t.Context(), SourceFile, billsOf(2500), learnedAt, nil))
+	must(s.Import(t.Context(), SourceImport, []reminder.Bill{billOf(9000)}, learnedAt, nil))
 	roll := must(NewRoll(t.Context(), false))
 	defer roll.Close() //nolint:errcheck // a test
 	var listed []Listed
@@ -233,7 +233,7 @@ func TestImportGivesWayToTheDaemon(t *testing.T) {
 			for i := range bills {
 				bills[i] = billOf(n + i)
 			}
-			if _, err := command.Import(ctx, SourceImport, bills, learnedAt); err != nil || ctx.Err() != nil {
+			if _, err := command.Import(ctx, SourceImport, bills, learnedAt, nil); err != nil || ctx.Err() != nil {
 				ended <- errors.Join(err, command.Close())
 				return
 			}
@@ -279,13 +279,13 @@ func TestImportStatementsUseTheirIndexes(t *testing.T) {
 	s, heard := listened(t)
 	roll := must(NewRoll(t.Context(), false))
 	defer roll.Close() //nolint:errcheck // a test
-	must(s.Import(t.Context(), SourceFile, billsOf(120), learnedAt))
+	must(s.Import(t.Context(), SourceFile, billsOf(120), learnedAt, nil))
 	must(s.CompareBills(t.Context(), SourceFile, billsOf(120)))
 	edited := billsOf(3)
 	for i := range edited {
 		edited[i].Description = "edited"
 	}
-	must(s.Import(t.Context(), SourceFile, edited, learnedAt))
+	must(s.Import(t.Context(), SourceFile, edited, learnedAt, nil))
 	_, _, err := s.Sweep(t.Context(), SourceFile, roll, 0, learnedAt)
 	mustDo(t, err)
 	uses := map[string]string{
@@ -331,7 +331,7 @@ func BenchmarkImport(b *testing.B) {
 							}
 							bills[i] = billOf(k)
 						}
-						must(s.Import(b.Context(), SourceImport, bills, learnedAt))
+						must(s.Import(b.Context(), SourceImport, bills, learnedAt, nil))
 					}
 				}
 				if order == "same" {

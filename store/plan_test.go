@@ -168,7 +168,7 @@ func useAll(t *testing.T, s *Store) {
 		}
 	}
 	must(s.Pause(ctx, Act{Choice: Choice{Service: "water"}, At: firstStage, Who: "x"}, Pause{Detail: "by x"}))
-	must(s.Import(ctx, SourceImport, []reminder.Bill{billOf(90)}, firstStage))
+	must(s.Import(ctx, SourceImport, []reminder.Bill{billOf(90)}, firstStage, nil))
 	for _, b := range toRegister(t, s, firstStage, 100) {
 		must(s.Learn(ctx, policiesOf(p), firstStage, Lesson{BillID: b.ID, Answer: answer(firstStage, "5", due)}))
 	}

@@ -33,9 +33,13 @@ var billsOfTexts = manyRows(`SELECT r.text_id, b.service, b.account FROM reminde
 	WHERE r.text_id IN (%s) ORDER BY r.id`, 0, 1)
 
 // whose names the bills of texts.
-func (s *Store) whose(ctx context.Context, texts []int64) (map[int64]named, error) {
+func whose[T any](ctx context.Context, s *Store, texts []T, id func(T) int64) (map[int64]named, error) {
+	ids := make([]int64, len(texts))
+	for i, t := range texts {
+		ids[i] = id(t)
+	}
 	of := make(map[int64]named, len(texts))
-	err := inMany(&billsOfTexts, texts, func(query string, some []int64) error {
+	err := inMany(&billsOfTexts, ids, func(query string, some []int64) error {
 		rows, err := s.read.QueryContext(ctx, query, idsAfter(some)...)
 		if err != nil {
 			return explain(err)
@@ -73,11 +77,7 @@ func (s *Store) OpenTexts(ctx context.Context, now time.Time, n int) ([]OpenText
 	if err != nil {
 		return nil, err
 	}
-	ids := make([]int64, len(open))
-	for i, o := range open {
-		ids[i] = o.ID
-	}
-	of, err := s.whose(ctx, ids)
+	of, err := whose(ctx, s, open, func(o OpenText) int64 { return o.ID })
 	for i, o := range open {
 		n := of[o.ID]
 		open[i].Service, open[i].Account, open[i].Bills = n.service, strings.Join(n.accounts, ", "), len(n.accounts)

@@ -36,11 +36,7 @@ func (s *Store) Doubtful(ctx context.Context, now time.Time, n int) ([]Doubtful,
 	if err != nil {
 		return nil, err
 	}
-	ids := make([]int64, len(doubtful))
-	for i, d := range doubtful {
-		ids[i] = d.ID
-	}
-	of, err := s.whose(ctx, ids)
+	of, err := whose(ctx, s, doubtful, func(d Doubtful) int64 { return d.ID })
 	for i, d := range doubtful {
 		doubtful[i].Service, doubtful[i].Account = of[d.ID].service, strings.Join(of[d.ID].accounts, ", ")
 	}

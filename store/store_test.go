@@ -213,20 +213,20 @@ func quiet(t testing.TB, s *Store, fn func()) {
 func TestOthersWrote(t *testing.T) {
 	s := openNew(t)
 	first := must(s.OthersWrote(t.Context()))
-	must(s.Import(t.Context(), SourceImport, billsOf(3), learnedAt))
+	must(s.Import(t.Context(), SourceImport, billsOf(3), learnedAt, nil))
 	mustDo(t, s.Tidy(t.Context()))
 	mustDo(t, s.Bills(t.Context(), BillFilter{}, func(Watched) error { return nil }))
 	if got := must(s.OthersWrote(t.Context())); got != first {
 		t.Errorf("after writes of its own it is %d, not %d", got, first)
 	}
 	command := must(OpenWriter(t.Context(), pathOf(t, s)))
-	must(command.Import(t.Context(), SourceImport, billsOf(4), learnedAt))
+	must(command.Import(t.Context(), SourceImport, billsOf(4), learnedAt, nil))
 	second := must(s.OthersWrote(t.Context()))
 	if second == first {
 		t.Error("a command's write went unnoticed")
 	}
 	mustDo(t, command.Close())
-	must(s.Import(t.Context(), SourceImport, billsOf(5), learnedAt))
+	must(s.Import(t.Context(), SourceImport, billsOf(5), learnedAt, nil))
 	if got := must(s.OthersWrote(t.Context())); got != second {
 		t.Errorf("after the command it goes on changing: %d, not %d", got, second)
 	}
