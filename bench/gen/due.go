@@ -45,6 +45,14 @@ func MakeRecheckDue(ctx context.Context, path string, d Due) error {
 	})
 }
 
+// SetFact changes one of the facts that a store was made with.
+func SetFact(ctx context.Context, path, key, value string) error {
+	return change(ctx, path, func(c *sql.Conn) error {
+		_, err := c.ExecContext(ctx, "UPDATE meta SET value = ?2 WHERE key = ?1", key, value)
+		return err
+	})
+}
+
 // MakeIdle takes bills out of the sight of all jobs for years.
 func MakeIdle(ctx context.Context, path string, d Due) error {
 	return change(ctx, path, func(c *sql.Conn) error {
