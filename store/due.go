@@ -108,6 +108,8 @@ func (p Place) orLater(other Place) Place {
 
 // ToRegister reads up to n bills that await registration and come after a place
 // in the queue, those that have waited longest first, and the place of the last.
+// Of each there is what a question about it says: id, service, account, phone and
+// description.
 // They stay where they are until an answer or a failure is recorded with Learn:
 // whoever goes on from the place meets none of them twice, and a process that
 // dies leaves nothing to be given back.
@@ -123,18 +125,17 @@ func (s *Store) ToRecheck(ctx context.Context, now time.Time, after Place, n int
 // turns reads by two ranges of the index, since SQLite would go through all that
 // are due at the instant of the place for (at, bill_id) > (?1, ?2).
 func (s *Store) turns(ctx context.Context, q queue, now time.Time, after Place, n int) (bills []reminder.Bill, last Place, err error) {
-	rows, err := s.read.QueryContext(ctx, strings.ReplaceAll(`SELECT `+billColumns+`, at FROM (
+	rows, err := s.read.QueryContext(ctx, strings.ReplaceAll(`SELECT id, service, account, phone, description, at FROM (
 			SELECT at, bill_id FROM QUEUE WHERE at = ?1 AND bill_id > ?2 UNION ALL
 			SELECT at, bill_id FROM QUEUE WHERE at > ?1 AND at <= ?3 ORDER BY at, bill_id LIMIT ?4)
 		CROSS JOIN bills ON id = bill_id`, "QUEUE", string(q)), after.at, after.billID, now.UnixMilli(), n)
 	if err == nil {
 		last = after
 		bills, err = collect(rows, func(r row) (b reminder.Bill, err error) {
-			var place Place
-			b, err = scanBill(withMore{r, []any{&place.at}})
-			place.billID = b.ID
-			last = last.orLater(place)
-			return b, err
+			var at int64
+			err = r.Scan(&b.ID, &b.Service, &b.Account, &b.Phone, &b.Description, &at)
+			last = last.orLater(Place{at, b.ID})
+			return b, err //nolint:wrapcheck // wrapped below
 		})
 	}
 	if err != nil {
