@@ -38,12 +38,11 @@ environment, reminders:, the default.`,
 			if account != "" {
 				return a.checkBill(c.Context(), account, asJSON)
 			}
-			cfg, err := a.load(sandboxed)
-			if err != nil {
-				return err
+			k := &check{app: a, asJSON: asJSON, checked: checked{Config: a.configPath}}
+			var err error
+			if k.cfg, err = a.load(sandboxed); err == nil {
+				err = k.all(c.Context())
 			}
-			k := &check{app: a, cfg: cfg, asJSON: asJSON}
-			err = k.all(c.Context())
 			if !asJSON {
 				return err
 			}
@@ -79,7 +78,7 @@ type checked struct {
 	Unused   []string `json:"languages_unused"`
 	Idle     []string `json:"services_without_bills"`
 	Store    string   `json:"store"`
-	State    string   `json:"store_state"` // sound, absent or bad
+	State    string   `json:"store_state"` // sound, absent or bad; "" where the config is wrong
 	Open     bool     `json:"store_open_to_others,omitempty"`
 	Problems []string `json:"problems"`
 }
@@ -111,13 +110,14 @@ func (k *check) encode(err error) error {
 	for _, list := range []*[]string{&k.Unused, &k.Idle, &k.Problems} {
 		*list = append([]string{}, *list...) // [], not null
 	}
+	k.Holidays, k.Templates = append([]holidayCount{}, k.Holidays...), append([]wording{}, k.Templates...)
 	return json.NewEncoder(k.app.stdout).Encode(k.checked) //nolint:wrapcheck // stdout
 }
 
 // all checks the parts one after another.
 func (k *check) all(ctx context.Context) error {
-	k.Config, k.Mode, k.Services, k.Bills, k.Store = k.app.configPath, k.cfg.Delivery.Mode, len(k.cfg.Services), len(k.cfg.Bills), k.cfg.Store
-	k.State, k.Holidays, k.Templates = storeBad, []holidayCount{}, []wording{}
+	k.Mode, k.Services, k.Bills, k.Store = k.cfg.Delivery.Mode, len(k.cfg.Services), len(k.cfg.Bills), k.cfg.Store
+	k.State = storeBad
 	k.say("config    %s is right; mode %s, %s, %s\n", k.Config, k.Mode, countOf(k.Services, "service"), countOf(k.Bills, "bill"))
 	k.holidays()
 	used := usedTexts{}

@@ -64,6 +64,13 @@ ok, note (good to know) or fix, which makes the status 1.`,
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			cfg, err := a.load(useSandbox)
+			if wrong := (*config.Error)(nil); asJSON && errors.As(err, &wrong) {
+				var all []finding
+				for _, p := range wrong.Problems {
+					all = append(all, finding{levelFix, "config", p.String()})
+				}
+				return errors.Join(a.encodeFindings(all, false), err)
+			}
 			if err != nil {
 				return err
 			}
@@ -116,15 +123,19 @@ func (a *app) examine(ctx context.Context, cfg *config.Config, sandboxed, asJSON
 		return fmt.Errorf("doctor: %w", err)
 	}
 	if asJSON {
-		err = json.NewEncoder(a.stdout).Encode(struct {
-			OK       bool      `json:"ok"`
-			Findings []finding `json:"findings"`
-		}{fixes == 0, findings})
+		err = a.encodeFindings(findings, fixes == 0)
 	}
 	if err == nil && fixes > 0 {
 		err = fmt.Errorf("to be fixed: %s", countOf(fixes, "thing"))
 	}
-	return err //nolint:wrapcheck // stdout
+	return err
+}
+
+func (a *app) encodeFindings(all []finding, ok bool) error {
+	return json.NewEncoder(a.stdout).Encode(struct { //nolint:wrapcheck // stdout
+		OK       bool      `json:"ok"`
+		Findings []finding `json:"findings"`
+	}{ok, all})
 }
 
 func (d *doctor) mode(context.Context) []finding {
