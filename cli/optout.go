@@ -1,14 +1,12 @@
 package cli
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -134,8 +132,9 @@ func (a *app) optoutImportCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "import FILE",
 		Short: "Add a list of phones, one a line",
-		Long: `Adds every phone of the file: one a line, or followed by a comma and a service
-id. Empty lines and those beginning with # are passed over. If any line is
+		Long: `Adds every phone of the file: one a line, or followed by a service id, with or
+without a first line "phone,service", as spreadsheets write it (see duewatch
+import). Empty lines and those beginning with # are passed over. If any line is
 wrong, all wrong ones are named and nothing is added. FILE may be - for stdin.`,
 		Example: "  duewatch optout import stop-list.txt",
 		Args:    usageArgs(cobra.ExactArgs(1)),
@@ -177,25 +176,20 @@ wrong, all wrong ones are named and nothing is added. FILE may be - for stdin.`,
 
 // readOptOuts reads the whole list or names every wrong line of it.
 func (a *app) readOptOuts(in io.Reader, name string, read func(number, service string) (store.OptOut, error)) (all []store.OptOut, err error) {
-	lines := bufio.NewScanner(in)
 	var wrong []error
-	for n := 1; lines.Scan(); n++ {
-		line := strings.TrimSpace(strings.TrimPrefix(lines.Text(), "\ufeff"))
-		if line == "" || strings.HasPrefix(line, "#") {
-			continue
+	err = config.ReadPhones(in, name, func(line int, phone, service, fault string) {
+		if fault != "" {
+			wrong = append(wrong, fmt.Errorf("%s:%d: %s", name, line, fault))
+			return
 		}
-		number, service, _ := strings.Cut(line, ",")
-		o, err := read(number, strings.TrimSpace(service))
+		o, err := read(phone, service)
 		if err != nil {
-			wrong = append(wrong, fmt.Errorf("%s:%d: %w", name, n, err))
-			continue
+			wrong = append(wrong, fmt.Errorf("%s:%d: %w", name, line, err))
+			return
 		}
 		all = append(all, o)
-	}
-	if err := lines.Err(); err != nil {
-		wrong = append(wrong, fmt.Errorf("read %s: %w", name, err))
-	}
-	return all, errors.Join(wrong...)
+	})
+	return all, errors.Join(append(wrong, err)...)
 }
 
 // optOut completes what is to be written about a phone. A service that no bill
