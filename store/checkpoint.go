@@ -9,7 +9,7 @@ import (
 
 // carryEach is how many pages of the log are carried over into the file at a
 // time.
-const carryEach = 1000
+const carryEach = 2000
 
 // checkpointer carries the log over into the file beside the writer, on a
 // connection of its own: the pages lie far apart in a large file, and writers
