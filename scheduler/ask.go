@@ -120,7 +120,7 @@ func (s *Scheduler) takeAll(pass context.Context, j *job, q queue, batch int, to
 // over. The remind job is woken after most of them and at the end, not after
 // each: bills of one phone that are new together should share a text.
 func (s *Scheduler) learnAll(ctx context.Context, from <-chan store.Lesson, most int, open *atomic.Int64, stop context.CancelCauseFunc) (err error) {
-	due, since := false, 0
+	due, since, fresh := false, 0, 0
 	for first := range from {
 		some := gather(first, from, most, open)
 		open.Add(-int64(len(some)))
@@ -133,7 +133,7 @@ func (s *Scheduler) learnAll(ctx context.Context, from <-chan store.Lesson, most
 		for _, fault := range l.Faults {
 			s.Log.Error("what Almara Pay said could not be recorded", "err", fault)
 		}
-		s.tell(l.Lessons, l.Bills)
+		s.tell(l.Lessons, l.Bills, &fresh)
 		due = due || l.Due
 		if since += len(some); due && since >= most {
 			s.wake(jobRemind)
@@ -142,6 +142,9 @@ func (s *Scheduler) learnAll(ctx context.Context, from <-chan store.Lesson, most
 	}
 	if due {
 		s.wake(jobRemind)
+	}
+	if fresh > tellFirst {
+		s.Log.Info("bills registered; only the first were told of", "bills", fresh)
 	}
 	return err
 }
@@ -243,13 +246,23 @@ func unanswered(bills []reminder.Bill, lessons []store.Lesson) []store.Lesson {
 	return lessons
 }
 
-// tell logs what a batch of calls taught.
-func (s *Scheduler) tell(lessons []store.Lesson, bills []reminder.Bill) {
+// tellFirst is how many bills that were registered in one pass are told of one by
+// one: systemd would drop the lines of an import of thousands, and with them others.
+const tellFirst = 20
+
+// tell logs what a batch of calls taught; fresh is how many bills were registered
+// in the pass.
+func (s *Scheduler) tell(lessons []store.Lesson, bills []reminder.Bill, fresh *int) {
 	debug := s.Log.Enabled(context.Background(), slog.LevelDebug)
 	for i, l := range lessons {
-		b := bills[i]
-		fresh := b.RegisteredAt.Equal(b.CheckedAt) && b.State == reminder.BillActive
-		if l.Failed+l.Rejected+b.LastError == "" && !fresh && !debug {
+		b, level := bills[i], slog.LevelInfo
+		if isNew(b) {
+			*fresh++
+		}
+		if !isNew(b) || *fresh > tellFirst {
+			level = slog.LevelDebug
+		}
+		if l.Failed+l.Rejected+b.LastError == "" && level == slog.LevelDebug && !debug {
 			continue // as almost all, and there are many
 		}
 		log := s.about(b.Service, b.Account)
@@ -258,8 +271,8 @@ func (s *Scheduler) tell(lessons []store.Lesson, bills []reminder.Bill) {
 			s.tellRejected(b, l)
 		case l.Failed != "":
 			log.Info("Almara Pay could not answer; asking again later", "failures", b.Failures, "err", l.Failed)
-		case fresh:
-			log.Info("bill registered", "due", orUnknown(b.DueDate.String()), "balance", s.balance(b), "customer", b.Customer)
+		case isNew(b):
+			log.Log(context.Background(), level, "bill registered", "due", orUnknown(b.DueDate.String()), "balance", s.balance(b), "customer", b.Customer)
 		default:
 			log.Debug("bill checked", "due", orUnknown(b.DueDate.String()), "balance", s.balance(b))
 		}
@@ -267,6 +280,11 @@ func (s *Scheduler) tell(lessons []store.Lesson, bills []reminder.Bill) {
 			log.Warn("Almara Pay said something implausible, which was left out", "problem", b.LastError)
 		}
 	}
+}
+
+// isNew reports whether the last answer about the bill was the first.
+func isNew(b reminder.Bill) bool {
+	return b.RegisteredAt.Equal(b.CheckedAt) && b.State == reminder.BillActive
 }
 
 func (s *Scheduler) tellRejected(b reminder.Bill, l store.Lesson) {

@@ -403,3 +403,28 @@ func TestForgettingOldRemindersRepeatsNone(t *testing.T) {
 	w.ticks(24*time.Hour, time.Hour)
 	w.wantTexts("03-09 09:00 A1", "03-12 09:00 A1")
 }
+
+// The lines of an import of thousands would drown all others.
+func TestManyRegistrationsAreToldOfTogether(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for i := range tellFirst + 1 {
+		account := fmt.Sprintf("A%02d", i)
+		w.owes(account, "2026-03-12", "100")
+		w.declared = append(w.declared, reminder.Bill{Service: water, Account: account, Phone: phone(i)})
+	}
+	last := w.declared[tellFirst]
+	w.declared = w.declared[:tellFirst]
+	w.declare(last.Account, last.Phone)
+	w.tick()
+	told := 0
+	for line := range strings.Lines(w.log.String()) {
+		if strings.Contains(line, `msg="bill registered"`) && strings.Contains(line, "level=INFO") {
+			told++
+		}
+	}
+	if told != tellFirst {
+		t.Errorf("told of %d one by one, want %d", told, tellFirst)
+	}
+	w.wantLog(fmt.Sprintf("bills=%d", tellFirst+1))
+}
