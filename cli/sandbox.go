@@ -26,6 +26,10 @@ func (a *app) sandboxCommand() *cobra.Command {
 		Long: `Serves a stand-in Almara Pay API and a stand-in Twilio Messaging API on one
 address, with an inbox of the texts at /inbox. Nothing leaves this machine.
 
+It keeps the latest million texts. With --state these are 5,000, as for run
+--sandbox, and the file is written anew after each text: for a trial with
+thousands of customers leave it out, since what Twilio would list is forgotten.
+
 Faults are WHERE:WHAT rules separated by commas, such as
   send:drop-after:times=1      the next text is accepted, but the answer is lost
   register:status=503:rate=0.1 one registration in ten fails`,
