@@ -137,6 +137,8 @@ func (ch *choice) tellReleased(what string, reminders int64, until time.Time) er
 		}{"release", !ch.dryRun, reminders, utc(until)})
 	case ch.dryRun:
 		fmt.Fprintf(ch.app.stdout, "%s: %s would be released\n", what, countOf(int(reminders), "reminder"))
+	case reminders == 0: // it was a stop, or nothing is held for it yet
+		fmt.Fprintf(ch.app.stdout, "%s: no longer holds texts back; no reminder was waiting for it\n", what)
 	default:
 		fmt.Fprintf(ch.app.stdout, "%s: %s released; the daemon looks at them within seconds\n", what, countOf(int(reminders), "reminder"))
 	}
