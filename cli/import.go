@@ -73,12 +73,7 @@ type importCount struct {
 }
 
 func (i *billImport) run(c *cobra.Command) (err error) {
-	var cfg *config.Config
-	if i.dryRun {
-		cfg, i.store, err = i.app.openReader(c)
-	} else {
-		cfg, i.store, err = i.app.openWriter(c)
-	}
+	cfg, err := i.open(c)
 	if err != nil {
 		return err
 	}
@@ -115,6 +110,26 @@ func (i *billImport) run(c *cobra.Command) (err error) {
 		return i.interrupted(err)
 	}
 	return errors.Join(i.summary(time.Since(began)), i.refused())
+}
+
+// open opens the store. A file can be tried before there is one.
+func (i *billImport) open(c *cobra.Command) (cfg *config.Config, err error) {
+	if !i.dryRun {
+		if cfg, i.store, err = i.app.openWriter(c); errors.Is(err, store.ErrNotFound) {
+			err = fmt.Errorf("%w It makes the store at its first start; --dry-run reads the file without one", err)
+		}
+		return cfg, err
+	}
+	cfg, i.store, err = i.app.openReader(c)
+	if !errors.Is(err, store.ErrNotFound) {
+		return cfg, err
+	}
+	if cfg, err = i.app.load(true); err != nil {
+		return nil, err
+	}
+	fmt.Fprintf(i.app.stderr, "there is no store yet at %s: all that is right would be added\n", cfg.Store)
+	i.store, err = store.OpenScratch(c.Context(), "")
+	return cfg, err //nolint:wrapcheck // says all
 }
 
 // openInput opens a file, or stdin for -, and says how long it is, 0 when
