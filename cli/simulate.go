@@ -29,9 +29,14 @@ type simulateFlags struct {
 const (
 	mostSimulated = 366
 	mostCustomers = 1_000_000
-	// mostInMemory are customers whose store is kept in memory, at some 4 kB for each.
-	mostInMemory = 200_000
+	// mostInMemory is how many kB of a store are kept in memory: SQLite takes no
+	// more than a gigabyte.
+	mostInMemory = 800_000
 )
+
+// kilobytesAfter is what the store holds of a customer after so many days, rounded
+// up: three texts a month and what was learned.
+func kilobytesAfter(days int) int { return 2 + days/10 }
 
 func (a *app) simulateCommand() *cobra.Command {
 	var f simulateFlags
@@ -103,7 +108,7 @@ func (a *app) simulate(ctx context.Context, f simulateFlags) (err error) {
 	for i, cfg := range cfgs {
 		path := filepath.Join(dir, fmt.Sprintf("%d.db", i))
 		switch {
-		case f.customers > 0 && f.customers <= mostInMemory:
+		case f.customers > 0 && f.customers*kilobytesAfter(f.days) <= mostInMemory:
 			path = ""
 		case f.customers == 0:
 			if err := a.copyOf(ctx, cfgs, i, path); err != nil {

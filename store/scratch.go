@@ -12,11 +12,12 @@ import (
 )
 
 // OpenScratch opens or makes a file that is thrown away, for one process alone,
-// or without a path an empty store in memory. What it has written does not
-// survive a power cut (synchronous=OFF), since nobody would miss it; it has no
-// log and no lock, so that a commit costs no more than its pages.
+// or without a path an empty store in memory, of a gigabyte at most. What it has
+// written does not survive a power cut (synchronous=OFF), since nobody would miss
+// it; it has no log and no lock, so that a commit costs no more than its pages.
 func OpenScratch(ctx context.Context, path string) (*Store, error) {
-	file := ":memory:"
+	// Not :memory:, where all pages stay dirty and each commit goes through them.
+	file, vfs := "scratch", "memdb"
 	if path != "" {
 		made, err := Open(ctx, path) // with its schema
 		if err != nil {
@@ -25,11 +26,14 @@ func OpenScratch(ctx context.Context, path string) (*Store, error) {
 		if err := made.Close(); err != nil {
 			return nil, err
 		}
-		file = escapedPath(realPath(path))
+		file, vfs = escapedPath(realPath(path)), ""
 	}
 	settings := url.Values{
 		"_synchronous": {"OFF"}, "_journal_mode": {"MEMORY"}, "_locking_mode": {"EXCLUSIVE"}, "_foreign_keys": {"on"}, "_txlock": {"immediate"},
-		"_stmt_cache_size": {"128"}, "_cache_size": {"-128000"}, // 128 MB, of a file
+		"_stmt_cache_size": {"128"}, "_cache_size": {"-128000"}, // 128 MB
+	}
+	if vfs != "" {
+		settings.Set("vfs", vfs)
 	}
 	db := sql.OpenDB(connector{"file:" + file + "?" + settings.Encode()})
 	// Reads and writes share the connection, since the file is locked by it.
