@@ -64,8 +64,17 @@ func (s *Scheduler) sweep(ctx context.Context, j *job, q queue, call call) error
 	for range s.AskConcurrency {
 		asking.Go(func() {
 			for b := range bills {
-				lesson, fault := s.askOne(pass, j, b, call)
+				if pass.Err() != nil {
+					open.Add(-1)
+					continue
+				}
+				lesson, fault := s.askOne(ctx, j, b, call) // what is under way gets its answer
 				if fault != nil {
+					// It may be this bill's alone, such as a service that is not
+					// permitted: the next pass comes to the others first.
+					if refused := (*almara.StopError)(nil); errors.As(fault, &refused) {
+						fault = errors.Join(fault, s.Store.PutOff(s.Now(), b.ID))
+					}
 					stop(fault)
 				}
 				if lesson.BillID != 0 {

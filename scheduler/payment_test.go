@@ -195,6 +195,35 @@ func TestBadCredentialsAtAlmaraPayFailTheJobAndMarkNoBill(t *testing.T) {
 	}
 }
 
+// A refusal of duewatch itself may be about one bill, such as one of a service
+// that is not permitted: the others must not wait behind it for ever.
+func TestABillThatStopsASweepHoldsUpNoOther(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.faults(sandbox.Fault{Where: sandbox.Register, What: sandbox.Status, Status: 403, Match: "A00"})
+	const bills = 40
+	for i := range bills {
+		w.declare(fmt.Sprintf("A%02d", i), phone(i))
+	}
+	for range 5 {
+		w.clock.pass(time.Minute)
+		j := w.job(jobRegister)
+		j.pass(w.ctx, w.Scheduler)
+		if j.err == nil {
+			t.Error("a refused call stopped nothing")
+		}
+	}
+	for i := range bills {
+		want := reminder.BillActive
+		if i == 0 {
+			want = reminder.BillPending
+		}
+		if b := w.bill(fmt.Sprintf("A%02d", i)); b.State != want || b.LastError != "" {
+			t.Errorf("bill %s is %s, %q, want %s", b.Account, b.State, b.LastError, want)
+		}
+	}
+}
+
 func TestRejectedBillIsTold(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

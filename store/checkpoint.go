@@ -22,6 +22,8 @@ type checkpointer struct {
 	more  chan struct{} // there was a commit
 	stop  sync.Once
 	ended chan struct{}
+
+	carrying sync.Mutex // only one may carry the log over, and another gives up at once
 }
 
 func startCheckpointer(path string) *checkpointer {
@@ -54,9 +56,11 @@ func (c *checkpointer) close() error {
 func (c *checkpointer) run() {
 	defer close(c.ended)
 	for range c.more {
+		c.carrying.Lock()
 		if log, carried, err := c.checkpoint("NOOP"); err == nil && log-carried >= carryEach {
 			_, _, _ = c.checkpoint("PASSIVE")
 		}
+		c.carrying.Unlock()
 	}
 }
 

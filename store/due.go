@@ -145,6 +145,22 @@ func (s *Store) turns(ctx context.Context, q queue, now time.Time, after Place, 
 	return bills, last, nil
 }
 
+// PutOff has a bill that is due to be asked about wait behind all others that are.
+func (s *Store) PutOff(now time.Time, billID int64) error {
+	err := s.do(func(t *tx) error {
+		for _, q := range []queue{dueRegister, dueRecheck} {
+			if _, err := t.exec("UPDATE "+string(q)+" SET at = ?2 WHERE bill_id = ?1 AND at < ?2", billID, now.UnixMilli()); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("put off: %w", err)
+	}
+	return nil
+}
+
 // Unclaim gives back the bills that DecideDue had claimed for an owner and that
 // its pass did not come to.
 func (s *Store) Unclaim(now time.Time, owner string) error {

@@ -61,6 +61,10 @@ func (s *Store) Tidy(ctx context.Context) (err error) {
 	if err := s.do(func(*tx) error { return nil }); err != nil {
 		return fmt.Errorf("tidy store: %w", err)
 	}
+	if log := s.write.log; log != nil {
+		log.carrying.Lock()
+		defer log.carrying.Unlock()
+	}
 	c, err := s.write.db.Conn(ctx)
 	if err != nil {
 		return fmt.Errorf("tidy store: %w", explain(err))

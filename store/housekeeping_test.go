@@ -2,6 +2,7 @@ package store
 
 import (
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -102,6 +103,22 @@ func TestTidyShortensTheLog(t *testing.T) {
 		t.Errorf("the log is %d bytes long", info.Size())
 	}
 	mustDo(t, s.Check(t.Context()))
+}
+
+// Who deletes much has the log carried over just when it is to be shortened.
+func TestTidyWaitsForTheLogToBeCarriedOver(t *testing.T) {
+	s := openNew(t)
+	wal := pathOf(t, s) + "-wal"
+	long := strings.Repeat("x", 100*4096)
+	for round := range 5 {
+		for i := range 21 { // more than carryEach
+			mustDo(t, s.SetMeta(t.Context(), "key", long[round+i:]))
+		}
+		mustDo(t, s.Tidy(t.Context()))
+		if info := must(os.Stat(wal)); info.Size() != 0 {
+			t.Errorf("the log is %d bytes long", info.Size())
+		}
+	}
 }
 
 // A command that reads for long keeps the log from being shortened, and must

@@ -87,6 +87,7 @@ func useAll(t *testing.T, s *Store) {
 	ready(t, s, p, bills...)
 	_, _, err := s.ToRecheck(ctx, due.At(12*60, nairobi), Place{}, 10)
 	mustDo(t, err)
+	mustDo(t, s.PutOff(due.At(12*60, nairobi), 1))
 	for i := range 100 {
 		must(s.AddOptOuts(ctx, OptOut{Phone: phone(i), Service: "rent", Reason: reminder.OptedOut, Since: learnedAt, Source: "operator", Who: "x"}))
 	}
