@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"duewatch/bench/gen"
 )
@@ -25,7 +26,8 @@ func (b *bench) sweeps(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		for job, ours := range jobs {
+		for _, job := range []string{"register", "recheck"} {
+			ours := jobs[job]
 			share[job], rates[job] = append(share[job], ours.rate()/bare.rate()), append(rates[job], ours.rate())
 			fmt.Fprintf(b.stderr, "   bare %.0f/s %.0f us, %s %.0f/s %.0f us\n", bare.rate(), perText(bare), job, ours.rate(), perText(ours))
 		}
@@ -68,13 +70,16 @@ func (b *bench) sweep(ctx context.Context, n int) (map[string]took, error) {
 	})
 }
 
+// stand asks the stand-in on behalf of customers.
+var stand = http.Client{Timeout: 10 * time.Second}
+
 // pay lets a customer pay a bill in full.
 func pay(ctx context.Context, url, account string) error {
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, url+"/bills", strings.NewReader(fmt.Sprintf(`{"service": "17", "account": %q, "balance": "0"}`, account)))
 	if err != nil {
 		return err
 	}
-	answer, err := http.DefaultClient.Do(r)
+	answer, err := stand.Do(r)
 	if err != nil {
 		return err
 	}

@@ -143,6 +143,9 @@ func TestSpread(t *testing.T) {
 			tenths[int(x*10)]++
 		}
 	}
+	if spread(64, 1) != spread(127, 1) || spread(64, 1) == spread(128, 1) {
+		t.Error("neighbours do not keep together, or keep together with others")
+	}
 	for i, n := range tenths {
 		if n < 9_000 || n > 11_000 {
 			t.Errorf("%d of 100,000 are in tenth %d", n, i)

@@ -70,9 +70,9 @@ func (s *Scheduler) sweep(ctx context.Context, j *job, q queue, call call) error
 				}
 				lesson, fault := s.askOne(ctx, j, b, call) // what is under way gets its answer
 				if fault != nil {
-					// It may be this bill's alone, such as a service that is not
-					// permitted: the next pass comes to the others first.
-					if refused := (*almara.StopError)(nil); errors.As(fault, &refused) {
+					if !errors.Is(fault, almara.ErrBreakerOpen) {
+						// It may be this bill's alone, such as a service that is not
+						// permitted: the next pass comes to the others first.
 						fault = errors.Join(fault, s.Store.PutOff(s.Now(), b.ID))
 					}
 					stop(fault)
@@ -125,9 +125,9 @@ func (s *Scheduler) takeAll(pass context.Context, j *job, q queue, batch int, to
 }
 
 // learnAll records lessons as they come, those that come together by one
-// commit. What came is recorded also when the pass is
-// over. The remind job is woken after most of them and at the end, not after
-// each: bills of one phone that are new together should share a text.
+// commit. What came is recorded also when the pass is over. The remind job is
+// woken after most of them and at the end, not after each: bills of one phone
+// that are new together should share a text.
 func (s *Scheduler) learnAll(ctx context.Context, from <-chan store.Lesson, most int, open *atomic.Int64, stop context.CancelCauseFunc) (err error) {
 	due, since, fresh := false, 0, 0
 	for first := range from {
@@ -141,6 +141,9 @@ func (s *Scheduler) learnAll(ctx context.Context, from <-chan store.Lesson, most
 		}
 		for _, fault := range l.Faults {
 			s.Log.Error("what Almara Pay said could not be recorded", "err", fault)
+		}
+		if err == nil {
+			err = errors.Join(l.Faults...) // the pass goes on, and has failed
 		}
 		s.tell(l.Lessons, l.Bills, &fresh)
 		due = due || l.Due

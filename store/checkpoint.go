@@ -11,12 +11,16 @@ import (
 // time.
 const carryEach = 2000
 
+// mostLog is how many pages the log may have before a commit carries it over, and
+// then begins anew: under steady writing this connection never gets to its end.
+const mostLog = 10_000
+
 // checkpointer carries the log over into the file beside the writer, on a
 // connection of its own: the pages lie far apart in a large file, and writers
 // would wait for the flush of all of them. It only ever takes what is committed
 // and what no reader needs, and whatever it leaves, or cannot do, stays in the
-// log: the writer carries the rest over when the log is ten times as long
-// (wal_autocheckpoint), and whoever closes the file last carries over all.
+// log: the writer carries the rest over when the log has grown to mostLog, and
+// whoever closes the file last carries over all.
 type checkpointer struct {
 	db    *sql.DB
 	more  chan struct{} // there was a commit
@@ -57,7 +61,7 @@ func (c *checkpointer) run() {
 	defer close(c.ended)
 	for range c.more {
 		c.carrying.Lock()
-		if log, carried, err := c.checkpoint("NOOP"); err == nil && log-carried >= carryEach {
+		if log, carried, err := c.checkpoint("NOOP"); err == nil && log-carried >= carryEach && log < mostLog {
 			_, _, _ = c.checkpoint("PASSIVE")
 		}
 		c.carrying.Unlock()

@@ -70,7 +70,7 @@ func (t *tx) learn(policies reminder.Policies, now time.Time, lessons []Lesson, 
 	for _, lesson := range lessons {
 		b, ok := bills[lesson.BillID]
 		if !ok {
-			return fmt.Errorf("bill %d: %w", lesson.BillID, ErrNotFound)
+			return ErrNotFound // of which bill is told once it is alone
 		}
 		if w.has[b.ID] { // each once in a statement
 			if err := t.write(&w); err != nil {

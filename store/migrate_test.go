@@ -20,7 +20,7 @@ func TestAStoreWithTextsIsBroughtUpToDate(t *testing.T) {
 			VALUES (3, '+254710000001', '+254710000002', 'words', 'sw', 2, 'failed', 'owner', 11, 12, 13, 14, 15,
 			16, 'SM1', 'failed', 30003, 'why', 4, '-0.05', 'USD', 18, 19, 'bad_number')`,
 		`INSERT INTO reminders (bill_id, due_date, stage, outcome, reason, text_id, decided_at) VALUES (7, '2026-11-24', 0, 'texted', 'on_time', 3, 14)`,
-		`INSERT INTO due_recheck (bill_id, at, owner) VALUES (7, 21, 'a dead process')`,
+		`INSERT INTO due_recheck (bill_id, at, owner) VALUES (7, 600021, 'a dead process')`,
 	} {
 		must(old.ExecContext(t.Context(), statement))
 	}

@@ -240,7 +240,7 @@ func (c connector) Connect(ctx context.Context) (driver.Conn, error) {
 	// No key of the DSN sets these: what undoes a statement is kept in memory
 	// and not in a file, and the log is emptied ten times less often.
 	if conn, ok := raw.(driver.ExecerContext); ok {
-		_, err = conn.ExecContext(ctx, "PRAGMA temp_store = MEMORY; PRAGMA wal_autocheckpoint = 10000", nil)
+		_, err = conn.ExecContext(ctx, fmt.Sprintf("PRAGMA temp_store = MEMORY; PRAGMA wal_autocheckpoint = %d", mostLog), nil)
 	}
 	if err != nil {
 		return nil, errors.Join(err, raw.Close())
