@@ -9,7 +9,7 @@ import (
 
 // carryEach is how many pages of the log are carried over into the file at a
 // time.
-const carryEach = 2000
+const carryEach = 4000
 
 // mostLog is how many pages the log may have before a commit carries it over, and
 // then begins anew: under steady writing this connection never gets to its end.

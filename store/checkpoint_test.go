@@ -14,7 +14,8 @@ func TestTheLogIsCarriedOverBesideTheWriter(t *testing.T) {
 	other := must(OpenReader(t.Context(), path))
 	defer other.Close() //nolint:errcheck // only read from
 	long := strings.Repeat("x", 100*4096)
-	for i := range 30 { // three thousand pages
+	const writes = carryEach*3/2/100 // of a hundred pages each
+	for i := range writes {
 		mustDo(t, s.SetMeta(t.Context(), "key", long[i:]))
 	}
 	give := time.After(time.Minute)
@@ -31,13 +32,13 @@ func TestTheLogIsCarriedOverBesideTheWriter(t *testing.T) {
 			t.Fatalf("of %d pages in the log %d were carried over", log, carried)
 		}
 	}
-	if got := must(other.Meta(t.Context(), "key")); got != long[29:] {
+	if got := must(other.Meta(t.Context(), "key")); got != long[writes-1:] {
 		t.Errorf("%d bytes are read, want the last that were written", len(got))
 	}
 	mustDo(t, s.Close())
 	mustDo(t, s.Close())
 	again := openAt(t, path)
-	if got := must(again.Meta(t.Context(), "key")); got != long[29:] {
+	if got := must(again.Meta(t.Context(), "key")); got != long[writes-1:] {
 		t.Errorf("%d bytes are read after a restart, want the last that were written", len(got))
 	}
 }
@@ -54,11 +55,11 @@ func TestALongReaderHoldsUpNoCommit(t *testing.T) {
 	const query = "SELECT count(*) FROM meta WHERE key LIKE 'k%'"
 	mustDo(t, tx.QueryRowContext(t.Context(), query).Scan(&before))
 	long, begin := strings.Repeat("x", 100*4096), time.Now()
-	for i := range 30 {
+	for i := range carryEach * 3 / 2 / 100 {
 		mustDo(t, s.SetMeta(t.Context(), "k", long[i:]))
 	}
 	if took := time.Since(begin); took > busyTimeout/3 {
-		t.Errorf("30 commits took %s: they waited for the reader", took)
+		t.Errorf("the commits took %s: they waited for the reader", took)
 	}
 	s.write.log.carrying.Lock()
 	defer s.write.log.carrying.Unlock()

@@ -111,7 +111,7 @@ func TestTidyWaitsForTheLogToBeCarriedOver(t *testing.T) {
 	wal := pathOf(t, s) + "-wal"
 	long := strings.Repeat("x", 100*4096)
 	for round := range 5 {
-		for i := range 21 { // more than carryEach
+		for i := range carryEach/100 + 1 {
 			mustDo(t, s.SetMeta(t.Context(), "key", long[round+i:]))
 		}
 		mustDo(t, s.Tidy(t.Context()))
