@@ -14,7 +14,7 @@ func TestTheLogIsCarriedOverBesideTheWriter(t *testing.T) {
 	other := must(OpenReader(t.Context(), path))
 	defer other.Close() //nolint:errcheck // only read from
 	long := strings.Repeat("x", 100*4096)
-	const writes = carryEach*3/2/100 // of a hundred pages each
+	const writes = carryEach * 3 / 2 / 100 // of a hundred pages each
 	for i := range writes {
 		mustDo(t, s.SetMeta(t.Context(), "key", long[i:]))
 	}
