@@ -44,7 +44,7 @@ type queue func(ctx context.Context, now time.Time, after store.Place, n int) ([
 // that job. A bill about which nothing was learned stays due, and is asked about
 // again by the next pass.
 func (s *Scheduler) sweep(ctx context.Context, j *job, q queue, call call) error {
-	batch := 4 * s.AskConcurrency
+	batch := 8 * s.AskConcurrency
 	pass, stop := context.WithCancelCause(ctx)
 	bills, lessons := make(chan reminder.Bill, batch), make(chan store.Lesson, batch) // the next batch is read ahead
 	// Also on a panic: nobody must wait for ever to hand over a lesson.

@@ -110,6 +110,7 @@ type learning struct {
 	looks  map[queue][]look
 	paid   []reminder.Bill // as they were when they were owed
 	plan   []reminder.Bill // whose next reminder depends on what was learned
+	acted  []int64         // those of plan that may have had one
 
 	due    bool  // one of them is due for a look by the remind job
 	pauses *bool // whether there are rules that pause new bills; nil = not looked yet
@@ -134,19 +135,15 @@ func (t *tx) write(w *learning) error {
 			return err
 		}
 	}
-	w.bills, w.has, w.events, w.looks, w.paid, w.plan = nil, nil, nil, nil, nil, nil
+	w.bills, w.has, w.events, w.looks, w.paid, w.plan, w.acted = nil, nil, nil, nil, nil, nil, nil
 	return nil
 }
 
 // planLearned schedules the next look of the remind job at bills whose due dates or
 // states are new, and are written.
 func (t *tx) planLearned(w *learning) error {
-	ids := make([]int64, len(w.plan))
-	for i, b := range w.plan {
-		ids[i] = b.ID
-	}
 	done := make(map[int64][]reminder.Reminder)
-	if err := t.readDone(ids, func(id int64, m reminder.Reminder) { done[id] = append(done[id], m) }); err != nil {
+	if err := t.readDone(w.acted, func(id int64, m reminder.Reminder) { done[id] = append(done[id], m) }); err != nil {
 		return err
 	}
 	for _, b := range w.plan {
@@ -206,6 +203,9 @@ func (t *tx) learnOne(w *learning, b *reminder.Bill, l Lesson) error {
 	}
 	if b.DueDate != before.DueDate || b.State != before.State {
 		w.plan = append(w.plan, *b)
+		if !before.CheckedAt.IsZero() {
+			w.acted = append(w.acted, b.ID)
+		}
 	}
 	if before.State == reminder.BillPending && b.State == reminder.BillActive {
 		return t.pausedWhenNew(w, b)
