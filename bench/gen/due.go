@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"os"
 	"time"
 
 	"duewatch/reminder"
@@ -109,5 +110,15 @@ func change(ctx context.Context, path string, do func(*sql.Conn) error) (err err
 	if _, failed := c.ExecContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)"); failed != nil {
 		err = errors.Join(err, failed)
 	}
-	return errors.Join(err, c.Close(), db.Close())
+	return errors.Join(err, c.Close(), db.Close(), flush(path))
+}
+
+// flush waits until a file is on disk: what it was made by must not be paid for by
+// the one who measures and flushes it first.
+func flush(path string) error {
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
 }

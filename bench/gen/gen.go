@@ -99,7 +99,7 @@ func Make(ctx context.Context, o Order) (err error) {
 	if err := fill(ctx, o); err != nil {
 		return fmt.Errorf("fill store %s: %w", o.Path, err)
 	}
-	return nil
+	return flush(o.Path)
 }
 
 // open opens the file with nothing in the way of speed: a store that is half
