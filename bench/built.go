@@ -107,7 +107,7 @@ func (b *bench) commands(ctx context.Context) error {
 		for _, args := range [][]string{
 			{"bills"}, {"bills", "--state", "rejected"}, {"explain", middle}, {"release"}, {"optout", "list"}, {"check"},
 			{"report"}, {"preview", "--days", "1"}, {"export"}, {"check", "--bill", middle}, {"pause", middle, "--dry-run"},
-			{"pause", "--service", "17", "--dry-run"},
+			{"pause", "--service", "17", "--dry-run"}, {"retry", "--service", "17", "--dry-run"},
 		} {
 			var ms []float64
 			for range b.size(3, 1) {

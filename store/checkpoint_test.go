@@ -58,6 +58,9 @@ func TestALongReaderHoldsUpNoCommit(t *testing.T) {
 	for i := range carryEach * 3 / 2 / 100 {
 		mustDo(t, s.SetMeta(t.Context(), "k", long[i:]))
 	}
+	for i := range 200 { // by now the log is being carried over
+		mustDo(t, s.SetMeta(t.Context(), "n", long[:i]))
+	}
 	if took := time.Since(begin); took > busyTimeout/3 {
 		t.Errorf("the commits took %s: they waited for the reader", took)
 	}

@@ -109,10 +109,9 @@ func (p Place) orLater(other Place) Place {
 // ToRegister reads up to n bills that await registration and come after a place
 // in the queue, those that have waited longest first, and the place of the last.
 // Of each there is what a question about it says: id, service, account, phone and
-// description.
-// They stay where they are until an answer or a failure is recorded with Learn:
-// whoever goes on from the place meets none of them twice, and a process that
-// dies leaves nothing to be given back.
+// description. They stay where they are until an answer or a failure is recorded
+// with Learn: whoever goes on from the place meets none of them twice, and a
+// process that dies leaves nothing to be given back.
 func (s *Store) ToRegister(ctx context.Context, now time.Time, after Place, n int) ([]reminder.Bill, Place, error) {
 	return s.turns(ctx, dueRegister, now, after, n)
 }

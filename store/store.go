@@ -9,8 +9,8 @@
 //
 // All writes go through one connection and share its commits (writer.go), and
 // their log is carried over into the file beside it (checkpoint.go); reads use a
-// pool of their own and never wait for a write. The scheduler's
-// jobs write, the commands and the web page read.
+// pool of their own and never wait for a write. The scheduler's jobs write, the
+// commands and the web page read.
 package store
 
 import (
