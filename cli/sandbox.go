@@ -54,7 +54,7 @@ func (a *app) serveSandbox(ctx context.Context, listen string, o sandbox.Options
 	if err != nil {
 		return fmt.Errorf("time zone: %w", err)
 	}
-	log := newLog(a.stderr, config.Log{Level: slog.LevelInfo, Format: "text"}, zone)
+	log := NewLog(a.stderr, config.Log{Level: slog.LevelInfo, Format: "text"}, zone)
 	o.Zone, o.Now, o.Log, o.OnText = zone, a.now, log, showText(a.stderr)
 	if o.StateFile != "" {
 		// Tried now, and not when the first text would be lost.
