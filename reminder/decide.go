@@ -50,6 +50,13 @@ type Record struct {
 	Detail  string // for the event: on which balance, until when
 }
 
+// Knows reports whether the record is no news: its stage is held for that very
+// reason already.
+func (c Case) Knows(r Record) bool {
+	was := recordOf(c.Done, c.Bill.DueDate, r.Stage)
+	return r.Outcome == Held && was.Outcome == Held && was.Reason == r.Reason
+}
+
 // TextOrder is a text to be sent now.
 type TextOrder struct {
 	Draft

@@ -429,3 +429,25 @@ func TestDecideAsksAgainInGoodTime(t *testing.T) {
 		})
 	}
 }
+
+func TestWhatIsHeldForTheSameReasonIsNoNews(t *testing.T) {
+	due := NewDate(2026, time.March, 20)
+	held := Reminder{DueDate: due, Stage: -3, Outcome: Held, Reason: DailyCap}
+	for name, tt := range map[string]struct {
+		done   []Reminder
+		record Record
+		want   bool
+	}{
+		"never acted on":          {nil, Record{Stage: -3, Outcome: Held, Reason: DailyCap}, false},
+		"held for it":             {[]Reminder{held}, Record{Stage: -3, Outcome: Held, Reason: DailyCap, Detail: "other figures"}, true},
+		"held for another reason": {[]Reminder{held}, Record{Stage: -3, Outcome: Held, Reason: OutsideWindow}, false},
+		"another stage":           {[]Reminder{held}, Record{Stage: 0, Outcome: Held, Reason: DailyCap}, false},
+		"skipped now":             {[]Reminder{held}, Record{Stage: -3, Outcome: Skipped, Reason: DailyCap}, false},
+		"of another due date":     {[]Reminder{{DueDate: due.AddDays(1), Stage: -3, Outcome: Held, Reason: DailyCap}}, Record{Stage: -3, Outcome: Held, Reason: DailyCap}, false},
+		"skipped, and held now":   {[]Reminder{{DueDate: due, Stage: -3, Outcome: Skipped, Reason: DailyCap}}, Record{Stage: -3, Outcome: Held, Reason: DailyCap}, false},
+	} {
+		if got := (Case{Bill: Bill{DueDate: due}, Done: tt.done}).Knows(tt.record); got != tt.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}

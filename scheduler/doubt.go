@@ -11,7 +11,7 @@ import (
 // process killed now, nobody could say of them whether the provider has them.
 type doubt struct {
 	texts chan store.Text // to be sent
-	ended chan ended      // to be recorded
+	ended chan *ended     // to be recorded
 
 	mu   sync.Mutex
 	less sync.Cond
@@ -25,7 +25,7 @@ type ended struct {
 }
 
 func newDoubt(most int) *doubt {
-	d := &doubt{texts: make(chan store.Text, most), ended: make(chan ended, most)}
+	d := &doubt{texts: make(chan store.Text, most), ended: make(chan *ended, most)}
 	d.less.L = &d.mu
 	return d
 }
@@ -60,11 +60,11 @@ func (d *doubt) settled(n int) {
 // texts, so the first waits a moment for others, if there are any.
 const (
 	linger   = 2 * time.Millisecond
-	together = 256
+	together = maxRound
 )
 
 // next returns the texts that ended since; none at the end of the pass.
-func (d *doubt) next() (some []ended) {
+func (d *doubt) next() (some []*ended) {
 	first, ok := <-d.ended
 	if !ok {
 		return nil

@@ -11,7 +11,8 @@ import (
 type pace struct {
 	limiter *rate.Limiter
 	// round is how many bills a round takes: about two seconds' worth of texts,
-	// so that a text leaves soon after its decision and few are ever in doubt.
+	// so that a text leaves soon after its decision and few are ever in doubt. At
+	// most maxRound: more of them need more memory than small machines have.
 	round int
 
 	// passes lets the time of segments pass on a virtual clock; nil = by waiting.
@@ -20,7 +21,7 @@ type pace struct {
 
 const (
 	minRound = 8
-	maxRound = 256
+	maxRound = 512
 )
 
 func newPace(segmentsPerSecond float64) *pace {

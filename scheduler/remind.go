@@ -40,7 +40,7 @@ func (s *Scheduler) remind(ctx context.Context, j *job) error {
 					stop(err)
 				}
 				j.beat(s.Now())
-				d.ended <- ended{t, o}
+				d.ended <- &ended{t, o}
 			}
 		})
 	}
@@ -204,7 +204,7 @@ func (s *Scheduler) send(pass context.Context, t store.Text) (o store.Outcome, e
 }
 
 // record writes what became of texts, as of now.
-func (s *Scheduler) record(some []ended) (now time.Time, err error) {
+func (s *Scheduler) record(some []*ended) (now time.Time, err error) {
 	now = s.Now()
 	outcomes := make([]store.Outcome, len(some))
 	for i, e := range some {

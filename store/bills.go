@@ -108,7 +108,7 @@ func (t *tx) saveBills(bills []reminder.Bill) error {
 			args = append(args, b.ID, b.State, b.Customer, money(b.Balance), millis(b.BalanceAt), day(b.DueDate), b.Verified,
 				millis(b.RegisteredAt), millis(b.CheckedAt), b.Failures, b.LastError, money(b.Usual))
 		}
-		_, err := t.exec(query, args...)
+		_, err := t.execMany(query, args)
 		return err
 	})
 }

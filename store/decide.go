@@ -129,6 +129,9 @@ func (t *tx) carryOut(r Round, all []decided, l *looking) error {
 			s := &d.joint.Shares[i]
 			led = led || s.Bill.ID == d.lead.Bill.ID
 			for _, rec := range s.Records {
+				if s.Knows(rec) {
+					continue
+				}
 				if others := len(d.joint.Shares) - 1; others > 0 && rec.Outcome == reminder.Texted {
 					rec.Detail = fmt.Sprintf("%s; in one text with %s", orElse(rec.Detail, rec.Reason.Info().Means), accountsBut(s.Bill, d.joint.Shares))
 				}

@@ -194,8 +194,8 @@ func TestTheDatabaseRefusesASecondText(t *testing.T) {
 		_, err = x.record([]acted{{&b, reminder.Record{Stage: -3, Outcome: reminder.Texted, Reason: reminder.OnSchedule}, second[0].ID}}, firstStage)
 		return err
 	})
-	if err == nil {
-		t.Error("no error")
+	if !errors.Is(err, errSettledStage) {
+		t.Errorf("got %v", err)
 	}
 	if got := number(t, s, "SELECT count(*) FROM texts"); got != 1 {
 		t.Errorf("%d texts", got)

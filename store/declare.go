@@ -230,13 +230,9 @@ func (t *tx) addMissing(bills []reminder.Bill) (added int64, err error) {
 		for _, b := range some {
 			args = append(args, b.Service, b.Account, b.Phone.E164(), b.Language, b.Description, b.Source)
 		}
-		r, err := t.exec(query, args...)
+		n, err := t.execMany(query, args)
 		if err != nil {
 			return 0, err
-		}
-		n, err := r.RowsAffected()
-		if err != nil {
-			return 0, explain(err)
 		}
 		added += n
 	}

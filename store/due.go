@@ -65,7 +65,7 @@ func (t *tx) scheduleAll(q queue, looks []look) error {
 		}
 	}
 	if err := inMany(dropLooks[q], drop, func(query string, some []int64) error {
-		_, err := t.exec(query, idsAfter(some)...)
+		_, err := t.execMany(query, idsAfter(some))
 		return err
 	}); err != nil {
 		return err
@@ -75,7 +75,7 @@ func (t *tx) scheduleAll(q queue, looks []look) error {
 		for _, l := range some {
 			args = append(args, l.billID, l.at.UnixMilli())
 		}
-		_, err := t.exec(query, args...)
+		_, err := t.execMany(query, args)
 		return err
 	})
 }
@@ -83,7 +83,7 @@ func (t *tx) scheduleAll(q queue, looks []look) error {
 // claimLooks takes bills that are due for a look.
 func (t *tx) claimLooks(ids []int64, now time.Time, c Claim) error {
 	return inMany(&claimLooks, ids, func(query string, some []int64) error {
-		_, err := t.exec(query, idsAfter(some, now.Add(c.Lease).UnixMilli(), c.Owner)...)
+		_, err := t.execMany(query, idsAfter(some, now.Add(c.Lease).UnixMilli(), c.Owner))
 		return err
 	})
 }

@@ -140,19 +140,13 @@ func (r acted) ofText() int64 {
 	return 0
 }
 
-var addRecords = manyRows(`INSERT INTO reminders (decided_at, bill_id, due_date, stage, outcome, reason, text_id) VALUES %s
+var addRecords = manyRows(`INSERT OR FAIL INTO reminders (decided_at, bill_id, due_date, stage, outcome, reason, text_id) VALUES %s
 	ON CONFLICT (bill_id, due_date, stage) DO UPDATE
 		SET outcome = excluded.outcome, reason = excluded.reason, text_id = excluded.text_id, decided_at = excluded.decided_at
-		WHERE reminders.outcome = 'held' AND (excluded.outcome <> 'held' OR excluded.reason <> reminders.reason)
-	RETURNING bill_id, stage`, 0, 7)
+		WHERE reminders.outcome = 'held'`, 0, 7)
 
-// record writes what became of stages, and returns those of which that is new.
+// record writes what became of stages, each of which is news, and returns that.
 func (t *tx) record(all []acted, now time.Time) (noted []Noted, err error) {
-	type stage struct {
-		bill  int64
-		stage reminder.Stage
-	}
-	isNew := make(map[stage]bool, len(all))
 	err = inMany(&addRecords, all, func(query string, some []acted) error {
 		args := make([]any, 0, 7*len(some))
 		for _, r := range some {
@@ -162,16 +156,10 @@ func (t *tx) record(all []acted, now time.Time) (noted []Noted, err error) {
 			}
 			args = append(args, now.UnixMilli(), r.bill.ID, r.bill.DueDate.String(), int64(r.Stage), string(r.Outcome), string(r.Reason), text)
 		}
-		rows, err := t.query(query, args...)
-		if err != nil {
-			return err
+		n, err := t.execMany(query, args)
+		if err == nil && n < int64(len(some)) {
+			err = errSettledStage // which one is found one after the other
 		}
-		_, err = collect(rows, func(r row) (none struct{}, err error) {
-			var s stage
-			err = r.Scan(&s.bill, &s.stage)
-			isNew[s] = true
-			return none, err //nolint:wrapcheck // names the column
-		})
 		return err
 	})
 	if err != nil {
@@ -180,24 +168,18 @@ func (t *tx) record(all []acted, now time.Time) (noted []Noted, err error) {
 	events := make([]Event, 0, len(all))
 	noted = make([]Noted, 0, len(all))
 	for _, r := range all {
-		if !isNew[stage{r.bill.ID, r.Stage}] {
-			if r.Outcome == reminder.Texted {
-				return nil, fmt.Errorf("stage %s of bill %d: %w", r.Stage, r.bill.ID, errSecondText)
-			}
-			continue
-		}
 		events = append(events, Event{
 			At: now, BillID: r.bill.ID, TextID: r.ofText(), What: string(r.Outcome), Reason: string(r.Reason),
 			Detail: r.Stage.String() + ", due " + r.bill.DueDate.String() + ": " + orElse(r.Detail, r.Reason.Info().Means),
 		})
-		noted = append(noted, Noted{*r.bill, r.Record})
+		noted = append(noted, Noted{r.bill, r.Record})
 	}
 	return noted, t.events(events)
 }
 
-// errSecondText cannot happen while a decision and its facts share one
-// transaction; it takes the whole round back if it does.
-var errSecondText = errors.New("it already has a text or was skipped")
+// errSettledStage cannot happen while a decision and its facts share one
+// transaction; it takes the decision back if it does.
+var errSettledStage = errors.New("a stage already has a text or was skipped")
 
 func orElse(s, fallback string) string {
 	if s == "" {

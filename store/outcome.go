@@ -143,11 +143,7 @@ func (t *tx) accept(now time.Time, all []Outcome) error {
 			for _, o := range some {
 				args = append(args, o.TextID, o.ProviderID, o.ProviderStatus, millis(o.NextLook))
 			}
-			r, err := t.exec(query, args...)
-			if err != nil {
-				return err
-			}
-			n, err := r.RowsAffected()
+			n, err := t.execMany(query, args)
 			if err == nil && n < int64(len(some)) { // a text may be about several bills
 				err = errSettled // which one is found one after the other
 			}

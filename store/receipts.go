@@ -194,7 +194,7 @@ func (t *tx) plainReceipts(now time.Time, receipts []Receipt) (moved map[int64]b
 	}
 	// The trail first: whether a text moves is seen by its state before.
 	if err := inMany(&receiptEvents, all, func(query string, some []Receipt) error {
-		_, err := t.exec(query, values(some, now.UnixMilli())...)
+		_, err := t.execMany(query, values(some, now.UnixMilli()))
 		return err
 	}); err != nil {
 		return nil, err

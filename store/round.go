@@ -54,7 +54,7 @@ type Part struct {
 
 // Noted is a record that is new, for the log and the metrics.
 type Noted struct {
-	Bill reminder.Bill
+	Bill *reminder.Bill
 	reminder.Record
 }
 

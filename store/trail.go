@@ -31,7 +31,7 @@ func (t *tx) events(all []Event) error {
 			}
 			args = append(args, e.At.UnixMilli(), e.BillID, text, e.What, e.Reason, e.Detail)
 		}
-		_, err := t.exec(query, args...)
+		_, err := t.execMany(query, args)
 		return err
 	})
 }

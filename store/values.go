@@ -21,13 +21,13 @@ func millis(t time.Time) any {
 type instantColumn struct{ t *time.Time }
 
 func (c instantColumn) Scan(v any) error {
-	var n sql.NullInt64
-	if err := n.Scan(v); err != nil {
-		return err //nolint:wrapcheck // database/sql names the column
-	}
-	*c.t = time.Time{}
-	if n.Valid {
-		*c.t = time.UnixMilli(n.Int64)
+	switch v := v.(type) {
+	case int64:
+		*c.t = time.UnixMilli(v)
+	case nil:
+		*c.t = time.Time{}
+	default:
+		return fmt.Errorf("stored instant: %T instead of a number", v)
 	}
 	return nil
 }
@@ -42,11 +42,23 @@ func day(d reminder.Date) any {
 type dayColumn struct{ d *reminder.Date }
 
 func (c dayColumn) Scan(v any) error {
-	var s sql.NullString
-	if err := s.Scan(v); err != nil {
-		return err //nolint:wrapcheck // database/sql names the column
+	text, _, err := textOf(v)
+	if err != nil {
+		return fmt.Errorf("stored day: %w", err)
 	}
-	return c.d.UnmarshalText([]byte(s.String)) //nolint:wrapcheck // says what is wrong
+	return c.d.UnmarshalText([]byte(text)) //nolint:wrapcheck // says what is wrong
+}
+
+// textOf is what stands in a column of text, and whether anything does.
+func textOf(v any) (text string, ok bool, err error) {
+	switch v := v.(type) {
+	case string:
+		return v, true, nil
+	case nil:
+		return "", false, nil
+	default:
+		return "", false, fmt.Errorf("%T instead of text", v)
+	}
 }
 
 func money(m *reminder.Money) any {
@@ -59,19 +71,17 @@ func money(m *reminder.Money) any {
 type moneyColumn struct{ m **reminder.Money }
 
 func (c moneyColumn) Scan(v any) error {
-	var s sql.NullString
-	if err := s.Scan(v); err != nil {
-		return err //nolint:wrapcheck // database/sql names the column
-	}
 	*c.m = nil
-	if !s.Valid {
-		return nil
+	text, ok, err := textOf(v)
+	if err == nil && ok {
+		var m reminder.Money
+		if m, err = reminder.ParseMoney(text); err == nil {
+			*c.m = &m
+		}
 	}
-	m, err := reminder.ParseMoney(s.String)
 	if err != nil {
 		return fmt.Errorf("stored balance: %w", err)
 	}
-	*c.m = &m
 	return nil
 }
 

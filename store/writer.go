@@ -242,6 +242,21 @@ func (t *tx) exec(query string, args ...any) (sql.Result, error) {
 	return r, nil
 }
 
+// execMany is exec for a statement over many rows, and returns how many it
+// changed: the driver hands over all arguments in one call where rows are asked
+// for, and otherwise each in a call of its own.
+func (t *tx) execMany(query string, args []any) (changed int64, err error) {
+	rows, err := t.query(query, args...)
+	if err != nil {
+		return 0, err
+	}
+	if _, err := collect(rows, scanID); err != nil { // it has none
+		return 0, err
+	}
+	err = t.row("SELECT changes()").Scan(&changed)
+	return changed, explain(err)
+}
+
 // changed runs a statement and reports whether it changed a row.
 func (t *tx) changed(query string, args ...any) (bool, error) {
 	r, err := t.exec(query, args...)

@@ -305,3 +305,26 @@ func TestACancelledCallerLosesNothing(t *testing.T) {
 		t.Errorf("it was reported as written, and is %q", got)
 	}
 }
+
+func TestStatementsOverManyRows(t *testing.T) {
+	s := openNew(t)
+	add := func(rows ...any) (n int64, err error) {
+		err = s.do(func(t *tx) (err error) {
+			n, err = t.execMany("INSERT OR FAIL INTO meta (key, value) VALUES (?1, ?2), (?3, ?4) ON CONFLICT (key) DO NOTHING", rows)
+			return err
+		})
+		return n, err
+	}
+	if n, err := add("a", "1", "b", "2"); n != 2 || err != nil {
+		t.Errorf("%d rows were changed, %v", n, err)
+	}
+	if n, err := add("b", "3", "c", "4"); n != 1 || err != nil {
+		t.Errorf("%d rows were changed where one is there already, %v", n, err)
+	}
+	if n, err := add("d", "5", "e", nil); n != 0 || err == nil || !strings.Contains(err.Error(), "NOT NULL") {
+		t.Errorf("a row that may not be written: %d rows were changed, %v", n, err)
+	}
+	if got := word(t, s, "SELECT group_concat(key || value, ' ') FROM meta WHERE key IN ('a', 'b', 'c', 'd', 'e')"); got != "a1 b2 c4" {
+		t.Errorf("there is %q", got)
+	}
+}
