@@ -83,9 +83,11 @@ func chosen(ctx context.Context, q querier, c Choice, after reminder.Bill, n int
 }
 
 // act goes through the bills of a choice, a page in each transaction, and does
-// what is to be done to those for which it is wanted. An act that ends early is
-// completed by the same act again.
-func (s *Store) act(ctx context.Context, a Act, wanted func(reminder.Bill) bool, do func(*tx, reminder.Bill) error) (n Acted, err error) {
+// what is to be done to those for which it is wanted. The rule for bills to
+// come, if there is one, is written together with the first page: a bill that
+// it caught in between would be counted as left alone. An act that ends early
+// is completed by the same act again.
+func (s *Store) act(ctx context.Context, a Act, rule func(*tx) error, wanted func(reminder.Bill) bool, do func(*tx, reminder.Bill) error) (n Acted, err error) {
 	if a.DryRun && a.Choice.WholeService() {
 		return s.countWanted(ctx, a.Choice.Service, wanted)
 	}
@@ -113,12 +115,18 @@ func (s *Store) act(ctx context.Context, a Act, wanted func(reminder.Bill) bool,
 			err = each(ctx, s.read, func(reminder.Bill) error { return nil })
 		} else {
 			err = s.do(func(t *tx) error {
+				if rule != nil {
+					if err := rule(t); err != nil {
+						return err
+					}
+				}
 				return each(t.ctx, t.tx, func(b reminder.Bill) error { return do(t, b) })
 			})
 		}
 		if err != nil {
 			break
 		}
+		rule = nil
 		n.Done += done
 		for _, b := range page {
 			if !wanted(b) {

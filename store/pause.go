@@ -23,13 +23,11 @@ type Pause struct {
 // until the same instant; a choice of many also leaves those that are paused
 // for longer.
 func (s *Store) Pause(ctx context.Context, a Act, p Pause) (Acted, error) {
-	if !a.DryRun && !a.Choice.single() {
-		// First the rule, so that no bill slips in behind the page that was read.
-		if err := s.do(func(t *tx) error { return t.keepPause(a, p) }); err != nil {
-			return Acted{}, fmt.Errorf("pause: %w", err)
-		}
+	var rule func(*tx) error
+	if !a.Choice.single() {
+		rule = func(t *tx) error { return t.keepPause(a, p) }
 	}
-	n, err := s.act(ctx, a, func(b reminder.Bill) bool {
+	n, err := s.act(ctx, a, rule, func(b reminder.Bill) bool {
 		switch b.State {
 		case reminder.BillPending, reminder.BillActive:
 			return true
@@ -56,17 +54,15 @@ func (p Pause) endsBefore(other time.Time) bool {
 // phone as a whole. Each is asked about again, and what was missed meanwhile is
 // caught up with as after a downtime.
 func (s *Store) Resume(ctx context.Context, a Act, policies reminder.Policies) (Acted, error) {
-	if !a.DryRun && !a.Choice.single() {
-		err := s.do(func(t *tx) error {
+	var rule func(*tx) error
+	if !a.Choice.single() {
+		rule = func(t *tx) error {
 			_, err := t.exec("DELETE FROM pauses WHERE service = ?1 AND phone = ?2", a.Choice.Service, a.Choice.Phone.E164())
 			return err
-		})
-		if err != nil {
-			return Acted{}, fmt.Errorf("resume: %w", err)
 		}
 	}
 	paused := func(b reminder.Bill) bool { return b.State == reminder.BillPaused }
-	n, err := s.act(ctx, a, paused, func(t *tx, b reminder.Bill) error {
+	n, err := s.act(ctx, a, rule, paused, func(t *tx, b reminder.Bill) error {
 		many := a.Choice.Account == "" && a.Choice.Phone == ""
 		look, err := t.resume(&b, policies.For(b.Service), many, Event{At: a.At, Reason: "operator", Detail: "by " + a.Who})
 		if err != nil {
@@ -83,7 +79,7 @@ func (s *Store) Resume(ctx context.Context, a Act, policies reminder.Policies) (
 // Retry has the bills of a choice registered again that Almara Pay rejected,
 // and those asked about at once that wait after calls that failed.
 func (s *Store) Retry(ctx context.Context, a Act) (Acted, error) {
-	n, err := s.act(ctx, a, func(b reminder.Bill) bool {
+	n, err := s.act(ctx, a, nil, func(b reminder.Bill) bool {
 		switch b.State {
 		case reminder.BillRejected:
 			return true
