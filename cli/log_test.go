@@ -1,9 +1,9 @@
 package cli
 
 import (
-	"bytes"
 	"log/slog"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -13,14 +13,22 @@ import (
 
 // counted counts the writes of lines.
 type counted struct {
-	bytes.Buffer
-
+	mu     sync.Mutex
+	lines  strings.Builder
 	writes int
 }
 
 func (c *counted) Write(p []byte) (int, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.writes++
-	return c.Buffer.Write(p)
+	return c.lines.Write(p)
+}
+
+func (c *counted) written() (lines string, writes int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.lines.String(), c.writes
 }
 
 func TestLinesAreGathered(t *testing.T) {
@@ -31,8 +39,10 @@ func TestLinesAreGathered(t *testing.T) {
 			log := NewLog(lines, config.Log{Level: slog.LevelInfo, Format: format}, time.UTC)
 			want := func(writes int, last string) {
 				t.Helper()
-				if got := strings.TrimSpace(out.String()); out.writes != writes || !strings.Contains(got[strings.LastIndex(got, "\n")+1:], last) {
-					t.Errorf("%s: %d writes instead of %d, and not %q at the end: %q", format, out.writes, writes, last, got)
+				got, n := out.written()
+				got = strings.TrimSpace(got)
+				if n != writes || !strings.Contains(got[strings.LastIndex(got, "\n")+1:], last) {
+					t.Errorf("%s: %d writes instead of %d, and not %q at the end: %q", format, n, writes, last, got)
 				}
 			}
 			log.Info("one")
@@ -56,7 +66,7 @@ func TestLinesAreGathered(t *testing.T) {
 			log.Info(strings.Repeat("x", gatherMost))
 			want(4, "xxx")
 			order := []string{"one", "two", "three", "four", "five", "xxx"}
-			text := out.String()
+			text, _ := out.written()
 			for i, word := range order {
 				if at := strings.Index(text, word); at < 0 || i > 0 && at < strings.Index(text, order[i-1]) {
 					t.Errorf("%s: %q is lost, or out of its place", format, word)
