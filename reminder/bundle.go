@@ -14,7 +14,7 @@ const (
 
 // Share is one bill and what is decided about it.
 type Share struct {
-	Case
+	*Case
 	Decision
 }
 
@@ -80,7 +80,7 @@ func Join(lead Share, others []Case, policies Policies, to Delivery, now time.Ti
 		case d.Ask:
 			ask = append(ask, c.Bill)
 		case d.Text != nil:
-			shares = append(shares, Share{c, d})
+			shares = append(shares, Share{&c, d})
 		}
 	}
 	if lead.Ask || len(ask) > 1 && lead.Asked == NotAsked {

@@ -163,7 +163,7 @@ func familyOf(tb testing.TB, due, now string) *family {
 }
 
 func (f *family) join(now time.Time) Joint {
-	lead := Share{f.lead.Case, Decide(f.lead.Case, f.lead.policy, f.lead.to, now)}
+	lead := Share{&f.lead.Case, Decide(f.lead.Case, f.lead.policy, f.lead.to, now)}
 	return Join(lead, f.others, f.policies, f.lead.to, now)
 }
 

@@ -65,7 +65,7 @@ func (h *household) joint(m *member, now time.Time) Joint {
 			m.TextsToday++
 		}
 	}
-	lead := Share{m.Case, Decide(m.Case, p, Delivery{Mode: ModeLive}, now)}
+	lead := Share{&m.Case, Decide(m.Case, p, Delivery{Mode: ModeLive}, now)}
 	if !p.Bundle || !lead.Ask && lead.Text == nil {
 		return Alone(lead)
 	}

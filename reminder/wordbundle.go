@@ -68,7 +68,7 @@ func sampleShares(b Bill, n int, withAmount bool) []Share {
 	for i := range shares {
 		one := b
 		one.Account = b.Account[:len(b.Account)-1] + string(rune('1'+i))
-		shares[i] = Share{Case{Bill: one}, Decision{Text: &TextOrder{withAmount: withAmount}}}
+		shares[i] = Share{&Case{Bill: one}, Decision{Text: &TextOrder{withAmount: withAmount}}}
 	}
 	return shares
 }

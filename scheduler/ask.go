@@ -161,11 +161,14 @@ func (s *Scheduler) learnAll(ctx context.Context, from <-chan store.Lesson, most
 	return err
 }
 
+// answersWait is how long an answer waits for the next one, to share a commit.
+const answersWait = 2 * time.Millisecond
+
 // gather returns the lessons that come within a moment of each other, up to
 // most and no more than are open.
 func gather(first store.Lesson, from <-chan store.Lesson, most int, open *atomic.Int64) []store.Lesson {
 	some := append(make([]store.Lesson, 0, most), first)
-	enough := time.NewTimer(linger)
+	enough := time.NewTimer(answersWait)
 	defer enough.Stop()
 	for len(some) < most && int64(len(some)) < open.Load() {
 		select {
@@ -174,7 +177,7 @@ func gather(first store.Lesson, from <-chan store.Lesson, most int, open *atomic
 				return some
 			}
 			some = append(some, l)
-			enough.Reset(linger)
+			enough.Reset(answersWait)
 		case <-enough.C:
 			return some
 		}

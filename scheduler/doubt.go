@@ -10,8 +10,8 @@ import (
 // doubt holds the texts of a pass that are between intent and outcome: were the
 // process killed now, nobody could say of them whether the provider has them.
 type doubt struct {
-	texts chan store.Text // to be sent
-	ended chan *ended     // to be recorded
+	texts chan *store.Text // to be sent
+	ended chan *ended      // to be recorded
 
 	mu   sync.Mutex
 	less sync.Cond
@@ -20,12 +20,12 @@ type doubt struct {
 
 // ended is a text that was handed over or given back, and what came of it.
 type ended struct {
-	text    store.Text
+	text    *store.Text
 	outcome store.Outcome
 }
 
 func newDoubt(most int) *doubt {
-	d := &doubt{texts: make(chan store.Text, most), ended: make(chan *ended, most)}
+	d := &doubt{texts: make(chan *store.Text, most), ended: make(chan *ended, most)}
 	d.less.L = &d.mu
 	return d
 }
@@ -44,8 +44,8 @@ func (d *doubt) add(texts []store.Text) {
 	d.mu.Lock()
 	d.n += len(texts)
 	d.mu.Unlock()
-	for _, t := range texts {
-		d.texts <- t
+	for i := range texts {
+		d.texts <- &texts[i]
 	}
 }
 
@@ -57,10 +57,11 @@ func (d *doubt) settled(n int) {
 }
 
 // What is recorded together: a commit costs as much as the records of many
-// texts, so the first waits a moment for others, if there are any.
+// texts, so the first waits a moment for others, if there are any. Killed within
+// it, the daemon looks up what it did not record at the provider.
 const (
-	linger   = 2 * time.Millisecond
-	together = maxRound
+	outcomesWait = 10 * time.Millisecond
+	together     = maxRound
 )
 
 // next returns the texts that ended since; none at the end of the pass.
@@ -73,7 +74,7 @@ func (d *doubt) next() (some []*ended) {
 	d.mu.Lock()
 	most := min(d.n, together)
 	d.mu.Unlock()
-	enough := time.NewTimer(linger)
+	enough := time.NewTimer(outcomesWait)
 	defer enough.Stop()
 	for len(some) < most {
 		select {

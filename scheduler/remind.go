@@ -35,7 +35,7 @@ func (s *Scheduler) remind(ctx context.Context, j *job) error {
 	for range s.SendConcurrency {
 		senders.Go(func() {
 			for t := range d.texts {
-				o, err := s.send(pass, t)
+				o, err := s.send(pass, *t)
 				if err != nil {
 					stop(err)
 				}
@@ -52,7 +52,7 @@ func (s *Scheduler) remind(ctx context.Context, j *job) error {
 			}
 			d.settled(len(some)) // the next round need not wait until all is told
 			for _, e := range some {
-				s.tellText(e.text, e.outcome, now)
+				s.tellText(*e.text, e.outcome, now)
 			}
 		}
 	})

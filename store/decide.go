@@ -12,7 +12,7 @@ import (
 // decided is a bill that was due, and what is to be done about it together with
 // those that share its text.
 type decided struct {
-	lead  reminder.Share
+	lead  int64
 	joint reminder.Joint
 }
 
@@ -44,7 +44,8 @@ func (t *tx) decide(r Round, ids []int64, l *looking) error {
 	}
 	all := make([]decided, 0, len(facts))
 	texted := make(map[reminder.Phone]bool, len(facts))
-	for _, f := range facts {
+	for i := range facts {
+		f := &facts[i]
 		if texted[f.Bill.Phone] {
 			later = append(later, f.Bill.ID)
 			continue
@@ -57,16 +58,16 @@ func (t *tx) decide(r Round, ids []int64, l *looking) error {
 		if !due {
 			continue
 		}
-		d := r.decide(f.Case, others[f.Bill.Phone])
-		if len(d.joint.Ask) > 0 {
-			l.Ask, l.open = append(l.Ask, d.joint.Ask...), append(l.open, f.Bill.ID)
+		_, joint := r.decide(&f.Case, others[f.Bill.Phone])
+		if len(joint.Ask) > 0 {
+			l.Ask, l.open = append(l.Ask, joint.Ask...), append(l.open, f.Bill.ID)
 			continue
 		}
-		if d.joint.Text != nil {
+		if joint.Text != nil {
 			texted[f.Bill.Phone] = true
-			r.count(d.joint, 1)
+			r.count(joint, 1)
 		}
-		all = append(all, d)
+		all = append(all, decided{f.Bill.ID, joint})
 	}
 	if err := t.carryOut(r, all, l); err != nil || len(later) == 0 {
 		return err
@@ -74,18 +75,16 @@ func (t *tx) decide(r Round, ids []int64, l *looking) error {
 	return t.decide(r, later, l)
 }
 
-// decide decides about one bill, from its facts and those of the bills that may
-// share its text.
-func (r Round) decide(c reminder.Case, others []reminder.Case) decided {
+// decide decides about one bill, from its facts, and about it together with the
+// bills that may share its text.
+func (r Round) decide(c *reminder.Case, others []reminder.Case) (reminder.Share, reminder.Joint) {
 	policy := r.Policies.For(c.Bill.Service)
 	c.Standing, c.Said = *r.standing, r.said
-	d := decided{lead: reminder.Share{Case: c, Decision: reminder.Decide(c, policy, r.Delivery, r.Now)}}
-	if policy.Bundle && !r.unshared && len(others) > 0 && (d.lead.Ask || d.lead.Text != nil) {
-		d.joint = reminder.Join(d.lead, others, r.Policies, r.Delivery, r.Now)
-	} else {
-		d.joint = reminder.Alone(d.lead)
+	lead := reminder.Share{Case: c, Decision: reminder.Decide(*c, policy, r.Delivery, r.Now)}
+	if policy.Bundle && !r.unshared && len(others) > 0 && (lead.Ask || lead.Text != nil) {
+		return lead, reminder.Join(lead, others, r.Policies, r.Delivery, r.Now)
 	}
-	return d
+	return lead, reminder.Alone(lead)
 }
 
 // count has the next decisions of the round see a text, or see it no more.
@@ -106,7 +105,7 @@ func (t *tx) carryOut(r Round, all []decided, l *looking) error {
 		}
 		r.unshared = true
 		l.Bills-- // it is looked at once more
-		return t.decide(r, []int64{only.lead.Bill.ID}, l)
+		return t.decide(r, []int64{only.lead}, l)
 	}
 	if err != nil {
 		return err // of several, one after the other is tried
@@ -127,7 +126,7 @@ func (t *tx) carryOut(r Round, all []decided, l *looking) error {
 		led := false
 		for i := range d.joint.Shares {
 			s := &d.joint.Shares[i]
-			led = led || s.Bill.ID == d.lead.Bill.ID
+			led = led || s.Bill.ID == d.lead
 			for _, rec := range s.Records {
 				if s.Knows(rec) {
 					continue
@@ -140,7 +139,7 @@ func (t *tx) carryOut(r Round, all []decided, l *looking) error {
 			looks = append(looks, look{s.Bill.ID, s.Next})
 		}
 		if !led {
-			unled = append(unled, d.lead.Bill.ID)
+			unled = append(unled, d.lead)
 		}
 	}
 	noted, err := t.record(records, r.Now)

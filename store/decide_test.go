@@ -121,7 +121,7 @@ func TestNoTextToAnOptedOutPhoneCanBeWritten(t *testing.T) {
 			for _, services := range [][]string{{b.Service}, {"power", b.Service}} { // alone, and in a text about another one too
 				var shares []reminder.Share
 				for _, b.Service = range services {
-					shares = append(shares, reminder.Share{Case: reminder.Case{Bill: b}, Decision: reminder.Decision{Text: &reminder.TextOrder{}}})
+					shares = append(shares, reminder.Share{Case: &reminder.Case{Bill: b}, Decision: reminder.Decision{Text: &reminder.TextOrder{}}})
 				}
 				_, err := x.intend(roundAt(p, firstStage), []decided{{joint: reminder.Joint{Shares: shares, Text: &reminder.JointText{Draft: reminder.Draft{Body: "Pay", Language: "en"}, To: phone(1)}}}})
 				if !errors.Is(err, errUnfit) {
@@ -185,7 +185,7 @@ func TestTheDatabaseRefusesASecondText(t *testing.T) {
 	b := ready(t, s, p, billOf(1))[0]
 	text(t, s, p, firstStage)
 	err := s.write.do(func(x *tx) error {
-		again := reminder.Alone(reminder.Share{Case: reminder.Case{Bill: b}, Decision: reminder.Decision{Text: &reminder.TextOrder{
+		again := reminder.Alone(reminder.Share{Case: &reminder.Case{Bill: b}, Decision: reminder.Decision{Text: &reminder.TextOrder{
 			Draft: reminder.Draft{Body: "again", Language: "en"}, Stage: -3, To: phone(1), Planned: firstStage, NotAfter: firstStage}}})
 		second, err := x.intend(roundAt(p, firstStage), []decided{{joint: again}})
 		if err != nil {

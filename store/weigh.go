@@ -11,24 +11,24 @@ import (
 // and with which others of its phone: by its own facts and rules, and without
 // writing anything. Claim is not looked at.
 func (s *Store) Weigh(ctx context.Context, r Round, b reminder.Bill) (lead reminder.Share, joint reminder.Joint, err error) {
-	d, err := (&tx{ctx: ctx, tx: s.read}).weigh(r, b)
-	if err != nil {
+	if lead, joint, err = (&tx{ctx: ctx, tx: s.read}).weigh(r, b); err != nil {
 		return lead, joint, fmt.Errorf("weigh a bill: %w", err)
 	}
-	return d.lead, d.joint, nil
+	return lead, joint, nil
 }
 
-func (t *tx) weigh(r Round, b reminder.Bill) (d decided, err error) {
+func (t *tx) weigh(r Round, b reminder.Bill) (lead reminder.Share, joint reminder.Joint, err error) {
 	if err := t.readStanding(&r); err != nil {
-		return d, err
+		return lead, joint, err
 	}
 	facts, err := t.facts(r, []int64{b.ID})
 	if err != nil {
-		return d, err
+		return lead, joint, err
 	}
 	others, err := t.companions(r, facts)
 	if err != nil {
-		return d, err
+		return lead, joint, err
 	}
-	return r.decide(facts[0].Case, others[b.Phone]), nil
+	lead, joint = r.decide(&facts[0].Case, others[b.Phone])
+	return lead, joint, nil
 }
