@@ -12,7 +12,7 @@ import (
 // decided is a bill that was due, and what is to be done about it together with
 // those that share its text.
 type decided struct {
-	lead  int64
+	lead  int64 // the id of the bill that was due
 	joint reminder.Joint
 }
 
