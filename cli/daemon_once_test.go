@@ -59,6 +59,7 @@ func TestDaemonTextsNobodyWhoHasPaid(t *testing.T) {
 func TestDaemonStopsAfterTheAnswer(t *testing.T) {
 	t.Parallel()
 	o := newOutside(t, "DUE+3-A", "DUE+3-B")
+	o.sendNothingYet("DUE+3-A", "DUE+3-B")
 	o.holdCalls(2, sandbox.Send, true)
 	d := o.start()
 	o.awaitHolding(2)

@@ -138,6 +138,24 @@ func (o *outside) holdCalls(n int, where sandbox.Endpoint, after bool) {
 	}
 }
 
+// sendNothingYet has a daemon learn of the bills without texting anybody, so
+// that the next one finds them due together: registered one after the other,
+// the second may be due when the call for the first is held already.
+func (o *outside) sendNothingYet(accounts ...string) {
+	o.t.Helper()
+	live, err := os.ReadFile(o.path("config.yaml"))
+	if err != nil {
+		o.t.Fatal(err)
+	}
+	o.write(strings.ReplaceAll(string(live), "mode: live", "mode: off"))
+	d := o.start()
+	for _, account := range accounts {
+		d.await("reminder held", account, "reason=mode_off")
+	}
+	d.stop()
+	o.write(string(live))
+}
+
 func (o *outside) awaitHolding(calls int) {
 	o.t.Helper()
 	ctx, cancel := context.WithTimeout(o.t.Context(), patience)
