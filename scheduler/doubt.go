@@ -57,8 +57,8 @@ func (d *doubt) settled(n int) {
 }
 
 // What is recorded together: a commit costs as much as the records of many
-// texts, so the first waits a moment for others, if there are any. Killed within
-// it, the daemon looks up what it did not record at the provider.
+// texts, so the first waits a moment for others, if there are any. What a kill
+// keeps from being recorded meanwhile is looked up at the provider.
 const (
 	outcomesWait = 10 * time.Millisecond
 	together     = maxRound

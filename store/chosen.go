@@ -85,8 +85,8 @@ func chosen(ctx context.Context, q querier, c Choice, after reminder.Bill, n int
 // act goes through the bills of a choice, a page in each transaction, and does
 // what is to be done to those for which it is wanted. The rule for bills to
 // come, if there is one, is written together with the first page: a bill that
-// it caught in between would be counted as left alone. An act that ends early
-// is completed by the same act again.
+// it caught in between would be counted as left alone, as one of a later page
+// still may be. An act that ends early is completed by the same act again.
 func (s *Store) act(ctx context.Context, a Act, rule func(*tx) error, wanted func(reminder.Bill) bool, do func(*tx, reminder.Bill) error) (n Acted, err error) {
 	if a.DryRun && a.Choice.WholeService() {
 		return s.countWanted(ctx, a.Choice.Service, wanted)

@@ -76,7 +76,7 @@ func (t *tx) decide(r Round, ids []int64, l *looking) error {
 }
 
 // decide decides about one bill, from its facts, and about it together with the
-// bills that may share its text.
+// bills that may share its text. It completes c, to which the shares point.
 func (r Round) decide(c *reminder.Case, others []reminder.Case) (reminder.Share, reminder.Joint) {
 	policy := r.Policies.For(c.Bill.Service)
 	c.Standing, c.Said = *r.standing, r.said

@@ -172,9 +172,10 @@ func TestAPausedServiceCoversLaterBills(t *testing.T) {
 // A bill that the rule alone caught, as it was registered, would be counted as
 // left alone. And a pause that failed must not go on for bills to come.
 func TestARuleIsWrittenWithItsFirstBills(t *testing.T) {
+	const refuse = `CREATE TEMP TRIGGER refuse BEFORE UPDATE OF state ON main.bills BEGIN SELECT RAISE(ABORT, 'refused'); END`
 	s, p := openNew(t), newPolicy()
 	watch(t, s, p, billOf(1))
-	must(s.write.db.ExecContext(t.Context(), `CREATE TEMP TRIGGER refuse BEFORE UPDATE OF state ON main.bills BEGIN SELECT RAISE(ABORT, 'refused'); END`))
+	must(s.write.db.ExecContext(t.Context(), refuse))
 	service := actOn(Choice{Service: "water"}, learnedAt)
 	if n, err := s.Pause(t.Context(), service, Pause{Detail: "by desk"}); err == nil {
 		t.Errorf("paused: %+v", n)
@@ -186,7 +187,7 @@ func TestARuleIsWrittenWithItsFirstBills(t *testing.T) {
 	if n := must(s.Pause(t.Context(), service, Pause{Detail: "by desk"})); n.Done != 1 || len(n.Left) != 0 {
 		t.Errorf("paused: %+v", n)
 	}
-	must(s.write.db.ExecContext(t.Context(), `CREATE TEMP TRIGGER refuse BEFORE UPDATE OF state ON main.bills BEGIN SELECT RAISE(ABORT, 'refused'); END`))
+	must(s.write.db.ExecContext(t.Context(), refuse))
 	if n, err := s.Resume(t.Context(), service, policiesOf(p)); err == nil {
 		t.Errorf("resumed: %+v", n)
 	}
