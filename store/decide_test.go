@@ -209,6 +209,7 @@ func TestTheDatabaseRefusesASecondText(t *testing.T) {
 		"a text taken from its reminder": "DELETE FROM texts",
 		"an unknown bill":                "INSERT INTO due_remind (bill_id, at) VALUES (99, 1)",
 		"an empty reason":                "UPDATE reminders SET reason = ''",
+		"an unknown outcome":             "UPDATE reminders SET outcome = 'lost', text_id = NULL",
 	} {
 		if _, err := s.write.db.ExecContext(t.Context(), statement); err == nil {
 			t.Errorf("the database takes %s", name)

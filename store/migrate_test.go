@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// A store that has texts keeps them, and what refers to them, when their table
-// is made anew.
+// A store that has texts keeps them, and their reminders, when their tables
+// are made anew.
 func TestAStoreWithTextsIsBroughtUpToDate(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "duewatch.db")
 	old := must(openPool(t.Context(), path, "rwc", 1, commandCache))
@@ -19,23 +19,26 @@ func TestAStoreWithTextsIsBroughtUpToDate(t *testing.T) {
 			settled_at, provider_id, provider_status, error_code, error, billed_segments, price, price_unit, next_look_at, looks, refused_for)
 			VALUES (3, '+254710000001', '+254710000002', 'words', 'sw', 2, 'failed', 'owner', 11, 12, 13, 14, 15,
 			16, 'SM1', 'failed', 30003, 'why', 4, '-0.05', 'USD', 18, 19, 'bad_number')`,
-		`INSERT INTO reminders (bill_id, due_date, stage, outcome, reason, text_id, decided_at) VALUES (7, '2026-11-24', 0, 'texted', 'on_time', 3, 14)`,
+		`INSERT INTO reminders (id, bill_id, due_date, stage, outcome, reason, text_id, tries, decided_at, paid_at)
+			VALUES (9, 7, '2026-11-24', -3, 'texted', 'on_schedule', 3, 2, 14, 20)`,
 		`INSERT INTO due_recheck (bill_id, at, owner) VALUES (7, 600021, 'a dead process')`,
 	} {
 		must(old.ExecContext(t.Context(), statement))
 	}
 	const all = "SELECT json_array(" + `id, phone, sent_to, body, language, segments, state, owner, lease_until, planned_at, not_after, created_at, accepted_at,
 		settled_at, provider_id, provider_status, error_code, error, billed_segments, price, price_unit, next_look_at, looks, refused_for) FROM texts`
-	var before string
+	const stages = "SELECT json_array(id, bill_id, due_date, stage, outcome, reason, text_id, tries, decided_at, paid_at) FROM reminders"
+	var before, stagesBefore string
 	mustDo(t, old.QueryRowContext(t.Context(), all).Scan(&before))
+	mustDo(t, old.QueryRowContext(t.Context(), stages).Scan(&stagesBefore))
 	mustDo(t, old.Close())
 
 	s := openAt(t, path)
 	if got := word(t, s, all); got != before {
 		t.Errorf("a text that was\n%s\nis now\n%s", before, got)
 	}
-	if got := word(t, s, "SELECT text_id FROM reminders"); got != "3" {
-		t.Errorf("the reminder's text is %s", got)
+	if got := word(t, s, stages); got != stagesBefore {
+		t.Errorf("a stage that was\n%s\nis now\n%s", stagesBefore, got)
 	}
 	if got := word(t, s, "SELECT count(*) FROM pragma_foreign_key_check"); got != "0" {
 		t.Errorf("%s rows refer to what is not there", got)
