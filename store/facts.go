@@ -19,7 +19,7 @@ const cameToNothing = "('refused', 'not_found', 'failed', 'undelivered', 'cancel
 // outweighs a bad number since it is the customer's word; the texts since ?1 that
 // it has had, or may have had; and whether it has other bills.
 var factsByID = manyRows("SELECT "+billColumns+`,
-		coalesce((SELECT max(reason) FROM opt_outs WHERE phone = b.phone AND service IN ('', b.service)), ''),
+		coalesce((SELECT max(reason) FROM opt_outs WHERE phone = b.phone AND (+service = '' OR +service = b.service)), ''),
 		(SELECT count(*) FROM texts WHERE phone = b.phone AND created_at >= ?1 AND state NOT IN `+cameToNothing+`),
 		EXISTS (SELECT 1 FROM bills o WHERE o.phone = b.phone AND o.id <> b.id)
 	FROM bills b WHERE id IN (%s)`, 1, 1)
@@ -84,8 +84,8 @@ func scanReminder(r row) (m reminder.Reminder, err error) {
 	return m, err //nolint:wrapcheck // callers say what they read
 }
 
-var doneByID = manyRows("SELECT "+reminderColumns+`, bill_id FROM reminders
-	WHERE (bill_id, due_date) IN (SELECT id, due_date FROM bills WHERE id IN (%s))`, 0, 1)
+var doneByID = manyRows("SELECT "+reminderColumns+`, bill_id FROM (SELECT id AS bill, due_date AS due FROM bills WHERE id IN (%s))
+	CROSS JOIN reminders ON bill_id = bill AND due_date = due`, 0, 1)
 
 // readDone calls each with what was recorded for the bills' present due dates.
 func (t *tx) readDone(ids []int64, each func(billID int64, m reminder.Reminder)) error {

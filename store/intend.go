@@ -28,16 +28,16 @@ const (
 // each. An opt-out is a reason not to get here; it is tested again, so that
 // whatever is decided, no text to such a phone can be written.
 func intents(services int) many {
-	names, within := "", "''"
+	names, within := "", "+o.service = ''"
 	for i := range services {
 		names += fmt.Sprintf(", s%d", i)
-		within += fmt.Sprintf(", v.s%d", i)
+		within += fmt.Sprintf(" OR +o.service = v.s%d", i)
 	}
 	return manyRows(`WITH v (phone, sent_to, body, language, segments, planned_at, not_after`+names+`) AS (VALUES %s)
 		INSERT OR FAIL INTO texts (phone, sent_to, body, language, segments, state, owner, lease_until, planned_at, not_after, created_at)
 		SELECT v.phone, v.sent_to, v.body, v.language, v.segments, 'sending', ?1, ?2, v.planned_at, v.not_after, ?3 FROM v
 		WHERE NOT EXISTS (SELECT 1 FROM texts x WHERE x.phone = v.phone AND x.created_at >= ?4 AND x.body = v.body AND x.state NOT IN `+cameToNothing+`)
-			AND NOT EXISTS (SELECT 1 FROM opt_outs o WHERE o.phone = v.phone AND o.service IN (`+within+`))
+			AND NOT EXISTS (SELECT 1 FROM opt_outs o WHERE o.phone = v.phone AND (`+within+`))
 		RETURNING id, phone`, intentFixed, intentColumns+services)
 }
 
