@@ -145,11 +145,17 @@ func (w *writer) transact(group []write, errs []error) error {
 func (w *writer) try(group []write, errs []error, hurried bool) error {
 	// Not the caller's context: half a group must not die with one caller.
 	ctx := context.Background()
-	sqlTx, err := w.db.BeginTx(ctx, nil)
+	conn, err := w.db.Conn(ctx)
 	if err != nil {
 		return fmt.Errorf("begin write: %w", explain(err))
 	}
-	t := &tx{ctx, sqlTx, hurried}
+	defer conn.Close() //nolint:errcheck // it goes back to the pool
+	// Not an sql.Tx: that starts a goroutine for each query of a transaction, to
+	// cancel it, which nobody could.
+	if _, err := conn.ExecContext(ctx, "BEGIN IMMEDIATE"); err != nil {
+		return fmt.Errorf("begin write: %w", explain(err))
+	}
+	t := &tx{ctx, conn, hurried}
 	if len(group) == 1 {
 		err = run(t, group[0].do)
 	}
@@ -157,7 +163,7 @@ func (w *writer) try(group []write, errs []error, hurried bool) error {
 		errs[i], err = t.isolated(group[i].do)
 	}
 	if err == nil {
-		if err = sqlTx.Commit(); err == nil {
+		if _, err = conn.ExecContext(ctx, "COMMIT"); err == nil {
 			if w.log != nil {
 				w.log.committed()
 			}
@@ -167,7 +173,7 @@ func (w *writer) try(group []write, errs []error, hurried bool) error {
 	}
 	// On some failures, such as a full disk, SQLite has rolled back by itself,
 	// and says so here: what it was is in err.
-	_ = sqlTx.Rollback()
+	_, _ = conn.ExecContext(ctx, "ROLLBACK")
 	return err
 }
 
