@@ -102,15 +102,11 @@ var saveBills = manyRows("WITH v (id, "+saved+`) AS (VALUES %s) UPDATE OR FAIL b
 // saveBills writes what Almara Pay said of bills, and their states. Each may be
 // there only once.
 func (t *tx) saveBills(bills []reminder.Bill) error {
-	return inMany(&saveBills, bills, func(query string, some []reminder.Bill) error {
-		args := make([]any, 0, 12*len(some))
-		for _, b := range some {
-			args = append(args, b.ID, b.State, b.Customer, money(b.Balance), millis(b.BalanceAt), day(b.DueDate), b.Verified,
-				millis(b.RegisteredAt), millis(b.CheckedAt), b.Failures, b.LastError, money(b.Usual))
-		}
-		_, err := t.execMany(query, args)
-		return err
+	_, err := writeMany(t, &saveBills, bills, func(args []any, b reminder.Bill) []any {
+		return append(args, b.ID, b.State, b.Customer, money(b.Balance), millis(b.BalanceAt), day(b.DueDate), b.Verified,
+			millis(b.RegisteredAt), millis(b.CheckedAt), b.Failures, b.LastError, money(b.Usual))
 	})
+	return err
 }
 
 var billsByID = manyRows("SELECT "+billColumns+" FROM bills WHERE id IN (%s)", 0, 1)

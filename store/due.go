@@ -64,28 +64,17 @@ func (t *tx) scheduleAll(q queue, looks []look) error {
 			keep = append(keep, l)
 		}
 	}
-	if err := inMany(dropLooks[q], drop, func(query string, some []int64) error {
-		_, err := t.execMany(query, idsAfter(some))
-		return err
-	}); err != nil {
+	if _, err := writeMany(t, dropLooks[q], drop, ofID); err != nil {
 		return err
 	}
-	return inMany(keepLooks[q], keep, func(query string, some []look) error {
-		args := make([]any, 0, 2*len(some))
-		for _, l := range some {
-			args = append(args, l.billID, l.at.UnixMilli())
-		}
-		_, err := t.execMany(query, args)
-		return err
-	})
+	_, err := writeMany(t, keepLooks[q], keep, func(args []any, l look) []any { return append(args, l.billID, l.at.UnixMilli()) })
+	return err
 }
 
 // claimLooks takes bills that are due for a look.
 func (t *tx) claimLooks(ids []int64, now time.Time, c Claim) error {
-	return inMany(&claimLooks, ids, func(query string, some []int64) error {
-		_, err := t.execMany(query, idsAfter(some, now.Add(c.Lease).UnixMilli(), c.Owner))
-		return err
-	})
+	_, err := writeMany(t, &claimLooks, ids, ofID, now.Add(c.Lease).UnixMilli(), c.Owner)
+	return err
 }
 
 // Claim is who takes bills of the remind job to work on, and for how long: a

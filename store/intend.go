@@ -140,28 +140,20 @@ func (r acted) ofText() int64 {
 	return 0
 }
 
-var addRecords = manyRows(`INSERT OR FAIL INTO reminders (decided_at, bill_id, due_date, stage, outcome, reason, text_id) VALUES %s
+var addRecords = manyRows(`WITH v (bill_id, due_date, stage, outcome, reason, text_id) AS (VALUES %s)
+	INSERT OR FAIL INTO reminders (bill_id, due_date, stage, outcome, reason, text_id, decided_at) SELECT v.*, ?1 FROM v WHERE true
 	ON CONFLICT (bill_id, due_date, stage) DO UPDATE
 		SET outcome = excluded.outcome, reason = excluded.reason, text_id = excluded.text_id, decided_at = excluded.decided_at
-		WHERE reminders.outcome = 'held'`, 0, 7)
+		WHERE reminders.outcome = 'held'`, 1, 6)
 
 // record writes what became of stages, each of which is news, and returns that.
 func (t *tx) record(all []acted, now time.Time) (noted []Noted, err error) {
-	err = inMany(&addRecords, all, func(query string, some []acted) error {
-		args := make([]any, 0, 7*len(some))
-		for _, r := range some {
-			var text any
-			if id := r.ofText(); id != 0 {
-				text = id
-			}
-			args = append(args, now.UnixMilli(), r.bill.ID, r.bill.DueDate.String(), int64(r.Stage), string(r.Outcome), string(r.Reason), text)
-		}
-		n, err := t.execMany(query, args)
-		if err == nil && n < int64(len(some)) {
-			err = errSettledStage // which one is found one after the other
-		}
-		return err
-	})
+	n, err := writeMany(t, &addRecords, all, func(args []any, r acted) []any {
+		return append(args, r.bill.ID, r.bill.DueDate.String(), int64(r.Stage), string(r.Outcome), string(r.Reason), orNull(r.ofText()))
+	}, now.UnixMilli())
+	if err == nil && n < int64(len(all)) {
+		err = errSettledStage // which one is found one after the other
+	}
 	if err != nil {
 		return nil, fmt.Errorf("write records: %w", err)
 	}

@@ -66,6 +66,24 @@ func inMany[T any](m *many, rows []T, do func(query string, some []T) error) err
 	return nil
 }
 
+// writeMany runs a statement over many rows, of each of which row appends the
+// arguments; fixed stand before them. It returns how many rows were changed.
+func writeMany[T any](t *tx, m *many, rows []T, row func(args []any, of T) []any, fixed ...any) (changed int64, err error) {
+	err = inMany(m, rows, func(query string, some []T) error {
+		args := append(t.room.args[:0], fixed...)
+		for _, of := range some {
+			args = row(args, of)
+		}
+		t.room.args = args
+		n, err := t.execMany(query, args)
+		changed += n
+		return err
+	})
+	return changed, err
+}
+
+func ofID(args []any, id int64) []any { return append(args, id) }
+
 // idsAfter are the arguments of a statement: the fixed ones, and a column of ids.
 func idsAfter(ids []int64, fixed ...any) []any {
 	args := make([]any, 0, len(fixed)+len(ids))

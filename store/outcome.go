@@ -137,18 +137,13 @@ var (
 // provider took them.
 func (t *tx) accept(now time.Time, all []Outcome) error {
 	for _, statement := range []*many{&acceptTexts, &acceptEvents} {
-		if err := inMany(statement, all, func(query string, some []Outcome) error {
-			args := make([]any, 0, 1+4*len(some))
-			args = append(args, now.UnixMilli())
-			for _, o := range some {
-				args = append(args, o.TextID, o.ProviderID, o.ProviderStatus, millis(o.NextLook))
-			}
-			n, err := t.execMany(query, args)
-			if err == nil && n < int64(len(some)) { // a text may be about several bills
-				err = errSettled // which one is found one after the other
-			}
-			return err
-		}); err != nil {
+		n, err := writeMany(t, statement, all, func(args []any, o Outcome) []any {
+			return append(args, o.TextID, o.ProviderID, o.ProviderStatus, millis(o.NextLook))
+		}, now.UnixMilli())
+		if err == nil && n < int64(len(all)) { // a text may be about several bills
+			err = errSettled // which one is found one after the other
+		}
+		if err != nil {
 			return err
 		}
 	}

@@ -22,18 +22,10 @@ var addEvents = manyRows("INSERT OR FAIL INTO events (at, bill_id, text_id, what
 
 // events is event for many.
 func (t *tx) events(all []Event) error {
-	return inMany(&addEvents, all, func(query string, some []Event) error {
-		args := make([]any, 0, 6*len(some))
-		for _, e := range some {
-			var text any
-			if e.TextID != 0 {
-				text = e.TextID
-			}
-			args = append(args, e.At.UnixMilli(), e.BillID, text, e.What, e.Reason, e.Detail)
-		}
-		_, err := t.execMany(query, args)
-		return err
+	_, err := writeMany(t, &addEvents, all, func(args []any, e Event) []any {
+		return append(args, e.At.UnixMilli(), e.BillID, orNull(e.TextID), e.What, e.Reason, e.Detail)
 	})
+	return err
 }
 
 // Events reads the trail of a bill, oldest first.

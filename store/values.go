@@ -18,6 +18,14 @@ func millis(t time.Time) any {
 	return t.UnixMilli()
 }
 
+// orNull is an id; 0 = none.
+func orNull(id int64) any {
+	if id == 0 {
+		return nil
+	}
+	return id
+}
+
 type instantColumn struct{ t *time.Time }
 
 func (c instantColumn) Scan(v any) error {

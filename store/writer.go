@@ -3,8 +3,10 @@ package store
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
+	"io"
 	"runtime/debug"
 	"sync"
 )
@@ -28,6 +30,7 @@ type writer struct {
 	db    *sql.DB
 	log   *checkpointer // nil = the log is carried over by the commits
 	queue chan write
+	room  room
 	stop  sync.Once
 	ended chan struct{}
 
@@ -155,7 +158,7 @@ func (w *writer) try(group []write, errs []error, hurried bool) error {
 	if _, err := conn.ExecContext(ctx, "BEGIN IMMEDIATE"); err != nil {
 		return fmt.Errorf("begin write: %w", explain(err))
 	}
-	t := &tx{ctx, conn, hurried}
+	t := &tx{ctx, conn, hurried, conn, &w.room}
 	if len(group) == 1 {
 		err = run(t, group[0].do)
 	}
@@ -198,6 +201,14 @@ type tx struct {
 		QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
 	}
 	hurried bool // nothing is isolated: the first failure ends this try
+	conn    *sql.Conn
+	room    *room
+}
+
+// room is memory for the arguments of statements over many rows, one after the other.
+type room struct {
+	args  []any
+	named []driver.NamedValue
 }
 
 // hurriedError is a failure that a second try, with savepoints, confines to
@@ -249,15 +260,32 @@ func (t *tx) exec(query string, args ...any) (sql.Result, error) {
 }
 
 // execMany is exec for a statement over many rows, and returns how many it
-// changed: the driver hands over all arguments in one call where rows are asked
-// for, and otherwise each in a call of its own.
+// changed. The driver hands over all arguments in one call where rows are asked
+// for, and otherwise each in a call of its own; and it is asked directly, since
+// database/sql would copy each argument twice.
 func (t *tx) execMany(query string, args []any) (changed int64, err error) {
-	rows, err := t.query(query, args...)
-	if err != nil {
-		return 0, err
+	named := t.room.named[:0]
+	for i, v := range args {
+		if !driver.IsValue(v) { // an int, or a string type of ours
+			if v, err = driver.DefaultParameterConverter.ConvertValue(v); err != nil {
+				return 0, err //nolint:wrapcheck // names the type
+			}
+		}
+		named = append(named, driver.NamedValue{Ordinal: i + 1, Value: v})
 	}
-	if _, err := collect(rows, scanID); err != nil { // it has none
-		return 0, err
+	t.room.named = named
+	err = t.conn.Raw(func(c any) error {
+		rows, err := c.(driver.QueryerContext).QueryContext(t.ctx, query, named)
+		if err != nil {
+			return err
+		}
+		if err := rows.Next(nil); !errors.Is(err, io.EOF) { // it has none
+			return errors.Join(err, rows.Close())
+		}
+		return rows.Close()
+	})
+	if err != nil {
+		return 0, explain(err)
 	}
 	err = t.row("SELECT changes()").Scan(&changed)
 	return changed, explain(err)
