@@ -113,8 +113,14 @@ func (t *tx) carryOut(r Round, all []decided, l *looking) error {
 	if err := t.used(r, texts); err != nil {
 		return err
 	}
-	records, looks := make([]acted, 0, len(all)), make([]look, 0, len(all))
-	l.Texts = slices.Grow(l.Texts, len(all))
+	stages := 0
+	for i := range all {
+		for _, s := range all[i].joint.Shares {
+			stages += len(s.Records)
+		}
+	}
+	records, looks := make([]acted, 0, stages), make([]look, 0, len(all))
+	l.Texts, l.Noted = slices.Grow(l.Texts, len(all)), slices.Grow(l.Noted, stages)
 	var unled []int64 // others were due sooner, and took the room
 	for i := range all {
 		d := &all[i]
@@ -127,6 +133,7 @@ func (t *tx) carryOut(r Round, all []decided, l *looking) error {
 		for i := range d.joint.Shares {
 			s := &d.joint.Shares[i]
 			led = led || s.Bill.ID == d.lead
+			due := s.Bill.DueDate.String()
 			for _, rec := range s.Records {
 				if s.Knows(rec) {
 					continue
@@ -134,7 +141,8 @@ func (t *tx) carryOut(r Round, all []decided, l *looking) error {
 				if others := len(d.joint.Shares) - 1; others > 0 && rec.Outcome == reminder.Texted {
 					rec.Detail = fmt.Sprintf("%s; in one text with %s", orElse(rec.Detail, rec.Reason.Info().Means), accountsBut(s.Bill, d.joint.Shares))
 				}
-				records = append(records, acted{&s.Bill, rec, textID})
+				records = append(records, acted{&s.Bill, due, rec, textID})
+				l.Noted = append(l.Noted, Noted{&s.Bill, rec})
 			}
 			looks = append(looks, look{s.Bill.ID, s.Next})
 		}
@@ -142,11 +150,9 @@ func (t *tx) carryOut(r Round, all []decided, l *looking) error {
 			unled = append(unled, d.lead)
 		}
 	}
-	noted, err := t.record(records, r.Now)
-	if err != nil {
+	if err := t.record(records, r.Now); err != nil {
 		return err
 	}
-	l.Noted = append(l.Noted, noted...)
 	if err := t.scheduleLooks(looks); err != nil || len(unled) == 0 {
 		return err
 	}

@@ -191,8 +191,7 @@ func TestTheDatabaseRefusesASecondText(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		_, err = x.record([]acted{{&b, reminder.Record{Stage: -3, Outcome: reminder.Texted, Reason: reminder.OnSchedule}, second[0].ID}}, firstStage)
-		return err
+		return x.record([]acted{{&b, b.DueDate.String(), reminder.Record{Stage: -3, Outcome: reminder.Texted, Reason: reminder.OnSchedule}, second[0].ID}}, firstStage)
 	})
 	if !errors.Is(err, errSettledStage) {
 		t.Errorf("got %v", err)

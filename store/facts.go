@@ -34,15 +34,16 @@ func (t *tx) facts(r Round, ids []int64) ([]fact, error) {
 		at[id] = len(all)
 		all = append(all, fact{})
 	}
+	var f fact // each in turn
+	columns := append(columnsOf(&f.Bill), &f.Suppressed, &f.TextsToday, &f.shares)
 	err := inMany(&factsByID, ids, func(query string, some []int64) error {
 		rows, err := t.query(query, idsAfter(some, midnight)...)
 		if err != nil {
 			return err
 		}
 		_, err = collect(rows, func(row row) (none struct{}, err error) {
-			var f fact
-			if f.Bill, err = scanBill(withMore{row, []any{&f.Suppressed, &f.TextsToday, &f.shares}}); err != nil {
-				return none, err
+			if err := row.Scan(columns...); err != nil {
+				return none, err //nolint:wrapcheck // names the column
 			}
 			f.Asked = r.asked[f.Bill.ID]
 			f.shares = f.shares && r.Policies.For(f.Bill.Service).Bundle

@@ -93,7 +93,7 @@ func newIntent(r Round, j reminder.Joint, to *Text) intent {
 }
 
 func (t *tx) intendSome(r Round, query string, some []intent, services int) error {
-	args := make([]any, 0, intentFixed+len(some)*(intentColumns+services))
+	args := t.room.args[:0]
 	args = append(args, r.Claim.Owner, r.Now.Add(r.Claim.Lease).UnixMilli(), r.Now.UnixMilli(), r.Now.Add(-sameWords).UnixMilli())
 	of := make(map[string]*Text, len(some))
 	for _, n := range some {
@@ -103,6 +103,7 @@ func (t *tx) intendSome(r Round, query string, some []intent, services int) erro
 			args = append(args, n.services[min(i, len(n.services)-1)])
 		}
 	}
+	t.room.args = args
 	rows, err := t.query(query, args...)
 	if err != nil {
 		return fmt.Errorf("write intents: %w", err)
@@ -127,6 +128,7 @@ func (t *tx) intendSome(r Round, query string, some []intent, services int) erro
 // acted is what a decision makes of one stage of a bill.
 type acted struct {
 	bill *reminder.Bill
+	due  string // its due date
 	reminder.Record
 	textID int64 // of the text that is sent now, 0 = none
 }
@@ -146,27 +148,24 @@ var addRecords = manyRows(`WITH v (bill_id, due_date, stage, outcome, reason, te
 		SET outcome = excluded.outcome, reason = excluded.reason, text_id = excluded.text_id, decided_at = excluded.decided_at
 		WHERE reminders.outcome = 'held'`, 1, 6)
 
-// record writes what became of stages, each of which is news, and returns that.
-func (t *tx) record(all []acted, now time.Time) (noted []Noted, err error) {
+// record writes what became of stages, each of which is news.
+func (t *tx) record(all []acted, now time.Time) error {
 	n, err := writeMany(t, &addRecords, all, func(args []any, r acted) []any {
-		return append(args, r.bill.ID, r.bill.DueDate.String(), int64(r.Stage), string(r.Outcome), string(r.Reason), orNull(r.ofText()))
+		return append(args, r.bill.ID, r.due, int64(r.Stage), string(r.Outcome), string(r.Reason), orNull(r.ofText()))
 	}, now.UnixMilli())
 	if err == nil && n < int64(len(all)) {
 		err = errSettledStage // which one is found one after the other
 	}
 	if err != nil {
-		return nil, fmt.Errorf("write records: %w", err)
+		return fmt.Errorf("write records: %w", err)
 	}
-	events := make([]Event, 0, len(all))
-	noted = make([]Noted, 0, len(all))
-	for _, r := range all {
-		events = append(events, Event{
+	_, err = writeMany(t, &addEvents, all, func(args []any, r acted) []any {
+		return ofEvent(args, Event{
 			At: now, BillID: r.bill.ID, TextID: r.ofText(), What: string(r.Outcome), Reason: string(r.Reason),
-			Detail: r.Stage.String() + ", due " + r.bill.DueDate.String() + ": " + orElse(r.Detail, r.Reason.Info().Means),
+			Detail: r.Stage.String() + ", due " + r.due + ": " + orElse(r.Detail, r.Reason.Info().Means),
 		})
-		noted = append(noted, Noted{r.bill, r.Record})
-	}
-	return noted, t.events(events)
+	})
+	return err
 }
 
 // errSettledStage cannot happen while a decision and its facts share one

@@ -70,7 +70,8 @@ func inMany[T any](m *many, rows []T, do func(query string, some []T) error) err
 // arguments; fixed stand before them. It returns how many rows were changed.
 func writeMany[T any](t *tx, m *many, rows []T, row func(args []any, of T) []any, fixed ...any) (changed int64, err error) {
 	err = inMany(m, rows, func(query string, some []T) error {
-		args := append(t.room.args[:0], fixed...)
+		args := t.room.args[:0]
+		args = append(args, fixed...)
 		for _, of := range some {
 			args = row(args, of)
 		}

@@ -91,7 +91,7 @@ func (s *Store) RecordOutcomes(now time.Time, all []Outcome) []error {
 	errs := make([]error, len(all))
 	err := s.do(func(t *tx) error {
 		clear(errs)
-		var taken []Outcome // by the provider, as almost all are: they are written together
+		taken := make([]Outcome, 0, len(all)) // by the provider, as almost all are: they are written together
 		for i, o := range all {
 			if t.hurried && o.plain() {
 				taken = append(taken, o)

@@ -166,7 +166,8 @@ func (t *tx) readStanding(r *Round) error {
 // confined, about one after the other.
 func (t *tx) decideEach(r Round, ids []int64, l *looking) error {
 	if t.hurried {
-		return t.alone(0, l, func(l *looking) error { return t.decide(r, ids, l) })
+		_, all := t.isolated(func(t *tx) error { return t.decide(r, ids, l) })
+		return all
 	}
 	for _, id := range ids {
 		failed, err := t.decideOne(r, id, l)

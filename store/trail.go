@@ -22,10 +22,12 @@ var addEvents = manyRows("INSERT OR FAIL INTO events (at, bill_id, text_id, what
 
 // events is event for many.
 func (t *tx) events(all []Event) error {
-	_, err := writeMany(t, &addEvents, all, func(args []any, e Event) []any {
-		return append(args, e.At.UnixMilli(), e.BillID, orNull(e.TextID), e.What, e.Reason, e.Detail)
-	})
+	_, err := writeMany(t, &addEvents, all, ofEvent)
 	return err
+}
+
+func ofEvent(args []any, e Event) []any {
+	return append(args, e.At.UnixMilli(), e.BillID, orNull(e.TextID), e.What, e.Reason, e.Detail)
 }
 
 // Events reads the trail of a bill, oldest first.

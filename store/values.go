@@ -100,11 +100,18 @@ const billColumns = `id, service, account, phone, language, description, source,
 // row is what *sql.Row and *sql.Rows have in common.
 type row interface{ Scan(dest ...any) error }
 
-func scanBill(r row) (b reminder.Bill, err error) {
-	err = r.Scan(&b.ID, &b.Service, &b.Account, &b.Phone, &b.Language, &b.Description, &b.Source, &b.State, &b.Customer,
+// columnsOf is where the columns of a bill go.
+func columnsOf(b *reminder.Bill) []any {
+	return []any{
+		&b.ID, &b.Service, &b.Account, &b.Phone, &b.Language, &b.Description, &b.Source, &b.State, &b.Customer,
 		moneyColumn{&b.Balance}, instantColumn{&b.BalanceAt}, dayColumn{&b.DueDate}, &b.Verified,
 		instantColumn{&b.RegisteredAt}, instantColumn{&b.CheckedAt}, &b.Failures, &b.LastError, moneyColumn{&b.Usual},
-		instantColumn{&b.PausedAt}, instantColumn{&b.PausedUntil})
+		instantColumn{&b.PausedAt}, instantColumn{&b.PausedUntil},
+	}
+}
+
+func scanBill(r row) (b reminder.Bill, err error) {
+	err = r.Scan(columnsOf(&b)...)
 	return b, err //nolint:wrapcheck // callers say what they read
 }
 
