@@ -14,6 +14,10 @@ type pace struct {
 	// so that a text leaves soon after its decision and few are ever in doubt. At
 	// most maxRound: more of them need more memory than small machines have.
 	round int
+	// ahead is how many texts may yet be in doubt when the next round is decided: a
+	// round's worth and, where more than that leave in a second, a second's worth, at
+	// most two of the largest rounds. With less the senders wait for the commits.
+	ahead int
 
 	// passes lets the time of segments pass on a virtual clock; nil = by waiting.
 	passes func(segments int)
@@ -26,9 +30,11 @@ const (
 
 func newPace(segmentsPerSecond float64) *pace {
 	perSecond := int(math.Ceil(segmentsPerSecond))
+	round := min(max(2*perSecond, minRound), maxRound)
 	return &pace{
 		limiter: rate.NewLimiter(rate.Limit(segmentsPerSecond), max(perSecond, 1)),
-		round:   min(max(2*perSecond, minRound), maxRound),
+		round:   round,
+		ahead:   min(max(round, perSecond), 2*maxRound),
 	}
 }
 

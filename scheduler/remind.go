@@ -18,8 +18,9 @@ import (
 //	claim and decide ─→ ask Almara Pay where the balance is old ─→ decide ─→ intents on disk ─→ senders ─→ outcomes on disk
 //
 // A round takes a bounded number of bills, and the next one is decided while
-// the texts of this one are being sent: at most two rounds of texts are ever
-// between intent and outcome, and memory does not grow with what is due.
+// the texts of this one are being sent: at most two rounds of texts (three, where
+// more than a round leaves in a second) are ever between intent and outcome, and
+// memory does not grow with what is due.
 func (s *Scheduler) remind(ctx context.Context, j *job) error {
 	if err := s.noticeClock(ctx); err != nil {
 		return err
@@ -30,7 +31,7 @@ func (s *Scheduler) remind(ctx context.Context, j *job) error {
 	}
 	pass, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	d := newDoubt(2 * s.pace.round)
+	d := newDoubt(s.pace.ahead + s.pace.round)
 	var senders, recorder sync.WaitGroup
 	for range s.SendConcurrency {
 		senders.Go(func() {
@@ -82,7 +83,7 @@ func (s *Scheduler) decideAll(pass context.Context, j *job, d *doubt) error {
 	segments := 0
 	for pass.Err() == nil && !s.yields(j, segments, s.SegmentsPerSecond) {
 		j.beat(s.Now())
-		d.await(s.pace.round)
+		d.await(s.pace.ahead)
 		looked, err := s.Store.DecideDue(pass, s.round(), s.pace.round)
 		if err != nil {
 			return errors.Join(mute, ignoreEnd(pass, err))

@@ -299,7 +299,7 @@ func (w *world) build() {
 	})
 	fail(err)
 	if w.round > 0 {
-		w.pace.round = w.round
+		w.pace.round, w.pace.ahead = w.round, w.round
 	}
 }
 
