@@ -80,7 +80,7 @@ customers: it shows what a config does.`,
 }
 
 func (a *app) simulate(ctx context.Context, f simulateFlags) (err error) {
-	collectSeldom(gcPercent / 2) // it holds a whole audience
+	collectSeldom(gcPercent)
 	cfgs := make([]*config.Config, 0, 2)
 	for _, path := range []string{a.configPath, f.against} {
 		if path == "" {

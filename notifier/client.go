@@ -244,6 +244,9 @@ func (c *call) code() int {
 // retryAfter reads a Retry-After header, seconds or a date (RFC 9110, section
 // 10.2.3). What cannot be read, or is longer than a day, is no advice.
 func retryAfter(s string) time.Duration {
+	if s == "" {
+		return 0
+	}
 	var d time.Duration
 	if seconds, err := strconv.Atoi(s); err == nil {
 		d = time.Duration(min(seconds, 2*24*3600)) * time.Second

@@ -253,17 +253,20 @@ func (s *Scheduler) tellText(t store.Text, o store.Outcome, now time.Time) {
 		}
 	}
 	s.Metrics.textMoved(o.State)
-	tell := func(level slog.Level, what string, more ...any) {
-		s.Log.Log(context.Background(), level, what, append([]any{"service", s.Policies.Name(t.Parts[0].Service), "account", strings.Join(accounts, ", "),
-			"stage", strings.Join(stages, ", "), "to", t.To, "text", t.ID}, more...)...)
+	tell := func(level slog.Level, what string, more ...slog.Attr) {
+		attrs := [...]slog.Attr{
+			slog.String("service", s.Policies.Name(t.Parts[0].Service)), slog.String("account", strings.Join(accounts, ", ")),
+			slog.String("stage", strings.Join(stages, ", ")), slog.Any("to", t.To), slog.Int64("text", t.ID),
+		}
+		s.Log.LogAttrs(context.Background(), level, what, append(attrs[:], more...)...)
 	}
 	switch o.State {
 	case store.Accepted:
-		tell(slog.LevelInfo, "text accepted by the provider", "sid", o.ProviderID, "segments", t.Segments)
+		tell(slog.LevelInfo, "text accepted by the provider", slog.String("sid", o.ProviderID), slog.Int("segments", t.Segments))
 	case store.Unknown:
-		tell(slog.LevelWarn, "text in doubt: the provider may or may not have it, so it is looked up there", "err", o.Error)
+		tell(slog.LevelWarn, "text in doubt: the provider may or may not have it, so it is looked up there", slog.String("err", o.Error))
 	default:
-		tell(slog.LevelWarn, "text not sent", "reason", string(o.Hold+o.Skip), "err", o.Error)
+		tell(slog.LevelWarn, "text not sent", slog.String("reason", string(o.Hold+o.Skip)), slog.String("err", o.Error))
 	}
 }
 

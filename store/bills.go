@@ -119,7 +119,7 @@ func (t *tx) billsOf(ids []int64) (map[int64]reminder.Bill, error) {
 		if err != nil {
 			return err
 		}
-		bills, err := collect(rows, scanBill)
+		bills, err := collect(rows, scanBills())
 		if err != nil {
 			return fmt.Errorf("read bills: %w", err)
 		}

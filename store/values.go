@@ -115,6 +115,16 @@ func scanBill(r row) (b reminder.Bill, err error) {
 	return b, err //nolint:wrapcheck // callers say what they read
 }
 
+// scanBills is scanBill for many: where their columns go is made once.
+func scanBills() func(row) (reminder.Bill, error) {
+	var b reminder.Bill
+	columns := columnsOf(&b)
+	return func(r row) (reminder.Bill, error) {
+		err := r.Scan(columns...)
+		return b, err //nolint:wrapcheck // callers say what they read
+	}
+}
+
 // collect scans all rows and closes them.
 func collect[T any](rows *sql.Rows, scan func(row) (T, error)) (all []T, err error) {
 	defer rows.Close() //nolint:errcheck // Err reports what matters
