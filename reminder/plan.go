@@ -24,6 +24,7 @@ func (p *Policy) Steps(due Date) []Step {
 		return nil
 	}
 	steps := make([]Step, 0, len(p.Stages))
+	end := due.At(p.Window.To, p.Zone)
 	for _, stage := range p.Stages {
 		move := -1
 		if stage > 0 {
@@ -36,15 +37,11 @@ func (p *Policy) Steps(due Date) []Step {
 			}
 			day = day.AddDays(move)
 		}
-		last := due
+		step := Step{Stage: stage, At: day.At(p.SendAt, p.Zone), NotAfter: end}
 		if stage > 0 {
-			last = day.AddDays(afterUseful)
+			step.NotAfter = day.AddDays(afterUseful).At(p.Window.To, p.Zone)
 		}
-		steps = append(steps, Step{
-			Stage:    stage,
-			At:       day.At(p.SendAt, p.Zone),
-			NotAfter: last.At(p.Window.To, p.Zone),
-		})
+		steps = append(steps, step)
 	}
 	return steps
 }
