@@ -29,7 +29,7 @@ func OpenScratch(ctx context.Context, path string) (*Store, error) {
 		file, vfs = escapedPath(realPath(path)), ""
 	}
 	settings := url.Values{
-		"_synchronous": {"OFF"}, "_journal_mode": {"MEMORY"}, "_locking_mode": {"EXCLUSIVE"}, "_foreign_keys": {"on"}, "_txlock": {"immediate"},
+		"_synchronous": {"OFF"}, "_journal_mode": {"MEMORY"}, "_locking_mode": {"EXCLUSIVE"}, "_foreign_keys": {"on"}, "_txlock": {"immediate"}, "_mutex": {"no"},
 		"_stmt_cache_size": {"128"}, "_cache_size": {"-128000"}, // 128 MB
 	}
 	if vfs != "" {

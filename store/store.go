@@ -196,6 +196,7 @@ func openPool(ctx context.Context, path, mode string, conns, cache int) (*sql.DB
 	if mode != "ro" {
 		settings.Set("_journal_mode", "WAL")
 		settings.Set("_cache_size", fmt.Sprint(-cache/1024))
+		settings.Set("_mutex", "no") // database/sql lets one goroutine at a time use a connection, and SQLite would lock it for each argument
 	}
 	dsn := "file:" + escapedPath(path) + "?" + settings.Encode()
 	db := sql.OpenDB(connector{dsn})
