@@ -35,7 +35,7 @@ func (t *tx) facts(r Round, ids []int64) ([]fact, error) {
 		all = append(all, fact{})
 	}
 	var f fact // each in turn
-	columns := append(columnsOf(&f.Bill), &f.Suppressed, &f.TextsToday, &f.shares)
+	columns := append(columnsOf(&f.Bill), wordColumn[reminder.Reason]{&f.Suppressed}, numberColumn[int]{&f.TextsToday}, flagColumn{&f.shares})
 	err := inMany(&factsByID, ids, func(query string, some []int64) error {
 		rows, err := t.query(query, idsAfter(some, midnight)...)
 		if err != nil {

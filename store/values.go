@@ -40,6 +40,39 @@ func (c instantColumn) Scan(v any) error {
 	return nil
 }
 
+// database/sql finds its way to types of ours, to an int and to a bool by
+// reflection and by way of text; these are for what is read for each text.
+
+type wordColumn[T ~string] struct{ to *T }
+
+func (c wordColumn[T]) Scan(v any) error {
+	text, _, err := textOf(v)
+	*c.to = T(text)
+	return err
+}
+
+type numberColumn[T ~int | ~int64] struct{ to *T }
+
+func (c numberColumn[T]) Scan(v any) error {
+	n, ok := v.(int64)
+	if !ok {
+		return fmt.Errorf("%T instead of a number", v)
+	}
+	*c.to = T(n)
+	return nil
+}
+
+type flagColumn struct{ to *bool }
+
+func (c flagColumn) Scan(v any) error {
+	n, ok := v.(int64)
+	if !ok {
+		return fmt.Errorf("%T instead of 0 or 1", v)
+	}
+	*c.to = n != 0
+	return nil
+}
+
 func day(d reminder.Date) any {
 	if d.IsZero() {
 		return nil
@@ -103,9 +136,10 @@ type row interface{ Scan(dest ...any) error }
 // columnsOf is where the columns of a bill go.
 func columnsOf(b *reminder.Bill) []any {
 	return []any{
-		&b.ID, &b.Service, &b.Account, &b.Phone, &b.Language, &b.Description, &b.Source, &b.State, &b.Customer,
-		moneyColumn{&b.Balance}, instantColumn{&b.BalanceAt}, dayColumn{&b.DueDate}, &b.Verified,
-		instantColumn{&b.RegisteredAt}, instantColumn{&b.CheckedAt}, &b.Failures, &b.LastError, moneyColumn{&b.Usual},
+		numberColumn[int64]{&b.ID}, &b.Service, &b.Account, wordColumn[reminder.Phone]{&b.Phone}, &b.Language, &b.Description, &b.Source,
+		wordColumn[reminder.BillState]{&b.State}, &b.Customer,
+		moneyColumn{&b.Balance}, instantColumn{&b.BalanceAt}, dayColumn{&b.DueDate}, flagColumn{&b.Verified},
+		instantColumn{&b.RegisteredAt}, instantColumn{&b.CheckedAt}, numberColumn[int]{&b.Failures}, &b.LastError, moneyColumn{&b.Usual},
 		instantColumn{&b.PausedAt}, instantColumn{&b.PausedUntil},
 	}
 }
