@@ -38,6 +38,38 @@ func MakeDue(ctx context.Context, path string, d Due) (err error) {
 	})
 }
 
+// MakeTexted has bills of MakeDue texted and the texts delivered so many days
+// before, each in a stage of its own.
+func MakeTexted(ctx context.Context, path string, d Due, daysBefore ...int) error {
+	return change(ctx, path, func(c *sql.Conn) error {
+		var texts int64
+		if err := c.QueryRowContext(ctx, "SELECT coalesce(max(id), 0) FROM texts").Scan(&texts); err != nil {
+			return err
+		}
+		for i, days := range daysBefore {
+			at := d.At.AddDate(0, 0, -days).UnixMilli()
+			first := texts + int64(i*d.From+i*d.Step*d.N) // of the text of a bill it is this and the id of the bill
+			for _, s := range []string{
+				`INSERT INTO texts (id, phone, sent_to, body, language, segments, state, owner, lease_until, planned_at, not_after, created_at,
+					accepted_at, settled_at, provider_id, provider_status)
+				SELECT ?4 + id, phone, phone, 'Hello Wanjiku Kamau, your Nairobi Water bill (account ' || account || ') is due in ' || -?6 || ' days. Amount due: KES 1,250.50.',
+					'en', 1, 'delivered', 'bench', ?5, ?5, ?5, ?5, ?5, ?5, 'SM' || printf('%032x', ?4 + id), 'delivered' FROM bills ` + chosen,
+				`INSERT INTO reminders (bill_id, due_date, stage, outcome, reason, text_id, decided_at)
+				SELECT id, due_date, ?6, 'texted', 'on_schedule', ?4 + id, ?5 FROM bills ` + chosen,
+				`INSERT INTO events (at, bill_id, text_id, what, reason, detail)
+				SELECT ?5, id, ?4 + id, 'texted', 'on_schedule', -?6 || ' days before, due ' || due_date || ': balance KES 1,250.50, asked 1m0s ago' FROM bills ` + chosen,
+				`INSERT INTO events (at, bill_id, text_id, what, reason, detail)
+				SELECT ?5, id, ?4 + id, 'accepted', 'provider', 'the provider took it as SM' || printf('%032x', ?4 + id) FROM bills ` + chosen,
+			} {
+				if _, err := c.ExecContext(ctx, s, d.From, d.Step, d.N, first, at, -days); err != nil {
+					return fmt.Errorf("make bills texted: %w", err)
+				}
+			}
+		}
+		return nil
+	})
+}
+
 // MakeRecheckDue lets bills be due for a question to Almara Pay.
 func MakeRecheckDue(ctx context.Context, path string, d Due) error {
 	return change(ctx, path, func(c *sql.Conn) error {
