@@ -12,8 +12,9 @@ import (
 // decided is a bill that was due, and what is to be done about it together with
 // those that share its text.
 type decided struct {
-	lead  int64 // the id of the bill that was due
-	joint reminder.Joint
+	lead    int64 // the id of the bill that was due
+	phoneID int64 // as in fact
+	joint   reminder.Joint
 }
 
 // decide decides about bills that are due, and about those that share their
@@ -67,7 +68,7 @@ func (t *tx) decide(r Round, ids []int64, l *looking) error {
 			texted[f.Bill.Phone] = true
 			r.count(joint, 1)
 		}
-		all = append(all, decided{f.Bill.ID, joint})
+		all = append(all, decided{f.Bill.ID, f.phoneID, joint})
 	}
 	if err := t.carryOut(r, all, l); err != nil || len(later) == 0 {
 		return err

@@ -311,12 +311,30 @@ func TestTheDailyCapCountsTheLocalDay(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			s, p := openNew(t), newPolicy()
 			ready(t, s, p, billOf(1))
-			must(s.write.db.ExecContext(t.Context(), `INSERT INTO texts (phone, sent_to, body, language, segments, state, owner, lease_until, planned_at, not_after, created_at, provider_id)
-				VALUES (?1, ?1, 'x', 'en', 1, ?2, 'x', 0, 0, 0, ?3, 'SM1')`, phone(1).E164(), tt.state, tt.sent.UnixMilli()))
+			must(s.write.db.ExecContext(t.Context(), "INSERT INTO phones (phone_id, number) VALUES (7, ?1)", phone(1).E164()))
+			must(s.write.db.ExecContext(t.Context(), `INSERT INTO texts (phone, phone_id, sent_to, body, language, segments, state, owner, lease_until, planned_at, not_after, created_at, provider_id)
+				VALUES (?1, 7, ?1, 'x', 'en', 1, ?2, 'x', 0, 0, 0, ?3, 'SM1')`, phone(1).E164(), tt.state, tt.sent.UnixMilli()))
 			if l := must(s.DecideDue(t.Context(), roundAt(p, firstStage), 1)); len(l.Texts) != tt.want {
 				t.Errorf("%d texts, want %d", len(l.Texts), tt.want)
 			}
 		})
+	}
+}
+
+// What a phone was texted today counts, whosever bill it was about.
+func TestTheDailyCapIsThePhones(t *testing.T) {
+	s, p := openNew(t), newPolicy()
+	p.PerNumberDaily = 1
+	one, two := billOf(1), billOf(2)
+	ready(t, s, p, one, two)
+	if l := must(s.DecideDue(t.Context(), roundAt(p, firstStage), 1)); len(l.Texts) != 1 {
+		t.Fatalf("%d texts", len(l.Texts))
+	}
+	one.Phone, two.Phone = phone(3), one.Phone
+	declare(t, s, "config", Declared{Changed: 2}, one, two)
+	l := must(s.DecideDue(t.Context(), roundAt(p, firstStage), 10))
+	if len(l.Texts) != 0 || len(l.Noted) != 1 || l.Noted[0].Reason != reminder.DailyCap {
+		t.Errorf("a second text of the day: %+v", l)
 	}
 }
 

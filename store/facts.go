@@ -9,7 +9,8 @@ import (
 // fact is what is known of a bill that a decision about it rests on.
 type fact struct {
 	reminder.Case
-	shares bool // other bills have its phone, and its texts may be about several
+	shares  bool  // other bills have its phone, and its texts may be about several
+	phoneID int64 // of its phone among those that were texted; 0 = it never was
 }
 
 // cameToNothing are the states of texts that the customer does not have.
@@ -20,9 +21,9 @@ const cameToNothing = "('refused', 'not_found', 'failed', 'undelivered', 'cancel
 // it has had, or may have had; and whether it has other bills.
 var factsByID = manyRows("SELECT "+billColumns+`,
 		coalesce((SELECT max(reason) FROM opt_outs WHERE phone = b.phone AND (+service = '' OR +service = b.service)), ''),
-		(SELECT count(*) FROM texts WHERE phone = b.phone AND created_at >= ?1 AND state NOT IN `+cameToNothing+`),
-		EXISTS (SELECT 1 FROM bills o WHERE o.phone = b.phone AND o.id <> b.id)
-	FROM bills b WHERE id IN (%s)`, 1, 1)
+		(SELECT count(*) FROM texts x WHERE x.phone_id = p.phone_id AND x.created_at >= ?1 AND x.state NOT IN `+cameToNothing+`),
+		EXISTS (SELECT 1 FROM bills o WHERE o.phone = b.phone AND o.id <> b.id), coalesce(phone_id, 0)
+	FROM bills b LEFT JOIN phones p ON number = b.phone WHERE id IN (%s)`, 1, 1)
 
 // facts reads those of many bills, in the order of their ids.
 func (t *tx) facts(r Round, ids []int64) ([]fact, error) {
@@ -35,7 +36,7 @@ func (t *tx) facts(r Round, ids []int64) ([]fact, error) {
 		all = append(all, fact{})
 	}
 	var f fact // each in turn
-	columns := append(columnsOf(&f.Bill), wordColumn[reminder.Reason]{&f.Suppressed}, numberColumn[int]{&f.TextsToday}, flagColumn{&f.shares})
+	columns := append(columnsOf(&f.Bill), wordColumn[reminder.Reason]{&f.Suppressed}, numberColumn[int]{&f.TextsToday}, flagColumn{&f.shares}, numberColumn[int64]{&f.phoneID})
 	err := inMany(&factsByID, ids, func(query string, some []int64) error {
 		rows, err := t.query(query, idsAfter(some, midnight)...)
 		if err != nil {

@@ -75,6 +75,7 @@ var copied = map[string]string{
 	"reminders":    "with their bill, of its due date",
 	"strangers":    "with their bill",
 	"opt_outs":     "with their phone",
+	"phones":       "with their bills; and the last of all, after which those to come are counted",
 	"texts":        "with their phone, those of late; and the latest of all",
 	"due_register": "not at all",
 	"due_recheck":  "not at all",
@@ -110,6 +111,7 @@ func (f *Forecast) begin(t *tx) error {
 	}
 	for _, statement := range []string{
 		"CREATE TEMP TABLE came (bill_id INTEGER PRIMARY KEY, phone TEXT NOT NULL)", // since the last copying
+		"INSERT INTO temp.phones SELECT * FROM main.phones WHERE phone_id = (SELECT max(phone_id) FROM main.phones)",
 		fmt.Sprintf("INSERT INTO temp.texts SELECT * FROM main.texts ORDER BY id DESC LIMIT %d", reminder.RecentTexts),
 	} {
 		if _, err := t.exec(statement); err != nil {
@@ -208,8 +210,10 @@ func (f *Forecast) copyCame(t *tx, now time.Time) error {
 			FROM temp.came c CROSS JOIN main.bills b ON b.id = c.bill_id CROSS JOIN main.reminders r ON r.bill_id = b.id AND r.due_date = b.due_date`, nil},
 		{"INSERT INTO temp.strangers SELECT s.* FROM temp.came c CROSS JOIN main.strangers s ON s.bill_id = c.bill_id", nil},
 		{"INSERT INTO temp.opt_outs SELECT o.* FROM temp.came c CROSS JOIN main.opt_outs o ON o.phone = c.phone WHERE true ON CONFLICT DO NOTHING", nil},
+		{"INSERT INTO temp.phones SELECT p.* FROM temp.came c CROSS JOIN main.phones p ON p.number = c.phone WHERE true ON CONFLICT DO NOTHING", nil},
 		// None that is older counts for today, or could be taken for one to come.
-		{`INSERT INTO temp.texts SELECT x.* FROM temp.came c CROSS JOIN main.texts x ON x.phone = c.phone AND x.created_at > ?1
+		{`INSERT INTO temp.texts SELECT x.* FROM temp.came c CROSS JOIN main.phones p ON p.number = c.phone
+			CROSS JOIN main.texts x ON x.phone_id = p.phone_id AND x.created_at > ?1
 			WHERE x.id <= ?2 ON CONFLICT DO NOTHING`, []any{now.Add(-sameWords - 24*time.Hour).UnixMilli(), f.lastText}},
 		{"DELETE FROM temp.came", nil},
 	} {

@@ -81,6 +81,25 @@ func TestAForecastKnowsWhatWasBefore(t *testing.T) {
 	}
 }
 
+// A phone that is texted for the first time in the forecast does not take the
+// place of one that comes later, and was texted today.
+func TestAForecastKeepsPhonesApart(t *testing.T) {
+	s, p := openNew(t), newPolicy()
+	p.PerNumberDaily = 1
+	bills := billsOf(4)
+	bills[3].Phone = bills[0].Phone
+	ready(t, s, p, bills...)
+	must(s.DecideDue(t.Context(), roundAt(p, firstStage), 2))
+	f := foresee(t, s)
+	var noted []Noted
+	for must(f.Walk(t.Context(), firstStage, 1)) > 0 {
+		noted = append(noted, must(f.DecideDue(t.Context(), roundAt(p, firstStage), 10)).Noted...)
+	}
+	if len(noted) != 2 || noted[0].Outcome != reminder.Texted || noted[1].Reason != reminder.DailyCap {
+		t.Errorf("foreseen for a new phone, and for one that had its text: %+v", noted)
+	}
+}
+
 func TestAForecastBringsAllBillsOfAPhone(t *testing.T) {
 	s, p := openNew(t), newPolicy()
 	one, two := billOf(1), billOf(2)

@@ -20,7 +20,7 @@ var errUnfit = errors.New("the phone is opted out, or has just had these words")
 // intentColumns are those of an intent that differ from text to text, and those
 // that a round has in common.
 const (
-	intentColumns = 7
+	intentColumns = 8
 	intentFixed   = 4
 )
 
@@ -33,10 +33,10 @@ func intents(services int) many {
 		names += fmt.Sprintf(", s%d", i)
 		within += fmt.Sprintf(" OR +o.service = v.s%d", i)
 	}
-	return manyRows(`WITH v (phone, sent_to, body, language, segments, planned_at, not_after`+names+`) AS (VALUES %s)
-		INSERT OR FAIL INTO texts (phone, sent_to, body, language, segments, state, owner, lease_until, planned_at, not_after, created_at)
-		SELECT v.phone, v.sent_to, v.body, v.language, v.segments, 'sending', ?1, ?2, v.planned_at, v.not_after, ?3 FROM v
-		WHERE NOT EXISTS (SELECT 1 FROM texts x WHERE x.phone = v.phone AND x.created_at >= ?4 AND x.body = v.body AND x.state NOT IN `+cameToNothing+`)
+	return manyRows(`WITH v (phone, phone_id, sent_to, body, language, segments, planned_at, not_after`+names+`) AS (VALUES %s)
+		INSERT OR FAIL INTO texts (phone, phone_id, sent_to, body, language, segments, state, owner, lease_until, planned_at, not_after, created_at)
+		SELECT v.phone, v.phone_id, v.sent_to, v.body, v.language, v.segments, 'sending', ?1, ?2, v.planned_at, v.not_after, ?3 FROM v
+		WHERE NOT EXISTS (SELECT 1 FROM texts x WHERE x.phone_id = v.phone_id AND x.created_at >= ?4 AND x.body = v.body AND x.state NOT IN `+cameToNothing+`)
 			AND NOT EXISTS (SELECT 1 FROM opt_outs o WHERE o.phone = v.phone AND (`+within+`))
 		RETURNING id, phone`, intentFixed, intentColumns+services)
 }
@@ -54,9 +54,12 @@ func (t *tx) intend(r Round, all []decided) ([]Text, error) {
 	most := 1
 	for i, d := range all {
 		if d.joint.Text != nil {
-			n := newIntent(r, d.joint, &texts[i])
+			n := newIntent(r, d, &texts[i])
 			some, most = append(some, n), max(most, len(n.services))
 		}
+	}
+	if err := t.addPhones(some); err != nil {
+		return nil, err
 	}
 	statement := intentsOfOne
 	if most > 1 {
@@ -69,13 +72,14 @@ func (t *tx) intend(r Round, all []decided) ([]Text, error) {
 type intent struct {
 	*Text
 	phone    reminder.Phone
+	phoneID  int64
 	planned  time.Time
 	services []string
 }
 
-func newIntent(r Round, j reminder.Joint, to *Text) intent {
-	o := j.Text
-	n := intent{Text: to, phone: j.Shares[0].Bill.Phone, planned: o.Planned}
+func newIntent(r Round, d decided, to *Text) intent {
+	j, o := d.joint, d.joint.Text
+	n := intent{Text: to, phone: j.Shares[0].Bill.Phone, phoneID: d.phoneID, planned: o.Planned}
 	*to = Text{
 		To: o.To, Body: o.Body, Language: o.Language, Segments: o.Count.Segments, Decided: r.Now, NotAfter: o.NotAfter,
 		Parts: make([]Part, 0, len(j.Shares)),
@@ -92,13 +96,48 @@ func newIntent(r Round, j reminder.Joint, to *Text) intent {
 	return n
 }
 
+// newPhones gives the id of a phone that is there all the same.
+var newPhones = manyRows("INSERT INTO phones (phone_id, number) VALUES %s ON CONFLICT (number) DO UPDATE SET number = excluded.number RETURNING phone_id, number", 0, 2)
+
+// addPhones gives phones that are texted for the first time their ids.
+func (t *tx) addPhones(all []intent) error {
+	of := make(map[string]*intent)
+	var numbers []string
+	for i := range all {
+		if n := &all[i]; n.phoneID == 0 {
+			numbers = append(numbers, n.phone.E164())
+			of[n.phone.E164()] = n
+		}
+	}
+	return inMany(&newPhones, numbers, func(query string, some []string) error {
+		args := t.room.args[:0]
+		for _, number := range some {
+			args = append(args, nil, number)
+		}
+		t.room.args = args
+		rows, err := t.query(query, args...)
+		if err != nil {
+			return fmt.Errorf("write phones: %w", err)
+		}
+		_, err = collect(rows, func(r row) (none struct{}, err error) {
+			var id int64
+			var number string
+			if err = r.Scan(&id, &number); err == nil {
+				of[number].phoneID = id
+			}
+			return none, err //nolint:wrapcheck // names the column
+		})
+		return err
+	})
+}
+
 func (t *tx) intendSome(r Round, query string, some []intent, services int) error {
 	args := t.room.args[:0]
 	args = append(args, r.Claim.Owner, r.Now.Add(r.Claim.Lease).UnixMilli(), r.Now.UnixMilli(), r.Now.Add(-sameWords).UnixMilli())
 	of := make(map[string]*Text, len(some))
 	for _, n := range some {
 		of[n.phone.E164()] = n.Text
-		args = append(args, n.phone.E164(), n.To.E164(), n.Body, n.Language, n.Segments, n.planned.UnixMilli(), n.NotAfter.UnixMilli())
+		args = append(args, n.phone.E164(), n.phoneID, n.To.E164(), n.Body, n.Language, n.Segments, n.planned.UnixMilli(), n.NotAfter.UnixMilli())
 		for i := range services {
 			args = append(args, n.services[min(i, len(n.services)-1)])
 		}

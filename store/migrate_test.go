@@ -37,6 +37,9 @@ func TestAStoreWithTextsIsBroughtUpToDate(t *testing.T) {
 	if got := word(t, s, all); got != before {
 		t.Errorf("a text that was\n%s\nis now\n%s", before, got)
 	}
+	if got := word(t, s, "SELECT number FROM texts JOIN phones USING (phone_id)"); got != "+254710000001" {
+		t.Errorf("the phone of the text is %s", got)
+	}
 	if got := word(t, s, stages); got != stagesBefore {
 		t.Errorf("a stage that was\n%s\nis now\n%s", stagesBefore, got)
 	}

@@ -79,7 +79,7 @@ func (t *tx) lookUp(now time.Time, l LookUp) (state TextState, err error) {
 	for _, id := range l.Found {
 		adopted, err := t.changed(`UPDATE texts SET state = 'accepted', provider_id = ?2, accepted_at = ?3, next_look_at = ?4, looks = 0, error = ''
 			WHERE id = ?1 AND state = 'unknown'
-				AND NOT EXISTS (SELECT 1 FROM texts x WHERE x.phone = texts.sent_to AND x.provider_id = ?2)
+				AND NOT EXISTS (SELECT 1 FROM texts x WHERE x.phone_id = (SELECT phone_id FROM phones WHERE number = texts.sent_to) AND x.provider_id = ?2)
 				AND NOT EXISTS (SELECT 1 FROM texts x WHERE x.sent_to = texts.sent_to AND x.sent_to <> x.phone AND x.provider_id = ?2)`,
 			l.TextID, id, now.UnixMilli(), l.NextLook.UnixMilli())
 		if err != nil {

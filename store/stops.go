@@ -181,7 +181,7 @@ func (t *tx) strangersOf(p reminder.Phone, since int64) (n int, err error) {
 // store: by its id, or, where the answer was lost, by its words; or is a
 // stranger already.
 func (s *Store) Knows(ctx context.Context, providerID string, to reminder.Phone, body string) (known bool, err error) {
-	err = s.read.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM texts WHERE phone = ?2 AND (provider_id = ?1 OR body = ?3))
+	err = s.read.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM texts WHERE phone_id = (SELECT phone_id FROM phones WHERE number = ?2) AND (provider_id = ?1 OR body = ?3))
 		OR EXISTS (SELECT 1 FROM texts WHERE sent_to = ?2 AND sent_to <> phone AND provider_id = ?1)
 		OR EXISTS (SELECT 1 FROM strangers WHERE provider_id = ?1)`, providerID, to.E164(), body).Scan(&known)
 	if err != nil {

@@ -46,13 +46,16 @@ func MakeTexted(ctx context.Context, path string, d Due, daysBefore ...int) erro
 		if err := c.QueryRowContext(ctx, "SELECT coalesce(max(id), 0) FROM texts").Scan(&texts); err != nil {
 			return err
 		}
+		if _, err := c.ExecContext(ctx, "INSERT INTO phones (number) SELECT phone FROM bills "+chosen+" ORDER BY id ON CONFLICT DO NOTHING", d.From, d.Step, d.N); err != nil {
+			return fmt.Errorf("make bills texted: %w", err)
+		}
 		for i, days := range daysBefore {
 			at := d.At.AddDate(0, 0, -days).UnixMilli()
 			first := texts + int64(i*d.From+i*d.Step*d.N) // of the text of a bill it is this and the id of the bill
 			for _, s := range []string{
-				`INSERT INTO texts (id, phone, sent_to, body, language, segments, state, owner, lease_until, planned_at, not_after, created_at,
+				`INSERT INTO texts (id, phone, phone_id, sent_to, body, language, segments, state, owner, lease_until, planned_at, not_after, created_at,
 					accepted_at, settled_at, provider_id, provider_status)
-				SELECT ?4 + id, phone, phone, 'Hello Wanjiku Kamau, your Nairobi Water bill (account ' || account || ') is due in ' || -?6 || ' days. Amount due: KES 1,250.50.',
+				SELECT ?4 + id, phone, (SELECT phone_id FROM phones WHERE number = phone), phone, 'Hello Wanjiku Kamau, your Nairobi Water bill (account ' || account || ') is due in ' || -?6 || ' days. Amount due: KES 1,250.50.',
 					'en', 1, 'delivered', 'bench', ?5, ?5, ?5, ?5, ?5, ?5, 'SM' || printf('%032x', ?4 + id), 'delivered' FROM bills ` + chosen,
 				`INSERT INTO reminders (bill_id, due_date, stage, outcome, reason, text_id, decided_at)
 				SELECT id, due_date, ?6, 'texted', 'on_schedule', ?4 + id, ?5 FROM bills ` + chosen,
@@ -101,7 +104,7 @@ func MakeIdle(ctx context.Context, path string, d Due) error {
 // Clean forgets what was texted.
 func Clean(ctx context.Context, path string) error {
 	return change(ctx, path, func(c *sql.Conn) error {
-		for _, table := range []string{"reminders", "texts", "events", "usage", "stops", "strangers"} {
+		for _, table := range []string{"reminders", "texts", "phones", "events", "usage", "stops", "strangers"} {
 			if _, err := c.ExecContext(ctx, "DELETE FROM "+table); err != nil {
 				return err
 			}
