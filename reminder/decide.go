@@ -2,7 +2,6 @@ package reminder
 
 import (
 	"errors"
-	"fmt"
 	"slices"
 	"time"
 )
@@ -176,7 +175,7 @@ func Decide(c Case, p *Policy, to Delivery, now time.Time) Decision {
 	// A balance that is known, however old, and says that nothing is owed is
 	// believed: the mistake is a text too few, never one after paying.
 	if b.Balance != nil {
-		owed := fmt.Sprintf("balance %s %s, asked %s", p.Currency, b.Balance.Format(), ago(b.BalanceAt, now))
+		owed := "balance " + p.Currency + " " + b.Balance.Format() + ", asked " + ago(b.BalanceAt, now)
 		switch {
 		case b.Balance.Sign() < 0:
 			return l.skip(InCredit, owed)

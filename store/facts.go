@@ -36,7 +36,7 @@ func (t *tx) facts(r Round, ids []int64) ([]fact, error) {
 		all = append(all, fact{})
 	}
 	var f fact // each in turn
-	columns := append(columnsOf(&f.Bill), wordColumn[reminder.Reason]{&f.Suppressed}, numberColumn[int]{&f.TextsToday}, flagColumn{&f.shares}, numberColumn[int64]{&f.phoneID})
+	columns := append(columnsOfBill(&f.Bill), wordColumn[reminder.Reason]{&f.Suppressed}, numberColumn[int]{&f.TextsToday}, flagColumn{&f.shares}, numberColumn[int64]{&f.phoneID})
 	err := inMany(&factsByID, ids, func(query string, some []int64) error {
 		rows, err := t.query(query, idsAfter(some, midnight)...)
 		if err != nil {
@@ -81,8 +81,16 @@ func (t *tx) facts(r Round, ids []int64) ([]fact, error) {
 
 const reminderColumns = "due_date, stage, outcome, reason, coalesce(text_id, 0), tries, decided_at"
 
+// columnsOfStage is where the columns of a stage go.
+func columnsOfStage(m *reminder.Reminder) []any {
+	return []any{
+		dayColumn{&m.DueDate}, numberColumn[reminder.Stage]{&m.Stage}, wordColumn[reminder.Outcome]{&m.Outcome}, wordColumn[reminder.Reason]{&m.Reason},
+		numberColumn[int64]{&m.TextID}, numberColumn[int]{&m.Tries}, instantColumn{&m.DecidedAt},
+	}
+}
+
 func scanReminder(r row) (m reminder.Reminder, err error) {
-	err = r.Scan(dayColumn{&m.DueDate}, &m.Stage, &m.Outcome, &m.Reason, &m.TextID, &m.Tries, instantColumn{&m.DecidedAt})
+	err = r.Scan(columnsOfStage(&m)...)
 	return m, err //nolint:wrapcheck // callers say what they read
 }
 
@@ -91,18 +99,19 @@ var doneByID = manyRows("SELECT "+reminderColumns+`, bill_id FROM (SELECT id AS 
 
 // readDone calls each with what was recorded for the bills' present due dates.
 func (t *tx) readDone(ids []int64, each func(billID int64, m reminder.Reminder)) error {
+	var m reminder.Reminder // each in turn
+	var of int64
+	columns := append(columnsOfStage(&m), numberColumn[int64]{&of})
 	return inMany(&doneByID, ids, func(query string, some []int64) error {
 		rows, err := t.query(query, idsAfter(some)...)
 		if err != nil {
 			return err
 		}
 		_, err = collect(rows, func(r row) (none struct{}, err error) {
-			var id int64
-			m, err := scanReminder(withMore{r, []any{&id}})
-			if err == nil {
-				each(id, m)
+			if err = r.Scan(columns...); err == nil {
+				each(of, m)
 			}
-			return none, err
+			return none, err //nolint:wrapcheck // names the column
 		})
 		return err
 	})

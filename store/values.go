@@ -133,8 +133,8 @@ const billColumns = `id, service, account, phone, language, description, source,
 // row is what *sql.Row and *sql.Rows have in common.
 type row interface{ Scan(dest ...any) error }
 
-// columnsOf is where the columns of a bill go.
-func columnsOf(b *reminder.Bill) []any {
+// columnsOfBill is where the columns of a bill go.
+func columnsOfBill(b *reminder.Bill) []any {
 	return []any{
 		numberColumn[int64]{&b.ID}, &b.Service, &b.Account, wordColumn[reminder.Phone]{&b.Phone}, &b.Language, &b.Description, &b.Source,
 		wordColumn[reminder.BillState]{&b.State}, &b.Customer,
@@ -145,14 +145,14 @@ func columnsOf(b *reminder.Bill) []any {
 }
 
 func scanBill(r row) (b reminder.Bill, err error) {
-	err = r.Scan(columnsOf(&b)...)
+	err = r.Scan(columnsOfBill(&b)...)
 	return b, err //nolint:wrapcheck // callers say what they read
 }
 
 // scanBills is scanBill for many: where their columns go is made once.
 func scanBills() func(row) (reminder.Bill, error) {
 	var b reminder.Bill
-	columns := columnsOf(&b)
+	columns := columnsOfBill(&b)
 	return func(r row) (reminder.Bill, error) {
 		err := r.Scan(columns...)
 		return b, err //nolint:wrapcheck // callers say what they read
