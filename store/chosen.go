@@ -120,7 +120,7 @@ func (s *Store) act(ctx context.Context, a Act, rule func(*tx) error, wanted fun
 						return err
 					}
 				}
-				return each(t.ctx, t.tx, func(b reminder.Bill) error { return do(t, b) })
+				return each(t.ctx, t, func(b reminder.Bill) error { return do(t, b) })
 			})
 		}
 		if err != nil {

@@ -139,6 +139,7 @@ func sound(t *testing.T, s *Store) {
 		"rows that point nowhere":                   "SELECT count(*) FROM pragma_foreign_key_check",
 		"texted reminders without text or event":    "SELECT count(*) FROM reminders r WHERE outcome = 'texted' AND NOT EXISTS (SELECT 1 FROM texts x JOIN events e ON e.text_id = x.id AND e.bill_id = r.bill_id AND e.what = 'texted' WHERE x.id = r.text_id)",
 		"texts without a reminder":                  "SELECT count(*) FROM texts x WHERE state <> 'refused' AND NOT EXISTS (SELECT 1 FROM reminders r WHERE r.text_id = x.id)",
+		"texts of another phone's number":           "SELECT count(*) FROM texts x WHERE NOT EXISTS (SELECT 1 FROM phones p WHERE p.phone_id = x.phone_id AND p.number = x.phone)",
 		"texts with two reminders":                  "SELECT count(*) FROM (SELECT 1 FROM reminders WHERE text_id IS NOT NULL GROUP BY text_id HAVING count(*) > 1)",
 		"settled texts without their event":         "SELECT count(*) FROM texts x WHERE state <> 'sending' AND NOT EXISTS (SELECT 1 FROM events e WHERE e.text_id = x.id AND e.what = x.state)",
 		"events of texts that are not there":        "SELECT count(*) FROM events e WHERE text_id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM texts x WHERE x.id = e.text_id)",

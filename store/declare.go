@@ -178,7 +178,7 @@ func (t *tx) declareAll(bills []reminder.Bill, now time.Time, keep map[int64]boo
 			}
 			continue
 		}
-		found, err := find(t.ctx, t.tx, some)
+		found, err := find(t.ctx, t, some)
 		if err != nil {
 			return nil, err
 		}

@@ -10,7 +10,7 @@ import (
 type fact struct {
 	reminder.Case
 	shares  bool  // other bills have its phone, and its texts may be about several
-	phoneID int64 // of its phone among those that were texted; 0 = it never was
+	phoneID int64 // of its phone in phones; 0 = it has none yet, and so no text
 }
 
 // cameToNothing are the states of texts that the customer does not have.

@@ -96,7 +96,8 @@ func newIntent(r Round, d decided, to *Text) intent {
 	return n
 }
 
-// newPhones gives the id of a phone that is there all the same.
+// newPhones gives the id of a phone that is there already, too: whoever has not
+// looked whether it is makes no mistake by that.
 var newPhones = manyRows("INSERT INTO phones (phone_id, number) VALUES %s ON CONFLICT (number) DO UPDATE SET number = excluded.number RETURNING phone_id, number", 0, 2)
 
 // addPhones gives phones that are texted for the first time their ids.

@@ -151,7 +151,7 @@ func (s *Store) DecideAnswered(_ context.Context, r Round, lessons []Lesson) (Lo
 
 // readStanding reads what all decisions of the round have in common.
 func (t *tx) readStanding(r *Round) error {
-	s, err := standing(t.ctx, t.tx, r.Policies.Default, r.Now)
+	s, err := standing(t.ctx, t, r.Policies.Default, r.Now)
 	if err != nil {
 		return err
 	}

@@ -104,7 +104,7 @@ func Open(ctx context.Context, path string) (_ *Store, err error) {
 func OpenReader(ctx context.Context, path string) (*Store, error) {
 	path = realPath(path)
 	if info, err := os.Stat(path); errors.Is(err, os.ErrNotExist) || (err == nil && info.Size() == 0) {
-		return nil, fmt.Errorf("store %s: %w: has the daemon run yet?", path, ErrNotFound)
+		return nil, fmt.Errorf("store %s (named by store: in the config, or by DUEWATCH_STORE): %w: has the daemon run yet?", path, ErrNotFound)
 	}
 	db, err := openPool(ctx, path, "ro", 4, 0)
 	if err != nil {

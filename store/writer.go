@@ -158,13 +158,14 @@ func (w *writer) try(group []write, errs []error, hurried bool) error {
 	if _, err := conn.ExecContext(ctx, "BEGIN IMMEDIATE"); err != nil {
 		return fmt.Errorf("begin write: %w", explain(err))
 	}
-	t := &tx{ctx, conn, hurried, conn, &w.room}
+	t := &tx{ctx: ctx, tx: conn, hurried: hurried, conn: conn, room: &w.room}
 	if len(group) == 1 {
 		err = run(t, group[0].do)
 	}
 	for i := 0; len(group) > 1 && err == nil && i < len(group); i++ {
 		errs[i], err = t.isolated(group[i].do)
 	}
+	t.closeRows()
 	if err == nil {
 		if _, err = conn.ExecContext(ctx, "COMMIT"); err == nil {
 			if w.log != nil {
@@ -198,10 +199,10 @@ type tx struct {
 	tx  interface {
 		querier
 		ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
-		QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
 	}
-	hurried bool // nothing is isolated: the first failure ends this try
-	conn    *sql.Conn
+	hurried bool        // nothing is isolated: the first failure ends this try
+	rows    []*sql.Rows // that were asked for
+	conn    *sql.Conn   // what tx is, of a transaction that writes
 	room    *room
 }
 
@@ -279,10 +280,13 @@ func (t *tx) execMany(query string, args []any) (changed int64, err error) {
 		if err != nil {
 			return err
 		}
-		if err := rows.Next(nil); !errors.Is(err, io.EOF) { // it has none
-			return errors.Join(err, rows.Close())
+		if err = rows.Next(nil); err == nil {
+			err = errors.New("it gives rows, which nobody reads")
 		}
-		return rows.Close()
+		if errors.Is(err, io.EOF) {
+			err = nil
+		}
+		return errors.Join(err, rows.Close())
 	})
 	if err != nil {
 		return 0, explain(err)
@@ -301,14 +305,53 @@ func (t *tx) changed(query string, args ...any) (bool, error) {
 	return n > 0, err
 }
 
-func (t *tx) row(query string, args ...any) *sql.Row {
-	return t.tx.QueryRowContext(t.ctx, query, args...)
+// QueryContext notes the rows, so that none can be left open.
+func (t *tx) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	rows, err := t.tx.QueryContext(ctx, query, args...)
+	if err == nil {
+		t.rows = append(t.rows, rows)
+	}
+	return rows, err //nolint:wrapcheck // a querier's, as it is
+}
+
+// closeRows closes what a panic, or a mistake, left open: the connection could
+// not be given back for as long.
+func (t *tx) closeRows() {
+	for _, rows := range t.rows {
+		_ = rows.Close()
+	}
+	t.rows = nil
 }
 
 func (t *tx) query(query string, args ...any) (*sql.Rows, error) {
-	rows, err := t.tx.QueryContext(t.ctx, query, args...)
+	rows, err := t.QueryContext(t.ctx, query, args...)
 	if err != nil {
 		return nil, explain(err)
 	}
 	return rows, nil
+}
+
+// row is the first row of a query, as that of an sql.Row.
+func (t *tx) row(query string, args ...any) firstRow {
+	rows, err := t.QueryContext(t.ctx, query, args...) //nolint:rowserrcheck // by Scan
+	return firstRow{rows, err}
+}
+
+type firstRow struct {
+	rows *sql.Rows
+	err  error
+}
+
+func (r firstRow) Scan(dest ...any) error {
+	if r.err != nil {
+		return r.err
+	}
+	if !r.rows.Next() {
+		if err := r.rows.Err(); err != nil {
+			return err //nolint:wrapcheck // as sql.Row
+		}
+		return sql.ErrNoRows
+	}
+	err := r.rows.Scan(dest...)
+	return errors.Join(err, r.rows.Close())
 }

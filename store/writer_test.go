@@ -114,6 +114,21 @@ func TestAFailingWriteIsUndoneAlone(t *testing.T) {
 			}
 			return err
 		}, "half way"},
+		{"with rows left open", func(x *tx) error {
+			rows, err := x.query("SELECT key FROM meta")
+			if err == nil {
+				rows.Next()
+				err = errors.Join(setMeta("bad")(x), rows.Err(), sentinel)
+			}
+			return err
+		}, "half way"},
+		{"by a panic while it reads", func(x *tx) error {
+			rows, err := x.query("SELECT key FROM meta")
+			if err == nil && rows.Next() && rows.Err() == nil {
+				panic("half way")
+			}
+			return errors.Join(err, sentinel)
+		}, "half way"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s := openNew(t)

@@ -2,7 +2,8 @@
 
 -- Phones that were texted, in the order of their first texts, which is that of
 -- the bills. An index of texts by the phone itself lay in no order: once it had
--- grown, nearly each text wrote a page of its own.
+-- grown, nearly each text wrote a page of its own. They stay as long as their
+-- bills do, which are not deleted either.
 CREATE TABLE phones (
     phone_id INTEGER PRIMARY KEY,
     number   TEXT NOT NULL UNIQUE
