@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -27,6 +28,9 @@ func (a *app) billsCommand() *cobra.Command {
 			states := []reminder.BillState{reminder.BillPending, reminder.BillActive, reminder.BillPaused, reminder.BillRejected, reminder.BillRemoved}
 			if !oneOf(reminder.BillState(state), append(states, "")) {
 				return fmt.Errorf("--state %q: write one of %v (%w)", state, states, errUsage)
+			}
+			if known := heldReasons(); held != "" && !slices.Contains(known, reminder.Reason(held)) {
+				return fmt.Errorf("--held %q: write one of %v (%w)", held, known, errUsage)
 			}
 			cfg, s, err := a.openReader(c)
 			if err != nil {
@@ -52,6 +56,16 @@ func (a *app) billsCommand() *cobra.Command {
 	c.Flags().BoolVar(&asJSON, "json", false, "print JSON, one object a line")
 	c.Flags().BoolVar(&full, "full", false, "show the phones in full")
 	return c
+}
+
+// heldReasons are those for which a reminder may be held.
+func heldReasons() (all []reminder.Reason) {
+	for _, r := range reminder.Reasons {
+		if r.Outcome == reminder.Held {
+			all = append(all, r.Reason)
+		}
+	}
+	return all
 }
 
 func (a *app) tableOfBills(c *cobra.Command, cfg *config.Config, s *store.Store, filter store.BillFilter, phone func(reminder.Phone) string) error {

@@ -193,3 +193,13 @@ func TestInterrupted(t *testing.T) {
 		}
 	}
 }
+
+func TestBillsRefusesWhatNoBillCanBe(t *testing.T) {
+	for flag, want := range map[string]string{"--state": "rejected", "--held": "daily_cap"} {
+		var out, errs bytes.Buffer
+		status := Run(t.Context(), []string{"bills", flag, "foo"}, &out, &errs)
+		if status != exitUsage || !strings.Contains(errs.String(), flag+` "foo": write one of [`) || !strings.Contains(errs.String(), want) {
+			t.Errorf("%s: status %d, %s", flag, status, errs.String())
+		}
+	}
+}

@@ -44,10 +44,8 @@ const fewAccounts = 50
 func (a *app) complete(root *cobra.Command) {
 	states := words(reminder.BillPending, reminder.BillActive, reminder.BillPaused, reminder.BillRejected, reminder.BillRemoved)
 	var held []string
-	for _, r := range reminder.Reasons {
-		if r.Outcome == reminder.Held {
-			held = append(held, string(r.Reason)+"\t"+r.Means)
-		}
+	for _, r := range heldReasons() {
+		held = append(held, string(r)+"\t"+r.Info().Means)
 	}
 	flags := map[string][]string{
 		"bills --state": states, "bills --held": held, "export --state": states, "release --reason": words(releasable...),

@@ -84,7 +84,7 @@ func TestDaemonWithoutItsPort(t *testing.T) {
 	}
 	defer l.Close()
 	d := o.start()
-	d.await("duewatch: web.listen", "address already in use")
+	d.await("duewatch: web.listen: another program listens there", "address already in use")
 	if status := d.awaitEnd(); status != 1 {
 		t.Errorf("it ended with status %d", status)
 	}

@@ -17,6 +17,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -58,12 +59,20 @@ var errOpen = errors.New("another address than loopback needs web.token")
 func Listen(ctx context.Context, c Config) (net.Listener, error) {
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", c.Listen)
 	if err != nil {
-		return nil, fmt.Errorf("web.listen: %w", err)
+		return nil, ListenError(err)
 	}
 	if addr, ok := listener.Addr().(*net.TCPAddr); c.Token == "" && (!ok || !addr.IP.IsLoopback()) {
 		return nil, errors.Join(fmt.Errorf("web.listen %s: %w", c.Listen, errOpen), listener.Close())
 	}
 	return listener, nil
+}
+
+// ListenError says what to do about a listener that could not be opened.
+func ListenError(err error) error {
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return fmt.Errorf("web.listen: another program listens there, perhaps another duewatch: stop it, or write another port (%w)", err)
+	}
+	return fmt.Errorf("web.listen: %w", err)
 }
 
 // Serve answers on the listener until ctx ends, and closes it.
