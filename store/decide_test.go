@@ -118,12 +118,12 @@ func TestNoTextToAnOptedOutPhoneCanBeWritten(t *testing.T) {
 		o.Since, o.Source = firstStage, "operator"
 		must(s.AddOptOuts(t.Context(), o))
 		err := s.write.do(func(x *tx) error {
-			for _, services := range [][]string{{b.Service}, {"power", b.Service}} { // alone, and in a text about another one too
+			for phoneID, services := range [][]string{{b.Service}, {"power", b.Service}} { // alone, and in a text about another one too
 				var shares []reminder.Share
 				for _, b.Service = range services {
 					shares = append(shares, reminder.Share{Case: &reminder.Case{Bill: b}, Decision: reminder.Decision{Text: &reminder.TextOrder{}}})
 				}
-				_, err := x.intend(roundAt(p, firstStage), []decided{{joint: reminder.Joint{Shares: shares, Text: &reminder.JointText{Draft: reminder.Draft{Body: "Pay", Language: "en"}, To: phone(1)}}}})
+				_, err := x.intend(roundAt(p, firstStage), []decided{{phoneID: int64(phoneID), joint: reminder.Joint{Shares: shares, Text: &reminder.JointText{Draft: reminder.Draft{Body: "Pay", Language: "en"}, To: phone(1)}}}})
 				if !errors.Is(err, errUnfit) {
 					return fmt.Errorf("written: %w", err)
 				}
@@ -187,7 +187,7 @@ func TestTheDatabaseRefusesASecondText(t *testing.T) {
 	err := s.write.do(func(x *tx) error {
 		again := reminder.Alone(reminder.Share{Case: &reminder.Case{Bill: b}, Decision: reminder.Decision{Text: &reminder.TextOrder{
 			Draft: reminder.Draft{Body: "again", Language: "en"}, Stage: -3, To: phone(1), Planned: firstStage, NotAfter: firstStage}}})
-		second, err := x.intend(roundAt(p, firstStage), []decided{{joint: again}})
+		second, err := x.intend(roundAt(p, firstStage), []decided{{phoneID: 1, joint: again}})
 		if err != nil {
 			return err
 		}

@@ -96,40 +96,30 @@ func newIntent(r Round, d decided, to *Text) intent {
 	return n
 }
 
-// newPhones gives the id of a phone that is there already, too: whoever has not
-// looked whether it is makes no mistake by that.
-var newPhones = manyRows("INSERT INTO phones (phone_id, number) VALUES %s ON CONFLICT (number) DO UPDATE SET number = excluded.number RETURNING phone_id, number", 0, 2)
+var newPhones = manyRows("INSERT OR FAIL INTO phones (phone_id, number) VALUES %s", 0, 2)
 
 // addPhones gives phones that are texted for the first time their ids.
 func (t *tx) addPhones(all []intent) error {
-	of := make(map[string]*intent)
-	var numbers []string
+	var fresh []*intent
 	for i := range all {
 		if n := &all[i]; n.phoneID == 0 {
-			numbers = append(numbers, n.phone.E164())
-			of[n.phone.E164()] = n
+			fresh = append(fresh, n)
 		}
 	}
-	return inMany(&newPhones, numbers, func(query string, some []string) error {
-		args := t.room.args[:0]
-		for _, number := range some {
-			args = append(args, nil, number)
-		}
-		t.room.args = args
-		rows, err := t.query(query, args...)
-		if err != nil {
-			return fmt.Errorf("write phones: %w", err)
-		}
-		_, err = collect(rows, func(r row) (none struct{}, err error) {
-			var id int64
-			var number string
-			if err = r.Scan(&id, &number); err == nil {
-				of[number].phoneID = id
-			}
-			return none, err //nolint:wrapcheck // names the column
-		})
-		return err
-	})
+	if len(fresh) == 0 {
+		return nil
+	}
+	var last int64
+	if err := t.row("SELECT coalesce(max(phone_id), 0) FROM phones").Scan(&last); err != nil {
+		return fmt.Errorf("read phones: %w", explain(err))
+	}
+	for i, n := range fresh {
+		n.phoneID = last + 1 + int64(i)
+	}
+	if _, err := writeMany(t, &newPhones, fresh, func(args []any, n *intent) []any { return append(args, n.phoneID, n.phone.E164()) }); err != nil {
+		return fmt.Errorf("write phones: %w", err)
+	}
+	return nil
 }
 
 func (t *tx) intendSome(r Round, query string, some []intent, services int) error {
