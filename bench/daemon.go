@@ -94,7 +94,7 @@ type daemon struct {
 func (d *daemon) now() time.Time { return time.Now().Round(0).Add(time.Duration(d.ahead.Load())) }
 
 func newDaemon(ctx context.Context, p params) (_ *daemon, err error) {
-	debug.SetGCPercent(300) // as cli/run.go does
+	debug.SetGCPercent(250) // as cli/run.go does
 	d := &daemon{}
 	if d.cfg, err = configFor(p); err != nil {
 		return nil, err

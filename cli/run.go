@@ -60,11 +60,10 @@ type daemon struct {
 	policy   atomic.Pointer[reminder.Policy] // the present one of bills whose service has none of its own
 }
 
-// gcPercent has memory collected three times less often than by default: the
+// gcPercent has memory collected two and a half times less often than by default: the
 // daemon holds little, and collecting took a sixth of its time while it sends.
-// The unit's GOMEMLIMIT holds all the same. A simulation holds its whole audience,
-// and takes a third more memory by it: 1.3 GB for 100,000 customers.
-const gcPercent = 300
+// The unit's GOMEMLIMIT holds all the same.
+const gcPercent = 250
 
 func collectSeldom(percent int) {
 	if os.Getenv("GOGC") == "" {
