@@ -6,14 +6,17 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -63,19 +66,28 @@ func newOutside(t *testing.T, bills ...string) *outside {
 	return o
 }
 
-// freePort is a port of loopback that was free a moment ago.
+// The ports that tests are given lie below those that the system gives to
+// connections, of which other tests make many.
+var (
+	lastPort  atomic.Int32
+	firstPort = 15_000 + rand.IntN(15_000)
+)
+
+// freePort is a port of loopback that was free a moment ago, and that no other
+// test of this run is given.
 func freePort(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 100 {
+		port := strconv.Itoa(firstPort + int(lastPort.Add(1)))
+		if l, err := net.Listen("tcp", "127.0.0.1:"+port); err == nil {
+			if err := l.Close(); err != nil {
+				t.Fatal(err)
+			}
+			return port
+		}
 	}
-	defer l.Close()
-	_, port, err := net.SplitHostPort(l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return port
+	t.Fatal("none of a hundred ports is free")
+	return ""
 }
 
 // configure writes the config with these bills: the account says how each
