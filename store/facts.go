@@ -18,7 +18,9 @@ const cameToNothing = "('refused', 'not_found', 'failed', 'undelivered', 'cancel
 
 // factsByID reads bills with what else counts of their phones: an opt-out, which
 // outweighs a bad number since it is the customer's word; the texts since ?1 that
-// it has had, or may have had; and whether it has other bills.
+// it has had, or may have had; whether it has other bills; and its id in phones.
+// The + leaves the two services of an opt-out to be compared: SQLite would fill a
+// table with them, for each bill, to look them up in the index.
 var factsByID = manyRows("SELECT "+billColumns+`,
 		coalesce((SELECT max(reason) FROM opt_outs WHERE phone = b.phone AND (+service = '' OR +service = b.service)), ''),
 		(SELECT count(*) FROM texts x WHERE x.phone_id = p.phone_id AND x.created_at >= ?1 AND x.state NOT IN `+cameToNothing+`),
