@@ -165,12 +165,12 @@ func (d *daemon) serve(ctx context.Context, cfg *config.Config, hangup <-chan os
 	}
 	announce(cfg, log, d.sandbox != nil)
 	told := make(chan struct{})
-	running := context.AfterFunc(ctx, func() {
+	stop := context.AfterFunc(ctx, func() {
 		defer close(told)
 		notifySystemd(log, "STOPPING=1")
 		log.Info("stopping: calls under way get their answer, no new text begins")
 	})
-	defer running()
+	defer stop()
 
 	generation, end := context.WithCancel(ctx)
 	defer end()
@@ -186,8 +186,8 @@ func (d *daemon) serve(ctx context.Context, cfg *config.Config, hangup <-chan os
 	notifySystemd(log, "READY=1")
 	err = group.Wait()
 	if next == nil {
-		if !running() {
-			<-told // before
+		if !stop() {
+			<-told // that it is stopping
 		}
 		log.Info("stopped")
 	}

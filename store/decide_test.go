@@ -118,7 +118,8 @@ func TestNoTextToAnOptedOutPhoneCanBeWritten(t *testing.T) {
 		o.Since, o.Source = firstStage, "operator"
 		must(s.AddOptOuts(t.Context(), o))
 		err := s.write.do(func(x *tx) error {
-			for phoneID, services := range [][]string{{b.Service}, {"power", b.Service}} { // alone, and in a text about another one too
+			// Alone, and in a text about another one too; the first try gives the phone its number, 1.
+			for phoneID, services := range [][]string{{b.Service}, {"power", b.Service}} {
 				var shares []reminder.Share
 				for _, b.Service = range services {
 					shares = append(shares, reminder.Share{Case: &reminder.Case{Bill: b}, Decision: reminder.Decision{Text: &reminder.TextOrder{}}})

@@ -181,7 +181,7 @@ var addRecords = manyRows(`WITH v (bill_id, due_date, stage, outcome, reason, te
 // record writes what became of stages, each of which is news.
 func (t *tx) record(all []acted, now time.Time) error {
 	n, err := writeMany(t, &addRecords, all, func(args []any, r acted) []any {
-		return append(args, r.bill.ID, r.due, int64(r.Stage), string(r.Outcome), string(r.Reason), orNull(r.ofText()))
+		return append(args, r.bill.ID, r.due, int64(r.Stage), string(r.Outcome), string(r.Reason), positive(r.ofText()))
 	}, now.UnixMilli())
 	if err == nil && n < int64(len(all)) {
 		err = errSettledStage // which one is found one after the other

@@ -266,10 +266,3 @@ func (t *tx) usefulAt(textID int64, at time.Time) (useful bool, err error) {
 	err = t.row("SELECT not_after > ?2 OR (SELECT count(*) FROM reminders WHERE text_id = ?1) > 1 FROM texts WHERE id = ?1", textID, at.UnixMilli()).Scan(&useful)
 	return useful, explain(err)
 }
-
-func positive(n int) any {
-	if n <= 0 {
-		return nil
-	}
-	return n
-}

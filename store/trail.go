@@ -27,7 +27,7 @@ func (t *tx) events(all []Event) error {
 }
 
 func ofEvent(args []any, e Event) []any {
-	return append(args, e.At.UnixMilli(), e.BillID, orNull(e.TextID), e.What, e.Reason, e.Detail)
+	return append(args, e.At.UnixMilli(), e.BillID, positive(e.TextID), e.What, e.Reason, e.Detail)
 }
 
 // Events reads the trail of a bill, oldest first.

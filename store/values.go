@@ -18,12 +18,12 @@ func millis(t time.Time) any {
 	return t.UnixMilli()
 }
 
-// orNull is an id; 0 = none.
-func orNull(id int64) any {
-	if id == 0 {
+// positive is a count or an id; 0 = none.
+func positive[T int | int64](n T) any {
+	if n <= 0 {
 		return nil
 	}
-	return id
+	return int64(n)
 }
 
 type instantColumn struct{ t *time.Time }

@@ -1,0 +1,166 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"io"
+	"runtime/debug"
+)
+
+// tx is a write transaction. Its statements are prepared once for each
+// connection by the driver's statement cache.
+type tx struct {
+	ctx context.Context //nolint:containedctx // lives as long as the transaction, and cannot be cancelled
+	tx  interface {
+		querier
+		ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
+		QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+	}
+	hurried bool        // nothing is isolated: the first failure ends this try
+	rows    []*sql.Rows // that were asked for
+	conn    *sql.Conn   // what tx is, of a transaction that writes
+	room    *room
+}
+
+// room is memory for the arguments of statements over many rows, one after the other.
+type room struct {
+	args  []any
+	named []driver.NamedValue
+}
+
+// run makes a panic in a write an error: it must not take the daemon and the
+// other writes with it.
+func run(t *tx, do func(*tx) error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic in a write: %v\n%s", p, debug.Stack())
+		}
+	}()
+	return do(t)
+}
+
+// hurriedError is a failure that a second try, with savepoints, confines to
+// the write it is of.
+type hurriedError struct{ err error }
+
+func (e *hurriedError) Error() string { return e.err.Error() }
+func (e *hurriedError) Unwrap() error { return e.err }
+
+// atOnce is how many of n things that may fail are done together: all of them in
+// a try that is hurried, and then one by one.
+func (t *tx) atOnce(n int) int {
+	if t.hurried {
+		return max(n, 1)
+	}
+	return 1
+}
+
+// isolated runs do, in a group or within a write, so that it is undone alone
+// when it fails. own is do's failure, all is one of the transaction itself, or
+// of a try that is hurried.
+func (t *tx) isolated(do func(*tx) error) (own, all error) {
+	if t.hurried {
+		if err := run(t, do); err != nil {
+			return nil, &hurriedError{err}
+		}
+		return nil, nil
+	}
+	if _, err := t.exec("SAVEPOINT one"); err != nil {
+		return nil, err
+	}
+	if own = run(t, do); own != nil {
+		if _, err := t.exec("ROLLBACK TO one"); err != nil {
+			return own, errors.Join(own, err)
+		}
+	}
+	if _, err := t.exec("RELEASE one"); err != nil {
+		return own, errors.Join(own, err)
+	}
+	return own, nil
+}
+
+func (t *tx) exec(query string, args ...any) (sql.Result, error) {
+	r, err := t.tx.ExecContext(t.ctx, query, args...)
+	if err != nil {
+		return nil, explain(err)
+	}
+	return r, nil
+}
+
+// execMany is exec for a statement over many rows, and returns how many it
+// changed. The driver hands over all arguments in one call where rows are asked
+// for, and otherwise each in a call of its own; and it is asked directly, since
+// database/sql would copy each argument twice.
+func (t *tx) execMany(query string, args []any) (changed int64, err error) {
+	named := t.room.named[:0]
+	for i, v := range args {
+		if !driver.IsValue(v) { // an int, or a string type of ours
+			if v, err = driver.DefaultParameterConverter.ConvertValue(v); err != nil {
+				return 0, err //nolint:wrapcheck // names the type
+			}
+		}
+		named = append(named, driver.NamedValue{Ordinal: i + 1, Value: v})
+	}
+	t.room.named = named
+	err = t.conn.Raw(func(c any) error {
+		rows, err := c.(driver.QueryerContext).QueryContext(t.ctx, query, named)
+		if err != nil {
+			return err
+		}
+		if err = rows.Next(nil); err == nil {
+			err = errors.New("it gives rows, which nobody reads")
+		}
+		if errors.Is(err, io.EOF) {
+			err = nil
+		}
+		return errors.Join(err, rows.Close())
+	})
+	if err != nil {
+		return 0, explain(err)
+	}
+	err = t.row("SELECT changes()").Scan(&changed)
+	return changed, explain(err)
+}
+
+// changed runs a statement and reports whether it changed a row.
+func (t *tx) changed(query string, args ...any) (bool, error) {
+	r, err := t.exec(query, args...)
+	if err != nil {
+		return false, err
+	}
+	n, err := r.RowsAffected()
+	return n > 0, err
+}
+
+// QueryContext notes the rows, so that none can be left open: an sql.Tx closes
+// its rows, a connection that is given back waits for them.
+func (t *tx) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	rows, err := t.tx.QueryContext(ctx, query, args...)
+	if err == nil {
+		t.rows = append(t.rows, rows)
+	}
+	return rows, err //nolint:wrapcheck // a querier's, as it is
+}
+
+// closeRows closes what a panic, or a mistake, left open.
+func (t *tx) closeRows() {
+	for _, rows := range t.rows {
+		_ = rows.Close()
+	}
+	t.rows = nil
+}
+
+func (t *tx) query(query string, args ...any) (*sql.Rows, error) {
+	rows, err := t.QueryContext(t.ctx, query, args...)
+	if err != nil {
+		return nil, explain(err)
+	}
+	return rows, nil
+}
+
+func (t *tx) row(query string, args ...any) *sql.Row {
+	return t.tx.QueryRowContext(t.ctx, query, args...)
+}
