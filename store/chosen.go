@@ -66,7 +66,7 @@ func chosen(ctx context.Context, q querier, c Choice, after reminder.Bill, n int
 	var args []any
 	switch {
 	case c.Account != "":
-		query = " FROM bills WHERE account = ?1 AND id > ?2 AND (?3 = '' OR service = ?3) AND (?4 = '' OR phone = ?4) ORDER BY id LIMIT ?5"
+		query = " FROM bills WHERE " + ofAnyService + " AND account = ?1 AND id > ?2 AND (?3 = '' OR service = ?3) AND (?4 = '' OR phone = ?4) ORDER BY id LIMIT ?5"
 		args = []any{c.Account, after.ID, c.Service, c.Phone.E164(), n}
 	case c.Phone != "":
 		query = " FROM bills WHERE phone = ?1 AND id > ?2 AND (?3 = '' OR service = ?3) ORDER BY id LIMIT ?4"

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"duewatch/reminder"
@@ -40,7 +41,7 @@ func (s *Store) Bills(ctx context.Context, f BillFilter, each func(Watched) erro
 	}
 	if f.Account != "" {
 		args = append(args, f.Account)
-		where += fmt.Sprintf(" AND account = ?%d", len(args))
+		where += fmt.Sprintf(" AND %s AND account = ?%d", ofAnyService, len(args))
 	}
 	if f.Phone != "" {
 		args = append(args, f.Phone.E164())
@@ -76,17 +77,45 @@ func (s *Store) Bills(ctx context.Context, f BillFilter, each func(Watched) erro
 	}
 }
 
+// ofAnyService has an account looked for by the index on service and account: no
+// other has accounts.
+const ofAnyService = "service IN (SELECT service FROM services)"
+
 // Accounts are the first n accounts that begin with these characters.
-func (s *Store) Accounts(ctx context.Context, begin string, n int) ([]string, error) {
-	rows, err := s.read.QueryContext(ctx, `SELECT DISTINCT account FROM bills WHERE account >= ?1 AND account < ?2
-		ORDER BY account LIMIT ?3`, begin, begin+"\U0010FFFF", n)
+func (s *Store) Accounts(ctx context.Context, begin string, n int) (accounts []string, err error) {
+	services, err := s.services(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("read accounts: %w", explain(err))
+		return nil, err
 	}
-	return collect(rows, func(r row) (account string, err error) {
-		err = r.Scan(&account)
-		return account, err //nolint:wrapcheck // names the column
-	})
+	for _, service := range services {
+		rows, err := s.read.QueryContext(ctx, `SELECT account FROM bills WHERE service = ?1 AND account >= ?2 AND account < ?3
+			ORDER BY account LIMIT ?4`, service, begin, begin+"\U0010FFFF", n)
+		if err != nil {
+			return nil, fmt.Errorf("read accounts: %w", explain(err))
+		}
+		some, err := collect(rows, scanString)
+		if err != nil {
+			return nil, fmt.Errorf("read accounts: %w", err)
+		}
+		accounts = append(accounts, some...)
+	}
+	slices.Sort(accounts)
+	accounts = slices.Compact(accounts)
+	return accounts[:min(n, len(accounts))], nil
+}
+
+// services are those that have bills.
+func (s *Store) services(ctx context.Context) ([]string, error) {
+	rows, err := s.read.QueryContext(ctx, "SELECT service FROM services")
+	if err != nil {
+		return nil, fmt.Errorf("read services: %w", explain(err))
+	}
+	return collect(rows, scanString)
+}
+
+func scanString(r row) (s string, err error) {
+	err = r.Scan(&s)
+	return s, err //nolint:wrapcheck // names the column
 }
 
 func scanWatched(r row) (w Watched, err error) {
@@ -109,15 +138,12 @@ const looksAt = 1000
 // being that of the policy; of a service with very many bills, those of the
 // first thousand. It costs no more in a store of ten million.
 func (s *Store) InUse(ctx context.Context) (languages map[string]map[string]bool, err error) {
+	services, err := s.services(ctx)
+	if err != nil {
+		return nil, err
+	}
 	languages = map[string]map[string]bool{}
-	for service := ""; ; {
-		err := s.read.QueryRowContext(ctx, "SELECT service FROM bills WHERE service > ?1 ORDER BY service LIMIT 1", service).Scan(&service)
-		if errors.Is(err, sql.ErrNoRows) {
-			return languages, nil
-		}
-		if err != nil {
-			return nil, fmt.Errorf("read services: %w", explain(err))
-		}
+	for _, service := range services {
 		rows, err := s.read.QueryContext(ctx, "SELECT language, state FROM bills WHERE service = ?1 ORDER BY account LIMIT ?2", service, looksAt)
 		if err != nil {
 			return nil, fmt.Errorf("read languages: %w", explain(err))
@@ -136,6 +162,7 @@ func (s *Store) InUse(ctx context.Context) (languages map[string]map[string]bool
 			languages[service][b.Language] = true
 		}
 	}
+	return languages, nil
 }
 
 // Reminders reads every stage of the bill that was acted on, over all its due
