@@ -17,7 +17,9 @@ import (
 // it; it has no log and no lock, so that a commit costs no more than its pages.
 func OpenScratch(ctx context.Context, path string) (*Store, error) {
 	// Not :memory:, where all pages stay dirty and each commit goes through them.
-	file, vfs := "scratch", "memdb"
+	// Its pages are in memory as it is, and when one of many takes another's place
+	// (a b-tree is balanced) a commit goes through all that are cached.
+	file, vfs, cache := "scratch", "memdb", "-8000" // 8 MB
 	if path != "" {
 		made, err := Open(ctx, path) // with its schema
 		if err != nil {
@@ -26,11 +28,11 @@ func OpenScratch(ctx context.Context, path string) (*Store, error) {
 		if err := made.Close(); err != nil {
 			return nil, err
 		}
-		file, vfs = escapedPath(realPath(path)), ""
+		file, vfs, cache = escapedPath(realPath(path)), "", "-128000"
 	}
 	settings := url.Values{
 		"_synchronous": {"OFF"}, "_journal_mode": {"MEMORY"}, "_locking_mode": {"EXCLUSIVE"}, "_foreign_keys": {"on"}, "_txlock": {"immediate"}, "_mutex": {"no"},
-		"_stmt_cache_size": {"128"}, "_cache_size": {"-128000"}, // 128 MB
+		"_stmt_cache_size": {"128"}, "_cache_size": {cache},
 	}
 	if vfs != "" {
 		settings.Set("vfs", vfs)
