@@ -66,13 +66,13 @@ func chosen(ctx context.Context, q querier, c Choice, after reminder.Bill, n int
 	var args []any
 	switch {
 	case c.Account != "":
-		query = " FROM bills WHERE " + ofAnyService + " AND account = ?1 AND id > ?2 AND (?3 = '' OR service = ?3) AND (?4 = '' OR phone = ?4) ORDER BY id LIMIT ?5"
+		query = " FROM bills WHERE " + ofAnyService + " AND account = ?1 AND id > ?2 AND (?3 = '' OR service = ?3) AND (?4 = '' OR phone = ?4) ORDER BY id LIMIT +?5"
 		args = []any{c.Account, after.ID, c.Service, c.Phone.E164(), n}
 	case c.Phone != "":
-		query = " FROM bills WHERE phone = ?1 AND id > ?2 AND (?3 = '' OR service = ?3) ORDER BY id LIMIT ?4"
+		query = " FROM bills WHERE phone = ?1 AND id > ?2 AND (?3 = '' OR service = ?3) ORDER BY id LIMIT +?4"
 		args = []any{c.Phone.E164(), after.ID, c.Service, n}
 	default:
-		query = " FROM bills WHERE service = ?1 AND account > ?2 ORDER BY account LIMIT ?3"
+		query = " FROM bills WHERE service = ?1 AND account > ?2 ORDER BY account LIMIT +?3"
 		args = []any{c.Service, after.Account, n}
 	}
 	rows, err := q.QueryContext(ctx, "SELECT "+billColumns+query, args...)

@@ -51,7 +51,7 @@ func (t *tx) addCompanions(r Round, ids []int64, to map[reminder.Phone][]reminde
 
 func (t *tx) companionsOf(r Round, b reminder.Bill) ([]int64, error) {
 	rows, err := t.query(`SELECT bill_id, at FROM due_remind WHERE at < ?4
-		AND bill_id IN (SELECT id FROM bills WHERE phone = ?1 AND id <> ?2 ORDER BY id LIMIT ?3)`,
+		AND bill_id IN (SELECT id FROM bills WHERE phone = +?1 AND id <> ?2 ORDER BY id LIMIT +?3)`,
 		b.Phone.E164(), b.ID, mostOfPhone, r.Now.AddDate(0, 0, reminder.MaxBundleDays+1).UnixMilli())
 	if err != nil {
 		return nil, err

@@ -114,8 +114,8 @@ func (s *Store) ToRecheck(ctx context.Context, now time.Time, after Place, n int
 // are due at the instant of the place for (at, bill_id) > (?1, ?2).
 func (s *Store) turns(ctx context.Context, q queue, now time.Time, after Place, n int) (bills []reminder.Bill, last Place, err error) {
 	rows, err := s.read.QueryContext(ctx, strings.ReplaceAll(`SELECT id, service, account, phone, description, at FROM (
-			SELECT at, bill_id FROM QUEUE WHERE at = ?1 AND bill_id > ?2 UNION ALL
-			SELECT at, bill_id FROM QUEUE WHERE at > ?1 AND at <= ?3 ORDER BY at, bill_id LIMIT ?4)
+			SELECT at, bill_id FROM QUEUE WHERE at = +?1 AND bill_id > ?2 UNION ALL
+			SELECT at, bill_id FROM QUEUE WHERE at > ?1 AND at <= ?3 ORDER BY at, bill_id LIMIT +?4)
 		CROSS JOIN bills ON id = bill_id`, "QUEUE", string(q)), after.at, after.billID, now.UnixMilli(), n)
 	if err == nil {
 		last = after

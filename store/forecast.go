@@ -150,7 +150,7 @@ func (f *Forecast) walk(until time.Time, n int) (walked int, err error) {
 	}
 	err = f.do(func(t *tx) error {
 		rows, err := t.query("SELECT at, bill_id FROM "+queue+`
-			WHERE (at, bill_id) > (?1, ?2) AND at <= ?3 ORDER BY at, bill_id LIMIT ?4`, f.at, f.bill, latest, n)
+			WHERE (at, bill_id) > (?1, ?2) AND at <= ?3 ORDER BY at, bill_id LIMIT +?4`, f.at, f.bill, latest, n)
 		if err != nil {
 			return err
 		}

@@ -23,11 +23,11 @@ func (s *Store) Trim(_ context.Context, cutoff time.Time, n int) (deleted int64,
 		sql  string
 		args []any
 	}{
-		{"DELETE FROM events WHERE id IN (SELECT id FROM events WHERE " + head("events", "at") + " ORDER BY id LIMIT ?2)", nil},
+		{"DELETE FROM events WHERE id IN (SELECT id FROM events WHERE " + head("events", "at") + " ORDER BY id LIMIT +?2)", nil},
 		{"DELETE FROM reminders WHERE id IN (SELECT id FROM reminders WHERE " + head("reminders", "decided_at") +
-			" AND due_date < ?3 ORDER BY id LIMIT ?2)", []any{oldest}},
+			" AND due_date < ?3 ORDER BY id LIMIT +?2)", []any{oldest}},
 		{"DELETE FROM texts WHERE id IN (SELECT id FROM texts WHERE " + head("texts", "created_at") + ` AND state NOT IN ('sending', 'unknown')
-			AND NOT EXISTS (SELECT 1 FROM reminders WHERE text_id = texts.id) ORDER BY id LIMIT ?2)`, nil},
+			AND NOT EXISTS (SELECT 1 FROM reminders WHERE text_id = texts.id) ORDER BY id LIMIT +?2)`, nil},
 	}
 	err = s.do(func(t *tx) error {
 		deleted = 0

@@ -70,7 +70,7 @@ func (s *Store) CompareBills(ctx context.Context, source string, bills []reminde
 func (s *Store) Sweep(ctx context.Context, source string, listed *Roll, after int64, now time.Time) (last int64, removed int, err error) {
 	const page = 1000
 	rows, err := s.read.QueryContext(ctx, `SELECT id, service, account FROM bills
-		WHERE id > ?1 AND source = ?2 AND `+declared+` AND state <> 'removed' ORDER BY id LIMIT ?3`, after, source, page)
+		WHERE id > ?1 AND source = ?2 AND `+declared+` AND state <> 'removed' ORDER BY id LIMIT +?3`, after, source, page)
 	if err != nil {
 		return 0, 0, fmt.Errorf("sweep bills: %w", explain(err))
 	}

@@ -291,7 +291,7 @@ func (w *learning) scheduleCalls(b reminder.Bill, before reminder.BillState, pol
 func (s *Store) Replan(_ context.Context, policies reminder.Policies, now time.Time, afterID int64, n int) (last int64, err error) {
 	err = s.do(func(t *tx) error {
 		last = 0
-		rows, err := t.query("SELECT "+billColumns+" FROM bills WHERE id > ?1 ORDER BY id LIMIT ?2", afterID, n)
+		rows, err := t.query("SELECT "+billColumns+" FROM bills WHERE id > ?1 ORDER BY id LIMIT +?2", afterID, n)
 		if err != nil {
 			return err
 		}

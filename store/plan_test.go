@@ -287,6 +287,9 @@ func TestStatementsUseTheirIndexes(t *testing.T) {
 				}
 			}
 		}
+		if strings.Contains(query, "LIMIT ?") {
+			t.Errorf("%s\nis prepared anew each time: LIMIT +? (see querier)", query)
+		}
 		if strings.Contains(noTable.ReplaceAllString(plan, ""), "SCAN ") && !isListing(query) {
 			t.Errorf("%s\nreads a whole table:\n%s", query, plan)
 		}

@@ -55,7 +55,7 @@ func (s *Store) Bills(ctx context.Context, f BillFilter, each func(Watched) erro
 	query := "SELECT " + billColumns + `,
 			coalesce((SELECT at FROM due_register WHERE bill_id = bills.id), (SELECT at FROM due_recheck WHERE bill_id = bills.id)),
 			(SELECT at FROM due_remind WHERE bill_id = bills.id)
-		FROM bills WHERE id > ?1` + where + " ORDER BY id LIMIT ?2"
+		FROM bills WHERE id > ?1` + where + " ORDER BY id LIMIT +?2"
 	for {
 		rows, err := s.read.QueryContext(ctx, query, args...)
 		if err != nil {
@@ -89,7 +89,7 @@ func (s *Store) Accounts(ctx context.Context, begin string, n int) (accounts []s
 	}
 	for _, service := range services {
 		rows, err := s.read.QueryContext(ctx, `SELECT account FROM bills WHERE service = ?1 AND account >= ?2 AND account < ?3
-			ORDER BY account LIMIT ?4`, service, begin, begin+"\U0010FFFF", n)
+			ORDER BY account LIMIT +?4`, service, begin, begin+"\U0010FFFF", n)
 		if err != nil {
 			return nil, fmt.Errorf("read accounts: %w", explain(err))
 		}
@@ -144,7 +144,7 @@ func (s *Store) InUse(ctx context.Context) (languages map[string]map[string]bool
 	}
 	languages = map[string]map[string]bool{}
 	for _, service := range services {
-		rows, err := s.read.QueryContext(ctx, "SELECT language, state FROM bills WHERE service = ?1 ORDER BY account LIMIT ?2", service, looksAt)
+		rows, err := s.read.QueryContext(ctx, "SELECT language, state FROM bills WHERE service = ?1 ORDER BY account LIMIT +?2", service, looksAt)
 		if err != nil {
 			return nil, fmt.Errorf("read languages: %w", explain(err))
 		}

@@ -66,7 +66,7 @@ func whose[T any](ctx context.Context, s *Store, texts []T, id func(T) int64) (m
 // OpenTexts reads up to n texts whose next look has come, the oldest first.
 func (s *Store) OpenTexts(ctx context.Context, now time.Time, n int) ([]OpenText, error) {
 	rows, err := s.read.QueryContext(ctx, `SELECT id, provider_id, state, accepted_at, looks FROM texts
-		WHERE next_look_at <= ?1 AND provider_id IS NOT NULL ORDER BY next_look_at LIMIT ?2`, now.UnixMilli(), n)
+		WHERE next_look_at <= ?1 AND provider_id IS NOT NULL ORDER BY next_look_at LIMIT +?2`, now.UnixMilli(), n)
 	if err != nil {
 		return nil, fmt.Errorf("read open texts: %w", explain(err))
 	}

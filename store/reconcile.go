@@ -25,7 +25,7 @@ type Doubtful struct {
 // longest waiting first.
 func (s *Store) Doubtful(ctx context.Context, now time.Time, n int) ([]Doubtful, error) {
 	rows, err := s.read.QueryContext(ctx, `SELECT id, sent_to, body, created_at, looks FROM texts
-		WHERE next_look_at <= ?1 AND state = 'unknown' ORDER BY next_look_at LIMIT ?2`, now.UnixMilli(), n)
+		WHERE next_look_at <= ?1 AND state = 'unknown' ORDER BY next_look_at LIMIT +?2`, now.UnixMilli(), n)
 	if err != nil {
 		return nil, fmt.Errorf("read texts in doubt: %w", explain(err))
 	}

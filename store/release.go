@@ -85,7 +85,7 @@ func (s *Store) release(ctx context.Context, a Act, reason reminder.Reason) (rel
 		began := time.Now()
 		err = s.do(func(t *tx) error {
 			some = 0
-			rows, err := t.query("SELECT DISTINCT r.bill_id"+heldOf+" AND r.bill_id > ?5 ORDER BY r.bill_id LIMIT ?6",
+			rows, err := t.query("SELECT DISTINCT r.bill_id"+heldOf+" AND r.bill_id > ?5 ORDER BY r.bill_id LIMIT +?6",
 				reason, a.Choice.Service, a.Choice.Account, a.Choice.Phone.E164(), last, choicePage)
 			if err != nil {
 				return err

@@ -199,7 +199,7 @@ func (r *Roll) missing(ctx context.Context, bills []reminder.Bill) (gone []remin
 func (r *Roll) Each(ctx context.Context, n int, do func([]Listed) error) error {
 	for last := 0; ; {
 		rows, err := r.conn.QueryContext(ctx, `SELECT line, service, account, phone, language, description FROM kept
-			WHERE line > ?1 ORDER BY line LIMIT ?2`, last, n)
+			WHERE line > ?1 ORDER BY line LIMIT +?2`, last, n)
 		if err != nil {
 			return fmt.Errorf("read the list in the temporary folder: %w", explain(err))
 		}

@@ -87,7 +87,7 @@ func (s *Store) DecideDue(ctx context.Context, r Round, n int) (Looked, error) {
 	}
 	err := s.do(func(t *tx) error {
 		l = looking{}
-		rows, err := t.query("SELECT bill_id FROM due_remind WHERE at <= ?1 ORDER BY at, bill_id LIMIT ?2", r.Now.UnixMilli(), n)
+		rows, err := t.query("SELECT bill_id FROM due_remind WHERE at <= ?1 ORDER BY at, bill_id LIMIT +?2", r.Now.UnixMilli(), n)
 		if err != nil {
 			return err
 		}

@@ -56,7 +56,7 @@ func (s *Store) EachReminder(ctx context.Context, since time.Time, each func(bil
 		id, bill int64
 		reminder.Reminder
 	}
-	return pages(ctx, s, "SELECT "+reminderColumns+", id, bill_id FROM reminders WHERE id > ?1 ORDER BY id LIMIT ?2", func(r row) (x ofBill, err error) {
+	return pages(ctx, s, "SELECT "+reminderColumns+", id, bill_id FROM reminders WHERE id > ?1 ORDER BY id LIMIT +?2", func(r row) (x ofBill, err error) {
 		x.Reminder, err = scanReminder(withMore{r, []any{&x.id, &x.bill}})
 		return x, err
 	}, func(x ofBill) int64 {
@@ -81,7 +81,7 @@ type TextTo struct {
 // EachText calls each for all texts that were handed over since, in their
 // order.
 func (s *Store) EachText(ctx context.Context, since time.Time, each func(TextTo)) error {
-	return pages(ctx, s, "SELECT id, phone, language, state, segments, created_at, planned_at FROM texts WHERE id > ?1 ORDER BY id LIMIT ?2", func(r row) (x TextTo, err error) {
+	return pages(ctx, s, "SELECT id, phone, language, state, segments, created_at, planned_at FROM texts WHERE id > ?1 ORDER BY id LIMIT +?2", func(r row) (x TextTo, err error) {
 		err = r.Scan(&x.ID, &x.Phone, &x.Language, &x.State, &x.Segments, instantColumn{&x.At}, instantColumn{&x.Planned})
 		return x, err //nolint:wrapcheck // names the column
 	}, func(x TextTo) int64 {

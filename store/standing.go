@@ -11,6 +11,11 @@ import (
 )
 
 // querier is what a write transaction and the pool for reading have in common.
+//
+// Each connection keeps its statements prepared. But SQLite prepares one anew where
+// its plan may depend on a value that is bound, such as that of LIMIT ?1, or of a
+// column = ?1 where another index may do: so it is LIMIT +?1 everywhere, and
+// = +?1 where it mattered. An expression's value is not looked at.
 type querier interface {
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 }
@@ -115,7 +120,7 @@ func readLifts(ctx context.Context, q querier, now, recentFrom time.Time, s *rem
 // refused later, or lost. What was given back for another reason, such as a
 // provider that asked to slow down, says nothing.
 func readRecent(ctx context.Context, q querier, from time.Time, s *reminder.Standing) error {
-	rows, err := q.QueryContext(ctx, "SELECT state, refused_for, created_at FROM texts ORDER BY id DESC LIMIT ?1", reminder.RecentTexts)
+	rows, err := q.QueryContext(ctx, "SELECT state, refused_for, created_at FROM texts ORDER BY id DESC LIMIT +?1", reminder.RecentTexts)
 	if err != nil {
 		return explain(err)
 	}

@@ -140,7 +140,7 @@ type StrangerOf struct {
 // Strangers reads the latest n strangers, and how many more there are.
 func (s *Store) Strangers(ctx context.Context, n int) (latest []StrangerOf, more int, err error) {
 	rows, err := s.read.QueryContext(ctx, `SELECT x.provider_id, x.bill_id, x.at, b.service, b.account
-		FROM strangers x JOIN bills b ON b.id = x.bill_id ORDER BY x.at DESC LIMIT ?1`, n)
+		FROM strangers x JOIN bills b ON b.id = x.bill_id ORDER BY x.at DESC LIMIT +?1`, n)
 	if err != nil {
 		return nil, 0, fmt.Errorf("read unknown texts: %w", explain(err))
 	}
