@@ -103,8 +103,8 @@ var saveBills = manyRows("WITH v (id, "+saved+`) AS (VALUES %s) UPDATE OR FAIL b
 // there only once.
 func (t *tx) saveBills(bills []reminder.Bill) error {
 	_, err := writeMany(t, &saveBills, bills, func(args []any, b reminder.Bill) []any {
-		return append(args, b.ID, b.State, b.Customer, money(b.Balance), millis(b.BalanceAt), day(b.DueDate), b.Verified,
-			millis(b.RegisteredAt), millis(b.CheckedAt), b.Failures, b.LastError, money(b.Usual))
+		return append(args, b.ID, string(b.State), b.Customer, money(b.Balance), millis(b.BalanceAt), day(b.DueDate), b.Verified,
+			millis(b.RegisteredAt), millis(b.CheckedAt), int64(b.Failures), b.LastError, money(b.Usual))
 	})
 	return err
 }
@@ -114,20 +114,18 @@ var billsByID = manyRows("SELECT "+billColumns+" FROM bills WHERE id IN (%s)", 0
 // billsOf reads bills by their ids, many with each statement.
 func (t *tx) billsOf(ids []int64) (map[int64]reminder.Bill, error) {
 	all := make(map[int64]reminder.Bill, len(ids))
-	return all, inMany(&billsByID, ids, func(query string, some []int64) error {
-		rows, err := t.query(query, idsAfter(some)...)
-		if err != nil {
-			return err
-		}
-		bills, err := collect(rows, scanBills())
-		if err != nil {
-			return fmt.Errorf("read bills: %w", err)
-		}
-		for _, b := range bills {
+	var b reminder.Bill // each in turn
+	columns := columnsOfBill(&b)
+	err := inMany(&billsByID, ids, func(query string, some []int64) error {
+		return t.queryMany(query, idsAfter(some), columns, func() error {
 			all[b.ID] = b
-		}
-		return nil
+			return nil
+		})
 	})
+	if err != nil {
+		return nil, fmt.Errorf("read bills: %w", err)
+	}
+	return all, nil
 }
 
 // bill reads one bill by its id.

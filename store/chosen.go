@@ -79,7 +79,7 @@ func chosen(ctx context.Context, q querier, c Choice, after reminder.Bill, n int
 	if err != nil {
 		return nil, explain(err)
 	}
-	return collect(rows, scanBills())
+	return collect(rows, scanBill)
 }
 
 // act goes through the bills of a choice, a page in each transaction, and does

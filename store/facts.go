@@ -1,6 +1,7 @@
 package store
 
 import (
+	"database/sql"
 	"fmt"
 
 	"duewatch/reminder"
@@ -40,20 +41,12 @@ func (t *tx) facts(r Round, ids []int64) ([]fact, error) {
 	var f fact // each in turn
 	columns := append(columnsOfBill(&f.Bill), wordColumn[reminder.Reason]{&f.Suppressed}, numberColumn[int]{&f.TextsToday}, flagColumn{&f.shares}, numberColumn[int64]{&f.phoneID})
 	err := inMany(&factsByID, ids, func(query string, some []int64) error {
-		rows, err := t.query(query, idsAfter(some, midnight)...)
-		if err != nil {
-			return err
-		}
-		_, err = collect(rows, func(row row) (none struct{}, err error) {
-			if err := row.Scan(columns...); err != nil {
-				return none, err //nolint:wrapcheck // names the column
-			}
+		return t.queryMany(query, idsAfter(some, midnight), columns, func() error {
 			f.Asked = r.asked[f.Bill.ID]
 			f.shares = f.shares && r.Policies.For(f.Bill.Service).Bundle
 			all[at[f.Bill.ID]] = f
-			return none, nil
+			return nil
 		})
-		return err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("read bills: %w", err)
@@ -84,16 +77,16 @@ func (t *tx) facts(r Round, ids []int64) ([]fact, error) {
 const reminderColumns = "due_date, stage, outcome, reason, coalesce(text_id, 0), tries, decided_at"
 
 // columnsOfStage is where the columns of a stage go.
-func columnsOfStage(m *reminder.Reminder) []any {
-	return []any{
+func columnsOfStage(m *reminder.Reminder) []sql.Scanner {
+	return []sql.Scanner{
 		dayColumn{&m.DueDate}, numberColumn[reminder.Stage]{&m.Stage}, wordColumn[reminder.Outcome]{&m.Outcome}, wordColumn[reminder.Reason]{&m.Reason},
 		numberColumn[int64]{&m.TextID}, numberColumn[int]{&m.Tries}, instantColumn{&m.DecidedAt},
 	}
 }
 
 func scanReminder(r row) (m reminder.Reminder, err error) {
-	err = r.Scan(columnsOfStage(&m)...)
-	return m, err //nolint:wrapcheck // callers say what they read
+	err = scan(r, columnsOfStage(&m))
+	return m, err
 }
 
 var doneByID = manyRows("SELECT "+reminderColumns+`, bill_id FROM (SELECT id AS bill, due_date AS due FROM bills WHERE id IN (%s))
@@ -105,17 +98,10 @@ func (t *tx) readDone(ids []int64, each func(billID int64, m reminder.Reminder))
 	var of int64
 	columns := append(columnsOfStage(&m), numberColumn[int64]{&of})
 	return inMany(&doneByID, ids, func(query string, some []int64) error {
-		rows, err := t.query(query, idsAfter(some)...)
-		if err != nil {
-			return err
-		}
-		_, err = collect(rows, func(r row) (none struct{}, err error) {
-			if err = r.Scan(columns...); err == nil {
-				each(of, m)
-			}
-			return none, err //nolint:wrapcheck // names the column
+		return t.queryMany(query, idsAfter(some), columns, func() error {
+			each(of, m)
+			return nil
 		})
-		return err
 	})
 }
 

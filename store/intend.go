@@ -1,6 +1,7 @@
 package store
 
 import (
+	"database/sql"
 	"errors"
 	"fmt"
 	"slices"
@@ -128,28 +129,24 @@ func (t *tx) intendSome(r Round, query string, some []intent, services int) erro
 	of := make(map[string]*Text, len(some))
 	for _, n := range some {
 		of[n.phone.E164()] = n.Text
-		args = append(args, n.phone.E164(), n.phoneID, n.To.E164(), n.Body, n.Language, n.Segments, n.planned.UnixMilli(), n.NotAfter.UnixMilli())
+		args = append(args, n.phone.E164(), n.phoneID, n.To.E164(), n.Body, n.Language, int64(n.Segments), n.planned.UnixMilli(), n.NotAfter.UnixMilli())
 		for i := range services {
 			args = append(args, n.services[min(i, len(n.services)-1)])
 		}
 	}
 	t.room.args = args
-	rows, err := t.query(query, args...)
-	if err != nil {
-		return fmt.Errorf("write intents: %w", err)
-	}
-	written, err := collect(rows, func(r row) (none struct{}, err error) {
-		var id int64
-		var phone string
-		if err = r.Scan(&id, &phone); err == nil {
-			of[phone].ID = id
-		}
-		return none, err //nolint:wrapcheck // names the column
+	var id int64
+	var phone string
+	written := 0
+	err := t.queryMany(query, args, []sql.Scanner{numberColumn[int64]{&id}, textColumn{&phone}}, func() error {
+		of[phone].ID = id
+		written++
+		return nil
 	})
 	switch {
 	case err != nil:
 		return fmt.Errorf("write intents: %w", err)
-	case len(written) < len(some):
+	case written < len(some):
 		return errUnfit
 	}
 	return nil

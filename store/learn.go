@@ -295,7 +295,7 @@ func (s *Store) Replan(_ context.Context, policies reminder.Policies, now time.T
 		if err != nil {
 			return err
 		}
-		bills, err := collect(rows, scanBills())
+		bills, err := collect(rows, scanBill)
 		if err != nil {
 			return err
 		}

@@ -196,5 +196,5 @@ func (s *Store) BillsOf(ctx context.Context, p reminder.Phone) ([]reminder.Bill,
 	if err != nil {
 		return nil, fmt.Errorf("read bills of a phone: %w", explain(err))
 	}
-	return collect(rows, scanBills())
+	return collect(rows, scanBill)
 }

@@ -13,15 +13,10 @@ import (
 // tx is a write transaction. Its statements are prepared once for each
 // connection by the driver's statement cache.
 type tx struct {
-	ctx context.Context //nolint:containedctx // lives as long as the transaction, and cannot be cancelled
-	tx  interface {
-		querier
-		ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
-		QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
-	}
-	hurried bool        // nothing is isolated: the first failure ends this try
-	rows    []*sql.Rows // that were asked for
-	conn    *sql.Conn   // what tx is, of a transaction that writes
+	ctx     context.Context //nolint:containedctx // lives as long as the transaction, and cannot be cancelled
+	hurried bool            // nothing is isolated: the first failure ends this try
+	rows    []*sql.Rows     // that were asked for
+	conn    *sql.Conn
 	room    *room
 }
 
@@ -83,7 +78,7 @@ func (t *tx) isolated(do func(*tx) error) (own, all error) {
 }
 
 func (t *tx) exec(query string, args ...any) (sql.Result, error) {
-	r, err := t.tx.ExecContext(t.ctx, query, args...)
+	r, err := t.conn.ExecContext(t.ctx, query, args...)
 	if err != nil {
 		return nil, explain(err)
 	}
@@ -92,37 +87,54 @@ func (t *tx) exec(query string, args ...any) (sql.Result, error) {
 
 // execMany is exec for a statement over many rows, and returns how many it
 // changed. The driver hands over all arguments in one call where rows are asked
-// for, and otherwise each in a call of its own; and it is asked directly, since
-// database/sql would copy each argument twice.
+// for, and otherwise each in a call of its own.
 func (t *tx) execMany(query string, args []any) (changed int64, err error) {
+	err = t.queryMany(query, args, nil, func() error { return errors.New("it gives rows, which nobody reads") })
+	if err != nil {
+		return 0, err
+	}
+	err = t.row("SELECT changes()").Scan(&changed)
+	return changed, explain(err)
+}
+
+// queryMany is query for many rows: of each the columns take the values, then
+// each is called. The driver is asked directly: database/sql would copy each
+// argument twice, and look at the type of each value anew.
+func (t *tx) queryMany(query string, args []any, columns []sql.Scanner, each func() error) (err error) {
 	named := t.room.named[:0]
 	for i, v := range args {
 		if !driver.IsValue(v) { // an int, or a string type of ours
 			if v, err = driver.DefaultParameterConverter.ConvertValue(v); err != nil {
-				return 0, err //nolint:wrapcheck // names the type
+				return err //nolint:wrapcheck // names the type
 			}
 		}
 		named = append(named, driver.NamedValue{Ordinal: i + 1, Value: v})
 	}
 	t.room.named = named
-	err = t.conn.Raw(func(c any) error {
+	return explain(t.conn.Raw(func(c any) (err error) {
 		rows, err := c.(driver.QueryerContext).QueryContext(t.ctx, query, named)
 		if err != nil {
 			return err
 		}
-		if err = rows.Next(nil); err == nil {
-			err = errors.New("it gives rows, which nobody reads")
+		defer func() { err = errors.Join(err, rows.Close()) }()
+		values := make([]driver.Value, len(columns))
+		for {
+			if err := rows.Next(values); err != nil {
+				if errors.Is(err, io.EOF) {
+					return nil
+				}
+				return err
+			}
+			for i, to := range columns {
+				if err := to.Scan(values[i]); err != nil {
+					return fmt.Errorf("column %s: %w", rows.Columns()[i], err)
+				}
+			}
+			if err := each(); err != nil {
+				return err
+			}
 		}
-		if errors.Is(err, io.EOF) {
-			err = nil
-		}
-		return errors.Join(err, rows.Close())
-	})
-	if err != nil {
-		return 0, explain(err)
-	}
-	err = t.row("SELECT changes()").Scan(&changed)
-	return changed, explain(err)
+	}))
 }
 
 // changed runs a statement and reports whether it changed a row.
@@ -138,7 +150,7 @@ func (t *tx) changed(query string, args ...any) (bool, error) {
 // QueryContext notes the rows, so that none can be left open: an sql.Tx closes
 // its rows, a connection that is given back waits for them.
 func (t *tx) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
-	rows, err := t.tx.QueryContext(ctx, query, args...)
+	rows, err := t.conn.QueryContext(ctx, query, args...)
 	if err == nil {
 		t.rows = append(t.rows, rows)
 	}
@@ -162,5 +174,5 @@ func (t *tx) query(query string, args ...any) (*sql.Rows, error) {
 }
 
 func (t *tx) row(query string, args ...any) *sql.Row {
-	return t.tx.QueryRowContext(t.ctx, query, args...)
+	return t.conn.QueryRowContext(t.ctx, query, args...)
 }

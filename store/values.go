@@ -45,6 +45,8 @@ func (c instantColumn) Scan(v any) error {
 
 type wordColumn[T ~string] struct{ to *T }
 
+type textColumn = wordColumn[string]
+
 func (c wordColumn[T]) Scan(v any) error {
 	text, _, err := textOf(v)
 	*c.to = T(text)
@@ -134,29 +136,28 @@ const billColumns = `id, service, account, phone, language, description, source,
 type row interface{ Scan(dest ...any) error }
 
 // columnsOfBill is where the columns of a bill go.
-func columnsOfBill(b *reminder.Bill) []any {
-	return []any{
-		numberColumn[int64]{&b.ID}, &b.Service, &b.Account, wordColumn[reminder.Phone]{&b.Phone}, &b.Language, &b.Description, &b.Source,
-		wordColumn[reminder.BillState]{&b.State}, &b.Customer,
+func columnsOfBill(b *reminder.Bill) []sql.Scanner {
+	return []sql.Scanner{
+		numberColumn[int64]{&b.ID}, textColumn{&b.Service}, textColumn{&b.Account}, wordColumn[reminder.Phone]{&b.Phone}, textColumn{&b.Language}, textColumn{&b.Description}, textColumn{&b.Source},
+		wordColumn[reminder.BillState]{&b.State}, textColumn{&b.Customer},
 		moneyColumn{&b.Balance}, instantColumn{&b.BalanceAt}, dayColumn{&b.DueDate}, flagColumn{&b.Verified},
-		instantColumn{&b.RegisteredAt}, instantColumn{&b.CheckedAt}, numberColumn[int]{&b.Failures}, &b.LastError, moneyColumn{&b.Usual},
+		instantColumn{&b.RegisteredAt}, instantColumn{&b.CheckedAt}, numberColumn[int]{&b.Failures}, textColumn{&b.LastError}, moneyColumn{&b.Usual},
 		instantColumn{&b.PausedAt}, instantColumn{&b.PausedUntil},
 	}
 }
 
-func scanBill(r row) (b reminder.Bill, err error) {
-	err = r.Scan(columnsOfBill(&b)...)
-	return b, err //nolint:wrapcheck // callers say what they read
+// scan is r.Scan.
+func scan(r row, columns []sql.Scanner) error {
+	to := make([]any, len(columns))
+	for i, c := range columns {
+		to[i] = c
+	}
+	return r.Scan(to...) //nolint:wrapcheck // callers say what they read
 }
 
-// scanBills is scanBill for many: where their columns go is made once.
-func scanBills() func(row) (reminder.Bill, error) {
-	var b reminder.Bill
-	columns := columnsOfBill(&b)
-	return func(r row) (reminder.Bill, error) {
-		err := r.Scan(columns...)
-		return b, err //nolint:wrapcheck // callers say what they read
-	}
+func scanBill(r row) (b reminder.Bill, err error) {
+	err = scan(r, columnsOfBill(&b))
+	return b, err
 }
 
 // collect scans all rows and closes them.

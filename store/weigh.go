@@ -11,8 +11,13 @@ import (
 // and with which others of its phone: by its own facts and rules, and without
 // writing anything. Claim is not looked at.
 func (s *Store) Weigh(ctx context.Context, r Round, b reminder.Bill) (lead reminder.Share, joint reminder.Joint, err error) {
-	if lead, joint, err = (&tx{ctx: ctx, tx: s.read}).weigh(r, b); err != nil {
-		return lead, joint, fmt.Errorf("weigh a bill: %w", err)
+	conn, err := s.read.Conn(ctx)
+	if err == nil {
+		defer conn.Close() //nolint:errcheck // it goes back to the pool
+		lead, joint, err = (&tx{ctx: ctx, conn: conn, room: new(room)}).weigh(r, b)
+	}
+	if err != nil {
+		return lead, joint, fmt.Errorf("weigh a bill: %w", explain(err))
 	}
 	return lead, joint, nil
 }

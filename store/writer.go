@@ -155,7 +155,7 @@ func (w *writer) try(group []write, errs []error, hurried bool) error {
 	if _, err := conn.ExecContext(ctx, "BEGIN IMMEDIATE"); err != nil {
 		return fmt.Errorf("begin write: %w", explain(err))
 	}
-	t := &tx{ctx: ctx, tx: conn, hurried: hurried, conn: conn, room: &w.room}
+	t := &tx{ctx: ctx, hurried: hurried, conn: conn, room: &w.room}
 	if len(group) == 1 {
 		err = run(t, group[0].do)
 	}
