@@ -1,10 +1,8 @@
 package store
 
 import (
-	"cmp"
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -88,13 +86,6 @@ type Claim struct {
 // Place is how far a pass has come in a queue; the zero Place is its beginning.
 type Place struct{ at, billID int64 }
 
-func (p Place) orLater(other Place) Place {
-	if cmp.Or(cmp.Compare(p.at, other.at), cmp.Compare(p.billID, other.billID)) < 0 {
-		return other
-	}
-	return p
-}
-
 // ToRegister reads up to n bills that await registration and come after a place
 // in the queue, those that have waited longest first, and the place of the last.
 // Of each there is what a question about it says: id, service, account, phone and
@@ -116,20 +107,19 @@ func (s *Store) turns(ctx context.Context, q queue, now time.Time, after Place, 
 	rows, err := s.read.QueryContext(ctx, strings.ReplaceAll(`SELECT id, service, account, phone, description, at FROM (
 			SELECT at, bill_id FROM QUEUE WHERE at = +?1 AND bill_id > ?2 UNION ALL
 			SELECT at, bill_id FROM QUEUE WHERE at > ?1 AND at <= ?3 ORDER BY at, bill_id LIMIT +?4)
-		CROSS JOIN bills ON id = bill_id`, "QUEUE", string(q)), after.at, after.billID, now.UnixMilli(), n)
+		CROSS JOIN bills ON id = bill_id ORDER BY at, bill_id`, "QUEUE", string(q)), after.at, after.billID, now.UnixMilli(), n)
 	if err == nil {
 		last = after
 		bills, err = collect(rows, func(r row) (b reminder.Bill, err error) {
 			var at int64
 			err = r.Scan(&b.ID, &b.Service, &b.Account, &b.Phone, &b.Description, &at)
-			last = last.orLater(Place{at, b.ID})
+			last = Place{at, b.ID}
 			return b, err //nolint:wrapcheck // wrapped below
 		})
 	}
 	if err != nil {
 		return nil, after, fmt.Errorf("read %s: %w", q, explain(err))
 	}
-	slices.SortFunc(bills, func(a, b reminder.Bill) int { return cmp.Compare(a.ID, b.ID) }) // neighbours share pages
 	return bills, last, nil
 }
 
