@@ -17,9 +17,7 @@ import (
 // it; it has no log and no lock, so that a commit costs no more than its pages.
 func OpenScratch(ctx context.Context, path string) (*Store, error) {
 	// Not :memory:, where all pages stay dirty and each commit goes through them.
-	// Its pages are in memory as it is, and when one of many takes another's place
-	// (a b-tree is balanced) a commit goes through all that are cached.
-	file, vfs, cache := "scratch", "memdb", "-8000" // 8 MB
+	file, vfs := "scratch", "memdb"
 	if path != "" {
 		made, err := Open(ctx, path) // with its schema
 		if err != nil {
@@ -28,11 +26,11 @@ func OpenScratch(ctx context.Context, path string) (*Store, error) {
 		if err := made.Close(); err != nil {
 			return nil, err
 		}
-		file, vfs, cache = escapedPath(realPath(path)), "", "-128000"
+		file, vfs = escapedPath(realPath(path)), ""
 	}
 	settings := url.Values{
 		"_synchronous": {"OFF"}, "_journal_mode": {"MEMORY"}, "_locking_mode": {"EXCLUSIVE"}, "_foreign_keys": {"on"}, "_txlock": {"immediate"}, "_mutex": {"no"},
-		"_stmt_cache_size": {"128"}, "_cache_size": {cache},
+		"_stmt_cache_size": {"128"}, "_cache_size": {"-8000"}, // 8 MB: where a b-tree was balanced, a commit goes through all pages that are cached
 	}
 	if vfs != "" {
 		settings.Set("vfs", vfs)
