@@ -51,6 +51,9 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
+	if flags.NArg() > 0 {
+		return fmt.Errorf("there is no role %q; parts are chosen by -only", flags.Arg(0))
+	}
 	return b.run(ctx, *only, *write, *makeStores)
 }
 
