@@ -128,8 +128,9 @@ func (b *bench) scale(ctx context.Context) error {
 	return nil
 }
 
-// warm reads a file, so that the kernel has it in memory: the small store, which
-// was just made, is there, and what is compared is not the disk.
+// warm reads a file, so that the kernel has it in memory where there is room for
+// it (3 GB): the small store, which was just made, is there, and what is compared
+// is not the disk.
 func warm(path string) (err error) {
 	f, err := os.Open(path)
 	if err != nil {

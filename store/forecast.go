@@ -85,7 +85,7 @@ var copied = map[string]string{
 // begin makes the empty copy, and fills the tables that are copied as a whole.
 func (f *Forecast) begin(t *tx) error {
 	rows, err := t.query(`SELECT type, name, sql FROM main.sqlite_master
-		WHERE sql IS NOT NULL AND type <> 'view' AND tbl_name <> 'goose_db_version' AND name NOT LIKE 'sqlite_%' ORDER BY type = 'index'`)
+		WHERE sql IS NOT NULL AND tbl_name <> 'goose_db_version' AND name NOT LIKE 'sqlite_%' ORDER BY type = 'index'`)
 	if err != nil {
 		return err
 	}

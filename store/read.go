@@ -77,9 +77,16 @@ func (s *Store) Bills(ctx context.Context, f BillFilter, each func(Watched) erro
 	}
 }
 
-// ofAnyService has an account looked for by the index on service and account: no
-// other has accounts.
-const ofAnyService = "service IN (SELECT service FROM services)"
+// servicesOfBills are the services that have bills, each found by one step in the
+// index on service and account.
+const servicesOfBills = `WITH RECURSIVE services (service) AS (
+		SELECT min(service) FROM bills
+		UNION ALL
+		SELECT (SELECT min(service) FROM bills WHERE service > services.service) FROM services WHERE services.service IS NOT NULL
+	) SELECT service FROM services WHERE service IS NOT NULL`
+
+// ofAnyService has an account looked for by that index: no other has accounts.
+const ofAnyService = "service IN (" + servicesOfBills + ")"
 
 // Accounts are the first n accounts that begin with these characters.
 func (s *Store) Accounts(ctx context.Context, begin string, n int) (accounts []string, err error) {
@@ -106,7 +113,7 @@ func (s *Store) Accounts(ctx context.Context, begin string, n int) (accounts []s
 
 // services are those that have bills.
 func (s *Store) services(ctx context.Context) ([]string, error) {
-	rows, err := s.read.QueryContext(ctx, "SELECT service FROM services")
+	rows, err := s.read.QueryContext(ctx, servicesOfBills)
 	if err != nil {
 		return nil, fmt.Errorf("read services: %w", explain(err))
 	}

@@ -10,10 +10,11 @@ import (
 	"runtime/debug"
 )
 
-// tx is a write transaction. Its statements are prepared once for each
-// connection by the driver's statement cache.
+// tx is a write transaction, or a connection on which something is read for explain.
+// Its statements are prepared once for each connection by the driver's statement
+// cache.
 type tx struct {
-	ctx     context.Context //nolint:containedctx // lives as long as the transaction, and cannot be cancelled
+	ctx     context.Context //nolint:containedctx // lives as long as the transaction; that of a write cannot be cancelled
 	hurried bool            // nothing is isolated: the first failure ends this try
 	rows    []*sql.Rows     // that were asked for
 	conn    *sql.Conn
@@ -28,13 +29,17 @@ type room struct {
 
 // run makes a panic in a write an error: it must not take the daemon and the
 // other writes with it.
-func run(t *tx, do func(*tx) error) (err error) {
+func run(t *tx, do func(*tx) error) error {
+	return safely(func() error { return do(t) })
+}
+
+func safely(do func() error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("panic in a write: %v\n%s", p, debug.Stack())
 		}
 	}()
-	return do(t)
+	return do()
 }
 
 // hurriedError is a failure that a second try, with savepoints, confines to
@@ -89,8 +94,7 @@ func (t *tx) exec(query string, args ...any) (sql.Result, error) {
 // changed. The driver hands over all arguments in one call where rows are asked
 // for, and otherwise each in a call of its own.
 func (t *tx) execMany(query string, args []any) (changed int64, err error) {
-	err = t.queryMany(query, args, nil, func() error { return errors.New("it gives rows, which nobody reads") })
-	if err != nil {
+	if err = t.queryMany(query, args, nil, nil); err != nil { // it has no rows
 		return 0, err
 	}
 	err = t.row("SELECT changes()").Scan(&changed)
@@ -117,24 +121,31 @@ func (t *tx) queryMany(query string, args []any, columns []sql.Scanner, each fun
 			return err
 		}
 		defer func() { err = errors.Join(err, rows.Close()) }()
-		values := make([]driver.Value, len(columns))
-		for {
-			if err := rows.Next(values); err != nil {
-				if errors.Is(err, io.EOF) {
-					return nil
-				}
-				return err
-			}
-			for i, to := range columns {
-				if err := to.Scan(values[i]); err != nil {
-					return fmt.Errorf("column %s: %w", rows.Columns()[i], err)
-				}
-			}
-			if err := each(); err != nil {
-				return err
+		// A panic here would close the connection, and with it the other writes.
+		return safely(func() error { return readAll(rows, columns, each) })
+	}))
+}
+
+func readAll(rows driver.Rows, columns []sql.Scanner, each func() error) error {
+	if has := len(rows.Columns()); has != len(columns) { // the driver relies on it
+		return fmt.Errorf("a statement gives %d columns, and %d are read", has, len(columns))
+	}
+	values := make([]driver.Value, len(columns))
+	for {
+		if err := rows.Next(values); errors.Is(err, io.EOF) {
+			return nil
+		} else if err != nil {
+			return err //nolint:wrapcheck // explained by the caller
+		}
+		for i, to := range columns {
+			if err := to.Scan(values[i]); err != nil {
+				return fmt.Errorf("column %s: %w", rows.Columns()[i], err)
 			}
 		}
-	}))
+		if err := each(); err != nil {
+			return err
+		}
+	}
 }
 
 // changed runs a statement and reports whether it changed a row.

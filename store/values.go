@@ -48,9 +48,12 @@ type wordColumn[T ~string] struct{ to *T }
 type textColumn = wordColumn[string]
 
 func (c wordColumn[T]) Scan(v any) error {
-	text, _, err := textOf(v)
+	text, ok := v.(string)
+	if !ok {
+		return fmt.Errorf("%T instead of text", v)
+	}
 	*c.to = T(text)
-	return err
+	return nil
 }
 
 type numberColumn[T ~int | ~int64] struct{ to *T }

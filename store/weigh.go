@@ -12,12 +12,14 @@ import (
 // writing anything. Claim is not looked at.
 func (s *Store) Weigh(ctx context.Context, r Round, b reminder.Bill) (lead reminder.Share, joint reminder.Joint, err error) {
 	conn, err := s.read.Conn(ctx)
-	if err == nil {
-		defer conn.Close() //nolint:errcheck // it goes back to the pool
-		lead, joint, err = (&tx{ctx: ctx, conn: conn, room: new(room)}).weigh(r, b)
-	}
 	if err != nil {
 		return lead, joint, fmt.Errorf("weigh a bill: %w", explain(err))
+	}
+	defer conn.Close() //nolint:errcheck // it goes back to the pool
+	t := &tx{ctx: ctx, conn: conn, room: new(room)}
+	defer t.closeRows()
+	if lead, joint, err = t.weigh(r, b); err != nil {
+		return lead, joint, fmt.Errorf("weigh a bill: %w", err)
 	}
 	return lead, joint, nil
 }

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -129,6 +130,24 @@ func TestAFailingWriteIsUndoneAlone(t *testing.T) {
 			}
 			return errors.Join(err, sentinel)
 		}, "half way"},
+		{"by a panic at a row that is read directly, with rows left open", func(x *tx) error {
+			rows, err := x.query("SELECT key FROM meta")
+			if err == nil && rows.Next() && rows.Err() == nil {
+				err = readKeys(x, new(string), func() error { panic("half way") })
+			}
+			return errors.Join(err, sentinel)
+		}, "panic in a write: half way"},
+		{"by reading more columns than there are", func(x *tx) error { return readKeys(x, new(string), nil, textColumn{new(string)}) }, "gives 1 columns, and 2 are read"},
+		{"by a statement that gives rows nobody reads", func(x *tx) error {
+			_, err := x.execMany("UPDATE meta SET value = 'bad' RETURNING key", nil)
+			return err
+		}, "gives 1 columns, and 0 are read"},
+		{"by a number in the place of a text", func(x *tx) error {
+			return x.queryMany("SELECT 7 AS word", nil, []sql.Scanner{textColumn{new(string)}}, nil)
+		}, "column word: int64 instead of text"},
+		{"by nothing in the place of a text", func(x *tx) error {
+			return x.queryMany("SELECT NULL AS word", nil, []sql.Scanner{textColumn{new(string)}}, nil)
+		}, "column word: <nil> instead of text"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s := openNew(t)
@@ -152,6 +171,10 @@ func TestAFailingWriteIsUndoneAlone(t *testing.T) {
 			}
 		})
 	}
+}
+
+func readKeys(x *tx, to *string, each func() error, more ...sql.Scanner) error {
+	return x.queryMany("SELECT key FROM meta", nil, append([]sql.Scanner{textColumn{to}}, more...), each)
 }
 
 func TestAFailingCommitFailsAll(t *testing.T) {
