@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/user"
 
 	"github.com/spf13/cobra"
 
@@ -259,9 +260,12 @@ func orAll(service string) string {
 // who is the person behind a command, for the trail.
 func who() string {
 	for _, name := range []string{"SUDO_USER", "USER", "LOGNAME"} {
-		if user := os.Getenv(name); user != "" {
-			return user
+		if name := os.Getenv(name); name != "" {
+			return name
 		}
+	}
+	if u, err := user.Current(); err == nil && u.Username != "" { // as of a unit or a cron job
+		return u.Username
 	}
 	return fmt.Sprintf("user %d", os.Getuid())
 }

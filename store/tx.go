@@ -94,7 +94,7 @@ func (t *tx) exec(query string, args ...any) (sql.Result, error) {
 // changed. The driver hands over all arguments in one call where rows are asked
 // for, and otherwise each in a call of its own.
 func (t *tx) execMany(query string, args []any) (changed int64, err error) {
-	if err = t.queryMany(query, args, nil, nil); err != nil { // it has no rows
+	if err := t.queryMany(query, args, nil, nil); err != nil { // it has no rows
 		return 0, err
 	}
 	err = t.row("SELECT changes()").Scan(&changed)
