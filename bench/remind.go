@@ -32,34 +32,37 @@ func facts(now time.Time) map[string]string {
 	return map[string]string{factNow: strconv.FormatInt(now.UnixMilli(), 10), "policy": "bench"}
 }
 
-// remind is the main job, against the provider's client in a bare loop.
+// remind is the main job, against the provider's client in a bare loop. That is
+// measured before and after each of ours, and their mean is compared with: the speed of
+// a shared machine changes by a third within a minute.
 func (b *bench) remind(ctx context.Context) error {
 	n := b.size(40_000, 500)
 	var share, times, cpu, rates, bares, planned, plannedCPU []float64
 	for range b.size(3, 1) {
-		bare, err := b.bare(ctx, "bare-texts", n)
-		if err != nil {
-			return err
+		var bare, ours [3]took
+		var err error
+		for i, run := range []func() (took, error){
+			func() (took, error) { return b.send(ctx, "remind", n) },
+			func() (took, error) { return b.sendPlanned(ctx, n) },
+			func() (took, error) { return b.send(ctx, "naive", b.size(1000, 100)) },
+		} {
+			if bare[i], err = b.bare(ctx, "bare-texts", n); err != nil {
+				return err
+			}
+			if ours[i], err = run(); err != nil {
+				return err
+			}
 		}
-		ours, err := b.send(ctx, "remind", n)
-		if err != nil {
-			return err
-		}
-		usual, err := b.sendPlanned(ctx, n)
-		if err != nil {
-			return err
-		}
-		slow, err := b.send(ctx, "naive", b.size(1000, 100))
-		if err != nil {
-			return err
-		}
-		share = append(share, ours.rate()/bare.rate())
-		times = append(times, ours.rate()/slow.rate())
-		cpu = append(cpu, perText(ours)/perText(bare))
-		rates, bares = append(rates, ours.rate()), append(bares, bare.rate())
-		planned, plannedCPU = append(planned, usual.rate()/bare.rate()), append(plannedCPU, perText(usual)/perText(bare))
-		fmt.Fprintf(b.stderr, "   bare %.0f/s %.0f us, ours %.0f/s %.0f us, as planned %.0f/s %.0f us, naive %.0f/s\n",
-			bare.rate(), perText(bare), ours.rate(), perText(ours), usual.rate(), perText(usual), slow.rate())
+		before, between, after := bare[0], bare[1], bare[2]
+		missed, usual, slow := ours[0], ours[1], ours[2]
+		share = append(share, missed.rate()/mean(before.rate(), between.rate()))
+		times = append(times, missed.rate()/slow.rate())
+		cpu = append(cpu, perText(missed)/mean(perText(before), perText(between)))
+		rates, bares = append(rates, missed.rate()), append(bares, before.rate(), between.rate(), after.rate())
+		planned = append(planned, usual.rate()/mean(between.rate(), after.rate()))
+		plannedCPU = append(plannedCPU, perText(usual)/mean(perText(between), perText(after)))
+		fmt.Fprintf(b.stderr, "   bare %.0f/s %.0f us, ours %.0f/s %.0f us, bare %.0f/s %.0f us, as planned %.0f/s %.0f us, bare %.0f/s %.0f us, naive %.0f/s\n",
+			before.rate(), perText(before), missed.rate(), perText(missed), between.rate(), perText(between), usual.rate(), perText(usual), after.rate(), perText(after), slow.rate())
 	}
 	b.add(row{name: "remind", what: "remind: due, decided, intent durable, POST, outcome durable; texts/s, of bills whose two earlier stages were missed", against: "the same client in a bare loop",
 		ratio: median(share), reach: "≥ 0.75, aim 0.85", ok: median(share) >= .75, note: fmt.Sprintf("%.0f of %.0f texts/s", median(rates), median(bares))})
@@ -72,6 +75,8 @@ func (b *bench) remind(ctx context.Context) error {
 		ratio: median(plannedCPU), reach: "≤ 1.5", ok: median(plannedCPU) <= 1.5})
 	return nil
 }
+
+func mean(a, b float64) float64 { return (a + b) / 2 }
 
 func perText(t took) float64 { return float64(t.CPU.Microseconds()) / float64(t.N) }
 
