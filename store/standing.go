@@ -16,6 +16,7 @@ import (
 // its plan may depend on a value that is bound, such as that of LIMIT ?1, or of a
 // column = ?1 where another index may do: so it is LIMIT +?1 everywhere, and
 // = +?1 where it mattered. An expression's value is not looked at.
+// SQLite could be told so as a whole (SQLITE_DBCONFIG_ENABLE_QPSG), but not by this driver.
 type querier interface {
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 }

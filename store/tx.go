@@ -33,10 +33,11 @@ func run(t *tx, do func(*tx) error) error {
 	return safely(func() error { return do(t) })
 }
 
+// safely makes a panic an error.
 func safely(do func() error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("panic in a write: %v\n%s", p, debug.Stack())
+			err = fmt.Errorf("panic in the store: %v\n%s", p, debug.Stack())
 		}
 	}()
 	return do()

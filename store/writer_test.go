@@ -136,7 +136,7 @@ func TestAFailingWriteIsUndoneAlone(t *testing.T) {
 				err = readKeys(x, new(string), func() error { panic("half way") })
 			}
 			return errors.Join(err, sentinel)
-		}, "panic in a write: half way"},
+		}, "panic in the store: half way"},
 		{"by reading more columns than there are", func(x *tx) error { return readKeys(x, new(string), nil, textColumn{new(string)}) }, "gives 1 columns, and 2 are read"},
 		{"by a statement that gives rows nobody reads", func(x *tx) error {
 			_, err := x.execMany("UPDATE meta SET value = 'bad' RETURNING key", nil)
