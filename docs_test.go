@@ -20,4 +20,9 @@ func TestEveryReasonIsInTheDocs(t *testing.T) {
 			t.Errorf("docs/operations.md lacks the row\n%s", row)
 		}
 	}
+	for _, w := range reminder.Warnings {
+		if row := fmt.Sprintf("| `%v` | %v | `duewatch release --reason %[1]v` |\n", w.Reason, w.Means); !strings.Contains(string(b), row) {
+			t.Errorf("docs/operations.md lacks the row\n%s", row)
+		}
+	}
 }

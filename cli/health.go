@@ -48,6 +48,13 @@ func (d *daemon) sendingProblems(ctx context.Context) (problems []string) {
 	for _, s := range stops {
 		problems = append(problems, "sending is stopped since "+d.app.shortTime(s.Since, policy.Zone)+": "+stopSentence(s, policy.Zone))
 	}
+	warnings, err := d.store.Warnings(ctx)
+	if err != nil {
+		return append(problems, err.Error())
+	}
+	for _, w := range warnings {
+		problems = append(problems, d.app.warningSentence(w, policy.Zone))
+	}
 	standing, err := d.store.Standing(ctx, policy, now)
 	if err != nil {
 		return append(problems, err.Error())
@@ -68,6 +75,12 @@ func stopSentence(s store.Stopped, zone *time.Location) string {
 		end = "; it is tried again at " + s.Until.In(zone).Format("15:04")
 	}
 	return string(s.Reason) + ": " + s.Detail + end
+}
+
+// warningSentence is a warning, and how it ends.
+func (a *app) warningSentence(w store.Warning, zone *time.Location) string {
+	return fmt.Sprintf("%s since %s: %s; after a look, duewatch release --reason %s ends this warning",
+		w.Reason, a.shortTime(w.Since, zone), w.Detail, w.Reason)
 }
 
 // feedWatchdog tells systemd that the daemon is alive, as long as it is. A

@@ -22,6 +22,7 @@ import (
 var releasable = []reminder.Reason{
 	reminder.InDoubt, reminder.ImplausibleBalance, reminder.DailyLimit, reminder.Surge, reminder.MonthlyBudget, reminder.FailureRate,
 	reminder.AccountFault, reminder.CopiedStore, reminder.SenderChanged,
+	reminder.ListShrank, reminder.MassPaid, reminder.UnreadableAnswers,
 }
 
 func (a *app) releaseCommand() *cobra.Command {
@@ -45,7 +46,10 @@ is held as in_doubt or implausible_balance; the rest is let go for all at once.
   account_fault        the provider refused the account, and it is mended
   copied_store         the provider has texts that this store does not know;
                        make sure that no other duewatch runs on this account
-  sender_changed       the store belongs to this account, sender and mode now`,
+  sender_changed       the store belongs to this account, sender and mode now
+  list_shrank          the list may lose as many bills as it did
+  mass_paid, unreadable_answers
+                       warnings, which hold no text: you have looked`,
 		Example: "  duewatch release\n  duewatch release 14200331\n  duewatch release --service 1042 --reason implausible_balance\n  duewatch release --reason surge",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) (err error) {
@@ -157,12 +161,16 @@ func (a *app) tellHeld(c *cobra.Command, asJSON bool) (err error) {
 	if err != nil {
 		return err //nolint:wrapcheck // says all
 	}
+	warnings, err := s.Warnings(ctx)
+	if err != nil {
+		return err //nolint:wrapcheck // says all
+	}
 	held, err := s.Held(ctx)
 	if err != nil {
 		return err //nolint:wrapcheck // says all
 	}
 	if asJSON {
-		return json.NewEncoder(a.stdout).Encode(heldJSON(stops, held)) //nolint:wrapcheck // stdout
+		return json.NewEncoder(a.stdout).Encode(heldJSON(stops, warnings, held)) //nolint:wrapcheck // stdout
 	}
 	for _, stop := range stops {
 		fmt.Fprintf(a.stdout, "sending is stopped since %s:\n", a.shortTime(stop.Since, cfg.Zone))
@@ -175,14 +183,19 @@ func (a *app) tellHeld(c *cobra.Command, asJSON bool) (err error) {
 			}
 		}
 	}
-	if len(held)+len(stops) == 0 {
+	for _, w := range warnings {
+		for _, line := range wrap(a.warningSentence(w, cfg.Zone), 78) {
+			fmt.Fprintln(a.stdout, line)
+		}
+	}
+	if len(held)+len(stops)+len(warnings) == 0 {
 		fmt.Fprintln(a.stdout, "nothing is held")
 		return nil
 	}
 	if len(held) == 0 {
 		return nil
 	}
-	if len(stops) > 0 {
+	if len(stops)+len(warnings) > 0 {
 		fmt.Fprintln(a.stdout)
 	}
 	out := newTable(a.stdout, 2, "REASON", "HELD", "GOES ON")
@@ -220,7 +233,12 @@ func goesOn(r reminder.Reason) string {
 }
 
 // heldJSON is what waits, for programs.
-func heldJSON(stops []store.Stopped, held []store.HeldCount) any {
+func heldJSON(stops []store.Stopped, warnings []store.Warning, held []store.HeldCount) any {
+	type warning struct {
+		Reason reminder.Reason `json:"reason"`
+		Since  time.Time       `json:"since"`
+		Detail string          `json:"detail"`
+	}
 	type stop struct {
 		Reason reminder.Reason `json:"reason"`
 		Since  time.Time       `json:"since"`
@@ -228,11 +246,15 @@ func heldJSON(stops []store.Stopped, held []store.HeldCount) any {
 		Detail string          `json:"detail"`
 	}
 	out := struct {
-		Stops []stop                  `json:"stops"`
-		Held  map[reminder.Reason]int `json:"held"`
-	}{[]stop{}, make(map[reminder.Reason]int, len(held))}
+		Stops    []stop                  `json:"stops"`
+		Warnings []warning               `json:"warnings"`
+		Held     map[reminder.Reason]int `json:"held"`
+	}{[]stop{}, []warning{}, make(map[reminder.Reason]int, len(held))}
 	for _, s := range stops {
 		out.Stops = append(out.Stops, stop{s.Reason, utc(s.Since), utc(s.Until), s.Detail})
+	}
+	for _, w := range warnings {
+		out.Warnings = append(out.Warnings, warning{w.Reason, utc(w.Since), w.Detail})
 	}
 	for _, h := range held {
 		out.Held[h.Reason] = h.Count

@@ -63,11 +63,18 @@ const (
 	SenderChanged      Reason = "sender_changed"
 )
 
+// Warnings: what an operator must know of although texts go on.
+const (
+	ListShrank        Reason = "list_shrank"
+	MassPaid          Reason = "mass_paid"
+	UnreadableAnswers Reason = "unreadable_answers"
+)
+
 // ReasonInfo explains one reason to an operator.
 type ReasonInfo struct {
 	Reason  Reason
-	Outcome Outcome
-	Means   string // a sentence that follows the outcome: "skipped: nothing is owed"
+	Outcome Outcome // of a reminder; "" = it is a warning
+	Means   string  // a sentence that follows the outcome: "skipped: nothing is owed"
 }
 
 // Reasons is the closed list, in the order of the docs.
@@ -120,11 +127,20 @@ var Reasons = []ReasonInfo{
 	{SenderChanged, Held, "sending is stopped: the account, sender or mode is not the one this store belongs to"},
 }
 
+// Warnings is the closed list of what is no reason of a reminder: texts go on.
+var Warnings = []ReasonInfo{
+	{ListShrank, "", "a declared list lost many of its bills at once: the bills stay until the operator has looked"},
+	{MassPaid, "", "far more bills than usual turned from owing to nothing within an hour: the biller's feed may be at fault"},
+	{UnreadableAnswers, "", "a share of Almara Pay's last answers could not be read: the biller may have changed their form"},
+}
+
 // Info explains r; an unknown reason is explained by its own name.
 func (r Reason) Info() ReasonInfo {
-	for _, i := range Reasons {
-		if i.Reason == r {
-			return i
+	for _, list := range [...][]ReasonInfo{Reasons, Warnings} {
+		for _, i := range list {
+			if i.Reason == r {
+				return i
+			}
 		}
 	}
 	return ReasonInfo{Reason: r, Means: string(r)}

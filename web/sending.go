@@ -19,6 +19,7 @@ type sending struct {
 	now      func() time.Time
 	log      *slog.Logger
 	stopped  *prometheus.Desc
+	warned   *prometheus.Desc
 	held     *prometheus.Desc
 	today    *prometheus.Desc
 	segments *prometheus.Desc
@@ -30,6 +31,7 @@ func NewSending(s *store.Store, policy func() *reminder.Policy, now func() time.
 	return &sending{
 		store: s, policy: policy, now: now, log: log,
 		stopped:  prometheus.NewDesc("duewatch_sending_stopped", "1 for each stop or guard that keeps texts from leaving.", []string{"reason"}, nil),
+		warned:   prometheus.NewDesc("duewatch_warning", "1 for each warning that waits for the operator; texts go on.", []string{"reason"}, nil),
 		held:     prometheus.NewDesc("duewatch_reminders_held", "Reminders that are held now.", []string{"reason"}, nil),
 		today:    prometheus.NewDesc("duewatch_texts_today", "Texts handed to the provider since midnight.", nil, nil),
 		segments: prometheus.NewDesc("duewatch_segments_this_month", "Segments of the texts handed to the provider in this month.", nil, nil),
@@ -37,7 +39,7 @@ func NewSending(s *store.Store, policy func() *reminder.Policy, now func() time.
 }
 
 func (s *sending) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{s.stopped, s.held, s.today, s.segments} {
+	for _, d := range []*prometheus.Desc{s.stopped, s.warned, s.held, s.today, s.segments} {
 		ch <- d
 	}
 }
@@ -56,6 +58,11 @@ func (s *sending) Collect(ch chan<- prometheus.Metric) {
 		s.log.Warn("the guards cannot be counted", "err", err)
 		return
 	}
+	warnings, err := s.store.Warnings(ctx)
+	if err != nil {
+		s.log.Warn("the warnings cannot be counted", "err", err)
+		return
+	}
 	held, err := s.store.Held(ctx)
 	if err != nil {
 		s.log.Warn("the held reminders cannot be counted", "err", err)
@@ -69,6 +76,9 @@ func (s *sending) Collect(ch chan<- prometheus.Metric) {
 	}
 	if guard, _, _ := policy.Guarded(standing, 1, now); guard != "" {
 		gauge(s.stopped, 1, string(guard))
+	}
+	for _, w := range warnings {
+		gauge(s.warned, 1, string(w.Reason))
 	}
 	for _, h := range held {
 		gauge(s.held, h.Count, string(h.Reason))

@@ -1,0 +1,86 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"time"
+
+	"duewatch/reminder"
+)
+
+// Warning is a problem that an operator must know of although texts go on.
+type Warning struct {
+	Reason reminder.Reason
+	Since  time.Time
+	Detail string // in one line, without phones and names
+}
+
+// Warn keeps a warning until its cause is gone (EndWarning) or the operator
+// releases it. One that stands already keeps its instant, and takes the new
+// detail.
+func (s *Store) Warn(_ context.Context, now time.Time, reason reminder.Reason, detail string) error {
+	if err := s.do(func(t *tx) error { return t.warn(now, reason, detail) }); err != nil {
+		return fmt.Errorf("write warning: %w", err)
+	}
+	return nil
+}
+
+func (t *tx) warn(now time.Time, reason reminder.Reason, detail string) error {
+	isNew, err := t.changed("INSERT INTO warnings (reason, since, detail) VALUES (?1, ?2, ?3) ON CONFLICT (reason) DO NOTHING", reason, now.UnixMilli(), detail)
+	if err != nil {
+		return err
+	}
+	if !isNew {
+		_, err := t.exec("UPDATE warnings SET detail = ?2 WHERE reason = ?1 AND detail <> ?2", reason, detail)
+		return err
+	}
+	return t.event(Event{At: now, What: "warning", Reason: string(reason), Detail: detail})
+}
+
+// EndWarning ends the warning of that reason, whose cause is gone.
+func (s *Store) EndWarning(_ context.Context, reason reminder.Reason) error {
+	if err := s.do(func(t *tx) error { return t.endWarning(reason) }); err != nil {
+		return fmt.Errorf("end warning: %w", err)
+	}
+	return nil
+}
+
+func (t *tx) endWarning(reason reminder.Reason) error {
+	_, err := t.exec("DELETE FROM warnings WHERE reason = ?1", reason)
+	return err
+}
+
+// Warnings reads those that stand, the oldest first.
+func (s *Store) Warnings(ctx context.Context) ([]Warning, error) {
+	rows, err := s.read.QueryContext(ctx, "SELECT reason, since, detail FROM warnings ORDER BY since, reason")
+	if err != nil {
+		return nil, fmt.Errorf("read warnings: %w", explain(err))
+	}
+	return collect(rows, func(r row) (w Warning, err error) {
+		err = r.Scan(&w.Reason, instantColumn{&w.Since}, &w.Detail)
+		return w, err //nolint:wrapcheck // names the column
+	})
+}
+
+// metaReleased is the prefix of the facts that say when the operator last
+// released a reason, in milliseconds.
+const metaReleased = "released:"
+
+func (t *tx) releasedAt(reason reminder.Reason, now time.Time) error {
+	return t.setMeta(metaReleased+string(reason), strconv.FormatInt(now.UnixMilli(), 10))
+}
+
+// ReleasedAt is when the operator last released the reason; zero = never. What
+// was counted before then was looked at, and raises no new warning.
+func (s *Store) ReleasedAt(ctx context.Context, reason reminder.Reason) (time.Time, error) {
+	value, err := s.Meta(ctx, metaReleased+string(reason))
+	if err != nil || value == "" {
+		return time.Time{}, err
+	}
+	ms, err := strconv.ParseInt(value, 10, 64)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("read when %s was released: %w", reason, err)
+	}
+	return time.UnixMilli(ms), nil
+}

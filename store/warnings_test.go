@@ -1,0 +1,37 @@
+package store
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"duewatch/reminder"
+)
+
+func TestAWarningStandsUntilItsCauseIsGoneOrTheOperatorHasLooked(t *testing.T) {
+	s, p := openNew(t), newPolicy()
+	now := firstStage
+	wantWarnings := func(want ...Warning) {
+		t.Helper()
+		if diff := cmp.Diff(want, must(s.Warnings(t.Context()))); diff != "" {
+			t.Errorf("warnings (-want +got):\n%s", diff)
+		}
+	}
+	mustDo(t, s.Warn(t.Context(), now, reminder.MassPaid, "21 of 40 bills"))
+	mustDo(t, s.Warn(t.Context(), now.Add(time.Minute), reminder.MassPaid, "22 of 40 bills"))
+	mustDo(t, s.Warn(t.Context(), now.Add(time.Hour), reminder.UnreadableAnswers, "9 of 20 answers"))
+	wantWarnings(
+		Warning{reminder.MassPaid, now, "22 of 40 bills"},
+		Warning{reminder.UnreadableAnswers, now.Add(time.Hour), "9 of 20 answers"})
+
+	mustDo(t, s.EndWarning(t.Context(), reminder.UnreadableAnswers))
+	must(s.ReleaseAll(t.Context(), p, now.Add(2*time.Hour), reminder.MassPaid, "somebody", nil))
+	wantWarnings()
+	if got := must(s.ReleasedAt(t.Context(), reminder.MassPaid)); !got.Equal(now.Add(2 * time.Hour)) {
+		t.Errorf("released at %s", got)
+	}
+	if got := must(s.ReleasedAt(t.Context(), reminder.ListShrank)); !got.IsZero() {
+		t.Errorf("what nobody released was released at %s", got)
+	}
+}
