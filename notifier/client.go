@@ -60,7 +60,8 @@ type call struct {
 	n    *Notifier
 	used bool
 
-	maxAnswer int64 // in bytes; what is longer is no answer
+	maxAnswer int64     // in bytes; what is longer is no answer
+	writeBy   time.Time // as in Message
 
 	// What came of it.
 	status     int // 0 = no answer
@@ -68,6 +69,7 @@ type call struct {
 	body       []byte // of the answer
 	err        error  // why there is no whole answer
 	notSent    bool   // with err: no byte of the request's body left, nor will
+	late       bool   // with notSent: writeBy had come
 }
 
 var _ client.BaseClient = (*call)(nil)
@@ -100,10 +102,20 @@ func (c *call) SendRequest(method, rawURL string, data url.Values, headers map[s
 		return nil, errTwice
 	}
 	c.used = true
-	req, form, err := c.request(method, rawURL, data, headers, body)
+	ctx, giveUp := context.WithCancel(c.ctx)
+	defer giveUp()
+	req, form, err := c.request(ctx, method, rawURL, data, headers, body)
 	if err != nil {
 		c.err, c.notSent = err, true
 		return nil, err
+	}
+	if form != nil && !c.writeBy.IsZero() {
+		late := time.AfterFunc(time.Until(c.writeBy), func() {
+			if form.seal() { // else it is on its way
+				giveUp()
+			}
+		})
+		defer late.Stop()
 	}
 	// Not through an http.Client: it would follow redirects, and a text must
 	// not be posted to a second place.
@@ -111,6 +123,7 @@ func (c *call) SendRequest(method, rawURL string, data url.Values, headers map[s
 	if err != nil {
 		c.err = err
 		c.notSent = form != nil && form.seal()
+		c.late = c.notSent && !c.writeBy.IsZero() && c.ctx.Err() == nil && ctx.Err() != nil
 		return nil, err
 	}
 	defer res.Body.Close() //nolint:errcheck // it was only read
@@ -135,7 +148,7 @@ func (c *call) SendRequest(method, rawURL string, data url.Values, headers map[s
 
 // request builds the request, and its body unless it has none. It has no
 // GetBody and no Idempotency-Key: either would let net/http send it again.
-func (c *call) request(method, rawURL string, data url.Values, headers map[string]any, body []byte) (*http.Request, *formBody, error) {
+func (c *call) request(ctx context.Context, method, rawURL string, data url.Values, headers map[string]any, body []byte) (*http.Request, *formBody, error) {
 	if len(body) > 0 {
 		return nil, nil, errJSONBody
 	}
@@ -148,7 +161,7 @@ func (c *call) request(method, rawURL string, data url.Values, headers map[strin
 	if method == http.MethodGet && len(data) > 0 {
 		u.RawQuery = data.Encode()
 	}
-	req, err := http.NewRequestWithContext(c.ctx, method, u.String(), nil)
+	req, err := http.NewRequestWithContext(ctx, method, u.String(), nil)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -171,12 +184,16 @@ func (c *call) sent(message *api.ApiV2010Message, err error) Result {
 	r := Result{HTTPStatus: c.status, RetryAfter: c.retryAfter}
 	switch {
 	case c.status == 0:
-		words, ended := noAnswer(cmp.Or(c.err, err))
+		e := &Error{Op: "send"}
+		e.words, e.ended = noAnswer(cmp.Or(c.err, err))
 		r.Outcome = Unknown
 		if c.notSent || !c.used {
 			r.Outcome = NotSent
 		}
-		r.Err = &Error{Op: "send", words: words, ended: ended}
+		if c.late {
+			e.words, e.kind, e.ended = "no connection was ready in time, so nothing was written", ErrLate, nil
+		}
+		r.Err = e
 		return r
 	case c.succeeded():
 		if err != nil {
@@ -288,4 +305,6 @@ func (f *formBody) Read(p []byte) (int, error) {
 func (f *formBody) Close() error { return nil }
 
 // seal reports whether no one has read the form, and keeps it so.
-func (f *formBody) seal() bool { return f.state.CompareAndSwap(formUntouched, formSealed) }
+func (f *formBody) seal() bool {
+	return f.state.CompareAndSwap(formUntouched, formSealed) || f.state.Load() == formSealed
+}

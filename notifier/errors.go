@@ -18,6 +18,9 @@ var (
 	// ErrGuard marks a text that the delivery mode does not let through. It
 	// should have been held long before Send: the decision was wrong.
 	ErrGuard = errors.New("stopped by the delivery guard")
+	// ErrLate marks a text whose request had not begun to be written by
+	// Message.WriteBy, and never will be.
+	ErrLate = errors.New("the request was not written in time")
 	// ErrNotFound marks a sid that Twilio does not know.
 	ErrNotFound = errors.New("no such message")
 	// ErrStop marks an account that Twilio does not let in: asking again gives

@@ -79,6 +79,11 @@ type Message struct {
 	// Fractions of a second are cut off, more than ten hours is ten hours, and
 	// less than a second is refused: the window has closed.
 	Validity time.Duration
+	// WriteBy is until when the request must have begun to be written; zero =
+	// the time-out of the call. What the text rests on was tested a moment ago,
+	// and a connection may take its time: a text that is late by then is given
+	// up unsent, as NotSent with ErrLate.
+	WriteBy time.Time
 }
 
 // Format leaves out the body, which names the customer and the balance,
@@ -186,6 +191,7 @@ func (n *Notifier) send(ctx context.Context, m Message) Result {
 	ctx, cancel := context.WithTimeout(ctx, n.timeout)
 	defer cancel()
 	c := n.newCall(ctx)
+	c.writeBy = m.WriteBy
 	message, err := c.service().CreateMessage(n.params(m))
 	return c.sent(message, err)
 }
@@ -236,6 +242,8 @@ func (n *Notifier) fit(m Message) (Result, bool) {
 		return no(BadText, nil, "the text is not valid UTF-8")
 	case utf8.RuneCountInString(m.Body) > maxBody:
 		return no(BadText, nil, fmt.Sprintf("the text is longer than %d characters", maxBody))
+	case !m.WriteBy.IsZero() && time.Now().After(m.WriteBy):
+		return no("", ErrLate, "its turn had passed when it was handed over")
 	case m.Validity < minValidity:
 		return no("", nil, "the text would be valid for less than a second: the window has closed")
 	}

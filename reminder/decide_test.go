@@ -293,7 +293,7 @@ func TestDecide(t *testing.T) {
 // met the provider.
 var notDecides = []Reason{
 	Bundled,
-	TextRefused, Throttled, ProviderUnreachable, RefusalUnclear, ShuttingDown, NotHandedOver, NotAtProvider, NotDelivered, TryApart, Released, ClockSetBack,
+	TextRefused, Throttled, ProviderUnreachable, RefusalUnclear, ShuttingDown, NotHandedOver, ChangedMeanwhile, NotAtProvider, NotDelivered, TryApart, Released, ClockSetBack,
 }
 
 // Every reason that Decide can give has a case above, so that a reason cannot

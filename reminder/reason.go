@@ -44,6 +44,7 @@ const (
 	RefusalUnclear      Reason = "refusal_unclear"
 	ShuttingDown        Reason = "shutting_down"
 	NotHandedOver       Reason = "not_handed_over"
+	ChangedMeanwhile    Reason = "changed_meanwhile"
 	NotAtProvider       Reason = "not_at_provider"
 	InDoubt             Reason = "in_doubt"
 	NotDelivered        Reason = "not_delivered"
@@ -112,6 +113,7 @@ var Reasons = []ReasonInfo{
 	{TryApart, Held, "the provider refused the text that it shared with other bills: each is tried in one of its own"},
 	{ShuttingDown, Held, "duewatch was stopping; the text had not been handed over"},
 	{NotHandedOver, Held, "its text had waited too long for its turn, or a fault that the log names came first; it is decided anew"},
+	{ChangedMeanwhile, Held, "a payment, an opt-out, a pause or an edit came between the decision and the call; it is decided anew"},
 	{NotAtProvider, Held, "the answer of the provider was lost, and it does not have the text: it is sent once more"},
 	{InDoubt, Held, "nobody can tell whether its text was sent; duewatch release lets it be sent"},
 	{NotDelivered, Held, "the text could not be delivered for now: it is tried again"},

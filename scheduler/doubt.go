@@ -12,6 +12,7 @@ import (
 type doubt struct {
 	texts chan *store.Text // to be sent
 	ended chan *ended      // to be recorded
+	check *lastCheck       // of those that are to be sent
 
 	mu   sync.Mutex
 	less sync.Cond
@@ -24,8 +25,8 @@ type ended struct {
 	outcome store.Outcome
 }
 
-func newDoubt(most int) *doubt {
-	d := &doubt{texts: make(chan *store.Text, most), ended: make(chan *ended, most)}
+func newDoubt(most int, check *lastCheck) *doubt {
+	d := &doubt{texts: make(chan *store.Text, most), ended: make(chan *ended, most), check: check}
 	d.less.L = &d.mu
 	return d
 }
@@ -44,6 +45,7 @@ func (d *doubt) add(texts []store.Text) {
 	d.mu.Lock()
 	d.n += len(texts)
 	d.mu.Unlock()
+	d.check.add(texts)
 	for i := range texts {
 		d.texts <- &texts[i]
 	}

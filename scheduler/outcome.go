@@ -124,16 +124,21 @@ func (s *Scheduler) unlisted(r notifier.Result, held reminder.Reason, now time.T
 	return nil
 }
 
+// givenBack is the outcome of a text that was not handed to the provider.
+func givenBack(why reminder.Reason, until time.Time, detail string) store.Outcome {
+	return store.Outcome{State: store.Refused, Hold: why, Until: until, Error: detail}
+}
+
 // withdrawn gives back a text that was not handed over because its pass was
 // stopped, for the reason that stopped it.
 func withdrawn(cause error, now time.Time) store.Outcome {
 	var h *halt
 	switch {
 	case errors.As(cause, &h):
-		return store.Outcome{State: store.Refused, Hold: h.reason, Until: h.until, Error: h.Error()}
+		return givenBack(h.reason, h.until, h.Error())
 	case errors.Is(cause, context.Canceled):
-		return store.Outcome{State: store.Refused, Hold: reminder.ShuttingDown, Until: now, Error: "duewatch was stopping"}
+		return givenBack(reminder.ShuttingDown, now, "duewatch was stopping")
 	default:
-		return store.Outcome{State: store.Refused, Hold: reminder.NotHandedOver, Until: now.Add(retryUnreachable), Error: "another text met a fault first"}
+		return givenBack(reminder.NotHandedOver, now.Add(retryUnreachable), "another text met a fault first")
 	}
 }

@@ -3,6 +3,7 @@ package scheduler
 import (
 	"context"
 	"math"
+	"time"
 
 	"golang.org/x/time/rate"
 )
@@ -36,6 +37,11 @@ func newPace(segmentsPerSecond float64) *pace {
 		round:   round,
 		ahead:   min(max(round, perSecond), 2*maxRound),
 	}
+}
+
+// within is how many texts may leave in that time, at least one.
+func (p *pace) within(d time.Duration) int {
+	return int(min(math.Ceil(float64(p.limiter.Limit())*d.Seconds()), float64(p.ahead+p.round)))
 }
 
 // wait returns when the segments may leave, or the context's error.

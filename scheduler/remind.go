@@ -31,12 +31,12 @@ func (s *Scheduler) remind(ctx context.Context, j *job) error {
 	}
 	pass, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	d := newDoubt(s.pace.ahead + s.pace.round)
+	d := newDoubt(s.pace.ahead+s.pace.round, newLastCheck(s.Store, s.Now, s.pace.within(checkFor)+s.SendConcurrency))
 	var senders, recorder sync.WaitGroup
 	for range s.SendConcurrency {
 		senders.Go(func() {
 			for t := range d.texts {
-				o, err := s.send(pass, *t)
+				o, err := s.send(pass, t, d.check)
 				if err != nil {
 					stop(err)
 				}
@@ -169,39 +169,73 @@ func (s *Scheduler) tellRecord(n store.Noted) {
 
 // send ends one intent: the text is handed to the provider or given back. The
 // error is a reason to stop the pass: the next text would fare no better.
-func (s *Scheduler) send(pass context.Context, t store.Text) (o store.Outcome, err error) {
-	policy := s.Policies.For(t.Parts[0].Service)
-	err = s.pace.wait(pass, t.Segments)
-	now := s.Now()
-	switch {
-	case err != nil:
-		o = withdrawn(context.Cause(pass), now)
-	case t.NotAfter.Sub(now) < time.Second: // less than the provider takes as validity
-		o = store.Outcome{State: store.Refused, Hold: reminder.NotHandedOver, Until: t.NotAfter, Error: "it stopped being useful before it could be handed over"}
-	case s.closed(t, now) != nil:
-		o = store.Outcome{State: store.Refused, Hold: reminder.OutsideWindow, Until: s.closed(t, now).NextOpen(now), Error: "the window closed before it could be handed over"}
-	case now.Sub(t.Decided) > lease/2:
-		// What it was decided on is old, and soon it would be taken for one that
-		// a dead process left.
-		o = store.Outcome{State: store.Refused, Hold: reminder.NotHandedOver, Until: now, Error: "it waited too long to be handed over"}
-	default:
-		// A shutdown must not cut off the answer: it would leave a text in doubt.
-		result := s.Notifier.Send(context.WithoutCancel(pass), notifier.Message{To: t.To, Body: t.Body, Validity: s.validity(t, now)})
-		now = s.Now()
-		o, err = outcomeOf(result, len(t.Parts) > 1, policy, s.ReconcileAfter[0], now)
-		if o.Suppress != "" && s.Delivery.Mode == reminder.ModeRedirect {
-			o, err = redirectRefused(o, result.Err, now)
-		}
-		err = errors.Join(err, s.unlisted(result, o.Hold, now))
+func (s *Scheduler) send(pass context.Context, t *store.Text, check *lastCheck) (o store.Outcome, err error) {
+	if s.pace.wait(pass, t.Segments) == nil {
+		o, err = s.sendInTurn(pass, t, check)
+	} else {
+		check.withdraw(t)
+		o = withdrawn(context.Cause(pass), s.Now())
 	}
-	o.TextID = t.ID
 	if h := (*halt)(nil); errors.As(err, &h) {
 		o.Stop = h.stop()
 	}
+	o.TextID = t.ID
 	if o.Until.After(t.NotAfter) {
 		o.Until = t.NotAfter // where the reminder expires by itself
 	}
 	return o, err
+}
+
+// sendInTurn sends a text whose turn has come, unless something that it rests on
+// has changed since it was decided.
+func (s *Scheduler) sendInTurn(pass context.Context, t *store.Text, check *lastCheck) (store.Outcome, error) {
+	stop, changed, checkedAt, err := check.verdict(context.WithoutCancel(pass), t)
+	now := s.Now()
+	if err != nil {
+		return givenBack(reminder.NotHandedOver, now.Add(retryUnreachable), "what it rests on could not be read once more"), err
+	}
+	switch closed := s.closed(t, now); {
+	case pass.Err() != nil:
+		return withdrawn(context.Cause(pass), now), nil
+	case stop != nil:
+		return givenBack(stop.Reason, now, "sending was stopped before it could be handed over: "+stop.Detail), nil
+	case changed != "":
+		return givenBack(reminder.ChangedMeanwhile, now, changed), nil
+	case s.balanceTooOld(t, now):
+		return givenBack(reminder.BalanceStale, now, "its balance grew too old before it could be handed over"), nil
+	case t.NotAfter.Sub(now) < time.Second: // less than the provider takes as validity
+		return givenBack(reminder.NotHandedOver, t.NotAfter, "it stopped being useful before it could be handed over"), nil
+	case closed != nil:
+		return givenBack(reminder.OutsideWindow, closed.NextOpen(now), "the window closed before it could be handed over"), nil
+	case now.Sub(t.Decided) > lease/2:
+		// Soon it would be taken for one that a dead process left.
+		return givenBack(reminder.NotHandedOver, now, "it waited too long to be handed over"), nil
+	}
+	// A shutdown must not cut off the answer: it would leave a text in doubt.
+	result := s.Notifier.Send(context.WithoutCancel(pass), notifier.Message{
+		To: t.To, Body: t.Body, Validity: s.validity(t, now), WriteBy: checkedAt.Add(checkToRequest),
+	})
+	now = s.Now()
+	if errors.Is(result.Err, notifier.ErrLate) {
+		return s.late(t, result.Err, now)
+	}
+	s.slow.Clear()
+	o, err := outcomeOf(result, len(t.Parts) > 1, s.Policies.For(t.Parts[0].Service), s.ReconcileAfter[0], now)
+	if o.Suppress != "" && s.Delivery.Mode == reminder.ModeRedirect {
+		o, err = redirectRefused(o, result.Err, now)
+	}
+	return o, errors.Join(err, s.unlisted(result, o.Hold, now))
+}
+
+// late gives back a text whose request was not written soon enough after the
+// check. The connection that it waited for serves the next one; when several
+// texts in a row wait in vain, the provider is not to be reached.
+func (s *Scheduler) late(t *store.Text, why error, now time.Time) (store.Outcome, error) {
+	if s.slow.Against(t.To.E164()) {
+		h := &halt{reminder.ProviderUnreachable, now.Add(retryUnreachable), why}
+		return givenBack(h.reason, h.until, why.Error()), h
+	}
+	return givenBack(reminder.NotHandedOver, now, why.Error()), nil
 }
 
 // record writes what became of texts, as of now.
@@ -218,7 +252,7 @@ func (s *Scheduler) record(some []*ended) (now time.Time, err error) {
 
 // closed is the policy of one of the text's bills whose window is closed; nil
 // when all are open.
-func (s *Scheduler) closed(t store.Text, now time.Time) *reminder.Policy {
+func (s *Scheduler) closed(t *store.Text, now time.Time) *reminder.Policy {
 	for _, part := range t.Parts {
 		if p := s.Policies.For(part.Service); !p.OpenAt(now) {
 			return p
@@ -229,7 +263,7 @@ func (s *Scheduler) closed(t store.Text, now time.Time) *reminder.Policy {
 
 // validity is how long the provider may try: while all windows are open, and
 // the text is useful for all its bills.
-func (s *Scheduler) validity(t store.Text, now time.Time) time.Duration {
+func (s *Scheduler) validity(t *store.Text, now time.Time) time.Duration {
 	v := t.NotAfter.Sub(now)
 	for _, part := range t.Parts {
 		v = min(v, s.Policies.For(part.Service).Validity(now))

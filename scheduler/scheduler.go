@@ -11,8 +11,9 @@
 //   - Not lost. A look at a bill ends with a record or with the instant of the
 //     next look. A claim runs out by itself, so that a crash gives its bills
 //     back.
-//   - Not after paying. The balance a text rests on was asked within the allowed
-//     age, in the same pass if need be.
+//   - Not after paying, and not to who said no. The balance a text rests on was
+//     asked within the allowed age, in the same pass if need be. Right before the
+//     call its age, payments, opt-outs, pauses and stops are tested once more.
 //   - Not at night. The window is tested again at the moment of the call, and
 //     the provider is told to drop the text when it ends.
 //
@@ -89,8 +90,9 @@ type Scheduler struct {
 	Config
 	jobs    []*job
 	pace    *pace
-	virtual *virtual     // nil when time passes by itself
-	unclear atomic.Int32 // refusals of unknown reason in a row
+	virtual *virtual          // nil when time passes by itself
+	unclear atomic.Int32      // refusals of unknown reason in a row
+	slow    reminder.Evidence // requests that were not written in time
 
 	// Of the remind job alone.
 	compared bool      // with the provider's list

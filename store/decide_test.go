@@ -34,9 +34,11 @@ func TestAnIntentIsOnDiskBeforeItIsHandedOut(t *testing.T) {
 	s, p := openNew(t), newPolicy()
 	b := ready(t, s, p, billOf(1))[0]
 	x := text(t, s, p, firstStage)
+	owed := reminder.MustMoney("2315.50")
 	want := Text{
 		ID: 1, To: phone(1), Body: x.Body, Language: "en", Segments: 1, Decided: firstStage, NotAfter: due.At(p.Window.To, nairobi),
-		Parts: []Part{{BillID: b.ID, Service: "water", Account: b.Account, Stage: -3, DueDate: due, Reason: reminder.OnSchedule, Planned: firstStage}},
+		Parts: []Part{{BillID: b.ID, Service: "water", Account: b.Account, Stage: -3, DueDate: due, Reason: reminder.OnSchedule, Planned: firstStage,
+			Balance: &owed, BalanceAt: firstStage}},
 	}
 	if diff := cmp.Diff(want, x, cmpTimes); diff != "" {
 		t.Errorf("text (-want +got):\n%s", diff)

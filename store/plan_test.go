@@ -98,6 +98,7 @@ func useAll(t *testing.T, s *Store) {
 		t.Errorf("%d phones on the list of opt-outs, want 100", n)
 	}
 	l := must(s.DecideDue(ctx, roundAt(p, firstStage), 1000))
+	must(s.CheckIntents(ctx, firstStage, []*Text{&l.Texts[0], &l.Texts[1]}))
 	for i, x := range l.Texts {
 		o := Outcome{TextID: x.ID, State: Accepted, ProviderID: "SM" + x.Parts[0].Account, NextLook: firstStage}
 		switch i {

@@ -50,6 +50,9 @@ type Part struct {
 	DueDate reminder.Date
 	Reason  reminder.Reason
 	Planned time.Time
+	// The balance it was decided on, nil = not known, and when that was learned.
+	Balance   *reminder.Money
+	BalanceAt time.Time
 }
 
 // Noted is a record that is new, for the log and the metrics.

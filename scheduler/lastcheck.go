@@ -1,0 +1,108 @@
+package scheduler
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"duewatch/reminder"
+	"duewatch/store"
+)
+
+// A text may wait for its turn at the provider's rate, or for a free connection,
+// long after it was decided. So what it rests on is tested once more when its
+// turn has come. From that test to the first byte of its request it is at most
+// checkToRequest: a check serves the texts that leave within checkFor of it, and
+// a request that has not begun to be written by then is given up unsent.
+const (
+	checkFor       = 500 * time.Millisecond
+	checkToRequest = 2 * time.Second
+)
+
+// leastBalanceAge is the age up to which the balance of a text is not asked again
+// right before its request, where max_balance_age is shorter: texts wait for
+// each other, and one that was asked about just now could else never leave.
+const leastBalanceAge = time.Minute
+
+// lastCheck tests texts right before they are handed to the provider: many by
+// one read, since those that are about to leave are tested together.
+type lastCheck struct {
+	store *store.Store
+	now   func() time.Time
+	ahead int // texts that may leave while a check is fresh
+
+	mu      sync.Mutex
+	waiting []*store.Text // whose turn has not come, in the order in which they leave
+	at      time.Time     // when the last check began
+	checked map[int64]bool
+	found   store.IntentCheck
+}
+
+func newLastCheck(s *store.Store, now func() time.Time, ahead int) *lastCheck {
+	return &lastCheck{store: s, now: now, ahead: ahead}
+}
+
+// add tells of texts that will ask for a verdict.
+func (c *lastCheck) add(texts []store.Text) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for i := range texts {
+		c.waiting = append(c.waiting, &texts[i])
+	}
+}
+
+// verdict says whether a text may leave now. at is when that was tested.
+func (c *lastCheck) verdict(ctx context.Context, t *store.Text) (stop *reminder.Stop, changed string, at time.Time, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	// Not the jobs' clock, which may be set: this is a matter of real time.
+	if !c.checked[t.ID] || time.Since(c.at) > checkFor {
+		if err := c.read(ctx, t); err != nil {
+			return nil, "", at, err
+		}
+	}
+	c.leave(t)
+	return c.found.Stop, c.found.Changed[t.ID], c.at, nil
+}
+
+// read tests a text whose turn has come, and with it the next ones.
+func (c *lastCheck) read(ctx context.Context, t *store.Text) (err error) {
+	next := c.waiting[:min(len(c.waiting), c.ahead)]
+	if !slices.Contains(next, t) {
+		next = append(slices.Clone(next), t)
+	}
+	c.at = time.Now()
+	if c.found, err = c.store.CheckIntents(ctx, c.now(), next); err != nil {
+		c.checked = nil
+		return err //nolint:wrapcheck // says all
+	}
+	c.checked = make(map[int64]bool, len(next))
+	for _, n := range next {
+		c.checked[n.ID] = true
+	}
+	return nil
+}
+
+// leave forgets a text: it is not checked again.
+func (c *lastCheck) leave(t *store.Text) {
+	if i := slices.Index(c.waiting, t); i >= 0 {
+		c.waiting = slices.Delete(c.waiting, i, i+1)
+	}
+}
+
+// withdraw forgets a text that is given back before its turn.
+func (c *lastCheck) withdraw(t *store.Text) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.leave(t)
+}
+
+// balanceTooOld reports whether a balance that a text names was young enough
+// when it was decided, and is no longer.
+func (s *Scheduler) balanceTooOld(t *store.Text, now time.Time) bool {
+	return slices.ContainsFunc(t.Parts, func(p store.Part) bool {
+		most := max(s.Policies.For(p.Service).MaxBalanceAge, leastBalanceAge)
+		return t.Decided.Sub(p.BalanceAt) <= most && now.Sub(p.BalanceAt) > most
+	})
+}

@@ -1,0 +1,123 @@
+package scheduler
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"duewatch/reminder"
+	"duewatch/store"
+)
+
+// While texts wait for their turn at a slow provider, something is committed that
+// speaks against them. What began to be written later than the bound after it
+// is a text that should not have left.
+func TestNoTextLeavesAfterWhatSpeaksAgainstItWasCommitted(t *testing.T) {
+	t.Parallel()
+	const bills = 40
+	for _, c := range []struct {
+		name   string
+		commit func(w *world) error
+		end    string // of a bill whose text waited; those that were not decided about yet may have none
+	}{
+		{"everybody pays", func(w *world) error {
+			lessons := make([]store.Lesson, bills)
+			for i := range lessons {
+				nothing, bill := reminder.MustMoney("0"), w.bill(account(i))
+				w.pays(account(i))
+				lessons[i] = store.Lesson{BillID: bill.ID, Answer: &reminder.Answer{At: w.clock.now(), Balance: &nothing, DueDate: bill.DueDate}}
+			}
+			_, err := w.Store.Learn(w.ctx, w.Policies, w.clock.now(), lessons...)
+			return err
+		}, "3 days before: skipped, paid"},
+		{"a list of opt-outs is imported", func(w *world) error {
+			all := make([]store.OptOut, bills)
+			for i := range all {
+				all[i] = store.OptOut{Phone: phone(i), Reason: reminder.OptedOut, Since: w.clock.now(), Source: "import", Who: "test"}
+			}
+			_, err := w.Store.AddOptOuts(w.ctx, all...)
+			return err
+		}, "3 days before: skipped, opted_out"},
+		{"the service is paused", func(w *world) error {
+			_, err := w.Store.Pause(w.ctx, store.Act{Choice: store.Choice{Service: water}, At: w.clock.now(), Who: "test"}, store.Pause{})
+			return err
+		}, "3 days before: held, changed_meanwhile"},
+		{"sending is stopped", func(w *world) error {
+			return w.Store.StopSending(w.ctx, w.clock.now(), reminder.Stop{Reason: reminder.SenderChanged, Detail: "test"})
+		}, "3 days before: held, sender_changed"},
+		{"the bills are no longer declared", func(w *world) error {
+			_, err := w.Store.Declare(w.ctx, store.SourceConfig, w.declared[:1], w.clock.now())
+			return err
+		}, "3 days before: held, changed_meanwhile"},
+		{"the phones are corrected", func(w *world) error {
+			for i := range w.declared {
+				w.declared[i].Phone = phone(50 + i)
+			}
+			_, err := w.Store.Declare(w.ctx, store.SourceConfig, w.declared, w.clock.now())
+			return err
+		}, "3 days before: texted, on_schedule"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				w := prepare(t, inBubble, func(w *world) { w.senders = 4 })
+				var mu sync.Mutex
+				var committed time.Time
+				late := 0
+				w.toProvider.hooks(func(r *http.Request) error {
+					if r.Method != http.MethodPost {
+						return nil
+					}
+					to := reminder.Phone(r.FormValue("To"))
+					mu.Lock()
+					if !committed.IsZero() && time.Since(committed) > checkToRequest && to < phone(50) {
+						late++
+					}
+					mu.Unlock()
+					<-time.After(10 * time.Second)
+					return nil
+				}, nil)
+				end := w.run()
+				defer func() { end() }()
+				w.pace.limiter.SetLimit(8)
+				for i := range bills {
+					w.owes(account(i), "2000-01-04", "500")
+					w.declare(account(i), phone(i))
+				}
+				w.until("2000-01-01 09:00:05")
+				before := len(w.sandbox.Texts())
+				if err := c.commit(w); err != nil {
+					t.Fatal(err)
+				}
+				mu.Lock()
+				committed = time.Now()
+				mu.Unlock()
+				w.until("2000-01-01 10:00:00")
+				if late > 0 {
+					t.Errorf("%d texts began to leave more than %s later", late, checkToRequest)
+				}
+				if posted := w.posted.Load(); posted < 4 || before >= bills {
+					t.Errorf("%d texts were posted, %d before it was committed: nothing was put to the test", posted, before)
+				}
+				ends := 0
+				for i := 8; i < bills; i++ { // the first ones were on their way
+					switch story := w.story(account(i)); {
+					case slices.Equal(story, []string{c.end}):
+						ends++
+					case len(story) > 0:
+						t.Errorf("%s: %q", account(i), story)
+					}
+				}
+				if ends < 8 {
+					t.Errorf("only %d bills ended as %q", ends, c.end)
+				}
+			})
+		})
+	}
+}
+
+func account(i int) string { return fmt.Sprintf("A%02d", i) }
