@@ -36,6 +36,7 @@ type post struct {
 	killed   bool      // nor did it live to get it
 	refused  bool      // the daemon was told that this phone cannot or will not be texted
 	stopped  bool      // it was known at the start of the wake that this phone is not to be texted
+	against  string    // what had been committed against it meanwhile
 }
 
 // simCall is what one request is about.
@@ -150,6 +151,7 @@ func (w *simWire) note(c simCall) *post {
 	for _, account := range p.accounts {
 		p.stopped = p.stopped || s.stopped[p.to][""] || s.stopped[p.to][s.billOf(account).Service]
 	}
+	p.against = s.spokenAgainst(p)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.posts = append(w.posts, p)

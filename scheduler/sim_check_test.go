@@ -137,6 +137,9 @@ func (s *sim) check() {
 		if p.stopped {
 			s.found(s.billOf(p.accounts[0]), "a text was posted at %s to a phone that is not to be texted", s.hour(p.at))
 		}
+		if p.against != "" {
+			s.found(s.billOf(p.accounts[0]), "a text was posted at %s, more than %s after the commit of a %s", s.hour(p.at), checkToRequest, p.against)
+		}
 	}
 	s.checkCap(all)
 	s.checkGuards(all)

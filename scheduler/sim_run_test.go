@@ -24,6 +24,7 @@ import (
 //	sim_world_test.go     the daemon, its machine and its files
 //	sim_script_test.go    who owes what, and until when
 //	sim_blows_test.go     what goes wrong with daemon, machine, config and clock
+//	sim_meanwhile_test.go what is committed while its calls are under way
 //	sim_operator_test.go  what the operator does about it: look, release, put back a backup
 //	sim_wire_test.go      the network, and what goes wrong on it
 //	sim_call_test.go      one call
@@ -163,6 +164,7 @@ func (s *sim) wakeUp() {
 	ctx, stop := context.WithCancelCause(s.ctx)
 	defer stop(nil)
 	s.wire.set(func() { s.stop = stop })
+	committed := s.meanwhile()
 	var running sync.WaitGroup
 	overlap := dice.IntN(2) == 0
 	for i, name := range names {
@@ -185,6 +187,8 @@ func (s *sim) wakeUp() {
 		default:
 		}
 	}
+	committed()
+	defer s.afterCommits()
 	s.known.fresh = false
 	switch left := s.wire.remains(); {
 	case left != "":

@@ -93,9 +93,10 @@ type sim struct {
 	optOuts   int64                              // in the store, when stopped was made
 	refusedBy map[reminder.Phone]bool            // the provider said no to it, and the process outlived that
 
-	mu   sync.Mutex
-	log  []logged
-	stop context.CancelCauseFunc // ends the passes under way
+	mu      sync.Mutex
+	commits []simCommit // of this wake, with calls under way
+	log     []logged
+	stop    context.CancelCauseFunc // ends the passes under way
 
 	met      map[string]int // how often what was met
 	wrong    []string

@@ -1,0 +1,112 @@
+package scheduler
+
+import (
+	"time"
+
+	"duewatch/reminder"
+	"duewatch/store"
+)
+
+// simCommit is something that speaks against texting a bill, committed while the
+// daemon's calls were under way.
+type simCommit struct {
+	at   time.Time // true
+	bill *simBill
+	what string // "opt-out", "pause" or "payment"
+}
+
+// concerns reports whether it speaks against a text to a phone about an account.
+func (c simCommit) concerns(to reminder.Phone, account string) bool {
+	return c.bill.Account == account || c.what == "opt-out" && c.bill.Phone == to
+}
+
+// meanwhile has something committed half a slot away from the instants at which
+// calls end, some slots into a wake. The returned function waits for it.
+func (s *sim) meanwhile() (wait func()) {
+	dice := s.diceOf("meanwhile", s.wakes)
+	if s.calm.Load() || dice.IntN(6) != 0 {
+		return func() {}
+	}
+	c := simCommit{bill: s.bills[dice.IntN(len(s.bills))], what: pick(dice, "opt-out", "pause", "payment")}
+	at := s.trueNow().Truncate(slot).Add(time.Duration(dice.IntN(6))*slot + slot/2)
+	done := make(chan struct{})
+	timer := time.AfterFunc(at.Sub(s.trueNow()), func() {
+		defer close(done)
+		if c.bill.ID != 0 && !s.wire.isDead() {
+			c.at = s.trueNow()
+			s.commit(c)
+		}
+	})
+	return func() {
+		if !timer.Stop() {
+			<-done
+		}
+	}
+}
+
+func (s *sim) commit(c simCommit) {
+	var err error
+	b := c.bill
+	switch c.what {
+	case "opt-out":
+		_, err = s.Store.AddOptOuts(s.ctx, store.OptOut{Phone: b.Phone, Reason: reminder.OptedOut, Since: s.daemonNow(), Source: "import", Who: "simulation"})
+	case "pause":
+		_, err = s.Store.Pause(s.ctx, s.actOn(b), store.Pause{})
+	case "payment":
+		s.owes(b, "0")
+		nothing := reminder.MustMoney("0")
+		_, err = s.Store.Learn(s.ctx, s.policies, s.daemonNow(), store.Lesson{BillID: b.ID, Answer: &reminder.Answer{At: s.daemonNow(), Balance: &nothing}})
+	}
+	s.must(err)
+	s.say("-- %s of %s, with calls under way", c.what, b.Account)
+	s.disturb(s.trueNow().Add(-time.Hour), s.trueNow().Add(time.Hour), c.what)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.commits = append(s.commits, c)
+}
+
+func (s *sim) actOn(b *simBill) store.Act {
+	return store.Act{Choice: store.Choice{Service: b.Service, Account: b.Account}, At: s.daemonNow(), Who: "simulation"}
+}
+
+// spokenAgainst is what was committed against a text so long before the request
+// began that it should not have: "" = nothing.
+func (s *sim) spokenAgainst(p *post) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, c := range s.commits {
+		for _, account := range p.accounts {
+			if p.at.Sub(c.at) > checkToRequest && c.concerns(p.to, account) {
+				return c.what
+			}
+		}
+	}
+	return ""
+}
+
+// afterCommits ends what was committed in the wake, or keeps it in mind.
+func (s *sim) afterCommits() {
+	if len(s.commits) == 0 {
+		return
+	}
+	db := s.storeNow()
+	for _, c := range s.commits {
+		s.met["meanwhile: "+c.what]++
+		switch c.what {
+		case "opt-out":
+			if s.refuse[c.bill.Phone] == nil {
+				s.refuse[c.bill.Phone] = map[string]bool{}
+			}
+			s.refuse[c.bill.Phone][""] = true
+			s.stopped = nil
+		case "pause":
+			_, err := db.Resume(s.ctx, s.actOn(c.bill), s.policies)
+			s.must(err)
+		}
+	}
+	if !s.up() {
+		s.must(db.Close())
+	}
+	s.commits = nil
+	s.known.fresh = false
+}
