@@ -39,7 +39,7 @@ func TestStorm(t *testing.T) {
 		t.Skip("make storm runs it: it takes minutes")
 	}
 	dice := rand.New(rand.NewPCG(*stormSeed, 0))
-	faults, err := sandbox.ParseFaults("send:delay=10ms,send:delay=3s:rate=0.03,send:drop-after:rate=0.02,send:drop:rate=0.02,send:status-after=500:rate=0.01," +
+	faults, err := sandbox.ParseFaults("send:delay=10ms,send:delay=5s:rate=0.15,send:drop-after:rate=0.02,send:drop:rate=0.02,send:status-after=500:rate=0.01," +
 		"send:empty-after:rate=0.01,send:truncate-after:rate=0.01,send:status=429:rate=0.005,register:status=503:rate=0.02,register:drop-after:rate=0.02")
 	if err != nil {
 		t.Fatal(err)
