@@ -115,7 +115,7 @@ func (s *Store) mayWriteTo(ctx context.Context, file string, force bool) error {
 func openPart(name string) (*os.File, error) {
 	f, err := openOwn(name)
 	if errors.Is(err, errShared) {
-		return nil, fmt.Errorf("backup: the copy is made in %w", err)
+		return nil, fmt.Errorf("backup: the copy cannot be made, since %w", err)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("backup: %w", err)

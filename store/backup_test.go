@@ -161,10 +161,12 @@ func TestBackupFollowsNoLink(t *testing.T) {
 		lay  func(letter, part string) error
 		want string
 	}{
-		"a symbolic link":            {os.Symlink, "b.db.part is a symbolic link (it must have one name): remove the link"},
-		"a symbolic link to nothing": {func(letter, part string) error { return os.Symlink(letter+".none", part) }, "b.db.part is a symbolic link"},
-		"a hard link":                {os.Link, "b.db.part has 2 names"},
-		"a folder":                   {func(_, part string) error { return os.Mkdir(part, 0o700) }, "b.db.part"},
+		"a symbolic link": {os.Symlink, "b.db.part is a symbolic link (it must have one name): remove the link"},
+		"a symbolic link to nothing": {
+			func(letter, part string) error { return os.Symlink(letter+".none", part) }, "b.db.part is a symbolic link",
+		},
+		"a hard link": {os.Link, "b.db.part has 2 names"},
+		"a folder":    {func(_, part string) error { return os.Mkdir(part, 0o700) }, "b.db.part"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
@@ -212,7 +214,8 @@ func TestBackupIsNotMadeInTheStoreItself(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "b.db.part")
 	s := openAt(t, path)
 	mustDo(t, s.SetMeta(t.Context(), "key", "value"))
-	if _, err := s.Backup(t.Context(), strings.TrimSuffix(path, ".part"), false, tellNobody); err == nil || !strings.Contains(err.Error(), "name another file") {
+	_, err := s.Backup(t.Context(), strings.TrimSuffix(path, ".part"), false, tellNobody)
+	if err == nil || !strings.Contains(err.Error(), "name another file") {
 		t.Errorf("error %v", err)
 	}
 	mustDo(t, s.Check(t.Context()))

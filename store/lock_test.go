@@ -106,7 +106,8 @@ func TestAStoreWithTwoNamesIsRefused(t *testing.T) {
 	mustDo(t, os.Link(path, other))
 	before := must(os.ReadFile(path))
 	for _, name := range []string{path, other} {
-		for who, open := range map[string]func(context.Context, string) (*Store, error){"daemon": Open, "reader": OpenReader, "command": OpenWriter} {
+		opens := map[string]func(context.Context, string) (*Store, error){"daemon": Open, "reader": OpenReader, "command": OpenWriter}
+		for who, open := range opens {
 			s, err := open(t.Context(), name)
 			if err == nil {
 				mustDo(t, s.Close())

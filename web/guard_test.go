@@ -49,7 +49,8 @@ func TestOnlyTheNamesOfThisMachineAreAnswered(t *testing.T) {
 			if answer.StatusCode != want {
 				t.Errorf("%s of %q answers %d, want %d", path, host, answer.StatusCode, want)
 			}
-			if said := body(t, answer); want != http.StatusOK && (strings.Contains(said, "a-problem") || !strings.Contains(said, "ask for localhost")) {
+			said := body(t, answer)
+			if want != http.StatusOK && (strings.Contains(said, "a-problem") || !strings.Contains(said, "ask for localhost")) {
 				t.Errorf("%q is told %q", host, said)
 			}
 			// With a token any name is good: who has no token learns nothing.
