@@ -1,5 +1,5 @@
 # `make help` says what there is. Building needs Go, make, bash and a C compiler
-# (SQLite is C); only verify-unit needs more, systemd's own tools.
+# (SQLite is C), as `make needs` says; only verify-unit needs more, systemd's own tools.
 
 GO                ?= go
 FUZZTIME          ?= 5s
@@ -38,10 +38,39 @@ help: ## this list
 
 ##@ Build and run
 
+# From 1.21 on, a Go that is older than go.mod asks for fetches that one by itself. An
+# older one fails with an error that does not say so, and a compiler without the headers of
+# the C library with one about stdlib.h. The Go is asked with GOTOOLCHAIN=local, so
+# that asking fetches nothing; a version that is no release speaks for itself.
+GO_NEEDED := $(shell awk '$$1 == "go" { print $$2 }' go.mod)
+APT       := sudo apt install golang gcc libc6-dev make git
+
+.PHONY: needs
+needs:
+	@stop() { \
+		printf '%s\n' "duewatch needs Go $(GO_NEEDED): $$1" \
+			"  Debian 13 or later: $(APT)" \
+			"    (a Go from 1.21 on fetches $(GO_NEEDED) by itself)" \
+			"  Debian 12 and others: unpack go$(GO_NEEDED) from https://go.dev/dl/ into /usr/local, then" \
+			"    export PATH=/usr/local/go/bin:\$$PATH" >&2; \
+		exit 1; \
+	}; \
+	have=$$(GOTOOLCHAIN=local $(GO) version 2>/dev/null | awk '{ print $$3 }') || have=; \
+	case "$$have" in \
+		"") stop "there is no $(GO) on the PATH" ;; \
+		go1.*) minor=$${have#go1.}; minor=$${minor%%[!0-9]*}; \
+			[ "$$minor" -ge 21 ] || stop "$(GO) is $$have, which is too old to fetch another" ;; \
+	esac; \
+	cc=$$($(GO) env CC); \
+	$$cc -E - >/dev/null 2>&1 <<< '#include <stdlib.h>' || { \
+		echo "duewatch needs a C compiler with the headers of the C library, and $$cc is none: on Debian, sudo apt install gcc libc6-dev" >&2; \
+		exit 1; \
+	}
+
 # Go writes the version into the binary by asking git. Where git cannot say (a tarball,
 # another user's clone) there is none, and that is no reason not to build.
 .PHONY: build
-build: ## build ./duewatch
+build: needs ## build ./duewatch
 	@stamp=false; if git rev-parse --quiet --verify HEAD >/dev/null 2>&1; then stamp=auto; fi; \
 	$(GO) build -trimpath -buildvcs=$$stamp -o duewatch .
 
@@ -53,15 +82,15 @@ run: build ## run the daemon in its sandbox, with its store in .run/
 ##@ Test
 
 .PHONY: test
-test: ## run all tests
+test: needs ## run all tests
 	@$(GO) test ./...
 
 .PHONY: race
-race: ## run all tests with the race detector
+race: needs ## run all tests with the race detector
 	@$(GO) test -race ./...
 
 .PHONY: fuzz
-fuzz: ## fuzz every target of every package, FUZZTIME each
+fuzz: needs ## fuzz every target of every package, FUZZTIME each
 	@$(GO) test -list '^Fuzz' ./... \
 	| awk '/^Fuzz/ { target[++n] = $$1 } $$1 == "ok" { for (i = 1; i <= n; i++) print $$2, target[i]; n = 0 }' \
 	| while read -r package target; do \
@@ -70,11 +99,11 @@ fuzz: ## fuzz every target of every package, FUZZTIME each
 	done
 
 .PHONY: simtest
-simtest: ## weeks of virtual time in a faulty world, SEEDS times
+simtest: needs ## weeks of virtual time in a faulty world, SEEDS times
 	@$(GO) test ./scheduler -run '^TestSimulation$$' -count=1 -timeout 24h -seeds=$(SEEDS)
 
 .PHONY: storm
-storm: ## kill -9 the daemon over and over (KILLS, REMINDERS)
+storm: needs ## kill -9 the daemon over and over (KILLS, REMINDERS)
 	@$(GO) test ./cli -run '^TestStorm$$' -count=1 -timeout 30m -v -storm.kills=$(KILLS) -storm.reminders=$(REMINDERS)
 
 ##@ Measure
@@ -91,7 +120,7 @@ bench: bench-build ## what it costs, against its ceilings (ONLY=remind, SMALL=1)
 	@.bench/bench -only '$(ONLY)' $(if $(SMALL),-small) $(if $(ONLY)$(SMALL),,-write docs/performance.md)
 
 .PHONY: bench-pure
-bench-pure: ## what planning, deciding, wording and reading cost, without I/O
+bench-pure: needs ## what planning, deciding, wording and reading cost, without I/O
 	@$(GO) test -run '^$$' -bench . -cpu 1 ./reminder ./almara
 
 .PHONY: bench-stores
@@ -108,11 +137,11 @@ fmt: $(LINT) ## format the code
 	@$(LINT) fmt
 
 .PHONY: fmt-check
-fmt-check: ## is every file formatted?
+fmt-check: needs ## is every file formatted?
 	@files=$$("$$($(GO) env GOROOT)/bin/gofmt" -l .); [ -z "$$files" ] || { echo "not formatted (make fmt mends it):"; echo "$$files"; exit 1; } >&2
 
 .PHONY: vet
-vet: ## go vet
+vet: needs ## go vet
 	@$(GO) vet ./...
 
 .PHONY: lint
@@ -121,7 +150,7 @@ lint: $(LINT) ## golangci-lint, as pinned and ruled here
 
 # Installed when it is missing or of another version.
 .PHONY: $(LINT)
-$(LINT):
+$(LINT): needs
 	@if [ "$$($(LINT) version --short 2>/dev/null)" != "$(GOLANGCI_VERSION)" ]; then \
 		echo "installing golangci-lint $(GOLANGCI_VERSION) into .bin (once, some minutes)"; \
 		GOBIN="$(CURDIR)/.bin" $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v$(GOLANGCI_VERSION); \

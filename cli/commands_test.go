@@ -3,10 +3,12 @@ package cli
 import (
 	"bytes"
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -94,6 +96,28 @@ func TestManPages(t *testing.T) {
 				t.Errorf("the page of %s has a line that roff would take for a request: %q", c.CommandPath(), line)
 			}
 		}
+	}
+}
+
+// A page takes the place of a link, and leaves alone what the link led to. The
+// umask of whoever installs it keeps nobody from reading it.
+func TestAManPageIsANewFile(t *testing.T) {
+	old := syscall.Umask(0o077)
+	defer syscall.Umask(old)
+	dir := t.TempDir()
+	letter, page := filepath.Join(dir, "letter"), filepath.Join(dir, "duewatch.1")
+	if err := errors.Join(os.WriteFile(letter, []byte("dear reader"), 0o600), os.Symlink(letter, page)); err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	if status := Run(t.Context(), []string{"man", dir}, &out, &out); status != 0 {
+		t.Fatalf("status %d: %s", status, out.String())
+	}
+	if b, err := os.ReadFile(letter); err != nil || string(b) != "dear reader" {
+		t.Errorf("the file behind the link says %.20q, %v", b, err)
+	}
+	if info, err := os.Lstat(page); err != nil || info.Mode() != 0o644 {
+		t.Errorf("the page is %v, %v", info, err)
 	}
 }
 

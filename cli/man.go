@@ -27,13 +27,27 @@ func (a *app) manCommand() *cobra.Command {
 				var page strings.Builder
 				manPage(&page, c)
 				name := filepath.Join(args[0], manName(c)+".1")
-				if err := os.WriteFile(name, []byte(page.String()), 0o644); err != nil { //nolint:gosec // everyone may read a manual
+				if err := writePage(name, page.String()); err != nil {
 					return fmt.Errorf("man: %w", err)
 				}
 				return nil
 			})
 		},
 	}
+}
+
+// writePage takes the place of an older page, as install does of a program: it
+// follows no link there, and everyone may read it whatever the umask is.
+func writePage(name, page string) error {
+	if err := os.Remove(name); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err //nolint:wrapcheck // names the file
+	}
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644) //nolint:gosec // everyone may read a manual
+	if err != nil {
+		return err //nolint:wrapcheck // names the file
+	}
+	_, err = f.WriteString(page)
+	return errors.Join(err, f.Chmod(0o644), f.Close())
 }
 
 // eachCommand calls do for a command and all below it that help lists.

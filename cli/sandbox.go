@@ -7,7 +7,9 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/http"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -16,6 +18,7 @@ import (
 	"duewatch/config"
 	"duewatch/reminder"
 	"duewatch/sandbox"
+	"duewatch/web"
 )
 
 func (a *app) sandboxCommand() *cobra.Command {
@@ -57,8 +60,9 @@ func (a *app) serveSandbox(ctx context.Context, listen string, o sandbox.Options
 	log := NewLog(a.stderr, config.Log{Level: slog.LevelInfo, Format: "text"}, zone)
 	o.Zone, o.Now, o.Log, o.OnText = zone, a.now, log, showText(a.stderr)
 	if o.StateFile != "" {
-		// Tried now, and not when the first text would be lost.
-		f, err := os.OpenFile(o.StateFile+".tmp", os.O_CREATE|os.O_WRONLY, 0o600)
+		// Tried now, and not when the first text would be lost. A new file, as each
+		// save makes one: another of that name may be the user's, or a link to it.
+		f, err := os.CreateTemp(filepath.Dir(o.StateFile), filepath.Base(o.StateFile)+".*.tmp")
 		if err != nil {
 			return fmt.Errorf("--state: %w", err)
 		}
@@ -66,6 +70,7 @@ func (a *app) serveSandbox(ctx context.Context, listen string, o sandbox.Options
 			return fmt.Errorf("--state: %w", err)
 		}
 	}
+	o.Guard = onlyLocal(listen)
 	s, err := sandbox.New(o)
 	if err != nil {
 		return fmt.Errorf("sandbox: %w", err)
@@ -97,7 +102,18 @@ reminders:
 	if err != nil {
 		return errors.Join(err, l.Close())
 	}
-	return s.Serve(ctx, l) //nolint:wrapcheck // says all
+	return s.Serve(ctx, web.Limit(l, mostSandboxed)) //nolint:wrapcheck // says all
+}
+
+// mostSandboxed is how many connections the stand-ins have open at a time: above
+// what a daemon makes at the highest concurrency that the config allows, of 256
+// at either API.
+const mostSandboxed = 1024
+
+// onlyLocal keeps the stand-ins from whoever asks for another host. Their own
+// pages show texts, and change what is owed, without a password.
+func onlyLocal(listen string) func(http.Handler) http.Handler {
+	return func(next http.Handler) http.Handler { return web.OnlyLocal(listen, next) }
 }
 
 // embedded is the sandbox inside the daemon.
@@ -109,13 +125,14 @@ type embedded struct {
 // embedSandbox starts the stand-ins on a free port of loopback. What they know
 // is kept beside the store, so that a restarted daemon meets the same world.
 func (a *app) embedSandbox(ctx context.Context, cfg *config.Config, log *slog.Logger) (*embedded, error) {
+	const listen = "127.0.0.1:0"
 	s, err := sandbox.New(sandbox.Options{
-		Zone: cfg.Zone, Now: a.now, Log: log, StateFile: cfg.Store + ".sandbox.json", OnText: showText(a.stdout),
+		Zone: cfg.Zone, Now: a.now, Log: log, StateFile: cfg.Store + ".sandbox.json", OnText: showText(a.stdout), Guard: onlyLocal(listen),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("sandbox: %w", err)
 	}
-	l, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", listen)
 	if err != nil {
 		return nil, fmt.Errorf("sandbox: %w", err)
 	}
@@ -123,7 +140,7 @@ func (a *app) embedSandbox(ctx context.Context, cfg *config.Config, log *slog.Lo
 	e.base = "http://" + l.Addr().String()
 	// It outlives the jobs: a text under way at the end still gets its answer.
 	go func() {
-		if err := s.Serve(context.WithoutCancel(ctx), l); err != nil {
+		if err := s.Serve(context.WithoutCancel(ctx), web.Limit(l, mostSandboxed)); err != nil {
 			log.Error("the sandbox failed", "err", err)
 		}
 	}()

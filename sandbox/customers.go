@@ -168,7 +168,7 @@ func (c *Customers) Next() time.Time {
 	if len(c.events) == 0 {
 		return time.Time{}
 	}
-	return time.UnixMilli(c.events[0].at)
+	return time.UnixMilli(c.events[0].at).In(c.box.zone)
 }
 
 // Until lets happen what has come by now.

@@ -60,6 +60,18 @@ func TestCustomersDoTheSameUnderTheSameSeed(t *testing.T) {
 	}
 }
 
+// A seed gives the same history wherever it is thrown: the days of the customers
+// are those of the sandbox's zone.
+func TestCustomersDoTheSameOnAHostOfAnyZone(t *testing.T) {
+	_, here := live(t, 1, true)
+	host := time.Local
+	defer func() { time.Local = host }()
+	time.Local = time.FixedZone("Kathmandu", 20700)
+	if _, there := live(t, 1, true); there != here {
+		t.Error("where the host's clock is in another zone it is another history")
+	}
+}
+
 func TestTextsMakePeoplePayInTime(t *testing.T) {
 	c, _ := live(t, 1, false)
 	all, inTime := c.Paid()

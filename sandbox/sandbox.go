@@ -61,6 +61,13 @@ const (
 	defaultMaxTextsSaved = 5_000
 
 	maxBody = 1 << 20
+
+	// How long a client of Serve may take. A whole request and its answer have no
+	// bound, since faults delay and hold them.
+	headerTimeout = 10 * time.Second
+	// Later than any client of duewatch hangs up: a POST over a connection that ends
+	// at that moment would be a text of unknown outcome, which nobody asked for.
+	idleTimeout = 3 * time.Minute
 )
 
 // Options configure a Sandbox. The zero value is a sandbox in UTC, on the
@@ -87,6 +94,10 @@ type Options struct {
 	// PhoneRegionRefused: they may be those of real customers in a copied store.
 	AllReached bool
 
+	// Guard is what Serve asks before the handler, such as to whom it answers; nil =
+	// nothing.
+	Guard func(http.Handler) http.Handler
+
 	Faults []Fault // in force from the start
 	Seed   uint64  // of the faults' dice: the same seed, the same throws
 }
@@ -105,6 +116,7 @@ type Sandbox struct {
 	faults       *faultBook
 	state        stateFile
 	handler      http.Handler
+	guard        func(http.Handler) http.Handler
 
 	mu    sync.Mutex // guards the two below; never held during I/O
 	bills map[billKey]*bill
@@ -125,6 +137,9 @@ func New(o Options) (*Sandbox, error) {
 	}
 	if o.SentAfter == 0 {
 		o.SentAfter = defaultSentAfter
+	}
+	if o.Guard == nil {
+		o.Guard = func(next http.Handler) http.Handler { return next }
 	}
 	if o.DeliverAfter == 0 {
 		o.DeliverAfter = defaultDeliverAfter
@@ -147,6 +162,7 @@ func New(o Options) (*Sandbox, error) {
 		tokens:       newTokens(),
 		faults:       newFaultBook(o.Seed),
 		state:        stateFile{path: o.StateFile},
+		guard:        o.Guard,
 		bills:        make(map[billKey]*bill),
 		texts:        newTextLog(o.MaxTexts),
 	}
@@ -199,8 +215,10 @@ func (s *Sandbox) routes() http.Handler {
 // returns nil when ctx was the reason.
 func (s *Sandbox) Serve(ctx context.Context, ln net.Listener) error {
 	srv := &http.Server{
-		Handler:           s.handler,
-		ReadHeaderTimeout: 10 * time.Second,
+		// A page that a browser shows from elsewhere has no business here.
+		Handler:           http.NewCrossOriginProtection().Handler(s.guard(s.handler)),
+		ReadHeaderTimeout: headerTimeout,
+		IdleTimeout:       idleTimeout,
 		BaseContext:       func(net.Listener) context.Context { return ctx },
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
 	}

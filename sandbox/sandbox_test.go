@@ -238,6 +238,59 @@ func TestServeEndsWithItsContext(t *testing.T) {
 	}
 }
 
+// Serve asks the guard first, and takes nothing from a page that a browser shows
+// from elsewhere.
+func TestServeAnswersNotEverybody(t *testing.T) {
+	s, err := New(Options{Guard: func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.Host == "evil.example" {
+				w.WriteHeader(http.StatusMisdirectedRequest)
+				return
+			}
+			next.ServeHTTP(w, r)
+		})
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- s.Serve(ctx, ln) }()
+	for name, tt := range map[string]struct {
+		host, site string
+		want       int
+	}{
+		"a program":            {"", "", http.StatusNoContent},
+		"its own page":         {"", "same-origin", http.StatusNoContent},
+		"the guard refuses it": {"evil.example", "", http.StatusMisdirectedRequest},
+		"a page of elsewhere":  {"", "cross-site", http.StatusForbidden},
+	} {
+		req, err := http.NewRequestWithContext(t.Context(), "DELETE", "http://"+ln.Addr().String()+"/faults", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Host = tt.host
+		if tt.site != "" {
+			req.Header.Set("Sec-Fetch-Site", tt.site)
+		}
+		answer, err := try(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if answer.status != tt.want {
+			t.Errorf("%s gets %d, want %d", name, answer.status, tt.want)
+		}
+	}
+	stop()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
 func BenchmarkSend(b *testing.B) {
 	s, err := New(Options{})
 	if err != nil {

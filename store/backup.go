@@ -35,7 +35,7 @@ func (s *Store) Backup(ctx context.Context, file string, force bool, tell func(w
 	if err := s.mayWriteTo(ctx, file, force); err != nil {
 		return c, err
 	}
-	part, err := openPart(file + ".part")
+	part, err := openPart(file + partEnd)
 	if err != nil {
 		return c, err
 	}
@@ -64,14 +64,22 @@ func (s *Store) Backup(ctx context.Context, file string, force bool, tell func(w
 	return c, syncFolder(filepath.Dir(file))
 }
 
-// mayWriteTo refuses files that a backup must not take the place of.
+// partEnd is added to the name of a backup while it is made.
+const partEnd = ".part"
+
+// mayWriteTo refuses files that a backup must not take the place of. It is asked
+// before the part is opened, which empties it.
 func (s *Store) mayWriteTo(ctx context.Context, file string, force bool) error {
 	var seq, name, own string
 	if err := s.read.QueryRowContext(ctx, "PRAGMA database_list").Scan(&seq, &name, &own); err != nil {
 		return fmt.Errorf("backup: %w", explain(err))
 	}
-	for _, end := range []string{"", "-wal", "-shm", ".lock"} {
-		if abs, err := filepath.Abs(file); err == nil && realPath(abs) == own+end {
+	abs, err := filepath.Abs(file)
+	if err != nil {
+		return fmt.Errorf("backup: %w", err)
+	}
+	for _, end := range append([]string{""}, belongings...) {
+		if real := realPath(abs); real == own+end || real+partEnd == own+end {
 			return fmt.Errorf("backup: %s belongs to the store itself: name another file", file)
 		}
 	}
@@ -79,12 +87,14 @@ func (s *Store) mayWriteTo(ctx context.Context, file string, force bool) error {
 	if _, err := os.Lstat(file + "-wal"); err == nil {
 		return fmt.Errorf("backup: %s-wal is there, so a program works on %s, or died with it: name another file", file, file)
 	}
-	info, err := os.Stat(file)
+	info, err := os.Lstat(file)
 	switch {
 	case errors.Is(err, os.ErrNotExist):
 		return nil
 	case err != nil:
 		return fmt.Errorf("backup: %w", err)
+	case info.Mode().Type() == os.ModeSymlink:
+		return fmt.Errorf("backup: %s is a symbolic link: remove it, or name the file itself", file)
 	case !info.Mode().IsRegular():
 		return fmt.Errorf("backup: %s is no file: name the file to write", file)
 	}
@@ -98,19 +108,42 @@ func (s *Store) mayWriteTo(ctx context.Context, file string, force bool) error {
 }
 
 // openPart opens the file that a backup is made in, empty, and keeps a second
-// backup out of it.
+// backup out of it. What another backup of this user left there is used again.
+// Its name is no secret, and its folder may be one that others write to: where
+// they have laid a link or a file of their own, the backup would empty what the
+// link leads to, or give them every phone.
 func openPart(name string) (*os.File, error) {
-	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600) //nolint:gosec // the operator names the file
+	f, err := openOwn(name)
+	if errors.Is(err, errShared) {
+		return nil, fmt.Errorf("backup: the copy cannot be made, since %w", err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("backup: %w", err)
 	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		return nil, errors.Join(fmt.Errorf("backup: %s is being written by another backup: wait for it (%w)", name, err), f.Close())
-	}
-	if err := errors.Join(f.Truncate(0), f.Chmod(0o600)); err != nil {
+	if err := emptyPart(f); err != nil {
 		return nil, errors.Join(fmt.Errorf("backup: %w", err), f.Close())
 	}
 	return f, nil
+}
+
+func emptyPart(f *os.File) error {
+	info, err := f.Stat()
+	if err != nil {
+		return err //nolint:wrapcheck // names the file
+	}
+	if stat, ok := info.Sys().(*syscall.Stat_t); ok && int(stat.Uid) != os.Geteuid() {
+		return fmt.Errorf("%s belongs to another user, who could read the copy: remove it, or name another file", f.Name())
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		return fmt.Errorf("%s is being written by another backup: wait for it (%w)", f.Name(), err)
+	}
+	// SQLite would write through a link in the place of its own files.
+	for _, end := range belongings {
+		if err := os.Remove(f.Name() + end); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err //nolint:wrapcheck // names the file
+		}
+	}
+	return errors.Join(f.Truncate(0), f.Chmod(0o600))
 }
 
 // copyTo copies all pages of one instant, and counts what that instant holds.

@@ -120,6 +120,8 @@ func TestBackupTakesNoOthersPlace(t *testing.T) {
 	mustDo(t, backup(file, true))
 	mustDo(t, os.WriteFile(filepath.Join(dir, "used.db-wal"), nil, 0o600))
 	mustDo(t, os.Symlink(pathOf(t, s), filepath.Join(dir, "link.db")))
+	mustDo(t, os.Symlink("b.db", filepath.Join(dir, "old.db")))
+	mustDo(t, os.Symlink("none", filepath.Join(dir, "next.db")))
 	for _, tt := range []struct {
 		name, file string
 		force      bool
@@ -129,6 +131,10 @@ func TestBackupTakesNoOthersPlace(t *testing.T) {
 		{"a folder", dir, true, "is no file"},
 		{"the store", pathOf(t, s), true, "belongs to the store itself"},
 		{"the store by another name", filepath.Join(dir, "link.db"), true, "belongs to the store itself"},
+		{"a link", filepath.Join(dir, "old.db"), true, "old.db is a symbolic link"},
+		{"a link to nothing", filepath.Join(dir, "next.db"), false, "next.db is a symbolic link"},
+		{"the store's journal", pathOf(t, s) + "-journal", true, "belongs to the store itself"},
+		{"the store's lock", pathOf(t, s) + ".lock", true, "belongs to the store itself"},
 		{"the store's log", pathOf(t, s) + "-wal", true, "belongs to the store itself"},
 		{"a file with a log", filepath.Join(dir, "used.db"), true, "used.db-wal is there"},
 		{"no folder", filepath.Join(dir, "x", "b.db"), false, "no such file"},
@@ -145,6 +151,94 @@ func TestBackupTakesNoOthersPlace(t *testing.T) {
 	}
 	mustDo(t, part.Close())
 	mustDo(t, backup(file, true)) // what a killed backup left is no hindrance
+}
+
+// The name in which the copy is made is no secret: what others have laid there is
+// neither emptied nor given the store's phones.
+func TestBackupFollowsNoLink(t *testing.T) {
+	s := openNew(t)
+	for name, tt := range map[string]struct {
+		lay  func(letter, part string) error
+		want string
+	}{
+		"a symbolic link": {os.Symlink, "b.db.part is a symbolic link (it must have one name): remove the link"},
+		"a symbolic link to nothing": {
+			func(letter, part string) error { return os.Symlink(letter+".none", part) }, "b.db.part is a symbolic link",
+		},
+		"a hard link": {os.Link, "b.db.part has 2 names"},
+		"a folder":    {func(_, part string) error { return os.Mkdir(part, 0o700) }, "b.db.part"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			letter, file := filepath.Join(dir, "letter"), filepath.Join(dir, "b.db")
+			mustDo(t, os.WriteFile(letter, []byte("dear reader"), 0o600))
+			mustDo(t, tt.lay(letter, file+".part"))
+			_, err := s.Backup(t.Context(), file, false, tellNobody)
+			if err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("error %v, want %q", err, tt.want)
+			}
+			if got := must(os.ReadFile(letter)); string(got) != "dear reader" {
+				t.Errorf("the file behind the link holds %d bytes", len(got))
+			}
+			for _, end := range []string{"", ".part"} {
+				if info, err := os.Stat(file + end); err == nil && info.Size() > 4096 {
+					t.Errorf("b.db%s was written", end)
+				}
+			}
+			if _, err := os.Stat(letter + ".none"); err == nil {
+				t.Error("a file was made where a link led")
+			}
+		})
+	}
+}
+
+// Links in the place of what SQLite makes beside the copy are removed, as what a
+// killed backup has left there is.
+func TestBackupWritesThroughNoLinkBesideItsCopy(t *testing.T) {
+	s := openNew(t)
+	dir := t.TempDir()
+	letter, file := filepath.Join(dir, "letter"), filepath.Join(dir, "b.db")
+	mustDo(t, os.WriteFile(letter, []byte("dear reader"), 0o600))
+	for _, end := range []string{"-wal", "-shm", "-journal"} {
+		mustDo(t, os.Symlink(letter, file+".part"+end))
+	}
+	must(s.Backup(t.Context(), file, false, tellNobody))
+	if got := must(os.ReadFile(letter)); string(got) != "dear reader" {
+		t.Errorf("the file behind the link holds %d bytes", len(got))
+	}
+	mustDo(t, must(OpenReader(t.Context(), file)).Close())
+}
+
+// A store may be called what the copy of a backup would be.
+func TestBackupIsNotMadeInTheStoreItself(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "b.db.part")
+	s := openAt(t, path)
+	mustDo(t, s.SetMeta(t.Context(), "key", "value"))
+	_, err := s.Backup(t.Context(), strings.TrimSuffix(path, ".part"), false, tellNobody)
+	if err == nil || !strings.Contains(err.Error(), "name another file") {
+		t.Errorf("error %v", err)
+	}
+	mustDo(t, s.Check(t.Context()))
+	if got := must(s.Meta(t.Context(), "key")); got != "value" {
+		t.Errorf("the store says %q", got)
+	}
+}
+
+// Who owns the file may read what is written to it, whatever its mode.
+func TestBackupIsNotMadeInAFileOfSomebodyElse(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can give a file away")
+	}
+	s := openNew(t)
+	file := filepath.Join(t.TempDir(), "b.db")
+	mustDo(t, os.WriteFile(file+".part", nil, 0o666))
+	mustDo(t, os.Chown(file+".part", 65534, 65534))
+	if _, err := s.Backup(t.Context(), file, false, tellNobody); err == nil || !strings.Contains(err.Error(), "belongs to another user") {
+		t.Errorf("error %v", err)
+	}
+	if got := must(os.ReadFile(file + ".part")); len(got) > 0 {
+		t.Errorf("%d bytes were written for them to read", len(got))
+	}
 }
 
 // A copy that is not like the store never gets its name.

@@ -2,6 +2,7 @@ package store
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -46,16 +47,106 @@ func TestACommandKnowsWhetherADaemonIsBeside(t *testing.T) {
 }
 
 func TestASecondDaemonByAnotherNameIsKeptAway(t *testing.T) {
-	dir := t.TempDir()
-	openAt(t, filepath.Join(dir, "duewatch.db"))
-	link := filepath.Join(dir, "link.db")
-	mustDo(t, os.Symlink("duewatch.db", link))
-	s, err := Open(t.Context(), link)
+	for name, link := range map[string]func(dir string) (other string, err error){
+		"a link to the file": func(dir string) (string, error) {
+			return filepath.Join(dir, "link.db"), os.Symlink("duewatch.db", filepath.Join(dir, "link.db"))
+		},
+		"a link to its folder": func(dir string) (string, error) {
+			return filepath.Join(dir, "folder", "duewatch.db"), os.Symlink(dir, filepath.Join(dir, "folder"))
+		},
+		"a link to a link": func(dir string) (string, error) {
+			err := errors.Join(os.Symlink(dir, filepath.Join(dir, "folder")), os.Symlink("folder/duewatch.db", filepath.Join(dir, "one.db")))
+			return filepath.Join(dir, "two.db"), errors.Join(err, os.Symlink("one.db", filepath.Join(dir, "two.db")))
+		},
+	} {
+		for _, first := range []string{"the file", "the link"} { // is opened first, and makes the store
+			t.Run(name+"/"+first, func(t *testing.T) {
+				dir := t.TempDir()
+				other := must(link(dir))
+				paths := []string{filepath.Join(dir, "duewatch.db"), other}
+				if first == "the link" {
+					paths[0], paths[1] = paths[1], paths[0]
+				}
+				openAt(t, paths[0])
+				s, err := Open(t.Context(), paths[1])
+				if err == nil {
+					mustDo(t, s.Close())
+				}
+				if !errors.Is(err, ErrLocked) {
+					t.Errorf("got %v, want ErrLocked", err)
+				}
+			})
+		}
+	}
+}
+
+// Who takes a lock file for a left-over and removes it does not get two daemons.
+func TestASecondDaemonIsKeptAwayWhereTheLockFileWasRemoved(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "duewatch.db")
+	s := openAt(t, path)
+	mustDo(t, s.SetMeta(t.Context(), "key", "value"))
+	mustDo(t, os.Remove(path+".lock"))
+	second, err := Open(t.Context(), path)
 	if err == nil {
-		mustDo(t, s.Close())
+		mustDo(t, second.Close())
 	}
 	if !errors.Is(err, ErrLocked) {
-		t.Errorf("opened by a symbolic link: got %v, want ErrLocked", err)
+		t.Errorf("got %v, want ErrLocked", err)
+	}
+	mustDo(t, s.Close())
+	openAt(t, path)
+}
+
+// By the other name of a hard link there is neither the lock nor the log of the
+// first: nobody may work on such a store, by either name.
+func TestAStoreWithTwoNamesIsRefused(t *testing.T) {
+	dir := t.TempDir()
+	path, other := filepath.Join(dir, "duewatch.db"), filepath.Join(dir, "other.db")
+	mustDo(t, openAt(t, path).Close())
+	mustDo(t, os.Link(path, other))
+	before := must(os.ReadFile(path))
+	for _, name := range []string{path, other} {
+		opens := map[string]func(context.Context, string) (*Store, error){"daemon": Open, "reader": OpenReader, "command": OpenWriter}
+		for who, open := range opens {
+			s, err := open(t.Context(), name)
+			if err == nil {
+				mustDo(t, s.Close())
+			}
+			if err == nil || !strings.Contains(err.Error(), "has 2 names") || !strings.Contains(err.Error(), "find / -samefile "+name) {
+				t.Errorf("the %s opens %s: %v", who, name, err)
+			}
+		}
+	}
+	if after := must(os.ReadFile(path)); !bytes.Equal(before, after) {
+		t.Error("the file was written")
+	}
+	mustDo(t, os.Remove(other))
+	openAt(t, path)
+}
+
+// What lies beside the store under a name that everybody knows is written to: a
+// link there would have another file written, or emptied.
+func TestNoLinkBesideTheStoreIsFollowed(t *testing.T) {
+	for _, end := range []string{".lock", "-wal", "-shm", "-journal"} {
+		for kind, link := range map[string]func(from, to string) error{"symbolic": os.Symlink, "hard": os.Link} {
+			t.Run(end+"/"+kind, func(t *testing.T) {
+				dir := t.TempDir()
+				path, letter := filepath.Join(dir, "duewatch.db"), filepath.Join(dir, "letter")
+				mustDo(t, os.WriteFile(letter, []byte("dear reader"), 0o600))
+				mustDo(t, link(letter, path+end))
+				s, err := Open(t.Context(), path)
+				if err == nil {
+					mustDo(t, s.SetMeta(t.Context(), "key", "value"))
+					mustDo(t, s.Close())
+				}
+				if err == nil || !strings.Contains(err.Error(), "duewatch.db"+end) || !strings.Contains(err.Error(), "remove the ") {
+					t.Errorf("error %v", err)
+				}
+				if got := must(os.ReadFile(letter)); string(got) != "dear reader" {
+					t.Errorf("the file behind the link holds %d bytes: %.20q", len(got), got)
+				}
+			})
+		}
 	}
 }
 

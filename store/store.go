@@ -21,7 +21,6 @@ import (
 	"fmt"
 	"net/url"
 	"os"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
@@ -49,15 +48,6 @@ type Store struct {
 	daemon string // the lock file of the daemon that may run beside; "" in the daemon itself
 }
 
-// realPath is the one name of a file that has several: two daemons must meet at
-// the same lock.
-func realPath(path string) string {
-	if resolved, err := filepath.EvalSymlinks(path); err == nil {
-		return resolved
-	}
-	return filepath.Clean(path)
-}
-
 // busyTimeout is how long a statement waits for a command that writes beside
 // the daemon.
 const busyTimeout = 10 * time.Second
@@ -67,7 +57,10 @@ const busyTimeout = 10 * time.Second
 // one gets ErrLocked.
 func Open(ctx context.Context, path string) (_ *Store, err error) {
 	path = realPath(path)
-	unlock, err := lock(path + ".lock")
+	if err := namedOnce(path); err != nil {
+		return nil, err
+	}
+	unlock, err := lock(path)
 	if err != nil {
 		return nil, err
 	}
@@ -77,15 +70,6 @@ func Open(ctx context.Context, path string) (_ *Store, err error) {
 			err = errors.Join(err, s.Close())
 		}
 	}()
-	// SQLite would create the file with the process's umask; its -wal and -shm
-	// files take the mode of the file.
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600) //nolint:gosec // the path is the operator's own
-	if err != nil {
-		return nil, fmt.Errorf("open store: %w", err)
-	}
-	if err := f.Close(); err != nil {
-		return nil, fmt.Errorf("open store: %w", err)
-	}
 	if err := migrate(ctx, path); err != nil {
 		return nil, err
 	}
@@ -105,6 +89,9 @@ func OpenReader(ctx context.Context, path string) (*Store, error) {
 	path = realPath(path)
 	if info, err := os.Stat(path); errors.Is(err, os.ErrNotExist) || (err == nil && info.Size() == 0) {
 		return nil, fmt.Errorf("store %s (named by store: in the config, or by DUEWATCH_STORE): %w: has the daemon run yet?", path, ErrNotFound)
+	}
+	if err := namedOnce(path); err != nil {
+		return nil, err
 	}
 	db, err := openPool(ctx, path, "ro", 4, 0)
 	if err != nil {

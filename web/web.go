@@ -2,9 +2,9 @@
 // and monitors, /metrics for Prometheus. It only reads; nothing in it can
 // change what is texted.
 //
-// It listens on loopback unless a token is configured, in which case every
-// request must carry it: Authorization: Bearer, or the password of basic
-// authentication. Package cli starts it.
+// It listens on loopback, and answers only who asks for this machine, unless a
+// token is configured, in which case every request must carry it: Authorization:
+// Bearer, or the password of basic authentication. Package cli starts it.
 package web
 
 import (
@@ -75,12 +75,28 @@ func ListenError(err error) error {
 	return fmt.Errorf("web.listen: %w", err)
 }
 
+// Bounds of what a client can hold of this process.
+const (
+	headerTimeout = 5 * time.Second
+	writeTimeout  = 30 * time.Second // of an answer: a busy store, a slow line
+	// Of a whole request. None needs a body; but when it is over, net/http cancels
+	// what is being answered as well.
+	readTimeout = headerTimeout + writeTimeout
+	idleTimeout = 2 * time.Minute // Prometheus asks every minute, and keeps its connection
+	// A handful of monitors has a connection each. What forgets to close its own
+	// must not use up the files that the store and the calls need.
+	mostConnections = 64
+)
+
 // Serve answers on the listener until ctx ends, and closes it.
 func Serve(ctx context.Context, listener net.Listener, c Config) error {
+	listener = Limit(listener, mostConnections)
 	server := &http.Server{
 		Handler:           Handler(c),
-		ReadHeaderTimeout: 5 * time.Second,
-		WriteTimeout:      30 * time.Second,
+		ReadHeaderTimeout: headerTimeout,
+		ReadTimeout:       readTimeout,
+		WriteTimeout:      writeTimeout,
+		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    16 << 10,
 		ErrorLog:          slog.NewLogLogger(c.Log.Handler(), slog.LevelDebug),
 	}
@@ -119,13 +135,13 @@ func Handler(c Config) http.Handler {
 		}
 	})
 	mux.Handle("GET /metrics", promhttp.HandlerFor(c.Metrics, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError}))
+	if c.Token == "" { // and so on loopback: Listen sees to that
+		return OnlyLocal(c.Listen, mux)
+	}
 	return authorized(c.Token, mux)
 }
 
 func authorized(token string, next http.Handler) http.Handler {
-	if token == "" {
-		return next
-	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		scheme, given, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 		if !strings.EqualFold(scheme, "Bearer") {

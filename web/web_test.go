@@ -41,7 +41,7 @@ func ask(t *testing.T, c web.Config, r *http.Request) *http.Response {
 
 func request(t *testing.T, method, path string) *http.Request {
 	t.Helper()
-	return httptest.NewRequestWithContext(t.Context(), method, path, nil)
+	return httptest.NewRequestWithContext(t.Context(), method, "http://127.0.0.1:8750"+path, nil)
 }
 
 func body(t *testing.T, r *http.Response) string {
@@ -256,7 +256,7 @@ func TestServeDoesNotWaitForASlowReader(t *testing.T) {
 		}
 	}
 	defer conn.Close()
-	if _, err := io.WriteString(conn, "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
+	if _, err := io.WriteString(conn, "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"); err != nil {
 		t.Fatal(err)
 	}
 	<-asked
