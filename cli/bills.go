@@ -72,7 +72,7 @@ func (a *app) tableOfBills(c *cobra.Command, cfg *config.Config, s *store.Store,
 	t := newTable(a.stdout, 0, "SERVICE", "ACCOUNT", "PHONE", "STATE", "DUE", "BALANCE", "NEXT")
 	err := s.Bills(c.Context(), filter, func(w store.Watched) error {
 		return t.row(cfg.Policies.Name(w.Service), w.Account, phone(w.Phone), string(w.State),
-			a.shortDay(w.DueDate, cfg.Zone), formatBalance(w.Balance), a.shortTime(w.NextRemind, cfg.Zone))
+			a.shortDay(w.DueDate, cfg.Zone), formatBalance(w.Balance, cfg.Currency), a.shortTime(w.NextRemind, cfg.Zone))
 	})
 	if err != nil {
 		return err //nolint:wrapcheck // says all
@@ -162,11 +162,11 @@ func utc(t time.Time) time.Time {
 	return t.UTC()
 }
 
-func formatBalance(m *reminder.Money) string {
+func formatBalance(m *reminder.Money, currency string) string {
 	if m == nil {
 		return "-"
 	}
-	return m.Format()
+	return m.Format(currency)
 }
 
 // countOf is "1 bill", "2 bills".

@@ -123,7 +123,7 @@ func (v *preview) tellTotals() {
 	fmt.Fprintf(v.out, "%s, %s", countOf(v.Texts, "text"), countOf(v.Segments, "segment"))
 	switch {
 	case v.Cost != "":
-		fmt.Fprintf(v.out, ", %s %s", v.Currency, money(v.Cost))
+		fmt.Fprintf(v.out, ", %s %s", v.Currency, money(v.Cost, v.Currency))
 	case v.Texts > 0:
 		fmt.Fprint(v.out, "; notifier.price_per_segment would tell the cost")
 	}
@@ -200,7 +200,7 @@ func (v *preview) tellSums(of string, sums []sum) {
 	t := tabwriter.NewWriter(v.out, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintf(t, "TEXTS\tSEGMENTS\t%s  %s\n", costHead(v.Cost), of)
 	for _, s := range sums {
-		fmt.Fprintf(t, "%d\t%d\t%s  %s\n", s.Texts, s.Segments, costCell(s.Cost), cut(dayOf(s.Of), 50))
+		fmt.Fprintf(t, "%d\t%d\t%s  %s\n", s.Texts, s.Segments, costCell(s.Cost, v.Currency), cut(dayOf(s.Of), 50))
 	}
 	_ = t.Flush() // into a buffer
 }
@@ -212,11 +212,11 @@ func costHead(cost string) string {
 	return "COST\t"
 }
 
-func costCell(cost string) string {
+func costCell(cost, currency string) string {
 	if cost == "" {
 		return ""
 	}
-	return money(cost) + "\t"
+	return money(cost, currency) + "\t"
 }
 
 // tellEnded is what is not texted, and why.
@@ -247,13 +247,13 @@ func dayOf(s string) string {
 	return fmt.Sprintf("%s %d %s %d", d.Weekday().String()[:3], d.Day(), d.Month().String()[:3], d.Year())
 }
 
-// money is a decimal text as people read it.
-func money(decimal string) string {
+// money is a decimal text as people read it, in a currency.
+func money(decimal, currency string) string {
 	m, err := reminder.ParseMoney(decimal)
 	if err != nil {
 		return decimal
 	}
-	return m.Format()
+	return m.Format(currency)
 }
 
 // cut shortens s to at most n characters.

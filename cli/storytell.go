@@ -24,7 +24,7 @@ func (st *story) tell(f force) {
 	st.fact("due", st.dueSentence())
 	balance := "not known"
 	if b.Balance != nil {
-		balance = st.policy.Currency + " " + b.Balance.Format() + ", as Almara Pay said on " + st.stamp(b.BalanceAt)
+		balance = st.policy.Currency + " " + b.Balance.Format(st.policy.Currency) + ", as Almara Pay said on " + st.stamp(b.BalanceAt)
 	}
 	st.fact("balance", balance)
 	if b.LastError != "" {

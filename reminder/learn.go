@@ -11,12 +11,13 @@ type Change struct {
 	Detail string
 }
 
-// Learn writes what Almara Pay said into the bill and returns what is new.
+// Learn writes what Almara Pay said into the bill, whose amounts are in the
+// currency, and returns what is new.
 //
 // What Almara Pay does not say does not erase what it said before: a due date
 // or balance that is "not known" today leaves the earlier one standing, and
 // the balance keeps its age, so that it is not taken for fresh.
-func (b *Bill) Learn(a Answer) []Change {
+func (b *Bill) Learn(a Answer, currency string) []Change {
 	var changes []Change
 	note := func(what, format string, args ...any) {
 		changes = append(changes, Change{what, fmt.Sprintf(format, args...)})
@@ -39,9 +40,9 @@ func (b *Bill) Learn(a Answer) []Change {
 	if a.Balance != nil {
 		switch {
 		case b.Balance == nil:
-			note("balance", "%s", a.Balance.Format())
+			note("balance", "%s", a.Balance.Format(currency))
 		case !b.Balance.Equal(*a.Balance):
-			note("balance", "from %s to %s", b.Balance.Format(), a.Balance.Format())
+			note("balance", "from %s to %s", b.Balance.Format(currency), a.Balance.Format(currency))
 		}
 		b.Balance, b.BalanceAt = a.Balance, a.At
 	}
