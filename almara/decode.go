@@ -156,9 +156,21 @@ func (b body) answer(now time.Time) reminder.Answer {
 		Customer: truncate(name, maxName),
 		Balance:  balance,
 		DueDate:  due,
-		Verified: strings.EqualFold(strings.Trim(string(b.Verified), `"`), "true"),
+		Verified: b.verified(),
 		Problem:  strings.Join(problems, "; "),
 	}
+}
+
+// verified is whether the biller has confirmed the account; nil when the answer
+// does not say.
+func (b body) verified() *bool {
+	switch strings.ToLower(strings.Trim(string(b.Verified), `"`)) {
+	case "true":
+		return new(true)
+	case "false":
+		return new(false)
+	}
+	return nil
 }
 
 // dateAsWritten is a day with or without a time, which is not looked at: the

@@ -28,13 +28,13 @@ func TestDecodeAnswers(t *testing.T) {
 		},
 		"other letter case": {
 			`{"Message":{"ACCOUNTCUSTOMERNAME":"A","LastKnownBalance":1,"duedate":"2026-05-01","Verified":true}}`,
-			reminder.Answer{Customer: "A", Balance: money("1"), DueDate: date(t, "2026-05-01"), Verified: true},
+			reminder.Answer{Customer: "A", Balance: money("1"), DueDate: date(t, "2026-05-01"), Verified: new(true)},
 		},
 		"nothing known": {
 			`{"message":{"accountCustomerName":null,"lastKnownBalance":null,"dueDate":null,"verified":null}}`,
 			reminder.Answer{},
 		},
-		"fields missing": {`{"message":{"verified":false}}`, reminder.Answer{}},
+		"fields missing": {`{"message":{"verified":false}}`, reminder.Answer{Verified: new(false)}},
 		"credit":         {`{"message":{"lastKnownBalance":-1}}`, reminder.Answer{Balance: money("-1")}},
 		"no dueAmount":   {`{"dueDate":"-1","dueAmount":-1.0}`, reminder.Answer{}},
 		"flat balance":   {`{"dueDate":"","balance":"12.10","dueAmount":5}`, reminder.Answer{Balance: money("12.10")}},

@@ -23,13 +23,18 @@ func (v *preview) text(at time.Time, t store.Text) error {
 		Stage   int    `json:"stage"`
 		DueDate string `json:"due_date"`
 		Reason  string `json:"reason"`
+		// Verified is whether the biller has confirmed the account; null = not said.
+		Verified *bool `json:"verified"`
 	}
 	var bills []bill
-	late := ""
+	late, verified := "", ""
 	for _, p := range t.Parts {
-		bills = append(bills, bill{p.Service, p.Account, int(p.Stage), p.DueDate.String(), string(p.Reason)})
+		bills = append(bills, bill{p.Service, p.Account, int(p.Stage), p.DueDate.String(), string(p.Reason), p.Verified})
 		if p.Reason == reminder.CatchUp {
 			late = ", late"
+		}
+		if notVerified(p.Verified) {
+			verified = ", not verified by the biller"
 		}
 	}
 	if v.json {
@@ -51,7 +56,7 @@ func (v *preview) text(at time.Time, t store.Text) error {
 		others = " and " + countOf(n, "other bill")
 	}
 	about := fmt.Sprintf("%s %s%s", v.cfg.Policies.Name(first.Service), first.Account, others)
-	what := fmt.Sprintf("%s%s, %s", first.Stage, late, countOf(t.Segments, "segment"))
+	what := fmt.Sprintf("%s%s%s, %s", first.Stage, late, verified, countOf(t.Segments, "segment"))
 	v.line(at, t.To, about+", "+what, about+",\n"+what)
 	for _, line := range wrap(t.Body, 68) {
 		fmt.Fprintf(v.out, "           %s\n", line)

@@ -7,7 +7,7 @@ import (
 
 // Change is something new that was learned of a bill, for its trail.
 type Change struct {
-	What   string // due_date, balance, customer, registered, problem
+	What   string // due_date, balance, customer, verified, not_verified, registered, problem
 	Detail string
 }
 
@@ -53,7 +53,16 @@ func (b *Bill) Learn(a Answer, currency string) []Change {
 	if a.Problem != "" && a.Problem != b.LastError {
 		note("problem", "%s", a.Problem)
 	}
-	b.Verified = a.Verified
+	if a.Verified != nil {
+		// That the biller confirms it is what is expected, and no news.
+		switch was := b.Verified; {
+		case !*a.Verified && (was == nil || *was):
+			note("not_verified", "the biller has not confirmed the account")
+		case *a.Verified && was != nil && !*was:
+			note("verified", "the biller has confirmed the account")
+		}
+		b.Verified = a.Verified
+	}
 	b.CheckedAt = a.At
 	b.Failures = 0
 	b.LastError = a.Problem

@@ -14,7 +14,7 @@ func TestLearn(t *testing.T) {
 	owed, less, zero, credit := MustMoney("2315.50"), MustMoney("100"), MustMoney("0"), MustMoney("-20")
 	alike := MustMoney("2315.5000")
 	known := Bill{
-		ID: 1, State: BillActive, DueDate: day("2026-03-20"), Balance: &owed, BalanceAt: then, Customer: "Jane Wanjiru", Verified: true,
+		ID: 1, State: BillActive, DueDate: day("2026-03-20"), Balance: &owed, BalanceAt: then, Customer: "Jane Wanjiru", Verified: new(true),
 		RegisteredAt: then, CheckedAt: then,
 	}
 	fresh := func(change func(*Bill)) Bill { // what known becomes by an answer, besides the change
@@ -24,7 +24,7 @@ func TestLearn(t *testing.T) {
 		return b
 	}
 	full := func(change func(*Answer)) Answer {
-		a := Answer{At: now, DueDate: known.DueDate, Balance: &owed, Customer: known.Customer, Verified: true}
+		a := Answer{At: now, DueDate: known.DueDate, Balance: &owed, Customer: known.Customer, Verified: new(true)}
 		change(&a)
 		return a
 	}
@@ -61,6 +61,12 @@ func TestLearn(t *testing.T) {
 		"something implausible": {known, full(func(a *Answer) { a.DueDate, a.Problem = Date{}, "the due date 9999-12-31 is too far ahead" }),
 			fresh(func(b *Bill) { b.BalanceAt, b.LastError = now, "the due date 9999-12-31 is too far ahead" }),
 			[]Change{{"problem", "the due date 9999-12-31 is too far ahead"}}},
+		"the account is not verified": {known, full(func(a *Answer) { a.Verified = new(false) }),
+			fresh(func(b *Bill) { b.Verified, b.BalanceAt = new(false), now }), []Change{{"not_verified", "the biller has not confirmed the account"}}},
+		"the account is verified after all": {fresh(func(b *Bill) { b.Verified = new(false) }), full(func(*Answer) {}),
+			fresh(func(b *Bill) { b.BalanceAt = now }), []Change{{"verified", "the biller has confirmed the account"}}},
+		"verified is not said: the old word stands": {fresh(func(b *Bill) { b.Verified = new(false) }), full(func(a *Answer) { a.Verified = nil }),
+			fresh(func(b *Bill) { b.Verified, b.BalanceAt = new(false), now }), nil},
 		"a paused bill stays paused": {fresh(func(b *Bill) { b.State = BillPaused }), full(func(*Answer) {}),
 			fresh(func(b *Bill) { b.State, b.BalanceAt = BillPaused, now }), nil},
 		"an answer ends the failures": {fresh(func(b *Bill) { b.Failures, b.LastError = 7, "timeout" }), full(func(*Answer) {}),

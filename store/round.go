@@ -43,13 +43,14 @@ type Text struct {
 
 // Part is one bill's reminder in a text.
 type Part struct {
-	BillID  int64
-	Service string
-	Account string
-	Stage   reminder.Stage
-	DueDate reminder.Date
-	Reason  reminder.Reason
-	Planned time.Time
+	BillID   int64
+	Service  string
+	Account  string
+	Stage    reminder.Stage
+	DueDate  reminder.Date
+	Reason   reminder.Reason
+	Planned  time.Time
+	Verified *bool // as of the bill
 }
 
 // Noted is a record that is new, for the log and the metrics.
