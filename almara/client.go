@@ -16,7 +16,7 @@
 // The register, recheck and remind jobs (package scheduler) call it.
 //
 // The path through it is client.go (the calls), token.go and wire.go (the
-// requests), decode.go (what an answer means).
+// requests), decode.go (whose fault a failure is), answer.go (what an answer means).
 package almara
 
 import (
@@ -41,6 +41,7 @@ type Client struct {
 	tokens      *tokenSource
 	billNumbers *url.URL
 	recheckWith string
+	local       local
 	limit       *rate.Limiter
 	slots       chan struct{} // one for each call under way
 	breaker     *breaker
@@ -68,6 +69,7 @@ func New(cfg Config) (*Client, error) {
 		},
 		billNumbers: at.billNumbers,
 		recheckWith: cfg.RecheckWith,
+		local:       local{currency: cfg.Currency, monthFirst: monthFirst[cfg.Country]},
 		// A tenth of a second's worth may go at once: timers are no finer.
 		limit: rate.NewLimiter(rate.Limit(cfg.Rate), max(1, int(cfg.Rate/10))),
 		slots: make(chan struct{}, cfg.Concurrency),
@@ -210,7 +212,7 @@ func (c *Client) try(ctx context.Context, bill reminder.Bill, op string, r reque
 	began := time.Now()
 	got, err := c.wire.send(ctx, r, hide)
 	if err == nil {
-		*answer, err = decode(op, got, hide)
+		*answer, err = decode(op, got, hide, c.local)
 	}
 	took := time.Since(began)
 

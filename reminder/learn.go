@@ -50,6 +50,9 @@ func (b *Bill) Learn(a Answer, currency string) []Change {
 		note("customer", "%s", a.Customer)
 		b.Customer = a.Customer
 	}
+	if a.Customer == "" && IsNoName(b.Customer) { // as an earlier version kept it
+		b.Customer = ""
+	}
 	if a.Problem != "" && a.Problem != b.LastError {
 		note("problem", "%s", a.Problem)
 	}

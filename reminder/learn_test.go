@@ -67,6 +67,8 @@ func TestLearn(t *testing.T) {
 			fresh(func(b *Bill) { b.BalanceAt = now }), []Change{{"verified", "the biller has confirmed the account"}}},
 		"verified is not said: the old word stands": {fresh(func(b *Bill) { b.Verified = new(false) }), full(func(a *Answer) { a.Verified = nil }),
 			fresh(func(b *Bill) { b.Verified, b.BalanceAt = new(false), now }), nil},
+		"a placeholder that was kept as a name goes": {fresh(func(b *Bill) { b.Customer = "N/A" }), full(func(a *Answer) { a.Customer = "" }),
+			fresh(func(b *Bill) { b.Customer, b.BalanceAt = "", now }), nil},
 		"a paused bill stays paused": {fresh(func(b *Bill) { b.State = BillPaused }), full(func(*Answer) {}),
 			fresh(func(b *Bill) { b.State, b.BalanceAt = BillPaused, now }), nil},
 		"an answer ends the failures": {fresh(func(b *Bill) { b.Failures, b.LastError = 7, "timeout" }), full(func(*Answer) {}),
