@@ -91,6 +91,31 @@ func oneLine(text string) string {
 	}), " ")
 }
 
+// entity is one character as HTML writes it. Without the semicolon it may be
+// somebody's "Black&copper".
+var entity = regexp.MustCompile(`&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});`)
+
+// nameOf is a person's or company's name as a text can repeat it: entities of
+// HTML unescaped, once, since billers keep names as a page showed them; one line
+// without control characters; "" for what is no name, such as N/A.
+func nameOf(raw json.RawMessage) string {
+	name := text(raw)
+	if strings.Contains(name, "&") {
+		name = entity.ReplaceAllStringFunc(name, func(written string) string {
+			plain := html.UnescapeString(written)
+			if strings.HasSuffix(plain, ";") { // not an entity as a whole
+				return written
+			}
+			return plain
+		})
+	}
+	name = oneLine(name)
+	if reminder.IsNoName(name) {
+		return ""
+	}
+	return truncate(name, maxName)
+}
+
 func truncate(text string, limit int) string {
 	r := []rune(text)
 	if len(r) <= limit {

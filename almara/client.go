@@ -16,7 +16,7 @@
 // The register, recheck and remind jobs (package scheduler) call it.
 //
 // The path through it is client.go (the calls), token.go and wire.go (the
-// requests), decode.go (what an answer means).
+// requests), decode.go (whose fault a failure is), answer.go (what an answer means).
 package almara
 
 import (
@@ -41,6 +41,8 @@ type Client struct {
 	tokens      *tokenSource
 	billNumbers *url.URL
 	recheckWith string
+	omitPhone   bool
+	local       local
 	limit       *rate.Limiter
 	slots       chan struct{} // one for each call under way
 	breaker     *breaker
@@ -68,6 +70,8 @@ func New(cfg Config) (*Client, error) {
 		},
 		billNumbers: at.billNumbers,
 		recheckWith: cfg.RecheckWith,
+		omitPhone:   cfg.OmitPhone,
+		local:       local{currency: cfg.Currency, monthFirst: monthFirst[cfg.Country]},
 		// A tenth of a second's worth may go at once: timers are no finer.
 		limit: rate.NewLimiter(rate.Limit(cfg.Rate), max(1, int(cfg.Rate/10))),
 		slots: make(chan struct{}, cfg.Concurrency),
@@ -82,17 +86,21 @@ func New(cfg Config) (*Client, error) {
 	}, nil
 }
 
-// Register saves the bill's number, phone and description with Almara Pay,
-// and asks it to watch the due date (API reference, Save a Bill Number).
-// Saving again is harmless. Errors: see the package.
+// Register saves the bill's number, phone (unless Config.OmitPhone) and
+// description with Almara Pay, and asks it to watch the due date (API reference,
+// Save a Bill Number). Saving again is harmless. Errors: see the package.
 func (c *Client) Register(ctx context.Context, bill reminder.Bill) (reminder.Answer, error) {
-	body, err := json.Marshal(saveRequest{
+	save := saveRequest{
 		ServiceID:       jsonServiceID(bill.Service),
 		AccountNumber:   bill.Account,
 		PhoneNumber:     bill.Phone.Digits(),
 		TransactionDesc: bill.Description,
 		RemindMeDueDate: true,
-	})
+	}
+	if c.omitPhone {
+		save.PhoneNumber = ""
+	}
+	body, err := json.Marshal(save)
 	if err != nil {
 		return reminder.Answer{}, fmt.Errorf("register: %w", err)
 	}
@@ -210,7 +218,7 @@ func (c *Client) try(ctx context.Context, bill reminder.Bill, op string, r reque
 	began := time.Now()
 	got, err := c.wire.send(ctx, r, hide)
 	if err == nil {
-		*answer, err = decode(op, got, hide)
+		*answer, err = decode(op, got, hide, c.local)
 	}
 	took := time.Since(began)
 

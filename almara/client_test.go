@@ -34,7 +34,7 @@ func TestRegisterSavesTheBillAndReadsTheAnswer(t *testing.T) {
 		Customer: "LTD EXECUTIVE CONCEPTS",
 		Balance:  money("231.56"),
 		DueDate:  date(t, "2020-07-03"),
-		Verified: true,
+		Verified: new(true),
 	}
 	if diff := cmp.Diff(want, got, cmp.AllowUnexported(reminder.Date{})); diff != "" {
 		t.Error(diff)
@@ -98,7 +98,7 @@ func TestRecheckAsksAsConfigured(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := reminder.Answer{At: testNow, Customer: "Jane", Balance: money("70.10"), DueDate: date(t, "2026-10-18"), Verified: true}
+	want := reminder.Answer{At: testNow, Customer: "Jane", Balance: money("70.10"), DueDate: date(t, "2026-10-18"), Verified: new(true)}
 	if diff := cmp.Diff(want, got, cmp.AllowUnexported(reminder.Date{})); diff != "" {
 		t.Error(diff)
 	}

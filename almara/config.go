@@ -37,6 +37,9 @@ type Config struct {
 	Timeout       time.Duration // of one request, body included; default 30 s
 	Rate          float64       // bill-number requests a second, retries included; default 20
 	Concurrency   int           // bill-number calls at once; default 16
+	OmitPhone     bool          // leaves the optional phoneNumber out: RemindMeDueDate may have Almara Pay text it
+	Currency      string        // ISO 4217, of all amounts; "" = amounts with a currency are not read
+	Country       string        // ISO 3166, two letters: whether 02/12/2026 may have the month first
 
 	Transport http.RoundTripper // nil = an own one, tuned to Concurrency
 	Now       func() time.Time  // dates answers and judges due dates; nil = time.Now
@@ -190,6 +193,9 @@ func (c Config) public() []slog.Attr {
 		slog.Duration("timeout", c.Timeout),
 		slog.Float64("rate", c.Rate),
 		slog.Int("concurrency", c.Concurrency),
+		slog.Bool("omit_phone", c.OmitPhone),
+		slog.String("currency", c.Currency),
+		slog.String("country", c.Country),
 	}
 }
 

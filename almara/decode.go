@@ -7,10 +7,8 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
-	"regexp"
 	"slices"
 	"strings"
-	"time"
 
 	"duewatch/reminder"
 )
@@ -19,7 +17,7 @@ import (
 // RetryError or a StopError. The status comes first where it is clear; between
 // a success and a fault of the bill the shape of the body decides, since the
 // status of a failure is not documented.
-func decode(what string, r reply, hide veil) (reminder.Answer, error) {
+func decode(what string, r reply, hide veil, in local) (reminder.Answer, error) {
 	switch {
 	case r.status == http.StatusUnauthorized:
 		return reminder.Answer{}, &StopError{fmt.Errorf("%s: %w although it is new: check almara.client_id, client_secret and scope", what, errUnauthorized)}
@@ -50,45 +48,79 @@ func decode(what string, r reply, hide veil) (reminder.Answer, error) {
 	if !b.isAnswer() {
 		return unusable("the answer has none of the expected fields")
 	}
-	a := b.answer(r.at)
+	a := b.answer(r.at, in)
 	a.Problem = hide.clean(a.Problem, maxReason)
 	return a, nil
 }
 
-// body is every field that is read of any known answer. encoding/json matches
-// keys in any letter case and ignores the others; a raw field is empty when
-// its key is missing.
+// body is every field that is read of any known answer, with each value that it
+// was given. encoding/json matches keys in any letter case and ignores the
+// others.
 type body struct {
 	// An answer to saving a bill number (API reference, Save a Bill Number);
 	// CustomerName is the former name of AccountCustomerName, and the one in
 	// lookups.
-	AccountCustomerName json.RawMessage
-	CustomerName        json.RawMessage
-	LastKnownBalance    json.RawMessage
-	DueDate             json.RawMessage
-	Verified            json.RawMessage
+	AccountCustomerName field
+	CustomerName        field
+	LastKnownBalance    field
+	DueDate             field
+	Verified            field
 
 	// Balances under the names of sibling endpoints; a lookup's own is not
 	// documented.
-	Balance   json.RawMessage
-	DueAmount json.RawMessage
+	Balance   field
+	DueAmount field
+
+	// What may say that the fields above are a program's zeros.
+	Remarks field
+	Status  field
 
 	// Failures.
-	Reason json.RawMessage
-	Errors json.RawMessage
+	Reason field
+	Errors field
 
-	Message json.RawMessage // all of the above once more, in a wrapped answer
+	Message field // all of the above once more, in a wrapped answer
 	wrapped bool
+	// doubt is why nothing of the answer is learned, "" when it may be.
+	doubt string
 }
 
+// parseBody reads an answer. What stands beside a wrapped message is believed
+// where it is a failure, and where it contradicts the message.
 func parseBody(text []byte) (body, error) {
-	b, err := parseObject(trimBOM(text))
+	outer, err := parseObject(trimBOM(text))
 	if err != nil {
 		return body{}, err
 	}
-	if inner, err := parseObject(b.Message); err == nil {
-		inner.wrapped = true
-		return inner, nil
+	var wrapped []body
+	for _, message := range outer.Message {
+		if b, err := parseObject(message); err == nil {
+			wrapped = append(wrapped, b)
+		}
+	}
+	if len(wrapped) == 0 {
+		return outer, nil
+	}
+	b := wrapped[0]
+	b.wrapped = true
+	for _, other := range append(wrapped[1:], outer) {
+		b.Reason = append(b.Reason, other.Reason...)
+		b.Errors = append(b.Errors, other.Errors...)
+	}
+	if len(outer.Message) > 1 {
+		b.doubt = "the answer has two messages that differ"
+	}
+	b.Remarks, b.Status = b.Remarks.alsoKnown(outer.Remarks), b.Status.alsoKnown(outer.Status)
+	for _, same := range []struct {
+		inside *field
+		beside field
+	}{
+		{&b.AccountCustomerName, outer.AccountCustomerName}, {&b.CustomerName, outer.CustomerName},
+		{&b.LastKnownBalance, outer.LastKnownBalance}, {&b.DueDate, outer.DueDate}, {&b.Verified, outer.Verified},
+	} {
+		if len(*same.inside) > 0 {
+			*same.inside = same.inside.alsoKnown(same.beside)
+		}
 	}
 	return b, nil
 }
@@ -107,154 +139,30 @@ func parseObject(text []byte) (b body, err error) {
 // status and beside other fields: those may be a program's zeros, and a bill
 // that seems paid would be silent, while a rejected one is shown.
 func (b body) rejection(status int) string {
-	if reason := oneLine(text(b.Reason)); reason != "" {
+	if reason := b.Reason.words(); reason != "" {
 		return reason
 	}
 	if status < 400 {
 		return ""
 	}
-	var fields map[string]json.RawMessage
-	if json.Unmarshal(b.Errors, &fields) != nil {
-		return ""
-	}
 	var all []string
-	for _, field := range slices.Sorted(maps.Keys(fields)) {
-		var messages []string
-		if json.Unmarshal(fields[field], &messages) != nil {
-			messages = []string{text(fields[field])}
+	for _, raw := range b.Errors {
+		var fields map[string]json.RawMessage
+		if json.Unmarshal(raw, &fields) != nil {
+			continue
 		}
-		if joined := oneLine(strings.Join(messages, " ")); joined != "" {
-			all = append(all, field+": "+joined)
+		for _, name := range slices.Sorted(maps.Keys(fields)) {
+			var messages []string
+			if json.Unmarshal(fields[name], &messages) != nil {
+				messages = []string{text(fields[name])}
+			}
+			if joined := oneLine(strings.Join(messages, " ")); joined != "" {
+				all = append(all, name+": "+joined)
+			}
 		}
 	}
 	return strings.Join(all, "; ")
 }
-
-// isAnswer reports whether at least one field of a bill is there, be it as
-// "not known". Anything else, such as {}, must not pass for a bill without
-// data.
-func (b body) isAnswer() bool {
-	for _, raw := range []json.RawMessage{b.AccountCustomerName, b.CustomerName, b.LastKnownBalance, b.DueDate, b.Verified} {
-		if len(raw) > 0 {
-			return true
-		}
-	}
-	return false
-}
-
-func (b body) answer(now time.Time) reminder.Answer {
-	due, dueProblem := parseDueDate(b.DueDate, now)
-	balance, balanceProblem := b.balance()
-	problems := slices.DeleteFunc([]string{dueProblem, balanceProblem}, func(s string) bool { return s == "" })
-
-	name := oneLine(text(b.AccountCustomerName))
-	if name == "" {
-		name = oneLine(text(b.CustomerName))
-	}
-	return reminder.Answer{
-		At:       now,
-		Customer: truncate(name, maxName),
-		Balance:  balance,
-		DueDate:  due,
-		Verified: strings.EqualFold(strings.Trim(string(b.Verified), `"`), "true"),
-		Problem:  strings.Join(problems, "; "),
-	}
-}
-
-// dateAsWritten is a day with or without a time, which is not looked at: the
-// due date is the day that is written, in whatever zone.
-var dateAsWritten = regexp.MustCompile(`^(\d{4}-\d{2}-\d{2})(?:[Tt ]\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?: ?(?:[Zz]|[+-]\d{2}:?\d{2}))?)?$`)
-
-// earliestYear is the first that is believed of a due date: what comes before
-// is some program's zero, such as 1970 or 1900. A due date of past years is
-// normal.
-const earliestYear = 2000
-
-// parseDueDate reads a due date; zero when it is not known. A day that is
-// absurd or more than two years ahead is left out and named.
-func parseDueDate(raw json.RawMessage, now time.Time) (due reminder.Date, problem string) {
-	if isUnknown(raw) {
-		return reminder.Date{}, ""
-	}
-	s := strings.TrimSpace(text(raw))
-	if s == "" { // a number, a list, an object
-		return reminder.Date{}, fmt.Sprintf("the due date %s is not a date", truncate(string(raw), 40))
-	}
-	if strings.HasPrefix(s, "0001-01-01") {
-		return reminder.Date{}, ""
-	}
-	parts := dateAsWritten.FindStringSubmatch(s)
-	if parts == nil {
-		return reminder.Date{}, fmt.Sprintf("the due date %q is not a date", truncate(s, 40))
-	}
-	due, err := reminder.ParseDate(parts[1])
-	switch {
-	case err != nil:
-		return reminder.Date{}, fmt.Sprintf("the due date %s is not a day of the calendar", parts[1])
-	case due.Year() < earliestYear:
-		return reminder.Date{}, fmt.Sprintf("the due date %s is before %d", due, earliestYear)
-	case due.After(reminder.DateOf(now.AddDate(2, 0, 0))):
-		return reminder.Date{}, fmt.Sprintf("the due date %s is more than two years ahead", due)
-	}
-	return due, ""
-}
-
-// balance reads what is owed, nil when it is not known. The documented field is
-// lastKnownBalance, where a negative amount is credit. An answer that is not
-// wrapped, thus a lookup, may have it under a name of sibling endpoints
-// instead, where -1 is "not known".
-func (b body) balance() (balance *reminder.Money, problem string) {
-	raw := b.LastKnownBalance
-	if isNull(raw) && !b.wrapped {
-		for _, other := range []json.RawMessage{b.Balance, b.DueAmount} {
-			if !isUnknown(other) {
-				raw = other
-				break
-			}
-		}
-	}
-	if isNull(raw) {
-		return nil, ""
-	}
-	written := amountText(raw)
-	m, err := reminder.ParseMoney(written)
-	if err != nil {
-		return nil, fmt.Sprintf("the balance %q is not a plausible amount", written)
-	}
-	return &m, ""
-}
-
-// amountText is a JSON number or string as written, so that no float comes
-// between. What is too long for an amount ends in an ellipsis, which is none.
-func amountText(raw json.RawMessage) string {
-	s := string(raw)
-	if strings.HasPrefix(s, `"`) {
-		s = strings.TrimSpace(text(raw))
-	}
-	return truncate(s, 40)
-}
-
-// isNull reports whether a value is missing, null or an empty text.
-func isNull(raw json.RawMessage) bool {
-	s := string(raw)
-	return s == "" || s == "null" || strings.HasPrefix(s, `"`) && strings.TrimSpace(text(raw)) == ""
-}
-
-// isUnknown is isNull, or -1 as a number or a text, which means "not known"
-// everywhere but in lastKnownBalance.
-func isUnknown(raw json.RawMessage) bool {
-	if isNull(raw) {
-		return true
-	}
-	s := amountText(raw)
-	if !strings.HasPrefix(s, "-") { // most are dates and what is owed
-		return false
-	}
-	m, err := reminder.ParseMoney(s)
-	return err == nil && m.Equal(minusOne)
-}
-
-var minusOne = reminder.MustMoney("-1")
 
 // text is a JSON string, or "" for anything else.
 func text(raw json.RawMessage) string {

@@ -51,7 +51,7 @@ func year(ctx context.Context, p params, _ io.Reader) (took, error) {
 			var lessons []store.Lesson
 			for id := range p.n {
 				m := reminder.MustMoney(fmt.Sprintf("%d.50", 900+id))
-				lessons = append(lessons, store.Lesson{BillID: int64(id + 1), Answer: &reminder.Answer{At: now, Customer: "Wanjiku Kamau", Balance: &m, DueDate: due, Verified: true}})
+				lessons = append(lessons, store.Lesson{BillID: int64(id + 1), Answer: &reminder.Answer{At: now, Customer: "Wanjiku Kamau", Balance: &m, DueDate: due, Verified: new(true)}})
 			}
 			for _, stage := range []int{-7, -3, 0} {
 				now = due.AddDays(stage).At(9*60, d.cfg.Zone)

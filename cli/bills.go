@@ -71,8 +71,8 @@ func heldReasons() (all []reminder.Reason) {
 func (a *app) tableOfBills(c *cobra.Command, cfg *config.Config, s *store.Store, filter store.BillFilter, phone func(reminder.Phone) string) error {
 	t := newTable(a.stdout, 0, "SERVICE", "ACCOUNT", "PHONE", "STATE", "DUE", "BALANCE", "NEXT")
 	err := s.Bills(c.Context(), filter, func(w store.Watched) error {
-		return t.row(cfg.Policies.Name(w.Service), w.Account, phone(w.Phone), string(w.State),
-			a.shortDay(w.DueDate, cfg.Zone), formatBalance(w.Balance), a.shortTime(w.NextRemind, cfg.Zone))
+		return t.row(cfg.Policies.Name(w.Service), w.Account, phone(w.Phone), stateCell(w.Bill),
+			a.shortDay(w.DueDate, cfg.Zone), formatBalance(w.Balance, cfg.Currency), a.shortTime(w.NextRemind, cfg.Zone))
 	})
 	if err != nil {
 		return err //nolint:wrapcheck // says all
@@ -83,6 +83,19 @@ func (a *app) tableOfBills(c *cobra.Command, cfg *config.Config, s *store.Store,
 	}
 	return t.flush()
 }
+
+// stateCell is the state of a bill, marked where the biller has not confirmed the
+// account.
+func stateCell(b reminder.Bill) string {
+	if notVerified(b.Verified) {
+		return string(b.State) + ", not verified"
+	}
+	return string(b.State)
+}
+
+// notVerified reports whether Almara Pay has said that the biller has not
+// confirmed the account; not having said anything is another thing.
+func notVerified(verified *bool) bool { return verified != nil && !*verified }
 
 // billJSON is a bill for programs. Instants are RFC 3339 in UTC.
 func billJSON(w store.Watched, phone func(reminder.Phone) string) any {
@@ -98,6 +111,7 @@ func billJSON(w store.Watched, phone func(reminder.Phone) string) any {
 		Balance     *reminder.Money    `json:"balance"`
 		BalanceAt   time.Time          `json:"balance_at,omitzero"`
 		DueDate     string             `json:"due_date,omitempty"`
+		Verified    *bool              `json:"verified"` // by the biller; null = Almara Pay has not said
 		CheckedAt   time.Time          `json:"checked_at,omitzero"`
 		NextCheck   time.Time          `json:"next_check_at,omitzero"`
 		NextRemind  time.Time          `json:"next_remind_at,omitzero"`
@@ -105,7 +119,7 @@ func billJSON(w store.Watched, phone func(reminder.Phone) string) any {
 		LastError   string             `json:"last_error,omitempty"`
 	}{
 		w.Service, w.Account, phone(w.Phone), w.State, w.Customer, w.Language, w.Description, w.Source, w.Balance, utc(w.BalanceAt),
-		w.DueDate.String(), utc(w.CheckedAt), utc(w.NextCheck), utc(w.NextRemind), w.Failures, w.LastError,
+		w.DueDate.String(), w.Verified, utc(w.CheckedAt), utc(w.NextCheck), utc(w.NextRemind), w.Failures, w.LastError,
 	}
 }
 
@@ -162,11 +176,11 @@ func utc(t time.Time) time.Time {
 	return t.UTC()
 }
 
-func formatBalance(m *reminder.Money) string {
+func formatBalance(m *reminder.Money, currency string) string {
 	if m == nil {
 		return "-"
 	}
-	return m.Format()
+	return m.Format(currency)
 }
 
 // countOf is "1 bill", "2 bills".

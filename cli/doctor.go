@@ -96,7 +96,7 @@ func (a *app) examine(ctx context.Context, cfg *config.Config, sandboxed, asJSON
 	if d.store, d.storeErr = store.OpenReader(ctx, cfg.Store); d.storeErr == nil {
 		defer func() { err = errors.Join(err, d.store.Close()) }()
 	}
-	parts := []func(context.Context) []finding{d.mode, d.hours, d.almara, d.twilio, d.theStore, d.sending, d.disk, d.unit}
+	parts := []func(context.Context) []finding{d.mode, d.hours, d.almara, d.twilio, d.theStore, d.verified, d.sending, d.disk, d.unit}
 	results := make([]chan []finding, len(parts))
 	for i, part := range parts {
 		results[i] = make(chan []finding, 1)

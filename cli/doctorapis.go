@@ -32,6 +32,10 @@ func (d *doctor) almara(ctx context.Context) []finding {
 		return found(levelFix, part, "no token from %s: %s", cfg.BaseURL, askedInVain(err))
 	}
 	out := found(levelOK, part, "%s gives a token", cfg.BaseURL)
+	if cfg.SharePhone {
+		out = append(out, found(levelNote, part,
+			"it is given the customers' phones, and may text them of due dates by itself: ask Almara Pay, or set almara.share_phone to false")...)
+	}
 	b, err := d.knownBill(ctx)
 	switch {
 	case err != nil:

@@ -51,6 +51,23 @@ func (d *doctor) theStore(ctx context.Context) []finding {
 	return out
 }
 
+// verified counts the bills whose accounts the biller has not confirmed: texts
+// about them may be about nobody's bill.
+func (d *doctor) verified(ctx context.Context) []finding {
+	const part = "bills"
+	if d.store == nil {
+		return nil
+	}
+	n, err := d.store.NotVerified(ctx)
+	switch {
+	case err != nil:
+		return found(levelFix, part, "%s", reason(err))
+	case n > 0:
+		return found(levelNote, part, "%s not verified: the biller has not confirmed the account, says Almara Pay; see STATE in duewatch bills", countOf(n, "bill"))
+	}
+	return nil
+}
+
 // maxWAL is far more than the log reaches before it is emptied into the file.
 const maxWAL = 1 << 30
 

@@ -23,13 +23,18 @@ func (v *preview) text(at time.Time, t store.Text) error {
 		Stage   int    `json:"stage"`
 		DueDate string `json:"due_date"`
 		Reason  string `json:"reason"`
+		// Verified is whether the biller has confirmed the account; null = not said.
+		Verified *bool `json:"verified"`
 	}
 	var bills []bill
-	late := ""
+	late, verified := "", ""
 	for _, p := range t.Parts {
-		bills = append(bills, bill{p.Service, p.Account, int(p.Stage), p.DueDate.String(), string(p.Reason)})
+		bills = append(bills, bill{p.Service, p.Account, int(p.Stage), p.DueDate.String(), string(p.Reason), p.Verified})
 		if p.Reason == reminder.CatchUp {
 			late = ", late"
+		}
+		if notVerified(p.Verified) {
+			verified = ", not verified by the biller"
 		}
 	}
 	if v.json {
@@ -51,7 +56,7 @@ func (v *preview) text(at time.Time, t store.Text) error {
 		others = " and " + countOf(n, "other bill")
 	}
 	about := fmt.Sprintf("%s %s%s", v.cfg.Policies.Name(first.Service), first.Account, others)
-	what := fmt.Sprintf("%s%s, %s", first.Stage, late, countOf(t.Segments, "segment"))
+	what := fmt.Sprintf("%s%s%s, %s", first.Stage, late, verified, countOf(t.Segments, "segment"))
 	v.line(at, t.To, about+", "+what, about+",\n"+what)
 	for _, line := range wrap(t.Body, 68) {
 		fmt.Fprintf(v.out, "           %s\n", line)
@@ -123,7 +128,7 @@ func (v *preview) tellTotals() {
 	fmt.Fprintf(v.out, "%s, %s", countOf(v.Texts, "text"), countOf(v.Segments, "segment"))
 	switch {
 	case v.Cost != "":
-		fmt.Fprintf(v.out, ", %s %s", v.Currency, money(v.Cost))
+		fmt.Fprintf(v.out, ", %s %s", v.Currency, money(v.Cost, v.Currency))
 	case v.Texts > 0:
 		fmt.Fprint(v.out, "; notifier.price_per_segment would tell the cost")
 	}
@@ -200,7 +205,7 @@ func (v *preview) tellSums(of string, sums []sum) {
 	t := tabwriter.NewWriter(v.out, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintf(t, "TEXTS\tSEGMENTS\t%s  %s\n", costHead(v.Cost), of)
 	for _, s := range sums {
-		fmt.Fprintf(t, "%d\t%d\t%s  %s\n", s.Texts, s.Segments, costCell(s.Cost), cut(dayOf(s.Of), 50))
+		fmt.Fprintf(t, "%d\t%d\t%s  %s\n", s.Texts, s.Segments, costCell(s.Cost, v.Currency), cut(dayOf(s.Of), 50))
 	}
 	_ = t.Flush() // into a buffer
 }
@@ -212,11 +217,11 @@ func costHead(cost string) string {
 	return "COST\t"
 }
 
-func costCell(cost string) string {
+func costCell(cost, currency string) string {
 	if cost == "" {
 		return ""
 	}
-	return money(cost) + "\t"
+	return money(cost, currency) + "\t"
 }
 
 // tellEnded is what is not texted, and why.
@@ -247,13 +252,13 @@ func dayOf(s string) string {
 	return fmt.Sprintf("%s %d %s %d", d.Weekday().String()[:3], d.Day(), d.Month().String()[:3], d.Year())
 }
 
-// money is a decimal text as people read it.
-func money(decimal string) string {
+// money is a decimal text as people read it, in a currency.
+func money(decimal, currency string) string {
 	m, err := reminder.ParseMoney(decimal)
 	if err != nil {
 		return decimal
 	}
-	return m.Format()
+	return m.Format(currency)
 }
 
 // cut shortens s to at most n characters.

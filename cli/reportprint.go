@@ -52,7 +52,7 @@ func (r *report) print() error {
 	r.line("billed", t.billed, billed)
 	forecast := "notifier.price_per_segment is not set"
 	if cost := t.cost(price); cost != nil {
-		forecast = fmt.Sprintf("%s %s at %s a segment", r.cfg.Currency, cost.Format(), priceWords(*price))
+		forecast = fmt.Sprintf("%s %s at %s a segment", r.cfg.Currency, cost.Format(r.cfg.Currency), priceWords(*price, r.cfg.Currency))
 	}
 	fmt.Fprintf(r.app.stdout, "  %-14s%s\n", "forecast", forecast)
 	fmt.Fprintf(r.app.stdout, "  %-14s%s\n", "charged", cmp.Or(chargedWords(t.charged), silent))
@@ -136,9 +136,10 @@ func shareAfter(n, of int) string {
 	return ""
 }
 
-// priceWords is a price with all its decimals, and with two at least.
-func priceWords(m reminder.Money) string {
-	short := m.Format()
+// priceWords is a price with all its decimals, and with those of its currency
+// at least.
+func priceWords(m reminder.Money, currency string) string {
+	short := m.Format(currency)
 	if again, err := reminder.ParseMoney(short); err == nil && again.Equal(m) {
 		return short
 	}
@@ -148,7 +149,7 @@ func priceWords(m reminder.Money) string {
 func chargedWords(charged map[string]reminder.Money) string {
 	var words []string
 	for _, unit := range slices.Sorted(maps.Keys(charged)) {
-		words = append(words, unit+" "+charged[unit].Format())
+		words = append(words, unit+" "+charged[unit].Format(unit))
 	}
 	return strings.Join(words, " and ")
 }

@@ -128,7 +128,7 @@ func (r *simulated) tell(w io.Writer, cfg *config.Config) error {
 		t := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
 		fmt.Fprintf(t, "\nTEXTS\tSEGMENTS\t%s  DAY, LAST TEXT\n", costHead(r.Cost))
 		for _, s := range r.Days {
-			fmt.Fprintf(t, "%d\t%d\t%s  %s, %s\n", s.Texts, s.Segments, costCell(s.Cost), dayOf(s.Of), r.last[s.Of].In(r.zone).Format("15:04"))
+			fmt.Fprintf(t, "%d\t%d\t%s  %s, %s\n", s.Texts, s.Segments, costCell(s.Cost, r.Currency), dayOf(s.Of), r.last[s.Of].In(r.zone).Format("15:04"))
 		}
 		fmt.Fprintf(t, "\nREMINDERS\t  STAGE\n")
 		for _, s := range r.Stages {
@@ -144,7 +144,7 @@ func costWords(currency, cost string) string {
 	if cost == "" {
 		return ""
 	}
-	return ", " + currency + " " + money(cost)
+	return ", " + currency + " " + money(cost, currency)
 }
 
 // difference is what another config makes of the same audience.
@@ -224,7 +224,7 @@ func (d *difference) tell(w io.Writer, against string) error {
 		if d.Cost[0] == '-' {
 			sign = ""
 		}
-		fmt.Fprintf(t, "%s\t  %s\n", sign+money(d.Cost), d.Currency)
+		fmt.Fprintf(t, "%s\t  %s\n", sign+money(d.Cost, d.Currency), d.Currency)
 	}
 	line(d.People, "people are texted")
 	line(d.InTime, "bills paid by their due date")

@@ -24,9 +24,12 @@ func (st *story) tell(f force) {
 	st.fact("due", st.dueSentence())
 	balance := "not known"
 	if b.Balance != nil {
-		balance = st.policy.Currency + " " + b.Balance.Format() + ", as Almara Pay said on " + st.stamp(b.BalanceAt)
+		balance = st.policy.Currency + " " + b.Balance.Format(st.policy.Currency) + ", as Almara Pay said on " + st.stamp(b.BalanceAt)
 	}
 	st.fact("balance", balance)
+	if notVerified(b.Verified) {
+		st.fact("not verified", "the biller has not confirmed the account, says Almara Pay; it is texted all the same")
+	}
 	if b.LastError != "" {
 		st.fact("last problem", b.LastError)
 	}

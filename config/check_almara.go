@@ -25,6 +25,7 @@ func (c *checker) almara(v view) Almara {
 		ClientID:      v.text("almara.client_id"),
 		ClientSecret:  c.secret(v, wanted{"almara.client_secret", "almara_client_secret", nil}),
 		RecheckWith:   v.oneOf("almara.recheck_with", RecheckRegister, RecheckLookup),
+		SharePhone:    v.flag("almara.share_phone"),
 		Timeout:       v.duration("almara.timeout", minAlmaraTimeout, maxAlmaraTimeout),
 		Rate:          v.rate("almara.rate", minRate, maxRate),
 		Concurrency:   v.count("almara.concurrency", maxConcurrency),

@@ -67,6 +67,7 @@ type Almara struct {
 	ClientID      string
 	ClientSecret  Secret
 	RecheckWith   string // RecheckRegister or RecheckLookup
+	SharePhone    bool   // Almara Pay is given the customer's phone
 	Timeout       time.Duration
 	Rate          float64 // requests a second
 	Concurrency   int

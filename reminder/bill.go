@@ -36,7 +36,7 @@ type Bill struct {
 	BalanceAt time.Time // when Balance was learned; zero = never
 	Usual     *Money    // the highest balance believed so far, nil = none yet
 	DueDate   Date      // zero = not known
-	Verified  bool
+	Verified  *bool     // whether the biller has confirmed the account, nil = not said yet
 
 	RegisteredAt time.Time // first accepted by Almara Pay; zero = not yet
 	CheckedAt    time.Time // last answer of Almara Pay; zero = never
@@ -100,6 +100,6 @@ type Answer struct {
 	Customer string    // "" = not said
 	Balance  *Money    // nil = not known there
 	DueDate  Date      // zero = not known there
-	Verified bool
-	Problem  string // something implausible that was left out, such as a due date in the year 9999
+	Verified *bool     // whether the biller has confirmed the account, nil = not said
+	Problem  string    // something implausible that was left out, such as a due date in the year 9999
 }

@@ -47,7 +47,7 @@ func (h *household) ask(bills []Bill, now time.Time) {
 		if !now.Before(m.paidAt) {
 			balance = Money{}
 		}
-		m.Bill.Learn(Answer{At: now, Balance: &balance, DueDate: m.Bill.DueDate})
+		m.Bill.Learn(Answer{At: now, Balance: &balance, DueDate: m.Bill.DueDate}, "KES")
 	}
 }
 
@@ -197,8 +197,8 @@ func (h *household) judge(t *testing.T, seed uint64) (reminders int) {
 				t.Fatalf("seed %d: %s is not in %q", seed, s.Bill.Account, x.body)
 			case !isOpen(p, x.at):
 				t.Fatalf("seed %d: a text about %s at %s, outside its window", seed, s.Bill.Account, x.at)
-			case strings.Contains(x.body, m.owed.Format()) && x.at.Add(-p.MaxBalanceAge).After(m.paidAt):
-				t.Fatalf("seed %d: %q names %s, paid %s before", seed, x.body, m.owed.Format(), x.at.Sub(m.paidAt))
+			case strings.Contains(x.body, m.owed.Format("KES")) && x.at.Add(-p.MaxBalanceAge).After(m.paidAt):
+				t.Fatalf("seed %d: %q names %s, paid %s before", seed, x.body, m.owed.Format("KES"), x.at.Sub(m.paidAt))
 			}
 			once[stage] = true
 		}

@@ -175,7 +175,7 @@ func Decide(c Case, p *Policy, to Delivery, now time.Time) Decision {
 	// A balance that is known, however old, and says that nothing is owed is
 	// believed: the mistake is a text too few, never one after paying.
 	if b.Balance != nil {
-		owed := "balance " + p.Currency + " " + b.Balance.Format() + ", asked " + ago(b.BalanceAt, now)
+		owed := "balance " + p.Currency + " " + b.Balance.Format(p.Currency) + ", asked " + ago(b.BalanceAt, now)
 		switch {
 		case b.Balance.Sign() < 0:
 			return l.skip(InCredit, owed)
@@ -186,7 +186,7 @@ func Decide(c Case, p *Policy, to Delivery, now time.Time) Decision {
 		}
 		l.detail = owed
 		if withAmount && p.Guards.implausible(b) {
-			return l.hold(ImplausibleBalance, now.Add(retryImplausible), owed+", never more than "+b.Usual.Format()+" before")
+			return l.hold(ImplausibleBalance, now.Add(retryImplausible), owed+", never more than "+b.Usual.Format(p.Currency)+" before")
 		}
 	}
 

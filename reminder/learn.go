@@ -7,16 +7,17 @@ import (
 
 // Change is something new that was learned of a bill, for its trail.
 type Change struct {
-	What   string // due_date, balance, customer, registered, problem
+	What   string // due_date, balance, customer, verified, not_verified, registered, problem
 	Detail string
 }
 
-// Learn writes what Almara Pay said into the bill and returns what is new.
+// Learn writes what Almara Pay said into the bill, whose amounts are in the
+// currency, and returns what is new.
 //
 // What Almara Pay does not say does not erase what it said before: a due date
 // or balance that is "not known" today leaves the earlier one standing, and
 // the balance keeps its age, so that it is not taken for fresh.
-func (b *Bill) Learn(a Answer) []Change {
+func (b *Bill) Learn(a Answer, currency string) []Change {
 	var changes []Change
 	note := func(what, format string, args ...any) {
 		changes = append(changes, Change{what, fmt.Sprintf(format, args...)})
@@ -39,9 +40,9 @@ func (b *Bill) Learn(a Answer) []Change {
 	if a.Balance != nil {
 		switch {
 		case b.Balance == nil:
-			note("balance", "%s", a.Balance.Format())
+			note("balance", "%s", a.Balance.Format(currency))
 		case !b.Balance.Equal(*a.Balance):
-			note("balance", "from %s to %s", b.Balance.Format(), a.Balance.Format())
+			note("balance", "from %s to %s", b.Balance.Format(currency), a.Balance.Format(currency))
 		}
 		b.Balance, b.BalanceAt = a.Balance, a.At
 	}
@@ -49,10 +50,22 @@ func (b *Bill) Learn(a Answer) []Change {
 		note("customer", "%s", a.Customer)
 		b.Customer = a.Customer
 	}
+	if a.Customer == "" && IsNoName(b.Customer) { // as an earlier version kept it
+		b.Customer = ""
+	}
 	if a.Problem != "" && a.Problem != b.LastError {
 		note("problem", "%s", a.Problem)
 	}
-	b.Verified = a.Verified
+	if a.Verified != nil {
+		// That the biller confirms it is what is expected, and no news.
+		switch was := b.Verified; {
+		case !*a.Verified && (was == nil || *was):
+			note("not_verified", "the biller has not confirmed the account")
+		case *a.Verified && was != nil && !*was:
+			note("verified", "the biller has confirmed the account")
+		}
+		b.Verified = a.Verified
+	}
 	b.CheckedAt = a.At
 	b.Failures = 0
 	b.LastError = a.Problem

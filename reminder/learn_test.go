@@ -14,7 +14,7 @@ func TestLearn(t *testing.T) {
 	owed, less, zero, credit := MustMoney("2315.50"), MustMoney("100"), MustMoney("0"), MustMoney("-20")
 	alike := MustMoney("2315.5000")
 	known := Bill{
-		ID: 1, State: BillActive, DueDate: day("2026-03-20"), Balance: &owed, BalanceAt: then, Customer: "Jane Wanjiru", Verified: true,
+		ID: 1, State: BillActive, DueDate: day("2026-03-20"), Balance: &owed, BalanceAt: then, Customer: "Jane Wanjiru", Verified: new(true),
 		RegisteredAt: then, CheckedAt: then,
 	}
 	fresh := func(change func(*Bill)) Bill { // what known becomes by an answer, besides the change
@@ -24,7 +24,7 @@ func TestLearn(t *testing.T) {
 		return b
 	}
 	full := func(change func(*Answer)) Answer {
-		a := Answer{At: now, DueDate: known.DueDate, Balance: &owed, Customer: known.Customer, Verified: true}
+		a := Answer{At: now, DueDate: known.DueDate, Balance: &owed, Customer: known.Customer, Verified: new(true)}
 		change(&a)
 		return a
 	}
@@ -61,6 +61,14 @@ func TestLearn(t *testing.T) {
 		"something implausible": {known, full(func(a *Answer) { a.DueDate, a.Problem = Date{}, "the due date 9999-12-31 is too far ahead" }),
 			fresh(func(b *Bill) { b.BalanceAt, b.LastError = now, "the due date 9999-12-31 is too far ahead" }),
 			[]Change{{"problem", "the due date 9999-12-31 is too far ahead"}}},
+		"the account is not verified": {known, full(func(a *Answer) { a.Verified = new(false) }),
+			fresh(func(b *Bill) { b.Verified, b.BalanceAt = new(false), now }), []Change{{"not_verified", "the biller has not confirmed the account"}}},
+		"the account is verified after all": {fresh(func(b *Bill) { b.Verified = new(false) }), full(func(*Answer) {}),
+			fresh(func(b *Bill) { b.BalanceAt = now }), []Change{{"verified", "the biller has confirmed the account"}}},
+		"verified is not said: the old word stands": {fresh(func(b *Bill) { b.Verified = new(false) }), full(func(a *Answer) { a.Verified = nil }),
+			fresh(func(b *Bill) { b.Verified, b.BalanceAt = new(false), now }), nil},
+		"a placeholder that was kept as a name goes": {fresh(func(b *Bill) { b.Customer = "N/A" }), full(func(a *Answer) { a.Customer = "" }),
+			fresh(func(b *Bill) { b.Customer, b.BalanceAt = "", now }), nil},
 		"a paused bill stays paused": {fresh(func(b *Bill) { b.State = BillPaused }), full(func(*Answer) {}),
 			fresh(func(b *Bill) { b.State, b.BalanceAt = BillPaused, now }), nil},
 		"an answer ends the failures": {fresh(func(b *Bill) { b.Failures, b.LastError = 7, "timeout" }), full(func(*Answer) {}),
@@ -69,14 +77,14 @@ func TestLearn(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			b := tt.before
-			changes := b.Learn(tt.answer)
+			changes := b.Learn(tt.answer, "KES")
 			if diff := cmp.Diff(tt.want, b, cmp.AllowUnexported(Date{})); diff != "" {
 				t.Errorf("the bill (-want +got):\n%s", diff)
 			}
 			if diff := cmp.Diff(tt.changes, changes); diff != "" {
 				t.Errorf("the changes (-want +got):\n%s", diff)
 			}
-			if again := b.Learn(tt.answer); len(again) > 0 {
+			if again := b.Learn(tt.answer, "KES"); len(again) > 0 {
 				t.Errorf("the same answer again is news: %v", again)
 			}
 		})
@@ -89,7 +97,7 @@ func TestLearnLeavesCopiesAlone(t *testing.T) {
 	owed, zero := MustMoney("2315.50"), MustMoney("0")
 	b := Bill{State: BillActive, Balance: &owed}
 	before := b
-	b.Learn(Answer{Balance: &zero})
+	b.Learn(Answer{Balance: &zero}, "KES")
 	if !before.Balance.Equal(MustMoney("2315.50")) || !b.Balance.Equal(zero) {
 		t.Errorf("the copy owes %s, the bill %s", before.Balance, b.Balance)
 	}

@@ -50,15 +50,51 @@ func MustMoney(s string) Money {
 // String is the plain decimal, as stored: no grouping, no currency.
 func (m Money) String() string { return m.d.String() }
 
-// Format is the amount as people write it: two decimals, thousands grouped,
-// such as "2,315.50". Fractions of a cent are rounded half away from zero.
-func (m Money) Format() string {
-	digits := m.d.StringFixed(2)
+// minorDigits are the currencies whose smallest unit is not a hundredth, with
+// the decimals that it has, by ISO 4217, list one (SIX, "current currency &
+// funds"). The tables of Unicode CLDR, which golang.org/x/text/currency has, say
+// what is usual in shops instead: none for IQD, where a bill has three.
+var minorDigits = map[string]int{
+	"BIF": 0, "CLP": 0, "DJF": 0, "GNF": 0, "ISK": 0, "JPY": 0, "KMF": 0, "KRW": 0, "PYG": 0, "RWF": 0, "UGX": 0, "UYI": 0, "VND": 0, "VUV": 0,
+	"XAF": 0, "XOF": 0, "XPF": 0,
+	"BHD": 3, "IQD": 3, "JOD": 3, "KWD": 3, "LYD": 3, "OMR": 3, "TND": 3,
+	"CLF": 4, "UYW": 4,
+}
+
+// MinorDigits is how many decimals amounts of a currency have, two where it is
+// not known.
+func MinorDigits(currency string) int {
+	if n, ok := minorDigits[currency]; ok {
+		return n
+	}
+	return 2
+}
+
+// shownDecimals is as fine as an amount is ever shown. What is finer than a
+// millionth is the noise of a program that counts in binary floats, such as
+// 2315.4999999999995.
+const shownDecimals = 6
+
+// Format is the amount as people write it, with the decimals of its currency
+// and thousands grouped: "2,315.50" of KES, "2,315" of UGX, "2,315.500" of KWD. An amount that has
+// more decimals than its currency is shown with all of them, 1.255 of KES as
+// "1.255": rounded up it would ask for more than is owed, without a word.
+// Millionths are rounded half away from zero.
+func (m Money) Format(currency string) string {
+	minor := int32(MinorDigits(currency)) //nolint:gosec // 0 to 4
+	d := m.d.Round(shownDecimals)
+	digits := d.StringFixed(minor)
+	if !d.Equal(d.Round(minor)) {
+		digits = d.String() // with no zeros at its end
+	}
 	out := make([]byte, 0, len(digits)+len(digits)/3)
 	if digits[0] == '-' {
 		out, digits = append(out, '-'), digits[1:]
 	}
-	whole := len(digits) - len(".00")
+	whole := len(digits)
+	if point := strings.IndexByte(digits, '.'); point >= 0 {
+		whole = point
+	}
 	for i := range len(digits) {
 		if i > 0 && i < whole && (whole-i)%3 == 0 {
 			out = append(out, ',')

@@ -3,6 +3,7 @@ package reminder
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/shopspring/decimal"
 )
@@ -19,9 +20,10 @@ func TestParseMoney(t *testing.T) {
 		"negative nothing":   {"-0", "0", "0.00"},
 		"exponent":           {"1e3", "1000", "1,000.00"},
 		"binary float":       {"2315.4999999999995", "2315.4999999999995", "2,315.50"},
-		"half a cent":        {"0.005", "0.005", "0.01"},
-		"half a cent credit": {"-0.005", "-0.005", "-0.01"},
-		"less than a cent":   {"-0.001", "-0.001", "0.00"},
+		"half a cent":        {"0.005", "0.005", "0.005"},
+		"half a cent credit": {"-0.005", "-0.005", "-0.005"},
+		"less than a cent":   {"-0.001", "-0.001", "-0.001"},
+		"float's noise":      {"-0.0000004", "-0.0000004", "0.00"},
 		"largest":            {"999999999999999.99", "999999999999999.99", "999,999,999,999,999.99"},
 	}
 	for name, tt := range tests {
@@ -30,8 +32,8 @@ func TestParseMoney(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if m.String() != tt.text || m.Format() != tt.format {
-				t.Errorf("ParseMoney(%q) is %s, %s; want %s, %s", tt.in, m, m.Format(), tt.text, tt.format)
+			if m.String() != tt.text || m.Format("KES") != tt.format {
+				t.Errorf("ParseMoney(%q) is %s, %s; want %s, %s", tt.in, m, m.Format("KES"), tt.text, tt.format)
 			}
 		})
 	}
@@ -54,6 +56,48 @@ func TestParseMoneyRefuses(t *testing.T) {
 	}
 }
 
+func TestAnAmountHasTheDecimalsOfItsCurrency(t *testing.T) {
+	for name, tt := range map[string]struct{ amount, currency, want string }{
+		"three decimals":                {"1.255", "KWD", "1.255"},
+		"three, padded":                 {"1250.5", "BHD", "1,250.500"},
+		"three, whole":                  {"12", "TND", "12.000"},
+		"none":                          {"1500", "UGX", "1,500"},
+		"none, thousand":                {"1000000", "JPY", "1,000,000"},
+		"none, nothing owed":            {"0", "XOF", "0"},
+		"none, written with decimals":   {"1500.00", "UGX", "1,500"},
+		"two":                           {"1500", "KES", "1,500.00"},
+		"not known":                     {"1500", "", "1,500.00"},
+		"finer than the currency":       {"1.255", "KES", "1.255"},
+		"finer, never up":               {"0.999", "KES", "0.999"},
+		"finer than a currency of none": {"2315.50", "UGX", "2,315.5"},
+		"finer, credit":                 {"-1234.5678", "KES", "-1,234.5678"},
+		"a binary float's noise":        {"2315.4999999999995", "KES", "2,315.50"},
+		"noise of none":                 {"1499.9999999999998", "UGX", "1,500"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := MustMoney(tt.amount).Format(tt.currency); got != tt.want {
+				t.Errorf("%s of %s is shown as %s, want %s", tt.amount, tt.currency, got, tt.want)
+			}
+		})
+	}
+}
+
+// A text names the amount as the biller has it: neither with a cent more than is
+// owed, nor with decimals that nobody can pay.
+func TestATextNamesTheAmountInItsCurrency(t *testing.T) {
+	for _, tt := range []struct{ amount, currency, want string }{
+		{"1.255", "KWD", "KWD 1.255"}, {"1500", "UGX", "UGX 1,500."}, {"1.255", "KES", "KES 1.255"},
+	} {
+		p := shippedPolicy(t, func(p *Policy) { p.Currency = tt.currency })
+		balance := MustMoney(tt.amount)
+		b := Bill{Account: "14200331", Balance: &balance, DueDate: NewDate(2026, time.December, 5)}
+		draft, err := p.Word(b, b.DueDate, true)
+		if err != nil || !strings.Contains(draft.Body, tt.want) {
+			t.Errorf("%q, %v; want %s", draft.Body, err, tt.want)
+		}
+	}
+}
+
 func TestMoneyOrder(t *testing.T) {
 	ten, same, less := MustMoney("10"), MustMoney("10.00"), MustMoney("9.99")
 	if !ten.Equal(same) || ten.Cmp(same) != 0 {
@@ -63,7 +107,7 @@ func TestMoneyOrder(t *testing.T) {
 		t.Error("9.99 is not less than 10")
 	}
 	var zero Money
-	if zero.Sign() != 0 || zero.String() != "0" || zero.Format() != "0.00" {
+	if zero.Sign() != 0 || zero.String() != "0" || zero.Format("KES") != "0.00" {
 		t.Errorf("the zero Money is %s", zero)
 	}
 	if MustMoney("-0.01").Sign() != -1 || less.Sign() != 1 {
@@ -84,12 +128,12 @@ func FuzzParseMoney(f *testing.F) {
 		if err != nil || !again.Equal(m) {
 			t.Fatalf("%q is stored as %q, which reads %s, %v", s, m, again, err)
 		}
-		shown, err := decimal.NewFromString(strings.ReplaceAll(m.Format(), ",", ""))
+		shown, err := decimal.NewFromString(strings.ReplaceAll(m.Format("KES"), ",", ""))
 		if err != nil {
-			t.Fatalf("%q is shown as %q: %v", s, m.Format(), err)
+			t.Fatalf("%q is shown as %q: %v", s, m.Format("KES"), err)
 		}
-		if off := shown.Sub(m.d).Abs(); off.Cmp(MustMoney("0.005").d) > 0 {
-			t.Fatalf("%q is shown as %q", s, m.Format())
+		if off := shown.Sub(m.d).Abs(); off.Cmp(MustMoney("0.0000005").d) > 0 {
+			t.Fatalf("%q is shown as %q", s, m.Format("KES"))
 		}
 	})
 }

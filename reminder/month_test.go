@@ -54,7 +54,7 @@ func (w *world) ask(now time.Time) Asked {
 	if w.mute(now) {
 		w.Bill.Fail("503 Service Unavailable")
 	} else {
-		w.Bill.Learn(w.says(now))
+		w.Bill.Learn(w.says(now), "KES")
 		asked = Answered
 	}
 	w.check = w.policy.NextCheck(w.Bill, now)

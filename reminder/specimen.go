@@ -20,7 +20,7 @@ type Specimen struct {
 // They come in the order of language, before first. The result is the same
 // at every call.
 func (p *Policy) Specimens() []Specimen {
-	balance := MustMoney("8888888.88")
+	balance := MustMoney("8888888") // with the decimals that its currency has
 	b := Bill{
 		Customer:    "Wanjiru Muthoni Kamau & Sons Company Ltd",
 		Account:     "8888888888888888",

@@ -113,7 +113,7 @@ func (p *Policy) fields(b Bill, language string, today Date, withAmount bool) (F
 		Description: plain(b.Description, maxDescription),
 	}
 	if withAmount && b.Balance != nil && b.Balance.Sign() > 0 {
-		fields.Amount = strings.TrimSpace(p.Currency + " " + b.Balance.Format())
+		fields.Amount = strings.TrimSpace(p.Currency + " " + b.Balance.Format(p.Currency))
 	}
 	left := b.DueDate.Sub(today)
 	fields.Days = max(left, -left)

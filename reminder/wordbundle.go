@@ -43,7 +43,7 @@ func (p *Policy) WordBundle(shares []Share, policies Policies, today Date) (Draf
 		fields.Bills = append(fields.Bills, one)
 	}
 	if known {
-		fields.Total = strings.TrimSpace(p.Currency + " " + total.Format())
+		fields.Total = strings.TrimSpace(p.Currency + " " + total.Format(p.Currency))
 	}
 	for {
 		body, err := p.Templates.renderBundle(language, &fields)

@@ -315,7 +315,7 @@ func (s *Scheduler) balance(b reminder.Bill) string {
 	if b.Balance == nil {
 		return "unknown"
 	}
-	return s.Policies.Default.Currency + " " + b.Balance.Format()
+	return s.Policies.Default.Currency + " " + b.Balance.Format(s.Policies.Default.Currency)
 }
 
 func orUnknown(s string) string {

@@ -204,7 +204,7 @@ func (s *sim) checkOwed(d delivery) {
 		if b.at.After(d.at) || (i+1 < len(d.balances) && d.balances[i+1].at.Before(since)) {
 			continue
 		}
-		was = append(was, b.owed.Format())
+		was = append(was, b.owed.Format("KES"))
 		if b.owed.Cmp(d.policy.MinBalance) >= 0 && (!names || d.tells(*b.owed)) {
 			return
 		}

@@ -208,7 +208,7 @@ func (s *sim) checkImplausible(all []delivery) {
 			}
 			if g.ImplausibleBalance > 0 && !since.IsZero() && since.Before(b.at) && b.owed.Cmp(g.ImplausibleFrom) >= 0 && b.owed.Cmp(usual.Times(g.ImplausibleBalance)) > 0 &&
 				!s.unsettled(b.at, d.at) && !s.released(b.at, d.at, "", d.simBill.Account) && !s.wasEver(d.balances[:i], b) {
-				s.found(d.simBill, "was told at %s that it owes %s, and it never owed more than %s before", s.hour(d.at), b.owed.Format(), usual.Format())
+				s.found(d.simBill, "was told at %s that it owes %s, and it never owed more than %s before", s.hour(d.at), b.owed.Format("KES"), usual.Format("KES"))
 			}
 			if since.IsZero() || b.at.Before(since) {
 				told[d.simBill.Account] = b.at

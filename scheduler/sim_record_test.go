@@ -26,7 +26,7 @@ type delivery struct {
 
 // tells reports whether the text names the amount as what the bill owes.
 func (d delivery) tells(owed reminder.Money) bool {
-	_, rest, found := strings.Cut(d.part, d.policy.Currency+" "+owed.Format())
+	_, rest, found := strings.Cut(d.part, d.policy.Currency+" "+owed.Format(d.policy.Currency))
 	return found && rest != "" && !unicode.IsDigit(rune(rest[0]))
 }
 

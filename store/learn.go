@@ -182,7 +182,7 @@ func (t *tx) learnOne(w *learning, b *reminder.Bill, l Lesson) error {
 	case l.Answer != nil && l.Answer.At.Before(b.CheckedAt) && !b.CheckedAt.After(now):
 		return nil // another job has asked since: what it learned is newer
 	case l.Answer != nil:
-		changes = b.Learn(*l.Answer)
+		changes = b.Learn(*l.Answer, policy.Currency)
 		b.Believe(policy.Guards)
 	case l.Rejected != "":
 		b.State, b.LastError = reminder.BillRejected, l.Rejected
@@ -258,7 +258,7 @@ func (t *tx) paid(w *learning) error {
 	for _, b := range w.paid {
 		if n := texted[b.ID]; n > 0 {
 			w.events = append(w.events, Event{At: w.now, BillID: b.ID, What: "paid", Reason: "almara",
-				Detail: fmt.Sprintf("%s was owed; reminders of this due date that were texted: %d", b.Balance.Format(), n)})
+				Detail: fmt.Sprintf("%s was owed; reminders of this due date that were texted: %d", b.Balance.Format(w.policies.For(b.Service).Currency), n)})
 		}
 	}
 	return nil

@@ -32,7 +32,7 @@ func TestLearnFromAnAnswer(t *testing.T) {
 	balance := reminder.MustMoney("2315.50")
 	want := billOf(1)
 	want.ID, want.Source, want.State = 1, "config", reminder.BillActive
-	want.Customer, want.Balance, want.Usual, want.BalanceAt, want.DueDate, want.Verified = "Jane Wanjiru", &balance, &balance, learnedAt, due, true
+	want.Customer, want.Balance, want.Usual, want.BalanceAt, want.DueDate, want.Verified = "Jane Wanjiru", &balance, &balance, learnedAt, due, new(true)
 	want.RegisteredAt, want.CheckedAt = learnedAt, learnedAt
 	if diff := cmp.Diff(want, got, cmpTimes); diff != "" {
 		t.Errorf("returned (-want +got):\n%s", diff)

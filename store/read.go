@@ -27,6 +27,16 @@ type Watched struct {
 	NextRemind time.Time
 }
 
+// NotVerified counts the bills of which Almara Pay says that the biller has not
+// confirmed the account.
+func (s *Store) NotVerified(ctx context.Context) (n int, err error) {
+	const query = "SELECT count(*) FROM bills WHERE biller_verified = 0 AND state <> 'removed'"
+	if err := s.read.QueryRowContext(ctx, query).Scan(&n); err != nil {
+		return 0, fmt.Errorf("count bills that are not verified: %w", explain(err))
+	}
+	return n, nil
+}
+
 // Bills calls each for every bill that matches, in the order of their ids,
 // and stops at its first error. It holds one page in memory at a time.
 func (s *Store) Bills(ctx context.Context, f BillFilter, each func(Watched) error) error {

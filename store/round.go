@@ -53,6 +53,7 @@ type Part struct {
 	// The balance it was decided on, nil = not known, and when that was learned.
 	Balance   *reminder.Money
 	BalanceAt time.Time
+	Verified  *bool // as of the bill
 }
 
 // Noted is a record that is new, for the log and the metrics.

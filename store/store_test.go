@@ -99,7 +99,7 @@ func openAt(t testing.TB, path string) *Store {
 
 func answer(at time.Time, balance string, due reminder.Date) *reminder.Answer {
 	m := reminder.MustMoney(balance)
-	return &reminder.Answer{At: at, Customer: "Jane Wanjiru", Balance: &m, DueDate: due, Verified: true}
+	return &reminder.Answer{At: at, Customer: "Jane Wanjiru", Balance: &m, DueDate: due, Verified: new(true)}
 }
 
 // toRegister are the first of the bills that await registration.

@@ -78,6 +78,26 @@ func (c flagColumn) Scan(v any) error {
 	return nil
 }
 
+// knownFlag is a flag that may not be known.
+func knownFlag(b *bool) any {
+	if b == nil {
+		return nil
+	}
+	return *b
+}
+
+type knownFlagColumn struct{ to **bool }
+
+func (c knownFlagColumn) Scan(v any) error {
+	*c.to = nil
+	if v == nil {
+		return nil
+	}
+	is := false
+	*c.to = &is
+	return flagColumn{&is}.Scan(v)
+}
+
 func day(d reminder.Date) any {
 	if d.IsZero() {
 		return nil
@@ -132,7 +152,7 @@ func (c moneyColumn) Scan(v any) error {
 }
 
 const billColumns = `id, service, account, phone, language, description, source, state, customer,
-	balance, balance_at, due_date, verified, registered_at, checked_at, failures, last_error, usual,
+	balance, balance_at, due_date, biller_verified, registered_at, checked_at, failures, last_error, usual,
 	paused_at, paused_until`
 
 // row is what *sql.Row and *sql.Rows have in common.
@@ -143,7 +163,7 @@ func columnsOfBill(b *reminder.Bill) []sql.Scanner {
 	return []sql.Scanner{
 		numberColumn[int64]{&b.ID}, textColumn{&b.Service}, textColumn{&b.Account}, wordColumn[reminder.Phone]{&b.Phone}, textColumn{&b.Language}, textColumn{&b.Description}, textColumn{&b.Source},
 		wordColumn[reminder.BillState]{&b.State}, textColumn{&b.Customer},
-		moneyColumn{&b.Balance}, instantColumn{&b.BalanceAt}, dayColumn{&b.DueDate}, flagColumn{&b.Verified},
+		moneyColumn{&b.Balance}, instantColumn{&b.BalanceAt}, dayColumn{&b.DueDate}, knownFlagColumn{&b.Verified},
 		instantColumn{&b.RegisteredAt}, instantColumn{&b.CheckedAt}, numberColumn[int]{&b.Failures}, textColumn{&b.LastError}, moneyColumn{&b.Usual},
 		instantColumn{&b.PausedAt}, instantColumn{&b.PausedUntil},
 	}

@@ -190,14 +190,14 @@ func bills(o Order) []string {
 		b (i, h, balance) AS (SELECT i, h, CASE WHEN (h >> 8) %% 10 < 7 THEN printf('%%d.%%02d', 100 + (h >> 4) %% 19900, h %% 100)
 			WHEN (h >> 8) %% 10 < 9 THEN '0' ELSE printf('-%%d.%%02d', (h >> 4) %% 900 + 1, h %% 100) END FROM h)
 		INSERT INTO bills (id, service, account, phone, language, description, source, state, customer, balance, balance_at, due_date,
-			verified, registered_at, checked_at, failures, last_error, usual)
+			biller_verified, registered_at, checked_at, failures, last_error, usual)
 		SELECT i, '17', printf('%%010d', i * 7), printf('+2547%%08d', i * %[3]d %% %[4]d),
 			CASE h %% 4 WHEN 0 THEN 'sw' ELSE '' END, 'House ' || (h %% 400 + 1), 'import', %[5]s,
-			%[6]s, %[7]s, %[8]s, %[9]s, %[10]d, %[11]s, %[8]s, 0, '', %[12]s FROM b`,
+			%[6]s, %[7]s, %[8]s, %[9]s, %[10]s, %[11]s, %[8]s, 0, '', %[12]s FROM b`,
 		o.Bills, o.Seed, phoneStep, phones, state,
 		"coalesce("+or("(SELECT name FROM first_names WHERE id = (h >> 3) % 32) || ' ' || (SELECT name FROM last_names WHERE id = (h >> 9) % 32)")+", '')",
 		or("balance"), or(fmt.Sprintf("%d - (h >> 7) %% 1800000", at)), or("CASE (h >> 5) % 31 "+strings.Join(days, " ")+" END"),
-		map[bool]int{true: 1}[known], or(fmt.Sprintf("%d - 86400000 * (30 + h %% 300)", at)),
+		or("1"), or(fmt.Sprintf("%d - 86400000 * (30 + h %% 300)", at)),
 		or("CASE WHEN balance > '0' THEN balance END"))
 	const due = "INSERT INTO %s (bill_id, at) SELECT id, %d + 172800000 + ((id * 2654435761) & 4294967295) %% 1000000 * 1000 FROM bills"
 	if o.Pending {
