@@ -196,7 +196,7 @@ func (s *Scheduler) sendInTurn(pass context.Context, t *store.Text, check *lastC
 	}
 	switch closed := s.closed(t, now); {
 	case pass.Err() != nil:
-		return withdrawn(context.Cause(pass), now), nil
+		return withdrawn(context.Cause(pass), now), nil //nolint:nilerr // whoever stopped the pass has the reason
 	case stop != nil:
 		return givenBack(stop.Reason, now, "sending was stopped before it could be handed over: "+stop.Detail), nil
 	case changed != "":

@@ -79,7 +79,7 @@ func (s *Store) mayWriteTo(ctx context.Context, file string, force bool) error {
 		return fmt.Errorf("backup: %w", err)
 	}
 	for _, end := range append([]string{""}, belongings...) {
-		if real := realPath(abs); real == own+end || real+partEnd == own+end {
+		if to := realPath(abs); to == own+end || to+partEnd == own+end {
 			return fmt.Errorf("backup: %s belongs to the store itself: name another file", file)
 		}
 	}

@@ -17,7 +17,6 @@ func BenchmarkText(b *testing.B) {
 	for _, checked := range []bool{true, false} {
 		b.Run(fmt.Sprintf("checked=%t", checked), func(b *testing.B) {
 			const bills, round = 20_000, 512
-			s, p := openNew(b), newPolicy()
 			all := billsOf(bills)
 			for i := range all {
 				all[i].Phone = reminder.Phone(fmt.Sprintf("+2547%08d", i))
@@ -26,7 +25,7 @@ func BenchmarkText(b *testing.B) {
 			texts := 0
 			for b.Loop() {
 				b.StopTimer()
-				s, p = openNew(b), newPolicy()
+				s, p := openNew(b), newPolicy()
 				must(s.Import(b.Context(), SourceImport, all, firstStage.Add(-24*time.Hour), nil))
 				lessons := make([]Lesson, 0, bills)
 				for _, bill := range toRegister(b, s, firstStage.Add(-24*time.Hour), bills) {
