@@ -149,6 +149,9 @@ func (c Case) joining(p *Policy, steps []Step, i int, now time.Time) int {
 	for i+1 < len(steps) && dayOf(i+1) == today {
 		i++
 	}
+	if c.Moved.contradicts(c.Bill.DueDate, p.Zone, now) {
+		return i // nor does one with another date than the customer has just heard
+	}
 	if i > own || i+1 >= len(steps) || steps[i+1].Stage > 0 || dayOf(i+1).Sub(today) > p.BundleDays {
 		return i
 	}

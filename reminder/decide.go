@@ -37,6 +37,9 @@ type Case struct {
 	// Elsewhere are the instants of texts about the bill that the provider has
 	// and the store did not know.
 	Elsewhere []time.Time
+	// Moved is the latest text about the bill that named another due date than its
+	// present one, among the NearDates of that; zero = there is none.
+	Moved Told
 
 	joins bool // it is asked whether the bill joins a text that leaves now
 }
@@ -131,6 +134,8 @@ func Decide(c Case, p *Policy, to Delivery, now time.Time) Decision {
 		return l.skip(c.Suppressed, "")
 	case c.sentElsewhere(l.step, p):
 		return l.skip(SentElsewhere, "")
+	case c.Moved.movedLately(b.DueDate, l.step.Stage, p.Zone, now):
+		return l.skip(DateMoved, "a text of "+DateOf(c.Moved.At.In(p.Zone)).String()+" said that it is due on "+c.Moved.DueDate.String())
 	case open.After(now):
 		return l.hold(OutsideWindow, open, "")
 	case !l.next.IsZero() && DateOf(l.next.In(p.Zone)) == DateOf(now.In(p.Zone)):

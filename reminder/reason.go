@@ -23,6 +23,7 @@ const (
 	TextRefused   Reason = "text_refused"
 	StaleSkipped  Reason = "balance_not_known"
 	SentElsewhere Reason = "sent_elsewhere"
+	DateMoved     Reason = "date_moved"
 )
 
 // Why a reminder is held, to be looked at again.
@@ -94,6 +95,8 @@ var Reasons = []ReasonInfo{
 	{StaleSkipped, Skipped, "Almara Pay could not say what is owed, and reminders.stale_balance is skip"},
 
 	{SentElsewhere, Skipped, "the provider has a text for it that this store does not know: the store is a copy, or was restored"},
+
+	{DateMoved, Skipped, "the due date had moved by some days, and a text of that day or the day before named the other date; the due day's text is sent"},
 
 	{ModeIsOff, Held, "notifier.mode is off"},
 	{NotOnAllowlist, Held, "notifier.mode is allowlist and the phone is not on the list"},

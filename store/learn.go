@@ -110,7 +110,7 @@ type learning struct {
 	looks  map[queue][]look
 	paid   []reminder.Bill // as they were when they were owed
 	plan   []reminder.Bill // whose next reminder depends on what was learned
-	acted  []int64         // those of plan that may have had one
+	acted  []dueBill       // those of plan that may have had one
 
 	due    bool  // one of them is due for a look by the remind job
 	pauses *bool // whether there are rules that pause new bills; nil = not looked yet
@@ -203,8 +203,8 @@ func (t *tx) learnOne(w *learning, b *reminder.Bill, l Lesson) error {
 	}
 	if b.DueDate != before.DueDate || b.State != before.State {
 		w.plan = append(w.plan, *b)
-		if !before.CheckedAt.IsZero() {
-			w.acted = append(w.acted, b.ID)
+		if !before.CheckedAt.IsZero() && !b.DueDate.IsZero() {
+			w.acted = append(w.acted, dueBill{b.ID, b.DueDate})
 		}
 	}
 	if before.State == reminder.BillPending && b.State == reminder.BillActive {
