@@ -47,7 +47,8 @@ is held as in_doubt or implausible_balance; the rest is let go for all at once.
   copied_store         the provider has texts that this store does not know;
                        make sure that no other duewatch runs on this account
   sender_changed       the store belongs to this account, sender and mode now
-  list_shrank          the list may lose as many bills as it did
+  list_shrank          bills or bills_file lost many bills at once, and rightly:
+                       they are removed
   mass_paid, unreadable_answers
                        warnings, which hold no text: you have looked`,
 		Example: "  duewatch release\n  duewatch release 14200331\n  duewatch release --service 1042 --reason implausible_balance\n  duewatch release --reason surge",
@@ -99,6 +100,9 @@ func (ch *choice) release(ctx context.Context, s *store.Store, act store.Act, re
 }
 
 func (ch *choice) releaseReason(ctx context.Context, cfg *config.Config, s *store.Store, reason reminder.Reason) error {
+	if isWarning(reason) {
+		return ch.releaseWarning(ctx, cfg, s, reason)
+	}
 	if ch.dryRun {
 		n, err := s.Release(ctx, store.Act{DryRun: true}, reason)
 		if err != nil {

@@ -132,7 +132,7 @@ var Reasons = []ReasonInfo{
 
 // Warnings is the closed list of what is no reason of a reminder: texts go on.
 var Warnings = []ReasonInfo{
-	{ListShrank, "", "a declared list lost many of its bills at once: the bills stay until the operator has looked"},
+	{ListShrank, "", "a declared list lost many of its bills at once: the old list stays until the operator has looked"},
 	{MassPaid, "", "far more bills than usual turned from owing to nothing within an hour: the biller's feed may be at fault"},
 	{UnreadableAnswers, "", "a share of Almara Pay's last answers could not be read: the biller may have changed their form"},
 }

@@ -199,6 +199,8 @@ var mayScan = map[string]string{
 	"ORDER BY id DESC LIMIT":                   "reads the end of the table only",
 	"FROM opt_outs ORDER BY":                   "lists them",
 	"count(DISTINCT phone) FROM opt_outs":      "counts them",
+	"FROM shrunk_lists":                        "holds one row for each list at most",
+	"UPDATE shrunk_lists":                      "the same",
 	"FROM stops":                               "holds one row for each reason at most",
 	"FROM lifts":                               "holds one row for each guard at most",
 	"SELECT 1 FROM strangers":                  "reads one row",
