@@ -75,7 +75,7 @@ func Join(lead Share, others []Case, policies Policies, to Delivery, now time.Ti
 		}
 		// The text leaves in any case: the cap, the guards and the stops were
 		// looked at for it.
-		c.joins, c.TextsToday, c.Standing = true, 0, Standing{}
+		c.joins, c.TextsToday, c.Standing = true, 0, Standing{Doubts: lead.Standing.Doubts}
 		switch d := Decide(c, q, to, now); {
 		case d.Ask:
 			ask = append(ask, c.Bill)

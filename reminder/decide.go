@@ -160,7 +160,13 @@ func Decide(c Case, p *Policy, to Delivery, now time.Time) Decision {
 	}
 
 	withAmount := true
-	if fresh := b.Balance != nil && now.Sub(b.BalanceAt) <= p.MaxBalanceAge && !b.BalanceAt.After(now); !fresh && !answeredNow(c) {
+	doubt := c.Standing.Doubts[b.Service]
+	doubted := doubt.unbelieved(b)
+	fresh := b.Balance != nil && now.Sub(b.BalanceAt) <= p.MaxBalanceAge && !b.BalanceAt.After(now)
+	if doubted && !doubt.Until.IsZero() {
+		fresh = false // the feed is right again, and may say something else
+	}
+	if !fresh && !answeredNow(c) {
 		if c.Asked == NotAsked {
 			return Decision{Ask: true}
 		}
@@ -178,10 +184,14 @@ func Decide(c Case, p *Policy, to Delivery, now time.Time) Decision {
 		}
 	}
 	// A balance that is known, however old, and says that nothing is owed is
-	// believed: the mistake is a text too few, never one after paying.
+	// believed: the mistake is a text too few, never one after paying. It is not when the
+	// same is suddenly said of very many.
 	if b.Balance != nil {
 		owed := "balance " + p.Currency + " " + b.Balance.Format() + ", asked " + ago(b.BalanceAt, now)
 		switch {
+		case doubted:
+			// Neither texted, since it may be true, nor skipped for good, since it may not.
+			return l.hold(MassPaid, now.Add(retryDoubted), owed)
 		case b.Balance.Sign() < 0:
 			return l.skip(InCredit, owed)
 		case b.Balance.Sign() == 0:

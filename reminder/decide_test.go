@@ -56,6 +56,17 @@ func toldOf(due, at string) func(*scene) {
 	return func(sc *scene) { sc.Moved = Told{At: on(sc.tb, sc.policy, at), DueDate: day(due)} }
 }
 
+// doubtedFrom is a span in which it is not believed that nothing is owed.
+func doubtedFrom(since, until string) func(*scene) {
+	return func(sc *scene) {
+		doubt := Doubt{Since: on(sc.tb, sc.policy, since)}
+		if until != "" {
+			doubt.Until = on(sc.tb, sc.policy, until)
+		}
+		sc.Standing.Doubts = map[string]Doubt{sc.Bill.Service: doubt}
+	}
+}
+
 func mode(m Mode) func(*scene) { return func(sc *scene) { sc.to.Mode = m } }
 
 // cannotSay is a look for which Almara Pay was asked in vain.
@@ -259,6 +270,22 @@ var decideCases = []struct {
 		"3 days before: texted, on_schedule; to +254710000001; again 2026-03-20 09:00"},
 	{"could not say: without amount, but an old zero is believed", "2026-03-17 09:00", []func(*scene){cannotSay(StaleWithoutAmount), owes("0")},
 		"3 days before: skipped, paid; again 2026-03-20 09:00"},
+
+	{"nothing, as of very many at once", "2026-03-17 09:00", []func(*scene){owes("0"), doubtedFrom("2026-03-17 08:00", "")},
+		"3 days before: held, mass_paid; again 2026-03-17 12:00"},
+	{"in credit, as very many at once", "2026-03-17 09:00", []func(*scene){owes("-5"), doubtedFrom("2026-03-17 08:00", "")},
+		"3 days before: held, mass_paid; again 2026-03-17 12:00"},
+	{"nothing, since before very many did", "2026-03-17 09:00", []func(*scene){owes("0"), doubtedFrom("2026-03-17 08:45", "")},
+		"3 days before: skipped, paid; again 2026-03-20 09:00"},
+	{"something, while very many owe nothing", "2026-03-17 09:00", []func(*scene){doubtedFrom("2026-03-17 08:00", "")},
+		"3 days before: texted, on_schedule; to +254710000001; again 2026-03-20 09:00"},
+	{"nothing, as was said of very many: ask, since the feed is right again", "2026-03-17 09:00", []func(*scene){owes("0"),
+		doubtedFrom("2026-03-17 08:00", "2026-03-17 08:50")}, "ask"},
+	{"nothing still, once the feed is right again", "2026-03-17 09:00", []func(*scene){owes("0"), askedAt("2026-03-17 09:00"),
+		doubtedFrom("2026-03-17 08:00", "2026-03-17 08:50")}, "3 days before: skipped, paid; again 2026-03-20 09:00"},
+	{"nothing, as was said of very many, and now it cannot be said", "2026-03-17 09:00", []func(*scene){owes("0"),
+		func(s *scene) { s.Asked, s.policy.StaleBalance = CouldNotSay, StaleWithoutAmount }, doubtedFrom("2026-03-17 08:00", "2026-03-17 08:50")},
+		"3 days before: held, mass_paid; again 2026-03-17 12:00"},
 
 	// The words, and whether they may leave.
 	{"no template", "2026-03-17 09:00", []func(*scene){func(s *scene) { s.policy.Templates = Templates{} }}, "3 days before: held, template_fails; again 2026-03-20 09:00"},

@@ -126,6 +126,7 @@ var Reasons = []ReasonInfo{
 	{MonthlyBudget, Held, "guards.monthly_segments was reached"},
 	{FailureRate, Held, "too many of the last texts came to nothing: guards.max_failure_rate"},
 	{ImplausibleBalance, Held, "the balance is far higher than ever before: guards.implausible_balance"},
+	{MassPaid, Held, "nothing is owed, as of very many bills at once, which may be a fault of the biller's feed: it is asked again"},
 	{CopiedStore, Held, "sending is stopped: the provider has sent texts that this store does not know"},
 	{SenderChanged, Held, "sending is stopped: the account, sender or mode is not the one this store belongs to"},
 }
