@@ -144,9 +144,15 @@ func (t *tx) readDone(bills []dueBill, each func(billID int64, m reminder.Remind
 	columns := append(columnsOfStage(&m), numberColumn[int64]{&of})
 	return inMany(&doneByID, bills, func(query string, some []dueBill) error {
 		args := make([]any, 0, 3*len(some))
+		var due reminder.Date
+		var from, to any // of the due date before, which is that of most
 		for _, b := range some {
-			first, last := reminder.NearDates(b.due)
-			args = append(args, b.id, first.String(), last.String())
+			if b.due != due {
+				due = b.due
+				first, last := reminder.NearDates(due)
+				from, to = first.String(), last.String()
+			}
+			args = append(args, b.id, from, to)
 		}
 		return t.queryMany(query, args, columns, func() error {
 			each(of, m)

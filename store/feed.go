@@ -266,10 +266,11 @@ func (t *tx) doubtPayments(now, from time.Time, service string) error {
 // stays doubted, so bills are asked about anew; the first of those that wait at once, the
 // others when their time comes.
 func (t *tx) believePayments(now time.Time, service string) error {
-	if _, err := t.exec("UPDATE doubted_payments SET until_at = ?1 WHERE service = ?2 AND until_at IS NULL", now.UnixMilli(), service); err != nil {
+	_, err := t.exec("UPDATE doubted_payments SET until_at = ?1 WHERE service = ?2 AND until_at IS NULL", now.UnixMilli(), service)
+	if err != nil {
 		return err
 	}
-	_, err := t.exec(`UPDATE due_remind SET owner = NULL, at = ?1 WHERE at > ?1
+	_, err = t.exec(`UPDATE due_remind SET owner = NULL, at = ?1 WHERE at > ?1
 		AND bill_id IN (SELECT bill_id FROM reminders WHERE outcome = 'held' AND reason = ?2 ORDER BY bill_id LIMIT +?3)`,
 		now.UnixMilli(), reminder.MassPaid, mostUnskipped)
 	return err
@@ -326,4 +327,5 @@ func (t *tx) unpaid(bills []reminder.Bill) error {
 // undoubted is a condition of a report: what was paid at r.paid_at was said at a time
 // that nobody doubts.
 const undoubted = `NOT EXISTS (SELECT 1 FROM doubted_payments d
-	WHERE d.service = (SELECT service FROM bills WHERE id = r.bill_id) AND d.since <= r.paid_at AND (d.until_at IS NULL OR d.until_at > r.paid_at))`
+	WHERE d.service = (SELECT service FROM bills WHERE id = r.bill_id) AND d.since <= r.paid_at
+		AND (d.until_at IS NULL OR d.until_at > r.paid_at))`
