@@ -177,11 +177,15 @@ func markFrom(cfg *config.Config, sum []byte) string {
 
 // declare makes the store's lists of bills those of the config and of its file.
 // A bill that moved from one to the other is taken over, not removed and added:
-// so the file's bills are added first and swept last.
+// so the file's bills are added first and swept last. When a list has lost
+// too many bills at once, both stay as they were, since bills move between them.
 func (d *daemon) declare(ctx context.Context, cfg *config.Config, log *slog.Logger) (err error) {
 	file := d.file
 	d.file = nil
 	defer func() { err = errors.Join(err, file.close()) }()
+	if held, err := d.holdShrunk(ctx, cfg, file, log); err != nil || held {
+		return err
+	}
 	var n store.Declared
 	if !file.same {
 		if err := d.store.SetMeta(ctx, metaBillsFile, markUnderWay); err != nil {
@@ -201,7 +205,10 @@ func (d *daemon) declare(ctx context.Context, cfg *config.Config, log *slog.Logg
 		return err
 	}
 	log.Info("bills_file declared", "file", file.name, "listed", file.rows, "new", n.Added, "changed", n.Changed, "removed", n.Removed)
-	return d.store.SetMeta(ctx, metaBillsFile, file.mark) //nolint:wrapcheck // says all
+	if err := d.store.SetMeta(ctx, metaBillsFile, file.mark); err != nil {
+		return err //nolint:wrapcheck // says all
+	}
+	return d.store.ForgetList(store.SourceFile) //nolint:wrapcheck // says all
 }
 
 func (d *daemon) declareConfig(ctx context.Context, cfg *config.Config, log *slog.Logger) error {
@@ -211,6 +218,9 @@ func (d *daemon) declareConfig(ctx context.Context, cfg *config.Config, log *slo
 	}
 	n, err := d.store.Declare(ctx, store.SourceConfig, billsOf(bills), d.app.now())
 	if err != nil {
+		return err //nolint:wrapcheck // says all
+	}
+	if err := d.store.ForgetList(store.SourceConfig); err != nil {
 		return err //nolint:wrapcheck // says all
 	}
 	if n != (store.Declared{}) {

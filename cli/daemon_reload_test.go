@@ -27,7 +27,7 @@ func TestDaemonReloads(t *testing.T) {
 	if !d.said("notifier.mode") {
 		t.Error("only the first fault of the bad config is in the log")
 	}
-	if status, body := o.get("/healthz"); status != 200 {
+	if status, body := o.get("/healthz"); status != 200 || !strings.Contains(body, "the last reload was refused") || !strings.Contains(body, "notifier.mode") {
 		t.Errorf("after a bad config /healthz answers %d %s", status, body)
 	}
 
@@ -37,7 +37,10 @@ func TestDaemonReloads(t *testing.T) {
 	if d.said("bills declared", "removed=1") {
 		t.Error("the bad config removed a bill")
 	}
-	o.poll("the web server to come back", func() bool { status, _ := o.get("/healthz"); return status == 200 })
+	o.poll("the web server to come back, and the good config to be taken", func() bool {
+		status, body := o.get("/healthz")
+		return status == 200 && !strings.Contains(body, "refused")
+	})
 
 	o.configure("DUE+3-A")
 	d.signal(syscall.SIGHUP)

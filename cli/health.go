@@ -4,10 +4,12 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	systemd "github.com/coreos/go-systemd/v22/daemon"
 
+	"duewatch/reminder"
 	"duewatch/scheduler"
 	"duewatch/store"
 	"duewatch/web"
@@ -27,12 +29,26 @@ func (d *daemon) health(ctx context.Context, s *scheduler.Scheduler) web.Health 
 			h.Problems = append(h.Problems, "the last pass of "+j.Name+" failed: "+j.LastError)
 		}
 	}
+	if why := d.refused.Load(); why != nil {
+		h.Problems = append(h.Problems, "the last reload was refused, so the config and the lists from before it stay in use: "+shortened(*why))
+	}
 	h.Problems = append(h.Problems, d.sendingProblems(ctx)...)
 	if err := d.store.Writable(ctx, d.app.now()); err != nil {
 		h.Alive = false
 		h.Problems = append(h.Problems, "the store cannot be written: "+err.Error())
 	}
 	return h
+}
+
+// mostOfReload is how much of the faults of a refused reload /healthz repeats, in
+// bytes: the log has them all.
+const mostOfReload = 500
+
+func shortened(s string) string {
+	if len(s) > mostOfReload {
+		s = strings.ToValidUTF8(s[:mostOfReload], "") + " …; the log has all"
+	}
+	return s
 }
 
 // manyFiltered of the last texts kept back for their words are no accident.
@@ -79,8 +95,11 @@ func stopSentence(s store.Stopped, zone *time.Location) string {
 
 // warningSentence is a warning, and how it ends.
 func (a *app) warningSentence(w store.Warning, zone *time.Location) string {
-	return fmt.Sprintf("%s since %s: %s; after a look, duewatch release --reason %s ends this warning",
-		w.Reason, a.shortTime(w.Since, zone), w.Detail, w.Reason)
+	says := fmt.Sprintf("%s since %s: %s", w.Reason, a.shortTime(w.Since, zone), w.Detail)
+	if w.Reason == reminder.ListShrank {
+		return says // it says itself how it ends
+	}
+	return says + fmt.Sprintf("; after a look, duewatch release --reason %s ends this warning", w.Reason)
 }
 
 // feedWatchdog tells systemd that the daemon is alive, as long as it is. A

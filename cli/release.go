@@ -47,9 +47,11 @@ is held as in_doubt or implausible_balance; the rest is let go for all at once.
   copied_store         the provider has texts that this store does not know;
                        make sure that no other duewatch runs on this account
   sender_changed       the store belongs to this account, sender and mode now
-  list_shrank          the list may lose as many bills as it did
-  mass_paid, unreadable_answers
-                       warnings, which hold no text: you have looked`,
+  list_shrank          bills or bills_file lost many bills at once, and rightly:
+                       they are removed
+  mass_paid            so many have paid in truth: their payments count, and
+                       their reminders end as paid
+  unreadable_answers   you have looked: no warning until there are as many anew`,
 		Example: "  duewatch release\n  duewatch release 14200331\n  duewatch release --service 1042 --reason implausible_balance\n  duewatch release --reason surge",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) (err error) {
@@ -99,6 +101,9 @@ func (ch *choice) release(ctx context.Context, s *store.Store, act store.Act, re
 }
 
 func (ch *choice) releaseReason(ctx context.Context, cfg *config.Config, s *store.Store, reason reminder.Reason) error {
+	if isWarning(reason) {
+		return ch.releaseWarning(ctx, cfg, s, reason)
+	}
 	if ch.dryRun {
 		n, err := s.Release(ctx, store.Act{DryRun: true}, reason)
 		if err != nil {
@@ -217,6 +222,8 @@ func goesOn(r reminder.Reason) string {
 		return "once notifier.allowlist has it, or notifier.mode is live"
 	case reminder.InDoubt, reminder.ImplausibleBalance:
 		return "by duewatch release ACCOUNT, when you have looked"
+	case reminder.MassPaid:
+		return "once the biller's feed is right, or by " + release
 	case reminder.CopiedStore, reminder.SenderChanged:
 		return "by " + release
 	case reminder.MonthlyBudget:

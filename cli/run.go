@@ -57,6 +57,8 @@ type daemon struct {
 	reloads  int
 	sandbox  *embedded
 	file     *billsFile                      // what bills_file lists, until it is declared
+	held     []store.ShrunkList              // declared lists that lost too many bills at once: those stay
+	refused  atomic.Pointer[string]          // why the last reload was not taken; nil = it was
 	policy   atomic.Pointer[reminder.Policy] // the present one of bills whose service has none of its own
 }
 
@@ -194,13 +196,31 @@ func (d *daemon) serve(ctx context.Context, cfg *config.Config, hangup <-chan os
 	return next, err
 }
 
-// awaitReload returns the config to go on with after a SIGHUP, or nil when ctx
-// ends.
+// awaitReload returns the config to go on with after a SIGHUP, or the same one
+// when the operator has let go a list that it declares; nil when ctx ends.
 func (d *daemon) awaitReload(ctx context.Context, cfg *config.Config, log *slog.Logger, hangup <-chan os.Signal) *config.Config {
+	var look <-chan time.Time
+	if len(d.held) > 0 {
+		every := time.NewTicker(lookForRelease)
+		defer every.Stop()
+		look = every.C
+	}
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
+		case <-look:
+			again, err := d.agreedLists(ctx, cfg, log)
+			switch {
+			case ctx.Err() != nil:
+				return nil
+			case err != nil:
+				d.holdAgain(err, log)
+			case again:
+				log.Info("the operator has let a list go that had shrunk")
+				return cfg
+			}
+			continue
 		case <-hangup:
 		}
 		next, err := d.next(ctx, cfg, log)
@@ -208,9 +228,12 @@ func (d *daemon) awaitReload(ctx context.Context, cfg *config.Config, log *slog.
 			return nil
 		}
 		if err != nil {
+			why := reason(err)
+			d.refused.Store(&why)
 			log.Error("the new config cannot be used, so the old one stays in use", "err", err)
 			continue
 		}
+		d.refused.Store(nil)
 		log.Info("the config was read again")
 		return next
 	}

@@ -47,9 +47,12 @@ type Config struct {
 	Services  []Service
 	Bills     []Bill
 	BillsFile string // path of a CSV file for ReadBills, "" for none
-	Web       Web
-	Log       Log
-	Retention time.Duration // how long history is kept
+	// MaxRemoved is the share of its bills that a declared list may lose at once, 0
+	// to 1; 0 = any.
+	MaxRemoved float64
+	Web        Web
+	Log        Log
+	Retention  time.Duration // how long history is kept
 
 	// wording is a hash of all template sources, for Fingerprint: compiled
 	// templates cannot be compared.

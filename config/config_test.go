@@ -135,6 +135,9 @@ func TestDefaults(t *testing.T) {
 	if diff := cmp.Diff([]time.Duration{2 * time.Minute, 15 * time.Minute}, cfg.Notifier.ReconcileAfter); diff != "" {
 		t.Error(diff)
 	}
+	if cfg.MaxRemoved != 0.2 {
+		t.Errorf("guards.max_removed %v", cfg.MaxRemoved)
+	}
 	if cfg.Retention != 400*24*time.Hour || cfg.Log.Level != slog.LevelInfo || cfg.Almara.Rate != 20 {
 		t.Errorf("retention %v, level %v, rate %v", cfg.Retention, cfg.Log.Level, cfg.Almara.Rate)
 	}

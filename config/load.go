@@ -99,6 +99,7 @@ func (c *checker) config() *Config {
 	cfg.Delivery = c.delivery(v, cfg.Country)
 	cfg.Notifier = c.notifier(v)
 	cfg.Guards = c.guards(v)
+	cfg.MaxRemoved = v.share("guards.max_removed")
 	cfg.Policies, cfg.Services, cfg.wording = c.policies(cfg)
 	cfg.Schedule = c.schedule(v)
 	cfg.Bills = c.bills(cfg)

@@ -75,7 +75,7 @@ func Join(lead Share, others []Case, policies Policies, to Delivery, now time.Ti
 		}
 		// The text leaves in any case: the cap, the guards and the stops were
 		// looked at for it.
-		c.joins, c.TextsToday, c.Standing = true, 0, Standing{}
+		c.joins, c.TextsToday, c.Standing = true, 0, Standing{Doubts: lead.Standing.Doubts}
 		switch d := Decide(c, q, to, now); {
 		case d.Ask:
 			ask = append(ask, c.Bill)
@@ -148,6 +148,9 @@ func (c Case) joining(p *Policy, steps []Step, i int, now time.Time) int {
 	own := i
 	for i+1 < len(steps) && dayOf(i+1) == today {
 		i++
+	}
+	if c.Moved.contradicts(c.Bill.DueDate, p.Zone, now) {
+		return i // nor does one with another date than the customer has just heard
 	}
 	if i > own || i+1 >= len(steps) || steps[i+1].Stage > 0 || dayOf(i+1).Sub(today) > p.BundleDays {
 		return i

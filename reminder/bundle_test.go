@@ -88,6 +88,11 @@ func TestJoin(t *testing.T) {
 			"78-305 2 days after: texted, on_schedule; again never | " + lead + " | until 2026-03-20 18:00"},
 		{"texted already", "2026-03-20", []func(*family){second(did(-3, Texted, OnSchedule, "2026-03-17 08:30"))}, alone},
 		{"heard of today, with a stage tomorrow", "2026-03-18", []func(*family){second(did(-3, Texted, CatchUp, "2026-03-17 08:30"))}, alone},
+		{"heard of another date yesterday, with its due day tomorrow", "2026-03-18", []func(*family){second(did(-3, Skipped, DateMoved, "2026-03-17 08:30")),
+			second(func(c *Case) { c.Moved = Told{At: c.Bill.BalanceAt.AddDate(0, 0, -1), DueDate: day("2026-03-19")} })}, alone},
+		{"heard of another date yesterday, in another text than of its due day", "2026-03-20", []func(*family){second(func(c *Case) {
+			c.Moved = Told{At: c.Bill.BalanceAt.AddDate(0, 0, -1), DueDate: day("2026-03-19")}
+		})}, alone},
 		{"later today by its own hour", "2026-03-20", []func(*family){ofWater(func(p *Policy) { p.SendAt = 15 * 60 })},
 			lead + " | 78-305 3 days before: texted, bundled; again 2026-03-20 15:00 | until 2026-03-20 18:00"},
 		{"held for the daily cap", "2026-03-19", []func(*family){second(did(-3, Held, DailyCap, "2026-03-16 09:00"))},

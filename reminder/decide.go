@@ -37,6 +37,9 @@ type Case struct {
 	// Elsewhere are the instants of texts about the bill that the provider has
 	// and the store did not know.
 	Elsewhere []time.Time
+	// Moved is the latest text about the bill that named another due date than its
+	// present one, among the NearDates of that; zero = there is none.
+	Moved Told
 
 	joins bool // it is asked whether the bill joins a text that leaves now
 }
@@ -131,6 +134,8 @@ func Decide(c Case, p *Policy, to Delivery, now time.Time) Decision {
 		return l.skip(c.Suppressed, "")
 	case c.sentElsewhere(l.step, p):
 		return l.skip(SentElsewhere, "")
+	case c.Moved.movedLately(b.DueDate, l.step.Stage, p.Zone, now):
+		return l.skip(DateMoved, "a text of "+DateOf(c.Moved.At.In(p.Zone)).String()+" said that it is due on "+c.Moved.DueDate.String())
 	case open.After(now):
 		return l.hold(OutsideWindow, open, "")
 	case !l.next.IsZero() && DateOf(l.next.In(p.Zone)) == DateOf(now.In(p.Zone)):
@@ -155,7 +160,13 @@ func Decide(c Case, p *Policy, to Delivery, now time.Time) Decision {
 	}
 
 	withAmount := true
-	if fresh := b.Balance != nil && now.Sub(b.BalanceAt) <= p.MaxBalanceAge && !b.BalanceAt.After(now); !fresh && !answeredNow(c) {
+	doubt := c.Standing.Doubts[b.Service]
+	doubted := doubt.unbelieved(b)
+	fresh := b.Balance != nil && now.Sub(b.BalanceAt) <= p.MaxBalanceAge && !b.BalanceAt.After(now)
+	if doubted && !doubt.Until.IsZero() {
+		fresh = false // the feed is right again, and may say something else
+	}
+	if !fresh && !answeredNow(c) {
 		if c.Asked == NotAsked {
 			return Decision{Ask: true}
 		}
@@ -173,10 +184,14 @@ func Decide(c Case, p *Policy, to Delivery, now time.Time) Decision {
 		}
 	}
 	// A balance that is known, however old, and says that nothing is owed is
-	// believed: the mistake is a text too few, never one after paying.
+	// believed: the mistake is a text too few, never one after paying. It is not when the
+	// same is suddenly said of very many.
 	if b.Balance != nil {
 		owed := "balance " + p.Currency + " " + b.Balance.Format(p.Currency) + ", asked " + ago(b.BalanceAt, now)
 		switch {
+		case doubted:
+			// Neither texted, since it may be true, nor skipped for good, since it may not.
+			return l.hold(MassPaid, now.Add(retryDoubted), owed)
 		case b.Balance.Sign() < 0:
 			return l.skip(InCredit, owed)
 		case b.Balance.Sign() == 0:

@@ -23,6 +23,7 @@ const (
 	TextRefused   Reason = "text_refused"
 	StaleSkipped  Reason = "balance_not_known"
 	SentElsewhere Reason = "sent_elsewhere"
+	DateMoved     Reason = "date_moved"
 )
 
 // Why a reminder is held, to be looked at again.
@@ -96,6 +97,8 @@ var Reasons = []ReasonInfo{
 
 	{SentElsewhere, Skipped, "the provider has a text for it that this store does not know: the store is a copy, or was restored"},
 
+	{DateMoved, Skipped, "the due date had moved by some days, and a text of that day or the day before named the other date; the due day's text is sent"},
+
 	{ModeIsOff, Held, "notifier.mode is off"},
 	{NotOnAllowlist, Held, "notifier.mode is allowlist and the phone is not on the list"},
 	{OutsideWindow, Held, "the window was closed, or texts are not sent on this day"},
@@ -125,13 +128,14 @@ var Reasons = []ReasonInfo{
 	{MonthlyBudget, Held, "guards.monthly_segments was reached"},
 	{FailureRate, Held, "too many of the last texts came to nothing: guards.max_failure_rate"},
 	{ImplausibleBalance, Held, "the balance is far higher than ever before: guards.implausible_balance"},
+	{MassPaid, Held, "nothing is owed, as of very many bills at once, which may be a fault of the biller's feed: it is asked again"},
 	{CopiedStore, Held, "sending is stopped: the provider has sent texts that this store does not know"},
 	{SenderChanged, Held, "sending is stopped: the account, sender or mode is not the one this store belongs to"},
 }
 
 // Warnings is the closed list of what is no reason of a reminder: texts go on.
 var Warnings = []ReasonInfo{
-	{ListShrank, "", "a declared list lost many of its bills at once: the bills stay until the operator has looked"},
+	{ListShrank, "", "a declared list lost many of its bills at once: the old list stays until the operator has looked"},
 	{MassPaid, "", "far more bills than usual turned from owing to nothing within an hour: the biller's feed may be at fault"},
 	{UnreadableAnswers, "", "a share of Almara Pay's last answers could not be read: the biller may have changed their form"},
 }

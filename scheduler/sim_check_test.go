@@ -295,6 +295,14 @@ func (s *sim) checkReasons(b *simBill, records []reminder.Reminder, generation i
 			if _, asked := s.refuse[b.Phone]; !asked && !isOdd(b.Phone) {
 				s.found(b, "%s of %s was skipped as %s, which nobody said", r.Stage, r.DueDate, r.Reason)
 			}
+		case reminder.DateMoved:
+			other := func(o reminder.Reminder) bool {
+				days := reminder.DateOf(r.DecidedAt.In(p.Zone)).Sub(reminder.DateOf(o.DecidedAt.In(p.Zone)))
+				return o.DueDate != r.DueDate && (o.Outcome == reminder.Texted || o.Tries > 0) && days >= 0 && days <= reminder.QuietDays
+			}
+			if r.Stage == 0 || !slices.ContainsFunc(records, other) {
+				s.found(b, "%s of %s was skipped as %s at %s, and no text of those days named another date", r.Stage, r.DueDate, r.Reason, s.hour(r.DecidedAt))
+			}
 		case reminder.SentElsewhere:
 			if generation == 0 {
 				s.found(b, "%s of %s was skipped as %s, and there was no other store", r.Stage, r.DueDate, r.Reason)

@@ -67,11 +67,49 @@ func (t *tx) facts(r Round, ids []int64) ([]fact, error) {
 			f.TextsToday += more
 		}
 	}
-	err = t.readDone(ids, func(id int64, m reminder.Reminder) {
+	due := make([]dueBill, 0, len(ids))
+	for _, f := range all {
+		if !f.Bill.DueDate.IsZero() {
+			due = append(due, dueBill{f.Bill.ID, f.Bill.DueDate})
+		}
+	}
+	var moved []movedFrom
+	err = t.readDone(due, func(id int64, m reminder.Reminder) {
 		f := &all[at[id]]
-		f.Done = append(f.Done, m)
+		switch {
+		case m.DueDate == f.Bill.DueDate:
+			f.Done = append(f.Done, m)
+		case m.Outcome == reminder.Texted && m.DecidedAt.After(r.Now.AddDate(0, 0, -reminder.QuietDays-1)):
+			moved = append(moved, movedFrom{f, m})
+		}
 	})
+	if err == nil && len(moved) > 0 {
+		err = t.told(moved)
+	}
 	return all, err
+}
+
+// movedFrom is a bill, and a late text about another due date than its present one.
+type movedFrom struct {
+	*fact
+	reminder.Reminder
+}
+
+// told notes the latest of the texts that the customers may have; few bills move.
+func (t *tx) told(moved []movedFrom) error {
+	for _, m := range moved {
+		if !m.DecidedAt.After(m.Moved.At) {
+			continue
+		}
+		var came bool
+		if err := t.row("SELECT EXISTS (SELECT 1 FROM texts WHERE id = ?1 AND state NOT IN "+cameToNothing+")", m.TextID).Scan(&came); err != nil {
+			return fmt.Errorf("read the last text about a bill: %w", explain(err))
+		}
+		if came {
+			m.Moved = reminder.Told{At: m.DecidedAt, DueDate: m.DueDate}
+		}
+	}
+	return nil
 }
 
 const reminderColumns = "due_date, stage, outcome, reason, coalesce(text_id, 0), tries, decided_at"
@@ -89,16 +127,34 @@ func scanReminder(r row) (m reminder.Reminder, err error) {
 	return m, err
 }
 
-var doneByID = manyRows("SELECT "+reminderColumns+`, bill_id FROM (SELECT id AS bill, due_date AS due FROM bills WHERE id IN (%s))
-	CROSS JOIN reminders ON bill_id = bill AND due_date = due`, 0, 1)
+// dueBill is a bill and its present due date.
+type dueBill struct {
+	id  int64
+	due reminder.Date
+}
 
-// readDone calls each with what was recorded for the bills' present due dates.
-func (t *tx) readDone(ids []int64, each func(billID int64, m reminder.Reminder)) error {
+var doneByID = manyRows("WITH v (bill, first, last) AS (VALUES %s) SELECT "+reminderColumns+`, bill_id
+	FROM v CROSS JOIN reminders ON bill_id = bill AND due_date >= first AND due_date <= last`, 0, 3)
+
+// readDone calls each with what was recorded for the bills' present due dates, and
+// for those that they have moved from (reminder.NearDates).
+func (t *tx) readDone(bills []dueBill, each func(billID int64, m reminder.Reminder)) error {
 	var m reminder.Reminder // each in turn
 	var of int64
 	columns := append(columnsOfStage(&m), numberColumn[int64]{&of})
-	return inMany(&doneByID, ids, func(query string, some []int64) error {
-		return t.queryMany(query, idsAfter(some), columns, func() error {
+	return inMany(&doneByID, bills, func(query string, some []dueBill) error {
+		args := make([]any, 0, 3*len(some))
+		var due reminder.Date
+		var from, to any // of the due date before, which is that of most
+		for _, b := range some {
+			if b.due != due {
+				due = b.due
+				first, last := reminder.NearDates(due)
+				from, to = first.String(), last.String()
+			}
+			args = append(args, b.id, from, to)
+		}
+		return t.queryMany(query, args, columns, func() error {
 			each(of, m)
 			return nil
 		})

@@ -72,7 +72,7 @@ func openForecast(ctx context.Context, c driver.Connector) (_ *Forecast, err err
 var copied = map[string]string{
 	"bills":        "with their phone",
 	"due_remind":   "with their bill",
-	"reminders":    "with their bill, of its due date",
+	"reminders":    "with their bill, of its due date, and its last texts",
 	"strangers":    "with their bill",
 	"opt_outs":     "with their phone",
 	"phones":       "with their bills; and the last of all, after which those to come are counted",
@@ -207,7 +207,8 @@ func (f *Forecast) copyCame(t *tx, now time.Time) error {
 		{"INSERT INTO temp.due_remind (bill_id, at) SELECT d.bill_id, d.at FROM temp.came c CROSS JOIN main.due_remind d ON d.bill_id = c.bill_id", nil},
 		{`INSERT INTO temp.reminders (bill_id, due_date, stage, outcome, reason, text_id, tries, decided_at)
 			SELECT r.bill_id, r.due_date, r.stage, r.outcome, r.reason, r.text_id, r.tries, r.decided_at
-			FROM temp.came c CROSS JOIN main.bills b ON b.id = c.bill_id CROSS JOIN main.reminders r ON r.bill_id = b.id AND r.due_date = b.due_date`, nil},
+			FROM temp.came c CROSS JOIN main.bills b ON b.id = c.bill_id CROSS JOIN main.reminders r ON r.bill_id = b.id
+				AND (r.due_date = b.due_date OR r.outcome = 'texted' AND r.decided_at >= ?1)`, []any{now.AddDate(0, 0, -reminder.QuietDays-1).UnixMilli()}},
 		{"INSERT INTO temp.strangers SELECT s.* FROM temp.came c CROSS JOIN main.strangers s ON s.bill_id = c.bill_id", nil},
 		{"INSERT INTO temp.opt_outs SELECT o.* FROM temp.came c CROSS JOIN main.opt_outs o ON o.phone = c.phone WHERE true ON CONFLICT DO NOTHING", nil},
 		{"INSERT INTO temp.phones SELECT p.* FROM temp.came c CROSS JOIN main.phones p ON p.number = c.phone WHERE true ON CONFLICT DO NOTHING", nil},

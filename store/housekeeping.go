@@ -42,6 +42,9 @@ func (s *Store) Trim(_ context.Context, cutoff time.Time, n int) (deleted int64,
 			}
 			deleted += rows
 		}
+		if _, err := t.exec("DELETE FROM doubted_payments WHERE until_at < ?1", cutoff.UnixMilli()); err != nil {
+			return err
+		}
 		return nil
 	})
 	if err != nil {

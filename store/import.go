@@ -68,16 +68,7 @@ func (s *Store) CompareBills(ctx context.Context, source string, bills []reminde
 // those of one page of ids above after. A nil list has none. It returns the
 // last id it saw, zero at the end.
 func (s *Store) Sweep(ctx context.Context, source string, listed *Roll, after int64, now time.Time) (last int64, removed int, err error) {
-	const page = 1000
-	rows, err := s.read.QueryContext(ctx, `SELECT id, service, account FROM bills
-		WHERE id > ?1 AND source = ?2 AND `+declared+` AND state <> 'removed' ORDER BY id LIMIT +?3`, after, source, page)
-	if err != nil {
-		return 0, 0, fmt.Errorf("sweep bills: %w", explain(err))
-	}
-	bills, err := collect(rows, func(r row) (b reminder.Bill, err error) {
-		err = r.Scan(&b.ID, &b.Service, &b.Account)
-		return b, err //nolint:wrapcheck // names the column
-	})
+	bills, last, err := s.declaredPage(ctx, source, after)
 	if err != nil {
 		return 0, 0, fmt.Errorf("sweep bills: %w", err)
 	}
@@ -102,9 +93,6 @@ func (s *Store) Sweep(ctx context.Context, source string, listed *Roll, after in
 		if err != nil {
 			return 0, 0, fmt.Errorf("sweep bills: %w", err)
 		}
-	}
-	if len(bills) == page {
-		last = bills[page-1].ID
 	}
 	return last, removed, nil
 }

@@ -89,6 +89,9 @@ func (t *tx) learn(policies reminder.Policies, now time.Time, lessons []Lesson, 
 	if err := t.write(&w); err != nil {
 		return err
 	}
+	if err := t.answered(w.answers, now); err != nil {
+		return err
+	}
 	if !latest.IsZero() {
 		if err := t.seen(latest); err != nil {
 			return err
@@ -110,7 +113,10 @@ type learning struct {
 	looks  map[queue][]look
 	paid   []reminder.Bill // as they were when they were owed
 	plan   []reminder.Bill // whose next reminder depends on what was learned
-	acted  []int64         // those of plan that may have had one
+	acted  []dueBill       // those of plan that may have had one
+
+	answers map[string]*fed // of the whole batch, by service
+	unpaid  []reminder.Bill // that owed nothing, and owe again of the same due date
 
 	due    bool  // one of them is due for a look by the remind job
 	pauses *bool // whether there are rules that pause new bills; nil = not looked yet
@@ -124,6 +130,9 @@ func (t *tx) write(w *learning) error {
 	if err := t.paid(w); err != nil {
 		return err
 	}
+	if err := t.unpaid(w.unpaid); err != nil {
+		return err
+	}
 	if err := t.events(w.events); err != nil {
 		return err
 	}
@@ -135,7 +144,7 @@ func (t *tx) write(w *learning) error {
 			return err
 		}
 	}
-	w.bills, w.has, w.events, w.looks, w.paid, w.plan, w.acted = nil, nil, nil, nil, nil, nil, nil
+	w.bills, w.has, w.events, w.looks, w.paid, w.plan, w.acted, w.unpaid = nil, nil, nil, nil, nil, nil, nil, nil
 	return nil
 }
 
@@ -184,6 +193,7 @@ func (t *tx) learnOne(w *learning, b *reminder.Bill, l Lesson) error {
 	case l.Answer != nil:
 		changes = b.Learn(*l.Answer, policy.Currency)
 		b.Believe(policy.Guards)
+		w.count(before, *b, *l.Answer, policy)
 	case l.Rejected != "":
 		b.State, b.LastError = reminder.BillRejected, l.Rejected
 		changes = []reminder.Change{{What: "rejected", Detail: l.Rejected}}
@@ -203,14 +213,34 @@ func (t *tx) learnOne(w *learning, b *reminder.Bill, l Lesson) error {
 	}
 	if b.DueDate != before.DueDate || b.State != before.State {
 		w.plan = append(w.plan, *b)
-		if !before.CheckedAt.IsZero() {
-			w.acted = append(w.acted, b.ID)
+		if !before.CheckedAt.IsZero() && !b.DueDate.IsZero() {
+			w.acted = append(w.acted, dueBill{b.ID, b.DueDate})
 		}
 	}
 	if before.State == reminder.BillPending && b.State == reminder.BillActive {
 		return t.pausedWhenNew(w, b)
 	}
 	return nil
+}
+
+// count notes what the answer says of the feed that it comes from.
+func (w *learning) count(before, b reminder.Bill, a reminder.Answer, policy *reminder.Policy) {
+	c := w.answers[b.Service]
+	if c == nil {
+		if w.answers == nil {
+			w.answers = map[string]*fed{}
+		}
+		c = &fed{service: b.Service}
+		w.answers[b.Service] = c
+	}
+	returned := c.Returned
+	c.Add(before, b, a, reminder.DateOf(w.now.In(policy.Zone)))
+	if c.Returned > returned {
+		w.unpaid = append(w.unpaid, b)
+	}
+	if a.Problem != "" {
+		c.example = a.Problem
+	}
 }
 
 // pausedWhenNew is pausedByRule for a bill that was just registered.

@@ -178,6 +178,15 @@ func useAll(t *testing.T, s *Store) {
 	must(s.Resume(ctx, Act{Choice: Choice{Service: "water"}, At: firstStage, Who: "x"}, policiesOf(p)))
 	must(s.Pauses(ctx, firstStage))
 	must(s.Learn(ctx, policiesOf(p), firstStage, Lesson{BillID: 20, Answer: answer(firstStage, "0", due)})) // paid
+	mustDo(t, s.do(func(t *tx) error { return t.doubtPayments(firstStage, learnedAt, "water") }))
+	must(s.Learn(ctx, policiesOf(p), firstStage, Lesson{BillID: 20, Answer: answer(firstStage, "7", due)})) // and owes again
+	mustDo(t, s.do(func(t *tx) error { return t.believePayments(firstStage, "water") }))
+	must(s.ShrunkLists(ctx))
+	mustDo(t, s.HoldLists(firstStage, []ShrunkList{{Source: SourceFile, Mark: "x"}}, nil, "x"))
+	must(s.ReleaseAll(ctx, p, firstStage, reminder.ListShrank, "x", nil))
+	must(s.ReleaseAll(ctx, p, firstStage, reminder.MassPaid, "x", nil))
+	_, _, _, err = s.Unlisted(ctx, SourceConfig, nil, func(string, string) bool { return false }, 0)
+	mustDo(t, err)
 	for _, by := range []Grouping{ByNothing, ByService, ByDay, ByStage} {
 		period := Period{Since: learnedAt, Until: firstStage.Add(time.Hour), By: by}
 		mustDo(t, s.ReportTexts(ctx, period, func(TextCount) error { return nil }))
@@ -201,6 +210,10 @@ var mayScan = map[string]string{
 	"ORDER BY id DESC LIMIT":                   "reads the end of the table only",
 	"FROM opt_outs ORDER BY":                   "lists them",
 	"count(DISTINCT phone) FROM opt_outs":      "counts them",
+	"FROM doubted_payments":                    "holds one row for each fault of a feed",
+	"UPDATE doubted_payments":                  "the same",
+	"FROM shrunk_lists":                        "holds one row for each list at most",
+	"UPDATE shrunk_lists":                      "the same",
 	"FROM stops":                               "holds one row for each reason at most",
 	"FROM lifts":                               "holds one row for each guard at most",
 	"SELECT 1 FROM strangers":                  "reads one row",
@@ -233,7 +246,7 @@ var hot = map[string]string{
 	"EXISTS (SELECT 1 FROM texts x WHERE x.phone_id = v": "texts_phone (phone_id=? AND created_at>?)",
 	"FROM v WHERE texts.id = v.id":                       "SEARCH texts USING INTEGER PRIMARY KEY",
 	"FROM v CROSS JOIN reminders r":                      "reminders_text (text_id=?)",
-	"CROSS JOIN reminders ON bill_id = bill":             "sqlite_autoindex_reminders_1 (bill_id=? AND due_date=?)",
+	"CROSS JOIN reminders ON bill_id = bill":             "sqlite_autoindex_reminders_1 (bill_id=? AND due_date>? AND due_date<?)",
 	"SELECT id, provider_id, state, accepted_at":         "texts_next_look (next_look_at<?)",
 	"SELECT id, sent_to, body, created_at":               "texts_next_look (next_look_at<?)",
 	"state = 'sending' AND (owner <> ?1 OR lease_until":  "texts_in_doubt",

@@ -48,6 +48,16 @@ func (s *Store) ReleaseAll(ctx context.Context, p *reminder.Policy, now time.Tim
 		if err := t.releasedAt(reason, now); err != nil {
 			return err
 		}
+		switch reason {
+		case reminder.ListShrank:
+			err = t.agreeToLists(now)
+		case reminder.MassPaid:
+			err = t.payersAreReal()
+		default:
+		}
+		if err != nil {
+			return err
+		}
 		if until := p.LiftedUntil(reason, now); !until.IsZero() {
 			if _, err := t.exec(`INSERT INTO lifts (guard, since, until_at, who) VALUES (?1, ?2, ?3, ?4)
 				ON CONFLICT (guard) DO UPDATE SET since = excluded.since, until_at = excluded.until_at, who = excluded.who`,

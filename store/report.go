@@ -175,7 +175,7 @@ func (s *Store) ReportReminders(ctx context.Context, p Period, now time.Time, ea
 	const came = "CASE WHEN x.state NOT IN ('refused', 'not_found', 'failed', 'undelivered', 'canceled')"
 	//nolint:gosec // the same
 	texted := "SELECT 'texted', '', " + group + ", count(*), coalesce(sum(" + came + " THEN 1 ELSE 0 END), 0), coalesce(sum(" + came + ` AND r.decided_at > ?5 THEN 1 ELSE 0 END), 0),
-			coalesce(sum(` + came + ` AND r.decided_at <= ?5 AND r.paid_at - r.decided_at <= ?6 THEN 1 ELSE 0 END), 0)
+			coalesce(sum(` + came + ` AND r.decided_at <= ?5 AND r.paid_at - r.decided_at <= ?6 AND ` + undoubted + ` THEN 1 ELSE 0 END), 0)
 		FROM reminders r LEFT JOIN texts x ON x.id = r.text_id` + bills + decided + "'texted'" + groupBy + " HAVING count(*) > 0"
 	scan := func(r row) (ReminderCount, error) { return scanReminderCount(r, p.By) }
 	return s.pages(ctx, "reminders", "decided_at", p, p.Since.Add(-p.HeldMost), func(low, high int64) error {

@@ -145,6 +145,11 @@ func (s *Store) DecideAnswered(_ context.Context, r Round, lessons []Lesson) (Lo
 				return err
 			}
 		}
+		// What was learned may have begun or ended a doubt.
+		var err error
+		if r.standing.Doubts, err = lastDoubts(t.ctx, t); err != nil {
+			return err
+		}
 		return t.decideEach(r, ids, &l)
 	})
 	if err != nil {

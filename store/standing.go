@@ -39,6 +39,9 @@ func standing(ctx context.Context, q querier, p *reminder.Policy, now time.Time)
 	if len(stops) > 0 {
 		s.Stop = &stops[0].Stop
 	}
+	if s.Doubts, err = lastDoubts(ctx, q); err != nil {
+		return s, err
+	}
 	if err := readUsage(ctx, q, p, now, &s); err != nil {
 		return s, err
 	}
@@ -224,6 +227,11 @@ func (s *Store) ClockSetBack(_ context.Context, now time.Time) (forgotten int64,
 		}
 		if err := t.endTimedStops(); err != nil {
 			return err
+		}
+		for _, ahead := range []string{"DELETE FROM answer_minutes WHERE minute > ?1", "DELETE FROM doubted_payments WHERE since > ?1"} {
+			if _, err := t.exec(ahead, now.UnixMilli()); err != nil {
+				return err
+			}
 		}
 		if err := t.lookAgain(now); err != nil {
 			return err

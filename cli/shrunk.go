@@ -1,0 +1,195 @@
+package cli
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"time"
+
+	"duewatch/config"
+	"duewatch/store"
+)
+
+// fewRemoved is how many bills a list may always lose at once: a short list
+// changes by a large part of itself on any day.
+const fewRemoved = 10
+
+// shrank reports whether a list has lost so many of its bills at once that
+// somebody has to look first: an export that was cut off reads like a list from
+// which bills were taken out. share is guards.max_removed; 0 = off.
+func shrank(gone, of int, share float64) bool {
+	return share > 0 && gone > fewRemoved && float64(gone) > share*float64(of)
+}
+
+// markNone is the mark of no file at all.
+const markNone = "none"
+
+// holdShrunk counts, before anything is written, how many bills each declared list
+// would lose, and reports whether the lists are held: nothing of them is taken then. What
+// such a list adds waits as well: where a spreadsheet or another program has
+// written all accounts in another way, it is every customer's bill for the second
+// time, and each would be texted twice.
+func (d *daemon) holdShrunk(ctx context.Context, cfg *config.Config, file *billsFile, log *slog.Logger) (held bool, err error) {
+	known, err := d.store.ShrunkLists(ctx)
+	if err != nil {
+		return false, err //nolint:wrapcheck // says all
+	}
+	lists := []store.ShrunkList{{Source: store.SourceConfig, Mark: markOfBills(cfg)}}
+	if d.sandbox != nil {
+		lists = nil // the samples give way to bills of one's own
+	}
+	if !file.same {
+		lists = append(lists, store.ShrunkList{Source: store.SourceFile, Mark: fileMark(file)})
+	}
+	var agreed []store.ShrunkList
+	d.held = nil
+	for _, l := range lists {
+		if err := d.countGone(ctx, cfg, file, &l, log); err != nil {
+			return false, err
+		}
+		switch {
+		case l.Gone == 0:
+		case agreesTo(known, l):
+			agreed = append(agreed, l)
+		case shrank(l.Gone, l.Of, cfg.MaxRemoved):
+			d.held = append(d.held, l)
+		}
+	}
+	var sentences []string
+	for _, l := range d.held {
+		log.Warn("a list has lost many of its bills at once: the old lists stay until it is whole again, or duewatch release --reason list_shrank has it taken",
+			"list", listName(l.Source), "file", fileOf(l.Source, cfg), "gone", l.Gone, "of", l.Of)
+		sentences = append(sentences, shrunkSentence(l, cfg))
+	}
+	return len(d.held) > 0, d.store.HoldLists(d.app.now(), d.held, agreed, strings.Join(sentences, "; ")) //nolint:wrapcheck // says all
+}
+
+// agreesTo reports whether the operator has agreed to this very list, and to no
+// fewer bills that go than it loses now.
+func agreesTo(known []store.ShrunkList, l store.ShrunkList) bool {
+	return slices.ContainsFunc(known, func(k store.ShrunkList) bool {
+		return k.Agreed && k.Source == l.Source && k.Mark == l.Mark && k.Gone >= l.Gone
+	})
+}
+
+// countGone counts the bills of a list, page by page, and those that no list names
+// any more.
+func (d *daemon) countGone(ctx context.Context, cfg *config.Config, file *billsFile, l *store.ShrunkList, log *slog.Logger) error {
+	inConfig := make(map[[2]string]bool, len(cfg.Bills))
+	for _, b := range cfg.Bills {
+		inConfig[[2]string{b.Service, b.Account}] = true
+	}
+	named := func(service, account string) bool { return inConfig[[2]string{service, account}] }
+	tell := d.teller(log)
+	for last := int64(0); ; {
+		if err := ctx.Err(); err != nil {
+			return err //nolint:wrapcheck // the daemon ends
+		}
+		next, of, gone, err := d.store.Unlisted(ctx, l.Source, file.roll, named, last)
+		if err != nil {
+			return err //nolint:wrapcheck // says all
+		}
+		l.Of, l.Gone = l.Of+of, l.Gone+gone
+		if next == 0 {
+			return nil
+		}
+		tell("bills are being compared with "+listName(l.Source), l.Of)
+		last = next
+	}
+}
+
+// markOfBills tells the list of the config from every other.
+func markOfBills(cfg *config.Config) string {
+	all := make([]string, len(cfg.Bills))
+	for i, b := range cfg.Bills {
+		all[i] = b.Service + "\x00" + b.Account + "\x00"
+	}
+	slices.Sort(all)
+	sum := sha256.Sum256([]byte(strings.Join(all, "")))
+	return hex.EncodeToString(sum[:])
+}
+
+func fileMark(f *billsFile) string {
+	if f.mark == "" {
+		return markNone
+	}
+	return f.mark
+}
+
+// listName is the key of the config that declares the bills of a source.
+func listName(source string) string {
+	if source == store.SourceFile {
+		return "bills_file"
+	}
+	return "bills"
+}
+
+func fileOf(source string, cfg *config.Config) string {
+	if source == store.SourceFile {
+		return cfg.BillsFile
+	}
+	return ""
+}
+
+func shrunkSentence(l store.ShrunkList, cfg *config.Config) string {
+	name := "bills_file " + cfg.BillsFile
+	switch {
+	case l.Source == store.SourceConfig:
+		name = "bills: in the config"
+	case cfg.BillsFile == "":
+		name = `bills_file, which is "" now,`
+	}
+	return fmt.Sprintf("%s no longer names %d of its %d bills, and guards.max_removed is %g%%: nothing of it is taken, and the old list stays; "+
+		"if it was cut off, mend it and reload; if they are to go, duewatch release --reason list_shrank", name, l.Gone, l.Of, 100*cfg.MaxRemoved)
+}
+
+// lookForRelease is how often a daemon that holds a list looks whether the
+// operator has agreed to it.
+const lookForRelease = time.Second
+
+// agreedLists has the daemon go on when the operator has let go a list that it
+// holds. It reports whether the declared lists are to be gone through again; what
+// is read from bills_file then waits in d.file.
+func (d *daemon) agreedLists(ctx context.Context, cfg *config.Config, log *slog.Logger) (again bool, err error) {
+	known, err := d.store.ShrunkLists(ctx)
+	if err != nil {
+		return false, err //nolint:wrapcheck // says all
+	}
+	for _, l := range d.held {
+		again = again || agreesTo(known, l)
+	}
+	if !again {
+		return false, nil
+	}
+	file, err := d.readBillsFile(ctx, cfg, log)
+	if err != nil {
+		return false, fmt.Errorf("the list that was released: %w", err)
+	}
+	for _, l := range d.held {
+		if l.Source == store.SourceFile && agreesTo(known, l) && l.Mark != fileMark(file) {
+			// The operator has agreed to another list than is there now, and has not
+			// asked for this one.
+			return false, errors.Join(fmt.Errorf("%s is another list than the one that was released: reload, to have it taken as it is now", cfg.BillsFile), file.close())
+		}
+	}
+	d.file = file
+	return true, nil
+}
+
+// holdAgain keeps the lists held that were released, when they could not be taken
+// after all: whoever agreed had another list in mind.
+func (d *daemon) holdAgain(why error, log *slog.Logger) {
+	log.Error("the list that was released cannot be taken, so the old one stays", "err", why)
+	err := d.store.HoldLists(d.app.now(), nil, nil, "") // forgets the agreement
+	if err == nil {
+		err = d.store.HoldLists(d.app.now(), d.held, nil, "the old list stays: "+reason(why))
+	}
+	if err != nil {
+		log.Error("the warning cannot be kept", "err", err)
+	}
+}

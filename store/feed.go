@@ -1,0 +1,331 @@
+package store
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"duewatch/reminder"
+)
+
+// keepMinutes is for how long answers are counted by the minute: far longer than the hour
+// that is judged, since a fault of a feed may last over a weekend.
+const keepMinutes = 7 * 24 * time.Hour
+
+// fed are the answers of a batch about the bills of one service.
+type fed struct {
+	service string
+	reminder.Answers
+	example string // a problem of one of them
+}
+
+var countAnswers = manyRows(`INSERT INTO answer_minutes (minute, service, answers, asked, owed, turned, undated, returned, unread) VALUES %s
+	ON CONFLICT (minute, service) DO UPDATE SET answers = answer_minutes.answers + excluded.answers, asked = answer_minutes.asked + excluded.asked,
+		owed = answer_minutes.owed + excluded.owed, turned = answer_minutes.turned + excluded.turned,
+		undated = answer_minutes.undated + excluded.undated, returned = answer_minutes.returned + excluded.returned,
+		unread = answer_minutes.unread + excluded.unread`, 0, 9)
+
+// answered counts the answers of a batch for their minute and service, and warns when those
+// of the hour say more of a biller's feed than of its bills, or ends such a warning. That is
+// one row for each service of a batch; what stands already is gone through once a minute.
+func (t *tx) answered(all map[string]*fed, now time.Time) error {
+	if len(all) == 0 {
+		return nil
+	}
+	minute := now.Truncate(time.Minute).UnixMilli()
+	var begun bool
+	if err := t.row("SELECT EXISTS (SELECT 1 FROM answer_minutes WHERE minute = ?1)", minute).Scan(&begun); err != nil {
+		return fmt.Errorf("count answers: %w", explain(err))
+	}
+	if !begun {
+		if _, err := t.exec("DELETE FROM answer_minutes WHERE minute < ?1", now.Add(-keepMinutes).UnixMilli()); err != nil {
+			return fmt.Errorf("count answers: %w", err)
+		}
+	}
+	some := slices.SortedFunc(maps.Values(all), func(a, b *fed) int { return cmp.Compare(a.service, b.service) })
+	if _, err := writeMany(t, &countAnswers, some, func(args []any, c *fed) []any {
+		return append(args, minute, c.service, c.All, c.Asked, c.Owed, c.Turned, c.Undated, c.Returned, c.Unread)
+	}); err != nil {
+		return fmt.Errorf("count answers: %w", err)
+	}
+	lost, unread := !begun, !begun
+	for _, c := range some {
+		lost, unread = lost || c.Turned+c.Undated > 0, unread || c.Unread > 0
+	}
+	if lost {
+		if err := t.judgePayments(now, !begun); err != nil {
+			return fmt.Errorf("judge what is paid: %w", err)
+		}
+	}
+	if unread {
+		if err := t.judgeReading(now, !begun, some); err != nil {
+			return fmt.Errorf("judge what could be read: %w", err)
+		}
+	}
+	return nil
+}
+
+// answersSince sums the answers of the minutes that began after an instant, by service.
+func (t *tx) answersSince(after, now time.Time) (map[string]reminder.Answers, error) {
+	rows, err := t.query(`SELECT service, sum(answers), sum(asked), sum(owed), sum(turned), sum(undated), sum(returned), sum(unread)
+		FROM answer_minutes WHERE minute > ?1 AND minute <= ?2 GROUP BY service`, after.UnixMilli(), now.UnixMilli())
+	if err != nil {
+		return nil, err
+	}
+	all := map[string]reminder.Answers{}
+	_, err = collect(rows, func(r row) (none struct{}, err error) {
+		var service string
+		var c reminder.Answers
+		err = r.Scan(&service, &c.All, &c.Asked, &c.Owed, &c.Turned, &c.Undated, &c.Returned, &c.Unread)
+		all[service] = c
+		return none, err //nolint:wrapcheck // names the column
+	})
+	return all, err
+}
+
+// judgedFrom is from when on answers count: the last hour, without what the operator has
+// looked at.
+func (t *tx) judgedFrom(reason reminder.Reason, now time.Time) (time.Time, error) {
+	from := now.Add(-reminder.FeedHour)
+	var value string
+	switch err := t.row("SELECT value FROM meta WHERE key = ?1", metaReleased+string(reason)).Scan(&value); {
+	case errors.Is(err, sql.ErrNoRows):
+		return from, nil
+	case err != nil:
+		return from, explain(err)
+	}
+	ms, err := strconv.ParseInt(value, 10, 64)
+	if err != nil {
+		return from, fmt.Errorf("read when %s was released: %w", reason, err)
+	}
+	if released := time.UnixMilli(ms); released.After(from) {
+		return released, nil
+	}
+	return from, nil
+}
+
+// judgePayments doubts what Almara Pay says is paid when it says so of too many bills of a
+// service, and believes it again when most of them owe again. update: also what stands
+// already.
+func (t *tx) judgePayments(now time.Time, update bool) error {
+	from, err := t.judgedFrom(reminder.MassPaid, now)
+	if err != nil {
+		return err
+	}
+	hour, err := t.answersSince(from, now)
+	if err != nil {
+		return err
+	}
+	doubts, err := lastDoubts(t.ctx, t)
+	if err != nil {
+		return err
+	}
+	news := false
+	for _, service := range slices.Sorted(maps.Keys(hour)) {
+		d, c := doubts[service], hour[service]
+		open := !d.Since.IsZero() && d.Until.IsZero()
+		switch {
+		case open || !c.MassPaid():
+			continue
+		case d.Until.After(from): // what was doubted before counts no more
+			since, err := t.answersSince(d.Until, now)
+			if err != nil {
+				return err
+			}
+			if !since[service].MassPaid() {
+				continue
+			}
+		}
+		if err := t.doubtPayments(now, from, service); err != nil {
+			return err
+		}
+		doubts[service], news = reminder.Doubt{Since: from}, true
+	}
+	if !update && !news {
+		return nil
+	}
+	var sentences []string
+	for _, service := range slices.Sorted(maps.Keys(doubts)) {
+		d := doubts[service]
+		if !d.Until.IsZero() {
+			continue
+		}
+		since, err := t.answersSince(d.Since, now)
+		if err != nil {
+			return err
+		}
+		if hour[service].PaidRight(since[service]) {
+			if err := t.believePayments(now, service); err != nil {
+				return err
+			}
+			continue
+		}
+		sentences = append(sentences, "service "+service+": "+since[service].PaidSentence())
+	}
+	if len(sentences) == 0 {
+		return t.endWarning(reminder.MassPaid)
+	}
+	return t.warn(now, reminder.MassPaid, strings.Join(sentences, "; ")+"; ask the biller whether that is true: "+
+		"reminders of bills that owe nothing wait, and no payment counts")
+}
+
+// judgeReading warns when too many answers about the bills of a service cannot be read,
+// and ends that.
+func (t *tx) judgeReading(now time.Time, update bool, batch []*fed) error {
+	from, err := t.judgedFrom(reminder.UnreadableAnswers, now)
+	if err != nil {
+		return err
+	}
+	var stands bool
+	if err := t.row("SELECT EXISTS (SELECT 1 FROM warnings WHERE reason = ?1)", reminder.UnreadableAnswers).Scan(&stands); err != nil {
+		return explain(err)
+	}
+	hour, err := t.answersSince(from, now)
+	if err != nil {
+		return err
+	}
+	var sentences []string
+	for _, c := range batch {
+		if c.example != "" && hour[c.service].Unreadable() {
+			sentences = append(sentences, "service "+c.service+": "+hour[c.service].UnreadSentence(c.example))
+		}
+	}
+	if len(sentences) > 0 && (update || !stands) {
+		return t.warn(now, reminder.UnreadableAnswers, strings.Join(sentences, "; ")+"; what was known before stays in use")
+	}
+	if !stands || !update {
+		return nil
+	}
+	var total reminder.Answers
+	for _, c := range hour {
+		if c.Unreadable() {
+			return nil
+		}
+		total.All += c.All
+	}
+	if total.ReadRight() {
+		return t.endWarning(reminder.UnreadableAnswers)
+	}
+	return nil
+}
+
+// mostUnskipped bounds how many reminders one transaction takes up again.
+const mostUnskipped = 5000
+
+// doubtPayments begins a doubt about what was said of a service's bills since from. What
+// was skipped by it as paid, which is little since the doubt begins with the first bills
+// that are too many, waits from now on.
+func (t *tx) doubtPayments(now, from time.Time, service string) error {
+	if _, err := t.exec(`INSERT INTO doubted_payments (service, since) VALUES (?1, ?2)
+		ON CONFLICT (service, since) DO UPDATE SET until_at = NULL`, service, from.UnixMilli()); err != nil {
+		return err
+	}
+	rows, err := t.query(`UPDATE reminders SET outcome = 'held', reason = ?2, decided_at = ?1
+		WHERE id IN (SELECT r.id FROM (SELECT bill_id AS bill FROM events
+				WHERE id > coalesce((SELECT id FROM events WHERE at < ?3 ORDER BY id DESC LIMIT 1), 0) AND what = 'skipped' AND reason IN (?4, ?5) ORDER BY id DESC LIMIT +?6)
+			CROSS JOIN bills b ON b.id = bill CROSS JOIN reminders r ON r.bill_id = b.id AND r.due_date = b.due_date
+			WHERE r.outcome = 'skipped' AND r.reason IN (?4, ?5) AND r.decided_at >= ?3 AND b.state = 'active' AND b.service = ?7)
+		RETURNING bill_id, stage, due_date`,
+		now.UnixMilli(), reminder.MassPaid, from.UnixMilli(), reminder.Paid, reminder.InCredit, mostUnskipped, service)
+	if err != nil {
+		return err
+	}
+	again, err := collect(rows, func(r row) (e Event, err error) {
+		var stage reminder.Stage
+		var due reminder.Date
+		err = r.Scan(&e.BillID, &stage, dayColumn{&due})
+		e.At, e.What, e.Reason = now, string(reminder.Held), string(reminder.MassPaid)
+		e.Detail = fmt.Sprintf("%s, due %s: %s", stage, due, reminder.MassPaid.Info().Means)
+		return e, err //nolint:wrapcheck // names the column
+	})
+	if err != nil {
+		return err
+	}
+	looks := make([]look, 0, len(again))
+	seen := make(map[int64]bool, len(again))
+	for _, e := range again {
+		if !seen[e.BillID] {
+			seen[e.BillID] = true
+			looks = append(looks, look{e.BillID, now})
+		}
+	}
+	if err := t.scheduleLooks(looks); err != nil {
+		return err
+	}
+	return t.events(again)
+}
+
+// believePayments ends the doubt: the feed is right again. What was said while it lasted
+// stays doubted, so bills are asked about anew; the first of those that wait at once, the
+// others when their time comes.
+func (t *tx) believePayments(now time.Time, service string) error {
+	_, err := t.exec("UPDATE doubted_payments SET until_at = ?1 WHERE service = ?2 AND until_at IS NULL", now.UnixMilli(), service)
+	if err != nil {
+		return err
+	}
+	_, err = t.exec(`UPDATE due_remind SET owner = NULL, at = ?1 WHERE at > ?1
+		AND bill_id IN (SELECT bill_id FROM reminders WHERE outcome = 'held' AND reason = ?2 ORDER BY bill_id LIMIT +?3)`,
+		now.UnixMilli(), reminder.MassPaid, mostUnskipped)
+	return err
+}
+
+// payersAreReal ends the doubt by the operator's word: what was said to be paid is, and
+// counts.
+func (t *tx) payersAreReal() error {
+	_, err := t.exec("DELETE FROM doubted_payments WHERE until_at IS NULL")
+	return err
+}
+
+// lastDoubts are the latest spans of doubt of the services that had any.
+func lastDoubts(ctx context.Context, q querier) (map[string]reminder.Doubt, error) {
+	rows, err := q.QueryContext(ctx, "SELECT service, since, until_at FROM doubted_payments ORDER BY since")
+	if err != nil {
+		return nil, explain(err)
+	}
+	all := map[string]reminder.Doubt{}
+	_, err = collect(rows, func(r row) (none struct{}, err error) {
+		var service string
+		var d reminder.Doubt
+		err = r.Scan(&service, instantColumn{&d.Since}, instantColumn{&d.Until})
+		all[service] = d
+		return none, err //nolint:wrapcheck // names the column
+	})
+	return all, err
+}
+
+var unpayReminders = manyRows(`UPDATE reminders SET paid_at = NULL
+	WHERE (bill_id, due_date) IN (VALUES %s) AND paid_at >= ?1 AND (?2 IS NULL OR paid_at < ?2)`, 2, 2)
+
+// unpaid takes back that bills were paid which owe again, where that was said in
+// the last doubt: their customers may pay yet.
+func (t *tx) unpaid(bills []reminder.Bill) error {
+	if len(bills) == 0 {
+		return nil
+	}
+	doubts, err := lastDoubts(t.ctx, t)
+	if err != nil {
+		return err
+	}
+	for service, d := range doubts {
+		own := slices.DeleteFunc(slices.Clone(bills), func(b reminder.Bill) bool { return b.Service != service })
+		if _, err := writeMany(t, &unpayReminders, own, func(args []any, b reminder.Bill) []any {
+			return append(args, b.ID, b.DueDate.String())
+		}, d.Since.UnixMilli(), millis(d.Until)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// undoubted is a condition of a report: what was paid at r.paid_at was said at a time
+// that nobody doubts.
+const undoubted = `NOT EXISTS (SELECT 1 FROM doubted_payments d
+	WHERE d.service = (SELECT service FROM bills WHERE id = r.bill_id) AND d.since <= r.paid_at
+		AND (d.until_at IS NULL OR d.until_at > r.paid_at))`
