@@ -21,8 +21,8 @@ import (
 // releasable are the reasons for which a reminder waits for the operator.
 var releasable = []reminder.Reason{
 	reminder.InDoubt, reminder.ImplausibleBalance, reminder.DailyLimit, reminder.Surge, reminder.MonthlyBudget, reminder.FailureRate,
-	reminder.AccountFault, reminder.CopiedStore, reminder.SenderChanged,
-	reminder.ListShrank, reminder.MassPaid, reminder.UnreadableAnswers,
+	reminder.AccountFault, reminder.CopiedStore, reminder.SenderChanged, reminder.MassRejected,
+	reminder.ListShrank, reminder.MassPaid, reminder.UnreadableAnswers, reminder.NobodyAnswered,
 }
 
 func (a *app) releaseCommand() *cobra.Command {
@@ -47,8 +47,10 @@ is held as in_doubt or implausible_balance; the rest is let go for all at once.
   copied_store         the provider has texts that this store does not know;
                        make sure that no other duewatch runs on this account
   sender_changed       the store belongs to this account, sender and mode now
+  mass_rejected        Almara Pay rejected many bills that it had accepted: they
+                       are registered again
   list_shrank          the list may lose as many bills as it did
-  mass_paid, unreadable_answers
+  mass_paid, unreadable_answers, nobody_answered
                        warnings, which hold no text: you have looked`,
 		Example: "  duewatch release\n  duewatch release 14200331\n  duewatch release --service 1042 --reason implausible_balance\n  duewatch release --reason surge",
 		Args:    cobra.MaximumNArgs(1),
@@ -99,6 +101,13 @@ func (ch *choice) release(ctx context.Context, s *store.Store, act store.Act, re
 }
 
 func (ch *choice) releaseReason(ctx context.Context, cfg *config.Config, s *store.Store, reason reminder.Reason) error {
+	if reason == reminder.MassRejected && !ch.asJSON {
+		n, err := s.Rejections(ctx)
+		if err != nil {
+			return err //nolint:wrapcheck // says all
+		}
+		fmt.Fprintf(ch.app.stdout, "bills that Almara Pay is asked to register again: %d\n", n)
+	}
 	if ch.dryRun {
 		n, err := s.Release(ctx, store.Act{DryRun: true}, reason)
 		if err != nil {
@@ -169,6 +178,10 @@ func (a *app) tellHeld(c *cobra.Command, asJSON bool) (err error) {
 	if err != nil {
 		return err //nolint:wrapcheck // says all
 	}
+	refused, err := a.refusedSentences(ctx, s, cfg.Zone)
+	if err != nil {
+		return err
+	}
 	if asJSON {
 		return json.NewEncoder(a.stdout).Encode(heldJSON(stops, warnings, held)) //nolint:wrapcheck // stdout
 	}
@@ -188,14 +201,19 @@ func (a *app) tellHeld(c *cobra.Command, asJSON bool) (err error) {
 			fmt.Fprintln(a.stdout, line)
 		}
 	}
-	if len(held)+len(stops)+len(warnings) == 0 {
+	for _, said := range refused {
+		for _, line := range wrap(said, 78) {
+			fmt.Fprintln(a.stdout, line)
+		}
+	}
+	if len(held)+len(stops)+len(warnings)+len(refused) == 0 {
 		fmt.Fprintln(a.stdout, "nothing is held")
 		return nil
 	}
 	if len(held) == 0 {
 		return nil
 	}
-	if len(stops)+len(warnings) > 0 {
+	if len(stops)+len(warnings)+len(refused) > 0 {
 		fmt.Fprintln(a.stdout)
 	}
 	out := newTable(a.stdout, 2, "REASON", "HELD", "GOES ON")
@@ -217,7 +235,7 @@ func goesOn(r reminder.Reason) string {
 		return "once notifier.allowlist has it, or notifier.mode is live"
 	case reminder.InDoubt, reminder.ImplausibleBalance:
 		return "by duewatch release ACCOUNT, when you have looked"
-	case reminder.CopiedStore, reminder.SenderChanged:
+	case reminder.CopiedStore, reminder.SenderChanged, reminder.MassRejected:
 		return "by " + release
 	case reminder.MonthlyBudget:
 		return "next month, or by " + release

@@ -92,6 +92,8 @@ type Scheduler struct {
 	virtual *virtual     // nil when time passes by itself
 	unclear atomic.Int32 // refusals of unknown reason in a row
 
+	admission reminder.Evidence // bills that Almara Pay does not let in, since it let one in
+
 	// Of the remind job alone.
 	compared bool      // with the provider's list
 	seen     time.Time // the clock at its last pass
