@@ -413,6 +413,7 @@ func TestDecideAsksAgainInGoodTime(t *testing.T) {
 	}{
 		"a call that failed":        {CouldNotSay, 1, time.Minute, 10 * time.Minute},
 		"an outage that goes on":    {CouldNotSay, 12, 30 * time.Minute, 2 * time.Hour},
+		"others that failed":        {NotReached, 0, 2 * time.Minute, 4 * time.Minute},
 		"an answer that names none": {Answered, 0, time.Hour, 6 * time.Hour},
 	}
 	for name, tt := range tests {

@@ -166,11 +166,9 @@ func TestBillsThatAlwaysFailHoldUpNoGoodBill(t *testing.T) {
 	}
 }
 
-// due has bills that are due for a reminder now, of two services, the balances of
-// which must be asked for first.
-func (w *world) dueOfTwoServices(first, second int) {
+// dueOn declares bills of two services, those of the first sorted before the others.
+func (w *world) dueOn(day reminder.Date, first, second int) {
 	w.t.Helper()
-	day := reminder.NewDate(2026, time.March, 12)
 	for i := range first + second {
 		service, account := water, fmt.Sprintf("W-%03d", i)
 		if i < first {
@@ -187,6 +185,13 @@ func (w *world) dueOfTwoServices(first, second int) {
 	if _, err := w.Store.Declare(w.ctx, "config", w.declared, w.clock.now()); err != nil {
 		w.t.Fatal(err)
 	}
+}
+
+// dueOfTwoServices has such bills that are due for a reminder now, the balances of
+// which must be asked for first.
+func (w *world) dueOfTwoServices(first, second int) {
+	w.t.Helper()
+	w.dueOn(reminder.NewDate(2026, time.March, 12), first, second)
 	w.job(jobRegister).pass(w.ctx, w.Scheduler)
 	w.at("2026-03-09 10:30") // the balances are older than an hour
 }
@@ -338,4 +343,32 @@ func bodyOf(r *http.Request) string {
 	body, _ := io.ReadAll(r.Body) // of our own client, from memory
 	r.Body = io.NopCloser(bytes.NewReader(body))
 	return string(body)
+}
+
+// The same just before the texts, where each balance is asked for.
+func TestBillsThatAlwaysFailDelayNoTextsForHours(t *testing.T) {
+	t.Parallel()
+	for name, fault := range map[string]sandbox.Fault{"{}": {What: sandbox.Empty}, "500": {What: sandbox.Status, Status: 500}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				w := prepare(t, inBubble, func(w *world) { w.policy.MaxBalanceAge, w.round = 0, 16 })
+				end := w.run()
+				defer func() { end() }()
+				w.until("2000-01-01 03:00:10")
+				w.dueOn(reminder.NewDate(2000, time.January, 4), 200, 20)
+				w.wake(jobRegister)
+				w.until("2000-01-01 08:59:50")
+				fault.Where, fault.Match = sandbox.Register, "P-"
+				w.faults(fault)
+				w.until("2000-01-01 10:30:00")
+				if n := w.textsOf("W-"); n != 20 {
+					t.Errorf("%d of 20 are texted after an hour and a half", n)
+				}
+				if n := w.textsOf("P-"); n != 0 {
+					t.Errorf("%d are texted though nobody knows what they owe", n)
+				}
+			})
+		})
+	}
 }

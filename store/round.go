@@ -133,9 +133,13 @@ func (s *Store) DecideAnswered(_ context.Context, r Round, lessons []Lesson) (Lo
 				}
 			}
 			for _, lesson := range some {
-				r.asked[lesson.BillID] = reminder.CouldNotSay
-				if lesson.Answer != nil {
+				switch {
+				case lesson.Answer != nil:
 					r.asked[lesson.BillID] = reminder.Answered
+				case lesson.Failed == "" && lesson.Rejected == "":
+					r.asked[lesson.BillID] = reminder.NotReached
+				default:
+					r.asked[lesson.BillID] = reminder.CouldNotSay
 				}
 				ids = append(ids, lesson.BillID)
 			}
