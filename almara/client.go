@@ -3,7 +3,8 @@
 //
 // It promises that an answer is either understood or an error that says whose
 // fault it is: the bill's (RejectedError), the moment's (RetryError,
-// ErrBreakerOpen) or the operator's (StopError). It keeps to the configured
+// ErrBreakerOpen) or the operator's (StopError); or that one answer cannot tell
+// (UnclearError, ForbiddenError), and the caller must hear of several bills. It keeps to the configured
 // rate, fetches one token for all callers, and tries again by itself what may
 // pass in seconds; saving a bill number again is harmless, so a try whose
 // outcome is not known may be repeated.
@@ -73,16 +74,10 @@ func New(cfg Config) (*Client, error) {
 		omitPhone:   cfg.OmitPhone,
 		local:       local{currency: cfg.Currency, monthFirst: monthFirst[cfg.Country]},
 		// A tenth of a second's worth may go at once: timers are no finer.
-		limit: rate.NewLimiter(rate.Limit(cfg.Rate), max(1, int(cfg.Rate/10))),
-		slots: make(chan struct{}, cfg.Concurrency),
-		breaker: &breaker{onChange: func(open bool) {
-			if open {
-				cfg.Log.Warn("almara pay: calls are paused after many failures in a row", "failures", breakerFailures, "pause", breakerPause)
-			} else {
-				cfg.Log.Info("almara pay: calls go on, it answers again")
-			}
-		}},
-		log: cfg.Log,
+		limit:   rate.NewLimiter(rate.Limit(cfg.Rate), max(1, int(cfg.Rate/10))),
+		slots:   make(chan struct{}, cfg.Concurrency),
+		breaker: newBreaker(),
+		log:     cfg.Log,
 	}, nil
 }
 
@@ -180,7 +175,20 @@ func (c *Client) call(ctx context.Context, bill reminder.Bill, op string, r requ
 		c.wire.observe(op, err, 0)
 		return reminder.Answer{}, err
 	}
-	defer func() { c.breaker.leave(probe, verdictOf(err)) }()
+	defer func() {
+		why := ""
+		if err != nil {
+			why = fmt.Sprintf("account %s of service %s: %v", veil{phone: bill.Phone}.clean(bill.Account, maxWords), bill.Service, err)
+		}
+		switch c.breaker.leave(probe, verdictOf(err), bill.Service+"/"+bill.Account, why) {
+		case breakerOpened:
+			c.log.Warn("almara pay: calls are paused, since those about several different bills failed in a row: is it down, or almara.base_url wrong?",
+				"pause", breakerPause, "last", why)
+		case breakerClosed:
+			c.log.Info("almara pay: calls go on, it answers again")
+		case breakerSame:
+		}
+	}()
 
 	renewed := false
 	tries, err := retry(ctx, func() error {
@@ -245,13 +253,18 @@ func (c *Client) waitTurn(ctx context.Context) error {
 	return nil
 }
 
-// verdictOf is what the end of a call says of the server.
+// verdictOf is what the end of a call says of the server. A refusal that is not
+// understood says nothing: it may be a proxy's, or the bill's own.
 func verdictOf(err error) verdict {
+	var failed *RetryError
 	switch outcomeOf(err) {
-	case "":
+	case "", "unclear", "forbidden":
 		return noVerdict
 	case "retry":
-		return serverDown
+		if errors.As(err, &failed) && failed.ofAll {
+			return serverDown
+		}
+		return callFailed
 	default:
 		return serverUp
 	}

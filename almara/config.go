@@ -46,7 +46,7 @@ type Config struct {
 	Log       *slog.Logger      // nil = silent
 
 	// OnCall is told of every request once it has ended: op is token, register
-	// or lookup; outcome is ok, rejected, retry, stop or breaker; took is that
+	// or lookup; outcome is ok, rejected, unclear, forbidden, retry, stop or breaker; took is that
 	// request alone, without waiting for the rate limit or a retry. The outcome
 	// breaker is a call for which no request was made. A request that the caller
 	// cancelled is not told. It is called from many goroutines.

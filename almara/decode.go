@@ -13,8 +13,8 @@ import (
 	"duewatch/reminder"
 )
 
-// decode turns an answer about one bill into an Answer, a RejectedError, a
-// RetryError or a StopError. The status comes first where it is clear; between
+// decode turns an answer about one bill into an Answer, a RejectedError, an
+// UnclearError, a ForbiddenError, a RetryError or a StopError. The status comes first where it is clear; between
 // a success and a fault of the bill the shape of the body decides, since the
 // status of a failure is not documented.
 func decode(what string, r reply, hide veil, in local) (reminder.Answer, error) {
@@ -22,7 +22,7 @@ func decode(what string, r reply, hide veil, in local) (reminder.Answer, error) 
 	case r.status == http.StatusUnauthorized:
 		return reminder.Answer{}, &StopError{fmt.Errorf("%s: %w although it is new: check almara.client_id, client_secret and scope", what, errUnauthorized)}
 	case r.status == http.StatusForbidden:
-		return reminder.Answer{}, &StopError{fmt.Errorf("%s: %s: this client has no right to it: ask Almara Pay, or check almara.scope and base_url", what, r.describe(hide))}
+		return reminder.Answer{}, &ForbiddenError{fmt.Errorf("%s: %s: this client has no right to it: ask Almara Pay, or check almara.scope and base_url", what, r.said(hide))}
 	case passing(r.status):
 		return reminder.Answer{}, r.passingError(what, hide)
 	case r.status >= 300 && r.status < 400:
@@ -30,6 +30,9 @@ func decode(what string, r reply, hide veil, in local) (reminder.Answer, error) 
 	}
 
 	unusable := func(why string) (reminder.Answer, error) {
+		if r.status >= 400 {
+			return reminder.Answer{}, &UnclearError{r.said(hide)}
+		}
 		return reminder.Answer{}, &RetryError{Err: fmt.Errorf("%s: %s: %s", what, why, r.describe(hide))}
 	}
 	if !r.isJSON() {

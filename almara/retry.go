@@ -17,9 +17,9 @@ const (
 	longestWait = 10 * time.Second
 	maxWait     = 60 * time.Second
 
-	// maxAfter bounds what a server may ask: a typing error there must not put
-	// a bill off for years.
-	maxAfter = 24 * time.Hour
+	// maxAfter bounds what a server may ask: one answer must not silence a bill
+	// for a day, or a typing error there for years.
+	maxAfter = 10 * time.Minute
 )
 
 // retry calls try until it succeeds, fails for good, or has failed maxTries
@@ -51,13 +51,13 @@ func jitter(tries int) time.Duration {
 	return rand.N(min(firstWait<<(tries-1), longestWait)) + 1
 }
 
-// retryAfter reads Retry-After, as seconds or as a date (RFC 9110, 10.2.3); 0
-// when there is none that makes sense. A date is compared with the server's
-// own Date, so that a clock that is wrong here does not matter.
+// retryAfter reads Retry-After, as seconds or as a date (RFC 9110, 10.2.3),
+// uncapped; 0 when there is none that makes sense. A date is compared with the
+// server's own Date, so that a clock that is wrong here does not matter.
 func retryAfter(h http.Header, now time.Time) time.Duration {
 	text := h.Get("Retry-After")
 	if n, err := strconv.ParseUint(text, 10, 31); err == nil {
-		return min(time.Duration(n)*time.Second, maxAfter)
+		return time.Duration(n) * time.Second
 	}
 	at, err := http.ParseTime(text)
 	if err != nil {
@@ -66,5 +66,5 @@ func retryAfter(h http.Header, now time.Time) time.Duration {
 	if theirs, err := http.ParseTime(h.Get("Date")); err == nil {
 		now = theirs
 	}
-	return min(max(0, at.Sub(now)), maxAfter)
+	return max(0, at.Sub(now))
 }

@@ -36,16 +36,19 @@ func TestRetryAfterIsHonoured(t *testing.T) {
 	}
 }
 
-func TestRetryAfterIsBounded(t *testing.T) {
+func TestOneAnswerCannotAskForADayOfSilence(t *testing.T) {
 	now := time.Date(2026, 4, 1, 0, 0, 0, 0, time.UTC)
 	for text, want := range map[string]time.Duration{
 		"2147483647":                    maxAfter,
+		"86399":                         maxAfter,
 		"99999999999999999999":          0,
 		"Wed, 01 Apr 2099 00:00:00 GMT": maxAfter,
 		"120":                           2 * time.Minute,
 	} {
-		if got := retryAfter(http.Header{"Retry-After": {text}}, now); got != want {
-			t.Errorf("%s: %v, want %v", text, got, want)
+		var failed *RetryError
+		r := reply{status: 429, header: http.Header{"Retry-After": {text}}, at: now}
+		if err := r.passingError("register", veil{}); !errors.As(err, &failed) || failed.After != want {
+			t.Errorf("%s: %v, want %v", text, err, want)
 		}
 	}
 }
@@ -58,100 +61,4 @@ func TestJitterStaysUnderItsCap(t *testing.T) {
 			}
 		}
 	}
-}
-
-func TestBreaker(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		down := true
-		f := &fake{script: []http.HandlerFunc{func(w http.ResponseWriter, r *http.Request) {
-			if down {
-				status(302)(w, r) // fails at once, without another try
-				return
-			}
-			answer(200, "application/json", seedFailure)(w, r)
-		}}}
-		var seen outcomes
-		c := inMemory(t, f, func(c *Config) { c.OnCall = seen.add })
-		ask := func(wantRequests int, want string) {
-			t.Helper()
-			_, before := f.counts()
-			_, err := c.Register(t.Context(), testBill)
-			_, after := f.counts()
-			if outcomeOf(err) != want || after-before != wantRequests {
-				t.Errorf("%d requests, %v; want %d, %s", after-before, err, wantRequests, want)
-			}
-		}
-		for range breakerFailures {
-			ask(1, "retry")
-		}
-		ask(0, "breaker")
-		if got := seen.all[len(seen.all)-1]; got != "register breaker" {
-			t.Errorf("told %q", got)
-		}
-		_, err := c.Register(t.Context(), testBill)
-		if !errors.Is(err, ErrBreakerOpen) {
-			t.Error(err)
-		}
-		<-time.After(breakerPause)
-		ask(1, "retry") // the probe
-		ask(0, "breaker")
-		<-time.After(breakerPause)
-		down = false
-		ask(1, "rejected") // a rejection is an answer: the server is back
-		ask(1, "rejected")
-		down = true
-		for range breakerFailures - 1 {
-			ask(1, "retry")
-		}
-		down = false
-		ask(1, "rejected") // it breaks the row
-		down = true
-		ask(1, "retry")
-		ask(1, "retry")
-	})
-}
-
-// While the probe is under way the others wait for what it finds.
-func TestBreakerProbesAlone(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		changes := 0
-		b := &breaker{onChange: func(bool) { changes++ }}
-		for range breakerFailures {
-			probe, err := b.enter(t.Context())
-			if probe || err != nil {
-				t.Fatal(probe, err)
-			}
-			b.leave(probe, serverDown)
-		}
-		<-time.After(breakerPause)
-		if probe, err := b.enter(t.Context()); !probe || err != nil {
-			t.Fatal(probe, err)
-		}
-		entered := make(chan bool)
-		go func() {
-			probe, err := b.enter(t.Context())
-			if err != nil {
-				t.Error(err)
-			}
-			entered <- probe
-		}()
-		synctest.Wait()
-		b.leave(false, serverDown) // one that began before the breaker opened
-		select {
-		case <-entered:
-			t.Fatal("went ahead beside the probe")
-		default:
-		}
-		b.leave(true, noVerdict) // its caller gave up: another probes
-		if !<-entered {
-			t.Fatal("nobody probes")
-		}
-		b.leave(true, serverUp)
-		if probe, err := b.enter(t.Context()); probe || err != nil {
-			t.Fatal(probe, err)
-		}
-		if changes != 2 {
-			t.Errorf("%d changes were told", changes)
-		}
-	})
 }

@@ -108,7 +108,7 @@ func (s *tokenSource) renew(ctx context.Context) (token, error) {
 	if errors.As(err, &failed) {
 		// The tries are used up: those of the calls that wait must not multiply
 		// them.
-		err = &RetryError{After: failed.After, Err: failed.Err}
+		err = &RetryError{After: failed.After, Err: failed.Err, asked: failed.asked, ofAll: true}
 	}
 	if err != nil {
 		return token{}, err

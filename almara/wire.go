@@ -104,15 +104,21 @@ func (w *wire) observe(op string, err error, took time.Duration) {
 // outcomeOf is the metric's word for an error; "" when the caller gave up.
 func outcomeOf(err error) string {
 	var (
-		rejected *RejectedError
-		failed   *RetryError
-		stop     *StopError
+		rejected  *RejectedError
+		unclear   *UnclearError
+		forbidden *ForbiddenError
+		failed    *RetryError
+		stop      *StopError
 	)
 	switch {
 	case err == nil:
 		return "ok"
 	case errors.As(err, &rejected):
 		return "rejected"
+	case errors.As(err, &unclear):
+		return "unclear"
+	case errors.As(err, &forbidden):
+		return "forbidden"
 	case errors.As(err, &failed):
 		return "retry"
 	case errors.As(err, &stop):
@@ -131,8 +137,10 @@ func passing(status int) bool {
 }
 
 func (r reply) passingError(what string, hide veil) error {
+	asked := retryAfter(r.header, r.at)
 	return &RetryError{
-		After:     retryAfter(r.header, r.at),
+		After:     min(asked, maxAfter),
+		asked:     asked,
 		Err:       fmt.Errorf("%s: %s", what, r.describe(hide)),
 		transient: true,
 	}

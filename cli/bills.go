@@ -69,10 +69,17 @@ func heldReasons() (all []reminder.Reason) {
 }
 
 func (a *app) tableOfBills(c *cobra.Command, cfg *config.Config, s *store.Store, filter store.BillFilter, phone func(reminder.Phone) string) error {
-	t := newTable(a.stdout, 0, "SERVICE", "ACCOUNT", "PHONE", "STATE", "DUE", "BALANCE", "NEXT")
+	heads := []string{"SERVICE", "ACCOUNT", "PHONE", "STATE", "DUE", "BALANCE", "NEXT"}
+	rest := func(w store.Watched) []string {
+		return []string{a.shortDay(w.DueDate, cfg.Zone), formatBalance(w.Balance, cfg.Currency), a.shortTime(w.NextRemind, cfg.Zone)}
+	}
+	if filter.State == reminder.BillRejected || filter.State == reminder.BillPending { // nothing is owed or to come, and the operator asks why
+		heads = append(heads[:4], "WHY")
+		rest = func(w store.Watched) []string { return []string{w.LastError} }
+	}
+	t := newTable(a.stdout, 0, heads...)
 	err := s.Bills(c.Context(), filter, func(w store.Watched) error {
-		return t.row(cfg.Policies.Name(w.Service), w.Account, phone(w.Phone), stateCell(w.Bill),
-			a.shortDay(w.DueDate, cfg.Zone), formatBalance(w.Balance, cfg.Currency), a.shortTime(w.NextRemind, cfg.Zone))
+		return t.row(append([]string{cfg.Policies.Name(w.Service), w.Account, phone(w.Phone), stateCell(w.Bill)}, rest(w)...)...)
 	})
 	if err != nil {
 		return err //nolint:wrapcheck // says all

@@ -71,6 +71,11 @@ func (d *daemon) sendingProblems(ctx context.Context) (problems []string) {
 	for _, w := range warnings {
 		problems = append(problems, d.app.warningSentence(w, policy.Zone))
 	}
+	refused, err := d.app.refusedSentences(ctx, d.store, policy.Zone)
+	if err != nil {
+		return append(problems, err.Error())
+	}
+	problems = append(problems, refused...)
 	standing, err := d.store.Standing(ctx, policy, now)
 	if err != nil {
 		return append(problems, err.Error())

@@ -21,8 +21,8 @@ import (
 // releasable are the reasons for which a reminder waits for the operator.
 var releasable = []reminder.Reason{
 	reminder.InDoubt, reminder.ImplausibleBalance, reminder.DailyLimit, reminder.Surge, reminder.MonthlyBudget, reminder.FailureRate,
-	reminder.AccountFault, reminder.CopiedStore, reminder.SenderChanged,
-	reminder.ListShrank, reminder.MassPaid, reminder.UnreadableAnswers,
+	reminder.AccountFault, reminder.CopiedStore, reminder.SenderChanged, reminder.MassRejected,
+	reminder.ListShrank, reminder.MassPaid, reminder.UnreadableAnswers, reminder.NobodyAnswered,
 }
 
 func (a *app) releaseCommand() *cobra.Command {
@@ -47,11 +47,14 @@ is held as in_doubt or implausible_balance; the rest is let go for all at once.
   copied_store         the provider has texts that this store does not know;
                        make sure that no other duewatch runs on this account
   sender_changed       the store belongs to this account, sender and mode now
+  mass_rejected        Almara Pay rejected many bills that it had accepted: they
+                       are registered again
   list_shrank          bills or bills_file lost many bills at once, and rightly:
                        they are removed
   mass_paid            so many have paid in truth: their payments count, and
                        their reminders end as paid
-  unreadable_answers   you have looked: no warning until there are as many anew`,
+  unreadable_answers, nobody_answered
+                       you have looked: no warning until there are as many anew`,
 		Example: "  duewatch release\n  duewatch release 14200331\n  duewatch release --service 1042 --reason implausible_balance\n  duewatch release --reason surge",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) (err error) {
@@ -103,6 +106,13 @@ func (ch *choice) release(ctx context.Context, s *store.Store, act store.Act, re
 func (ch *choice) releaseReason(ctx context.Context, cfg *config.Config, s *store.Store, reason reminder.Reason) error {
 	if isWarning(reason) {
 		return ch.releaseWarning(ctx, cfg, s, reason)
+	}
+	if reason == reminder.MassRejected && !ch.asJSON {
+		n, err := s.Rejections(ctx)
+		if err != nil {
+			return err //nolint:wrapcheck // says all
+		}
+		fmt.Fprintf(ch.app.stdout, "bills that Almara Pay is asked to register again: %d\n", n)
 	}
 	if ch.dryRun {
 		n, err := s.Release(ctx, store.Act{DryRun: true}, reason)
@@ -174,6 +184,10 @@ func (a *app) tellHeld(c *cobra.Command, asJSON bool) (err error) {
 	if err != nil {
 		return err //nolint:wrapcheck // says all
 	}
+	refused, err := a.refusedSentences(ctx, s, cfg.Zone)
+	if err != nil {
+		return err
+	}
 	if asJSON {
 		return json.NewEncoder(a.stdout).Encode(heldJSON(stops, warnings, held)) //nolint:wrapcheck // stdout
 	}
@@ -193,14 +207,19 @@ func (a *app) tellHeld(c *cobra.Command, asJSON bool) (err error) {
 			fmt.Fprintln(a.stdout, line)
 		}
 	}
-	if len(held)+len(stops)+len(warnings) == 0 {
+	for _, said := range refused {
+		for _, line := range wrap(said, 78) {
+			fmt.Fprintln(a.stdout, line)
+		}
+	}
+	if len(held)+len(stops)+len(warnings)+len(refused) == 0 {
 		fmt.Fprintln(a.stdout, "nothing is held")
 		return nil
 	}
 	if len(held) == 0 {
 		return nil
 	}
-	if len(stops)+len(warnings) > 0 {
+	if len(stops)+len(warnings)+len(refused) > 0 {
 		fmt.Fprintln(a.stdout)
 	}
 	out := newTable(a.stdout, 2, "REASON", "HELD", "GOES ON")
@@ -224,7 +243,7 @@ func goesOn(r reminder.Reason) string {
 		return "by duewatch release ACCOUNT, when you have looked"
 	case reminder.MassPaid:
 		return "once the biller's feed is right, or by " + release
-	case reminder.CopiedStore, reminder.SenderChanged:
+	case reminder.CopiedStore, reminder.SenderChanged, reminder.MassRejected:
 		return "by " + release
 	case reminder.MonthlyBudget:
 		return "next month, or by " + release

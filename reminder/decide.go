@@ -13,16 +13,21 @@ const (
 	retryLeast   = 10 * time.Minute
 	retryMost    = time.Hour
 	retryUnnamed = 2 * time.Hour
+	// retryUnreached is for a bill that was not asked about since others had
+	// failed, at least: it must not wait for their sake, and the pause of the
+	// calls is over by then.
+	retryUnreached = 2 * time.Minute
 )
 
 // Asked is what came of asking Almara Pay for the balance in this look.
 type Asked int
 
-// The three answers to "was it asked?".
+// The answers to "was it asked?".
 const (
 	NotAsked    Asked = iota
 	Answered          // it answered; what it said is in the bill
 	CouldNotSay       // it failed to answer
+	NotReached        // it was not asked: it seems to be down, or lets nobody in
 )
 
 // Case is all that a decision depends on besides the policy and the hour.
@@ -170,10 +175,14 @@ func Decide(c Case, p *Policy, to Delivery, now time.Time) Decision {
 		if c.Asked == NotAsked {
 			return Decision{Ask: true}
 		}
-		switch p.StaleBalance {
-		case StaleWithoutAmount:
+		switch {
+		case p.StaleBalance == StaleWithoutAmount:
 			withAmount = false
-		case StaleSkip:
+		case c.Asked == NotReached: // by the fault of others, so that it is not skipped either
+			// Spread out, bill by bill: the bad ones may be all in a row, and come first.
+			wait := retryUnreached + time.Duration(spread(b.ID*neighbours, now.Unix())*float64(retryUnreached))
+			return l.hold(BalanceStale, now.Add(wait), "Almara Pay could not be asked, since calls about other bills had failed")
+		case p.StaleBalance == StaleSkip:
 			return l.skip(StaleSkipped, b.LastError)
 		default:
 			wait := min(max(b.Backoff(), retryLeast), retryMost)

@@ -302,6 +302,8 @@ var decideCases = []struct {
 		"3 days before: skipped, sent_elsewhere; again 2026-03-20 09:00"},
 	{"the store is a copy", "2026-03-17 09:00", []func(*scene){func(s *scene) { s.Standing.Stop = &Stop{Reason: CopiedStore} }},
 		"3 days before: held, copied_store; again 2026-03-20 09:00"},
+	{"many bills were rejected", "2026-03-17 09:00", []func(*scene){func(s *scene) { s.Standing.Stop = &Stop{Reason: MassRejected} }},
+		"3 days before: held, mass_rejected; again 2026-03-20 09:00"},
 	{"the sender is another", "2026-03-17 09:00", []func(*scene){func(s *scene) { s.Standing.Stop = &Stop{Reason: SenderChanged} }},
 		"3 days before: held, sender_changed; again 2026-03-20 09:00"},
 	{"the account was refused", "2026-03-17 09:00", []func(*scene){func(s *scene) {
@@ -463,6 +465,7 @@ func TestDecideAsksAgainInGoodTime(t *testing.T) {
 	}{
 		"a call that failed":        {CouldNotSay, 1, time.Minute, 10 * time.Minute},
 		"an outage that goes on":    {CouldNotSay, 12, 30 * time.Minute, 2 * time.Hour},
+		"others that failed":        {NotReached, 0, 2 * time.Minute, 4 * time.Minute},
 		"an answer that names none": {Answered, 0, time.Hour, 6 * time.Hour},
 	}
 	for name, tt := range tests {

@@ -147,7 +147,7 @@ func FuzzDecide(f *testing.F) {
 			}
 		}
 		s.Bill = b
-		for _, s.Asked = range []Asked{NotAsked, Answered, CouldNotSay} {
+		for _, s.Asked = range []Asked{NotAsked, Answered, CouldNotSay, NotReached} {
 			d := Decide(s.Case, p, s.to, now)
 			if broken := brokenPromise(s, now, d); broken != "" {
 				t.Fatalf("seed %d, due %s, at %s, asked %d: %s; %s", seed, due, shown(p, now), s.Asked, verdict(p, d), broken)

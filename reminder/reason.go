@@ -63,6 +63,7 @@ const (
 	ImplausibleBalance Reason = "implausible_balance"
 	CopiedStore        Reason = "copied_store"
 	SenderChanged      Reason = "sender_changed"
+	MassRejected       Reason = "mass_rejected"
 )
 
 // Warnings: what an operator must know of although texts go on.
@@ -70,6 +71,7 @@ const (
 	ListShrank        Reason = "list_shrank"
 	MassPaid          Reason = "mass_paid"
 	UnreadableAnswers Reason = "unreadable_answers"
+	NobodyAnswered    Reason = "nobody_answered"
 )
 
 // ReasonInfo explains one reason to an operator.
@@ -131,6 +133,7 @@ var Reasons = []ReasonInfo{
 	{MassPaid, Held, "nothing is owed, as of very many bills at once, which may be a fault of the biller's feed: it is asked again"},
 	{CopiedStore, Held, "sending is stopped: the provider has sent texts that this store does not know"},
 	{SenderChanged, Held, "sending is stopped: the account, sender or mode is not the one this store belongs to"},
+	{MassRejected, Held, "sending is stopped: Almara Pay rejected many bills within a day that it had accepted"},
 }
 
 // Warnings is the closed list of what is no reason of a reminder: texts go on.
@@ -138,6 +141,7 @@ var Warnings = []ReasonInfo{
 	{ListShrank, "", "a declared list lost many of its bills at once: the old list stays until the operator has looked"},
 	{MassPaid, "", "far more bills than usual turned from owing to nothing within an hour: the biller's feed may be at fault"},
 	{UnreadableAnswers, "", "a share of Almara Pay's last answers could not be read: the biller may have changed their form"},
+	{NobodyAnswered, "", "Almara Pay refuses one bill after the other in a form that is not known, and answers none well: almara.base_url may be wrong"},
 }
 
 // Info explains r; an unknown reason is explained by its own name.

@@ -3,15 +3,11 @@ package scheduler
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
-	"duewatch/almara"
 	"duewatch/reminder"
 	"duewatch/store"
 )
@@ -35,16 +31,29 @@ func (s *Scheduler) recheck(ctx context.Context, j *job) error {
 	return s.sweep(ctx, j, s.Store.ToRecheck, s.Almara.Recheck)
 }
 
-// queue reads bills that are due to be asked about, from a place on.
-type queue func(ctx context.Context, now time.Time, after store.Place, n int) ([]reminder.Bill, store.Place, error)
-
 // sweep asks about all bills that are due and records what each call taught.
 // Bills are read and lessons recorded by the batch while calls are under way: no
 // call waits for the store. A bill that is thereby due for a reminder wakes
 // that job. A bill about which nothing was learned stays due, and is asked about
 // again by the next pass.
-func (s *Scheduler) sweep(ctx context.Context, j *job, q queue, call call) error {
+//
+// A pass that is cut short, since Almara Pay seems to be down or to let nobody
+// in, may have met the same bad bills all in a row. So the next one tries a few
+// from different places of the queue first, and goes on in the same way.
+func (s *Scheduler) sweep(ctx context.Context, j *job, q queue, call call) (err error) {
 	batch := 8 * s.AskConcurrency
+	a := &asking{s: s}
+	t, err := s.turnsOf(ctx, j, q)
+	if err != nil {
+		return ignoreEnd(ctx, err)
+	}
+	if j.cutShort {
+		if err := s.try(ctx, j, a, t, call); err != nil {
+			return err
+		}
+	}
+	began, again := s.Now(), j.cutShort
+	j.cutShort = false
 	pass, stop := context.WithCancelCause(ctx)
 	bills, lessons := make(chan reminder.Bill, batch), make(chan store.Lesson, batch) // the next batch is read ahead
 	// Also on a panic: nobody must wait for ever to hand over a lesson.
@@ -54,59 +63,102 @@ func (s *Scheduler) sweep(ctx context.Context, j *job, q queue, call call) error
 		}
 	}()
 	var open atomic.Int64 // bills that were taken, and taught nothing yet
-	var asking sync.WaitGroup
-	asking.Go(func() {
+	var workers sync.WaitGroup
+	workers.Go(func() {
 		defer close(bills)
-		if err := s.takeAll(pass, j, q, batch, bills, &open); err != nil {
+		if err := s.takeAll(pass, j, t, batch, bills, &open); err != nil {
 			stop(err)
 		}
 	})
+	hand := func(some []store.Lesson) {
+		for _, l := range some {
+			lessons <- l
+		}
+	}
 	for range s.AskConcurrency {
-		asking.Go(func() {
+		workers.Go(func() {
 			for b := range bills {
 				if pass.Err() != nil {
 					open.Add(-1)
 					continue
 				}
-				lesson, fault := s.askOne(ctx, j, b, call) // what is under way gets its answer
-				if fault != nil {
-					if !errors.Is(fault, almara.ErrBreakerOpen) {
-						// It may be this bill's alone, such as a service that is not
-						// permitted: the next pass comes to the others first.
-						fault = errors.Join(fault, s.Store.PutOff(s.Now(), b.ID))
-					}
-					stop(fault)
+				some := a.ask(ctx, j, b, call) // what is under way gets its answer
+				if a.over() != nil {
+					stop(errCutShort)
 				}
-				if lesson.BillID != 0 {
-					lessons <- lesson
-				} else {
-					open.Add(-1)
-				}
+				open.Add(int64(len(some)) - 1)
+				hand(some)
 			}
 		})
 	}
 	go func() {
-		asking.Wait()
+		workers.Wait()
+		some := a.rest()
+		open.Add(int64(len(some)))
+		hand(some)
 		close(lessons)
 	}()
-	err := s.learnAll(ctx, lessons, batch, &open, stop)
-	if fault := context.Cause(pass); fault != nil && ctx.Err() == nil && !errors.Is(err, fault) {
+	err = s.learnAll(ctx, lessons, batch, &open, stop)
+	switch fault := context.Cause(pass); {
+	case fault == nil || ctx.Err() != nil:
+	case errors.Is(fault, errCutShort):
+		if j.cutShort = true; !again {
+			j.cutSince = began
+		}
+		if fault = s.putOff(a); fault == nil {
+			j.wake() // a call that was under way was let in after all: go on at once
+		}
+		err = errors.Join(fault, err)
+	case !errors.Is(err, fault):
 		err = errors.Join(fault, err)
 	}
 	return err
 }
 
+// errCutShort ends a pass whose asking is over before its queue is.
+var errCutShort = errors.New("the pass is cut short")
+
+// putOff has the bills that were not let in, and with which the pass ended, wait
+// behind all others, and returns why nobody is asked any more; nil if that is not
+// so in the end.
+func (s *Scheduler) putOff(a *asking) error {
+	fault := a.over()
+	for _, id := range a.behind() {
+		fault = errors.Join(fault, s.Store.PutOff(s.Now(), id))
+	}
+	return fault
+}
+
+// try asks about a few bills from different places of the queue, and records what came of
+// it. The error is why nobody else is asked in this pass.
+func (s *Scheduler) try(ctx context.Context, j *job, a *asking, t *turns, call call) error {
+	bills, err := t.few(ctx, s.Now())
+	if err != nil {
+		return ignoreEnd(ctx, err)
+	}
+	if lessons := s.ask(ctx, j, a, bills, call); len(lessons) > 0 {
+		learned := make(chan store.Lesson, len(lessons))
+		for _, l := range lessons {
+			learned <- l
+		}
+		close(learned)
+		var open atomic.Int64
+		open.Store(int64(len(lessons)))
+		err = s.learnAll(ctx, learned, len(lessons), &open, func(error) {})
+	}
+	return errors.Join(s.putOff(a), err)
+}
+
 // takeAll takes batch after batch from the queue, until nothing more is due.
-func (s *Scheduler) takeAll(pass context.Context, j *job, q queue, batch int, to chan<- reminder.Bill, open *atomic.Int64) error {
-	var place store.Place
-	for taken := 0; pass.Err() == nil; {
+func (s *Scheduler) takeAll(pass context.Context, j *job, t *turns, batch int, to chan<- reminder.Bill, open *atomic.Int64) error {
+	for taken, more := 0, true; more && pass.Err() == nil; {
 		now := s.Now()
 		j.beat(now)
-		bills, last, err := q(pass, now, place, batch)
-		if err != nil {
+		var bills []reminder.Bill
+		var err error
+		if bills, more, err = t.next(pass, now, batch); err != nil {
 			return ignoreEnd(pass, err)
 		}
-		place = last
 		taken += len(bills)
 		open.Add(int64(len(bills)))
 		for _, b := range bills {
@@ -117,7 +169,7 @@ func (s *Scheduler) takeAll(pass context.Context, j *job, q queue, batch int, to
 			}
 		}
 		s.virtual.asked(len(bills))
-		if len(bills) < batch || s.yields(j, taken, s.AskRate) {
+		if more && s.yields(j, taken, s.AskRate) {
 			break
 		}
 	}
@@ -129,7 +181,7 @@ func (s *Scheduler) takeAll(pass context.Context, j *job, q queue, batch int, to
 // woken after most of them and at the end, not after each: bills of one phone
 // that are new together should share a text.
 func (s *Scheduler) learnAll(ctx context.Context, from <-chan store.Lesson, most int, open *atomic.Int64, stop context.CancelCauseFunc) (err error) {
-	due, since, fresh := false, 0, 0
+	due, since, told := false, 0, tally{}
 	for first := range from {
 		some := gather(first, from, most, open)
 		open.Add(-int64(len(some)))
@@ -145,7 +197,7 @@ func (s *Scheduler) learnAll(ctx context.Context, from <-chan store.Lesson, most
 		if err == nil {
 			err = errors.Join(l.Faults...) // the pass goes on, and has failed
 		}
-		s.tell(l.Lessons, l.Bills, &fresh)
+		s.tell(l.Lessons, l.Bills, &told)
 		due = due || l.Due
 		if since += len(some); due && since >= most {
 			s.wake(jobRemind)
@@ -155,9 +207,7 @@ func (s *Scheduler) learnAll(ctx context.Context, from <-chan store.Lesson, most
 	if due {
 		s.wake(jobRemind)
 	}
-	if fresh > tellFirst {
-		s.Log.Info("bills registered; only the first were told of", "bills", fresh)
-	}
+	s.tellRest(told)
 	return err
 }
 
@@ -185,68 +235,6 @@ func gather(first store.Lesson, from <-chan store.Lesson, most int, open *atomic
 	return some
 }
 
-// askOne puts one question. The fault is one that no bill is to blame for.
-func (s *Scheduler) askOne(ctx context.Context, j *job, b reminder.Bill, call call) (lesson store.Lesson, fault error) {
-	if ctx.Err() != nil {
-		return lesson, nil //nolint:nilerr // the pass is over, or another call has said why
-	}
-	answer, err := call(ctx, b)
-	j.beat(s.Now())
-	lesson, fault = lessonOf(b.ID, answer, err)
-	if fault == nil && err != nil && lesson.BillID == 0 && ctx.Err() == nil {
-		fault = err
-	}
-	return lesson, fault
-}
-
-// ask puts one question for each bill, some at a time, and returns what was
-// learned. The error is one that no bill is to blame for, and ends the pass.
-func (s *Scheduler) ask(ctx context.Context, j *job, bills []reminder.Bill, call call) ([]store.Lesson, error) {
-	lessons := make([]store.Lesson, len(bills))
-	group, groupCtx := errgroup.WithContext(ctx)
-	group.SetLimit(s.AskConcurrency)
-	for i, b := range bills {
-		group.Go(func() error {
-			var fault error
-			lessons[i], fault = s.askOne(groupCtx, j, b, call)
-			return fault
-		})
-	}
-	err := group.Wait()
-	s.virtual.asked(len(bills))
-	learned := lessons[:0]
-	for _, l := range lessons {
-		if l.BillID != 0 {
-			learned = append(learned, l)
-		}
-	}
-	return learned, err
-}
-
-// lessonOf sorts the outcome of a call: what it says of the bill, or a fault
-// that stops the pass.
-func lessonOf(billID int64, a reminder.Answer, err error) (store.Lesson, error) {
-	var (
-		rejected *almara.RejectedError
-		retry    *almara.RetryError
-		stop     *almara.StopError
-	)
-	switch {
-	case err == nil:
-		return store.Lesson{BillID: billID, Answer: &a}, nil
-	case errors.As(err, &rejected):
-		return store.Lesson{BillID: billID, Rejected: rejected.Reason}, nil
-	case errors.As(err, &stop):
-		return store.Lesson{}, fmt.Errorf("Almara Pay refuses duewatch itself, so no bill is asked about: %w", err) //nolint:staticcheck // a name
-	case errors.As(err, &retry):
-		return store.Lesson{BillID: billID, Failed: retry.Error(), After: retry.After}, nil
-	case errors.Is(err, almara.ErrBreakerOpen):
-		return store.Lesson{}, err //nolint:wrapcheck // says all
-	default: // the context: shutting down, or another call of the batch met a fault
-		return store.Lesson{}, nil
-	}
-}
-
 // unanswered adds a lesson that says nothing for each bill that has none.
 func unanswered(bills []reminder.Bill, lessons []store.Lesson) []store.Lesson {
 	has := make(map[int64]bool, len(lessons))
@@ -261,38 +249,80 @@ func unanswered(bills []reminder.Bill, lessons []store.Lesson) []store.Lesson {
 	return lessons
 }
 
-// tellFirst is how many bills that were registered in one pass are told of one by
-// one: systemd would drop the lines of an import of thousands, and with them others.
+// tellFirst is how many bills that were registered or rejected in one pass are told
+// of one by one: systemd would drop the lines of an import of thousands, and with
+// them others.
 const tellFirst = 20
 
-// tell logs what a batch of calls taught; fresh is how many bills were registered
-// in the pass.
-func (s *Scheduler) tell(lessons []store.Lesson, bills []reminder.Bill, fresh *int) {
+// tally counts what a pass learned, for the log. Of what goes wrong with many bills
+// the first is told of at once.
+type tally struct{ registered, rejected, unclear, forbidden, failed int }
+
+// tell logs what a batch of calls taught.
+func (s *Scheduler) tell(lessons []store.Lesson, bills []reminder.Bill, told *tally) {
 	debug := s.Log.Enabled(context.Background(), slog.LevelDebug)
 	for i, l := range lessons {
 		b, level := bills[i], slog.LevelInfo
 		if isNew(b) {
-			*fresh++
+			told.registered++
 		}
-		if !isNew(b) || *fresh > tellFirst {
+		if !isNew(b) || told.registered > tellFirst {
 			level = slog.LevelDebug
 		}
 		if l.Failed+l.Rejected+b.LastError == "" && level == slog.LevelDebug && !debug {
 			continue // as almost all, and there are many
 		}
-		log := s.about(b.Service, b.Account)
 		switch {
 		case l.Rejected != "":
-			s.tellRejected(b, l)
+			if told.rejected++; told.rejected <= tellFirst {
+				s.tellRejected(b)
+			}
 		case l.Failed != "":
-			log.Info("Almara Pay could not answer; asking again later", "failures", b.Failures, "err", l.Failed)
+			s.tellFailed(b, l, told)
 		case isNew(b):
-			log.Log(context.Background(), level, "bill registered", "due", orUnknown(b.DueDate.String()), "balance", s.balance(b), "customer", b.Customer)
+			s.about(b.Service, b.Account).Log(context.Background(), level, "bill registered",
+				"due", orUnknown(b.DueDate.String()), "balance", s.balance(b), "customer", b.Customer)
 		default:
-			log.Debug("bill checked", "due", orUnknown(b.DueDate.String()), "balance", s.balance(b))
+			s.about(b.Service, b.Account).Debug("bill checked", "due", orUnknown(b.DueDate.String()), "balance", s.balance(b))
 		}
 		if b.LastError != "" && l.Answer != nil {
-			log.Warn("Almara Pay said something implausible, which was left out", "problem", b.LastError)
+			s.about(b.Service, b.Account).Warn("Almara Pay said something implausible, which was left out", "problem", b.LastError)
+		}
+	}
+}
+
+// tellFailed logs of a bill that was not answered about, and how it goes on.
+func (s *Scheduler) tellFailed(b reminder.Bill, l store.Lesson, told *tally) {
+	count, level, what := &told.failed, slog.LevelInfo, "Almara Pay could not answer; asking again later"
+	switch l.Refused {
+	case store.Unclear:
+		count, level = &told.unclear, slog.LevelWarn
+		what = "Almara Pay refuses this bill in a form that is not known; if it does so on another day, and answers about others, the bill is rejected: is the account right?"
+	case store.Forbidden:
+		count, level = &told.forbidden, slog.LevelWarn
+		what = "Almara Pay gives no right to this bill; it waits behind the others: ask Almara Pay whether its service is permitted"
+	case store.NotRefused:
+	}
+	if *count++; *count > 1 {
+		level = slog.LevelDebug
+	}
+	s.about(b.Service, b.Account).Log(context.Background(), level, what, "failures", b.Failures, "err", l.Failed)
+}
+
+// tellRest logs how many bills of a pass were not told of one by one.
+func (s *Scheduler) tellRest(told tally) {
+	for _, of := range []struct {
+		what        string
+		bills, told int
+	}{
+		{"bills registered; only the first were told of", told.registered, tellFirst},
+		{"Almara Pay refuses bills; only the first were told of, and duewatch bills --state rejected lists them", told.rejected, tellFirst},
+		{"Almara Pay refuses bills in a form that is not known; only the first was told of", told.unclear, 1},
+		{"Almara Pay gives no right to bills; only the first was told of", told.forbidden, 1},
+		{"Almara Pay could not answer about bills; only the first was told of", told.failed, 1},
+	} {
+		if of.bills > of.told {
+			s.Log.Info(of.what, "bills", of.bills)
 		}
 	}
 }
@@ -302,8 +332,8 @@ func isNew(b reminder.Bill) bool {
 	return b.RegisteredAt.Equal(b.CheckedAt) && b.State == reminder.BillActive
 }
 
-func (s *Scheduler) tellRejected(b reminder.Bill, l store.Lesson) {
-	s.about(b.Service, b.Account).Warn("Almara Pay refuses this bill; edit it or duewatch retry it to have it registered again", "reason", l.Rejected)
+func (s *Scheduler) tellRejected(b reminder.Bill) {
+	s.about(b.Service, b.Account).Warn("Almara Pay refuses this bill; edit it or duewatch retry it to have it registered again", "reason", b.LastError)
 }
 
 // about logs for one bill, by the name its service has in texts.

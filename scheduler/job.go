@@ -23,6 +23,11 @@ type job struct {
 	progress time.Time // the last sign of life
 	busy     bool
 	err      error // of the last pass
+
+	// Of the sweeps alone, in their own goroutine.
+	cutShort bool      // the last pass ended before its queue did
+	cutSince time.Time // the passes that did so, one after the other, began then
+	cuts     int       // how many ever did
 }
 
 func newJob(name string, schedule cron.Schedule, run func(context.Context, *job) error) *job {

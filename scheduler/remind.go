@@ -76,17 +76,17 @@ func (s *Scheduler) remind(ctx context.Context, j *job) error {
 
 // decideAll feeds the senders, round by round, until nothing is due or the
 // pass is stopped. When Almara Pay lets nobody in, or does not answer anybody,
-// it is not asked again in this pass: what needs an answer is decided by
+// it is hardly asked any more in this pass: what needs an answer is decided by
 // reminders.stale_balance, and the rest goes on.
 func (s *Scheduler) decideAll(pass context.Context, j *job, d *doubt) error {
-	var mute error
+	a := &asking{s: s}
 	segments := 0
 	for pass.Err() == nil && !s.yields(j, segments, s.SegmentsPerSecond) {
 		j.beat(s.Now())
 		d.await(s.pace.ahead)
 		looked, err := s.Store.DecideDue(pass, s.round(), s.pace.round)
 		if err != nil {
-			return errors.Join(mute, ignoreEnd(pass, err))
+			return errors.Join(a.over(), ignoreEnd(pass, err))
 		}
 		if looked.Bills == 0 {
 			break
@@ -95,21 +95,20 @@ func (s *Scheduler) decideAll(pass context.Context, j *job, d *doubt) error {
 		if len(looked.Ask) == 0 {
 			continue
 		}
-		var lessons []store.Lesson
-		if mute == nil {
-			lessons, mute = s.ask(pass, j, looked.Ask, s.Almara.Recheck)
-		}
+		lessons := s.askRound(pass, j, a, looked.Ask)
 		if pass.Err() == nil {
 			lessons = unanswered(looked.Ask, lessons)
 		}
 		answered, err := s.Store.DecideAnswered(pass, s.round(), lessons)
 		if err != nil {
-			return errors.Join(mute, ignoreEnd(pass, err))
+			return errors.Join(a.over(), ignoreEnd(pass, err))
 		}
-		s.tellLessons(looked.Ask, lessons)
+		for _, b := range answered.Rejected {
+			s.tellRejected(b)
+		}
 		segments += s.hand(answered, d)
 	}
-	return mute
+	return a.over()
 }
 
 func (s *Scheduler) round() store.Round {
@@ -133,21 +132,6 @@ func (s *Scheduler) hand(l store.Looked, d *doubt) (segments int) {
 		segments += t.Segments
 	}
 	return segments
-}
-
-// tellLessons logs what was learned just before a text and ends a bill.
-func (s *Scheduler) tellLessons(asked []reminder.Bill, lessons []store.Lesson) {
-	rejected := make(map[int64]store.Lesson)
-	for _, l := range lessons {
-		if l.Rejected != "" {
-			rejected[l.BillID] = l
-		}
-	}
-	for _, b := range asked {
-		if l, ok := rejected[b.ID]; ok {
-			s.tellRejected(b, l)
-		}
-	}
 }
 
 // tellRecord logs what was decided; a text is told of once it was handed over.

@@ -94,6 +94,8 @@ type Scheduler struct {
 	unclear atomic.Int32      // refusals of unknown reason in a row
 	slow    reminder.Evidence // requests that were not written in time
 
+	admission reminder.Evidence // bills that Almara Pay does not let in, since it let one in
+
 	// Of the remind job alone.
 	compared bool      // with the provider's list
 	seen     time.Time // the clock at its last pass

@@ -72,6 +72,7 @@ const (
 	empty     = "empty"
 	forbidden = "403"
 	badLogin  = "401"
+	unclear   = "404 of no known form"
 	strange   = "400 of an unknown code"
 	late      = "time-out, processed later"
 	lagging   = "the list runs behind"
@@ -80,8 +81,8 @@ const (
 
 var simTroubles = map[string][]string{
 	"token":    {dropped, e503, page502, page200, empty, slowDown, silent, cut},
-	"register": {dropped, dropped + after, e503, e500 + after, page502, page200, cut, empty, slowDown, slowLong, redirect, badLogin, silent, silent + after, forbidden},
-	"lookup":   {dropped, e503, page502, cut, empty, slowDown, redirect, silent},
+	"register": {dropped, dropped + after, e503, e500 + after, page502, page200, cut, empty, slowDown, slowLong, redirect, badLogin, silent, silent + after, forbidden, unclear},
+	"lookup":   {dropped, e503, page502, cut, empty, slowDown, redirect, silent, unclear},
 	"send": {
 		dropped, dropped + after, dropped + after, e500, e500 + after, e503, e503 + after, page502, page502 + after, page200 + after, redirect, redirect + after,
 		slowDown, slowLong, cut, cut, empty + after, empty, silent, silent + after, badLogin, strange, late,
@@ -216,6 +217,8 @@ func (w *simWire) carry(r *http.Request, c simCall, p *post, began time.Time, tr
 		return answer(status, problem, "{}")
 	case forbidden:
 		return answer(403, problem, `{"title":"Forbidden","status":403}`)
+	case unclear:
+		return answer(404, problem, `{"title":"Not Found","status":404}`)
 	case badLogin:
 		return answer(401, problem, `{"code":20003,"message":"Authenticate","status":401}`)
 	case strange:

@@ -262,7 +262,10 @@ func (t *tx) changeBill(old declaredBill, b reminder.Bill, fields Fields, now ti
 		return err
 	}
 	// An edit is meant to change something: what waits, or is held, is looked at now.
-	var err error
+	err := t.forgetRefusals(old.id)
+	if err != nil {
+		return err
+	}
 	if state == reminder.BillPending {
 		err = t.schedule(dueRegister, old.id, now)
 	} else {

@@ -83,15 +83,13 @@ type Claim struct {
 	Lease time.Duration
 }
 
-// Place is how far a pass has come in a queue; the zero Place is its beginning.
-type Place struct{ at, billID int64 }
-
 // ToRegister reads up to n bills that await registration and come after a place
 // in the queue, those that have waited longest first, and the place of the last.
 // Of each there is what a question about it says: id, service, account, phone and
 // description. They stay where they are until an answer or a failure is recorded
 // with Learn: whoever goes on from the place meets none of them twice, and a
-// process that dies leaves nothing to be given back.
+// process that dies leaves nothing to be given back. From a place that goes
+// Backwards, they come in the opposite order. With n = 0 the place is only found, as PlaceAt needs it.
 func (s *Store) ToRegister(ctx context.Context, now time.Time, after Place, n int) ([]reminder.Bill, Place, error) {
 	return s.turns(ctx, dueRegister, now, after, n)
 }
@@ -101,33 +99,12 @@ func (s *Store) ToRecheck(ctx context.Context, now time.Time, after Place, n int
 	return s.turns(ctx, dueRecheck, now, after, n)
 }
 
-// turns reads by two ranges of the index, since SQLite would go through all that
-// are due at the instant of the place for (at, bill_id) > (?1, ?2).
-func (s *Store) turns(ctx context.Context, q queue, now time.Time, after Place, n int) (bills []reminder.Bill, last Place, err error) {
-	rows, err := s.read.QueryContext(ctx, strings.ReplaceAll(`SELECT id, service, account, phone, description, at FROM (
-			SELECT at, bill_id FROM QUEUE WHERE at = +?1 AND bill_id > ?2 UNION ALL
-			SELECT at, bill_id FROM QUEUE WHERE at > ?1 AND at <= ?3 ORDER BY at, bill_id LIMIT +?4)
-		CROSS JOIN bills ON id = bill_id ORDER BY at, bill_id`, "QUEUE", string(q)), after.at, after.billID, now.UnixMilli(), n)
-	if err == nil {
-		last = after
-		bills, err = collect(rows, func(r row) (b reminder.Bill, err error) {
-			var at int64
-			err = r.Scan(&b.ID, &b.Service, &b.Account, &b.Phone, &b.Description, &at)
-			last = Place{at, b.ID}
-			return b, err //nolint:wrapcheck // wrapped below
-		})
-	}
-	if err != nil {
-		return nil, after, fmt.Errorf("read %s: %w", q, explain(err))
-	}
-	return bills, last, nil
-}
-
-// PutOff has a bill that is due to be asked about wait behind all others that are.
+// PutOff has a bill that is due to be asked about wait behind all others that are,
+// also those that became due at this very instant.
 func (s *Store) PutOff(now time.Time, billID int64) error {
 	err := s.do(func(t *tx) error {
 		for _, q := range []queue{dueRegister, dueRecheck} {
-			if _, err := t.exec("UPDATE "+string(q)+" SET at = ?2 WHERE bill_id = ?1 AND at < ?2", billID, now.UnixMilli()); err != nil {
+			if _, err := t.exec("UPDATE "+string(q)+" SET at = ?2 WHERE bill_id = ?1 AND at < ?2", billID, now.UnixMilli()+1); err != nil {
 				return err
 			}
 		}

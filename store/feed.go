@@ -3,12 +3,9 @@ package store
 import (
 	"cmp"
 	"context"
-	"database/sql"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -32,10 +29,10 @@ var countAnswers = manyRows(`INSERT INTO answer_minutes (minute, service, answer
 		undated = answer_minutes.undated + excluded.undated, returned = answer_minutes.returned + excluded.returned,
 		unread = answer_minutes.unread + excluded.unread`, 0, 9)
 
-// answered counts the answers of a batch for their minute and service, and warns when those
+// addAnswers counts the answers of a batch for their minute and service, and warns when those
 // of the hour say more of a biller's feed than of its bills, or ends such a warning. That is
 // one row for each service of a batch; what stands already is gone through once a minute.
-func (t *tx) answered(all map[string]*fed, now time.Time) error {
+func (t *tx) addAnswers(all map[string]*fed, now time.Time) error {
 	if len(all) == 0 {
 		return nil
 	}
@@ -94,21 +91,11 @@ func (t *tx) answersSince(after, now time.Time) (map[string]reminder.Answers, er
 // looked at.
 func (t *tx) judgedFrom(reason reminder.Reason, now time.Time) (time.Time, error) {
 	from := now.Add(-reminder.FeedHour)
-	var value string
-	switch err := t.row("SELECT value FROM meta WHERE key = ?1", metaReleased+string(reason)).Scan(&value); {
-	case errors.Is(err, sql.ErrNoRows):
-		return from, nil
-	case err != nil:
-		return from, explain(err)
+	released, err := t.instant(metaReleased + string(reason))
+	if err != nil || released.Before(from) {
+		return from, err
 	}
-	ms, err := strconv.ParseInt(value, 10, 64)
-	if err != nil {
-		return from, fmt.Errorf("read when %s was released: %w", reason, err)
-	}
-	if released := time.UnixMilli(ms); released.After(from) {
-		return released, nil
-	}
-	return from, nil
+	return released, nil
 }
 
 // judgePayments doubts what Almara Pay says is paid when it says so of too many bills of a

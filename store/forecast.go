@@ -79,6 +79,8 @@ var copied = map[string]string{
 	"texts":        "with their phone, those of late; and the latest of all",
 	"due_register": "not at all",
 	"due_recheck":  "not at all",
+	"refusals":     "not at all",
+	"rejections":   "not at all",
 	"events":       "not at all",
 }
 

@@ -16,6 +16,7 @@ type Lesson struct {
 	Answer   *reminder.Answer
 	Rejected string        // the account is refused for good, and why
 	Failed   string        // the call failed and may be repeated, and why
+	Refused  Refusal       // with Failed: the bill was refused, and how
 	After    time.Duration // with Failed: repeat no earlier than this
 }
 
@@ -65,7 +66,7 @@ func (t *tx) learn(policies reminder.Policies, now time.Time, lessons []Lesson, 
 		return err
 	}
 	w := learning{policies: policies, now: now}
-	taught := make([]reminder.Bill, 0, len(lessons))
+	taught, learned := make([]reminder.Bill, 0, len(lessons)), make([]Lesson, 0, len(lessons))
 	var latest time.Time
 	for _, lesson := range lessons {
 		b, ok := bills[lesson.BillID]
@@ -77,10 +78,11 @@ func (t *tx) learn(policies reminder.Policies, now time.Time, lessons []Lesson, 
 				return err
 			}
 		}
-		if err := t.learnOne(&w, &b, lesson); err != nil {
+		if err := t.learnOne(&w, &b, &lesson); err != nil {
 			return err
 		}
 		bills[b.ID] = b
+		learned = append(learned, lesson)
 		if a := lesson.Answer; a != nil && a.At.After(latest) && b.CheckedAt.Equal(a.At) {
 			latest = a.At
 		}
@@ -89,15 +91,25 @@ func (t *tx) learn(policies reminder.Policies, now time.Time, lessons []Lesson, 
 	if err := t.write(&w); err != nil {
 		return err
 	}
-	if err := t.answered(w.answers, now); err != nil {
+	if err := t.addAnswers(w.answers, now); err != nil {
 		return err
 	}
 	if !latest.IsZero() {
 		if err := t.seen(latest); err != nil {
 			return err
 		}
+		if err := t.answered(latest); err != nil {
+			return err
+		}
+	} else if w.unclear.ID != 0 {
+		if err := t.warnNobodyAnswered(w.unclear, w.lonely, policies.For(w.unclear.Service), now); err != nil {
+			return err
+		}
 	}
-	l.Lessons, l.Bills, l.Due = append(l.Lessons, lessons...), append(l.Bills, taught...), l.Due || w.due
+	if err := t.countRejections(w.rejected, now); err != nil {
+		return err
+	}
+	l.Lessons, l.Bills, l.Due = append(l.Lessons, learned...), append(l.Bills, taught...), l.Due || w.due
 	return nil
 }
 
@@ -114,12 +126,16 @@ type learning struct {
 	paid   []reminder.Bill // as they were when they were owed
 	plan   []reminder.Bill // whose next reminder depends on what was learned
 	acted  []dueBill       // those of plan that may have had one
+	served []int64         // that may have been refused before, and are not any more
+	unpaid []reminder.Bill // that owed nothing, and owe again of the same due date
 
-	answers map[string]*fed // of the whole batch, by service
-	unpaid  []reminder.Bill // that owed nothing, and owe again of the same due date
-
-	due    bool  // one of them is due for a look by the remind job
-	pauses *bool // whether there are rules that pause new bills; nil = not looked yet
+	// Of the whole batch.
+	answers  map[string]*fed // by service
+	rejected []reminder.Bill // that had been accepted
+	unclear  reminder.Bill   // one that was refused in no known form; ID 0 = none
+	lonely   bool            // such a one would be rejected, if anybody had been answered well
+	due      bool            // one of them is due for a look by the remind job
+	pauses   *bool           // whether there are rules that pause new bills; nil = not looked yet
 }
 
 // write writes what is left to be written.
@@ -139,12 +155,15 @@ func (t *tx) write(w *learning) error {
 	if err := t.planLearned(w); err != nil {
 		return err
 	}
+	if err := t.forgetRefusals(w.served...); err != nil {
+		return err
+	}
 	for _, q := range []queue{dueRegister, dueRecheck, dueRemind} {
 		if err := t.scheduleAll(q, w.looks[q]); err != nil {
 			return err
 		}
 	}
-	w.bills, w.has, w.events, w.looks, w.paid, w.plan, w.acted, w.unpaid = nil, nil, nil, nil, nil, nil, nil, nil
+	w.bills, w.has, w.events, w.looks, w.paid, w.plan, w.acted, w.unpaid, w.served = nil, nil, nil, nil, nil, nil, nil, nil, nil
 	return nil
 }
 
@@ -178,11 +197,15 @@ func (w *learning) schedule(q queue, billID int64, at time.Time) {
 }
 
 // learnOne makes the bill what it is with the lesson. What follows from it is
-// written by write.
-func (t *tx) learnOne(w *learning, b *reminder.Bill, l Lesson) error {
+// written by write. A refusal may turn out to be a rejection; the lesson says so
+// then.
+func (t *tx) learnOne(w *learning, b *reminder.Bill, l *Lesson) error {
 	policy, now := w.policies.For(b.Service), w.now
 	before := *b
 	var changes []reminder.Change
+	if err := t.judgeRefusal(w, *b, l, policy); err != nil {
+		return err
+	}
 	switch {
 	case b.State == reminder.BillRemoved || b.State == reminder.BillRejected:
 		return nil // it changed while the call was under way
@@ -194,9 +217,16 @@ func (t *tx) learnOne(w *learning, b *reminder.Bill, l Lesson) error {
 		changes = b.Learn(*l.Answer, policy.Currency)
 		b.Believe(policy.Guards)
 		w.count(before, *b, *l.Answer, policy)
+		if before.Failures > 0 {
+			w.served = append(w.served, b.ID)
+		}
 	case l.Rejected != "":
 		b.State, b.LastError = reminder.BillRejected, l.Rejected
 		changes = []reminder.Change{{What: "rejected", Detail: l.Rejected}}
+		w.served = append(w.served, b.ID)
+		if !b.RegisteredAt.IsZero() {
+			w.rejected = append(w.rejected, *b)
+		}
 	default:
 		b.Fail(l.Failed)
 		if b.Failures == 1 {

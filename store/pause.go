@@ -104,6 +104,9 @@ func (t *tx) retry(b reminder.Bill, a Act) error {
 		registered_at = CASE ?2 WHEN 'pending' THEN NULL ELSE registered_at END WHERE id = ?1`, b.ID, state); err != nil {
 		return err
 	}
+	if err := t.forgetRefusals(b.ID); err != nil {
+		return err
+	}
 	if err := t.schedule(q, b.ID, a.At); err != nil {
 		return err
 	}

@@ -87,6 +87,12 @@ func useAll(t *testing.T, s *Store) {
 	ready(t, s, p, bills...)
 	_, _, err := s.ToRecheck(ctx, due.At(12*60, nairobi), Place{}, 10)
 	mustDo(t, err)
+	for _, place := range []Place{PlaceAt(0.3), PlaceAt(0.8), PlaceAfter(firstStage).Backwards()} {
+		_, _, err = s.ToRecheck(ctx, due.At(12*60, nairobi), place, 10)
+		mustDo(t, err)
+		_, _, err = s.ToRegister(ctx, due.At(12*60, nairobi), place, 10)
+		mustDo(t, err)
+	}
 	mustDo(t, s.PutOff(due.At(12*60, nairobi), 1))
 	for i := range 100 {
 		must(s.AddOptOuts(ctx, OptOut{Phone: phone(i), Service: "rent", Reason: reminder.OptedOut, Since: learnedAt, Source: "operator", Who: "x"}))
@@ -193,6 +199,21 @@ func useAll(t *testing.T, s *Store) {
 		mustDo(t, s.ReportReminders(ctx, period, firstStage, func(ReminderCount) error { return nil }))
 		must(s.HeldNow(ctx, by))
 	}
+	for id := int64(21); id < 40; id++ {
+		how := []Lesson{{BillID: id, Rejected: "closed"}, {BillID: id, Failed: "404", Refused: Unclear}, {BillID: id, Failed: "403", Refused: Forbidden}}
+		must(s.Learn(ctx, policiesOf(p), firstStage, how[id%3]))
+		must(s.Forbidden(ctx, id))
+	}
+	for id := int64(40); id < 51; id++ {
+		must(s.Learn(ctx, policiesOf(p), firstStage, Lesson{BillID: id, Rejected: "closed"}))
+	}
+	for _, r := range []Refusal{Unclear, Forbidden} {
+		if must(s.RefusedBills(ctx, r)).Bills == 0 {
+			t.Errorf("no bill was refused in the way %d", r)
+		}
+	}
+	must(s.Rejections(ctx))
+	must(s.ReleaseAll(ctx, p, firstStage, reminder.MassRejected, "x", nil))
 	must(s.ReleaseAll(ctx, p, firstStage, reminder.DailyLimit, "x", map[string]string{"x": "y"}))
 	must(s.ReleaseAll(ctx, p, firstStage, reminder.Throttled, "x", nil))
 	mustDo(t, s.EndStop(ctx, reminder.CopiedStore))
@@ -206,33 +227,46 @@ func useAll(t *testing.T, s *Store) {
 
 // mayScan are the statements that read a whole table, and why they may.
 var mayScan = map[string]string{
-	"ORDER BY id LIMIT":                        "reads the head of the table only",
-	"ORDER BY id DESC LIMIT":                   "reads the end of the table only",
-	"FROM opt_outs ORDER BY":                   "lists them",
-	"count(DISTINCT phone) FROM opt_outs":      "counts them",
-	"FROM doubted_payments":                    "holds one row for each fault of a feed",
-	"UPDATE doubted_payments":                  "the same",
-	"FROM shrunk_lists":                        "holds one row for each list at most",
-	"UPDATE shrunk_lists":                      "the same",
-	"FROM stops":                               "holds one row for each reason at most",
-	"FROM lifts":                               "holds one row for each guard at most",
-	"SELECT 1 FROM strangers":                  "reads one row",
-	"SELECT 1 FROM pauses)":                    "reads one row",
-	"count(*), 0, 0, 0 FROM reminders r CROSS": "reads what is held, and nothing else",
-	"GROUP BY reason":                          "reads what is held, and nothing else",
-	"FROM pauses\n":                            "holds one row for each service or phone that is paused as a whole",
-	"DELETE FROM pauses WHERE until_at":        "the same",
-	"UPDATE bills SET balance_at":              "once for each time that the clock is set back",
-	"bills WHERE id > ?1 AND state = ":         "lists them",
+	"ORDER BY id LIMIT":                         "reads the head of the table only",
+	"ORDER BY id DESC LIMIT":                    "reads the end of the table only",
+	"FROM opt_outs ORDER BY":                    "lists them",
+	"count(DISTINCT phone) FROM opt_outs":       "counts them",
+	"FROM doubted_payments":                     "holds one row for each fault of a feed",
+	"UPDATE doubted_payments":                   "the same",
+	"FROM shrunk_lists":                         "holds one row for each list at most",
+	"UPDATE shrunk_lists":                       "the same",
+	"FROM stops":                                "holds one row for each reason at most",
+	"FROM lifts":                                "holds one row for each guard at most",
+	"SELECT 1 FROM strangers":                   "reads one row",
+	"SELECT 1 FROM pauses)":                     "reads one row",
+	"count(*), 0, 0, 0 FROM reminders r CROSS":  "reads what is held, and nothing else",
+	"GROUP BY reason":                           "reads what is held, and nothing else",
+	"FROM pauses\n":                             "holds one row for each service or phone that is paused as a whole",
+	"DELETE FROM pauses WHERE until_at":         "the same",
+	"UPDATE bills SET balance_at":               "once for each time that the clock is set back",
+	"bills WHERE id > ?1 AND state = ":          "lists them",
+	"- (SELECT count(*) FROM bills WHERE state": "counts the few that are not active, on a day with many rejections",
+	"FROM rejections":                           "holds those of a day, or of a stop that waits for the operator",
+	"FROM warnings":                             "holds one row for each reason at most",
 }
 
 // The statements that each tick runs, and the index that each must use.
 var hot = map[string]string{
 	"SELECT EXISTS (SELECT 1 FROM due_remind":            "due_remind_at (at<?)",
-	"bill_id FROM due_register WHERE at = ":              "due_register_at (at=? AND bill_id>?)",
+	"FROM due_register WHERE at = +?1 AND bill_id > ":    "due_register_at (at=? AND bill_id>?)",
 	"bill_id FROM due_register WHERE at > ":              "due_register_at (at>? AND at<?)",
-	"bill_id FROM due_recheck WHERE at = ":               "due_recheck_at (at=? AND bill_id>?)",
+	"FROM due_recheck WHERE at = +?1 AND bill_id > ":     "due_recheck_at (at=? AND bill_id>?)",
 	"bill_id FROM due_recheck WHERE at > ":               "due_recheck_at (at>? AND at<?)",
+	"FROM due_register WHERE at = +?1 AND bill_id < ":    "due_register_at (at=? AND bill_id<?)",
+	"FROM due_recheck WHERE at = +?1 AND bill_id < ":     "due_recheck_at (at=? AND bill_id<?)",
+	"bill_id FROM due_register WHERE at < ":              "due_register_at (at<?)",
+	"bill_id FROM due_recheck WHERE at < ":               "due_recheck_at (at<?)",
+	"max(bill_id) FROM due_recheck WHERE at = ?1":        "due_recheck_at (at=?)",
+	"SELECT since, forbidden FROM refusals":              "INTEGER PRIMARY KEY",
+	"FROM refusals WHERE since > ?1 AND forbidden = 0":   "refusals_unclear (since>?)",
+	"FROM refusals WHERE since > -1 AND forbidden = 0":   "refusals_unclear (since>?)",
+	"FROM refusals WHERE since > -1 AND forbidden = 1":   "refusals_forbidden (since>?)",
+	"DELETE FROM rejections WHERE at <= ?1":              "rejections_at (at<?)",
 	"UPDATE reminders SET paid_at = ?1":                  "sqlite_autoindex_reminders_1 (bill_id=? AND due_date=?)",
 	"SELECT bill_id FROM due_remind WHERE at":            "due_remind_at (at<?)",
 	"UPDATE due_remind SET at = ?1, owner = ?2":          "INTEGER PRIMARY KEY",

@@ -34,10 +34,16 @@ func (s *Store) Release(ctx context.Context, a Act, reasons ...reminder.Reason) 
 
 // ReleaseAll is Release for every bill with a reminder that is held for the
 // reason. A stop or a warning of that reason ends, and a guard is lifted until it
-// would be back by itself. remember, when not empty, is written as facts about the
+// would be back by itself. The bills that mass_rejected is about are registered
+// again. remember, when not empty, is written as facts about the
 // store in the same transaction. Bills are released in batches: an
 // interrupted release is completed by another.
 func (s *Store) ReleaseAll(ctx context.Context, p *reminder.Policy, now time.Time, reason reminder.Reason, who string, remember map[string]string) (released int64, err error) {
+	if reason == reminder.MassRejected {
+		if err := s.registerRejected(ctx, Act{At: now, Who: who}); err != nil {
+			return 0, fmt.Errorf("release: %w", err)
+		}
+	}
 	err = s.do(func(t *tx) error {
 		if _, err := t.exec("DELETE FROM stops WHERE reason = ?1", reason); err != nil {
 			return err

@@ -71,6 +71,8 @@ type Looked struct {
 	// Faults are bills about which no decision could be made, each undone alone:
 	// they come back when their claim ends.
 	Faults []error
+	// Rejected are bills that were rejected by what Almara Pay said of them.
+	Rejected []reminder.Bill
 }
 
 // looking is a round under way.
@@ -122,32 +124,38 @@ func (s *Store) DecideAnswered(_ context.Context, r Round, lessons []Lesson) (Lo
 	var l looking
 	err := s.do(func(t *tx) error {
 		l = looking{}
-		if err := t.readStanding(&r); err != nil {
-			return err
-		}
 		r.asked = make(map[int64]reminder.Asked, len(lessons))
 		ids := make([]int64, 0, len(lessons))
-		learn := func(some []Lesson) error {
-			if err := t.learn(r.Policies, r.Now, some, new(Learned)); err != nil {
+		learn := func(some []Lesson, to *looking) error {
+			var learned Learned
+			if err := t.learn(r.Policies, r.Now, some, &learned); err != nil {
 				return err
 			}
+			for i, b := range learned.Bills {
+				if learned.Lessons[i].Rejected != "" && b.State == reminder.BillRejected {
+					to.Rejected = append(to.Rejected, b)
+				}
+			}
 			for _, lesson := range some {
-				r.asked[lesson.BillID] = reminder.CouldNotSay
-				if lesson.Answer != nil {
+				switch {
+				case lesson.Answer != nil:
 					r.asked[lesson.BillID] = reminder.Answered
+				case lesson.Failed == "" && lesson.Rejected == "":
+					r.asked[lesson.BillID] = reminder.NotReached
+				default:
+					r.asked[lesson.BillID] = reminder.CouldNotSay
 				}
 				ids = append(ids, lesson.BillID)
 			}
 			return nil
 		}
 		for some := range slices.Chunk(lessons, t.atOnce(len(lessons))) {
-			if err := t.alone(some[0].BillID, &l, func(*looking) error { return learn(some) }); err != nil {
+			if err := t.alone(some[0].BillID, &l, func(one *looking) error { return learn(some, one) }); err != nil {
 				return err
 			}
 		}
-		// What was learned may have begun or ended a doubt.
-		var err error
-		if r.standing.Doubts, err = lastDoubts(t.ctx, t); err != nil {
+		// What was learned may have stopped sending, or begun or ended a doubt.
+		if err := t.readStanding(&r); err != nil {
 			return err
 		}
 		return t.decideEach(r, ids, &l)
@@ -220,6 +228,7 @@ func (t *tx) alone(billID int64, l *looking, do func(*looking) error) error {
 	l.Texts = append(l.Texts, one.Texts...)
 	l.Ask = append(l.Ask, one.Ask...)
 	l.Noted = append(l.Noted, one.Noted...)
+	l.Rejected = append(l.Rejected, one.Rejected...)
 	l.Faults = append(l.Faults, one.Faults...)
 	l.open = append(l.open, one.open...)
 	return all

@@ -1,0 +1,188 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"duewatch/reminder"
+)
+
+// Refusal is how Almara Pay refused a bill without rejecting it: the answer may
+// be about the bill alone, or about all.
+type Refusal int
+
+// The refusals.
+const (
+	NotRefused Refusal = iota
+	Unclear            // a 4xx in a form that is not known
+	Forbidden          // a 403
+)
+
+// refused notes a refusal of the bill, and reports whether it amounts to a
+// rejection: the bill was refused so on an earlier day too, and others were
+// answered well in between. While nobody is answered well, a wrong address may
+// be to blame, and lonely says that this is all that spoke against it.
+func (t *tx) refused(b reminder.Bill, r Refusal, p *reminder.Policy, now time.Time) (rejected, lonely bool, err error) {
+	var since time.Time
+	var forbidden bool
+	err = t.row("SELECT since, forbidden FROM refusals WHERE bill_id = ?1", b.ID).Scan(instantColumn{&since}, &forbidden)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return false, false, fmt.Errorf("read refusals: %w", explain(err))
+	}
+	if err != nil || forbidden != (r == Forbidden) || since.After(now) {
+		_, err := t.exec(`INSERT INTO refusals (bill_id, since, forbidden) VALUES (?1, ?2, ?3)
+			ON CONFLICT (bill_id) DO UPDATE SET since = excluded.since, forbidden = excluded.forbidden`, b.ID, now.UnixMilli(), r == Forbidden)
+		return false, false, err
+	}
+	if r == Forbidden || !reminder.DateOf(since.In(p.Zone)).Before(reminder.DateOf(now.In(p.Zone))) {
+		return false, false, nil
+	}
+	answered, err := t.instant(metaAnswered)
+	if err != nil || !answered.After(since) {
+		return false, err == nil, err
+	}
+	return true, false, nil
+}
+
+// judgeRefusal makes a rejection of a refusal that amounts to one.
+func (t *tx) judgeRefusal(w *learning, b reminder.Bill, l *Lesson, policy *reminder.Policy) error {
+	if l.Refused == NotRefused || b.State == reminder.BillRemoved || b.State == reminder.BillRejected {
+		return nil
+	}
+	rejected, lonely, err := t.refused(b, l.Refused, policy, w.now)
+	if err != nil {
+		return err
+	}
+	if rejected {
+		l.Rejected, l.Failed, l.Refused = l.Failed, "", NotRefused
+		return nil
+	}
+	if l.Refused == Unclear {
+		w.unclear, w.lonely = b, w.lonely || lonely
+		w.unclear.LastError = l.Failed
+	}
+	return nil
+}
+
+var forgetRefusals = manyRows("DELETE FROM refusals WHERE bill_id IN (%s)", 0, 1)
+
+// forgetRefusals forgets that bills were refused: they were answered well, or
+// something about them is new.
+func (t *tx) forgetRefusals(ids ...int64) error {
+	_, err := writeMany(t, &forgetRefusals, ids, ofID)
+	return err
+}
+
+// metaAnswered is when Almara Pay last answered well about any bill, in
+// milliseconds.
+const metaAnswered = "answered_at"
+
+// answered notes that Almara Pay answers.
+func (t *tx) answered(at time.Time) error {
+	if err := t.setMeta(metaAnswered, strconv.FormatInt(at.UnixMilli(), 10)); err != nil {
+		return err
+	}
+	return t.endWarning(reminder.NobodyAnswered)
+}
+
+// instant reads a fact that is an instant; zero = there is none.
+func (t *tx) instant(key string) (at time.Time, err error) {
+	var value string
+	err = t.row("SELECT value FROM meta WHERE key = ?1", key).Scan(&value)
+	if errors.Is(err, sql.ErrNoRows) {
+		return at, nil
+	}
+	if err != nil {
+		return at, fmt.Errorf("read %s: %w", key, explain(err))
+	}
+	ms, err := strconv.ParseInt(value, 10, 64)
+	if err != nil {
+		return at, fmt.Errorf("read %s: %w", key, err)
+	}
+	return time.UnixMilli(ms), nil
+}
+
+// warnNobodyAnswered warns when so many different bills were refused, with
+// nobody answered well since the first of them, that the address is under
+// suspicion; or when a bill was refused on two days in that way, however few
+// there are. b is one of them.
+func (t *tx) warnNobodyAnswered(b reminder.Bill, lonely bool, p *reminder.Policy, now time.Time) error {
+	var stands bool
+	if err := t.row("SELECT EXISTS (SELECT 1 FROM warnings WHERE reason = ?1)", reminder.NobodyAnswered).Scan(&stands); err != nil || stands {
+		return explain(err)
+	}
+	answered, err := t.instant(metaAnswered)
+	if err != nil {
+		return err
+	}
+	released, err := t.instant(metaReleased + string(reminder.NobodyAnswered))
+	if err != nil {
+		return err
+	}
+	from := int64(-1)
+	for _, at := range []time.Time{answered, released} {
+		if !at.IsZero() {
+			from = max(from, at.UnixMilli())
+		}
+	}
+	var witnesses int
+	err = t.row("SELECT count(*) FROM (SELECT 1 FROM refusals WHERE since > ?1 AND forbidden = 0 LIMIT +?2)", from, reminder.EnoughWitnesses).Scan(&witnesses)
+	if err != nil {
+		return explain(err)
+	}
+	// What the operator has looked at warns again on the next day.
+	lonely = lonely && reminder.DateOf(released.In(p.Zone)).Before(reminder.DateOf(now.In(p.Zone)))
+	if witnesses < reminder.EnoughWitnesses && !lonely {
+		return nil
+	}
+	since := "no bill was ever answered well"
+	if !answered.IsZero() {
+		since = "no bill was answered well since " + answered.In(p.Zone).Format("2 Jan 15:04")
+	}
+	return t.warn(now, reminder.NobodyAnswered, fmt.Sprintf("%s, and Almara Pay refuses them in a form that is not known, such as account %s of service %s (%s); "+
+		"no bill is rejected for it: is almara.base_url right?", since, b.Account, b.Service, b.LastError))
+}
+
+// Forbidden reports whether Almara Pay refused the bill by a 403 before, with
+// others let in: that it does so again says nothing of those.
+func (s *Store) Forbidden(ctx context.Context, billID int64) (known bool, err error) {
+	err = s.read.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM refusals WHERE bill_id = ?1 AND forbidden = 1)", billID).Scan(&known)
+	if err != nil {
+		return false, fmt.Errorf("read refusals: %w", explain(err))
+	}
+	return known, nil
+}
+
+// RefusedBills are the bills that Almara Pay refuses in one way, and one of them.
+type RefusedBills struct {
+	Bills            int // at most MostRefused
+	Service, Account string
+	Since            time.Time
+	Said             string
+}
+
+// MostRefused is up to how many of them are counted.
+const MostRefused = 1000
+
+// RefusedBills counts the bills that are refused and not rejected. The example is the
+// one that has been refused for the longest time.
+func (s *Store) RefusedBills(ctx context.Context, r Refusal) (found RefusedBills, err error) {
+	const of = "FROM refusals WHERE since > -1 AND forbidden = "
+	query := of + "0"
+	if r == Forbidden {
+		query = of + "1"
+	}
+	err = s.read.QueryRowContext(ctx, "SELECT count(*) FROM (SELECT 1 "+query+" LIMIT +?1)", MostRefused).Scan(&found.Bills)
+	if err == nil && found.Bills > 0 {
+		err = s.read.QueryRowContext(ctx, "SELECT since, service, account, last_error FROM (SELECT bill_id, since "+query+` ORDER BY since LIMIT 1)
+			CROSS JOIN bills ON id = bill_id`).Scan(instantColumn{&found.Since}, &found.Service, &found.Account, &found.Said)
+	}
+	if err != nil && !errors.Is(err, sql.ErrNoRows) { // the last one was answered well just now
+		return RefusedBills{}, fmt.Errorf("count what is refused: %w", explain(err))
+	}
+	return found, nil
+}
