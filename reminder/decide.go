@@ -37,6 +37,10 @@ type Case struct {
 	// Elsewhere are the instants of texts about the bill that the provider has
 	// and the store did not know.
 	Elsewhere []time.Time
+	// RefusedUntil is when the provider is next tried with the phone, which it
+	// refused, or its country; zero = it did not. RefusedFor is what it said.
+	RefusedUntil time.Time
+	RefusedFor   string
 
 	joins bool // it is asked whether the bill joins a text that leaves now
 }
@@ -152,6 +156,10 @@ func Decide(c Case, p *Policy, to Delivery, now time.Time) Decision {
 	}
 	if held, until, figures := p.Guarded(c.Standing, 1, now); held != "" {
 		return l.hold(held, until, figures)
+	}
+
+	if to.Mode != ModeRedirect && c.RefusedUntil.After(now) {
+		return l.hold(DestinationRefused, c.RefusedUntil, c.RefusedFor)
 	}
 
 	withAmount := true

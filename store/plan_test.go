@@ -119,6 +119,16 @@ func useAll(t *testing.T, s *Store) {
 	must(s.RecordLookUp(ctx, firstStage, LookUp{TextID: doubtful[1].ID, NextLook: firstStage}))
 	must(s.RecordLookUp(ctx, firstStage, LookUp{TextID: doubtful[2].ID, Last: true, Resend: true}))
 	must(s.InDoubt(ctx))
+	must(s.LongInDoubt(ctx, firstStage.Add(time.Hour)))
+	mustDo(t, s.PutOffLookUp(ctx, doubtful[0].ID, firstStage))
+	must(s.GiveBack(ctx, firstStage, "test", nil))
+	mustDo(t, s.StopSender(ctx, firstStage, reminder.Stop{Reason: reminder.AccountFault, Until: firstStage}, []reminder.Phone{phone(1)}))
+	_, _, err = s.RefusedDestinations(ctx, firstStage, 10)
+	mustDo(t, err)
+	must(s.KnowsByID(ctx, firstStage))
+	must(s.Unfound(ctx, phone(1)))
+	must(s.BillsOfAccount(ctx, "0000001"))
+	must(s.RecordUnattributed(ctx, firstStage, []Stranger{{ProviderID: "SMmasked", At: firstStage}}, reminder.Stop{Reason: reminder.CopiedStore, Until: firstStage}))
 	must(s.NextDue(ctx))
 	mustDo(t, s.EachText(ctx, learnedAt, func(TextTo) {}))
 	mustDo(t, s.EachReminder(ctx, learnedAt, func(int64, reminder.Reminder) {}))
@@ -202,6 +212,9 @@ var mayScan = map[string]string{
 	"FROM stops":                               "holds one row for each reason at most",
 	"FROM lifts":                               "holds one row for each guard at most",
 	"SELECT 1 FROM strangers":                  "reads one row",
+	"SELECT 1 FROM destinations":               "reads one row",
+	"FROM destinations WHERE until_at":         "what the provider refuses",
+	"UNION SELECT provider_id FROM strangers":  "at a start, where the provider's list hides phones",
 	"SELECT 1 FROM pauses)":                    "reads one row",
 	"count(*), 0, 0, 0 FROM reminders r CROSS": "reads what is held, and nothing else",
 	"GROUP BY reason":                          "reads what is held, and nothing else",
