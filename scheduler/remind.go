@@ -25,6 +25,9 @@ func (s *Scheduler) remind(ctx context.Context, j *job) error {
 	if err := s.noticeClock(ctx); err != nil {
 		return err
 	}
+	if err := s.settleKnown(ctx); err != nil {
+		return err
+	}
 	stopped := s.compare(ctx, j)
 	if h := (*halt)(nil); stopped != nil && !errors.As(stopped, &h) {
 		return stopped
@@ -67,6 +70,9 @@ func (s *Scheduler) remind(ctx context.Context, j *job) error {
 	}()
 	if pass.Err() != nil {
 		err = errors.Join(err, s.Store.Unclaim(s.Now(), s.Owner))
+	}
+	if err != nil || context.Cause(pass) != nil {
+		s.report(ctx, "settle what is known of texts", s.settleKnown(context.WithoutCancel(ctx)))
 	}
 	if cause := context.Cause(pass); ctx.Err() == nil && !errors.Is(err, cause) {
 		err = errors.Join(err, cause)
@@ -188,15 +194,12 @@ func (s *Scheduler) send(pass context.Context, t store.Text) (o store.Outcome, e
 		// A shutdown must not cut off the answer: it would leave a text in doubt.
 		result := s.Notifier.Send(context.WithoutCancel(pass), notifier.Message{To: t.To, Body: t.Body, Validity: s.validity(t, now)})
 		now = s.Now()
-		o, err = outcomeOf(result, len(t.Parts) > 1, policy, s.ReconcileAfter[0], now)
-		if o.Suppress != "" && s.Delivery.Mode == reminder.ModeRedirect {
-			o, err = redirectRefused(o, result.Err, now)
-		}
-		err = errors.Join(err, s.unlisted(result, o.Hold, now))
+		o = outcomeOf(result, len(t.Parts) > 1, policy, s.ReconcileAfter[0], now)
+		err = s.weigh(t, result, &o, now)
 	}
 	o.TextID = t.ID
 	if h := (*halt)(nil); errors.As(err, &h) {
-		o.Stop = h.stop()
+		o.Stop, o.Evidence = h.stop(), h.evidence
 	}
 	if o.Until.After(t.NotAfter) {
 		o.Until = t.NotAfter // where the reminder expires by itself
@@ -211,9 +214,7 @@ func (s *Scheduler) record(some []*ended) (now time.Time, err error) {
 	for i, e := range some {
 		outcomes[i] = e.outcome
 	}
-	// A text whose outcome cannot be written stays in state sending, and so in
-	// doubt, until its lease ends.
-	return now, errors.Join(s.Store.RecordOutcomes(now, outcomes)...)
+	return now, s.unwritten.record(s.Store, now, outcomes)
 }
 
 // closed is the policy of one of the text's bills whose window is closed; nil
