@@ -116,7 +116,7 @@ func (a *app) force(ctx context.Context, cfg *config.Config, s *store.Store) (f 
 // sentences says what of it is in force.
 func (f force) sentences(st *story) (all []string) {
 	for _, stop := range f.stops {
-		all = append(all, "sending is stopped since "+st.stamp(stop.Since)+": "+stopSentence(stop, st.cfg.Zone))
+		all = append(all, "sending is stopped since "+st.stamp(stop.Since)+": "+st.app.stopSentence(stop, st.cfg.Zone))
 	}
 	if f.guard != "" {
 		all = append(all, fmt.Sprintf("a guard holds texts: %s: %s", f.guard, f.figure))

@@ -33,6 +33,11 @@ func (d *daemon) health(ctx context.Context, s *scheduler.Scheduler) web.Health 
 		h.Problems = append(h.Problems, "the last reload was refused, so the config and the lists from before it stay in use: "+shortened(*why))
 	}
 	h.Problems = append(h.Problems, d.sendingProblems(ctx)...)
+	said, err := d.app.providerSentences(ctx, d.store, s.ReconcileAfter, s.Policies.Name, d.policy.Load().Zone)
+	if err != nil {
+		said = append(said, err.Error())
+	}
+	h.Problems = append(h.Problems, said...)
 	if err := d.store.Writable(ctx, d.app.now()); err != nil {
 		h.Alive = false
 		h.Problems = append(h.Problems, "the store cannot be written: "+err.Error())
@@ -62,7 +67,7 @@ func (d *daemon) sendingProblems(ctx context.Context) (problems []string) {
 		return []string{err.Error()}
 	}
 	for _, s := range stops {
-		problems = append(problems, "sending is stopped since "+d.app.shortTime(s.Since, policy.Zone)+": "+stopSentence(s, policy.Zone))
+		problems = append(problems, "sending is stopped since "+d.app.shortTime(s.Since, policy.Zone)+": "+d.app.stopSentence(s, policy.Zone))
 	}
 	warnings, err := d.store.Warnings(ctx)
 	if err != nil {
@@ -90,10 +95,11 @@ func (d *daemon) sendingProblems(ctx context.Context) (problems []string) {
 }
 
 // stopSentence is a stop, why, and how it ends.
-func stopSentence(s store.Stopped, zone *time.Location) string {
-	end := "; duewatch release --reason " + string(s.Reason) + " lets it go on"
+func (a *app) stopSentence(s store.Stopped, zone *time.Location) string {
+	release := "duewatch release --reason " + string(s.Reason)
+	end := "; " + release + " lets it go on"
 	if !s.Until.IsZero() {
-		end = "; it is tried again at " + s.Until.In(zone).Format("15:04")
+		end = "; it is tried again at " + a.hour(s.Until, zone) + ", or by " + release
 	}
 	return string(s.Reason) + ": " + s.Detail + end
 }

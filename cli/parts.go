@@ -45,8 +45,9 @@ func (p Parts) Build(cfg *config.Config) (*scheduler.Scheduler, error) {
 		return nil, err
 	}
 	return scheduler.New(scheduler.Config{ //nolint:wrapcheck // says all
-		Store: p.Store, Almara: a, Notifier: n, Policies: cfg.Policies, Delivery: cfg.Delivery, Schedule: scheduler.Schedule(cfg.Schedule),
-		Zone: cfg.Zone, Fingerprint: cfg.Fingerprint(), Owner: p.Owner, SegmentsPerSecond: cfg.Notifier.SegmentsPerSecond,
+		Store: p.Store, Almara: a, Notifier: n, Policies: cfg.Policies, Delivery: cfg.Delivery, Country: cfg.Country,
+		Schedule: scheduler.Schedule(cfg.Schedule),
+		Zone:     cfg.Zone, Fingerprint: cfg.Fingerprint(), Owner: p.Owner, SegmentsPerSecond: cfg.Notifier.SegmentsPerSecond,
 		Sender:          cmp.Or(p.Sender, senderOf(cfg)),
 		SendConcurrency: cfg.Notifier.Concurrency, AskConcurrency: cfg.Almara.Concurrency, AskRate: cfg.Almara.Rate, Retention: cfg.Retention,
 		ReconcileAfter: cfg.Notifier.ReconcileAfter, Resend: cfg.Notifier.Unknown == config.UnknownResend,

@@ -22,6 +22,7 @@ import (
 var releasable = []reminder.Reason{
 	reminder.InDoubt, reminder.ImplausibleBalance, reminder.DailyLimit, reminder.Surge, reminder.MonthlyBudget, reminder.FailureRate,
 	reminder.AccountFault, reminder.CopiedStore, reminder.SenderChanged, reminder.MassRejected,
+	reminder.Throttled, reminder.ProviderUnreachable, reminder.RefusalUnclear, reminder.NotOnAllowlist, reminder.DestinationRefused,
 	reminder.ListShrank, reminder.MassPaid, reminder.UnreadableAnswers, reminder.NobodyAnswered,
 }
 
@@ -44,6 +45,10 @@ is held as in_doubt or implausible_balance; the rest is let go for all at once.
                        a guard of the config; released, it is back with the
                        next day (monthly_budget: the next month)
   account_fault        the provider refused the account, and it is mended
+  destination_refused  the provider refused some phones or countries, and that
+                       is mended: they are tried at once
+  throttled, provider_unreachable, refusal_unclear, not_on_allowlist
+                       they end by themselves; released, texts leave at once
   copied_store         the provider has texts that this store does not know;
                        make sure that no other duewatch runs on this account
   sender_changed       the store belongs to this account, sender and mode now
@@ -188,12 +193,16 @@ func (a *app) tellHeld(c *cobra.Command, asJSON bool) (err error) {
 	if err != nil {
 		return err
 	}
+	provider, err := a.providerSentences(ctx, s, cfg.Notifier.ReconcileAfter, cfg.Policies.Name, cfg.Zone)
+	if err != nil {
+		return err
+	}
 	if asJSON {
-		return json.NewEncoder(a.stdout).Encode(heldJSON(stops, warnings, held)) //nolint:wrapcheck // stdout
+		return json.NewEncoder(a.stdout).Encode(heldJSON(stops, warnings, held, provider)) //nolint:wrapcheck // stdout
 	}
 	for _, stop := range stops {
 		fmt.Fprintf(a.stdout, "sending is stopped since %s:\n", a.shortTime(stop.Since, cfg.Zone))
-		for _, line := range wrap(stopSentence(stop, cfg.Zone), 76) {
+		for _, line := range wrap(a.stopSentence(stop, cfg.Zone), 76) {
 			fmt.Fprintf(a.stdout, "  %s\n", line)
 		}
 		if stop.Reason == reminder.CopiedStore {
@@ -207,19 +216,19 @@ func (a *app) tellHeld(c *cobra.Command, asJSON bool) (err error) {
 			fmt.Fprintln(a.stdout, line)
 		}
 	}
-	for _, said := range refused {
-		for _, line := range wrap(said, 78) {
+	for _, sentence := range slices.Concat(refused, provider) {
+		for _, line := range wrap(sentence, 78) {
 			fmt.Fprintln(a.stdout, line)
 		}
 	}
-	if len(held)+len(stops)+len(warnings)+len(refused) == 0 {
+	if len(held)+len(stops)+len(warnings)+len(refused)+len(provider) == 0 {
 		fmt.Fprintln(a.stdout, "nothing is held")
 		return nil
 	}
 	if len(held) == 0 {
 		return nil
 	}
-	if len(stops)+len(warnings)+len(refused) > 0 {
+	if len(stops)+len(warnings)+len(refused)+len(provider) > 0 {
 		fmt.Fprintln(a.stdout)
 	}
 	out := newTable(a.stdout, 2, "REASON", "HELD", "GOES ON")
@@ -251,7 +260,8 @@ func goesOn(r reminder.Reason) string {
 		return "once reminders.templates is mended"
 	case reminder.DailyLimit, reminder.Surge:
 		return "tomorrow, or by " + release
-	case reminder.FailureRate, reminder.AccountFault:
+	case reminder.FailureRate, reminder.AccountFault, reminder.DestinationRefused,
+		reminder.Throttled, reminder.ProviderUnreachable, reminder.RefusalUnclear:
 		return "by itself, or by " + release
 	default:
 		return "by itself"
@@ -259,7 +269,7 @@ func goesOn(r reminder.Reason) string {
 }
 
 // heldJSON is what waits, for programs.
-func heldJSON(stops []store.Stopped, warnings []store.Warning, held []store.HeldCount) any {
+func heldJSON(stops []store.Stopped, warnings []store.Warning, held []store.HeldCount, provider []string) any {
 	type warning struct {
 		Reason reminder.Reason `json:"reason"`
 		Since  time.Time       `json:"since"`
@@ -275,7 +285,8 @@ func heldJSON(stops []store.Stopped, warnings []store.Warning, held []store.Held
 		Stops    []stop                  `json:"stops"`
 		Warnings []warning               `json:"warnings"`
 		Held     map[reminder.Reason]int `json:"held"`
-	}{[]stop{}, []warning{}, make(map[reminder.Reason]int, len(held))}
+		Provider []string                `json:"provider,omitempty"` // what it refuses, and does not settle
+	}{[]stop{}, []warning{}, make(map[reminder.Reason]int, len(held)), provider}
 	for _, s := range stops {
 		out.Stops = append(out.Stops, stop{s.Reason, utc(s.Since), utc(s.Until), s.Detail})
 	}

@@ -8,19 +8,23 @@ type Class string
 
 // The classes.
 const (
-	BadNumber     Class = "bad_number"     // stop texting this number
-	OptedOut      Class = "opted_out"      // record the opt-out
-	BadText       Class = "bad_text"       // this text will not do; another might
-	Account       Class = "account"        // stop everything and tell the operator: every text would fail
-	SlowDown      Class = "slow_down"      // pause, then go on
-	UntilTomorrow Class = "until_tomorrow" // the account's daily limit: go on in a day
-	TryLater      Class = "try_later"      // this time only: later, a few times, as a new text
-	TryOnce       Class = "try_once"       // as TryLater, but once
+	BadNumber     Class = "bad_number"      // stop texting this number
+	OptedOut      Class = "opted_out"       // record the opt-out
+	BadText       Class = "bad_text"        // this text will not do; another might
+	Account       Class = "account"         // stop everything and tell the operator: every text would fail
+	Destination   Class = "destination"     // this phone, its country, or the sender: only several different phones can say which
+	SlowDown      Class = "slow_down"       // pause, then go on
+	SlowDownPhone Class = "slow_down_phone" // the same, for this phone alone
+	UntilTomorrow Class = "until_tomorrow"  // the account's daily limit: go on in a day
+	TryLater      Class = "try_later"       // this time only: later, a few times, as a new text
+	TryOnce       Class = "try_once"        // as TryLater, but once
+	MaybeHasIt    Class = "maybe_has_it"    // nobody knows whether the phone has it: never again
 	// Unlisted is a definite no with a code that is not in our table. Neither
 	// skipping nor stopping would be right: a new code for a bad sender would
 	// use up every reminder one by one, a new code for a bad number would
 	// silence everyone for one customer. Hold the reminder, name the code to
-	// the operator, try again later; treat several in a row as Account.
+	// the operator, try again later; several different phones in a row speak for
+	// the account.
 	Unlisted Class = "unlisted"
 )
 
@@ -49,28 +53,31 @@ var codes = map[int]code{
 	21618: {BadText, "the text cannot be sent"},
 	21620: {BadText, "the text's media cannot be sent"},
 
+	// Of the account, or of the sender wherever it texts: the next text would
+	// fare the same, whomever it is for.
 	10001: {Account, "the account is not active"},
 	20003: {Account, "the credentials are wrong"},
 	20005: {Account, "the account is not active"},
 	20404: {Account, "there is no such account"},
 	21212: {Account, "the sender is not valid"},
-	21408: {Account, "the account may not text that country"},
 	21601: {Account, "the sender cannot send texts"},
 	21603: {Account, "there is no sender"},
-	21606: {Account, "the sender cannot text that destination"},
 	21607: {Account, "a trial account must use its trial number as sender"},
-	21608: {Account, "a trial account may text verified numbers only"},
-	21612: {Account, "the sender cannot reach that destination"},
-	21657: {Account, "the sender is not supported or not registered at that destination"},
-	21659: {Account, "the sender is not one of Twilio's, or is for another country"},
 	21701: {Account, "there is no such messaging service"},
-	21703: {Account, "the messaging service has no sender for that destination"},
 	21704: {Account, "the messaging service has no senders"},
 	21705: {Account, "the messaging service is not valid"},
 
+	21408: {Destination, "the account may not text that country"},
+	21606: {Destination, "the sender cannot text that destination"},
+	21608: {Destination, "a trial account may text verified numbers only"},
+	21612: {Destination, "the sender cannot reach that destination"},
+	21657: {Destination, "the sender is not supported or not registered at that destination"},
+	21659: {Destination, "the sender is not one of Twilio's, or is for another country"},
+	21703: {Destination, "the messaging service has no sender for that destination"},
+
 	20429: {SlowDown, "too many requests"},
 	21611: {SlowDown, "the sender's queue is full"},
-	14107: {SlowDown, "too many texts between two numbers"},
+	14107: {SlowDownPhone, "too many texts between two numbers"},
 	63017: {SlowDown, "the account sends too fast"},
 	63038: {UntilTomorrow, "the account has reached its daily limit"},
 
@@ -82,22 +89,24 @@ var codes = map[int]code{
 	30019: {BadText, "the text is too long for the network"},
 
 	30002: {Account, "the account is suspended"},
-	30018: {Account, "the sender is not registered at that destination"},
-	30032: {Account, "the sender is not verified"},
-	30034: {Account, "the sender is not registered"},
 	30044: {Account, "the account may not send a text like this"},
+
+	30018: {Destination, "the sender is not registered at that destination"},
+	30032: {Destination, "the sender is not verified"},
+	30034: {Destination, "the sender is not registered"},
 
 	30001: {SlowDown, "the queue is full"},
 	30022: {SlowDown, "the sender sends too fast"},
 	30023: {SlowDown, "the sender has reached its daily limit"},
 
 	30003: {TryLater, "the phone could not be reached: off, or without network"},
-	30008: {TryLater, "it failed for a reason that the network does not name"},
 	30036: {TryLater, "it could not be sent while it was valid"},
-	30410: {TryLater, "the network did not answer in time"},
 	30450: {TryLater, "the delivery was blocked"},
 	30500: {TryLater, "the delivery failed at the provider"},
 	30004: {TryOnce, "the phone or its network blocks the text"},
+
+	30008: {MaybeHasIt, "it failed for a reason that the network does not name, so the phone may have it"},
+	30410: {MaybeHasIt, "the network did not answer in time, so the phone may have it"},
 }
 
 // ClassOf is the class of a Twilio error code, wherever it was met: Unlisted
@@ -123,6 +132,23 @@ func Describe(code int) string {
 	return "a reason that duewatch does not know"
 }
 
+// Advice says what an operator can do about a destination that Twilio refuses; ""
+// for other codes.
+func Advice(code int) string {
+	switch {
+	case ClassOf(code) != Destination:
+		return ""
+	case code == 21408:
+		return "allow the country under Messaging, Geo permissions, in Twilio's console"
+	case code == 21608:
+		return "verify the number in Twilio's console, or leave the trial"
+	case code == 21703:
+		return "add a sender for that country to the messaging service"
+	default:
+		return "register the sender for that country at Twilio, or choose another one in notifier.twilio"
+	}
+}
+
 // classify says what an answer to a create request means, unless it is a 2xx.
 // code is 0 when the answer carries no error code of Twilio's: it may then
 // come from a proxy on the way, and says nothing certain about what Twilio did,
@@ -130,8 +156,8 @@ func Describe(code int) string {
 func classify(status, code int) (Outcome, Class) {
 	class := ClassOf(code)
 	switch {
-	case status == http.StatusTooManyRequests && class == UntilTomorrow:
-		return Throttled, UntilTomorrow
+	case status == http.StatusTooManyRequests && (class == UntilTomorrow || class == SlowDownPhone):
+		return Throttled, class
 	case status == http.StatusTooManyRequests:
 		return Throttled, SlowDown
 	case status == http.StatusUnauthorized: // "has not been applied": RFC 9110, section 15.5.2
@@ -140,14 +166,14 @@ func classify(status, code int) (Outcome, Class) {
 		return Unknown, ""
 	case code == 0 && status == http.StatusForbidden:
 		// A wall stands in the way. It may have let the request through and
-		// stopped the answer, so this text is unknown; the next would fare the
-		// same, so stop.
-		return Unknown, Account
+		// stopped the answer, so this text is unknown. Whether the next would fare
+		// the same, only different phones can tell.
+		return Unknown, Destination
 	case code == 0:
 		return Unknown, ""
 	case class == Unlisted && status == http.StatusForbidden:
-		return Refused, Account
-	case class == SlowDown, class == UntilTomorrow:
+		return Refused, Destination
+	case class == SlowDown, class == SlowDownPhone, class == UntilTomorrow:
 		return Throttled, class
 	default:
 		return Refused, class

@@ -23,10 +23,11 @@ var (
 	ErrLate = errors.New("the request was not written in time")
 	// ErrNotFound marks a sid that Twilio does not know.
 	ErrNotFound = errors.New("no such message")
-	// ErrStop marks an account that Twilio does not let in: asking again gives
-	// the same answer until the operator acts.
+	// ErrStop marks an account that Twilio does not let in: whatever is asked
+	// gets the same answer until the operator acts.
 	ErrStop = errors.New("the account is refused")
-	// ErrRetry marks a question that got no usable answer: ask later.
+	// ErrRetry marks a question that got no usable answer: ask later. It says
+	// nothing of other questions.
 	ErrRetry = errors.New("no usable answer")
 )
 

@@ -23,7 +23,10 @@ import (
 type Listed struct {
 	Receipt
 	To   reminder.Phone
-	Body string
+	Body string // "" when Twilio keeps none, or shows none
+	// Masked means that To is no number: the list hides it, in part or wholly,
+	// so that nobody can say whose text this is by its phone.
+	Masked bool
 }
 
 // Format leaves out the body, which names the customer and the balance,
@@ -181,7 +184,8 @@ func (n *Notifier) askPage(ctx context.Context, q Query, size int, at cursor) (p
 
 // readPage takes an answer for a page only if it can be trusted as a whole,
 // since what is not on it may be sent again; words says why not, and is "" if
-// so. No list of messages is not an empty one.
+// so. No list of messages is not an empty one. A message whose phone is masked
+// is kept: what it is worth, the caller says of that message alone.
 func (n *Notifier) readPage(answer *api.ListMessageResponse, to reminder.Phone) (p page, words string) {
 	if answer.Messages == nil {
 		return page{}, "the answer holds no list of messages"
@@ -189,10 +193,11 @@ func (n *Notifier) readPage(answer *api.ListMessageResponse, to reminder.Phone) 
 	for i := range answer.Messages {
 		m := &answer.Messages[i]
 		l := Listed{Receipt: receipt(m), To: reminder.Phone(value(m.To)), Body: value(m.Body)}
+		l.Masked = !e164.MatchString(l.To.E164())
 		switch {
 		case !messageSIDForm.MatchString(l.SID):
 			return page{}, "the answer lists a message without a sid"
-		case to != "" && l.To != to:
+		case to != "" && l.To != to && !l.Masked:
 			return page{}, "the answer is about another phone"
 		case value(m.Direction) == "inbound":
 			continue

@@ -86,6 +86,23 @@ func TestListReadsAMessage(t *testing.T) {
 	leaksNothing(t, got, got[0], &got[0])
 }
 
+// One message whose phone is hidden says nothing against the others of its page.
+func TestAMaskedPhoneSpoilsNoPage(t *testing.T) {
+	hidden := func(i int, to string) string {
+		return fmt.Sprintf(`{"sid":%q,"to":%s,"body":"","status":"delivered","direction":"outbound-api"}`, sid(i), to)
+	}
+	base, _ := pages(t, pageOf("", item(1, ""), hidden(2, `"+2547******03"`), hidden(3, `"+25471000XXXX"`), hidden(4, "null"), item(5, "")))
+	got, complete, err := newNotifier(t, testConfig(base)).List(t.Context(), Query{To: testPhone})
+	if err != nil || !complete || len(got) != 5 {
+		t.Fatalf("%d messages, complete %t, err %v; want all 5", len(got), complete, err)
+	}
+	for i, m := range got {
+		if want := i >= 1 && i <= 3; m.Masked != want {
+			t.Errorf("message %d: masked %t, want %t", i+1, m.Masked, want)
+		}
+	}
+}
+
 func TestListRequests(t *testing.T) {
 	next := listPath + "?To=%2B254710000003&PageSize=50&Page=1&PageToken=PASM1"
 	sent := time.Date(2026, 5, 4, 2, 30, 0, 0, time.FixedZone("EAT", 3*3600))
@@ -188,7 +205,8 @@ func TestListErrors(t *testing.T) {
 		pause  time.Duration
 	}{
 		{"401", answer(401, "application/json", twilioError(401, 20003)), ErrStop, 0},
-		{"403", answer(403, "text/html", html), ErrStop, 0},
+		{"403 of a wall", answer(403, "text/html", html), ErrRetry, 0},
+		{"403 of a closed account", answer(403, "application/json", twilioError(403, 20005)), ErrStop, 0},
 		{"400 with an inactive account", answer(400, "application/json", twilioError(400, 20005)), ErrStop, 0},
 		{"404: no such account", answer(404, "application/json", twilioError(404, 20404)), ErrStop, 0},
 		{"404 of a proxy", answer(404, "text/html", html), ErrRetry, 0},

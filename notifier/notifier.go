@@ -102,8 +102,8 @@ func (m Message) MarshalJSON() ([]byte, error) { return json.Marshal(fmt.Sprint(
 type Result struct {
 	Outcome Outcome
 	// Class says why. It is set with Refused and Throttled, with NotSent when
-	// the text itself is unfit (BadNumber, BadText), and with Unknown when
-	// going on is pointless all the same (Account).
+	// the text itself is unfit (BadNumber, BadText), and with Unknown when the
+	// answer was a wall's (Destination).
 	Class      Class
 	SID        string // Twilio's id of the text, when accepted
 	Status     string // Twilio's word for its state, when accepted: queued, accepted, …

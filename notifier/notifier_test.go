@@ -169,8 +169,8 @@ func TestSendByAnswer(t *testing.T) {
 
 		{"401", answer(401, "application/json", twilioError(401, 20003)), Result{Outcome: Refused, Class: Account, HTTPStatus: 401, Code: 20003}},
 		{"401 in html", answer(401, "text/html", html), Result{Outcome: Refused, Class: Account, HTTPStatus: 401}},
-		{"403 with an unlisted code", answer(403, "application/json", twilioError(403, 29999)), Result{Outcome: Refused, Class: Account, HTTPStatus: 403, Code: 29999}},
-		{"403 in html", answer(403, "text/html", html), Result{Outcome: Unknown, Class: Account, HTTPStatus: 403}},
+		{"403 with an unlisted code", answer(403, "application/json", twilioError(403, 29999)), Result{Outcome: Refused, Class: Destination, HTTPStatus: 403, Code: 29999}},
+		{"403 in html", answer(403, "text/html", html), Result{Outcome: Unknown, Class: Destination, HTTPStatus: 403}},
 
 		{"400 with an unlisted code", answer(400, "application/json", twilioError(400, 29999)), Result{Outcome: Refused, Class: Unlisted, HTTPStatus: 400, Code: 29999}},
 		{"400 in html", answer(400, "text/html", html), Result{Outcome: Unknown, HTTPStatus: 400}},

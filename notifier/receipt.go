@@ -66,7 +66,7 @@ func (n *Notifier) fetch(ctx context.Context, sid string) (Receipt, error) {
 
 // failed turns what came of a question, fetch or list, into an error.
 func (c *call) failed(op string, err error) *Error {
-	code := c.code()
+	code, aboutTexts := c.code(), op == "fetch" || op == "list"
 	e := &Error{Op: op, HTTPStatus: c.status, Code: code, RetryAfter: c.retryAfter, kind: ErrRetry}
 	switch {
 	case c.status == 0:
@@ -75,6 +75,9 @@ func (c *call) failed(op string, err error) *Error {
 		e.words, e.ended = noAnswer(c.err)
 	case c.succeeded():
 		e.words = "the answer cannot be read"
+	case c.status == http.StatusForbidden && aboutTexts && ClassOf(code) != Account:
+		// It may be of this one question: a wall that takes offence at a number.
+		e.words = "this question is refused"
 	case c.status == http.StatusUnauthorized, c.status == http.StatusForbidden:
 		e.words, e.kind = "the account is refused", ErrStop
 	case op == "fetch" && c.status == http.StatusNotFound && code != 0:

@@ -45,6 +45,10 @@ type Case struct {
 	// Moved is the latest text about the bill that named another due date than its
 	// present one, among the NearDates of that; zero = there is none.
 	Moved Told
+	// RefusedUntil is when the provider is next tried with the phone, which it
+	// refused, or its country; zero = it did not. RefusedFor is what it said.
+	RefusedUntil time.Time
+	RefusedFor   string
 
 	joins bool // it is asked whether the bill joins a text that leaves now
 }
@@ -162,6 +166,10 @@ func Decide(c Case, p *Policy, to Delivery, now time.Time) Decision {
 	}
 	if held, until, figures := p.Guarded(c.Standing, 1, now); held != "" {
 		return l.hold(held, until, figures)
+	}
+
+	if to.Mode != ModeRedirect && c.RefusedUntil.After(now) {
+		return l.hold(DestinationRefused, c.RefusedUntil, c.RefusedFor)
 	}
 
 	withAmount := true

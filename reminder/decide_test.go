@@ -298,6 +298,10 @@ var decideCases = []struct {
 		"3 days before: texted, on_schedule; to +254710000001; again 2026-03-20 09:00"},
 	{"redirected", "2026-03-17 09:00", []func(*scene){mode(ModeRedirect), func(s *scene) { s.to.RedirectTo = "+254710000099" }},
 		"3 days before: texted, on_schedule; to +254710000099; again 2026-03-20 09:00"},
+	{"the provider refused the phone", "2026-03-17 09:00", []func(*scene){func(s *scene) { s.RefusedUntil = on(s.tb, s.policy, "2026-03-17 10:00") }},
+		"3 days before: held, destination_refused; again 2026-03-17 10:00"},
+	{"the provider refused the phone long ago", "2026-03-17 09:00", []func(*scene){func(s *scene) { s.RefusedUntil = on(s.tb, s.policy, "2026-03-17 09:00") }},
+		"3 days before: texted, on_schedule; to +254710000001; again 2026-03-20 09:00"},
 	{"the provider has a text that the store does not know", "2026-03-17 09:00", []func(*scene){func(s *scene) { s.Elsewhere = []time.Time{on(s.tb, s.policy, "2026-03-17 09:00")} }},
 		"3 days before: skipped, sent_elsewhere; again 2026-03-20 09:00"},
 	{"the store is a copy", "2026-03-17 09:00", []func(*scene){func(s *scene) { s.Standing.Stop = &Stop{Reason: CopiedStore} }},
@@ -347,6 +351,7 @@ func TestDecide(t *testing.T) {
 // met the provider.
 var notDecides = []Reason{
 	Bundled,
+	MayHaveIt,
 	TextRefused, Throttled, ProviderUnreachable, RefusalUnclear, ShuttingDown, NotHandedOver, ChangedMeanwhile, NotAtProvider, NotDelivered, TryApart, Released, ClockSetBack,
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strconv"
 	"strings"
 
 	"github.com/nyaruka/phonenumbers"
@@ -66,6 +67,26 @@ func ParsePhone(s, country string) (Phone, error) {
 		return "", errors.New("is shorter or longer than numbers that can be texted")
 	}
 	return Phone(e164), nil
+}
+
+// CallingCode is the calling code of the phone's country with its plus, such as
+// "+254"; "" when the number has none.
+func (p Phone) CallingCode() string {
+	n, err := phonenumbers.Parse(string(p), "")
+	if err != nil {
+		return ""
+	}
+	return "+" + strconv.Itoa(int(n.GetCountryCode()))
+}
+
+// CallingCodeOf is the calling code of a country (ISO 3166, two letters) with
+// its plus; "" when it has none.
+func CallingCodeOf(country string) string {
+	code := phonenumbers.GetCountryCodeForRegion(country)
+	if code == 0 {
+		return ""
+	}
+	return "+" + strconv.Itoa(code)
 }
 
 // The length of an E.164 number with its plus: at most 15 digits (ITU-T

@@ -142,3 +142,16 @@ func FuzzParsePhone(f *testing.F) {
 		}
 	})
 }
+
+func TestCallingCode(t *testing.T) {
+	for p, want := range map[Phone]string{"+254710000001": "+254", "+256712000001": "+256", "+12025550123": "+1", "": "", "no number": ""} {
+		if got := p.CallingCode(); got != want {
+			t.Errorf("%s: %q, want %q", p, got, want)
+		}
+	}
+	for country, want := range map[string]string{"KE": "+254", "UG": "+256", "US": "+1", "CA": "+1", "": "", "XX": ""} {
+		if got := CallingCodeOf(country); got != want {
+			t.Errorf("%s: %q, want %q", country, got, want)
+		}
+	}
+}

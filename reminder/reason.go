@@ -9,6 +9,7 @@ const (
 	OnSchedule Reason = "on_schedule"
 	CatchUp    Reason = "catch_up"
 	Bundled    Reason = "bundled"
+	MayHaveIt  Reason = "may_have_it"
 )
 
 // Why a reminder was skipped, for good.
@@ -49,6 +50,7 @@ const (
 	NotAtProvider       Reason = "not_at_provider"
 	InDoubt             Reason = "in_doubt"
 	NotDelivered        Reason = "not_delivered"
+	DestinationRefused  Reason = "destination_refused"
 	Released            Reason = "released"
 	ClockSetBack        Reason = "clock_set_back"
 )
@@ -87,6 +89,8 @@ var Reasons = []ReasonInfo{
 	{CatchUp, Texted, "late: at its hour the bill was new, it was held, or duewatch was down"},
 	{Bundled, Texted, "ahead of its hour, in the text of another bill of the phone"},
 
+	{MayHaveIt, Texted, "it failed at the network, which cannot say whether the phone has it: it is not sent again"},
+
 	{Paid, Skipped, "nothing is owed"},
 	{InCredit, Skipped, "the account is in credit"},
 	{BelowMinimum, Skipped, "less is owed than reminders.min_balance"},
@@ -113,7 +117,8 @@ var Reasons = []ReasonInfo{
 	{TemplateFails, Held, "the template could not be rendered for this bill"},
 	{Throttled, Held, "the provider asked to slow down; it did not take the text"},
 	{ProviderUnreachable, Held, "the provider could not be reached; no byte of the text was sent"},
-	{AccountFault, Held, "sending is stopped: the provider refuses the whole account"},
+	{AccountFault, Held, "sending is stopped: the provider refuses the whole account, or its sender"},
+	{DestinationRefused, Held, "the provider refuses this phone or its country; it is tried again, each time later"},
 	{RefusalUnclear, Held, "the provider refused it with a code that duewatch does not know; it is tried again later"},
 	{TryApart, Held, "the provider refused the text that it shared with other bills: each is tried in one of its own"},
 	{ShuttingDown, Held, "duewatch was stopping; the text had not been handed over"},

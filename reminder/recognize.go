@@ -1,7 +1,9 @@
 package reminder
 
 import (
+	"slices"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 )
@@ -34,6 +36,17 @@ func (p *Policy) Recognizes(b Bill, body string, sent Date) bool {
 		}
 	}
 	return false
+}
+
+// Mentions reports whether a text names an account in full, whatever else it
+// says: it may be about that account's bill.
+func Mentions(body, account string) bool { return says(body, Normalize(plain(account, 0))) }
+
+// InReach reports whether a text that was sent at an instant may have been about
+// a stage of the bill, as far as its day goes: its words are not known.
+func (p *Policy) InReach(b Bill, sent time.Time) bool {
+	c := Case{Elsewhere: []time.Time{sent}}
+	return slices.ContainsFunc(p.Steps(b.DueDate), func(s Step) bool { return c.sentElsewhere(s, p) })
 }
 
 // says reports whether word stands in the text, and not as a part of another.

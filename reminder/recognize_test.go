@@ -62,3 +62,33 @@ func TestRecognizesShortAccounts(t *testing.T) {
 		}
 	}
 }
+
+func TestMentions(t *testing.T) {
+	t.Parallel()
+	for body, want := range map[string]bool{
+		"Pay bill 4417 today.": true, "(account 4417)": true, "4417": true, "Pay 44170 today": false, "A4417": false, "Your code is 731955.": false, "": false,
+	} {
+		if got := Mentions(body, "4417"); got != want {
+			t.Errorf("Mentions(%q) = %t, want %t", body, got, want)
+		}
+	}
+}
+
+// A text whose words nobody can read may be about a stage from its day on, for as
+// long as the stage is of use.
+func TestInReach(t *testing.T) {
+	t.Parallel()
+	p, b := shippedPolicy(t), ordinary(t).Bill // due on 20 March
+	p.Stages, p.Bundle = []Stage{-3, 0}, false
+	for at, want := range map[string]bool{
+		"2026-03-16 12:00": false, "2026-03-17 07:00": true, "2026-03-17 09:00": true, "2026-03-19 12:00": true, "2026-03-20 09:00": true, "2026-03-21 09:00": false,
+	} {
+		if got := p.InReach(b, on(t, p, at)); got != want {
+			t.Errorf("a text of %s is in reach: %t, want %t", at, got, want)
+		}
+	}
+	b.DueDate = Date{}
+	if p.InReach(b, on(t, p, "2026-03-17 09:00")) {
+		t.Error("a bill without a due date has no stage")
+	}
+}

@@ -43,6 +43,8 @@ const (
 	Truncate Trouble = "truncate" // the first half of the true answer, then the connection ends; always After
 	Drop     Trouble = "drop"     // the connection ends without an answer
 	Delay    Trouble = "delay"    // Fault.Seconds pass; the call goes on even if the caller has gone
+	Redact   Trouble = "redact"   // the true list, but no message shows its words, as accounts that redact bodies have it; always After
+	Mask     Trouble = "mask"     // the true list, but no message shows its phone in full; always After
 	Hold     Trouble = "hold"     // until the faults are cleared, Fault.Seconds (0 = 60) pass or the caller is gone
 )
 
@@ -75,7 +77,10 @@ type Fault struct {
 
 func (f Fault) waits() bool { return f.What == Delay || f.What == Hold }
 
-func (f Fault) after() bool { return f.After || f.What == Truncate }
+func (f Fault) after() bool { return f.After || f.What == Truncate || f.veils() }
+
+// veils reports whether the fault hides a part of the true answer.
+func (f Fault) veils() bool { return f.What == Redact || f.What == Mask }
 
 func (f Fault) duration() time.Duration {
 	if f.Seconds == 0 {
@@ -90,8 +95,11 @@ func (f Fault) validate() error {
 	if f.Where != Any && !slices.Contains(endpoints(), f.Where) {
 		complain("where is %q: write one of %v or any", f.Where, endpoints())
 	}
-	if all := []Trouble{Status, HTML, Empty, Truncate, Drop, Delay, Hold}; !slices.Contains(all, f.What) {
+	if all := []Trouble{Status, HTML, Empty, Truncate, Drop, Redact, Mask, Delay, Hold}; !slices.Contains(all, f.What) {
 		complain("what is %q: write one of %v", f.What, all)
+	}
+	if f.veils() && f.Where != List {
+		complain("%s hides a part of the list: write where as list", f.What)
 	}
 	if f.Status != 0 && (f.Status < 200 || f.Status > 599) || f.What == Status && f.Status == 0 {
 		complain("status is %d: write an HTTP status, 200 to 599", f.Status)

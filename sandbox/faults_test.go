@@ -61,6 +61,30 @@ func TestFaults(t *testing.T) {
 	}
 }
 
+// A list may be true and show too little: neither its texts' words nor their phones.
+func TestAListThatHidesAPart(t *testing.T) {
+	for rule, want := range map[string]string{
+		"list:redact": `"body":"",`,
+		"list:mask":   `"to":"+25471000XXXX"`,
+	} {
+		faults, err := ParseFaults(rule)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b := newBench(t, Options{Faults: faults})
+		b.do(b.sendRequest(textForm("+254710000001", "hello")))
+		r := b.request("GET", messagesPath+".json", "", "")
+		r.SetBasicAuth(AccountSID, AuthToken)
+		got := b.do(r)
+		if got.status != 200 || !strings.Contains(got.body, want) || !strings.Contains(got.body, `"sid":"SM`) {
+			t.Errorf("%s: %d %s", rule, got.status, got.body)
+		}
+	}
+	if _, err := ParseFaults("send:redact"); err == nil {
+		t.Error("only a list can hide a part")
+	}
+}
+
 func TestFaultsOfAlmaraPay(t *testing.T) {
 	b := newBench(t, Options{})
 	b.bearer(b.request("GET", "/", "", "")) // a token, before the trouble

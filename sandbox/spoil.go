@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -104,6 +105,9 @@ func (c *ordeal) ruin(f Fault) {
 		_, _ = w.Write(c.answer.body.Bytes()[:c.answer.body.Len()/2])
 		_ = http.NewResponseController(w).Flush()
 		panic(http.ErrAbortHandler)
+	case f.veils():
+		veil(&c.answer, f.What)
+		c.answer.send(w)
 	case f.What == Empty:
 		status := http.StatusOK
 		if c.where == Send {
@@ -133,6 +137,29 @@ func (c *ordeal) ruin(f Fault) {
 	default:
 		problem(w, f.Status, "The sandbox was asked for this fault.", nil)
 	}
+}
+
+// veil takes the words or the phones out of a list of messages.
+func veil(a *answer, what Trouble) {
+	var list map[string]any
+	if err := json.Unmarshal(a.body.Bytes(), &list); err != nil {
+		return // an error's answer hides nothing
+	}
+	messages, _ := list["messages"].([]any)
+	for _, m := range messages {
+		fields, ok := m.(map[string]any)
+		if !ok {
+			continue
+		}
+		if what == Redact {
+			fields["body"] = ""
+			continue
+		}
+		to, _ := fields["to"].(string)
+		fields["to"] = to[:max(len(to)-4, 0)] + "XXXX" // as Twilio does
+	}
+	a.body.Reset()
+	_ = json.NewEncoder(&a.body).Encode(list)
 }
 
 func usualCode(status int) int {

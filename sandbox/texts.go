@@ -19,7 +19,7 @@ const (
 	PhoneUnknown       reminder.Phone = "+254710000094" // failed, 30005
 	PhoneOptedOutLater reminder.Phone = "+254710000095" // failed, 21610: the carrier knew of the STOP
 	PhoneFiltered      reminder.Phone = "+254710000096" // undelivered, 30007
-	PhoneRegionRefused reminder.Phone = "+254710000097" // refused at create, 21408: stops everything
+	PhoneRegionRefused reminder.Phone = "+254710000097" // refused at create, 21408: its country may not be texted
 	PhoneNeverLeaves   reminder.Phone = "+254710000098" // queued for ever: date_sent stays null
 )
 

@@ -1,10 +1,14 @@
 package scheduler
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
+	"unicode"
 
 	"duewatch/notifier"
 	"duewatch/reminder"
@@ -59,10 +63,10 @@ func (s *Scheduler) compare(ctx context.Context, j *job) error {
 		return nil
 	}
 	now := s.Now()
-	found, detail, err := s.strangers(ctx, j, compareFirst)
-	if err == nil && len(found) > 0 {
+	found, err := s.foreign(ctx, j, compareFirst)
+	if err == nil && found.any() {
 		// None of them may be sent again once the operator lets texts go.
-		found, detail, err = s.strangers(ctx, j, compareMost)
+		found, err = s.foreign(ctx, j, compareMost)
 	}
 	if list := (*notifier.Error)(nil); errors.As(err, &list) {
 		return s.cannotCompare(ctx, err, now)
@@ -70,12 +74,18 @@ func (s *Scheduler) compare(ctx context.Context, j *job) error {
 	if err != nil {
 		return err
 	}
-	news, err := s.Store.RecordStrangers(ctx, now, found, reminder.Stop{Reason: reminder.CopiedStore, Detail: detail})
+	stop := reminder.Stop{Reason: reminder.CopiedStore, Detail: found.detail}
+	news, err := s.Store.RecordStrangers(ctx, now, found.strangers, stop)
 	if err != nil {
 		return err
 	}
-	if news > 0 {
-		s.Log.Error("sending is stopped: the provider has texts that this store does not know. Is it a copy, or was it restored? `duewatch release` lists them", "texts", news)
+	more, err := s.Store.RecordUnattributed(ctx, now, found.nobodys, stop)
+	if err != nil {
+		return err
+	}
+	if news+more > 0 {
+		s.Log.Error("sending is stopped: the provider has texts that this store does not know. "+
+			"Is it a copy, or was it restored? `duewatch release` lists them", "texts", news+more)
 	}
 	s.compared = true
 	return nil
@@ -86,18 +96,31 @@ func (s *Scheduler) cannotCompare(ctx context.Context, err error, now time.Time)
 	if ctx.Err() != nil {
 		return nil //nolint:nilerr // stopping
 	}
-	h := &halt{reminder.ProviderUnreachable, now.Add(retryUnreachable), fmt.Errorf("before the first text the provider's list is compared with the store, and it cannot be read: %w", err)}
+	err = fmt.Errorf("before the first text the provider's list is compared with the store, and it cannot be read: %w", err)
+	h := &halt{reason: reminder.ProviderUnreachable, until: now.Add(retryUnreachable), err: err}
 	if errors.Is(err, notifier.ErrStop) {
 		h.reason, h.until = reminder.AccountFault, now.Add(retryAccount)
 	}
 	return errors.Join(h, s.Store.StopSending(ctx, now, *h.stop()))
 }
 
-// strangers reads the provider's list and picks the messages that read like
-// our reminders of our bills and are no texts of this store.
-func (s *Scheduler) strangers(ctx context.Context, j *job, most int) (found []store.Stranger, detail string, err error) {
+// foreign are the messages of the provider's list that this store does not know and
+// that are, or may be, reminders of its bills.
+type foreign struct {
+	strangers []store.Stranger // each about a bill
+	nobodys   []store.Stranger // the list shows neither phone nor words: they may be about any bill
+	detail    string           // for the operator
+}
+
+func (f *foreign) any() bool { return len(f.strangers)+len(f.nobodys) > 0 }
+
+// foreign reads the provider's list and picks the messages that are no texts of
+// this store and read like reminders of its bills, or cannot be read and came when
+// one was due.
+func (s *Scheduler) foreign(ctx context.Context, j *job, most int) (f foreign, err error) {
 	alive := func() { j.beat(s.Now()) }
-	q := notifier.Query{Since: s.Now().Add(-compareBack), MaxMessages: compareFirst, OnPage: alive}
+	since := s.Now().Add(-compareBack)
+	q := notifier.Query{Since: since, MaxMessages: compareFirst, OnPage: alive}
 	listed, complete, err := s.Notifier.List(ctx, q)
 	if err == nil && !complete {
 		// What has been sent, as far back as asked for; the list above has
@@ -109,38 +132,133 @@ func (s *Scheduler) strangers(ctx context.Context, j *job, most int) (found []st
 		listed = append(listed, sent...)
 	}
 	if err != nil {
-		return nil, "", err //nolint:wrapcheck // says all
+		return f, err //nolint:wrapcheck // says all
 	}
+	c := comparison{Scheduler: s, since: since, unfound: make(map[reminder.Phone][]time.Time)}
 	seen := make(map[string]bool, len(listed))
+	example := ""
 	for _, m := range listed {
 		alive()
 		if seen[m.SID] || m.Status == "failed" || m.Status == "undelivered" || m.Status == "canceled" {
 			continue // the customer does not have it
 		}
 		seen[m.SID] = true
-		known, err := s.Store.Knows(ctx, m.SID, m.To, m.Body)
+		bills, nobodys, err := c.about(ctx, m)
 		if err != nil {
-			return nil, "", err
-		}
-		if known {
-			continue
-		}
-		bills, err := s.Store.BillsOf(ctx, m.To)
-		if err != nil {
-			return nil, "", err
+			return f, err
 		}
 		for _, b := range bills {
-			if p := s.Policies.For(b.Service); p.Recognizes(b, m.Body, reminder.DateOf(m.CreatedAt.In(p.Zone))) {
-				found = append(found, store.Stranger{ProviderID: m.SID, BillID: b.ID, At: m.CreatedAt})
-				detail = fmt.Sprintf("the provider has texts that this store does not know: %d of late, such as %s for account %s",
-					len(found), m.SID, b.Account)
+			f.strangers = append(f.strangers, store.Stranger{ProviderID: m.SID, BillID: b.ID, At: m.CreatedAt})
+			example = fmt.Sprintf("%s for account %s", m.SID, b.Account)
+		}
+		if nobodys {
+			f.nobodys = append(f.nobodys, store.Stranger{ProviderID: m.SID, At: m.CreatedAt})
+			example = cmp.Or(example, m.SID)
+		}
+	}
+	if f.any() {
+		f.detail = fmt.Sprintf("the provider has texts that this store does not know: %d of late, such as %s",
+			len(f.strangers)+len(f.nobodys), example)
+	}
+	if len(f.nobodys) > 0 {
+		f.detail += fmt.Sprintf("; %d show neither phone nor words, and nobody can tell from here whom they went to: "+
+			"look at the provider's own log", len(f.nobodys))
+	}
+	if len(listed) >= compareMost {
+		f.detail += fmt.Sprintf("; the list was read no further than its newest %d messages, and what is older may be sent again", compareMost)
+	}
+	return f, nil
+}
+
+// comparison holds one list against the store.
+type comparison struct {
+	*Scheduler
+	since   time.Time
+	ids     map[string]bool                // of the store's messages; nil until a masked phone asks for them
+	unfound map[reminder.Phone][]time.Time // texts without a message, each of which accounts for one that cannot be read
+}
+
+// about finds the bills that a message is, or may be, about and that the store does
+// not know of. nobodys means that it may be about any.
+func (c *comparison) about(ctx context.Context, m notifier.Listed) (bills []reminder.Bill, nobodys bool, err error) {
+	readable := strings.TrimSpace(m.Body) != ""
+	if m.Masked {
+		if c.ids == nil {
+			if c.ids, err = c.Store.KnowsByID(ctx, c.since.Add(-lookBack)); err != nil {
+				return nil, false, err
+			}
+		}
+		if c.ids[m.SID] {
+			return nil, false, nil
+		}
+		if !readable {
+			return nil, true, nil
+		}
+		return c.named(ctx, m)
+	}
+	known, err := c.Store.Knows(ctx, m.SID, m.To, m.Body)
+	if err != nil || known {
+		return nil, false, err
+	}
+	if !readable {
+		accounted, err := c.ofTextInDoubt(ctx, m)
+		if err != nil || accounted {
+			return nil, false, err
+		}
+	}
+	of, err := c.Store.BillsOf(ctx, m.To)
+	if err != nil {
+		return nil, false, err
+	}
+	for _, b := range of {
+		p := c.Policies.For(b.Service)
+		if readable && p.Recognizes(b, m.Body, reminder.DateOf(m.CreatedAt.In(p.Zone))) || !readable && p.InReach(b, m.CreatedAt) {
+			bills = append(bills, b)
+		}
+	}
+	return bills, false, nil
+}
+
+// named finds the bills that a readable message names, whoever had it.
+func (c *comparison) named(ctx context.Context, m notifier.Listed) (bills []reminder.Bill, nobodys bool, err error) {
+	tried := make(map[string]bool)
+	for _, word := range strings.FieldsFunc(m.Body, func(r rune) bool { return unicode.IsSpace(r) || strings.ContainsRune("(),.:;", r) }) {
+		if tried[word] || !strings.ContainsFunc(word, unicode.IsDigit) {
+			continue
+		}
+		tried[word] = true
+		of, err := c.Store.BillsOfAccount(ctx, word)
+		if err != nil {
+			return nil, false, err
+		}
+		for _, b := range of {
+			if p := c.Policies.For(b.Service); p.Recognizes(b, m.Body, reminder.DateOf(m.CreatedAt.In(p.Zone))) {
+				bills = append(bills, b)
 			}
 		}
 	}
-	if len(listed) >= compareMost {
-		detail += fmt.Sprintf("; the list was read no further than its newest %d messages, and what is older may be sent again", compareMost)
+	return bills, false, nil
+}
+
+// ofTextInDoubt reports whether a message without words may be that of a text whose
+// answer was lost: reconcile settles that one. Each such text accounts for one
+// message, or a restored store would take many for it.
+func (c *comparison) ofTextInDoubt(ctx context.Context, m notifier.Listed) (bool, error) {
+	texts, read := c.unfound[m.To]
+	if !read {
+		var err error
+		if texts, err = c.Store.Unfound(ctx, m.To); err != nil {
+			return false, err
+		}
 	}
-	return found, detail, nil
+	i := slices.IndexFunc(texts, func(created time.Time) bool {
+		return !m.CreatedAt.Before(created.Add(-lookBack)) && m.CreatedAt.Before(created.Add(lookBack))
+	})
+	if i >= 0 {
+		texts = slices.Delete(texts, i, i+1)
+	}
+	c.unfound[m.To] = texts
+	return i >= 0, nil
 }
 
 // clockSlack is by how much a clock may go back without a word: it is adjusted

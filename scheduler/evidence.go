@@ -6,22 +6,28 @@ import (
 	"duewatch/almara"
 )
 
-// scope is what the outcome of a single call speaks for. It is decided here for
-// both clients: what one bill, phone or answer suffers must hold up no other.
-type scope int
+// scope is what the outcome of a single call speaks for. It is decided here and in
+// evidence_sender.go, for both clients: what one bill, phone or answer suffers
+// must hold up no other.
+type scope string
 
 const (
-	// forNobody: the caller gave up, so nothing is known.
-	forNobody scope = iota
-	// forItself: the bill or phone that was asked about, and no other, however
-	// often it happens. Whether the server is down is for the client's breaker to
-	// say, which hears of all calls.
-	forItself
-	// forAllIfOthersAgree: for itself, unless reminder.EnoughWitnesses different
-	// ones meet the same and none is served well.
-	forAllIfOthersAgree
-	// forAll: the account or the server, whoever is asked about.
-	forAll
+	// The caller gave up, so nothing is known.
+	forNobody scope = "nobody"
+	// The bill or the text that the call was about, and no other, however often it
+	// happens. Whether the server is down is for the client's breaker to say, which
+	// hears of all calls.
+	forItself scope = "itself"
+	// The phone alone.
+	forPhone scope = "its phone"
+	// The phone or its country, unless reminder.EnoughWitnesses different phones of
+	// the operator's own country meet the same: then it is the sender.
+	forSenderIfOthersAgree scope = "the sender, if others agree"
+	// Itself, unless reminder.EnoughWitnesses different ones meet the same and none
+	// is served well.
+	forAllIfOthersAgree scope = "all, if others agree"
+	// The account or the server, whoever the call was about.
+	forAll scope = "all"
 )
 
 // almaraScope is what the outcome of a call to Almara Pay about one bill speaks

@@ -97,7 +97,7 @@ func TestWhatAnAnswerOfAlmaraPaySpeaksFor(t *testing.T) {
 			t.Parallel()
 			answer, err := client(t, 200, c.reply).Register(t.Context(), bill)
 			if got := almaraScope(err); got != c.scope {
-				t.Errorf("%v speaks for %d, want %d", err, got, c.scope)
+				t.Errorf("%v speaks for %s, want %s", err, got, c.scope)
 			}
 			if got := makes(lessonOf(bill.ID, answer, err)); got != c.makes {
 				t.Errorf("%v makes of the bill: %s, want %s", err, got, c.makes)
@@ -118,7 +118,7 @@ func TestWhatAnAnswerOfAlmaraPaySpeaksFor(t *testing.T) {
 		{context.Canceled, forNobody}, {context.DeadlineExceeded, forNobody}, {errors.New("of no known type"), forNobody},
 	} {
 		if got := almaraScope(c.err); got != c.scope {
-			t.Errorf("%v speaks for %d, want %d", c.err, got, c.scope)
+			t.Errorf("%v speaks for %s, want %s", c.err, got, c.scope)
 		}
 	}
 }

@@ -222,7 +222,8 @@ func TestNobodyIsTextedAtThreeInTheNight(t *testing.T) {
 		"a send_at in the night":                 {func(w *world) { w.policy.SendAt = 3*60 + 3 }, nil},
 		"a restart after an outage":              {nil, func(w *world) { w.stop(); w.at(night); w.start() }},
 		"the end of a throttling": {nil, func(w *world) {
-			w.faults(sandbox.Fault{Where: sandbox.Send, What: sandbox.Status, Status: 429, RetryAfter: 18*3600 + 180, Times: 1})
+			w.at("2026-03-09 17:55")
+			w.faults(sandbox.Fault{Where: sandbox.Send, What: sandbox.Status, Status: 429, RetryAfter: 600, Times: 1})
 		}},
 		"a text in doubt that is sent once more": {func(w *world) { w.resend = true }, func(w *world) {
 			w.at("2026-03-09 17:58")

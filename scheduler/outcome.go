@@ -18,6 +18,10 @@ const (
 	retryAccount     = 5 * time.Minute
 	retryUnclear     = time.Hour
 	firstReceipt     = time.Minute // after the provider took a text
+
+	// maxPause is the longest pause that the provider is believed to want: one
+	// odd answer must not silence a day. Asked again, it says so again.
+	maxPause = 10 * time.Minute
 )
 
 // halt stops sending until its end, with a reason for the texts that wait.
@@ -25,6 +29,9 @@ type halt struct {
 	reason reminder.Reason
 	until  time.Time
 	err    error
+	// evidence are the phones whose refusals are the reason, where several had to
+	// agree.
+	evidence []reminder.Phone
 }
 
 func (h *halt) Error() string { return "sending is stopped: " + h.err.Error() }
@@ -36,92 +43,67 @@ func (h *halt) stop() *reminder.Stop {
 	return &reminder.Stop{Reason: h.reason, Until: h.until, Detail: h.err.Error()}
 }
 
-// outcomeOf says what to record for a result of the provider, and whether to
-// stop the pass. A text of unknown outcome is looked up after firstLook. When a
-// text that several bills share is refused for its words, they are tried apart:
-// the words about one of them may be to blame.
-func outcomeOf(r notifier.Result, shared bool, policy *reminder.Policy, firstLook time.Duration, now time.Time) (store.Outcome, error) {
+// outcomeOf says what to record for a result of the provider. Whether more than
+// this text is at fault, weigh says. A text of unknown outcome is looked up after
+// firstLook. When a text that several bills share is refused for its words, they
+// are tried apart: the words about one of them may be to blame.
+func outcomeOf(r notifier.Result, shared bool, policy *reminder.Policy, firstLook time.Duration, now time.Time) store.Outcome {
 	o := store.Outcome{State: store.Refused, ProviderStatus: r.Status, Code: r.Code}
 	if r.Err != nil {
 		o.Error = r.Err.Error()
 	}
-	hold := func(reason reminder.Reason, wait time.Duration) {
-		o.Hold, o.Until = reason, now.Add(max(wait, r.RetryAfter))
+	hold := func(reason reminder.Reason, wait time.Duration) store.Outcome {
+		if r.RetryAfter > 0 {
+			wait = max(wait, min(r.RetryAfter, maxPause))
+			o.Error += fmt.Sprintf("; it asks for a pause of %s, and is tried again after %s", r.RetryAfter, wait.Round(time.Second))
+		}
+		o.Hold, o.Until = reason, now.Add(wait)
+		return o
 	}
-	stop := func() error { return &halt{o.Hold, o.Until, r.Err} }
 
 	switch r.Outcome {
 	case notifier.Accepted:
 		o.State, o.ProviderID, o.NextLook = store.Accepted, r.SID, now.Add(firstReceipt)
-		return o, nil
+		return o
 	case notifier.Refused, notifier.Throttled, notifier.NotSent:
 		// Certainly not sent: sorted by class below.
 	case notifier.Unknown:
 		o.State, o.NextLook = store.Unknown, now.Add(firstLook)
-		if r.Class == notifier.Account {
-			return o, &halt{reminder.AccountFault, now.Add(retryAccount), r.Err}
-		}
-		return o, nil
+		return o
 	}
 
 	if shared && (r.Class == notifier.BadText || r.Class == notifier.Unlisted) {
-		hold(reminder.TryApart, 0)
-		return o, nil
+		return hold(reminder.TryApart, 0)
 	}
 	switch r.Class {
 	case notifier.BadNumber:
 		o.Skip, o.Suppress = reminder.BadNumber, reminder.BadNumber
-		return o, nil
+		return o
 	case notifier.OptedOut:
 		o.Skip, o.Suppress = reminder.OptedOut, reminder.OptedOut
-		return o, nil
+		return o
 	case notifier.BadText:
 		o.Skip = reminder.TextRefused
-		return o, nil
+		return o
 	case notifier.Account:
-		hold(reminder.AccountFault, retryAccount)
-		return o, stop()
+		return hold(reminder.AccountFault, retryAccount)
+	case notifier.Destination:
+		if advice := notifier.Advice(r.Code); advice != "" {
+			o.Error += ": " + advice
+		}
+		return hold(reminder.DestinationRefused, retryAccount) // the store says until when
 	case notifier.UntilTomorrow:
 		tomorrow := reminder.DateOf(now.In(policy.Zone)).AddDays(1)
-		hold(reminder.Throttled, policy.NextOpen(tomorrow.At(policy.SendAt, policy.Zone)).Sub(now))
-		return o, stop()
-	case notifier.SlowDown:
-		hold(reminder.Throttled, retryThrottled)
-		return o, stop()
-	case notifier.Unlisted, notifier.TryLater, notifier.TryOnce:
-		hold(reminder.RefusalUnclear, retryUnclear)
-		return o, nil
+		return hold(reminder.Throttled, policy.NextOpen(tomorrow.At(policy.SendAt, policy.Zone)).Sub(now))
+	case notifier.SlowDown, notifier.SlowDownPhone:
+		return hold(reminder.Throttled, retryThrottled)
+	case notifier.Unlisted, notifier.TryLater, notifier.TryOnce, notifier.MaybeHasIt:
+		return hold(reminder.RefusalUnclear, retryUnclear)
 	}
 	if errors.Is(r.Err, notifier.ErrGuard) {
-		hold(reminder.NotOnAllowlist, retryUnclear)
-		return o, stop()
+		return hold(reminder.NotOnAllowlist, retryUnclear)
 	}
-	hold(reminder.ProviderUnreachable, retryUnreachable)
-	return o, stop()
-}
-
-// redirectRefused is for a refusal of the phone that all texts are redirected
-// to: no customer is to blame for it, and the next text would fare no better.
-func redirectRefused(o store.Outcome, why error, now time.Time) (store.Outcome, error) {
-	o.Skip, o.Suppress = "", ""
-	o.Hold, o.Until = reminder.AccountFault, now.Add(retryAccount)
-	return o, &halt{o.Hold, o.Until, fmt.Errorf("notifier.redirect_to: %w", why)}
-}
-
-// manyUnlisted refusals in a row, for reasons that are not in the provider's
-// table, are a fault of the account rather than of that many customers.
-const manyUnlisted = 5
-
-// unlisted counts refusals of unknown reason and stops the pass at too many. One
-// whose bills are tried apart is counted with those.
-func (s *Scheduler) unlisted(r notifier.Result, held reminder.Reason, now time.Time) error {
-	switch {
-	case r.Outcome == notifier.Accepted:
-		s.unclear.Store(0)
-	case r.Class == notifier.Unlisted && held != reminder.TryApart && s.unclear.Add(1) >= manyUnlisted:
-		return &halt{reminder.RefusalUnclear, now.Add(retryUnclear), r.Err}
-	}
-	return nil
+	return hold(reminder.ProviderUnreachable, retryUnreachable)
 }
 
 // givenBack is the outcome of a text that was not handed to the provider.

@@ -18,45 +18,55 @@ import (
 // became of the texts it took, paced by their age. It works without a public
 // URL for callbacks.
 func (s *Scheduler) receipts(ctx context.Context, j *job) error {
+	// What is known of a text must be on disk before it is taken for an orphan.
+	if err := s.unwritten.again(s.Store, s.Now()); err != nil {
+		return err
+	}
 	if _, err := s.orphans(ctx); err != nil {
 		return err
 	}
-	if err := s.reconcile(ctx, j); err != nil {
-		return err
-	}
+	// What keeps texts in doubt from being looked up need not be in the way here.
+	doubt := s.reconcile(ctx, j)
 	const batch = 10_000 // of which the list is read once
-	for ctx.Err() == nil {
+	for ctx.Err() == nil && !errors.Is(doubt, notifier.ErrStop) {
 		j.beat(s.Now())
 		open, err := s.Store.OpenTexts(ctx, s.Now(), batch)
 		if err != nil {
-			return err
+			return errors.Join(doubt, err)
 		}
 		found, fault := s.fetch(ctx, j, open)
 		for some := range slices.Chunk(found, 250) { // other writes are let in between
-			if err := s.recordReceipts(ctx, some); err != nil {
-				return errors.Join(fault, err)
-			}
+			fault = errors.Join(fault, s.recordReceipts(ctx, some))
 		}
 		if fault != nil || len(open) < batch {
-			return fault
+			return errors.Join(doubt, fault)
 		}
 	}
-	return nil
+	return doubt
 }
 
 func (s *Scheduler) recordReceipts(ctx context.Context, some []store.Receipt) error {
 	moved, err := s.Store.RecordReceipts(ctx, s.Now(), some)
-	if err != nil {
-		return err
-	}
 	for _, r := range moved {
+		if against := s.sender.failedLate(r); against != nil {
+			stop := lateStop(fmt.Sprintf("texts to %d different phones of the own country were taken and then failed alike, the last: %s (code %d)",
+				len(against), r.Error, r.Code))
+			err = errors.Join(err, s.Store.StopSender(ctx, s.Now(), stop, against))
+			s.Log.Error("sending is stopped: the provider takes texts and then fails them for their sender", "code", r.Code, "why", r.Error)
+		}
 		s.Metrics.textMoved(r.State)
 		if r.State == store.Undelivered || r.State == store.Failed {
 			s.Metrics.undelivered(r.Code)
 		}
 		s.tellReceipt(r)
 	}
-	return nil
+	return err
+}
+
+// lateStop is for texts that are taken, billed and lost: it takes somebody to look
+// into it.
+func lateStop(why string) reminder.Stop {
+	return reminder.Stop{Reason: reminder.AccountFault, Detail: why}
 }
 
 // From this many open texts on, the provider's list is read first: one page of
@@ -100,6 +110,7 @@ func (s *Scheduler) fetch(ctx context.Context, j *job, open []store.OpenText) ([
 	found := make([]store.Receipt, len(open))
 	group, groupCtx := errgroup.WithContext(ctx)
 	group.SetLimit(s.SendConcurrency)
+	var silent reminder.Evidence
 	for i, t := range open {
 		group.Go(func() error {
 			if groupCtx.Err() != nil {
@@ -114,8 +125,18 @@ func (s *Scheduler) fetch(ctx context.Context, j *job, open []store.OpenText) ([
 			if errors.Is(err, notifier.ErrStop) {
 				return fmt.Errorf("ask for receipts: %w", err)
 			}
-			if groupCtx.Err() == nil {
-				found[i] = receiptOf(t, r, err, s.Now())
+			if groupCtx.Err() != nil {
+				return nil //nolint:nilerr // as above
+			}
+			found[i] = s.receiptOf(t, r, err, s.Now())
+			if !errors.Is(err, notifier.ErrRetry) {
+				silent.Clear()
+				return nil
+			}
+			// Each is asked about again at its own pace: the next pass begins with others.
+			if silent.Against(t.ProviderID) {
+				return fmt.Errorf("the provider gave no receipts of %d different texts: the others wait for the next pass: %w",
+					reminder.EnoughWitnesses, err)
 			}
 			return nil
 		})
@@ -139,9 +160,10 @@ func (s *Scheduler) tellReceipt(r store.Receipt) {
 }
 
 // receiptOf translates the provider's word into our state.
-func receiptOf(t store.OpenText, r notifier.Receipt, err error, now time.Time) store.Receipt {
+func (s *Scheduler) receiptOf(t store.OpenText, r notifier.Receipt, err error, now time.Time) store.Receipt {
 	out := store.Receipt{
-		TextID: t.ID, Service: t.Service, Account: t.Account, ProviderStatus: r.Status, Code: r.Code, Error: notifier.Describe(r.Code),
+		TextID: t.ID, Service: t.Service, Account: t.Account, SentTo: t.SentTo,
+		ProviderStatus: r.Status, Code: r.Code, Error: notifier.Describe(r.Code),
 		BilledSegments: r.Segments, Price: r.Price, PriceUnit: r.PriceUnit, NextLook: nextReceipt(t.AcceptedAt, now),
 	}
 	if err != nil { // no answer, or no such text: asked again at its pace
@@ -171,7 +193,7 @@ func receiptOf(t store.OpenText, r notifier.Receipt, err error, now time.Time) s
 		out.State = store.Unconfirmed
 	}
 	if out.State == store.Undelivered || out.State == store.Failed {
-		failedLate(&out, notifier.ClassOf(r.Code), t.Bills > 1, now)
+		failedLate(&out, notifier.ClassOf(r.Code), t.Bills > 1, s.Delivery.Mode == reminder.ModeRedirect, now)
 	}
 	return out
 }
@@ -186,10 +208,19 @@ const (
 // failedLate says what a failure after acceptance means for the phone and the
 // reminder. What several bills shared and was kept back for its words is tried
 // again apart, as in outcomeOf; not for a code that is unknown, which may mean
-// that the customer has it.
-func failedLate(out *store.Receipt, class notifier.Class, shared bool, now time.Time) {
+// that the customer has it. Where all texts go to one phone, a destination that is
+// refused is a fault of all.
+func failedLate(out *store.Receipt, class notifier.Class, shared, redirected bool, now time.Time) {
+	kind := scopeLate(class)
 	if shared && class == notifier.BadText {
 		out.Why, out.RetryAt, out.MaxTries = reminder.TryApart, now, lateTries
+		return
+	}
+	if kind == forAll || kind == forSenderIfOthersAgree && redirected {
+		// Each further text would be lost, and billed, like this one. The reminder
+		// waits and is not lost.
+		stop := lateStop(fmt.Sprintf("a text was taken and then failed: %s (code %d)", out.Error, out.Code))
+		out.Why, out.RetryAt, out.MaxTries, out.Stop = reminder.AccountFault, now.Add(retryLateness), lateTries, &stop
 		return
 	}
 	switch class {
@@ -197,15 +228,17 @@ func failedLate(out *store.Receipt, class notifier.Class, shared bool, now time.
 		out.Why, out.Suppress = reminder.BadNumber, reminder.BadNumber
 	case notifier.OptedOut:
 		out.Why, out.Suppress = reminder.OptedOut, reminder.OptedOut
-	case notifier.TryLater, notifier.SlowDown, notifier.UntilTomorrow:
+	case notifier.TryLater, notifier.SlowDown, notifier.SlowDownPhone, notifier.UntilTomorrow:
 		out.Why, out.RetryAt, out.MaxTries = reminder.NotDelivered, now.Add(retryLateness), lateTries
 	case notifier.TryOnce:
 		out.Why, out.RetryAt, out.MaxTries = reminder.NotDelivered, now.Add(retryLateness), 1
-	case notifier.Account:
-		// Each further text would be lost, and billed, like this one: it takes
-		// somebody to look into it. The reminder waits and is not lost.
-		out.Why, out.RetryAt, out.MaxTries = reminder.AccountFault, now.Add(retryLateness), lateTries
-		out.Stop = &reminder.Stop{Reason: reminder.AccountFault, Detail: fmt.Sprintf("a text was taken and then failed: %s (code %d)", out.Error, out.Code)}
+	case notifier.Destination: // the store says until when
+		out.Why, out.RetryAt, out.MaxTries = reminder.DestinationRefused, now.Add(retryLateness), lateTries
+		out.Destinations = []string{out.SentTo.E164()}
+		out.Error += ": " + notifier.Advice(out.Code)
+	case notifier.MaybeHasIt: // a second text is worse than none
+		out.Why = reminder.MayHaveIt
+	case notifier.Account: // above
 	case notifier.BadText: // another text like it would fare no better
 		out.Why = reminder.TextRefused
 	case notifier.Unlisted:

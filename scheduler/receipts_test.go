@@ -2,6 +2,7 @@ package scheduler
 
 import (
 	"fmt"
+	"net/http"
 	"testing"
 	"time"
 
@@ -64,4 +65,47 @@ func TestTextThatStaysSentEndsAsUnconfirmed(t *testing.T) {
 	if more := w.sandbox.Calls()[sandbox.Fetch] - before; more != 0 {
 		t.Errorf("it was asked about %d times more", more)
 	}
+}
+
+// Receipts of several texts in a row got no answer: the pass ends, and the next one
+// asks about others first.
+func TestAProviderThatGivesNoReceiptsIsNotAskedForAllOfThem(t *testing.T) {
+	t.Parallel()
+	asked := map[string]int{}
+	w := newWorld(t, func(w *world) {
+		w.senders = 1
+		twilio{fetch: func(rw http.ResponseWriter, r *http.Request) {
+			asked[r.URL.Path]++
+			says(500, asHTML, "")(rw, r)
+		}}.inFront(w)
+	})
+	for i := range 12 {
+		w.watch(fmt.Sprintf("A%02d", i), "2026-03-12", phone(i))
+	}
+	w.at("2026-03-09 09:00")
+	w.tick()
+	w.clock.pass(time.Minute)
+	for pass := 1; pass <= 3; pass++ {
+		w.job(jobReceipts).pass(w.ctx, w.Scheduler)
+		if len(asked) != 3*pass {
+			t.Errorf("after pass %d, %d texts were asked about", pass, len(asked))
+		}
+	}
+}
+
+// A list that gives no answer about texts in doubt keeps no receipts of others back.
+func TestTextsInDoubtHoldUpNoReceipts(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(w *world) { w.senders = 1 })
+	for i := range 4 {
+		w.watch(fmt.Sprint("A", i), "2026-03-12", phone(i))
+	}
+	w.at("2026-03-09 09:00")
+	w.faults(sandbox.Fault{Where: sandbox.Send, What: sandbox.Drop, After: true, Times: 3})
+	w.tick()
+	w.faults(sandbox.Fault{Where: sandbox.List, What: sandbox.Status, Status: 500})
+	w.clock.pass(2 * time.Minute)
+	_ = w.tryTick()
+	w.wantStates("A0", "unknown")
+	w.wantStates("A3", "delivered")
 }

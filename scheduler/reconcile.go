@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"duewatch/notifier"
+	"duewatch/reminder"
 	"duewatch/store"
 )
 
@@ -33,56 +36,96 @@ func (s *Scheduler) orphans(ctx context.Context) (int, error) {
 // nobody knows whether they were taken: what is found there was sent, and what
 // is not found at the last look was not. The list promises no consistency, so
 // more than one look is needed before "not there" is believed.
-func (s *Scheduler) reconcile(ctx context.Context, j *job) error {
+//
+// A look-up without an answer says nothing of the others: it is put off, and they
+// go on. When several different phones get none in one pass, the list itself is
+// down, and the next pass begins with others.
+func (s *Scheduler) reconcile(ctx context.Context, j *job) (err error) {
 	const batch = 100
+	var silent reminder.Evidence
 	for ctx.Err() == nil {
-		doubtful, err := s.Store.Doubtful(ctx, s.Now(), batch)
-		if err != nil {
-			return err
+		doubtful, failed := s.Store.Doubtful(ctx, s.Now(), batch)
+		if failed != nil {
+			return errors.Join(err, failed)
 		}
 		for _, d := range doubtful {
 			j.beat(s.Now())
-			answered, err := s.lookUp(ctx, d)
-			if err != nil || !answered || ctx.Err() != nil {
-				return err // no answer for this one is none for the others
+			failed := s.lookUp(ctx, d)
+			if ctx.Err() != nil {
+				return errors.Join(err, failed)
+			}
+			switch {
+			case failed == nil:
+				silent.Clear()
+				continue
+			case errors.Is(failed, notifier.ErrStop):
+				return errors.Join(err, fmt.Errorf("look up texts in doubt: %w", failed))
+			case !errors.Is(failed, notifier.ErrRetry):
+				err = errors.Join(err, failed) // the store could not take what was found
+			}
+			next := s.Now().Add(lookUpBackoff(s.Now().Sub(d.CreatedAt)))
+			s.about(d.Service, d.Account).Info("a text in doubt could not be looked up, and is put off", "text", d.ID, "until", next, "err", failed)
+			if failed := s.Store.PutOffLookUp(ctx, d.ID, next); failed != nil {
+				return errors.Join(err, failed)
+			}
+			if silent.Against(d.SentTo.E164()) {
+				return errors.Join(err, fmt.Errorf("the provider's list gave no answer about %d different phones: "+
+					"texts in doubt wait for the next pass", reminder.EnoughWitnesses))
 			}
 		}
 		if len(doubtful) < batch {
-			return nil
+			return err
 		}
 	}
-	return nil
+	return err
 }
 
-// lookUp asks for one text; false means that there was no usable answer.
-func (s *Scheduler) lookUp(ctx context.Context, d store.Doubtful) (bool, error) {
+// A look-up that got no answer is put off by a quarter of the text's age, within
+// these bounds: so each is put off longer than the last.
+const (
+	leastLookUpBackoff = 2 * time.Minute
+	mostLookUpBackoff  = 30 * time.Minute
+)
+
+func lookUpBackoff(age time.Duration) time.Duration {
+	return min(max(age/4, leastLookUpBackoff), mostLookUpBackoff)
+}
+
+// enoughLooks is how many complete lists must show nothing that could be a text
+// before it is taken as not sent: the list promises no consistency.
+const enoughLooks = 2
+
+// lookUp asks for one text. The error matches notifier.ErrStop or ErrRetry where
+// there was no usable answer.
+func (s *Scheduler) lookUp(ctx context.Context, d store.Doubtful) error {
 	since := d.CreatedAt.Add(-lookBack)
 	listed, complete, err := s.Notifier.List(ctx, notifier.Query{To: d.SentTo, Since: since, MaxMessages: listMost})
-	switch {
-	case errors.Is(err, notifier.ErrStop):
-		return false, fmt.Errorf("look up texts in doubt: %w", err)
-	case err != nil:
-		s.about(d.Service, d.Account).Info("a text in doubt could not be looked up; again at the next tick", "text", d.ID, "err", err)
-		return false, nil
+	if err != nil {
+		return err //nolint:wrapcheck // says all
 	}
-	now := s.Now()
+	now, looks := s.Now(), max(enoughLooks, len(s.ReconcileAfter))
 	l := store.LookUp{
 		TextID: d.ID, NextLook: now.Add(s.untilNextLook(d.Looks + 1)), Resend: s.Resend,
-		Last: d.Looks+1 >= len(s.ReconcileAfter),
+		Last: d.Looks+1 >= looks,
 	}
 	if !complete {
 		// A list cut off at its bound proves nothing: it is read a few times
 		// more, and then the operator decides.
-		l.Last, l.Resend = d.Looks+1 >= len(s.ReconcileAfter)+moreLooks, false
+		last := s.ReconcileAfter[len(s.ReconcileAfter)-1]
+		l.Cut, l.Last, l.Resend = true, now.Sub(d.CreatedAt) >= (1+moreLooks)*last, false
+		l.NextLook = now.Add(last)
 	}
 	for _, m := range listed {
-		if m.Body == d.Body {
+		switch {
+		case m.Body == d.Body:
 			l.Found = append(l.Found, m.SID)
+		case mayBe(m, d):
+			l.Unclear = append(l.Unclear, store.Message{ProviderID: m.SID, Body: m.Body})
 		}
 	}
 	state, err := s.Store.RecordLookUp(ctx, now, l)
 	if err != nil {
-		return false, err
+		return err
 	}
 	if state != store.Unknown {
 		s.Metrics.textMoved(state)
@@ -91,7 +134,18 @@ func (s *Scheduler) lookUp(ctx context.Context, d store.Doubtful) (bool, error) 
 	if state == store.NotFound {
 		s.wake(jobRemind)
 	}
-	return true, nil
+	return nil
+}
+
+// mayBe reports whether a message that does not read as the text may be it all the
+// same: the provider shows no words of it, or the text's words or accounts among
+// others. A readable one that names none of its accounts is somebody else's, such
+// as a one-time password of another program on the account.
+func mayBe(m notifier.Listed, d store.Doubtful) bool {
+	if strings.TrimSpace(m.Body) == "" || strings.Contains(m.Body, d.Body) {
+		return true
+	}
+	return slices.ContainsFunc(strings.Split(d.Account, ", "), func(account string) bool { return reminder.Mentions(m.Body, account) })
 }
 
 // untilNextLook is the pause before the look of that number, counted from 0.
@@ -101,4 +155,10 @@ func (s *Scheduler) untilNextLook(look int) time.Duration {
 		return s.ReconcileAfter[last]
 	}
 	return s.ReconcileAfter[look] - s.ReconcileAfter[look-1]
+}
+
+// DoubtTooLong is the age from which a text that is still in doubt takes somebody
+// to look into it: its last look is an hour past.
+func DoubtTooLong(reconcileAfter []time.Duration) time.Duration {
+	return reconcileAfter[len(reconcileAfter)-1] + time.Hour
 }

@@ -25,6 +25,9 @@ func (s *Scheduler) remind(ctx context.Context, j *job) error {
 	if err := s.noticeClock(ctx); err != nil {
 		return err
 	}
+	if err := s.settleKnown(ctx); err != nil {
+		return err
+	}
 	stopped := s.compare(ctx, j)
 	if h := (*halt)(nil); stopped != nil && !errors.As(stopped, &h) {
 		return stopped
@@ -67,6 +70,9 @@ func (s *Scheduler) remind(ctx context.Context, j *job) error {
 	}()
 	if pass.Err() != nil {
 		err = errors.Join(err, s.Store.Unclaim(s.Now(), s.Owner))
+	}
+	if err != nil || context.Cause(pass) != nil {
+		s.report(ctx, "settle what is known of texts", s.settleKnown(context.WithoutCancel(ctx)))
 	}
 	if cause := context.Cause(pass); ctx.Err() == nil && !errors.Is(err, cause) {
 		err = errors.Join(err, cause)
@@ -161,7 +167,7 @@ func (s *Scheduler) send(pass context.Context, t *store.Text, check *lastCheck) 
 		o = withdrawn(context.Cause(pass), s.Now())
 	}
 	if h := (*halt)(nil); errors.As(err, &h) {
-		o.Stop = h.stop()
+		o.Stop, o.Evidence = h.stop(), h.evidence
 	}
 	o.TextID = t.ID
 	if o.Until.After(t.NotAfter) {
@@ -204,11 +210,8 @@ func (s *Scheduler) sendInTurn(pass context.Context, t *store.Text, check *lastC
 		return s.late(t, result.Err, now)
 	}
 	s.slow.Clear()
-	o, err := outcomeOf(result, len(t.Parts) > 1, s.Policies.For(t.Parts[0].Service), s.ReconcileAfter[0], now)
-	if o.Suppress != "" && s.Delivery.Mode == reminder.ModeRedirect {
-		o, err = redirectRefused(o, result.Err, now)
-	}
-	return o, errors.Join(err, s.unlisted(result, o.Hold, now))
+	o := outcomeOf(result, len(t.Parts) > 1, s.Policies.For(t.Parts[0].Service), s.ReconcileAfter[0], now)
+	return o, s.weigh(t, result, &o, now)
 }
 
 // late gives back a text whose request was not written soon enough after the
@@ -216,7 +219,7 @@ func (s *Scheduler) sendInTurn(pass context.Context, t *store.Text, check *lastC
 // texts in a row wait in vain, the provider is not to be reached.
 func (s *Scheduler) late(t *store.Text, why error, now time.Time) (store.Outcome, error) {
 	if s.slow.Against(t.To.E164()) {
-		h := &halt{reminder.ProviderUnreachable, now.Add(retryUnreachable), why}
+		h := &halt{reason: reminder.ProviderUnreachable, until: now.Add(retryUnreachable), err: why}
 		return givenBack(h.reason, h.until, why.Error()), h
 	}
 	return givenBack(reminder.NotHandedOver, now, why.Error()), nil
@@ -229,9 +232,7 @@ func (s *Scheduler) record(some []*ended) (now time.Time, err error) {
 	for i, e := range some {
 		outcomes[i] = e.outcome
 	}
-	// A text whose outcome cannot be written stays in state sending, and so in
-	// doubt, until its lease ends.
-	return now, errors.Join(s.Store.RecordOutcomes(now, outcomes)...)
+	return now, s.unwritten.record(s.Store, now, outcomes)
 }
 
 // closed is the policy of one of the text's bills whose window is closed; nil

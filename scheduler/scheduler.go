@@ -28,7 +28,6 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/robfig/cron/v3"
@@ -60,6 +59,10 @@ type Config struct {
 	// another one for each Scheduler.
 	Owner string
 
+	// Country (ISO 3166, two letters) is the operator's own: destinations there
+	// speak for the sender, others for their country. "" = none is foreign.
+	Country string
+
 	// Sender names, for people, by which account, sender and mode texts leave.
 	Sender string
 
@@ -88,13 +91,13 @@ type Config struct {
 // Scheduler runs the jobs of one configuration.
 type Scheduler struct {
 	Config
-	jobs    []*job
-	pace    *pace
-	virtual *virtual          // nil when time passes by itself
-	unclear atomic.Int32      // refusals of unknown reason in a row
-	slow    reminder.Evidence // requests that were not written in time
-
+	jobs      []*job
+	pace      *pace
+	virtual   *virtual          // nil when time passes by itself
+	sender    *senderEvidence   // what refusals say against the sender
+	slow      reminder.Evidence // requests that were not written in time
 	admission reminder.Evidence // bills that Almara Pay does not let in, since it let one in
+	unwritten unwritten         // outcomes that are known, and not on disk yet
 
 	// Of the remind job alone.
 	compared bool      // with the provider's list
@@ -103,7 +106,7 @@ type Scheduler struct {
 
 // New prepares the jobs. It fails on a bad cron expression.
 func New(c Config) (*Scheduler, error) {
-	s := &Scheduler{Config: c, pace: newPace(c.SegmentsPerSecond)}
+	s := &Scheduler{Config: c, pace: newPace(c.SegmentsPerSecond), sender: newSenderEvidence(c.Country)}
 	if c.Virtual != nil {
 		s.Now = c.Virtual.Now
 		s.virtual = &virtual{clock: c.Virtual, askRate: c.AskRate, segments: c.SegmentsPerSecond, began: c.Virtual.Now()}
@@ -164,7 +167,7 @@ func (s *Scheduler) Run(ctx context.Context) error {
 	<-ctx.Done()
 	<-ticks.Stop().Done()
 	running.Wait()
-	return nil
+	return s.lastWrites()
 }
 
 // prepare takes over what a dead process has left, before the first pass. It

@@ -17,6 +17,10 @@ type fact struct {
 // cameToNothing are the states of texts that the customer does not have.
 const cameToNothing = "('refused', 'not_found', 'failed', 'undelivered', 'canceled')"
 
+// hadIt is the condition on a text x that the customer has it, or may have it:
+// one that failed at the network may have arrived all the same.
+const hadIt = "(x.state NOT IN " + cameToNothing + " OR x.refused_for = 'may_have_it')"
+
 // factsByID reads bills with what else counts of their phones: an opt-out, which
 // outweighs a bad number since it is the customer's word; the texts since ?1 that
 // it has had, or may have had; whether it has other bills; and its id in phones.
@@ -24,7 +28,7 @@ const cameToNothing = "('refused', 'not_found', 'failed', 'undelivered', 'cancel
 // table with them, for each bill, to look them up in the index.
 var factsByID = manyRows("SELECT "+billColumns+`,
 		coalesce((SELECT max(reason) FROM opt_outs WHERE phone = b.phone AND (+service = '' OR +service = b.service)), ''),
-		(SELECT count(*) FROM texts x WHERE x.phone_id = p.phone_id AND x.created_at >= ?1 AND x.state NOT IN `+cameToNothing+`),
+		(SELECT count(*) FROM texts x WHERE x.phone_id = p.phone_id AND x.created_at >= ?1 AND `+hadIt+`),
 		EXISTS (SELECT 1 FROM bills o WHERE o.phone = b.phone AND o.id <> b.id), coalesce(phone_id, 0)
 	FROM bills b LEFT JOIN phones p ON number = b.phone WHERE id IN (%s)`, 1, 1)
 
@@ -65,6 +69,13 @@ func (t *tx) facts(r Round, ids []int64) ([]fact, error) {
 				return nil, err
 			}
 			f.TextsToday += more
+		}
+	}
+	for i := range all {
+		if f := &all[i]; r.refused {
+			if f.RefusedUntil, f.RefusedFor, err = t.refusedUntil(f.Bill.Phone, r.Now); err != nil {
+				return nil, err
+			}
 		}
 	}
 	due := make([]dueBill, 0, len(ids))

@@ -77,6 +77,7 @@ var copied = map[string]string{
 	"opt_outs":     "with their phone",
 	"phones":       "with their bills; and the last of all, after which those to come are counted",
 	"texts":        "with their phone, those of late; and the latest of all",
+	"unattributed": "not at all",
 	"due_register": "not at all",
 	"due_recheck":  "not at all",
 	"refusals":     "not at all",

@@ -37,7 +37,7 @@ func intents(services int) many {
 	return manyRows(`WITH v (phone, phone_id, sent_to, body, language, segments, planned_at, not_after`+names+`) AS (VALUES %s)
 		INSERT OR FAIL INTO texts (phone, phone_id, sent_to, body, language, segments, state, owner, lease_until, planned_at, not_after, created_at)
 		SELECT v.phone, v.phone_id, v.sent_to, v.body, v.language, v.segments, 'sending', ?1, ?2, v.planned_at, v.not_after, ?3 FROM v
-		WHERE NOT EXISTS (SELECT 1 FROM texts x WHERE x.phone_id = v.phone_id AND x.created_at >= ?4 AND x.body = v.body AND x.state NOT IN `+cameToNothing+`)
+		WHERE NOT EXISTS (SELECT 1 FROM texts x WHERE x.phone_id = v.phone_id AND x.created_at >= ?4 AND x.body = v.body AND `+hadIt+`)
 			AND NOT EXISTS (SELECT 1 FROM opt_outs o WHERE o.phone = v.phone AND (`+within+`))
 		RETURNING id, phone`, intentFixed, intentColumns+services)
 }

@@ -55,11 +55,18 @@ type Outcome struct {
 	Hold  reminder.Reason
 	Until time.Time // with Hold: when to decide again
 	Skip  reminder.Reason
-	Tried bool // it was handed over, and came to nothing: counts as a try of the stage
+	Why   reminder.Reason // for the trail, where neither is set
+	Tried bool            // it was handed over, and came to nothing: counts as a try of the stage
 	// Suppress is set when the phone must not be texted again.
 	Suppress reminder.Reason
+	// Destinations were refused: the phone in full, and the calling code of its
+	// country where that is refused as a whole. With Hold, in the place of Until.
+	Destinations []string
 	// Stop is set when no other text may leave.
 	Stop *reminder.Stop
+	// Evidence, with Stop, are the phones whose refusals speak for the stop: what
+	// was refused to them is decided again once it is over.
+	Evidence []reminder.Phone
 }
 
 // errOutcome marks an outcome that would leave a text or its reminder in no
@@ -147,10 +154,16 @@ func (t *tx) accept(now time.Time, all []Outcome) error {
 			return err
 		}
 	}
-	return nil
+	return t.served(all)
 }
 
 var errSettled = errors.New("it is settled already")
+
+// WritableLater reports whether what could not be written may be written later:
+// the store was at fault, such as a full disk, and not what was to be written.
+func WritableLater(err error) bool {
+	return err != nil && !errors.Is(err, errSettled) && !errors.Is(err, errOutcome) && !ofTheRow(err)
+}
 
 // settle settles one text.
 func (t *tx) settle(now time.Time, o Outcome) error {
@@ -174,8 +187,16 @@ func (t *tx) settle(now time.Time, o Outcome) error {
 	if !ok {
 		return fmt.Errorf("text %d: %w", o.TextID, errSettled)
 	}
+	if err := t.judgeDestinations(now, &o); err != nil {
+		return err
+	}
 	if err := t.settleReminders(now, o.TextID, always(o)); err != nil {
 		return err
+	}
+	if o.State == Accepted {
+		if err := t.served([]Outcome{o}); err != nil {
+			return err
+		}
 	}
 	if o.State == Refused {
 		if err := t.unused(o.TextID); err != nil {
@@ -183,11 +204,45 @@ func (t *tx) settle(now time.Time, o Outcome) error {
 		}
 	}
 	if o.Stop != nil {
+		if err := t.acquit(now, o.Evidence, o.Stop.Until); err != nil {
+			return err
+		}
 		if err := t.stopSending(now, *o.Stop); err != nil {
 			return err
 		}
 	}
 	return t.suppress(o.TextID, o.Suppress, now)
+}
+
+// judgeDestinations says until when a text that was refused for its destination
+// waits: for its next turn, or, where the sender turned out to be at fault
+// meanwhile or by this very text, for the end of that stop.
+func (t *tx) judgeDestinations(now time.Time, o *Outcome) error {
+	if len(o.Destinations)+len(o.Evidence) == 0 || o.State != Refused {
+		return nil
+	}
+	until, stopped, err := t.senderStopped(now)
+	switch {
+	case err != nil:
+		return err
+	case len(o.Evidence) > 0:
+		o.Until = o.Stop.Until.Add(behindAll)
+	case stopped:
+		o.Hold, o.Until = reminder.AccountFault, orNow(until, now).Add(behindAll)
+	default:
+		if o.Until, err = t.refuse(now, o.Destinations, o.Code, o.Error); err != nil {
+			return err
+		}
+	}
+	var notAfter time.Time
+	if err := t.row("SELECT not_after FROM texts WHERE id = ?1", o.TextID).Scan(instantColumn{&notAfter}); err != nil {
+		return explain(err)
+	}
+	if o.Until.After(notAfter) {
+		o.Until = notAfter // where the reminder expires by itself
+	}
+	_, err = t.exec("UPDATE texts SET refused_for = ?2 WHERE id = ?1 AND state = 'refused'", o.TextID, o.Hold)
+	return err
 }
 
 // settling is what becomes of a reminder of a settled text: it may hang on how
@@ -219,6 +274,9 @@ func (t *tx) settleReminders(now time.Time, textID int64, outcome settling) erro
 		e := Event{At: now, BillID: bill, TextID: textID, What: string(o.State), Reason: string(o.Hold + o.Skip), Detail: o.Error}
 		if o.State == Accepted {
 			e.Detail = "the provider took it as " + o.ProviderID
+		}
+		if e.Reason == "" && o.State != Accepted {
+			e.Reason = string(o.Why)
 		}
 		if e.Reason == "" {
 			e.Reason = "provider"
@@ -276,43 +334,6 @@ func (t *tx) suppress(textID int64, why reminder.Reason, now time.Time) error {
 const orStronger = `ON CONFLICT (phone, service) DO UPDATE
 	SET reason = excluded.reason, since = excluded.since, source = excluded.source, who = excluded.who
 	WHERE opt_outs.reason = 'bad_number' AND excluded.reason = 'opted_out'`
-
-// inDoubt is the condition of the index texts_in_doubt, to the letter: SQLite
-// uses a partial index only where it finds its condition again.
-const inDoubt = "state IN ('sending', 'unknown')"
-
-// Orphans turns the texts that another process, which must be dead, or this
-// one, past its lease, left in state sending into unknown: whether they
-// reached the provider cannot be told from here. They are looked up there at
-// nextLook. It returns how many.
-func (s *Store) Orphans(_ context.Context, now time.Time, owner string, nextLook time.Time) (n int, err error) {
-	err = s.do(func(t *tx) error {
-		rows, err := t.query("SELECT id FROM texts WHERE "+inDoubt+" AND state = 'sending' AND (owner <> ?1 OR lease_until < ?2)", owner, now.UnixMilli())
-		if err != nil {
-			return err
-		}
-		ids, err := collect(rows, scanID)
-		if err != nil {
-			return err
-		}
-		n = len(ids)
-		for _, id := range ids {
-			const why = "duewatch ended while the provider was being called"
-			if _, err := t.exec("UPDATE texts SET state = 'unknown', error = ?2, next_look_at = ?3, refused_for = ?4 WHERE id = ?1 AND state = 'sending'",
-				id, why, nextLook.UnixMilli(), reminder.ShuttingDown); err != nil {
-				return err
-			}
-			if err := t.settleReminders(now, id, always(Outcome{TextID: id, State: Unknown, Error: why})); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		return 0, fmt.Errorf("find texts in doubt: %w", err)
-	}
-	return n, nil
-}
 
 func nullable(s string) any {
 	if s == "" {

@@ -127,6 +127,16 @@ func useAll(t *testing.T, s *Store) {
 	must(s.RecordLookUp(ctx, firstStage, LookUp{TextID: doubtful[1].ID, NextLook: firstStage}))
 	must(s.RecordLookUp(ctx, firstStage, LookUp{TextID: doubtful[2].ID, Last: true, Resend: true}))
 	must(s.InDoubt(ctx))
+	must(s.LongInDoubt(ctx, firstStage.Add(time.Hour)))
+	mustDo(t, s.PutOffLookUp(ctx, doubtful[0].ID, firstStage))
+	must(s.GiveBack(ctx, firstStage, "test", nil))
+	mustDo(t, s.StopSender(ctx, firstStage, reminder.Stop{Reason: reminder.AccountFault, Until: firstStage}, []reminder.Phone{phone(1)}))
+	_, _, err = s.RefusedDestinations(ctx, firstStage, 10)
+	mustDo(t, err)
+	must(s.KnowsByID(ctx, firstStage))
+	must(s.Unfound(ctx, phone(1)))
+	must(s.BillsOfAccount(ctx, "0000001"))
+	must(s.RecordUnattributed(ctx, firstStage, []Stranger{{ProviderID: "SMmasked", At: firstStage}}, reminder.Stop{Reason: reminder.CopiedStore, Until: firstStage}))
 	must(s.NextDue(ctx))
 	mustDo(t, s.EachText(ctx, learnedAt, func(TextTo) {}))
 	mustDo(t, s.EachReminder(ctx, learnedAt, func(int64, reminder.Reminder) {}))
@@ -248,6 +258,9 @@ var mayScan = map[string]string{
 	"- (SELECT count(*) FROM bills WHERE state": "counts the few that are not active, on a day with many rejections",
 	"FROM rejections":                           "holds those of a day, or of a stop that waits for the operator",
 	"FROM warnings":                             "holds one row for each reason at most",
+	"SELECT 1 FROM destinations":                "reads one row",
+	"FROM destinations WHERE until_at":          "what the provider refuses",
+	"UNION SELECT provider_id FROM strangers":   "at a start, where the provider's list hides phones",
 }
 
 // The statements that each tick runs, and the index that each must use.

@@ -3,7 +3,9 @@ package store
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -18,6 +20,7 @@ type OpenText struct {
 	Bills      int
 	ProviderID string
 	State      TextState
+	SentTo     reminder.Phone
 	AcceptedAt time.Time
 	Looks      int // how often it was asked about
 }
@@ -65,13 +68,13 @@ func whose[T any](ctx context.Context, s *Store, texts []T, id func(T) int64) (m
 
 // OpenTexts reads up to n texts whose next look has come, the oldest first.
 func (s *Store) OpenTexts(ctx context.Context, now time.Time, n int) ([]OpenText, error) {
-	rows, err := s.read.QueryContext(ctx, `SELECT id, provider_id, state, accepted_at, looks FROM texts
+	rows, err := s.read.QueryContext(ctx, `SELECT id, provider_id, state, accepted_at, looks, sent_to FROM texts
 		WHERE next_look_at <= ?1 AND provider_id IS NOT NULL ORDER BY next_look_at LIMIT +?2`, now.UnixMilli(), n)
 	if err != nil {
 		return nil, fmt.Errorf("read open texts: %w", explain(err))
 	}
 	open, err := collect(rows, func(r row) (o OpenText, err error) {
-		err = r.Scan(&o.ID, &o.ProviderID, &o.State, instantColumn{&o.AcceptedAt}, &o.Looks)
+		err = r.Scan(&o.ID, &o.ProviderID, &o.State, instantColumn{&o.AcceptedAt}, &o.Looks, &o.SentTo)
 		return o, err //nolint:wrapcheck // names the column
 	})
 	if err != nil {
@@ -90,6 +93,7 @@ type Receipt struct {
 	TextID         int64
 	Service        string // of its first bill, for the log only
 	Account        string // of all its bills
+	SentTo         reminder.Phone
 	State          TextState
 	ProviderStatus string
 	Code           int
@@ -107,6 +111,8 @@ type Receipt struct {
 	// then, as a new text, if they have had fewer than MaxTries and are useful.
 	RetryAt  time.Time
 	MaxTries int
+	// Destinations are as in Outcome: with RetryAt, they say when that is.
+	Destinations []string
 	// Stop is set when no other text may leave.
 	Stop *reminder.Stop
 }
@@ -124,28 +130,55 @@ var comesAfter = map[TextState]string{
 
 // RecordReceipts writes what the provider said, and returns the receipts that
 // moved a text to another state. One that would take a text back to an earlier
-// state only moves its next look.
+// state only moves its next look. One that cannot be written holds up no other:
+// the error names it, and the others are written.
 func (s *Store) RecordReceipts(_ context.Context, now time.Time, receipts []Receipt) (moved []Receipt, err error) {
+	var odd []error
 	err = s.do(func(t *tx) error {
-		moved = nil
-		isNew, err := t.plainReceipts(now, receipts)
-		if err != nil {
-			return err
-		}
-		for _, r := range receipts {
-			if !isNew[r.TextID] {
-				if isNew[r.TextID], err = t.receipt(now, r); err != nil {
-					return err
-				}
-			}
-			if isNew[r.TextID] {
-				moved = append(moved, r)
+		moved, odd = nil, nil
+		for some := range slices.Chunk(receipts, t.atOnce(len(receipts))) {
+			var isNew []Receipt
+			own, all := t.isolated(func(t *tx) (err error) {
+				isNew, err = t.receipts(now, some)
+				return err
+			})
+			switch {
+			case all != nil:
+				return all
+			case ofTheMachine(own):
+				return own
+			case own != nil:
+				odd = append(odd, fmt.Errorf("text %d: %w", some[0].TextID, own))
+			default:
+				moved = append(moved, isNew...)
 			}
 		}
 		return nil
 	})
 	if err != nil {
 		return nil, fmt.Errorf("record receipts: %w", err)
+	}
+	if len(odd) > 0 {
+		err = fmt.Errorf("record receipts: %w", errors.Join(odd...))
+	}
+	return moved, err
+}
+
+// receipts writes some, or none of them when it fails.
+func (t *tx) receipts(now time.Time, some []Receipt) (moved []Receipt, err error) {
+	isNew, err := t.plainReceipts(now, some)
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range some {
+		if !isNew[r.TextID] {
+			if isNew[r.TextID], err = t.receipt(now, r); err != nil {
+				return nil, err
+			}
+		}
+		if isNew[r.TextID] {
+			moved = append(moved, r)
+		}
 	}
 	return moved, nil
 }
@@ -234,12 +267,17 @@ func (t *tx) receipt(now time.Time, r Receipt) (moved bool, err error) {
 	if err != nil || !moved {
 		return false, err
 	}
+	if len(r.Destinations) > 0 {
+		if r.RetryAt, err = t.refuse(now, r.Destinations, r.Code, r.Error); err != nil {
+			return false, err
+		}
+	}
 	useful, err := t.usefulAt(r.TextID, r.RetryAt)
 	if err != nil {
 		return false, err
 	}
 	if err := t.settleReminders(now, r.TextID, func(tries int) Outcome {
-		o := Outcome{TextID: r.TextID, State: r.State, Error: r.Error}
+		o := Outcome{TextID: r.TextID, State: r.State, Error: r.Error, Why: r.Why}
 		if useful && tries < r.MaxTries {
 			o.Hold, o.Until, o.Tried = cmp.Or(r.Why, reminder.NotDelivered), r.RetryAt, true
 		}

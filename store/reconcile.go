@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -45,14 +46,36 @@ func (s *Store) Doubtful(ctx context.Context, now time.Time, n int) ([]Doubtful,
 
 // LookUp is what the provider's message list says of a text in doubt.
 type LookUp struct {
-	TextID   int64
-	Found    []string  // ids of messages that can be it, the likeliest first
+	TextID int64
+	Found  []string // ids of messages that can be it, the likeliest first
+	// Unclear are messages that may be it, and nobody can tell: while there is
+	// one that no other text has, the text is not taken as not sent.
+	Unclear  []Message
 	NextLook time.Time // when to ask for its receipt, or to look again
+	// Cut means that the list was not read to its end: it proves nothing, and
+	// counts as no look.
+	Cut bool
 	// Last means that the text, when it is still not found, is taken as not
 	// sent: its reminder is decided once more if Resend is set and this is its
 	// first such text, and is otherwise held for the operator.
 	Last   bool
 	Resend bool
+}
+
+// Message is one of the provider's list.
+type Message struct{ ProviderID, Body string }
+
+// PutOffLookUp has a text in doubt whose look-up got no answer wait until next,
+// behind those that wait for theirs.
+func (s *Store) PutOffLookUp(_ context.Context, textID int64, next time.Time) error {
+	err := s.do(func(t *tx) error {
+		_, err := t.exec("UPDATE texts SET next_look_at = ?2 WHERE id = ?1 AND state = 'unknown'", textID, next.UnixMilli())
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("put off a look-up: %w", err)
+	}
+	return nil
 }
 
 // RecordLookUp settles a text in doubt, or puts it off to its next look. It
@@ -90,10 +113,24 @@ func (t *tx) lookUp(now time.Time, l LookUp) (state TextState, err error) {
 		}
 	}
 	if !l.Last {
-		_, err := t.exec("UPDATE texts SET next_look_at = ?2, looks = looks + 1 WHERE id = ?1 AND state = 'unknown'", l.TextID, l.NextLook.UnixMilli())
+		looks := 1
+		if l.Cut {
+			looks = 0
+		}
+		_, err := t.exec("UPDATE texts SET next_look_at = ?2, looks = looks + ?3 WHERE id = ?1 AND state = 'unknown'",
+			l.TextID, l.NextLook.UnixMilli(), looks)
 		return Unknown, err
 	}
-	if _, err := t.exec("UPDATE texts SET state = 'not_found', settled_at = ?2, next_look_at = NULL WHERE id = ?1", l.TextID, now.UnixMilli()); err != nil {
+	why, err := t.cannotTell(l)
+	if err != nil {
+		return "", err
+	}
+	if why != "" {
+		l.Resend = false
+	}
+	if _, err := t.exec(`UPDATE texts SET state = 'not_found', settled_at = ?2, next_look_at = NULL,
+			error = CASE WHEN ?3 = '' THEN error ELSE ?3 END WHERE id = ?1`,
+		l.TextID, now.UnixMilli(), why); err != nil {
 		return "", err
 	}
 	if err := t.unused(l.TextID); err != nil {
@@ -104,10 +141,61 @@ func (t *tx) lookUp(now time.Time, l LookUp) (state TextState, err error) {
 		return "", explain(err)
 	}
 	return NotFound, t.settleReminders(now, l.TextID, func(tries int) Outcome {
-		o := Outcome{TextID: l.TextID, State: NotFound, Tried: true, Hold: reminder.NotAtProvider, Until: now, Error: "the provider does not have it"}
+		o := Outcome{
+			TextID: l.TextID, State: NotFound, Tried: true, Hold: reminder.NotAtProvider, Until: now,
+			Error: cmp.Or(why, "the provider does not have it"),
+		}
 		if tries > 0 || !l.Resend {
 			o.Hold, o.Until = reminder.InDoubt, notAfter
 		}
 		return o
 	})
+}
+
+// cannotTell says why a text that was not found may have been sent all the same;
+// "" when nothing speaks for that. What another text of the phone has, by its id
+// or by its words, is not this one.
+func (t *tx) cannotTell(l LookUp) (why string, err error) {
+	for _, m := range l.Unclear {
+		var mine bool
+		if err := t.row(`SELECT NOT EXISTS (SELECT 1 FROM texts x WHERE x.id <> ?1
+					AND x.phone_id = (SELECT phone_id FROM phones WHERE number = (SELECT sent_to FROM texts WHERE id = ?1))
+					AND (x.provider_id = ?2 OR x.body = ?3 AND x.state <> 'refused'))
+				AND NOT EXISTS (SELECT 1 FROM texts x WHERE x.sent_to = (SELECT sent_to FROM texts WHERE id = ?1) AND x.sent_to <> x.phone
+					AND x.id <> ?1 AND x.provider_id = ?2)`,
+			l.TextID, m.ProviderID, m.Body).Scan(&mine); err != nil {
+			return "", explain(err)
+		}
+		if mine {
+			return "nobody can tell whether it was sent: the provider has " + m.ProviderID + ", which may be it and cannot be compared", nil
+		}
+	}
+	return "", nil
+}
+
+// LongDoubt are texts in doubt that should have been settled long ago.
+type LongDoubt struct {
+	Texts   int
+	Oldest  time.Time
+	Service string // of the oldest
+	Account string
+}
+
+// LongInDoubt counts the texts that are in doubt since before an instant.
+func (s *Store) LongInDoubt(ctx context.Context, before time.Time) (l LongDoubt, err error) {
+	rows, err := s.read.QueryContext(ctx, "SELECT id, created_at FROM texts WHERE "+inDoubt+
+		" AND state = 'unknown' AND created_at < ?1 ORDER BY created_at", before.UnixMilli())
+	if err != nil {
+		return l, fmt.Errorf("count texts in doubt: %w", explain(err))
+	}
+	all, err := collect(rows, func(r row) (d Doubtful, err error) {
+		err = r.Scan(&d.ID, instantColumn{&d.CreatedAt})
+		return d, err
+	})
+	if err != nil || len(all) == 0 {
+		return l, err
+	}
+	of, err := whose(ctx, s, all[:1], func(d Doubtful) int64 { return d.ID })
+	first := of[all[0].ID]
+	return LongDoubt{len(all), all[0].CreatedAt, first.service, strings.Join(first.accounts, ", ")}, err
 }

@@ -51,6 +51,11 @@ func (s *Store) ReleaseAll(ctx context.Context, p *reminder.Policy, now time.Tim
 		if err := t.endWarning(reason); err != nil {
 			return err
 		}
+		if reason == reminder.DestinationRefused {
+			if _, err := t.exec("DELETE FROM destinations"); err != nil {
+				return err
+			}
+		}
 		if err := t.releasedAt(reason, now); err != nil {
 			return err
 		}

@@ -20,6 +20,7 @@ type Round struct {
 	// each of its intents.
 	standing  *reminder.Standing
 	strangers bool // whether there are any
+	refused   bool // whether any destinations are
 	// asked are the bills that Almara Pay was asked about for this round.
 	asked map[int64]reminder.Asked
 
@@ -173,7 +174,7 @@ func (t *tx) readStanding(r *Round) error {
 		return err
 	}
 	r.standing = &s
-	if err := t.row("SELECT EXISTS (SELECT 1 FROM strangers)").Scan(&r.strangers); err != nil {
+	if err := t.row("SELECT EXISTS (SELECT 1 FROM strangers), EXISTS (SELECT 1 FROM destinations)").Scan(&r.strangers, &r.refused); err != nil {
 		return explain(err)
 	}
 	return nil

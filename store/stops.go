@@ -99,6 +99,32 @@ type Stranger struct {
 	At         time.Time
 }
 
+// RecordUnattributed keeps the ids of messages that this store does not know and
+// that name neither a phone nor a bill, and stops sending when any of them is new.
+func (s *Store) RecordUnattributed(_ context.Context, now time.Time, found []Stranger, stop reminder.Stop) (news int, err error) {
+	err = s.do(func(t *tx) error {
+		news = 0
+		for _, f := range found {
+			isNew, err := t.changed("INSERT INTO unattributed (provider_id, at) VALUES (?1, ?2) ON CONFLICT (provider_id) DO NOTHING",
+				f.ProviderID, f.At.UnixMilli())
+			if err != nil {
+				return err
+			}
+			if isNew {
+				news++
+			}
+		}
+		if news == 0 {
+			return nil
+		}
+		return t.stopSending(now, stop)
+	})
+	if err != nil {
+		return 0, fmt.Errorf("record unknown texts: %w", err)
+	}
+	return news, nil
+}
+
 // RecordStrangers keeps the texts that are strangers, so that their stages are
 // not texted again, and stops sending when any of them is new. It returns how
 // many are.
@@ -188,6 +214,48 @@ func (s *Store) Knows(ctx context.Context, providerID string, to reminder.Phone,
 		return false, fmt.Errorf("look for a text: %w", explain(err))
 	}
 	return known, nil
+}
+
+// KnowsByID are the ids of the messages of this store's texts since, and of those
+// that sending was stopped for before: a message whose phone the list hides is found
+// by nothing else. It reads all texts, since there is no index on these ids.
+func (s *Store) KnowsByID(ctx context.Context, since time.Time) (known map[string]bool, err error) {
+	rows, err := s.read.QueryContext(ctx, `SELECT provider_id FROM texts WHERE created_at >= ?1 AND provider_id IS NOT NULL
+		UNION SELECT provider_id FROM strangers UNION SELECT provider_id FROM unattributed`, since.UnixMilli())
+	if err != nil {
+		return nil, fmt.Errorf("look for texts: %w", explain(err))
+	}
+	known = make(map[string]bool)
+	_, err = collect(rows, func(r row) (none struct{}, err error) {
+		var id string
+		err = r.Scan(&id)
+		known[id] = true
+		return none, err
+	})
+	return known, err
+}
+
+// Unfound are the texts of a phone of which the store has no message, and that may
+// have one: those in doubt, and those that were not found and are not sent again.
+func (s *Store) Unfound(ctx context.Context, to reminder.Phone) (created []time.Time, err error) {
+	rows, err := s.read.QueryContext(ctx, `SELECT created_at FROM texts WHERE phone_id = (SELECT phone_id FROM phones WHERE number = ?1)
+		AND provider_id IS NULL AND state IN ('sending', 'unknown', 'not_found') ORDER BY created_at`, to.E164())
+	if err != nil {
+		return nil, fmt.Errorf("look for texts in doubt: %w", explain(err))
+	}
+	return collect(rows, func(r row) (at time.Time, err error) {
+		err = r.Scan(instantColumn{&at})
+		return at, err
+	})
+}
+
+// BillsOfAccount reads the bills of an account number, of any service.
+func (s *Store) BillsOfAccount(ctx context.Context, account string) ([]reminder.Bill, error) {
+	bills, err := chosen(ctx, s.read, Choice{Account: account}, reminder.Bill{}, choicePage)
+	if err != nil {
+		return nil, fmt.Errorf("read bills of an account: %w", err)
+	}
+	return bills, nil
 }
 
 // BillsOf reads the bills of a phone.

@@ -268,6 +268,13 @@ func explain(err error) error {
 	}
 }
 
+// ofTheRow reports a failure of what was to be written: a rule of the schema
+// speaks against it.
+func ofTheRow(err error) bool {
+	var e sqlite3.Error
+	return errors.As(err, &e) && e.Code == sqlite3.ErrConstraint
+}
+
 // ofTheMachine reports a failure that any other write would have met as well:
 // no space, no memory, no more files.
 func ofTheMachine(err error) bool {

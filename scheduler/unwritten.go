@@ -1,0 +1,94 @@
+package scheduler
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"duewatch/store"
+)
+
+// unwritten are the outcomes of texts that this process knows and could not write,
+// such as on a full disk. They are kept in memory and written as soon as the store
+// takes them: what is known must not end as a text in doubt. Nothing new is decided
+// meanwhile, so they are never more than the texts of one pass.
+type unwritten struct {
+	mu   sync.Mutex
+	all  []store.Outcome
+	lost map[int64]bool // texts whose outcome cannot be written at all: they end in doubt, with their lease
+}
+
+// record writes outcomes, and keeps those that may be written later.
+func (u *unwritten) record(db *store.Store, now time.Time, some []store.Outcome) error {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	errs := db.RecordOutcomes(now, some)
+	for i, err := range errs {
+		switch {
+		case store.WritableLater(err):
+			u.all = append(u.all, some[i])
+		case err != nil:
+			if u.lost == nil {
+				u.lost = make(map[int64]bool)
+			}
+			u.lost[some[i].TextID] = true
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// again writes what could not be written before. The error says that some of it
+// still cannot be.
+func (u *unwritten) again(db *store.Store, now time.Time) error {
+	u.mu.Lock()
+	some := u.all
+	u.all = nil
+	u.mu.Unlock()
+	if len(some) == 0 {
+		return nil
+	}
+	err := u.record(db, now, some)
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if len(u.all) == 0 {
+		return nil // what failed now is settled already, or cannot be written at all
+	}
+	return fmt.Errorf("what became of %d texts is known, and cannot be written: %w", len(u.all), err)
+}
+
+// settleKnown writes what this process knows of its texts and could not write, and
+// gives back those that it never handed over. Call it where none of them is under
+// way.
+func (s *Scheduler) settleKnown(ctx context.Context) error {
+	if err := s.unwritten.again(s.Store, s.Now()); err != nil {
+		return err
+	}
+	n, err := s.Store.GiveBack(ctx, s.Now(), s.Owner, s.unwritten.lost)
+	if n > 0 {
+		s.Log.Warn("texts were decided on and never handed over, since the store failed: they are decided anew", "texts", n)
+	}
+	return err
+}
+
+// How often, and how far apart, a process that ends tries to write what it knows.
+const (
+	lastTries = 5
+	lastPause = 500 * time.Millisecond
+)
+
+// lastWrites writes what is known before the process ends: the next one could only
+// look it up at the provider.
+func (s *Scheduler) lastWrites() (err error) {
+	for i := range lastTries {
+		if err = s.unwritten.again(s.Store, s.Now()); err == nil {
+			return nil
+		}
+		if i+1 < lastTries {
+			pause := time.NewTimer(lastPause)
+			<-pause.C
+		}
+	}
+	return err
+}
