@@ -327,9 +327,10 @@ func (s *Scheduler) tellRest(told tally) {
 	}
 }
 
-// isNew reports whether the last answer about the bill was the first.
+// isNew reports whether the last answer about the bill was the first. It may have
+// been paused while Almara Pay was asked.
 func isNew(b reminder.Bill) bool {
-	return b.RegisteredAt.Equal(b.CheckedAt) && b.State == reminder.BillActive
+	return !b.CheckedAt.IsZero() && b.RegisteredAt.Equal(b.CheckedAt) && (b.State == reminder.BillActive || b.State == reminder.BillPaused)
 }
 
 func (s *Scheduler) tellRejected(b reminder.Bill) {
