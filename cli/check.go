@@ -163,7 +163,8 @@ func (k *check) schedule() error {
 	if err != nil || pause <= remindAtLeast {
 		return err //nolint:wrapcheck // the config was checked
 	}
-	warning := fmt.Sprintf("%q leaves up to %s of the window without a run of the remind job: what is held meanwhile, or becomes due, is texted late or expires; write \"* * * * *\"",
+	warning := fmt.Sprintf("%q leaves up to %s of the window without a run of the remind job: "+
+		"what is held meanwhile, or becomes due, is texted late or expires; write \"* * * * *\"",
 		k.cfg.Schedule.Remind, pause)
 	k.Warnings = append(k.Warnings, "schedule.remind: "+warning)
 	k.sayWrapped("schedule  ", "remind: "+warning)

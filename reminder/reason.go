@@ -61,6 +61,7 @@ const (
 	ImplausibleBalance Reason = "implausible_balance"
 	CopiedStore        Reason = "copied_store"
 	SenderChanged      Reason = "sender_changed"
+	ClockUnsure        Reason = "clock"
 )
 
 // Warnings: what an operator must know of although texts go on.
@@ -125,6 +126,7 @@ var Reasons = []ReasonInfo{
 	{ImplausibleBalance, Held, "the balance is far higher than ever before: guards.implausible_balance"},
 	{CopiedStore, Held, "sending is stopped: the provider has sent texts that this store does not know"},
 	{SenderChanged, Held, "sending is stopped: the account, sender or mode is not the one this store belongs to"},
+	{ClockUnsure, Held, "sending is stopped: nobody vouches for the clock of this machine, or it was set while the text waited"},
 }
 
 // Warnings is the closed list of what is no reason of a reminder: texts go on.

@@ -101,7 +101,7 @@ func (s *Scheduler) takeAll(pass context.Context, j *job, q queue, batch int, to
 	var place store.Place
 	for taken := 0; pass.Err() == nil; {
 		now := s.Now()
-		j.beat(now)
+		j.beat()
 		bills, last, err := q(pass, now, place, batch)
 		if err != nil {
 			return ignoreEnd(pass, err)
@@ -133,7 +133,9 @@ func (s *Scheduler) learnAll(ctx context.Context, from <-chan store.Lesson, most
 	for first := range from {
 		some := gather(first, from, most, open)
 		open.Add(-int64(len(some)))
-		l, failed := s.Store.Learn(context.WithoutCancel(ctx), s.Policies, s.Now(), some...)
+		now := s.Now()
+		s.Store.TrustClock(s.ClockCheck.stateNow().sure)
+		l, failed := s.Store.Learn(context.WithoutCancel(ctx), s.Policies, now, some...)
 		if failed != nil {
 			err = errors.Join(err, failed)
 			stop(failed)
@@ -191,7 +193,7 @@ func (s *Scheduler) askOne(ctx context.Context, j *job, b reminder.Bill, call ca
 		return lesson, nil //nolint:nilerr // the pass is over, or another call has said why
 	}
 	answer, err := call(ctx, b)
-	j.beat(s.Now())
+	j.beat()
 	lesson, fault = lessonOf(b.ID, answer, err)
 	if fault == nil && err != nil && lesson.BillID == 0 && ctx.Err() == nil {
 		fault = err

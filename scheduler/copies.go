@@ -96,7 +96,7 @@ func (s *Scheduler) cannotCompare(ctx context.Context, err error, now time.Time)
 // strangers reads the provider's list and picks the messages that read like
 // our reminders of our bills and are no texts of this store.
 func (s *Scheduler) strangers(ctx context.Context, j *job, most int) (found []store.Stranger, detail string, err error) {
-	alive := func() { j.beat(s.Now()) }
+	alive := func() { j.beat() }
 	q := notifier.Query{Since: s.Now().Add(-compareBack), MaxMessages: compareFirst, OnPage: alive}
 	listed, complete, err := s.Notifier.List(ctx, q)
 	if err == nil && !complete {
@@ -141,29 +141,4 @@ func (s *Scheduler) strangers(ctx context.Context, j *job, most int) (found []st
 		detail += fmt.Sprintf("; the list was read no further than its newest %d messages, and what is older may be sent again", compareMost)
 	}
 	return found, detail, nil
-}
-
-// clockSlack is by how much a clock may go back without a word: it is adjusted
-// by that much all the time.
-const clockSlack = time.Minute
-
-// noticeClock finds out when the clock was set back, by the instant at which
-// something was last done or learned. What was learned at hours that are now
-// to come would look fresh when they come.
-func (s *Scheduler) noticeClock(ctx context.Context) (err error) {
-	if s.seen.IsZero() {
-		if s.seen, err = s.Store.Seen(ctx); err != nil {
-			return err
-		}
-	}
-	now := s.Now()
-	if now.Before(s.seen.Add(-clockSlack)) {
-		forgotten, err := s.Store.ClockSetBack(ctx, now)
-		if err != nil {
-			return err
-		}
-		s.Log.Warn("the clock was set back: balances learned at hours that are still to come count as old", "by", s.seen.Sub(now).String(), "balances", forgotten)
-	}
-	s.seen = now
-	return nil
 }

@@ -41,7 +41,7 @@ func (s *Scheduler) reconcile(ctx context.Context, j *job) error {
 			return err
 		}
 		for _, d := range doubtful {
-			j.beat(s.Now())
+			j.beat()
 			answered, err := s.lookUp(ctx, d)
 			if err != nil || !answered || ctx.Err() != nil {
 				return err // no answer for this one is none for the others
@@ -66,6 +66,9 @@ func (s *Scheduler) lookUp(ctx context.Context, d store.Doubtful) (bool, error) 
 		return false, nil
 	}
 	now := s.Now()
+	if s.clockWasSet(s.receiptsClock) {
+		return false, errClockSet
+	}
 	l := store.LookUp{
 		TextID: d.ID, NextLook: now.Add(s.untilNextLook(d.Looks + 1)), Resend: s.Resend,
 		Last: d.Looks+1 >= len(s.ReconcileAfter),

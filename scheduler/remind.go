@@ -22,7 +22,8 @@ import (
 // more than a round leaves in a second) are ever between intent and outcome, and
 // memory does not grow with what is due.
 func (s *Scheduler) remind(ctx context.Context, j *job) error {
-	if err := s.noticeClock(ctx); err != nil {
+	var err error
+	if s.passClock, err = s.clockOf(ctx); err != nil || !s.passClock.sure {
 		return err
 	}
 	stopped := s.compare(ctx, j)
@@ -40,7 +41,7 @@ func (s *Scheduler) remind(ctx context.Context, j *job) error {
 				if err != nil {
 					stop(err)
 				}
-				j.beat(s.Now())
+				j.beat()
 				d.ended <- &ended{t, o}
 			}
 		})
@@ -57,7 +58,7 @@ func (s *Scheduler) remind(ctx context.Context, j *job) error {
 			}
 		}
 	})
-	err := func() error {
+	err = func() error {
 		// Also on a panic: nobody must wait for ever.
 		defer recorder.Wait()
 		defer close(d.ended)
@@ -65,7 +66,7 @@ func (s *Scheduler) remind(ctx context.Context, j *job) error {
 		defer close(d.texts)
 		return s.decideAll(pass, j, d)
 	}()
-	if pass.Err() != nil {
+	if pass.Err() != nil || errors.Is(err, errClockSet) {
 		err = errors.Join(err, s.Store.Unclaim(s.Now(), s.Owner))
 	}
 	if cause := context.Cause(pass); ctx.Err() == nil && !errors.Is(err, cause) {
@@ -73,6 +74,9 @@ func (s *Scheduler) remind(ctx context.Context, j *job) error {
 	}
 	return errors.Join(stopped, err)
 }
+
+// errClockSet ends a pass in the middle: its decisions were made by another clock.
+var errClockSet = errors.New("the clock was set in the middle of a pass")
 
 // decideAll feeds the senders, round by round, until nothing is due or the
 // pass is stopped. When Almara Pay lets nobody in, or does not answer anybody,
@@ -82,9 +86,13 @@ func (s *Scheduler) decideAll(pass context.Context, j *job, d *doubt) error {
 	var mute error
 	segments := 0
 	for pass.Err() == nil && !s.yields(j, segments, s.SegmentsPerSecond) {
-		j.beat(s.Now())
+		j.beat()
 		d.await(s.pace.ahead)
-		looked, err := s.Store.DecideDue(pass, s.round(), s.pace.round)
+		round := s.round()
+		if s.clockWasSet(s.passClock) {
+			return errors.Join(mute, errClockSet)
+		}
+		looked, err := s.Store.DecideDue(pass, round, s.pace.round)
 		if err != nil {
 			return errors.Join(mute, ignoreEnd(pass, err))
 		}
@@ -102,7 +110,10 @@ func (s *Scheduler) decideAll(pass context.Context, j *job, d *doubt) error {
 		if pass.Err() == nil {
 			lessons = unanswered(looked.Ask, lessons)
 		}
-		answered, err := s.Store.DecideAnswered(pass, s.round(), lessons)
+		if round = s.round(); s.clockWasSet(s.passClock) {
+			return errors.Join(mute, errClockSet) // what is claimed comes back at the end of the pass
+		}
+		answered, err := s.Store.DecideAnswered(pass, round, lessons)
 		if err != nil {
 			return errors.Join(mute, ignoreEnd(pass, err))
 		}
@@ -176,6 +187,9 @@ func (s *Scheduler) send(pass context.Context, t store.Text) (o store.Outcome, e
 	switch {
 	case err != nil:
 		o = withdrawn(context.Cause(pass), now)
+	case s.clockWasSet(s.passClock):
+		err = errClockSet
+		o = store.Outcome{State: store.Refused, Hold: reminder.ClockUnsure, Until: t.Decided, Error: "the clock was set before it could be handed over"}
 	case t.NotAfter.Sub(now) < time.Second: // less than the provider takes as validity
 		o = store.Outcome{State: store.Refused, Hold: reminder.NotHandedOver, Until: t.NotAfter, Error: "it stopped being useful before it could be handed over"}
 	case s.closed(t, now) != nil:

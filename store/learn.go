@@ -27,6 +27,8 @@ type Learned struct {
 	// Faults are of bills of which nothing could be learned, each undone alone:
 	// they are still due to be asked about.
 	Faults []error
+
+	latest time.Time // when the last of them was learned; zero = there was no answer
 }
 
 // Learn writes lessons into their bills and renews what depends on them: when
@@ -46,7 +48,7 @@ func (s *Store) Learn(_ context.Context, policies reminder.Policies, now time.Ti
 				l.Faults = append(l.Faults, fmt.Errorf("bill %d: %w", some[0].BillID, own))
 			}
 		}
-		return nil
+		return t.seen(s, l.latest)
 	})
 	if err != nil {
 		return Learned{}, fmt.Errorf("record what Almara Pay said: %w", err)
@@ -89,10 +91,8 @@ func (t *tx) learn(policies reminder.Policies, now time.Time, lessons []Lesson, 
 	if err := t.write(&w); err != nil {
 		return err
 	}
-	if !latest.IsZero() {
-		if err := t.seen(latest); err != nil {
-			return err
-		}
+	if latest.After(l.latest) {
+		l.latest = latest
 	}
 	l.Lessons, l.Bills, l.Due = append(l.Lessons, lessons...), append(l.Bills, taught...), l.Due || w.due
 	return nil

@@ -124,7 +124,11 @@ func (s *Store) DecideAnswered(_ context.Context, r Round, lessons []Lesson) (Lo
 		r.asked = make(map[int64]reminder.Asked, len(lessons))
 		ids := make([]int64, 0, len(lessons))
 		learn := func(some []Lesson) error {
-			if err := t.learn(r.Policies, r.Now, some, new(Learned)); err != nil {
+			var l Learned
+			if err := t.learn(r.Policies, r.Now, some, &l); err != nil {
+				return err
+			}
+			if err := t.seen(s, l.latest); err != nil {
 				return err
 			}
 			for _, lesson := range some {

@@ -23,6 +23,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -46,7 +47,8 @@ type Store struct {
 	read   *sql.DB
 	write  *writer // nil when opened for reading
 	unlock func()
-	daemon string // the lock file of the daemon that may run beside; "" in the daemon itself
+	daemon string      // the lock file of the daemon that may run beside; "" in the daemon itself
+	unsure atomic.Bool // the clock is not vouched for: see TrustClock
 }
 
 // realPath is the one name of a file that has several: two daemons must meet at
