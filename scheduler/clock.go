@@ -15,10 +15,11 @@ const (
 	// clockEvery is how soon a clock that was set is noticed between passes.
 	clockEvery = time.Second
 	// askTimeEvery is how often the peers are asked while nobody vouches for the
-	// clock, and askTimeFor how long that may take: texts go on well within two
-	// minutes of the clock being right.
+	// clock, and askTimeFor how long that may take, which is longer than the
+	// provider's own time-out: texts go on within two minutes of the clock being
+	// right.
 	askTimeEvery = 30 * time.Second
-	askTimeFor   = 20 * time.Second
+	askTimeFor   = 40 * time.Second
 	// keepTimeEvery is how often the store is told of an instant that was seen: a
 	// few bills are asked about less often than every two days.
 	keepTimeEvery = time.Hour
