@@ -36,6 +36,14 @@ func (t *tx) seen(s *Store, now time.Time) error {
 	return err
 }
 
+// surely is an instant that is past, whatever the clock shows: now, or the latest
+// instant that a clock that was vouched for has seen, if that is earlier. What a
+// wrong clock must not end is ended by it.
+func (t *tx) surely(now time.Time) (ms int64, err error) {
+	err = t.row("SELECT coalesce((SELECT CAST(value AS BIGINT) FROM meta WHERE key = ?1), ?2)", metaSeen, now.UnixMilli()).Scan(&ms)
+	return min(ms, now.UnixMilli()), explain(err)
+}
+
 // Seen is the latest instant at which something was learned by a clock that was
 // vouched for; zero = never.
 func (s *Store) Seen(ctx context.Context) (time.Time, error) { return s.instant(ctx, metaSeen) }

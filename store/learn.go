@@ -227,7 +227,13 @@ func (t *tx) pausedWhenNew(w *learning, b *reminder.Bill) error {
 	if err := t.write(w); err != nil {
 		return err
 	}
-	_, err := t.pausedByRule(b, w.now)
+	// A bill that is new while the clock is ahead must not slip past a pause that
+	// seems to be over: one that is over indeed ends at the next look at the bill.
+	over, err := t.surely(w.now)
+	if err != nil {
+		return err
+	}
+	_, err = t.pausedByRule(b, time.UnixMilli(over))
 	return err
 }
 
