@@ -293,6 +293,28 @@ func TestJobsDoNotStandStillWhenTheClockIsSetBack(t *testing.T) {
 		w.until("2000-01-01 09:00:30")
 		w.wantTexts("01-01 09:00 A1")
 
+		// A suspended machine was not set, but its timers have stood still.
+		w.until("2000-01-01 09:01:00")
+		w.truth.mu.Lock()
+		w.truth.booted = w.truth.booted.Add(-26 * time.Hour)
+		w.truth.mu.Unlock()
+		w.clock.skew(26 * time.Hour)
+		w.say(wrongBy(26*time.Hour), wrongBy(26*time.Hour))
+		w.until("2000-01-01 09:01:02")
+		for _, h := range w.Health() {
+			if want := time.Now().Add(26*time.Hour - 3*time.Second); h.LastStarted.Before(want) {
+				t.Errorf("a suspension later %s was last started at %s", h.Name, h.LastStarted)
+			}
+		}
+		if state := w.ClockCheck.stateNow(); !state.sure || state.sets != 1 {
+			t.Errorf("the suspension was taken for setting the clock: %+v", state)
+		}
+		w.truth.mu.Lock()
+		w.truth.booted = w.truth.booted.Add(26 * time.Hour)
+		w.truth.mu.Unlock()
+		w.clock.skew(0)
+		w.say(nil, nil)
+
 		// And a job that hangs is known to, whatever the clock shows.
 		w.job(jobReceipts).run = func(ctx context.Context, _ *job) error { <-ctx.Done(); return nil }
 		w.until("2000-01-01 09:06:00")

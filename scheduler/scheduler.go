@@ -181,6 +181,11 @@ func (s *Scheduler) prepare(ctx context.Context) (orphans int, err error) {
 	if err := s.Store.EndTimedStops(ctx); err != nil {
 		return 0, err
 	}
+	if s.ClockCheck == nil { // a simulation of a copy may find the stop of its daemon
+		if err := s.Store.EndStop(ctx, reminder.ClockUnsure); err != nil {
+			return 0, err
+		}
+	}
 	return orphans, s.checkSender(ctx)
 }
 
