@@ -58,7 +58,7 @@ func New(cfg Config) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &wire{transport: cfg.Transport, timeout: cfg.Timeout, now: cfg.Now, onCall: cfg.OnCall}
+	w := &wire{transport: cfg.Transport, timeout: cfg.Timeout, now: cfg.Now, onCall: cfg.OnCall, onDate: cfg.OnDate}
 	return &Client{
 		wire: w,
 		tokens: &tokenSource{
@@ -127,6 +127,16 @@ func (c *Client) SignIn(ctx context.Context) error {
 		err = fmt.Errorf("almara pay: token: %w", err)
 	}
 	return err
+}
+
+// RenewToken fetches a new token, whatever the present one is good for: the one
+// request that can be made at any time and asks nothing about a bill. Errors: see
+// the package.
+func (c *Client) RenewToken(ctx context.Context) error {
+	if t, ok := c.tokens.cached(); ok {
+		c.tokens.drop(t)
+	}
+	return c.SignIn(ctx)
 }
 
 // saveRequest is the body of Save a Bill Number.

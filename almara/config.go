@@ -51,6 +51,9 @@ type Config struct {
 	// breaker is a call for which no request was made. A request that the caller
 	// cancelled is not told. It is called from many goroutines.
 	OnCall func(op, outcome string, took time.Duration)
+	// OnDate is told of every answer what its Date header says, zero = it has
+	// none, and of every request without an answer why. nil = nobody asks.
+	OnDate func(date time.Time, err error)
 }
 
 // withDefaults fills what was left empty.
@@ -72,6 +75,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.OnCall == nil {
 		c.OnCall = func(string, string, time.Duration) {}
+	}
+	if c.OnDate == nil {
+		c.OnDate = func(time.Time, error) {}
 	}
 	return c
 }

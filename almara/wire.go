@@ -25,6 +25,7 @@ type wire struct {
 	timeout   time.Duration
 	now       func() time.Time
 	onCall    func(op, outcome string, took time.Duration)
+	onDate    func(date time.Time, err error)
 }
 
 type request struct {
@@ -81,8 +82,11 @@ func (w *wire) roundTrip(ctx context.Context, r request) (reply, error) {
 	}
 	resp, err := w.transport.RoundTrip(req)
 	if err != nil {
+		w.onDate(time.Time{}, err)
 		return reply{}, err
 	}
+	date, _ := http.ParseTime(resp.Header.Get("Date"))
+	w.onDate(date, nil)
 	defer func() { _ = resp.Body.Close() }() // its error says nothing: the body has been read
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxBody+1))
 	if err != nil {

@@ -9,11 +9,13 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"duewatch/config"
 	"duewatch/reminder"
+	"duewatch/scheduler"
 	"duewatch/store"
 )
 
@@ -80,6 +82,7 @@ type checked struct {
 	Store    string   `json:"store"`
 	State    string   `json:"store_state"` // sound, absent or bad; "" where the config is wrong
 	Open     bool     `json:"store_open_to_others,omitempty"`
+	Warnings []string `json:"warnings"` // of what is allowed, and hardly meant
 	Problems []string `json:"problems"`
 }
 
@@ -107,7 +110,7 @@ func (k *check) encode(err error) error {
 	if err != nil {
 		k.Problems = strings.Split(err.Error(), "\n")
 	}
-	for _, list := range []*[]string{&k.Unused, &k.Idle, &k.Problems} {
+	for _, list := range []*[]string{&k.Unused, &k.Idle, &k.Problems, &k.Warnings} {
 		*list = append([]string{}, *list...) // [], not null
 	}
 	k.Holidays, k.Templates = append([]holidayCount{}, k.Holidays...), append([]wording{}, k.Templates...)
@@ -120,6 +123,9 @@ func (k *check) all(ctx context.Context) error {
 	k.State = storeBad
 	k.say("config    %s is right; mode %s, %s, %s\n", k.Config, k.Mode, countOf(k.Services, "service"), countOf(k.Bills, "bill"))
 	k.holidays()
+	if err := k.schedule(); err != nil {
+		return err
+	}
 	used := usedTexts{}
 	for _, b := range k.cfg.Bills {
 		used.add(k.cfg, b.Service, b.Language)
@@ -142,6 +148,27 @@ func (k *check) all(ctx context.Context) error {
 		}
 		return k.templates(used)
 	})
+}
+
+// remindAtLeast is how long the remind job may pause while texts may leave. What
+// is held for a minute, such as for a slow answer, waits for its next run, and a
+// bill that is registered at noon for the same day would be texted too late.
+const remindAtLeast = time.Hour
+
+// schedule warns of a remind job that runs less than once an hour in the window.
+func (k *check) schedule() error {
+	p := k.cfg.Policies.Default
+	open := p.NextOpen(reminder.DateOf(k.app.now().In(k.cfg.Zone)).AddDays(1).At(p.Window.From, k.cfg.Zone))
+	pause, err := scheduler.LongestPause(k.cfg.Schedule.Remind, open, open.Add(time.Duration(p.Window.To-p.Window.From)*time.Minute))
+	if err != nil || pause <= remindAtLeast {
+		return err //nolint:wrapcheck // the config was checked
+	}
+	warning := fmt.Sprintf("%q leaves up to %s of the window without a run of the remind job: "+
+		"what is held meanwhile, or becomes due, is texted late or expires; write \"* * * * *\"",
+		k.cfg.Schedule.Remind, pause)
+	k.Warnings = append(k.Warnings, "schedule.remind: "+warning)
+	k.sayWrapped("schedule  ", "remind: "+warning)
+	return nil
 }
 
 // holidayCount is one list of holidays that differs from the others.

@@ -269,6 +269,41 @@ func TestDaemonOnAFullDisk(t *testing.T) {
 	d.stop()
 }
 
+// A daemon whose clock nobody agrees with checks its bills and texts nobody, and
+// says by how much it is off and what to do.
+func TestDaemonWithAClockThatIsYearsOff(t *testing.T) {
+	t.Parallel()
+	o := newOutside(t, "DUE+3-A")
+	o.ahead.Store(int64((2*365+3)*24*time.Hour + time.Minute))
+	const off = "the clock is 2 years 3 days behind Almara Pay's; is it right?"
+	d := o.start()
+	d.await("ERR", "nobody vouches for the clock", off)
+	d.await("bill registered", "DUE+3-A")
+	o.poll("/healthz to say so", func() bool {
+		status, body := o.get("/healthz")
+		return status == 200 && strings.Contains(body, off+"; duewatch release --reason clock lets it go on")
+	})
+	if n := o.metric(`duewatch_sending_stopped{reason="clock"}`); n != "1" {
+		t.Errorf("the metric of stops is %q", n)
+	}
+	if out, err := o.command("release").CombinedOutput(); err != nil || !strings.Contains(strings.Join(strings.Fields(string(out)), " "), off) {
+		t.Errorf("release: %v\n%s", err, out)
+	}
+	o.wantTexts(0)
+	d.stop()
+
+	if out, err := o.command("release", "--reason", "clock").CombinedOutput(); err != nil {
+		t.Fatalf("release: %v\n%s", err, out)
+	}
+	d = o.start() // on the same machine: it need not be said again
+	d.await("text accepted", "DUE+3-A")
+	if status, body := o.get("/healthz"); status != 200 || strings.Contains(body, "is it right?") {
+		t.Errorf("/healthz answers %d %s", status, body)
+	}
+	d.stop()
+	o.wantTexts(1)
+}
+
 // In format json every line is an object, also those about what went wrong.
 func TestDaemonLogsJSON(t *testing.T) {
 	t.Parallel()

@@ -35,6 +35,7 @@ type outside struct {
 	dir     string
 	port    string // of the daemon's health and metrics
 	zone    string
+	ahead   atomic.Int64 // nanoseconds by which the clocks of the stand-ins are ahead, as their answers say
 
 	mu      sync.Mutex
 	bearers map[string]bool // tokens the daemon was given
@@ -56,6 +57,9 @@ func newOutside(t *testing.T, bills ...string) *outside {
 			o.mu.Lock()
 			o.bearers[token] = true
 			o.mu.Unlock()
+		}
+		if ahead := time.Duration(o.ahead.Load()); ahead != 0 {
+			w.Header().Set("Date", time.Now().Add(ahead).UTC().Format(http.TimeFormat))
 		}
 		handler.ServeHTTP(w, r)
 	}))

@@ -24,6 +24,9 @@ type Parts struct {
 	Metrics *scheduler.Metrics
 
 	Now func() time.Time
+	// ClockCheck is told of the Date of each answer, and says whether Now may be
+	// believed; nil = it may.
+	ClockCheck *scheduler.ClockCheck
 	// Virtual takes the place of Now in a simulation: time passes by itself, and
 	// with it the rates.
 	Virtual *scheduler.Clock
@@ -51,7 +54,7 @@ func (p Parts) Build(cfg *config.Config) (*scheduler.Scheduler, error) {
 		Sender:          cmp.Or(p.Sender, senderOf(cfg)),
 		SendConcurrency: cfg.Notifier.Concurrency, AskConcurrency: cfg.Almara.Concurrency, AskRate: cfg.Almara.Rate, Retention: cfg.Retention,
 		ReconcileAfter: cfg.Notifier.ReconcileAfter, Resend: cfg.Notifier.Unknown == config.UnknownResend,
-		Now: p.Now, Virtual: p.Virtual, Log: p.Log, Metrics: p.Metrics,
+		Now: p.Now, ClockCheck: p.ClockCheck, Virtual: p.Virtual, Log: p.Log, Metrics: p.Metrics,
 	})
 }
 
@@ -66,6 +69,7 @@ func (p Parts) NewAlmara(cfg *config.Config) (*almara.Client, error) {
 		ClientID: cfg.Almara.ClientID, ClientSecret: cfg.Almara.ClientSecret.Reveal(), RecheckWith: cfg.Almara.RecheckWith,
 		Timeout: cfg.Almara.Timeout, Rate: rate, Concurrency: cfg.Almara.Concurrency, Now: now, Log: p.Log, Transport: p.Transport, OnCall: p.OnAlmara,
 		OmitPhone: !cfg.Almara.SharePhone, Currency: cfg.Currency, Country: cfg.Country,
+		OnDate: p.ClockCheck.OnDate(scheduler.PeerAlmara),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("almara: %w", err)
@@ -80,6 +84,7 @@ func (p Parts) NewNotifier(cfg *config.Config) (*notifier.Notifier, error) {
 		AccountSID: t.AccountSID, AuthToken: t.AuthToken.Reveal(), APIKeySID: t.APIKeySID, APIKeySecret: t.APIKeySecret.Reveal(),
 		From: t.From, MessagingServiceSID: t.MessagingServiceSID, BaseURL: t.BaseURL, Timeout: cfg.Notifier.Timeout,
 		Delivery: cfg.Delivery, Concurrency: cfg.Notifier.Concurrency, Log: p.Log, Transport: p.Transport, OnCall: p.OnTwilio,
+		OnDate: p.ClockCheck.OnDate(scheduler.PeerProvider),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("notifier: %w", err)

@@ -21,7 +21,7 @@ import (
 // releasable are the reasons for which a reminder waits for the operator.
 var releasable = []reminder.Reason{
 	reminder.InDoubt, reminder.ImplausibleBalance, reminder.DailyLimit, reminder.Surge, reminder.MonthlyBudget, reminder.FailureRate,
-	reminder.AccountFault, reminder.CopiedStore, reminder.SenderChanged, reminder.MassRejected,
+	reminder.AccountFault, reminder.CopiedStore, reminder.SenderChanged, reminder.ClockUnsure, reminder.MassRejected,
 	reminder.Throttled, reminder.ProviderUnreachable, reminder.RefusalUnclear, reminder.NotOnAllowlist, reminder.DestinationRefused,
 	reminder.ListShrank, reminder.MassPaid, reminder.UnreadableAnswers, reminder.NobodyAnswered,
 }
@@ -52,6 +52,8 @@ is held as in_doubt or implausible_balance; the rest is let go for all at once.
   copied_store         the provider has texts that this store does not know;
                        make sure that no other duewatch runs on this account
   sender_changed       the store belongs to this account, sender and mode now
+  clock                the clock of this machine is right, whatever others say,
+                       until it is set or the machine starts again
   mass_rejected        Almara Pay rejected many bills that it had accepted: they
                        are registered again
   list_shrank          bills or bills_file lost many bills at once, and rightly:
@@ -127,8 +129,12 @@ func (ch *choice) releaseReason(ctx context.Context, cfg *config.Config, s *stor
 		return ch.tellReleased(string(reason), n, time.Time{})
 	}
 	var remember map[string]string
-	if reason == reminder.SenderChanged {
+	switch reason {
+	case reminder.SenderChanged:
 		remember = scheduler.RememberSender(senderOf(cfg))
+	case reminder.ClockUnsure:
+		remember = scheduler.RememberClock(ch.app.now(), scheduler.Uptime())
+	default:
 	}
 	released, err := s.ReleaseAll(ctx, cfg.Policies.Default, ch.app.now(), reason, who(), remember)
 	if err != nil {
@@ -254,6 +260,8 @@ func goesOn(r reminder.Reason) string {
 		return "once the biller's feed is right, or by " + release
 	case reminder.CopiedStore, reminder.SenderChanged, reminder.MassRejected:
 		return "by " + release
+	case reminder.ClockUnsure:
+		return "once the clock is right, or by " + release
 	case reminder.MonthlyBudget:
 		return "next month, or by " + release
 	case reminder.TooLong, reminder.TemplateFails:

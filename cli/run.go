@@ -53,7 +53,8 @@ type daemon struct {
 	store    *store.Store
 	registry *prometheus.Registry
 	metrics  *scheduler.Metrics
-	process  string // names this process on the claims and intents it writes
+	process  string                // names this process on the claims and intents it writes
+	clock    *scheduler.ClockCheck // of this machine
 	reloads  int
 	sandbox  *embedded
 	file     *billsFile                      // what bills_file lists, until it is declared
@@ -91,6 +92,7 @@ func (a *app) run(ctx context.Context, useSandbox bool) (err error) {
 	defer func() { err = errors.Join(err, s.Close()) }()
 
 	d := &daemon{app: a, lines: lines, store: s, registry: prometheus.NewRegistry(), process: fmt.Sprintf("%d-%s", os.Getpid(), rand.Text()[:8])}
+	d.clock = scheduler.NewClockCheck(a.now, scheduler.Uptime)
 	d.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), web.NewDoubt(s, a.now, log), web.NewSending(s, d.policy.Load, a.now, log))
 	d.metrics = scheduler.NewMetrics(d.registry)
 	if err := d.keepApart(ctx, cfg.Store, useSandbox); err != nil {
@@ -273,7 +275,7 @@ func (d *daemon) next(ctx context.Context, cfg *config.Config, log *slog.Logger)
 // build makes the parts of one generation.
 func (d *daemon) build(cfg *config.Config, log *slog.Logger) (*scheduler.Scheduler, error) {
 	return Parts{
-		Store: d.store, Owner: fmt.Sprintf("%s-%d", d.process, d.reloads), Log: log, Metrics: d.metrics, Now: d.app.now,
+		Store: d.store, Owner: fmt.Sprintf("%s-%d", d.process, d.reloads), Log: log, Metrics: d.metrics, Now: d.app.now, ClockCheck: d.clock,
 		OnAlmara: func(op, outcome string, took time.Duration) { d.metrics.Call("almara", op, outcome, took) },
 		OnTwilio: func(op, outcome string, took time.Duration) { d.metrics.Call("twilio", op, outcome, took) },
 	}.Build(cfg)

@@ -120,6 +120,7 @@ func (c *call) SendRequest(method, rawURL string, data url.Values, headers map[s
 	// Not through an http.Client: it would follow redirects, and a text must
 	// not be posted to a second place.
 	res, err := c.n.transport.RoundTrip(req)
+	c.n.tellDate(res, err)
 	if err != nil {
 		c.err = err
 		c.notSent = form != nil && form.seal()
@@ -144,6 +145,17 @@ func (c *call) SendRequest(method, rawURL string, data url.Values, headers map[s
 		return nil, errStatus
 	}
 	return &http.Response{StatusCode: c.status, Header: res.Header, Body: io.NopCloser(bytes.NewReader(c.body))}, nil
+}
+
+// tellDate tells OnDate of one request.
+func (n *Notifier) tellDate(res *http.Response, err error) {
+	var date time.Time
+	if err == nil {
+		date, _ = http.ParseTime(res.Header.Get("Date"))
+	}
+	if n.onDate != nil {
+		n.onDate(date, err)
+	}
 }
 
 // request builds the request, and its body unless it has none. It has no

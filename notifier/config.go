@@ -45,6 +45,9 @@ type Config struct {
 	// OnCall is told of each call: "send" with its Outcome; "fetch", and "list"
 	// for each page, with ok, not_found, stop or retry. It must not block.
 	OnCall func(op, outcome string, took time.Duration)
+	// OnDate is told of each answer what its Date header says, zero = it has none,
+	// and of each request without an answer why. It must not block.
+	OnDate func(date time.Time, err error)
 }
 
 var (

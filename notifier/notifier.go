@@ -126,6 +126,7 @@ type Notifier struct {
 	transport           http.RoundTripper
 	log                 *slog.Logger
 	onCall              func(op, outcome string, took time.Duration)
+	onDate              func(date time.Time, err error)
 }
 
 // Format keeps the secrets in n from being printed, whatever the verb.
@@ -149,6 +150,7 @@ func New(c Config) (*Notifier, error) {
 		transport:           c.Transport,
 		log:                 c.Log,
 		onCall:              c.OnCall,
+		onDate:              c.OnDate,
 	}
 	n.delivery.Allowlist = maps.Clone(c.Delivery.Allowlist)
 	if c.APIKeySID != "" {

@@ -310,6 +310,8 @@ var decideCases = []struct {
 		"3 days before: held, mass_rejected; again 2026-03-20 09:00"},
 	{"the sender is another", "2026-03-17 09:00", []func(*scene){func(s *scene) { s.Standing.Stop = &Stop{Reason: SenderChanged} }},
 		"3 days before: held, sender_changed; again 2026-03-20 09:00"},
+	{"nobody vouches for the clock", "2026-03-17 09:00", []func(*scene){func(s *scene) { s.Standing.Stop = &Stop{Reason: ClockUnsure} }},
+		"3 days before: held, clock; again 2026-03-20 09:00"},
 	{"the account was refused", "2026-03-17 09:00", []func(*scene){func(s *scene) {
 		s.Standing.Stop = &Stop{Reason: AccountFault, Until: on(s.tb, s.policy, "2026-03-17 09:05")}
 	}},

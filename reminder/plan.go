@@ -24,7 +24,7 @@ func (p *Policy) Steps(due Date) []Step {
 		return nil
 	}
 	steps := make([]Step, 0, len(p.Stages))
-	end := due.At(p.Window.To, p.Zone)
+	end := p.closes(due)
 	for _, stage := range p.Stages {
 		move := -1
 		if stage > 0 {
@@ -39,7 +39,7 @@ func (p *Policy) Steps(due Date) []Step {
 		}
 		step := Step{Stage: stage, At: day.At(p.SendAt, p.Zone), NotAfter: end}
 		if stage > 0 {
-			step.NotAfter = day.AddDays(afterUseful).At(p.Window.To, p.Zone)
+			step.NotAfter = p.closes(day.AddDays(afterUseful))
 		}
 		steps = append(steps, step)
 	}

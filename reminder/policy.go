@@ -125,11 +125,50 @@ const minValidity = time.Minute
 // OpenAt reports whether a text may leave at t.
 func (p *Policy) OpenAt(t time.Time) bool {
 	local := t.In(p.Zone)
-	if p.silent(DateOf(local)) || !p.Window.Contains(ClockOf(local)) {
+	day := DateOf(local)
+	if p.silent(day) || !p.Window.Contains(ClockOf(local)) && !p.movedOpen(day, t) {
 		return false
 	}
 	end := p.closesAt(t)
 	return end.IsZero() || end.Sub(t) >= minValidity
+}
+
+// movedOpen reports whether t lies in the part of the day's window that a
+// change to summer time has moved.
+func (p *Policy) movedOpen(day Date, t time.Time) bool {
+	_, _, to := p.leftOut(day)
+	return to > 0 && !t.Before(day.At(p.Window.From, p.Zone)) && t.Before(p.closes(day))
+}
+
+// closes is the end of the day's window. The part of a window that a change to
+// summer time leaves out moves forward with the clocks, as a time in it does by
+// Date.At: else a window that lies in the hour left out would not open at all on
+// that day, and one that begins in it would lose what is left out.
+func (p *Policy) closes(day Date) time.Time {
+	end := day.At(p.Window.To, p.Zone)
+	if change, from, to := p.leftOut(day); to > 0 {
+		if moved := change.Add(time.Duration(min(to, p.Window.To)-from) * time.Minute); moved.After(end) {
+			return moved
+		}
+	}
+	return end
+}
+
+// leftOut is the time of day, if any, that a change to summer time leaves out of
+// the day's window, and the instant of that change; to is zero where there is none.
+func (p *Policy) leftOut(day Date) (change time.Time, from, to Clock) {
+	change, _ = day.At(p.Window.To, p.Zone).ZoneBounds()
+	if change.IsZero() || DateOf(change) != day {
+		return time.Time{}, 0, 0 // as on almost every day
+	}
+	_, before := change.Add(-time.Second).Zone()
+	_, after := change.Zone()
+	to = ClockOf(change)
+	from = to - Clock((after-before)/60)
+	if from >= to || p.Window.From >= to || p.Window.To <= from {
+		return time.Time{}, 0, 0 // the clocks were set back, or not in the window
+	}
+	return change, from, to
 }
 
 // closesAt is the end of the window that is open at t; zero when it does not
@@ -139,7 +178,7 @@ func (p *Policy) closesAt(t time.Time) time.Time {
 	if p.Window.To == endOfDay && !p.silent(day.AddDays(1)) && p.Window.From == 0 {
 		return time.Time{}
 	}
-	return day.At(p.Window.To, p.Zone)
+	return p.closes(day)
 }
 
 // maxValidity is the longest validity Twilio takes (Messaging API, Create a

@@ -66,6 +66,7 @@ const (
 	CopiedStore        Reason = "copied_store"
 	SenderChanged      Reason = "sender_changed"
 	MassRejected       Reason = "mass_rejected"
+	ClockUnsure        Reason = "clock"
 )
 
 // Warnings: what an operator must know of although texts go on.
@@ -139,6 +140,7 @@ var Reasons = []ReasonInfo{
 	{CopiedStore, Held, "sending is stopped: the provider has sent texts that this store does not know"},
 	{SenderChanged, Held, "sending is stopped: the account, sender or mode is not the one this store belongs to"},
 	{MassRejected, Held, "sending is stopped: Almara Pay rejected many bills within a day that it had accepted"},
+	{ClockUnsure, Held, "sending is stopped: nobody vouches for the clock of this machine, or it was set while the text waited"},
 }
 
 // Warnings is the closed list of what is no reason of a reminder: texts go on.

@@ -153,7 +153,7 @@ func (s *Scheduler) try(ctx context.Context, j *job, a *asking, t *turns, call c
 func (s *Scheduler) takeAll(pass context.Context, j *job, t *turns, batch int, to chan<- reminder.Bill, open *atomic.Int64) error {
 	for taken, more := 0, true; more && pass.Err() == nil; {
 		now := s.Now()
-		j.beat(now)
+		j.beat()
 		var bills []reminder.Bill
 		var err error
 		if bills, more, err = t.next(pass, now, batch); err != nil {
@@ -185,7 +185,9 @@ func (s *Scheduler) learnAll(ctx context.Context, from <-chan store.Lesson, most
 	for first := range from {
 		some := gather(first, from, most, open)
 		open.Add(-int64(len(some)))
-		l, failed := s.Store.Learn(context.WithoutCancel(ctx), s.Policies, s.Now(), some...)
+		now := s.Now()
+		s.Store.TrustClock(s.ClockCheck.stateNow().sure)
+		l, failed := s.Store.Learn(context.WithoutCancel(ctx), s.Policies, now, some...)
 		if failed != nil {
 			err = errors.Join(err, failed)
 			stop(failed)

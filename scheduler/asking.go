@@ -55,7 +55,7 @@ func (a *asking) ask(ctx context.Context, j *job, b reminder.Bill, call call) []
 		return nil
 	}
 	answer, err := a.s.safely(ctx, b, call)
-	j.beat(a.s.Now())
+	j.beat()
 	return a.heard(ctx, b, answer, err)
 }
 

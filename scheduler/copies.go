@@ -118,7 +118,7 @@ func (f *foreign) any() bool { return len(f.strangers)+len(f.nobodys) > 0 }
 // this store and read like reminders of its bills, or cannot be read and came when
 // one was due.
 func (s *Scheduler) foreign(ctx context.Context, j *job, most int) (f foreign, err error) {
-	alive := func() { j.beat(s.Now()) }
+	alive := func() { j.beat() }
 	since := s.Now().Add(-compareBack)
 	q := notifier.Query{Since: since, MaxMessages: compareFirst, OnPage: alive}
 	listed, complete, err := s.Notifier.List(ctx, q)
@@ -259,29 +259,4 @@ func (c *comparison) ofTextInDoubt(ctx context.Context, m notifier.Listed) (bool
 	}
 	c.unfound[m.To] = texts
 	return i >= 0, nil
-}
-
-// clockSlack is by how much a clock may go back without a word: it is adjusted
-// by that much all the time.
-const clockSlack = time.Minute
-
-// noticeClock finds out when the clock was set back, by the instant at which
-// something was last done or learned. What was learned at hours that are now
-// to come would look fresh when they come.
-func (s *Scheduler) noticeClock(ctx context.Context) (err error) {
-	if s.seen.IsZero() {
-		if s.seen, err = s.Store.Seen(ctx); err != nil {
-			return err
-		}
-	}
-	now := s.Now()
-	if now.Before(s.seen.Add(-clockSlack)) {
-		forgotten, err := s.Store.ClockSetBack(ctx, now)
-		if err != nil {
-			return err
-		}
-		s.Log.Warn("the clock was set back: balances learned at hours that are still to come count as old", "by", s.seen.Sub(now).String(), "balances", forgotten)
-	}
-	s.seen = now
-	return nil
 }

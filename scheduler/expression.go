@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/robfig/cron/v3"
 )
@@ -24,7 +25,86 @@ func parseExpression(expression string) (cron.Schedule, error) {
 	if err != nil {
 		return nil, err //nolint:wrapcheck // the config names the key
 	}
-	return schedule, checkSteps(expression)
+	if err := checkSteps(expression); err != nil {
+		return nil, err
+	}
+	if fields, ok := schedule.(*cron.SpecSchedule); ok && fields.Hour&everyHour != everyHour {
+		schedule = fixedHours{fields}
+	}
+	return schedule, nil
+}
+
+// everyHour has a bit for each hour of a day, as the library keeps them.
+const everyHour = 1<<24 - 1
+
+// fixedHours is an expression that names hours. The library passes over an hour
+// that a change to summer time leaves out, and runs twice in one that is
+// repeated: a daily job would not run on the one day, and twice on the other.
+// Here such a run comes at the first instant after the gap, and only in the first
+// of two equal hours. An expression for every hour needs none of this: it goes
+// by the time that passes.
+type fixedHours struct{ fields *cron.SpecSchedule }
+
+// Next is the first run after t.
+func (f fixedHours) Next(t time.Time) time.Time {
+	zone := f.fields.Location
+	if zone == time.Local { // the library's word for an expression without a zone
+		zone = t.Location()
+	}
+	// What a wall clock shows is counted in UTC, where no hour is left out or
+	// comes twice, and then looked up in the zone.
+	wall := *f.fields
+	wall.Location = time.UTC
+	for shown := shownIn(t, zone); ; {
+		if shown = wall.Next(shown); shown.IsZero() {
+			return time.Time{} // such as on 30 February
+		}
+		if at := firstShown(shown, zone); at.After(t) {
+			return at.In(t.Location())
+		}
+	}
+}
+
+// shownIn is what a wall clock in the zone shows at t, as a time in UTC.
+func shownIn(t time.Time, zone *time.Location) time.Time {
+	_, offset := t.In(zone).Zone()
+	return t.UTC().Add(time.Duration(offset) * time.Second)
+}
+
+// firstShown is the first instant at which a wall clock in the zone shows that
+// time, or, when it leaves it out, the first after the gap.
+func firstShown(shown time.Time, zone *time.Location) time.Time {
+	at := time.Date(shown.Year(), shown.Month(), shown.Day(), shown.Hour(), shown.Minute(), shown.Second(), 0, zone)
+	change, next := at.ZoneBounds()
+	switch got := shownIn(at, zone); {
+	case got.After(shown): // carried forward: the gap ended before
+		return change
+	case got.Before(shown): // carried back: the gap is to come
+		return next
+	case change.IsZero():
+		return at
+	}
+	_, now := at.Zone()
+	_, before := change.Add(-time.Second).Zone()
+	if first := at.Add(time.Duration(now-before) * time.Second); now < before && first.Before(change) {
+		return first
+	}
+	return at
+}
+
+// LongestPause is the longest time from one instant to another in which an
+// expression gives no run, where one at the beginning counts.
+func LongestPause(expression string, from, until time.Time) (longest time.Duration, err error) {
+	schedule, err := parseExpression(expression)
+	if err != nil {
+		return 0, err
+	}
+	for last, at := from, firstTick(schedule, from, from); ; last, at = at, schedule.Next(at) {
+		if at.IsZero() || at.After(until) {
+			return max(longest, until.Sub(last)), nil
+		}
+		longest = max(longest, at.Sub(last))
+	}
 }
 
 // cronFields are the fields of an expression: how many values each has.

@@ -17,10 +17,13 @@ type job struct {
 	run      func(context.Context, *job) error
 	woken    chan struct{} // holds at most one: wake-ups during a pass are one more pass
 
+	elapsed func() time.Duration // counts on when the clock is set: lateness is measured by it
+
 	mu       sync.Mutex
-	started  time.Time // the present or last pass
-	ended    time.Time // the last pass that ended
-	progress time.Time // the last sign of life
+	started  time.Time     // the present or last pass
+	ended    time.Time     // the last pass that ended
+	progress time.Duration // the last sign of life, as elapsed
+	expected time.Duration // when the next pass begins, as elapsed; zero = never
 	busy     bool
 	err      error // of the last pass
 
@@ -30,8 +33,8 @@ type job struct {
 	cuts     int       // how many ever did
 }
 
-func newJob(name string, schedule cron.Schedule, run func(context.Context, *job) error) *job {
-	return &job{name: name, schedule: schedule, run: run, woken: make(chan struct{}, 1)}
+func newJob(name string, schedule cron.Schedule, run func(context.Context, *job) error, elapsed func() time.Duration) *job {
+	return &job{name: name, schedule: schedule, run: run, woken: make(chan struct{}, 1), elapsed: elapsed}
 }
 
 func (j *job) wake() {
@@ -59,7 +62,7 @@ func (j *job) loop(ctx context.Context, s *Scheduler) {
 func (j *job) pass(ctx context.Context, s *Scheduler) {
 	start := s.Now()
 	j.mu.Lock()
-	j.busy, j.started, j.progress = true, start, start
+	j.busy, j.started, j.progress = true, start, j.elapsed()
 	j.mu.Unlock()
 	err := func() (err error) {
 		defer func() {
@@ -72,7 +75,10 @@ func (j *job) pass(ctx context.Context, s *Scheduler) {
 	}()
 	end := s.Now()
 	j.mu.Lock()
-	j.busy, j.ended, j.progress, j.err = false, end, end, err
+	j.busy, j.ended, j.expected, j.err = false, end, 0, err
+	if next := j.schedule.Next(end.In(s.Zone)); !next.IsZero() {
+		j.expected = j.elapsed() + next.Sub(end)
+	}
 	j.mu.Unlock()
 	s.Metrics.jobEnded(j.name, end.Sub(start), err)
 	s.report(ctx, j.name, err)
@@ -92,9 +98,9 @@ func (s *Scheduler) Pass(ctx context.Context, name string) error {
 }
 
 // beat is a sign of life in the middle of a long pass.
-func (j *job) beat(now time.Time) {
+func (j *job) beat() {
 	j.mu.Lock()
-	j.progress = now
+	j.progress = j.elapsed()
 	j.mu.Unlock()
 }
 
@@ -114,7 +120,7 @@ const lateAfter = 5 * time.Minute
 
 // Health tells how each job is doing.
 func (s *Scheduler) Health() []JobHealth {
-	now := s.Now()
+	now := s.elapsed()
 	all := make([]JobHealth, 0, len(s.jobs))
 	for _, j := range s.jobs {
 		j.mu.Lock()
@@ -122,11 +128,11 @@ func (s *Scheduler) Health() []JobHealth {
 		if j.err != nil {
 			h.LastError = j.err.Error()
 		}
-		expected := j.schedule.Next(j.ended.In(s.Zone))
+		expected := j.expected
 		if j.busy {
 			expected = j.progress
 		}
-		h.Late = !j.started.IsZero() && !expected.IsZero() && now.Sub(expected) > lateAfter
+		h.Late = !j.started.IsZero() && expected != 0 && now-expected > lateAfter
 		j.mu.Unlock()
 		all = append(all, h)
 	}

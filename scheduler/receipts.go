@@ -22,6 +22,11 @@ func (s *Scheduler) receipts(ctx context.Context, j *job) error {
 	if err := s.unwritten.again(s.Store, s.Now()); err != nil {
 		return err
 	}
+	// By the age of a text it is given up, or taken as not sent: not by a clock
+	// that nobody vouches for.
+	if s.receiptsClock = s.ClockCheck.stateNow(); !s.receiptsClock.sure {
+		return nil
+	}
 	if _, err := s.orphans(ctx); err != nil {
 		return err
 	}
@@ -29,7 +34,7 @@ func (s *Scheduler) receipts(ctx context.Context, j *job) error {
 	doubt := s.reconcile(ctx, j)
 	const batch = 10_000 // of which the list is read once
 	for ctx.Err() == nil && !errors.Is(doubt, notifier.ErrStop) {
-		j.beat(s.Now())
+		j.beat()
 		open, err := s.Store.OpenTexts(ctx, s.Now(), batch)
 		if err != nil {
 			return errors.Join(doubt, err)
@@ -46,7 +51,11 @@ func (s *Scheduler) receipts(ctx context.Context, j *job) error {
 }
 
 func (s *Scheduler) recordReceipts(ctx context.Context, some []store.Receipt) error {
-	moved, err := s.Store.RecordReceipts(ctx, s.Now(), some)
+	now := s.Now()
+	if s.clockWasSet(s.receiptsClock) {
+		return errClockSet // before they were judged by their age, or after
+	}
+	moved, err := s.Store.RecordReceipts(ctx, now, some)
 	for _, r := range moved {
 		if against := s.sender.failedLate(r); against != nil {
 			stop := lateStop(fmt.Sprintf("texts to %d different phones of the own country were taken and then failed alike, the last: %s (code %d)",
@@ -91,7 +100,7 @@ func (s *Scheduler) listed(ctx context.Context, j *job, open []store.OpenText) (
 		}
 	}
 	// A day more, since the provider may filter by whole days, and clocks differ.
-	all, _, err := s.Notifier.List(ctx, notifier.Query{SentSince: oldest.AddDate(0, 0, -1), SIDs: sids, MaxMessages: listedEach * len(open), OnPage: func() { j.beat(s.Now()) }})
+	all, _, err := s.Notifier.List(ctx, notifier.Query{SentSince: oldest.AddDate(0, 0, -1), SIDs: sids, MaxMessages: listedEach * len(open), OnPage: func() { j.beat() }})
 	if errors.Is(err, notifier.ErrStop) {
 		return nil, fmt.Errorf("list receipts: %w", err)
 	}
@@ -121,7 +130,7 @@ func (s *Scheduler) fetch(ctx context.Context, j *job, open []store.OpenText) ([
 			if !ok {
 				r, err = s.Notifier.Fetch(groupCtx, t.ProviderID)
 			}
-			j.beat(s.Now())
+			j.beat()
 			if errors.Is(err, notifier.ErrStop) {
 				return fmt.Errorf("ask for receipts: %w", err)
 			}
@@ -258,6 +267,9 @@ const (
 // nextReceipt is when to ask again about a text; zero once it is old.
 func nextReceipt(accepted, now time.Time) time.Time {
 	age := now.Sub(accepted)
+	if age < 0 {
+		return now.Add(receiptEvery) // it was accepted by a clock that was ahead
+	}
 	for _, a := range receiptAges {
 		if age < a {
 			return accepted.Add(a)

@@ -49,7 +49,7 @@ func (s *Scheduler) reconcile(ctx context.Context, j *job) (err error) {
 			return errors.Join(err, failed)
 		}
 		for _, d := range doubtful {
-			j.beat(s.Now())
+			j.beat()
 			failed := s.lookUp(ctx, d)
 			if ctx.Err() != nil {
 				return errors.Join(err, failed)
@@ -104,6 +104,9 @@ func (s *Scheduler) lookUp(ctx context.Context, d store.Doubtful) error {
 		return err //nolint:wrapcheck // says all
 	}
 	now, looks := s.Now(), max(enoughLooks, len(s.ReconcileAfter))
+	if s.clockWasSet(s.receiptsClock) {
+		return errClockSet
+	}
 	l := store.LookUp{
 		TextID: d.ID, NextLook: now.Add(s.untilNextLook(d.Looks + 1)), Resend: s.Resend,
 		Last: d.Looks+1 >= looks,

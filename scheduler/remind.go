@@ -22,7 +22,8 @@ import (
 // more than a round leaves in a second) are ever between intent and outcome, and
 // memory does not grow with what is due.
 func (s *Scheduler) remind(ctx context.Context, j *job) error {
-	if err := s.noticeClock(ctx); err != nil {
+	var err error
+	if s.passClock, err = s.clockOf(ctx); err != nil || !s.passClock.sure {
 		return err
 	}
 	if err := s.settleKnown(ctx); err != nil {
@@ -43,7 +44,7 @@ func (s *Scheduler) remind(ctx context.Context, j *job) error {
 				if err != nil {
 					stop(err)
 				}
-				j.beat(s.Now())
+				j.beat()
 				d.ended <- &ended{t, o}
 			}
 		})
@@ -60,7 +61,7 @@ func (s *Scheduler) remind(ctx context.Context, j *job) error {
 			}
 		}
 	})
-	err := func() error {
+	err = func() error {
 		// Also on a panic: nobody must wait for ever.
 		defer recorder.Wait()
 		defer close(d.ended)
@@ -68,7 +69,7 @@ func (s *Scheduler) remind(ctx context.Context, j *job) error {
 		defer close(d.texts)
 		return s.decideAll(pass, j, d)
 	}()
-	if pass.Err() != nil {
+	if pass.Err() != nil || errors.Is(err, errClockSet) {
 		err = errors.Join(err, s.Store.Unclaim(s.Now(), s.Owner))
 	}
 	if err != nil || context.Cause(pass) != nil {
@@ -80,6 +81,9 @@ func (s *Scheduler) remind(ctx context.Context, j *job) error {
 	return errors.Join(stopped, err)
 }
 
+// errClockSet ends a pass in the middle: its decisions were made by another clock.
+var errClockSet = errors.New("the clock was set in the middle of a pass")
+
 // decideAll feeds the senders, round by round, until nothing is due or the
 // pass is stopped. When Almara Pay lets nobody in, or does not answer anybody,
 // it is hardly asked any more in this pass: what needs an answer is decided by
@@ -88,9 +92,13 @@ func (s *Scheduler) decideAll(pass context.Context, j *job, d *doubt) error {
 	a := &asking{s: s}
 	segments := 0
 	for pass.Err() == nil && !s.yields(j, segments, s.SegmentsPerSecond) {
-		j.beat(s.Now())
+		j.beat()
 		d.await(s.pace.ahead)
-		looked, err := s.Store.DecideDue(pass, s.round(), s.pace.round)
+		round := s.round()
+		if s.clockWasSet(s.passClock) {
+			return errors.Join(a.over(), errClockSet)
+		}
+		looked, err := s.Store.DecideDue(pass, round, s.pace.round)
 		if err != nil {
 			return errors.Join(a.over(), ignoreEnd(pass, err))
 		}
@@ -105,7 +113,10 @@ func (s *Scheduler) decideAll(pass context.Context, j *job, d *doubt) error {
 		if pass.Err() == nil {
 			lessons = unanswered(looked.Ask, lessons)
 		}
-		answered, err := s.Store.DecideAnswered(pass, s.round(), lessons)
+		if round = s.round(); s.clockWasSet(s.passClock) {
+			return errors.Join(a.over(), errClockSet) // what is claimed comes back at the end of the pass
+		}
+		answered, err := s.Store.DecideAnswered(pass, round, lessons)
 		if err != nil {
 			return errors.Join(a.over(), ignoreEnd(pass, err))
 		}
@@ -187,6 +198,8 @@ func (s *Scheduler) sendInTurn(pass context.Context, t *store.Text, check *lastC
 	switch closed := s.closed(t, now); {
 	case pass.Err() != nil:
 		return withdrawn(context.Cause(pass), now), nil //nolint:nilerr // whoever stopped the pass has the reason
+	case s.clockWasSet(s.passClock):
+		return givenBack(reminder.ClockUnsure, t.Decided, "the clock was set before it could be handed over"), errClockSet
 	case stop != nil:
 		return givenBack(stop.Reason, now, "sending was stopped before it could be handed over: "+stop.Detail), nil
 	case changed != "":

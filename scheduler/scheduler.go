@@ -30,8 +30,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/robfig/cron/v3"
-
 	"duewatch/almara"
 	"duewatch/notifier"
 	"duewatch/reminder"
@@ -77,9 +75,11 @@ type Config struct {
 	ReconcileAfter []time.Duration
 	Resend         bool
 
-	Now     func() time.Time
-	Log     *slog.Logger
-	Metrics *Metrics
+	Now func() time.Time
+	// ClockCheck says whether Now may be believed; nil = it may.
+	ClockCheck *ClockCheck
+	Log        *slog.Logger
+	Metrics    *Metrics
 
 	// Virtual is the clock of a Scheduler that is stepped and not run; it takes
 	// the place of Now. AskRate is then how many calls Almara Pay takes a second,
@@ -99,14 +99,26 @@ type Scheduler struct {
 	admission reminder.Evidence // bills that Almara Pay does not let in, since it let one in
 	unwritten unwritten         // outcomes that are known, and not on disk yet
 
+	replan chan struct{} // holds at most one: all bills are to be planned anew
+
+	receiptsClock clockState // that of the pass of the receipts job under way
+
 	// Of the remind job alone.
-	compared bool      // with the provider's list
-	seen     time.Time // the clock at its last pass
+	compared  bool          // with the provider's list
+	seen      time.Time     // the clock at its last pass
+	believed  *clockState   // the clock that it last worked by; nil = none yet
+	passClock clockState    // and that of the pass under way
+	doubted   bool          // nobody vouched for the clock in its last pass
+	keptTime  time.Duration // as elapsed, when the store was last told of an instant
+	askedTime struct {      // when the peers were last asked for the time
+		at   time.Duration // as elapsed; zero = never
+		sets int
+	}
 }
 
 // New prepares the jobs. It fails on a bad cron expression.
 func New(c Config) (*Scheduler, error) {
-	s := &Scheduler{Config: c, pace: newPace(c.SegmentsPerSecond), sender: newSenderEvidence(c.Country)}
+	s := &Scheduler{Config: c, pace: newPace(c.SegmentsPerSecond), sender: newSenderEvidence(c.Country), replan: make(chan struct{}, 1)}
 	if c.Virtual != nil {
 		s.Now = c.Virtual.Now
 		s.virtual = &virtual{clock: c.Virtual, askRate: c.AskRate, segments: c.SegmentsPerSecond, began: c.Virtual.Now()}
@@ -126,7 +138,7 @@ func New(c Config) (*Scheduler, error) {
 		if err != nil {
 			return nil, fmt.Errorf("schedule of %s: %w", j.name, err)
 		}
-		s.jobs = append(s.jobs, newJob(j.name, schedule, j.run))
+		s.jobs = append(s.jobs, newJob(j.name, schedule, j.run, s.elapsed))
 	}
 	return s, nil
 }
@@ -152,20 +164,13 @@ func (s *Scheduler) Run(ctx context.Context) error {
 		s.Log.Warn("texts were left in doubt by an earlier run: they are looked up at the provider", "texts", orphans)
 	}
 
-	ticks := cron.New(cron.WithLocation(s.Zone))
 	var running sync.WaitGroup
 	for _, j := range s.jobs {
-		// A tick only wakes the job, so that a tick during a long pass leads to
-		// one more pass and not to two at a time.
-		ticks.Schedule(j.schedule, cron.FuncJob(j.wake))
 		running.Go(func() { j.loop(ctx, s) })
-		j.wake()
 	}
-	running.Go(func() { s.planAnew(ctx) })
+	running.Go(func() { s.keepPlanned(ctx) })
 	running.Go(func() { s.noticeCommands(ctx) })
-	ticks.Start()
-	<-ctx.Done()
-	<-ticks.Stop().Done()
+	s.keepTime(ctx)
 	running.Wait()
 	return s.lastWrites()
 }
@@ -183,6 +188,11 @@ func (s *Scheduler) prepare(ctx context.Context) (orphans int, err error) {
 	if err := s.Store.EndTimedStops(ctx); err != nil {
 		return 0, err
 	}
+	if s.ClockCheck == nil { // a simulation of a copy may find the stop of its daemon
+		if err := s.Store.EndStop(ctx, reminder.ClockUnsure); err != nil {
+			return 0, err
+		}
+	}
 	return orphans, s.checkSender(ctx)
 }
 
@@ -197,10 +207,30 @@ func (s *Scheduler) wake(name string) {
 
 const metaFingerprint = "policy"
 
+// planSoon has all bills planned anew if they have to be.
+func (s *Scheduler) planSoon() {
+	select {
+	case s.replan <- struct{}{}:
+	default:
+	}
+}
+
+// keepPlanned plans all bills anew whenever that is wanted.
+func (s *Scheduler) keepPlanned(ctx context.Context) {
+	for ctx.Err() == nil {
+		s.planAnew(ctx)
+		select {
+		case <-ctx.Done():
+		case <-s.replan:
+		}
+	}
+}
+
 // planAnew renews the next instants of all bills after the policy changed, in
 // bounded batches beside the running jobs: until it gets to a bill, that bill
 // is looked at by its old plan, and the decision is made by the new policy all
-// the same.
+// the same. While nobody vouches for the clock it does nothing, since what is to
+// come might be taken for past.
 func (s *Scheduler) planAnew(ctx context.Context) {
 	const batch = 500
 	have, err := s.Store.Meta(ctx, metaFingerprint)
@@ -210,7 +240,11 @@ func (s *Scheduler) planAnew(ctx context.Context) {
 	}
 	bills, last := 0, int64(0)
 	for ctx.Err() == nil {
-		next, err := s.Store.Replan(ctx, s.Policies, s.Now(), last, batch)
+		now := s.Now()
+		if !s.ClockCheck.stateNow().sure {
+			return // and from the beginning, once it is believed
+		}
+		next, err := s.Store.Replan(ctx, s.Policies, now, last, batch)
 		if err != nil {
 			s.report(ctx, "plan anew", err)
 			again := time.NewTimer(time.Minute)

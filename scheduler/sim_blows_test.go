@@ -77,11 +77,49 @@ func (s *sim) drawBlows(dice *rand.Rand) {
 	}
 	for range several(2) {
 		s.clocks = true
-		by, at := pick(dice, -26*60, -180, -61, -10, 5, 61, 200, 25*60), some()
-		back := at.Add(time.Duration(1+dice.IntN(36*60)) * time.Minute)
-		s.at(at, fmt.Sprintf("the clock is wrong by %d minutes", by), func() { s.setClock(time.Duration(by) * time.Minute) })
-		s.at(back, "the clock is right again", func() { s.setClock(0) })
+		s.drawClock(dice, some())
 	}
+	if s.clocks {
+		s.wire.dates = pick(dice, simDates{name: "both"}, simDates{name: "both"},
+			simDates{name: "none", almaraSilent: true, providerSilent: true},
+			simDates{name: "only Almara Pay", providerSilent: true}, simDates{name: "only the provider", almaraSilent: true},
+			// Never in the same way as the machine: two clocks that agree are believed.
+			simDates{name: "Almara Pay lies", almaraWrong: pick(dice, -3*year, -2*time.Hour, 20*time.Hour, 3*year)},
+			simDates{name: "the provider lies", providerWrong: pick(dice, -3*year, -2*time.Hour, 20*time.Hour, 3*year)},
+			simDates{name: "one lies, one is silent", almaraWrong: 3 * year, providerSilent: true})
+		s.met["dates: "+s.wire.dates.name]++
+	}
+}
+
+// drawClock has the clock be wrong for up to a day and a half: at once, at a call,
+// or from the next start of the machine on.
+func (s *sim) drawClock(dice *rand.Rand, at time.Time) {
+	const minute = time.Minute
+	by := pick(dice, -26*60*minute, -180*minute, -180*minute, -61*minute, -10*minute, 5*minute, 61*minute, 180*minute, 25*60*minute,
+		-26*year, -2*year, 2*year, 2*year, 500*simDay, 9*year)
+	what := fmt.Sprintf("the clock is wrong by %s", by)
+	switch dice.IntN(3) {
+	case 0:
+		s.at(at, what, func() { s.setClock(by) })
+	case 1:
+		l := jump{endpoint: pick(dice, "send", "send", "register", "list", "fetch", ""), calls: dice.IntN(3), to: by}
+		s.at(at, fmt.Sprintf("a jump of the clock is armed: %+v", l), func() { s.wire.set(func() { s.wire.jump = &l }) })
+	case 2:
+		long := time.Duration(1+dice.IntN(120)) * time.Minute
+		s.at(at, what+", from the next start of the machine on", func() {
+			s.setClock(by)
+			if s.up() {
+				s.shut()
+				s.booted = s.trueNow().Add(long - time.Minute)
+				s.down(long)
+			}
+		})
+	}
+	back := at.Add(time.Duration(1+dice.IntN(36*60)) * time.Minute)
+	s.at(back, "the clock is right again", func() {
+		s.wire.set(func() { s.wire.jump = nil })
+		s.setClock(0)
+	})
 }
 
 // redeclare adds the bill to the config or takes it out, which the daemon sees
@@ -168,7 +206,7 @@ func (s *sim) setClock(skew time.Duration) {
 
 // restore ends everything that is in the way.
 func (s *sim) restore() {
-	s.wire.set(func() { s.wire.almara, s.wire.twilio, s.wire.crash = "", "", nil })
+	s.wire.set(func() { s.wire.almara, s.wire.twilio, s.wire.crash, s.wire.jump = "", "", nil, nil })
 	s.script = nil
 	if s.skew() != 0 {
 		s.setClock(0)

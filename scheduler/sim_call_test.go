@@ -143,6 +143,8 @@ func (w *simWire) note(c simCall) *post {
 		return &post{}
 	}
 	s := w.sim
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	p := &post{
 		at: s.trueNow(), clock: s.daemonNow(), epoch: s.epoch, wake: s.wakes, config: s.config, store: s.generation,
 		to: reminder.Phone(c.form.Get("To")), body: c.form.Get("Body"), accounts: simAccountsIn(c.form.Get("Body")),
@@ -152,8 +154,6 @@ func (w *simWire) note(c simCall) *post {
 		p.stopped = p.stopped || s.stopped[p.to][""] || s.stopped[p.to][s.billOf(account).Service]
 	}
 	p.against = s.spokenAgainst(p)
-	w.mu.Lock()
-	defer w.mu.Unlock()
 	w.posts = append(w.posts, p)
 	return p
 }

@@ -77,6 +77,30 @@ func (s *sim) look(ok bool) {
 	}
 }
 
+// simBelieved is how long it may take until texts go on once the clock is right.
+const simBelieved = 2 * time.Minute
+
+// checkBelieved reports a clock that is right, and that nobody believes although a
+// service that tells the true time could be asked.
+func (s *sim) checkBelieved() {
+	now := s.trueNow()
+	since := s.process
+	if s.ClockCheck.stateNow().sure || s.skew() != 0 || !s.wire.dates.honest() {
+		return
+	}
+	if n := len(s.moved); n > 0 && s.moved[n-1].After(since) {
+		since = s.moved[n-1]
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if now.Sub(since) <= simBelieved || slices.ContainsFunc(s.unruly, func(u span) bool {
+		return u.what != "clock" && u.what != "down" && u.from.Before(now) && u.to.After(since)
+	}) {
+		return
+	}
+	s.found(nil, "at %s nobody believed the clock, which was right since %s, dates: %s", s.hour(now), s.hour(since), s.wire.dates.name)
+}
+
 func (s *sim) hour(t time.Time) string { return t.In(s.zone).Format("Mon 2006-01-02 15:04:05 MST") }
 
 // noSending is what must hold after each start.
@@ -145,6 +169,9 @@ func (s *sim) check() {
 	s.checkGuards(all)
 	for _, b := range s.bills {
 		if b.ID != 0 {
+			if len(b.events) == 0 || b.events[0].What != "added" {
+				s.found(b, "its history was trimmed, which was never as old as the retention")
+			}
 			s.checkRecords(b)
 			for n := range s.generation + 1 {
 				s.checkReasons(b, b.recordsIn(n).reminders, n)
@@ -183,7 +210,7 @@ func (s *sim) checkWindow(d delivery) {
 	}
 }
 
-// simClockMost is more than the clock is ever wrong by.
+// simClockMost is more than a clock is ever wrong by that is believed.
 const simClockMost = 27 * time.Hour
 
 // simHaste is how long it may take from the answer of Almara Pay to the text.

@@ -220,7 +220,7 @@ func TestSimulationRepeatsItself(t *testing.T) {
 // than it says.
 var simMust = []string{
 	"text", "text shared its phone", "text after a resend", "post whose answer was lost", "post that was processed late", "post cut off by a crash, and taken",
-	"post cut off by a crash, and not taken", "start", "crash", "shutdown in a pass", "clock set", "config changed", "summer time",
+	"post cut off by a crash, and not taken", "start", "crash", "shutdown in a pass", "clock set", "clock set in a pass", "operator released: clock", "config changed", "summer time",
 	"record: texted, on_schedule", "record: texted, catch_up", "record: skipped, paid", "record: skipped, superseded", "record: skipped, expired",
 	"record: skipped, opted_out", "record: skipped, bad_number", "record: skipped, in_credit", "record: skipped, below_minimum",
 	"meanwhile: opt-out", "meanwhile: pause", "meanwhile: payment", "record: held, daily_limit", "record: held, monthly_budget", "record: held, implausible_balance", "backup put back",

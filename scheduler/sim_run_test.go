@@ -104,7 +104,7 @@ func (s *sim) nextInstant(latest time.Time) time.Time {
 	}
 	if s.up() {
 		take(now.Add(time.Duration(1+s.diceOf("idle", s.wakes).IntN(22*60))*time.Minute), time.Minute)
-		if s.clockNews {
+		if s.clockNews || !s.ClockCheck.stateNow().sure {
 			take(now, time.Minute)
 		}
 		due := s.nextDue()
@@ -147,7 +147,7 @@ func (s *sim) wakeUp() {
 	}{
 		{jobRegister, true, !due.register.After(now)},
 		{jobRecheck, minute%10 == 0 || all, !due.recheck.After(now)},
-		{jobRemind, true, !due.remind.After(now) || s.clockNews},
+		{jobRemind, true, !due.remind.After(now) || s.clockNews || !s.ClockCheck.stateNow().sure},
 		{jobReceipts, minute%5 == 0 || all, due.sending || !due.receipts.After(now)},
 	} {
 		if idle := dice.IntN(8) == 0; j.hour && (j.hasTo || idle) {
@@ -179,13 +179,22 @@ func (s *sim) wakeUp() {
 	}
 	running.Wait()
 	for range 3 { // what one job has made for another
-		select {
-		case <-s.job(jobRemind).woken:
-			if ctx.Err() == nil {
-				s.pass(ctx, jobRemind)
+		for _, name := range []string{jobRemind, jobReceipts, jobHousekeeping} {
+			select {
+			case <-s.job(name).woken:
+				if ctx.Err() == nil {
+					s.pass(ctx, name)
+				}
+			default:
 			}
-		default:
 		}
+	}
+	select {
+	case <-s.replan:
+		if ctx.Err() == nil {
+			s.planAnew(ctx)
+		}
+	default:
 	}
 	committed()
 	defer s.afterCommits()
@@ -200,7 +209,8 @@ func (s *sim) wakeUp() {
 		s.shut()
 		s.afterEnd(dice)
 	default:
-		s.look(s.job(jobRemind).err == nil)
+		s.look(s.job(jobRemind).err == nil && s.ClockCheck.stateNow().sure)
+		s.checkBelieved()
 	}
 }
 

@@ -34,6 +34,7 @@ func (s *sim) draw() {
 	// The bubble's clock begins on a whole minute.
 	s.shift = begin.Truncate(time.Minute).Sub(time.Now().Truncate(time.Minute))
 	s.begin = s.trueNow()
+	s.booted = s.begin.Add(-time.Hour)
 	s.end = s.begin.Add(time.Duration(28+dice.IntN(8)) * simDay)
 	s.resend = dice.IntN(4) != 0
 	s.senders, s.askers = 1+dice.IntN(3), 1+dice.IntN(4)

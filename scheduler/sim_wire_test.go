@@ -33,6 +33,27 @@ type simWire struct {
 	dead  bool   // the process has been killed: nothing goes out, nothing comes in
 	crash *crash // is to come
 	left  string // what the crash left of the store
+	jump  *jump  // is to come
+	dates simDates
+}
+
+// simDates are what the services say of the time.
+type simDates struct {
+	name                         string
+	almaraWrong, providerWrong   time.Duration
+	almaraSilent, providerSilent bool // there is no Date
+}
+
+// honest reports whether one of them tells the true time.
+func (d simDates) honest() bool {
+	return !d.almaraSilent && d.almaraWrong == 0 || !d.providerSilent && d.providerWrong == 0
+}
+
+// jump says at which call the clock is set.
+type jump struct {
+	endpoint string // "" = any
+	calls    int    // so many of them go through first
+	to       time.Duration
 }
 
 // outage is what every call to a service meets until it ends; "" = none.
@@ -93,8 +114,23 @@ var simTroubles = map[string][]string{
 
 var errSim = errors.New("the network of the simulation")
 
-// RoundTrip carries one call.
+// RoundTrip carries one call, and says what time it is.
 func (w *simWire) RoundTrip(r *http.Request) (*http.Response, error) {
+	res, err := w.roundTrip(r)
+	if err != nil {
+		return nil, err
+	}
+	wrong, silent := w.dates.almaraWrong, w.dates.almaraSilent
+	if strings.Contains(r.URL.Path, "/Accounts/") {
+		wrong, silent = w.dates.providerWrong, w.dates.providerSilent
+	}
+	if res.Header = res.Header.Clone(); !silent {
+		res.Header.Set("Date", w.sim.trueNow().Add(wrong).UTC().Format(http.TimeFormat))
+	}
+	return res, nil
+}
+
+func (w *simWire) roundTrip(r *http.Request) (*http.Response, error) {
 	s := w.sim
 	began := s.trueNow()
 	provider := strings.Contains(r.URL.Path, "/Accounts/")
@@ -145,6 +181,7 @@ func (w *simWire) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 func (w *simWire) carry(r *http.Request, c simCall, p *post, began time.Time, trouble string, dice *rand.Rand) (*http.Response, error) {
+	w.leap(c)
 	w.strike(c, false)
 	if w.isDead() && dice.IntN(2) == 0 { // or else the request was on its way already
 		w.set(func() { p.lost, p.killed = true, true })
@@ -271,6 +308,23 @@ func (w *simWire) isDead() (dead bool) {
 func (w *simWire) remains() (path string) {
 	w.set(func() { path = w.left })
 	return path
+}
+
+// leap sets the clock at this call, if it is the one.
+func (w *simWire) leap(c simCall) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	l := w.jump
+	if l == nil || (l.endpoint != "" && l.endpoint != c.endpoint) {
+		return
+	}
+	if l.calls--; l.calls >= 0 {
+		return
+	}
+	w.jump = nil
+	w.sim.say("-- the clock is set at %s %s, wrong by %s", c.endpoint, c.said, l.to)
+	w.sim.met["clock set in a pass"]++
+	w.sim.setClock(l.to)
 }
 
 // strike kills the process at this call, if it is the one.

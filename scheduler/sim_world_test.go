@@ -58,6 +58,8 @@ type sim struct {
 	skewed     atomic.Int64  // what the machine's clock shows is the true time and this
 	epoch      int           // counts its changes
 	moved      []time.Time   // when they were, true
+	booted     time.Time     // when the machine was started, true
+	process    time.Time     // and the process
 
 	sandbox  *sandbox.Sandbox
 	wire     *simWire
@@ -175,10 +177,11 @@ func (s *sim) dice(key string) *rand.Rand {
 // diceOf are those of the nth event of a kind.
 func (s *sim) diceOf(kind string, nth int) *rand.Rand { return s.dice(kind + strconv.Itoa(nth)) }
 
-func (s *sim) trueNow() time.Time   { return time.Now().Add(s.shift) }
-func (s *sim) daemonNow() time.Time { return s.trueNow().Add(s.skew()) }
-func (s *sim) skew() time.Duration  { return time.Duration(s.skewed.Load()) }
-func (s *sim) up() bool             { return s.Scheduler != nil }
+func (s *sim) trueNow() time.Time    { return time.Now().Add(s.shift) }
+func (s *sim) daemonNow() time.Time  { return s.trueNow().Add(s.skew()) }
+func (s *sim) uptime() time.Duration { return s.trueNow().Sub(s.booted) }
+func (s *sim) skew() time.Duration   { return time.Duration(s.skewed.Load()) }
+func (s *sim) up() bool              { return s.Scheduler != nil }
 
 func (s *sim) sleepUntil(at time.Time) { <-time.After(at.Sub(s.trueNow())) }
 
@@ -192,15 +195,18 @@ func (s *sim) start() {
 	s.wire.set(func() { s.wire.dead = false })
 	log := s.logger()
 	db := s.openStore()
+	check := NewClockCheck(s.daemonNow, s.uptime)
+	s.process = s.trueNow()
 	a, err := almara.New(almara.Config{
 		BaseURL: "http://127.0.0.1", ClientID: sandbox.ClientID, ClientSecret: sandbox.ClientSecret, Rate: 1e6, Concurrency: 2 * s.askers,
 		RecheckWith: s.recheckWith(), Timeout: timeout, Transport: s.wire, Now: s.daemonNow, Log: log,
+		OnDate: check.OnDate(PeerAlmara),
 	})
 	s.must(err)
 	delivery := reminder.Delivery{Mode: reminder.ModeLive}
 	n, err := notifier.New(notifier.Config{
 		AccountSID: sandbox.AccountSID, AuthToken: sandbox.AuthToken, From: sandbox.From, BaseURL: "http://127.0.0.1",
-		Delivery: delivery, Timeout: timeout, Transport: s.wire, Log: log,
+		Delivery: delivery, Timeout: timeout, Transport: s.wire, Log: log, OnDate: check.OnDate(PeerProvider),
 	})
 	s.must(err)
 	s.Scheduler, err = New(Config{
@@ -209,7 +215,7 @@ func (s *sim) start() {
 		Zone:     s.zone, Fingerprint: fmt.Sprint("config ", s.config), Owner: fmt.Sprint("process ", s.starts), Sender: "simulation",
 		SegmentsPerSecond: 1e6, SendConcurrency: s.senders, AskConcurrency: s.askers, Retention: 400 * 24 * time.Hour,
 		ReconcileAfter: []time.Duration{2 * time.Minute, 15 * time.Minute}, Resend: s.resend,
-		Now: s.daemonNow, Log: log, Metrics: s.metrics,
+		Now: s.daemonNow, ClockCheck: check, Log: log, Metrics: s.metrics,
 	})
 	s.must(err)
 	s.say("-- process %d starts", s.starts)

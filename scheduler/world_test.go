@@ -41,17 +41,25 @@ var zone = time.FixedZone("EAT", 3*3600)
 
 // clock is the time that a test has set, or else that of the test's bubble.
 type clock struct {
-	mu sync.Mutex
-	t  time.Time
+	mu    sync.Mutex
+	t     time.Time
+	wrong time.Duration // that of a bubble is ahead by so much
 }
 
 func (c *clock) now() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.t.IsZero() {
-		return time.Now()
+		return time.Now().Add(c.wrong)
 	}
 	return c.t
+}
+
+// skew has the clock of a bubble be wrong.
+func (c *clock) skew(wrong time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.wrong = wrong
 }
 
 func (c *clock) set(t time.Time) {
@@ -75,6 +83,7 @@ type wire struct {
 	before  func(*http.Request) error // an error is the answer: the request is not made
 	after   func(*http.Request)       // the answer has come, and the caller does not know it yet
 	secrets []string
+	date    func(http.Header) // sets the Date of an answer; nil = it is the real time
 }
 
 func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -91,6 +100,9 @@ func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
 		}
 	}
 	res, err := w.next.RoundTrip(r)
+	if err == nil && w.date != nil {
+		w.date(res.Header)
+	}
 	if err == nil && after != nil {
 		after(r)
 	}
@@ -161,6 +173,7 @@ type world struct {
 	askers       int
 	round        int // 0 = as the rate gives it
 	resend       bool
+	truth        *truth // what the clock is held against; nil = nothing
 }
 
 // newWorld is a world at 08:00 on Monday, 9 March 2026, with texts 3
@@ -198,7 +211,11 @@ func prepare(t *testing.T, change ...func(*world)) *world {
 	for _, c := range change {
 		c(w)
 	}
-	if w.sandbox, err = sandbox.New(sandbox.Options{Zone: zone, Now: w.clock.now}); err != nil {
+	now := w.clock.now
+	if w.truth != nil {
+		now = w.truth.now
+	}
+	if w.sandbox, err = sandbox.New(sandbox.Options{Zone: zone, Now: now}); err != nil {
 		t.Fatal(err)
 	}
 	disconnect := w.connect()
@@ -263,9 +280,10 @@ func (w *world) build() {
 	db, err := store.Open(w.ctx, w.path)
 	fail(err)
 	log := w.log.logger()
+	check := w.truth.check(w.clock.now)
 	a, err := almara.New(almara.Config{
 		BaseURL: w.url, ClientID: sandbox.ClientID, ClientSecret: w.clientSecret, Rate: 1e6, Concurrency: w.askers,
-		Transport: w.toAlmara, Now: w.clock.now, Log: log,
+		Transport: w.toAlmara, Now: w.clock.now, Log: log, OnDate: check.OnDate(PeerAlmara),
 		OnCall: func(op, outcome string, _ time.Duration) {
 			if op != "token" && outcome == "ok" {
 				w.asked.Add(1)
@@ -279,7 +297,7 @@ func (w *world) build() {
 	}
 	n, err := notifier.New(notifier.Config{
 		AccountSID: sandbox.AccountSID, AuthToken: w.authToken, From: sandbox.From, BaseURL: provider,
-		Delivery: w.delivery, Transport: w.toProvider, Log: log,
+		Delivery: w.delivery, Transport: w.toProvider, Log: log, OnDate: check.OnDate(PeerProvider),
 		OnCall: func(op, _ string, _ time.Duration) {
 			if op == "send" {
 				w.posted.Add(1)
@@ -296,7 +314,7 @@ func (w *world) build() {
 		Sender:            w.sender,
 		SegmentsPerSecond: 1e6, SendConcurrency: w.senders, AskConcurrency: w.askers, Retention: 400 * 24 * time.Hour,
 		ReconcileAfter: []time.Duration{2 * time.Minute, 15 * time.Minute}, Resend: w.resend,
-		Now: w.clock.now, Log: log, Metrics: NewMetrics(w.registry),
+		Now: w.clock.now, ClockCheck: check, Log: log, Metrics: NewMetrics(w.registry),
 	})
 	fail(err)
 	if w.round > 0 {

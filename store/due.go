@@ -130,7 +130,8 @@ func (s *Store) Reclaim(_ context.Context, now time.Time, owner string) error {
 
 func (s *Store) free(whose string, now time.Time, owner string) error {
 	err := s.do(func(t *tx) error {
-		_, err := t.exec("UPDATE due_remind SET at = ?1, owner = NULL WHERE "+whose, now.UnixMilli(), owner)
+		// Not later than their claims end: the clock may be years ahead.
+		_, err := t.exec("UPDATE due_remind SET at = CASE WHEN at < ?1 THEN at ELSE ?1 END, owner = NULL WHERE "+whose, now.UnixMilli(), owner)
 		return err
 	})
 	if err != nil {

@@ -28,6 +28,9 @@ type Learned struct {
 	// Faults are of bills of which nothing could be learned, each undone alone:
 	// they are still due to be asked about.
 	Faults []error
+
+	latest time.Time // when the last of them was learned; zero = there was no answer
+	unsure bool      // nobody vouches for the clock: nothing is counted by the hour or the day
 }
 
 // Learn writes lessons into their bills and renews what depends on them: when
@@ -35,7 +38,7 @@ type Learned struct {
 func (s *Store) Learn(_ context.Context, policies reminder.Policies, now time.Time, lessons ...Lesson) (Learned, error) {
 	var l Learned
 	err := s.do(func(t *tx) error {
-		l = Learned{}
+		l = Learned{unsure: s.unsure.Load()}
 		for some := range slices.Chunk(lessons, t.atOnce(len(lessons))) {
 			own, all := t.isolated(func(t *tx) error { return t.learn(policies, now, some, &l) })
 			switch {
@@ -47,7 +50,7 @@ func (s *Store) Learn(_ context.Context, policies reminder.Policies, now time.Ti
 				l.Faults = append(l.Faults, fmt.Errorf("bill %d: %w", some[0].BillID, own))
 			}
 		}
-		return nil
+		return t.seen(s, l.latest)
 	})
 	if err != nil {
 		return Learned{}, fmt.Errorf("record what Almara Pay said: %w", err)
@@ -65,7 +68,7 @@ func (t *tx) learn(policies reminder.Policies, now time.Time, lessons []Lesson, 
 	if err != nil {
 		return err
 	}
-	w := learning{policies: policies, now: now}
+	w := learning{policies: policies, now: now, unsure: l.unsure}
 	taught, learned := make([]reminder.Bill, 0, len(lessons)), make([]Lesson, 0, len(lessons))
 	var latest time.Time
 	for _, lesson := range lessons {
@@ -91,26 +94,36 @@ func (t *tx) learn(policies reminder.Policies, now time.Time, lessons []Lesson, 
 	if err := t.write(&w); err != nil {
 		return err
 	}
-	if err := t.addAnswers(w.answers, now); err != nil {
-		return err
+	if latest.After(l.latest) {
+		l.latest = latest
 	}
-	if !latest.IsZero() {
-		if err := t.seen(latest); err != nil {
-			return err
-		}
-		if err := t.answered(latest); err != nil {
-			return err
-		}
-	} else if w.unclear.ID != 0 {
-		if err := t.warnNobodyAnswered(w.unclear, w.lonely, policies.For(w.unclear.Service), now); err != nil {
-			return err
-		}
-	}
-	if err := t.countRejections(w.rejected, now); err != nil {
+	if err := t.count(&w, latest); err != nil {
 		return err
 	}
 	l.Lessons, l.Bills, l.Due = append(l.Lessons, learned...), append(l.Bills, taught...), l.Due || w.due
 	return nil
+}
+
+// count takes in what a batch says of Almara Pay, of a biller's feed and of many
+// bills at once. latest is that of its last good answer; zero = there was none.
+func (t *tx) count(w *learning, latest time.Time) error {
+	if w.unsure {
+		return nil
+	}
+	if err := t.addAnswers(w.answers, w.now); err != nil {
+		return err
+	}
+	switch {
+	case !latest.IsZero():
+		if err := t.answered(latest); err != nil {
+			return err
+		}
+	case w.unclear.ID != 0:
+		if err := t.warnNobodyAnswered(w.unclear, w.lonely, w.policies.For(w.unclear.Service), w.now); err != nil {
+			return err
+		}
+	}
+	return t.countRejections(w.rejected, w.now)
 }
 
 // learning is a batch of lessons, with what has yet to be written of them: many
@@ -118,6 +131,7 @@ func (t *tx) learn(policies reminder.Policies, now time.Time, lessons []Lesson, 
 type learning struct {
 	policies reminder.Policies
 	now      time.Time
+	unsure   bool // as in Learned
 
 	bills  []reminder.Bill
 	has    map[int64]bool
@@ -287,7 +301,13 @@ func (t *tx) pausedWhenNew(w *learning, b *reminder.Bill) error {
 	if err := t.write(w); err != nil {
 		return err
 	}
-	_, err := t.pausedByRule(b, w.now)
+	// A bill that is new while the clock is ahead must not slip past a pause that
+	// seems to be over: one that is over indeed ends at the next look at the bill.
+	over, err := t.surely(w.now)
+	if err != nil {
+		return err
+	}
+	_, err = t.pausedByRule(b, time.UnixMilli(over))
 	return err
 }
 

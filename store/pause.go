@@ -128,10 +128,14 @@ func afterWord(lastError string) string {
 
 // keepPause pauses a service or a phone for the bills to come.
 func (t *tx) keepPause(a Act, p Pause) error {
-	if _, err := t.exec("DELETE FROM pauses WHERE until_at <= ?1", a.At.UnixMilli()); err != nil {
+	over, err := t.surely(a.At)
+	if err != nil {
 		return err
 	}
-	_, err := t.exec(`INSERT INTO pauses (service, phone, since, until_at, detail) VALUES (?1, ?2, ?3, ?4, ?5)
+	if _, err := t.exec("DELETE FROM pauses WHERE until_at <= ?1", over); err != nil {
+		return err
+	}
+	_, err = t.exec(`INSERT INTO pauses (service, phone, since, until_at, detail) VALUES (?1, ?2, ?3, ?4, ?5)
 		ON CONFLICT (service, phone) DO UPDATE SET until_at = excluded.until_at, detail = excluded.detail`,
 		a.Choice.Service, a.Choice.Phone.E164(), a.At.UnixMilli(), millis(p.Until), p.Detail)
 	return err

@@ -50,7 +50,7 @@ func (t *tx) refused(b reminder.Bill, r Refusal, p *reminder.Policy, now time.Ti
 
 // judgeRefusal makes a rejection of a refusal that amounts to one.
 func (t *tx) judgeRefusal(w *learning, b reminder.Bill, l *Lesson, policy *reminder.Policy) error {
-	if l.Refused == NotRefused || b.State == reminder.BillRemoved || b.State == reminder.BillRejected {
+	if w.unsure || l.Refused == NotRefused || b.State == reminder.BillRemoved || b.State == reminder.BillRejected {
 		return nil
 	}
 	rejected, lonely, err := t.refused(b, l.Refused, policy, w.now)

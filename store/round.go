@@ -128,8 +128,11 @@ func (s *Store) DecideAnswered(_ context.Context, r Round, lessons []Lesson) (Lo
 		r.asked = make(map[int64]reminder.Asked, len(lessons))
 		ids := make([]int64, 0, len(lessons))
 		learn := func(some []Lesson, to *looking) error {
-			var learned Learned
+			learned := Learned{unsure: s.unsure.Load()}
 			if err := t.learn(r.Policies, r.Now, some, &learned); err != nil {
+				return err
+			}
+			if err := t.seen(s, learned.latest); err != nil {
 				return err
 			}
 			for i, b := range learned.Bills {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
-	"strconv"
 	"time"
 
 	"duewatch/reminder"
@@ -185,101 +184,4 @@ func (t *tx) unused(textID int64) error {
 	_, err := t.exec(`UPDATE usage SET texts = texts - 1, segments = segments - (SELECT segments FROM texts WHERE id = ?1)
 		WHERE texts > 0 AND since = (SELECT max(since) FROM usage WHERE since <= (SELECT created_at FROM texts WHERE id = ?1))`, textID)
 	return err
-}
-
-// metaSeen is the latest instant at which something was learned, in
-// milliseconds: no balance is younger.
-const metaSeen = "seen_at"
-
-func (t *tx) seen(now time.Time) error {
-	_, err := t.exec(`INSERT INTO meta (key, value) VALUES (?1, ?2)
-		ON CONFLICT (key) DO UPDATE SET value = excluded.value WHERE meta.value < excluded.value`, metaSeen, strconv.FormatInt(now.UnixMilli(), 10))
-	return err
-}
-
-// Seen is the latest instant at which something was learned; zero = never. An
-// earlier clock was set back since.
-func (s *Store) Seen(ctx context.Context) (time.Time, error) {
-	value, err := s.Meta(ctx, metaSeen)
-	if err != nil || value == "" {
-		return time.Time{}, err
-	}
-	ms, err := strconv.ParseInt(value, 10, 64)
-	if err != nil {
-		return time.Time{}, fmt.Errorf("read %s: %w", metaSeen, err)
-	}
-	return time.UnixMilli(ms), nil
-}
-
-// ClockSetBack forgets the age of every balance that was learned after now: when
-// the clock comes round to that hour again, it would look fresh and be old.
-// Stops that end by themselves end, since their hour may be far. Bills that
-// something was learned or decided about at hours still to come are looked at
-// again: a stage that seemed to be over may be useful yet. It reads all bills.
-func (s *Store) ClockSetBack(_ context.Context, now time.Time) (forgotten int64, err error) {
-	err = s.do(func(t *tx) error {
-		r, err := t.exec("UPDATE bills SET balance_at = NULL WHERE balance_at > ?1", now.UnixMilli())
-		if err != nil {
-			return err
-		}
-		if forgotten, err = r.RowsAffected(); err != nil {
-			return explain(err)
-		}
-		if err := t.endTimedStops(); err != nil {
-			return err
-		}
-		for _, ahead := range []string{"DELETE FROM answer_minutes WHERE minute > ?1", "DELETE FROM doubted_payments WHERE since > ?1"} {
-			if _, err := t.exec(ahead, now.UnixMilli()); err != nil {
-				return err
-			}
-		}
-		if err := t.lookAgain(now); err != nil {
-			return err
-		}
-		if _, err := t.exec("UPDATE meta SET value = ?2 WHERE key = ?1", metaSeen, strconv.FormatInt(now.UnixMilli(), 10)); err != nil {
-			return err
-		}
-		return t.event(Event{At: now, What: "clock_set_back", Reason: "clock", Detail: fmt.Sprintf("%d balances have an unknown age", forgotten)})
-	})
-	if err != nil {
-		return 0, fmt.Errorf("notice a clock that was set back: %w", err)
-	}
-	return forgotten, nil
-}
-
-// lookAgain has the remind job look at the bills of the events that are later
-// than now, which are the last ones: at once, whatever it was put off to, and
-// also at stages that ended by the hour alone.
-func (t *tx) lookAgain(now time.Time) error {
-	var last int64 // event that is not later
-	err := t.row("SELECT coalesce((SELECT id FROM events WHERE at <= ?1 ORDER BY id DESC LIMIT 1), 0)", now.UnixMilli()).Scan(&last)
-	if err != nil {
-		return explain(err)
-	}
-	rows, err := t.query(`UPDATE reminders SET outcome = 'held', reason = ?2, decided_at = ?1
-		WHERE bill_id IN (SELECT bill_id FROM events WHERE id > ?3) AND outcome = 'skipped' AND reason IN (?4, ?5) AND decided_at > ?1
-			AND due_date = (SELECT due_date FROM bills WHERE id = bill_id)
-		RETURNING bill_id, stage, due_date`,
-		now.UnixMilli(), reminder.ClockSetBack, last, reminder.Expired, reminder.Superseded)
-	if err != nil {
-		return err
-	}
-	again, err := collect(rows, func(r row) (e Event, err error) {
-		var stage reminder.Stage
-		var due reminder.Date
-		err = r.Scan(&e.BillID, &stage, dayColumn{&due})
-		e.At, e.What, e.Reason = now, string(reminder.Held), string(reminder.ClockSetBack)
-		e.Detail = fmt.Sprintf("%s, due %s: %s", stage, due, reminder.ClockSetBack.Info().Means)
-		return e, err //nolint:wrapcheck // names the column
-	})
-	if err != nil {
-		return err
-	}
-	_, err = t.exec(`INSERT INTO due_remind (bill_id, at) SELECT id, ?1 FROM bills
-			WHERE id IN (SELECT bill_id FROM events WHERE id > ?2) AND state = 'active'
-		ON CONFLICT (bill_id) DO UPDATE SET at = excluded.at, owner = NULL WHERE due_remind.at > excluded.at`, now.UnixMilli(), last)
-	if err != nil {
-		return err
-	}
-	return t.events(again)
 }

@@ -22,6 +22,7 @@ import (
 	"net/url"
 	"os"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -45,7 +46,8 @@ type Store struct {
 	read   *sql.DB
 	write  *writer // nil when opened for reading
 	unlock func()
-	daemon string // the lock file of the daemon that may run beside; "" in the daemon itself
+	daemon string      // the lock file of the daemon that may run beside; "" in the daemon itself
+	unsure atomic.Bool // the clock is not vouched for: see TrustClock
 }
 
 // busyTimeout is how long a statement waits for a command that writes beside

@@ -1,0 +1,234 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"time"
+
+	"duewatch/reminder"
+)
+
+// The latest instants at which something was learned, in milliseconds: by a clock
+// that was vouched for, and by one that was not. No balance is younger.
+const (
+	metaSeen       = "seen_at"
+	metaSeenUnsure = "seen_at_unsure"
+)
+
+// TrustClock says whether the clock by which the daemon writes is vouched for.
+// While it is not, what is learned does not count as an instant seen: else an
+// error of years would vouch for itself.
+func (s *Store) TrustClock(sure bool) { s.unsure.Store(!sure) }
+
+// seen keeps the instant at which something was learned; zero = nothing was.
+func (t *tx) seen(s *Store, now time.Time) error {
+	if now.IsZero() {
+		return nil
+	}
+	key := metaSeen
+	if s.unsure.Load() {
+		key = metaSeenUnsure
+	}
+	_, err := t.exec(`INSERT INTO meta (key, value) VALUES (?1, ?2)
+		ON CONFLICT (key) DO UPDATE SET value = excluded.value WHERE CAST(meta.value AS BIGINT) < CAST(excluded.value AS BIGINT)`,
+		key, strconv.FormatInt(now.UnixMilli(), 10))
+	return err
+}
+
+// surely is an instant that is past, whatever the clock shows: now, or the latest
+// instant that a clock that was vouched for has seen, if that is earlier. What a
+// wrong clock must not end is ended by it.
+func (t *tx) surely(now time.Time) (ms int64, err error) {
+	err = t.row("SELECT coalesce((SELECT CAST(value AS BIGINT) FROM meta WHERE key = ?1), ?2)", metaSeen, now.UnixMilli()).Scan(&ms)
+	return min(ms, now.UnixMilli()), explain(err)
+}
+
+// Seen is the latest instant at which something was learned by a clock that was
+// vouched for; zero = never.
+func (s *Store) Seen(ctx context.Context) (time.Time, error) { return s.instant(ctx, metaSeen) }
+
+// Latest is the latest instant that the store knows of: of what was learned, by
+// whatever clock, and of the end of the trail; zero = none. An earlier clock was
+// set back since.
+func (s *Store) Latest(ctx context.Context) (latest time.Time, err error) {
+	for _, key := range []string{metaSeen, metaSeenUnsure} {
+		at, err := s.instant(ctx, key)
+		if err != nil {
+			return latest, err
+		}
+		if at.After(latest) {
+			latest = at
+		}
+	}
+	rows, err := s.read.QueryContext(ctx, "SELECT at FROM events ORDER BY id DESC LIMIT +?1", 1)
+	if err != nil {
+		return latest, fmt.Errorf("read the end of the trail: %w", explain(err))
+	}
+	_, err = collect(rows, func(r row) (at time.Time, err error) {
+		if err = r.Scan(instantColumn{&at}); at.After(latest) {
+			latest = at
+		}
+		return at, err //nolint:wrapcheck // names the column
+	})
+	return latest, err
+}
+
+// instant reads a fact that is one; zero = it is not there.
+func (s *Store) instant(ctx context.Context, key string) (time.Time, error) {
+	value, err := s.Meta(ctx, key)
+	if err != nil || value == "" {
+		return time.Time{}, err
+	}
+	ms, err := strconv.ParseInt(value, 10, 64)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("read %s: %w", key, err)
+	}
+	return time.UnixMilli(ms), nil
+}
+
+// DistrustClock stops sending because nobody vouches for the clock, and says why
+// as of now: the reason may become another one while the stop stands.
+func (s *Store) DistrustClock(_ context.Context, now time.Time, why string) error {
+	err := s.do(func(t *tx) error {
+		if err := t.stopSending(now, reminder.Stop{Reason: reminder.ClockUnsure, Detail: why}); err != nil {
+			return err
+		}
+		_, err := t.exec("UPDATE stops SET detail = ?2 WHERE reason = ?1 AND detail <> ?2", reminder.ClockUnsure, why)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("stop sending: %w", err)
+	}
+	return nil
+}
+
+// BelieveClock ends the stop for a clock that nobody vouched for, and keeps now as
+// an instant that was seen.
+func (s *Store) BelieveClock(_ context.Context, now time.Time) error {
+	s.TrustClock(true)
+	err := s.do(func(t *tx) error {
+		if _, err := t.exec("DELETE FROM stops WHERE reason = ?1", reminder.ClockUnsure); err != nil {
+			return err
+		}
+		return t.seen(s, now)
+	})
+	if err != nil {
+		return fmt.Errorf("believe the clock: %w", err)
+	}
+	return nil
+}
+
+// What is put off for longer than these was put off by a clock that was ahead:
+// they are longer than the longest back-off, pause between checks and pause
+// between looks at a text.
+const (
+	registerMost = 2 * 24 * time.Hour
+	recheckMost  = 13 * 24 * time.Hour
+	receiptMost  = 24 * time.Hour
+	// Refused destinations wait for a day at most.
+	destinationMost = retryDestinationMost
+)
+
+// ClockSet puts right, once the clock is believed again, what was written by one
+// that was ahead, or is now to come again. It forgets the age of every balance
+// that was learned after now: when the clock comes round to that hour again, it
+// would look fresh and be old. Stops that end by themselves end, since their hour
+// may be far; what was put off to such hours is due now. Bills that something was
+// learned or decided about at hours still to come are looked at again: a stage
+// that seemed to be over may be useful yet. A text in doubt is looked up no
+// earlier than at lookUp, since nobody knows how long ago its last look was. It
+// reads all bills.
+func (s *Store) ClockSet(_ context.Context, now, lookUp time.Time) (forgotten int64, err error) {
+	err = s.do(func(t *tx) error {
+		r, err := t.exec("UPDATE bills SET balance_at = NULL WHERE balance_at > ?1", now.UnixMilli())
+		if err != nil {
+			return err
+		}
+		if forgotten, err = r.RowsAffected(); err != nil {
+			return explain(err)
+		}
+		if err := t.endTimedStops(); err != nil {
+			return err
+		}
+		if err := t.notTooFar(now, lookUp); err != nil {
+			return err
+		}
+		for _, ahead := range []string{"DELETE FROM answer_minutes WHERE minute > ?1", "DELETE FROM doubted_payments WHERE since > ?1"} {
+			if _, err := t.exec(ahead, now.UnixMilli()); err != nil {
+				return err
+			}
+		}
+		if err := t.lookAgain(now); err != nil {
+			return err
+		}
+		if _, err := t.exec("UPDATE meta SET value = ?2 WHERE key = ?1 AND CAST(value AS BIGINT) > CAST(?2 AS BIGINT)",
+			metaSeen, strconv.FormatInt(now.UnixMilli(), 10)); err != nil {
+			return err
+		}
+		if _, err := t.exec("DELETE FROM meta WHERE key = ?1", metaSeenUnsure); err != nil {
+			return err
+		}
+		return t.event(Event{At: now, What: "clock_set", Reason: "clock", Detail: fmt.Sprintf("%d balances have an unknown age", forgotten)})
+	})
+	if err != nil {
+		return 0, fmt.Errorf("put right what another clock wrote: %w", err)
+	}
+	return forgotten, nil
+}
+
+// notTooFar has what was put off further than anything is be due now.
+func (t *tx) notTooFar(now, lookUp time.Time) error {
+	for _, put := range []struct {
+		sql  string
+		most time.Duration
+	}{
+		{"UPDATE due_register SET at = ?1 WHERE at > ?2", registerMost},
+		{"UPDATE due_recheck SET at = ?1 WHERE at > ?2", recheckMost},
+		{"UPDATE texts SET next_look_at = ?1 WHERE next_look_at > ?2", receiptMost},
+		{"UPDATE destinations SET until_at = ?1 WHERE until_at > ?2", destinationMost},
+	} {
+		if _, err := t.exec(put.sql, now.UnixMilli(), now.Add(put.most).UnixMilli()); err != nil {
+			return err
+		}
+	}
+	_, err := t.exec("UPDATE texts SET next_look_at = ?1 WHERE "+inDoubt+" AND state = 'unknown'", lookUp.UnixMilli())
+	return err
+}
+
+// lookAgain has the remind job look at the bills of the events that are later
+// than now, which are the last ones: at once, whatever it was put off to, and
+// also at stages that ended by the hour alone.
+func (t *tx) lookAgain(now time.Time) error {
+	var last int64 // event that is not later
+	err := t.row("SELECT coalesce((SELECT id FROM events WHERE at <= ?1 ORDER BY id DESC LIMIT 1), 0)", now.UnixMilli()).Scan(&last)
+	if err != nil {
+		return explain(err)
+	}
+	rows, err := t.query(`UPDATE reminders SET outcome = 'held', reason = ?2, decided_at = ?1
+		WHERE bill_id IN (SELECT bill_id FROM events WHERE id > ?3) AND outcome = 'skipped' AND reason IN (?4, ?5) AND decided_at > ?1
+			AND due_date = (SELECT due_date FROM bills WHERE id = bill_id)
+		RETURNING bill_id, stage, due_date`,
+		now.UnixMilli(), reminder.ClockSetBack, last, reminder.Expired, reminder.Superseded)
+	if err != nil {
+		return err
+	}
+	again, err := collect(rows, func(r row) (e Event, err error) {
+		var stage reminder.Stage
+		var due reminder.Date
+		err = r.Scan(&e.BillID, &stage, dayColumn{&due})
+		e.At, e.What, e.Reason = now, string(reminder.Held), string(reminder.ClockSetBack)
+		e.Detail = fmt.Sprintf("%s, due %s: %s", stage, due, reminder.ClockSetBack.Info().Means)
+		return e, err //nolint:wrapcheck // names the column
+	})
+	if err != nil {
+		return err
+	}
+	_, err = t.exec(`INSERT INTO due_remind (bill_id, at) SELECT id, ?1 FROM bills
+			WHERE id IN (SELECT bill_id FROM events WHERE id > ?2) AND state = 'active'
+		ON CONFLICT (bill_id) DO UPDATE SET at = excluded.at, owner = NULL WHERE due_remind.at > excluded.at`, now.UnixMilli(), last)
+	if err != nil {
+		return err
+	}
+	return t.events(again)
+}
