@@ -20,7 +20,8 @@ import (
 var arrows = map[string][]string{
 	".":         {"cli"},
 	"cli":       {"config", "reminder", "almara", "store", "notifier", "scheduler", "sandbox", "web", "systemd"},
-	"config":    {"reminder"},
+	"config":    {"reminder", "holidays"},
+	"holidays":  {"reminder"},
 	"reminder":  {},
 	"almara":    {"reminder"},
 	"store":     {"reminder"},

@@ -5,9 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"os"
-	"slices"
 	"strings"
 	"time"
 
@@ -26,9 +24,11 @@ func (a *app) checkCommand() *cobra.Command {
 		Use:   "check",
 		Short: "Check the config, the wording of the texts, and the store",
 		Long: `Reads the config as the daemon would and reports everything that is wrong with
-it at once. Then renders every template in use with a long but plausible record
-and says how many segments it costs, and which character makes it dear; and
-reads the whole store for damage. It calls nobody and changes nothing.
+it at once. Lists the holidays of the coming year, with the file that each is
+from, and the events of calendars that could not be understood. Then renders
+every template in use with a long but plausible record and says how many
+segments it costs, and which character makes it dear; and reads the whole store
+for damage. It calls nobody and changes nothing.
 
 With --bill it prints, for the bills of that account, which value of each key of
 reminders: applies to them, and where it was written. The first of these that
@@ -68,14 +68,14 @@ type check struct {
 
 // checked is what was found, for programs.
 type checked struct {
-	OK        bool           `json:"ok"`
-	Config    string         `json:"config"`
-	Mode      reminder.Mode  `json:"mode"`
-	Services  int            `json:"services"`
-	Bills     int            `json:"bills"` // under bills:
-	BillsFile int            `json:"bills_file"`
-	Holidays  []holidayCount `json:"holidays"`
-	Templates []wording      `json:"templates"`
+	OK        bool              `json:"ok"`
+	Config    string            `json:"config"`
+	Mode      reminder.Mode     `json:"mode"`
+	Services  int               `json:"services"`
+	Bills     int               `json:"bills"` // under bills:
+	BillsFile int               `json:"bills_file"`
+	Holidays  []checkedHolidays `json:"holidays"`
+	Templates []wording         `json:"templates"`
 	// Unused are languages of templates that no bill has, Idle services without bills.
 	Unused   []string `json:"languages_unused"`
 	Idle     []string `json:"services_without_bills"`
@@ -113,7 +113,7 @@ func (k *check) encode(err error) error {
 	for _, list := range []*[]string{&k.Unused, &k.Idle, &k.Problems, &k.Warnings} {
 		*list = append([]string{}, *list...) // [], not null
 	}
-	k.Holidays, k.Templates = append([]holidayCount{}, k.Holidays...), append([]wording{}, k.Templates...)
+	k.Holidays, k.Templates = append([]checkedHolidays{}, k.Holidays...), append([]wording{}, k.Templates...)
 	return json.NewEncoder(k.app.stdout).Encode(k.checked) //nolint:wrapcheck // stdout
 }
 
@@ -169,40 +169,6 @@ func (k *check) schedule() error {
 	k.Warnings = append(k.Warnings, "schedule.remind: "+warning)
 	k.sayWrapped("schedule  ", "remind: "+warning)
 	return nil
-}
-
-// holidayCount is one list of holidays that differs from the others.
-type holidayCount struct {
-	Service string `json:"service,omitempty"` // "" = the list of reminders:
-	Days    int    `json:"days_in_coming_year"`
-	Next    string `json:"next,omitempty"` // "" = all are past
-}
-
-// holidays names the next day of each list of holidays: a list of last year is
-// not noticed otherwise.
-func (k *check) holidays() {
-	today := reminder.DateOf(k.app.now().In(k.cfg.Zone))
-	show := func(service, name string, p *reminder.Policy) {
-		if len(p.Holidays) == 0 {
-			return
-		}
-		ahead := slices.SortedFunc(maps.Keys(p.Holidays), reminder.Date.Compare)
-		ahead = slices.DeleteFunc(ahead, func(d reminder.Date) bool { return d.Before(today) })
-		if len(ahead) == 0 {
-			k.Holidays = append(k.Holidays, holidayCount{Service: service})
-			k.say("holidays  %sare all past: list those to come\n", name)
-			return
-		}
-		year := slices.IndexFunc(append(ahead, today.AddDays(365)), func(d reminder.Date) bool { return d.Sub(today) >= 365 })
-		k.Holidays = append(k.Holidays, holidayCount{service, year, ahead[0].String()})
-		k.say("holidays  %s%s in the coming year, the next on %s, a %s\n", name, countOf(year, "day"), ahead[0], ahead[0].Weekday())
-	}
-	show("", "", k.cfg.Policies.Default)
-	for _, s := range k.cfg.Services {
-		if p := k.cfg.Policies.For(s.ID); !maps.Equal(p.Holidays, k.cfg.Policies.Default.Holidays) {
-			show(s.ID, "of service "+s.ID+", ", p)
-		}
-	}
 }
 
 // billsFile reads bills_file, and calls each for every bill there.

@@ -168,6 +168,7 @@ func (d *daemon) serve(ctx context.Context, cfg *config.Config, hangup <-chan os
 		return nil, errors.Join(err, listener.Close())
 	}
 	announce(cfg, log, d.sandbox != nil)
+	warnOfHolidays(cfg, log)
 	told := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
 		defer close(told)
@@ -198,9 +199,16 @@ func (d *daemon) serve(ctx context.Context, cfg *config.Config, hangup <-chan os
 	return next, err
 }
 
-// awaitReload returns the config to go on with after a SIGHUP, or the same one
-// when the operator has let go a list that it declares; nil when ctx ends.
+// checkHolidays is how often the daemon asks whether its holidays still reach:
+// soon after a clock that was wrong at the start is set right.
+const checkHolidays = time.Minute
+
+// awaitReload returns the config to go on with after a SIGHUP, or when the
+// window of its holidays has to move on, or the same one when the operator has let
+// go a list that it declares; nil when ctx ends.
 func (d *daemon) awaitReload(ctx context.Context, cfg *config.Config, log *slog.Logger, hangup <-chan os.Signal) *config.Config {
+	check := time.NewTicker(checkHolidays)
+	defer check.Stop()
 	var look <-chan time.Time
 	if len(d.held) > 0 {
 		every := time.NewTicker(lookForRelease)
@@ -223,6 +231,20 @@ func (d *daemon) awaitReload(ctx context.Context, cfg *config.Config, log *slog.
 				return cfg
 			}
 			continue
+		case <-check.C:
+			today := reminder.DateOf(d.app.now().In(cfg.Zone))
+			if cfg.HolidaysReach(today) {
+				continue
+			}
+			next, err := cfg.HolidaysAbout(today)
+			if err != nil {
+				log.Error("the holidays cannot be followed further: leave out events of past years, and reload", "err", err)
+				check.Stop()
+				continue
+			}
+			d.file = &billsFile{same: true} // it is not read again either
+			log.Info("the holidays are followed further", "from", today.String())
+			return next
 		case <-hangup:
 		}
 		next, err := d.next(ctx, cfg, log)
@@ -305,4 +327,12 @@ func announce(cfg *config.Config, log *slog.Logger, sandboxed bool) {
 		return
 	}
 	line.Info(version() + " is up")
+}
+
+// warnOfHolidays names the events of calendars that do not count as they are
+// written.
+func warnOfHolidays(cfg *config.Config, log *slog.Logger) {
+	for _, w := range holidayWarnings(cfg) {
+		log.Warn("an event of a calendar of holidays does not count as it is written", "event", w)
+	}
 }

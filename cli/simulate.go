@@ -105,7 +105,11 @@ func (a *app) simulate(ctx context.Context, f simulateFlags) (err error) {
 		return err
 	}
 	var results []*simulated
-	for i, cfg := range cfgs {
+	for i := range cfgs {
+		cfg, err := cfgs[i].HolidaysAbout(reminder.DateOf(begin.In(cfgs[i].Zone)))
+		if err != nil {
+			return err //nolint:wrapcheck // says all
+		}
 		path := filepath.Join(dir, fmt.Sprintf("%d.db", i))
 		switch {
 		case f.customers > 0 && f.customers*kilobytesAfter(f.days) <= mostInMemory:

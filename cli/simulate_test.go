@@ -46,3 +46,28 @@ notifier:
 		t.Errorf("nothing was simulated:\n%s", out.String())
 	}
 }
+
+// A simulation of far-off weeks knows the holidays of those weeks.
+func TestASimulationKeepsTheHolidaysOfItsOwnDays(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	path := filepath.Join(dir, "config.yaml")
+	for name, text := range map[string]string{
+		path:                               "reminders: {holidays: [december.ics]}\n",
+		filepath.Join(dir, "december.ics"): "BEGIN:VCALENDAR\nBEGIN:VEVENT\nDTSTART:20001201\nRRULE:FREQ=DAILY;BYMONTH=12\nEND:VEVENT\nEND:VCALENDAR\n",
+	} {
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for from, silent := range map[string]bool{"2045-12-02": true, "2045-10-02": false} {
+		var out, problems bytes.Buffer
+		args := []string{"simulate", "--customers", "30", "--from", from, "--days", "20", "--json", "--config", path}
+		if status := cli.Run(context.Background(), args, &out, &problems); status != 0 {
+			t.Fatalf("status %d: %s", status, problems.String())
+		}
+		if got := bytes.Contains(out.Bytes(), []byte(`"texts":0,`)); got != silent {
+			t.Errorf("from %s, no text is sent: %v", from, got)
+		}
+	}
+}

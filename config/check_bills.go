@@ -35,7 +35,7 @@ func (c *checker) policies(cfg *Config) (reminder.Policies, []Service, string) {
 		},
 	}
 	cfg.settings = map[string][]Setting{everyService: c.settings(base)}
-	out := reminder.Policies{Default: c.policy(base, cfg, ""), ByService: map[string]*reminder.Policy{}}
+	out := reminder.Policies{Default: c.policy(base, cfg, everyService, ""), ByService: map[string]*reminder.Policy{}}
 	sources := []any{templateSources(base)}
 
 	services := []Service{}
@@ -54,7 +54,7 @@ func (c *checker) policies(cfg *Config) (reminder.Policies, []Service, string) {
 		v := c.override(base, own, e)
 		services = append(services, s)
 		cfg.settings[s.ID] = c.settings(v)
-		out.ByService[s.ID] = c.policy(v, cfg, s.Name)
+		out.ByService[s.ID] = c.policy(v, cfg, s.ID, s.Name)
 		views[s.ID] = v
 		sources = append(sources, s.ID, templateSources(v))
 	}

@@ -4,8 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -23,14 +21,16 @@ const (
 )
 
 // policy reads one policy through v, whose keys are those of reminders:.
-func (c *checker) policy(v view, cfg *Config, name string) *reminder.Policy {
+func (c *checker) policy(v view, cfg *Config, id, name string) *reminder.Policy {
+	list := c.holidays(v)
+	cfg.holidays[id] = list
 	p := &reminder.Policy{
 		ServiceName:    name,
 		Zone:           cfg.Zone,
 		Currency:       cfg.Currency,
 		Stages:         stages(v),
 		SkipWeekdays:   weekdays(v),
-		Holidays:       c.holidays(v, cfg.Zone),
+		Holidays:       list.dates,
 		MinBalance:     v.amount("min_balance"),
 		MaxBalanceAge:  v.duration("max_balance_age", 0, maxBalanceAge),
 		PerNumberDaily: v.count("per_number_daily", maxDaily),
@@ -158,72 +158,6 @@ func weekdays(v view) []time.Weekday {
 	}
 	slices.Sort(out)
 	return out
-}
-
-// holidays joins the dates of the list with those of the calendars it names.
-func (c *checker) holidays(v view, zone *time.Location) map[reminder.Date]bool {
-	_, path := v.where("holidays")
-	if same, ok := c.holidaysAt[path]; ok {
-		return same // of a service that has no list of its own
-	}
-	listed, files := map[reminder.Date]bool{}, map[string]bool{}
-	var days []map[reminder.Date]bool
-	v.each("holidays", func(item string) string {
-		if strings.HasSuffix(strings.ToLower(item), ".ics") {
-			if files[item] {
-				return shown(item) + " is on the list twice: keep one"
-			}
-			files[item] = true
-			of, fault := c.calendar(item, path, zone)
-			days = append(days, of)
-			return fault
-		}
-		d, err := reminder.ParseDate(item)
-		switch {
-		case err != nil:
-			return shown(item) + " is neither a date nor a calendar: write YYYY-MM-DD, such as 2026-12-25, or the path of a file that ends in .ics"
-		case listed[d]:
-			return shown(item) + " is on the list twice: keep one"
-		}
-		listed[d] = true
-		return ""
-	})
-	for _, of := range days {
-		maps.Copy(listed, of)
-	}
-	c.holidaysAt[path] = listed
-	return listed
-}
-
-// calendar reads the days of an iCalendar file, which stands beside the config
-// file unless its path says otherwise. Fault is what is wrong with the file as
-// a whole; what is wrong inside is reported in its own lines.
-func (c *checker) calendar(name, key string, zone *time.Location) (days map[reminder.Date]bool, fault string) {
-	path := name
-	if !filepath.IsAbs(path) {
-		path = filepath.Join(filepath.Dir(c.doc.name), path)
-	}
-	file := strconv.Quote(path)
-	switch info, err := os.Stat(path); {
-	case err != nil:
-		return nil, file + " cannot be read: " + withoutPath(err).Error()
-	case !info.Mode().IsRegular():
-		return nil, file + " is not a file"
-	case info.Size() > maxCalendar:
-		return nil, fmt.Sprintf("%s is larger than %d KiB: leave out the events of past years", file, maxCalendar>>10)
-	}
-	text, err := os.ReadFile(path) //nolint:gosec // the operator names the file
-	if err != nil {
-		return nil, file + " cannot be read: " + withoutPath(err).Error()
-	}
-	read := readCalendar(string(text), zone)
-	for _, f := range read.faults {
-		c.problems.add(place{file: path, line: f.line}, key, "%s", f.text)
-	}
-	if read.events == 0 && len(read.faults) == 0 {
-		return nil, file + " lists no event: export the calendar anew"
-	}
-	return read.days, ""
 }
 
 // amount reads an amount that is not negative.

@@ -58,7 +58,9 @@ type Config struct {
 	// templates cannot be compared.
 	wording string
 
-	settings map[string][]Setting // by service, for Settings
+	settings      map[string][]Setting    // by service, for Settings
+	holidays      map[string]*HolidayList // by service, for Holidays
+	holidaysAbout reminder.Date           // the day that their window is about
 }
 
 // Almara is how to reach Almara Pay.

@@ -19,7 +19,7 @@ import (
 // compiled templates by their languages, their sources by Config.wording.
 var compare = cmp.Options{
 	cmp.AllowUnexported(Config{}),
-	cmpopts.IgnoreFields(Config{}, "settings"), // has the lines of the file
+	cmpopts.IgnoreFields(Config{}, "settings", "holidays", "holidaysAbout"), // have the lines and names of the file
 	cmp.Transformer("zone", func(z *time.Location) string { return z.String() }),
 	cmp.Transformer("templates", func(t reminder.Templates) []string { return t.Languages() }),
 	cmp.Comparer(func(a, b reminder.Money) bool { return a.Equal(b) }),

@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"maps"
 	"slices"
 
 	"duewatch/reminder"
@@ -19,22 +18,19 @@ func (c *Config) Fingerprint() string {
 	type policy struct {
 		Policy   reminder.Policy
 		Zone     string
-		Holidays []reminder.Date
+		Holidays string
 	}
-	plain := func(p *reminder.Policy) policy {
-		out := policy{
-			Policy:   *p,
-			Zone:     p.Zone.String(),
-			Holidays: slices.SortedFunc(maps.Keys(p.Holidays), reminder.Date.Compare),
-		}
+	plain := func(id string, p *reminder.Policy) policy {
+		out := policy{Policy: *p, Zone: p.Zone.String(), Holidays: c.Holidays(id).source.mark()}
 		// JSON knows neither; the zone stands beside it, the templates are
-		// in c.wording.
+		// in c.wording. Of holidays the source counts: their days are those of
+		// a window that moves, and no bill needs to be planned anew for that.
 		out.Policy.Zone, out.Policy.Templates, out.Policy.Holidays = nil, reminder.Templates{}, nil
 		return out
 	}
 	services := make(map[string]policy, len(c.Policies.ByService))
 	for id, p := range c.Policies.ByService {
-		services[id] = plain(p)
+		services[id] = plain(id, p)
 	}
 	// A phone encodes itself masked.
 	var allowed []string
@@ -51,7 +47,7 @@ func (c *Config) Fingerprint() string {
 		Mode       reminder.Mode
 		Allowed    []string
 		RedirectTo string
-	}{plain(c.Policies.Default), services, c.wording, c.Delivery.Mode, allowed, c.Delivery.RedirectTo.E164()})
+	}{plain(everyService, c.Policies.Default), services, c.wording, c.Delivery.Mode, allowed, c.Delivery.RedirectTo.E164()})
 	if err != nil {
 		panic("config: a policy cannot be encoded: " + err.Error()) // a bug; a test holds it
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/knadh/koanf/providers/confmap"
 	"github.com/knadh/koanf/providers/env/v2"
@@ -24,6 +25,8 @@ type Options struct {
 	CheckSchedule func(string) error
 	// Environ is the environment as name=value; nil means os.Environ().
 	Environ []string
+	// Now is the clock by which holidays are followed; nil means time.Now.
+	Now func() time.Time
 }
 
 // Load reads the config file at path, "" for none, and what the environment
@@ -43,6 +46,9 @@ func Load(path string, opts Options) (*Config, error) {
 func load(name string, file []byte, opts Options) (*Config, error) {
 	if opts.Environ == nil {
 		opts.Environ = os.Environ()
+	}
+	if opts.Now == nil {
+		opts.Now = time.Now
 	}
 	found := &problems{}
 	doc := &document{name: name, problems: found, places: map[string]place{}}
@@ -64,7 +70,7 @@ func load(name string, file []byte, opts Options) (*Config, error) {
 	if doc.unreadable {
 		return nil, found.err()
 	}
-	c := &checker{opts: opts, doc: doc, problems: found, merged: merged, holidaysAt: map[string]map[reminder.Date]bool{}, compiled: map[string]reminder.Templates{}, told: map[string]bool{}}
+	c := &checker{opts: opts, doc: doc, problems: found, merged: merged, holidaysAt: map[string]*HolidayList{}, compiled: map[string]reminder.Templates{}, told: map[string]bool{}}
 	cfg := c.config()
 	if err := found.err(); err != nil {
 		return nil, err
@@ -78,9 +84,10 @@ type checker struct {
 	doc      *document
 	problems *problems
 	merged   *koanf.Koanf
-	// holidaysAt are the days without texts by the path of the key that lists
-	// them: services that have no list of their own share one.
-	holidaysAt map[string]map[reminder.Date]bool
+	// holidaysAt are the lists of holidays by the paths of the keys that say
+	// what is on them: services that have no list of their own share one.
+	holidaysAt map[string]*HolidayList
+	calendars  *calendars
 	compiled   map[string]reminder.Templates // by their sources
 	told       map[string]bool               // which texts can be told apart; see templates
 }
@@ -94,6 +101,9 @@ func (c *checker) config() *Config {
 		Store:     v.store("store"),
 		Retention: v.duration("retention", minRetention, maxRetention),
 	}
+	cfg.holidays = map[string]*HolidayList{}
+	cfg.holidaysAbout = reminder.DateOf(c.opts.Now().In(cfg.Zone))
+	c.calendars = newCalendars(cfg.Zone, cfg.holidaysAbout)
 	cfg.Almara = c.almara(v)
 	// The mode first: what the provider needs hangs on it.
 	cfg.Delivery = c.delivery(v, cfg.Country)

@@ -45,6 +45,7 @@ var reminderKeys = []key{
 	one("window", "08:00-18:00"),
 	many("skip_weekdays"),
 	many("holidays"),
+	one("holidays_observances", "false"),
 	one("min_balance", "1.00"),
 	one("max_balance_age", "1h"),
 	one("stale_balance", string(reminder.StaleHold)),

@@ -15,24 +15,25 @@ import (
 // service and of no other, changes the fingerprint, so that bills are planned
 // anew, and is told to the operator with its line.
 var overrides = map[string]string{
-	"days_before":      "[5, 1]",
-	"days_after":       "[2]",
-	"send_at":          "10:30",
-	"window":           "09:00-17:00",
-	"skip_weekdays":    "[sun]",
-	"holidays":         "[2026-12-12]",
-	"min_balance":      "50.00",
-	"max_balance_age":  "2h",
-	"stale_balance":    "skip",
-	"per_number_daily": "3",
-	"bundle":           "false",
-	"bundle_days":      "3",
-	"language":         "sw",
-	"templates":        "{en: {before: 'Account {{.Account}}: {{.When}}, {{.DueDate}}'}}",
+	"days_before":          "[5, 1]",
+	"days_after":           "[2]",
+	"send_at":              "10:30",
+	"window":               "09:00-17:00",
+	"skip_weekdays":        "[sun]",
+	"holidays":             "[2026-12-12]",
+	"holidays_observances": "true",
+	"min_balance":          "50.00",
+	"max_balance_age":      "2h",
+	"stale_balance":        "skip",
+	"per_number_daily":     "3",
+	"bundle":               "false",
+	"bundle_days":          "3",
+	"language":             "sw",
+	"templates":            "{en: {before: 'Account {{.Account}}: {{.When}}, {{.DueDate}}'}}",
 }
 
 func TestServiceOverridesEveryKey(t *testing.T) {
-	const base = "services:\n- {id: 2, name: B}\n- id: 1\n  name: A\n"
+	const base = "reminders: {holidays: [testdata/observance.ics]}\nservices:\n- {id: 2, name: B}\n- id: 1\n  name: A\n"
 	was := mustLoad(t, base, sandbox())
 	for _, k := range reminderKeys {
 		t.Run(k.name, func(t *testing.T) {
@@ -61,7 +62,7 @@ func TestServiceOverridesEveryKey(t *testing.T) {
 					changed = append(changed, s)
 				}
 			}
-			want := Setting{Key: k.name, Value: strings.Trim(value, "[]"), Layer: LayerService, Line: 5}
+			want := Setting{Key: k.name, Value: strings.Trim(value, "[]"), Layer: LayerService, Line: 6}
 			if k.shape == byLanguage {
 				want.Key, want.Value = "templates.en.before", "Account {{.Account}}: {{.When}}, {{.DueDate}}"
 			}
