@@ -220,8 +220,8 @@ func parseMoment(value string) (m moment, ok bool) {
 
 // on is the moment at the same hour of another day.
 func (m moment) on(day reminder.Date) moment {
-	h, min, s := m.written.Clock()
-	m.written = time.Date(day.Year(), day.Month(), day.Day(), h, min, s, 0, time.UTC)
+	hour, minute, second := m.written.Clock()
+	m.written = time.Date(day.Year(), day.Month(), day.Day(), hour, minute, second, 0, time.UTC)
 	return m
 }
 

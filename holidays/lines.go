@@ -66,13 +66,13 @@ func properties(text string) []property {
 	}
 	var named []*contentLine
 	for _, l := range unfolded {
-		switch name, ok := nameOf(l.text); {
+		switch _, ok := nameOf(l.text); {
 		case ok:
 			named = append(named, l)
 		case len(named) == 0:
 		default:
 			last := named[len(named)-1]
-			if name, _ = nameOf(last.text); name != "BEGIN" && name != "END" {
+			if name, _ := nameOf(last.text); name != "BEGIN" && name != "END" {
 				last.text = append(last.text, l.text...)
 			}
 		}

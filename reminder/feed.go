@@ -9,7 +9,7 @@ import (
 // How many answers of Almara Pay must be odd before they speak for the feed of a
 // biller, and no longer for their bills.
 const (
-	FeedHour = time.Hour // over which answers are counted
+	FeedSpan = time.Hour // over which answers are counted
 
 	// A feed that fails says 0 of everybody. More than a fifth of the bills of a service
 	// that are asked about within an hour, and more than twenty, are many. But on any

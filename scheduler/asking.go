@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"sync"
 
@@ -88,7 +89,7 @@ func (a *asking) heard(ctx context.Context, b reminder.Bill, answer reminder.Ans
 		return nil
 	case forAllIfOthersAgree:
 		return a.notLetIn(ctx, b, err)
-	case forItself:
+	case forItself, forPhone, forSenderIfOthersAgree:
 	}
 	lesson := lessonOf(b.ID, answer, err)
 	if err != nil && lesson.Rejected == "" { // a refusal that is not understood may be a proxy's
@@ -97,7 +98,7 @@ func (a *asking) heard(ctx context.Context, b reminder.Bill, answer reminder.Ans
 	a.s.admission.Clear()
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	lessons := append(a.unsure, lesson)
+	lessons := append(slices.Clone(a.unsure), lesson)
 	a.letIn, a.down, a.unsure = true, nil, nil
 	return lessons
 }

@@ -149,7 +149,7 @@ func (s *Scheduler) askForClock(ctx context.Context, state clockState) (clockSta
 		s.askedTime.sets, s.askedTime.at = state.sets, at
 		s.askTime(ctx)
 		if state = s.ClockCheck.stateNow(); state.sure || ctx.Err() != nil {
-			return state, nil
+			return state, nil //nolint:nilerr // stopping
 		}
 		if known, err = s.clockKnown(ctx, seen); err != nil {
 			return state, err

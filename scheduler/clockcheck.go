@@ -194,8 +194,8 @@ func aheadWords(d time.Duration) string {
 		name string
 		of   time.Duration
 	}{{"year", 365 * 24 * time.Hour}, {"day", 24 * time.Hour}, {"hour", time.Hour}, {"minute", time.Minute}} {
-		n := d / unit.of
-		d -= n * unit.of
+		n := int64(d / unit.of)
+		d %= unit.of
 		switch {
 		case n == 0 || len(words) == 2:
 		case n == 1:

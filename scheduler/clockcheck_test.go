@@ -144,7 +144,7 @@ func TestAClockIsCheckedByWhatItShows(t *testing.T) {
 	if state := check.stateNow(); !state.sure || state.sets != 0 {
 		t.Errorf("this machine's own clock: %+v", state)
 	}
-	if check.booted != check.booted.Round(0) {
+	if strings.Contains(check.booted.String(), "m=") {
 		t.Error("the instant of the start has a monotonic reading")
 	}
 }

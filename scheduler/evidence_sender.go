@@ -150,7 +150,7 @@ func (e *senderEvidence) destination(p reminder.Phone) (refused []string, agains
 		}
 		return []string{p.E164()}, nil
 	}
-	if against = e.refused.against(p); against != nil {
+	if against := e.refused.against(p); against != nil {
 		return nil, against
 	}
 	return []string{p.E164()}, nil

@@ -125,16 +125,16 @@ func TestUnknownAccountsSortedFirstHoldUpNoGoodBill(t *testing.T) {
 func TestBillsThatAlwaysFailHoldUpNoGoodBill(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
-		fault   sandbox.Fault
-		match   []string
-		minutes time.Duration
+		fault  sandbox.Fault
+		match  []string
+		within time.Duration
 	}{
-		"{}":            {sandbox.Fault{What: sandbox.Empty}, []string{"BAD-"}, 3},
-		"redirect":      {sandbox.Fault{What: sandbox.Status, Status: 302}, []string{"BAD-"}, 3},
-		"500":           {sandbox.Fault{What: sandbox.Status, Status: 500}, []string{"BAD-"}, 3},
-		"429 for a day": {sandbox.Fault{What: sandbox.Status, Status: 429, RetryAfter: 86399}, []string{"BAD-"}, 3},
-		"time-out":      {sandbox.Fault{What: sandbox.Hold, Seconds: 3600}, []string{"BAD-"}, 30},
-		"on both sides": {sandbox.Fault{What: sandbox.Empty}, []string{"BAD-", "GOOD-02", "GOOD-03", "GOOD-04", "GOOD-05"}, 20},
+		"{}":            {sandbox.Fault{What: sandbox.Empty}, []string{"BAD-"}, 3 * time.Minute},
+		"redirect":      {sandbox.Fault{What: sandbox.Status, Status: 302}, []string{"BAD-"}, 3 * time.Minute},
+		"500":           {sandbox.Fault{What: sandbox.Status, Status: 500}, []string{"BAD-"}, 3 * time.Minute},
+		"429 for a day": {sandbox.Fault{What: sandbox.Status, Status: 429, RetryAfter: 86399}, []string{"BAD-"}, 3 * time.Minute},
+		"time-out":      {sandbox.Fault{What: sandbox.Hold, Seconds: 3600}, []string{"BAD-"}, 30 * time.Minute},
+		"on both sides": {sandbox.Fault{What: sandbox.Empty}, []string{"BAD-", "GOOD-02", "GOOD-03", "GOOD-04", "GOOD-05"}, 20 * time.Minute},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -150,9 +150,9 @@ func TestBillsThatAlwaysFailHoldUpNoGoodBill(t *testing.T) {
 				}
 				w.manyBills(200, 20*min(len(c.match), 3))
 				w.wake(jobRegister)
-				w.until(time.Date(2000, 1, 1, 3, 0, 10, 0, zone).Add(c.minutes * time.Minute).Format(time.DateTime))
+				w.until(time.Date(2000, 1, 1, 3, 0, 10, 0, zone).Add(c.within).Format(time.DateTime))
 				if n := w.inState("GOOD", reminder.BillActive); n != 20 {
-					t.Errorf("%d of 20 good bills are registered after %d minutes", n, c.minutes)
+					t.Errorf("%d of 20 good bills are registered after %s", n, c.within)
 				}
 				w.until("2000-01-01 04:00:00")
 				for _, account := range []string{"BAD-000", "BAD-199"} {

@@ -224,7 +224,8 @@ func (s *Scheduler) sendInTurn(pass context.Context, t *store.Text, check *lastC
 	}
 	s.slow.Clear()
 	o := outcomeOf(result, len(t.Parts) > 1, s.Policies.For(t.Parts[0].Service), s.ReconcileAfter[0], now)
-	return o, s.weigh(t, result, &o, now)
+	err = s.weigh(t, result, &o, now)
+	return o, err
 }
 
 // late gives back a text whose request was not written soon enough after the

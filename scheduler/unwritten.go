@@ -25,15 +25,15 @@ func (u *unwritten) record(db *store.Store, now time.Time, some []store.Outcome)
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	errs := db.RecordOutcomes(now, some)
-	for i, err := range errs {
-		switch {
+	for i, o := range some {
+		switch err := errs[i]; {
 		case store.WritableLater(err):
-			u.all = append(u.all, some[i])
+			u.all = append(u.all, o)
 		case err != nil:
 			if u.lost == nil {
 				u.lost = make(map[int64]bool)
 			}
-			u.lost[some[i].TextID] = true
+			u.lost[o.TextID] = true
 		}
 	}
 	return errors.Join(errs...)

@@ -79,8 +79,8 @@ func (t *tx) served(taken []Outcome) error {
 	if len(taken) == 0 {
 		return nil
 	}
-	var any bool
-	if err := t.row("SELECT EXISTS (SELECT 1 FROM destinations)").Scan(&any); err != nil || !any {
+	var refused bool
+	if err := t.row("SELECT EXISTS (SELECT 1 FROM destinations)").Scan(&refused); err != nil || !refused {
 		return explain(err)
 	}
 	for _, o := range taken {

@@ -12,9 +12,9 @@ import (
 	"duewatch/reminder"
 )
 
-// keepMinutes is for how long answers are counted by the minute: far longer than the hour
+// keepCounts is for how long answers are counted by the minute: far longer than the hour
 // that is judged, since a fault of a feed may last over a weekend.
-const keepMinutes = 7 * 24 * time.Hour
+const keepCounts = 7 * 24 * time.Hour
 
 // fed are the answers of a batch about the bills of one service.
 type fed struct {
@@ -42,7 +42,7 @@ func (t *tx) addAnswers(all map[string]*fed, now time.Time) error {
 		return fmt.Errorf("count answers: %w", explain(err))
 	}
 	if !begun {
-		if _, err := t.exec("DELETE FROM answer_minutes WHERE minute < ?1", now.Add(-keepMinutes).UnixMilli()); err != nil {
+		if _, err := t.exec("DELETE FROM answer_minutes WHERE minute < ?1", now.Add(-keepCounts).UnixMilli()); err != nil {
 			return fmt.Errorf("count answers: %w", err)
 		}
 	}
@@ -90,7 +90,7 @@ func (t *tx) answersSince(after, now time.Time) (map[string]reminder.Answers, er
 // judgedFrom is from when on answers count: the last hour, without what the operator has
 // looked at.
 func (t *tx) judgedFrom(reason reminder.Reason, now time.Time) (time.Time, error) {
-	from := now.Add(-reminder.FeedHour)
+	from := now.Add(-reminder.FeedSpan)
 	released, err := t.instant(metaReleased + string(reason))
 	if err != nil || released.Before(from) {
 		return from, err
