@@ -117,17 +117,34 @@ func (w *simWire) process(c simCall, p *post) *http.Response {
 
 // withoutTheNew takes the messages of the last ten minutes out of a list.
 func (w *simWire) withoutTheNew(res *http.Response) (*http.Response, error) {
+	return changedList(res, func(messages []any) []any {
+		return slices.DeleteFunc(messages, func(m any) bool {
+			fields, _ := m.(map[string]any)
+			created, err := time.Parse(time.RFC1123Z, fmt.Sprint(fields["date_created"]))
+			return err != nil || w.sim.trueNow().Sub(created) < 10*time.Minute
+		})
+	})
+}
+
+// withoutWords takes the words out of a list, as accounts that redact them have it.
+func (w *simWire) withoutWords(res *http.Response) (*http.Response, error) {
+	return changedList(res, func(messages []any) []any {
+		for _, m := range messages {
+			if fields, ok := m.(map[string]any); ok {
+				fields["body"] = ""
+			}
+		}
+		return messages
+	})
+}
+
+func changedList(res *http.Response, change func(messages []any) []any) (*http.Response, error) {
 	var list map[string]any
 	if err := json.NewDecoder(res.Body).Decode(&list); err != nil {
 		return nil, fmt.Errorf("%w: %w", errSim, err)
 	}
 	messages, _ := list["messages"].([]any)
-	messages = slices.DeleteFunc(messages, func(m any) bool {
-		fields, _ := m.(map[string]any)
-		created, err := time.Parse(time.RFC1123Z, fmt.Sprint(fields["date_created"]))
-		return err != nil || w.sim.trueNow().Sub(created) < 10*time.Minute
-	})
-	list["messages"] = append([]any{}, messages...)
+	list["messages"] = append([]any{}, change(messages)...)
 	b, err := json.Marshal(list)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errSim, err)

@@ -223,7 +223,7 @@ var simMust = []string{
 	"post cut off by a crash, and not taken", "start", "crash", "shutdown in a pass", "clock set", "clock set in a pass", "operator released: clock", "config changed", "summer time",
 	"record: texted, on_schedule", "record: texted, catch_up", "record: skipped, paid", "record: skipped, superseded", "record: skipped, expired",
 	"record: skipped, opted_out", "record: skipped, bad_number", "record: skipped, in_credit", "record: skipped, below_minimum",
-	"meanwhile: opt-out", "meanwhile: pause", "meanwhile: payment", "record: held, daily_limit", "record: held, monthly_budget", "record: held, implausible_balance", "backup put back",
+	"list without words", "record: held, destination_refused", "meanwhile: opt-out", "meanwhile: pause", "meanwhile: payment", "record: held, daily_limit", "record: held, monthly_budget", "record: held, implausible_balance", "backup put back",
 	"operator released: daily_limit", "operator released: copied_store", "operator released: a bill",
 	"bill in a text of another", "text in doubt: accepted", "text in doubt: not_found", "stage with nothing in the way", "stage that had time",
 }

@@ -132,7 +132,7 @@ func (s *sim) recheckWith() string {
 func (s *sim) drawBills(dice *rand.Rand) {
 	odd := []reminder.Phone{
 		sandbox.PhoneStaysSent, sandbox.PhoneUnreachable, sandbox.PhoneOptedOut, sandbox.PhoneInvalid,
-		sandbox.PhoneUnknown, sandbox.PhoneOptedOutLater, sandbox.PhoneFiltered, sandbox.PhoneNeverLeaves,
+		sandbox.PhoneUnknown, sandbox.PhoneOptedOutLater, sandbox.PhoneFiltered, sandbox.PhoneNeverLeaves, sandbox.PhoneRegionRefused,
 	}
 	n, common := 6+dice.IntN(7), 5+dice.IntN(20)
 	phones := pick(dice, n, n, n/3)

@@ -97,6 +97,7 @@ const (
 	strange   = "400 of an unknown code"
 	late      = "time-out, processed later"
 	lagging   = "the list runs behind"
+	redacted  = "the list has no words"
 	after     = " after"
 )
 
@@ -108,7 +109,7 @@ var simTroubles = map[string][]string{
 		dropped, dropped + after, dropped + after, e500, e500 + after, e503, e503 + after, page502, page502 + after, page200 + after, redirect, redirect + after,
 		slowDown, slowLong, cut, cut, empty + after, empty, silent, silent + after, badLogin, strange, late,
 	},
-	"list":  {dropped, e500, page200, page502, empty, cut, slowDown, badLogin, silent, redirect},
+	"list":  {dropped, e500, page200, page502, empty, cut, slowDown, badLogin, silent, redirect, redacted, redacted},
 	"fetch": {dropped, e500, page200, page502, empty, cut, slowDown, badLogin, silent, redirect},
 }
 
@@ -188,7 +189,7 @@ func (w *simWire) carry(r *http.Request, c simCall, p *post, began time.Time, tr
 		return nil, fmt.Errorf("%w: the process is gone", errSim)
 	}
 	kind, processed := strings.CutSuffix(trouble, after)
-	processed = processed || trouble == "" || trouble == cut || trouble == lagging
+	processed = processed || trouble == "" || trouble == cut || trouble == lagging || trouble == redacted
 	var res *http.Response
 	switch {
 	case processed:
@@ -262,6 +263,9 @@ func (w *simWire) carry(r *http.Request, c simCall, p *post, began time.Time, tr
 		return answer(400, problem, `{"code":29999,"message":"Something new","status":400}`)
 	case lagging:
 		return w.withoutTheNew(res)
+	case redacted:
+		w.set(func() { w.sim.met["list without words"]++ })
+		return w.withoutWords(res)
 	}
 	return nil, fmt.Errorf("%w: no such trouble: %s", errSim, kind)
 }
