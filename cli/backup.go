@@ -39,7 +39,7 @@ docs/operations.md says how to restore one.`,
 				return err
 			}
 			if asJSON {
-				return json.NewEncoder(a.stdout).Encode(map[string]any{ //nolint:wrapcheck // stdout
+				return json.NewEncoder(a.stdout).Encode(map[string]any{
 					"file": args[0], "bytes": copied.Bytes, "bills": copied.Bills, "reminders": copied.Reminders, "texts": copied.Texts,
 					"opt_outs": copied.OptOuts, "events": copied.Events, "seconds": time.Since(began).Seconds(),
 				})
@@ -68,5 +68,5 @@ func (a *app) copyStore(ctx context.Context, s *store.Store, file string, force 
 	if errors.Is(err, context.Canceled) {
 		return copied, errors.New("interrupted; nothing was written")
 	}
-	return copied, err //nolint:wrapcheck // says all
+	return copied, err
 }

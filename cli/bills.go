@@ -46,7 +46,7 @@ func (a *app) billsCommand() *cobra.Command {
 			}
 			if asJSON {
 				enc := json.NewEncoder(a.stdout)
-				return s.Bills(c.Context(), filter, func(w store.Watched) error { return enc.Encode(billJSON(w, phone)) }) //nolint:wrapcheck // says all
+				return s.Bills(c.Context(), filter, func(w store.Watched) error { return enc.Encode(billJSON(w, phone)) })
 			}
 			return a.tableOfBills(c, cfg, s, filter, phone)
 		},
@@ -82,7 +82,7 @@ func (a *app) tableOfBills(c *cobra.Command, cfg *config.Config, s *store.Store,
 		return t.row(append([]string{cfg.Policies.Name(w.Service), w.Account, phone(w.Phone), stateCell(w.Bill)}, rest(w)...)...)
 	})
 	if err != nil {
-		return err //nolint:wrapcheck // says all
+		return err
 	}
 	if t.rows == 0 {
 		fmt.Fprintln(a.stderr, "no bills")
@@ -159,7 +159,7 @@ func (a *app) openWith(c *cobra.Command, open func(context.Context, string) (*st
 func (a *app) inItsWorld(ctx context.Context, cfg *config.Config, s *store.Store) error {
 	world, err := s.Meta(ctx, metaWorld)
 	if err != nil {
-		return err //nolint:wrapcheck // says all
+		return err
 	}
 	if world == worldSandbox {
 		a.sandboxed(cfg).swap(cfg)

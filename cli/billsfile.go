@@ -34,7 +34,7 @@ func (f *billsFile) close() error {
 	if f == nil {
 		return nil
 	}
-	return f.roll.Close() //nolint:wrapcheck // a file in the temporary folder
+	return f.roll.Close()
 }
 
 // What the store remembers of the file that it was last made equal to: its
@@ -54,7 +54,7 @@ const maxListed = 1000
 func (d *daemon) readBillsFile(ctx context.Context, cfg *config.Config, log *slog.Logger) (*billsFile, error) {
 	last, err := d.store.Meta(ctx, metaBillsFile)
 	if err != nil {
-		return nil, err //nolint:wrapcheck // says all
+		return nil, err
 	}
 	if cfg.BillsFile == "" {
 		return &billsFile{same: last == ""}, nil
@@ -107,7 +107,7 @@ func checkBillsFile(ctx context.Context, cfg *config.Config, keeps bool, seen fu
 	}()
 	rows, more := 0, 0
 	wrong := &config.Error{}
-	err = file.each(ctx, func(b billBatch) error { //nolint:wrapcheck // ours
+	err = file.each(ctx, func(b billBatch) error {
 		rows += len(b.good)
 		seen(rows, b.good)
 		fit := min(len(b.bad), maxListed-len(wrong.Problems))
@@ -189,7 +189,7 @@ func (d *daemon) declare(ctx context.Context, cfg *config.Config, log *slog.Logg
 	var n store.Declared
 	if !file.same {
 		if err := d.store.SetMeta(ctx, metaBillsFile, markUnderWay); err != nil {
-			return err //nolint:wrapcheck // says all
+			return err
 		}
 		if err := d.addFromFile(ctx, file, &n, log); err != nil {
 			return err
@@ -206,9 +206,9 @@ func (d *daemon) declare(ctx context.Context, cfg *config.Config, log *slog.Logg
 	}
 	log.Info("bills_file declared", "file", file.name, "listed", file.rows, "new", n.Added, "changed", n.Changed, "removed", n.Removed)
 	if err := d.store.SetMeta(ctx, metaBillsFile, file.mark); err != nil {
-		return err //nolint:wrapcheck // says all
+		return err
 	}
-	return d.store.ForgetList(store.SourceFile) //nolint:wrapcheck // says all
+	return d.store.ForgetList(store.SourceFile)
 }
 
 func (d *daemon) declareConfig(ctx context.Context, cfg *config.Config, log *slog.Logger) error {
@@ -218,10 +218,10 @@ func (d *daemon) declareConfig(ctx context.Context, cfg *config.Config, log *slo
 	}
 	n, err := d.store.Declare(ctx, store.SourceConfig, billsOf(bills), d.app.now())
 	if err != nil {
-		return err //nolint:wrapcheck // says all
+		return err
 	}
 	if err := d.store.ForgetList(store.SourceConfig); err != nil {
-		return err //nolint:wrapcheck // says all
+		return err
 	}
 	if n != (store.Declared{}) {
 		log.Info("bills declared", "listed", len(bills), "new", n.Added, "changed", n.Changed, "removed", n.Removed)
@@ -234,14 +234,14 @@ func (d *daemon) addFromFile(ctx context.Context, file *billsFile, n *store.Decl
 		return nil
 	}
 	done, tell := 0, d.teller(log)
-	return file.roll.Each(ctx, batchAlone, func(some []store.Listed) error { //nolint:wrapcheck // says all
+	return file.roll.Each(ctx, batchAlone, func(some []store.Listed) error {
 		if err := ctx.Err(); err != nil {
-			return err //nolint:wrapcheck // the daemon ends
+			return err
 		}
 		inIndexOrder(some)
 		changes, err := d.store.Import(ctx, store.SourceFile, billsOf(some), d.app.now(), nil)
 		if err != nil {
-			return err //nolint:wrapcheck // says all
+			return err
 		}
 		n.Count(changes)
 		done += len(some)
@@ -254,11 +254,11 @@ func (d *daemon) sweepFile(ctx context.Context, file *billsFile, n *store.Declar
 	tell := d.teller(log)
 	for last := int64(0); ; {
 		if err := ctx.Err(); err != nil {
-			return err //nolint:wrapcheck // the daemon ends
+			return err
 		}
 		next, removed, err := d.store.Sweep(ctx, store.SourceFile, file.roll, last, d.app.now())
 		if err != nil {
-			return err //nolint:wrapcheck // says all
+			return err
 		}
 		n.Removed += removed
 		if next == 0 {

@@ -114,7 +114,7 @@ func (k *check) encode(err error) error {
 		*list = append([]string{}, *list...) // [], not null
 	}
 	k.Holidays, k.Templates = append([]checkedHolidays{}, k.Holidays...), append([]wording{}, k.Templates...)
-	return json.NewEncoder(k.app.stdout).Encode(k.checked) //nolint:wrapcheck // stdout
+	return json.NewEncoder(k.app.stdout).Encode(k.checked)
 }
 
 // all checks the parts one after another.
@@ -138,7 +138,7 @@ func (k *check) all(ctx context.Context) error {
 		if s != nil {
 			inUse, err := s.InUse(ctx)
 			if err != nil {
-				return err //nolint:wrapcheck // says all
+				return err
 			}
 			for service, languages := range inUse {
 				for language := range languages {
@@ -161,7 +161,7 @@ func (k *check) schedule() error {
 	open := p.NextOpen(reminder.DateOf(k.app.now().In(k.cfg.Zone)).AddDays(1).At(p.Window.From, k.cfg.Zone))
 	pause, err := scheduler.LongestPause(k.cfg.Schedule.Remind, open, open.Add(time.Duration(p.Window.To-p.Window.From)*time.Minute))
 	if err != nil || pause <= remindAtLeast {
-		return err //nolint:wrapcheck // the config was checked
+		return err
 	}
 	warning := fmt.Sprintf("%q leaves up to %s of the window without a run of the remind job: "+
 		"what is held meanwhile, or becomes due, is texted late or expires; write \"* * * * *\"",

@@ -52,7 +52,7 @@ func (a *app) findBills(ctx context.Context, cfg *config.Config, account string)
 		defer func() { err = errors.Join(err, s.Close()) }()
 		world, err := s.Meta(ctx, metaWorld)
 		if err != nil {
-			return nil, false, err //nolint:wrapcheck // says all
+			return nil, false, err
 		}
 		if sandboxed = world == worldSandbox; sandboxed {
 			a.sandboxed(cfg).swap(cfg)
@@ -62,10 +62,10 @@ func (a *app) findBills(ctx context.Context, cfg *config.Config, account string)
 			return nil
 		})
 		if err != nil {
-			return nil, false, err //nolint:wrapcheck // says all
+			return nil, false, err
 		}
 	} else if !errors.Is(err, store.ErrNotFound) {
-		return nil, false, err //nolint:wrapcheck // says all
+		return nil, false, err
 	}
 	if len(bills) > 0 {
 		return bills, sandboxed, nil
@@ -151,7 +151,7 @@ func (a *app) tableOfSettings(cfg *config.Config, b knownBill, settings []config
 		return err
 	}
 	_, err := fmt.Fprintln(a.stdout)
-	return err //nolint:wrapcheck // stdout
+	return err
 }
 
 // encodeSettings prints one object for a bill.
@@ -164,7 +164,7 @@ func (a *app) encodeSettings(b knownBill, settings []config.Setting) error {
 		Config   string             `json:"config"`
 		Settings []config.Setting   `json:"settings"`
 	}{b.Service, b.Account, b.State, !b.waiting, a.configPath, settings}
-	return json.NewEncoder(a.stdout).Encode(out) //nolint:wrapcheck // stdout
+	return json.NewEncoder(a.stdout).Encode(out)
 }
 
 func orDash(s string) string {

@@ -79,7 +79,7 @@ func (ch *choice) act(c *cobra.Command, cfg *config.Config, s *store.Store, args
 	}
 	few, err := s.ChosenBills(c.Context(), a.Choice, 20)
 	if err != nil {
-		return a, err //nolint:wrapcheck // says all
+		return a, err
 	}
 	_, known := cfg.Policies.ByService[ch.service]
 	switch {
@@ -189,7 +189,7 @@ func (ch *choice) run(ctx context.Context, a store.Act, d deed, do func(store.Ac
 // unless that is so since it was done before.
 func (ch *choice) tell(a store.Act, d deed, n store.Acted) error {
 	if ch.asJSON {
-		return json.NewEncoder(ch.app.stdout).Encode(struct { //nolint:wrapcheck // stdout
+		return json.NewEncoder(ch.app.stdout).Encode(struct {
 			Act     string                     `json:"act"`
 			Written bool                       `json:"written"`
 			Bills   int                        `json:"bills"`

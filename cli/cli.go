@@ -174,5 +174,5 @@ func defaultConfig() string {
 // load reads the config for a command; strict asks for all that the real
 // daemon needs as well.
 func (a *app) load(sandbox bool) (*config.Config, error) {
-	return config.Load(a.configPath, config.Options{Sandbox: sandbox, CheckSchedule: scheduler.CheckExpression, Now: a.now}) //nolint:wrapcheck // says all
+	return config.Load(a.configPath, config.Options{Sandbox: sandbox, CheckSchedule: scheduler.CheckExpression, Now: a.now})
 }

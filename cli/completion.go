@@ -26,11 +26,11 @@ yourself. Accounts come from the store, where you may read it.`,
 		RunE: func(c *cobra.Command, args []string) error {
 			switch args[0] {
 			case "bash":
-				return c.Root().GenBashCompletionV2(a.stdout, true) //nolint:wrapcheck // stdout
+				return c.Root().GenBashCompletionV2(a.stdout, true)
 			case "zsh":
-				return c.Root().GenZshCompletion(a.stdout) //nolint:wrapcheck // stdout
+				return c.Root().GenZshCompletion(a.stdout)
 			default:
-				return c.Root().GenFishCompletion(a.stdout, true) //nolint:wrapcheck // stdout
+				return c.Root().GenFishCompletion(a.stdout, true)
 			}
 		},
 	}

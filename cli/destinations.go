@@ -21,7 +21,7 @@ func (a *app) providerSentences(
 	now := a.now()
 	refused, more, err := s.RefusedDestinations(ctx, now, fewRefused)
 	if err != nil {
-		return nil, err //nolint:wrapcheck // says all
+		return nil, err
 	}
 	for _, d := range refused {
 		all = append(all, destinationSentence(d, name)+"; it is tried again at "+a.hour(d.Until, zone))
@@ -36,7 +36,7 @@ func (a *app) providerSentences(
 	}
 	long, err := s.LongInDoubt(ctx, now.Add(-scheduler.DoubtTooLong(reconcileAfter)))
 	if err != nil {
-		return nil, err //nolint:wrapcheck // says all
+		return nil, err
 	}
 	if long.Texts > 0 {
 		all = append(all, fmt.Sprintf("%s in doubt since %s or later and not settled, the oldest of %s account %s: "+

@@ -132,7 +132,7 @@ func (a *app) examine(ctx context.Context, cfg *config.Config, sandboxed, asJSON
 }
 
 func (a *app) encodeFindings(all []finding, ok bool) error {
-	return json.NewEncoder(a.stdout).Encode(struct { //nolint:wrapcheck // stdout
+	return json.NewEncoder(a.stdout).Encode(struct {
 		OK       bool      `json:"ok"`
 		Findings []finding `json:"findings"`
 	}{ok, all})

@@ -64,7 +64,7 @@ var errEnough = errors.New("enough")
 // knownBill is a bill that was registered; nil when there is none.
 func (d *doctor) knownBill(ctx context.Context) (*reminder.Bill, error) {
 	if d.store == nil {
-		return nil, nil //nolint:nilnil // no store, no bill
+		return nil, nil // no store, no bill
 	}
 	var b *reminder.Bill
 	err := d.store.Bills(ctx, store.BillFilter{State: reminder.BillActive}, func(w store.Watched) error {
@@ -74,7 +74,7 @@ func (d *doctor) knownBill(ctx context.Context) (*reminder.Bill, error) {
 	if errors.Is(err, errEnough) {
 		err = nil
 	}
-	return b, err //nolint:wrapcheck // says all
+	return b, err
 }
 
 // askedInVain is why there is no answer, and no word on contexts.
@@ -159,7 +159,7 @@ func (c *clocks) RoundTrip(r *http.Request) (*http.Response, error) {
 	began := c.now()
 	res, err := http.DefaultTransport.RoundTrip(r)
 	if err != nil {
-		return nil, err //nolint:wrapcheck // a transport
+		return nil, err
 	}
 	ended := c.now()
 	if theirs, err := http.ParseTime(res.Header.Get("Date")); err == nil {

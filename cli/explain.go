@@ -51,7 +51,7 @@ config as it is now.`,
 				if !asJSON {
 					st.tell(f)
 				} else if err := json.NewEncoder(a.stdout).Encode(st.forPrograms(f)); err != nil {
-					return err //nolint:wrapcheck // stdout
+					return err
 				}
 			}
 			return nil
@@ -73,12 +73,12 @@ func (a *app) billsNamed(ctx context.Context, cfg *config.Config, s *store.Store
 		return nil
 	}
 	if err := s.Bills(ctx, store.BillFilter{Account: name}, add); err != nil {
-		return nil, err //nolint:wrapcheck // says all
+		return nil, err
 	}
 	phone, bad := reminder.ParsePhone(name, cfg.Country)
 	if bad == nil {
 		if err := s.Bills(ctx, store.BillFilter{Phone: phone}, add); err != nil {
-			return nil, err //nolint:wrapcheck // says all
+			return nil, err
 		}
 	}
 	switch {
@@ -103,11 +103,11 @@ type force struct {
 func (a *app) force(ctx context.Context, cfg *config.Config, s *store.Store) (f force, err error) {
 	f.mode = cfg.Delivery.Mode
 	if f.stops, err = s.Stops(ctx, a.now()); err != nil {
-		return f, err //nolint:wrapcheck // says all
+		return f, err
 	}
 	standing, err := s.Standing(ctx, cfg.Policies.Default, a.now())
 	if err != nil {
-		return f, err //nolint:wrapcheck // says all
+		return f, err
 	}
 	f.guard, _, f.figure = cfg.Policies.Default.Guarded(standing, 1, a.now())
 	return f, nil

@@ -81,7 +81,7 @@ func exportBills(c *cobra.Command, s *store.Store, state reminder.BillState, wan
 	if err == nil && w.Error() != nil {
 		err = fmt.Errorf("export: %w", w.Error())
 	}
-	return n, err //nolint:wrapcheck // says all
+	return n, err
 }
 
 // writeFile writes a file that must not be there yet, and leaves none when it

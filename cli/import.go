@@ -129,7 +129,7 @@ func (i *billImport) open(c *cobra.Command) (cfg *config.Config, err error) {
 	}
 	fmt.Fprintf(i.app.stderr, "there is no store yet at %s: all that is right would be added\n", cfg.Store)
 	i.store, err = store.OpenScratch(c.Context(), "")
-	return cfg, err //nolint:wrapcheck // says all
+	return cfg, err
 }
 
 // openInput opens a file, or stdin for -, and says how long it is, 0 when
@@ -138,7 +138,7 @@ func openInput(name string) (in io.ReadCloser, size int64, err error) {
 	f := os.Stdin
 	if name != "-" {
 		if f, err = os.Open(name); err != nil { //nolint:gosec // the operator names the file
-			return nil, 0, err //nolint:wrapcheck // wrapped by the caller
+			return nil, 0, err
 		}
 	}
 	if info, err := f.Stat(); err == nil && info.Mode().IsRegular() {
@@ -151,7 +151,7 @@ func openInput(name string) (in io.ReadCloser, size int64, err error) {
 func (i *billImport) write(ctx context.Context, file *billSource, size int64) error {
 	i.progress = newProgress(i.app.stderr, "importing", size)
 	defer i.progress.done()
-	return file.each(ctx, func(b billBatch) error { //nolint:wrapcheck // ours
+	return file.each(ctx, func(b billBatch) error {
 		return i.writeBatch(ctx, b)
 	})
 }
@@ -163,7 +163,7 @@ func (i *billImport) writeBatch(ctx context.Context, b billBatch) error {
 		i.progress.at(i.count.rows+bills, i.read+int64(part*float64(b.read-i.read)))
 	})
 	if err != nil {
-		return err //nolint:wrapcheck // says all
+		return err
 	}
 	i.take(b, changes)
 	return nil
@@ -173,10 +173,10 @@ func (i *billImport) writeBatch(ctx context.Context, b billBatch) error {
 func (i *billImport) check(ctx context.Context, file *billSource, size int64) error {
 	i.progress = newProgress(i.app.stderr, "checking", size)
 	defer i.progress.done()
-	return file.each(ctx, func(b billBatch) error { //nolint:wrapcheck // ours
+	return file.each(ctx, func(b billBatch) error {
 		changes, err := i.store.CompareBills(ctx, store.SourceImport, b.bills())
 		if err != nil {
-			return err //nolint:wrapcheck // says all
+			return err
 		}
 		if i.dryRun && !i.asJSON {
 			i.foretell(b, changes)
@@ -211,9 +211,9 @@ func (i *billImport) writeChecked(ctx context.Context, file *billSource) error {
 	i.count, i.read = importCount{}, 0
 	i.progress = newProgress(i.app.stderr, "importing", int64(all))
 	defer i.progress.done()
-	return file.roll.Each(ctx, file.size, func(some []store.Listed) error { //nolint:wrapcheck // says all
+	return file.roll.Each(ctx, file.size, func(some []store.Listed) error {
 		if err := ctx.Err(); err != nil {
-			return err //nolint:wrapcheck // interrupted says what it means
+			return err
 		}
 		inIndexOrder(some)
 		return i.writeBatch(ctx, billBatch{good: some, read: int64(i.count.rows + len(some))})
@@ -285,7 +285,7 @@ func (i *billImport) summary(took time.Duration) error {
 				fields[name] = n.fields[f]
 			}
 		}
-		return json.NewEncoder(i.app.stdout).Encode(struct { //nolint:wrapcheck // stdout
+		return json.NewEncoder(i.app.stdout).Encode(struct {
 			File           string         `json:"file"`
 			Written        bool           `json:"written"`
 			Rows           int            `json:"rows"`

@@ -47,11 +47,11 @@ func openBills(ctx context.Context, cfg *config.Config, in io.Reader, name strin
 	counted := &countedReader{in: in}
 	rows, err := cfg.ReadBills(counted, name, ignore)
 	if err != nil {
-		return nil, err //nolint:wrapcheck // says all
+		return nil, err
 	}
 	roll, err := store.NewRoll(ctx, keeps)
 	if err != nil {
-		return nil, err //nolint:wrapcheck // says all
+		return nil, err
 	}
 	return &billSource{name: name, rows: rows, roll: roll, bytes: counted, size: batchAlone}, nil
 }
@@ -70,7 +70,7 @@ func (s *billSource) each(ctx context.Context, do func(billBatch) error) error {
 	for {
 		select {
 		case <-ctx.Done():
-			return ctx.Err() //nolint:wrapcheck // the caller says what was interrupted
+			return ctx.Err()
 		case b, more := <-batches:
 			if !more {
 				return <-ended
@@ -91,7 +91,7 @@ func (s *billSource) produce(ctx context.Context, to chan<- billBatch) error {
 		}
 		select {
 		case <-ctx.Done():
-			return ctx.Err() //nolint:wrapcheck // the caller says what was interrupted
+			return ctx.Err()
 		case to <- b:
 		}
 		if last {
@@ -117,12 +117,12 @@ func (s *billSource) batch(ctx context.Context) (b billBatch, err error) {
 		b.good = append(b.good, store.Listed{Line: row.Line, Bill: storedBill(row.Bill)})
 	}
 	if err != nil && !errors.Is(err, io.EOF) {
-		return b, err //nolint:wrapcheck // says all
+		return b, err
 	}
 	inIndexOrder(b.good)
 	doubles, rollErr := s.roll.Add(ctx, b.good)
 	if rollErr != nil {
-		return b, rollErr //nolint:wrapcheck // says all
+		return b, rollErr
 	}
 	b.refuse(s.name, func(i int, _ store.Listed) string {
 		if first, ok := doubles[i]; ok {
@@ -185,7 +185,7 @@ func storedBill(b config.Bill) reminder.Bill {
 	return reminder.Bill{Service: b.Service, Account: b.Account, Phone: b.Phone, Description: b.Description, Language: b.Language}
 }
 
-func (s *billSource) close() error { return s.roll.Close() } //nolint:wrapcheck // a file in the temporary folder
+func (s *billSource) close() error { return s.roll.Close() }
 
 // countedReader counts what was read, for the progress.
 type countedReader struct {
@@ -196,5 +196,5 @@ type countedReader struct {
 func (c *countedReader) Read(p []byte) (int, error) {
 	n, err := c.in.Read(p)
 	c.n.Add(int64(n))
-	return n, err //nolint:wrapcheck // must stay io.EOF
+	return n, err
 }

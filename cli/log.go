@@ -119,7 +119,7 @@ func (u urgent) Handle(ctx context.Context, r slog.Record) error {
 	if r.Level >= slog.LevelWarn {
 		u.gathered.Flush()
 	}
-	return err //nolint:wrapcheck // slog drops it
+	return err
 }
 
 func (u urgent) WithAttrs(attrs []slog.Attr) slog.Handler {

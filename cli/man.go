@@ -40,11 +40,11 @@ func (a *app) manCommand() *cobra.Command {
 // follows no link there, and everyone may read it whatever the umask is.
 func writePage(name, page string) error {
 	if err := os.Remove(name); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return err //nolint:wrapcheck // names the file
+		return err
 	}
 	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644) //nolint:gosec // everyone may read a manual
 	if err != nil {
-		return err //nolint:wrapcheck // names the file
+		return err
 	}
 	_, err = f.WriteString(page)
 	return errors.Join(err, f.Chmod(0o644), f.Close())

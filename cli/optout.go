@@ -39,7 +39,7 @@ daemon runs.`,
 			return ch.run(c, args[0], func(s *store.Store, o store.OptOut) error {
 				added, err := s.AddOptOuts(c.Context(), o)
 				if err != nil {
-					return err //nolint:wrapcheck // says all
+					return err
 				}
 				words := o.Phone.String() + " is not texted any more"
 				if added == 0 {
@@ -62,7 +62,7 @@ daemon runs.`,
 					return fmt.Errorf("%s is not on the list for %s: duewatch optout list shows what is", o.Phone, orAll(ch.service))
 				}
 				if err != nil {
-					return err //nolint:wrapcheck // says all
+					return err
 				}
 				return ch.tell("remove", o.Phone, true, o.Phone.String()+" may be texted again")
 			})
@@ -99,8 +99,8 @@ masked unless --full is given. --json prints one object a line.`,
 			}
 			if asJSON {
 				enc := json.NewEncoder(a.stdout)
-				return s.OptOuts(c.Context(), func(o store.OptOut) error { //nolint:wrapcheck // says all
-					return enc.Encode(map[string]any{ //nolint:wrapcheck // stdout
+				return s.OptOuts(c.Context(), func(o store.OptOut) error {
+					return enc.Encode(map[string]any{
 						"phone": phone(o.Phone), "service": o.Service, "reason": o.Reason, "since": utc(o.Since), "source": o.Source, "who": o.Who,
 					})
 				})
@@ -115,7 +115,7 @@ masked unless --full is given. --json prints one object a line.`,
 			})
 			switch {
 			case err != nil:
-				return err //nolint:wrapcheck // says all
+				return err
 			case t.rows == 0:
 				fmt.Fprintln(a.stderr, "no phone is on the list")
 				return nil
@@ -162,10 +162,10 @@ wrong, all wrong ones are named and nothing is added. FILE may be - for stdin.`,
 			}
 			added, err := s.AddOptOuts(c.Context(), all...)
 			if err != nil {
-				return err //nolint:wrapcheck // says all
+				return err
 			}
 			if asJSON {
-				return json.NewEncoder(a.stdout).Encode(map[string]any{"act": "import", "phones": len(all), "new": added}) //nolint:wrapcheck // stdout
+				return json.NewEncoder(a.stdout).Encode(map[string]any{"act": "import", "phones": len(all), "new": added})
 			}
 			fmt.Fprintf(a.stdout, "%s listed, %d of them new\n", countOf(len(all), "phone"), added)
 			return nil
@@ -204,7 +204,7 @@ func (a *app) optOut(ctx context.Context, cfg *config.Config, s *store.Store, o 
 		some, err := s.ChosenBills(ctx, store.Choice{Service: o.Service}, 1)
 		switch id := serviceNamed(cfg, o.Service); {
 		case err != nil:
-			return o, err //nolint:wrapcheck // says all
+			return o, err
 		case id != "":
 			return o, fmt.Errorf("%q is the name of a service: write its id, %s", o.Service, id)
 		case len(some) == 0:
@@ -240,9 +240,9 @@ func (ch *optOutChange) run(c *cobra.Command, number string, change func(*store.
 func (ch *optOutChange) tell(act string, p reminder.Phone, changed bool, words string) error {
 	if !ch.asJSON {
 		_, err := fmt.Fprintln(ch.app.stdout, words)
-		return err //nolint:wrapcheck // stdout
+		return err
 	}
-	return json.NewEncoder(ch.app.stdout).Encode(struct { //nolint:wrapcheck // stdout
+	return json.NewEncoder(ch.app.stdout).Encode(struct {
 		Act     string `json:"act"`
 		Phone   string `json:"phone"`
 		Service string `json:"service,omitempty"`

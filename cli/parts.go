@@ -47,7 +47,7 @@ func (p Parts) Build(cfg *config.Config) (*scheduler.Scheduler, error) {
 	if err != nil {
 		return nil, err
 	}
-	return scheduler.New(scheduler.Config{ //nolint:wrapcheck // says all
+	return scheduler.New(scheduler.Config{
 		Store: p.Store, Almara: a, Notifier: n, Policies: cfg.Policies, Delivery: cfg.Delivery, Country: cfg.Country,
 		Schedule: scheduler.Schedule(cfg.Schedule),
 		Zone:     cfg.Zone, Fingerprint: cfg.Fingerprint(), Owner: p.Owner, SegmentsPerSecond: cfg.Notifier.SegmentsPerSecond,

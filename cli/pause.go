@@ -130,7 +130,7 @@ func (a *app) tellPauses(c *cobra.Command, asJSON bool) (err error) {
 	defer func() { err = errors.Join(err, s.Close()) }()
 	all, err := s.Pauses(c.Context(), a.now())
 	if err != nil {
-		return err //nolint:wrapcheck // says all
+		return err
 	}
 	if len(all) == 0 && !asJSON {
 		fmt.Fprintln(a.stdout, "no service and no phone is paused; duewatch bills --state paused lists bills")
@@ -146,7 +146,7 @@ func (a *app) tellPauses(c *cobra.Command, asJSON bool) (err error) {
 				Detail  string    `json:"detail"`
 			}{p.Service, p.Phone.String(), utc(p.Since), utc(p.Until), p.Detail})
 			if err != nil {
-				return err //nolint:wrapcheck // stdout
+				return err
 			}
 			continue
 		}

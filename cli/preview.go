@@ -71,7 +71,7 @@ func (a *app) preview(ctx context.Context, days int, form previewForm, full, all
 		return fmt.Errorf("%w No due date is known before", err)
 	}
 	if err != nil {
-		return err //nolint:wrapcheck // says all
+		return err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
 	if err := a.inItsWorld(ctx, cfg, f.Store); err != nil {
@@ -121,7 +121,7 @@ func (a *app) tellStops(ctx context.Context, cfg *config.Config, f *store.Foreca
 	for _, s := range stops {
 		fmt.Fprintln(a.stderr, a.stopSentence(s, cfg.Zone))
 	}
-	return err //nolint:wrapcheck // says all
+	return err
 }
 
 // preview prints what is to come, and adds it up.
@@ -198,7 +198,7 @@ func (v *preview) show(at time.Time, l store.Looked) error {
 		}
 	}
 	// What is found is shown: somebody may be waiting at a terminal.
-	return v.out.Flush() //nolint:wrapcheck // stdout
+	return v.out.Flush()
 }
 
 // addTo adds a text to the sum of its kind.
@@ -216,13 +216,13 @@ func addTo(sums []sum, of string, segments int) []sum {
 func (v *preview) end(ctx context.Context, f *store.Forecast) error {
 	reminders, err := f.Ended(ctx, v.From)
 	if err != nil {
-		return err //nolint:wrapcheck // says all
+		return err
 	}
 	for _, e := range reminders {
 		v.Ended = append(v.Ended, ended(e))
 	}
 	if v.Unregistered, v.Paused, err = f.Idle(ctx, v.Until); err != nil {
-		return err //nolint:wrapcheck // says all
+		return err
 	}
 	for _, sums := range [][]sum{v.Services, v.Languages} {
 		slices.SortFunc(sums, func(a, b sum) int { return cmp.Or(b.Texts-a.Texts, cmp.Compare(a.Of, b.Of)) })

@@ -38,7 +38,7 @@ func (v *preview) text(at time.Time, t store.Text) error {
 		}
 	}
 	if v.json {
-		return json.NewEncoder(v.out).Encode(struct { //nolint:wrapcheck // stdout
+		return json.NewEncoder(v.out).Encode(struct {
 			Kind     string    `json:"kind"`
 			At       time.Time `json:"at"`
 			To       string    `json:"to"`
@@ -67,7 +67,7 @@ func (v *preview) text(at time.Time, t store.Text) error {
 // noted shows a reminder that is skipped or held.
 func (v *preview) noted(at time.Time, n store.Noted) error {
 	if v.json {
-		return json.NewEncoder(v.out).Encode(struct { //nolint:wrapcheck // stdout
+		return json.NewEncoder(v.out).Encode(struct {
 			Kind    string    `json:"kind"` // skipped, held
 			At      time.Time `json:"at"`
 			To      string    `json:"to"`
@@ -198,7 +198,7 @@ func (v *preview) record(cells ...string) error {
 		return fmt.Errorf("preview: %w", err)
 	}
 	w.Flush()
-	return w.Error() //nolint:wrapcheck // stdout
+	return w.Error()
 }
 
 func (v *preview) tellSums(of string, sums []sum) {

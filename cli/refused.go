@@ -21,7 +21,7 @@ func (a *app) refusedSentences(ctx context.Context, s *store.Store, zone *time.L
 	} {
 		r, err := s.RefusedBills(ctx, of.how)
 		if err != nil {
-			return nil, err //nolint:wrapcheck // says all
+			return nil, err
 		}
 		if r.Bills == 0 {
 			continue

@@ -117,14 +117,14 @@ func (ch *choice) releaseReason(ctx context.Context, cfg *config.Config, s *stor
 	if reason == reminder.MassRejected && !ch.asJSON {
 		n, err := s.Rejections(ctx)
 		if err != nil {
-			return err //nolint:wrapcheck // says all
+			return err
 		}
 		fmt.Fprintf(ch.app.stdout, "bills that Almara Pay is asked to register again: %d\n", n)
 	}
 	if ch.dryRun {
 		n, err := s.Release(ctx, store.Act{DryRun: true}, reason)
 		if err != nil {
-			return err //nolint:wrapcheck // says all
+			return err
 		}
 		return ch.tellReleased(string(reason), n, time.Time{})
 	}
@@ -159,7 +159,7 @@ func releaseCut(ctx context.Context, err error, released int64) error {
 func (ch *choice) tellReleased(what string, reminders int64, until time.Time) error {
 	switch {
 	case ch.asJSON:
-		return json.NewEncoder(ch.app.stdout).Encode(struct { //nolint:wrapcheck // stdout
+		return json.NewEncoder(ch.app.stdout).Encode(struct {
 			Act       string    `json:"act"`
 			Written   bool      `json:"written"`
 			Reminders int64     `json:"reminders"`
@@ -185,15 +185,15 @@ func (a *app) tellHeld(c *cobra.Command, asJSON bool) (err error) {
 	ctx := c.Context()
 	stops, err := s.Stops(ctx, a.now())
 	if err != nil {
-		return err //nolint:wrapcheck // says all
+		return err
 	}
 	warnings, err := s.Warnings(ctx)
 	if err != nil {
-		return err //nolint:wrapcheck // says all
+		return err
 	}
 	held, err := s.Held(ctx)
 	if err != nil {
-		return err //nolint:wrapcheck // says all
+		return err
 	}
 	refused, err := a.refusedSentences(ctx, s, cfg.Zone)
 	if err != nil {
@@ -204,7 +204,7 @@ func (a *app) tellHeld(c *cobra.Command, asJSON bool) (err error) {
 		return err
 	}
 	if asJSON {
-		return json.NewEncoder(a.stdout).Encode(heldJSON(stops, warnings, held, provider)) //nolint:wrapcheck // stdout
+		return json.NewEncoder(a.stdout).Encode(heldJSON(stops, warnings, held, provider))
 	}
 	for _, stop := range stops {
 		fmt.Fprintf(a.stdout, "sending is stopped since %s:\n", a.shortTime(stop.Since, cfg.Zone))
@@ -313,7 +313,7 @@ const fewStrangers = 20
 func (a *app) tellStrangers(ctx context.Context, cfg *config.Config, s *store.Store) error {
 	strangers, more, err := s.Strangers(ctx, fewStrangers)
 	if err != nil {
-		return err //nolint:wrapcheck // says all
+		return err
 	}
 	fmt.Fprintln(a.stdout)
 	out := newTable(a.stdout, 1, "SENT", "SERVICE", "ACCOUNT", "AT THE PROVIDER")

@@ -21,7 +21,7 @@ func (ch *choice) releaseWarning(ctx context.Context, cfg *config.Config, s *sto
 	var lists []store.ShrunkList
 	if reason == reminder.ListShrank {
 		if lists, err = s.ShrunkLists(ctx); err != nil {
-			return err //nolint:wrapcheck // says all
+			return err
 		}
 	}
 	var released int64

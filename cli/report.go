@@ -150,12 +150,12 @@ func (r *report) count(ctx context.Context, s *store.Store) error {
 	defer func() { show.done() }()
 	p.Tell = func(rows int) { show.at(rows, 0) }
 	if err := s.ReportTexts(ctx, *p, r.addTexts); err != nil {
-		return err //nolint:wrapcheck // says all
+		return err
 	}
 	show.done()
 	show = newProgress(r.app.stderr, "reading reminders", 0)
 	if err := s.ReportReminders(ctx, *p, r.now, r.addReminders); err != nil {
-		return err //nolint:wrapcheck // says all
+		return err
 	}
 	held, err := s.HeldNow(ctx, p.By)
 	for _, h := range held {
@@ -163,7 +163,7 @@ func (r *report) count(ctx context.Context, s *store.Store) error {
 			l.held[h.Reason] += h.Reminders
 		}
 	}
-	return err //nolint:wrapcheck // says all
+	return err
 }
 
 var daysOnly = regexp.MustCompile(`^([0-9]{1,4})d$`)

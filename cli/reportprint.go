@@ -214,7 +214,7 @@ func (r *report) printJSON() error {
 	for _, l := range r.inOrder() {
 		out.Lines = append(out.Lines, plain(l))
 	}
-	return json.NewEncoder(r.app.stdout).Encode(out) //nolint:wrapcheck // stdout
+	return json.NewEncoder(r.app.stdout).Encode(out)
 }
 
 // printCSV fills a spreadsheet: the lines, or where there are none that of all.

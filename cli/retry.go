@@ -47,11 +47,11 @@ func (a *app) tellSuppressed(ctx context.Context, s *store.Store, ch store.Choic
 	}
 	bills, err := s.ChosenBills(ctx, ch, 1)
 	if err != nil || len(bills) == 0 {
-		return err //nolint:wrapcheck // says all
+		return err
 	}
 	outs, err := s.OptOutsOf(ctx, bills[0].Phone)
 	if err != nil {
-		return err //nolint:wrapcheck // says all
+		return err
 	}
 	for _, o := range outs {
 		if o.Reason == reminder.BadNumber {

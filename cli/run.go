@@ -87,7 +87,7 @@ func (a *app) run(ctx context.Context, useSandbox bool) (err error) {
 	log := NewLog(lines, cfg.Log, cfg.Zone)
 	s, err := store.Open(ctx, cfg.Store)
 	if err != nil {
-		return err //nolint:wrapcheck // says all
+		return err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
 
@@ -138,9 +138,9 @@ func (d *daemon) keepApart(ctx context.Context, path string, useSandbox bool) er
 	have, err := d.store.Meta(ctx, metaWorld)
 	switch {
 	case err != nil:
-		return err //nolint:wrapcheck // says all
+		return err
 	case have == "":
-		return d.store.SetMeta(ctx, metaWorld, want) //nolint:wrapcheck // says all
+		return d.store.SetMeta(ctx, metaWorld, want)
 	case have != want:
 		return fmt.Errorf("the store %s cannot be used here: %s", path, advice)
 	}
@@ -162,7 +162,7 @@ func (d *daemon) serve(ctx context.Context, cfg *config.Config, hangup <-chan os
 	}
 	listener, err := web.Listen(ctx, page)
 	if err != nil {
-		return nil, err //nolint:wrapcheck // says all
+		return nil, err
 	}
 	if err := d.declare(ctx, cfg, log); err != nil {
 		return nil, errors.Join(err, listener.Close())
@@ -282,7 +282,7 @@ func (d *daemon) next(ctx context.Context, cfg *config.Config, log *slog.Logger)
 	if next.Web.Listen != cfg.Web.Listen {
 		l, err := new(net.ListenConfig).Listen(ctx, "tcp", next.Web.Listen)
 		if err != nil {
-			return nil, web.ListenError(err) //nolint:wrapcheck // says all
+			return nil, web.ListenError(err)
 		}
 		if err := l.Close(); err != nil {
 			return nil, fmt.Errorf("web.listen: %w", err)

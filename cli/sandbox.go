@@ -102,7 +102,7 @@ reminders:
 	if err != nil {
 		return errors.Join(err, l.Close())
 	}
-	return s.Serve(ctx, web.Limit(l, mostSandboxed)) //nolint:wrapcheck // says all
+	return s.Serve(ctx, web.Limit(l, mostSandboxed))
 }
 
 // mostSandboxed is how many connections the stand-ins have open at a time: above

@@ -37,7 +37,7 @@ const markNone = "none"
 func (d *daemon) holdShrunk(ctx context.Context, cfg *config.Config, file *billsFile, log *slog.Logger) (held bool, err error) {
 	known, err := d.store.ShrunkLists(ctx)
 	if err != nil {
-		return false, err //nolint:wrapcheck // says all
+		return false, err
 	}
 	lists := []store.ShrunkList{{Source: store.SourceConfig, Mark: markOfBills(cfg)}}
 	if d.sandbox != nil {
@@ -66,7 +66,7 @@ func (d *daemon) holdShrunk(ctx context.Context, cfg *config.Config, file *bills
 			"list", listName(l.Source), "file", fileOf(l.Source, cfg), "gone", l.Gone, "of", l.Of)
 		sentences = append(sentences, shrunkSentence(l, cfg))
 	}
-	return len(d.held) > 0, d.store.HoldLists(d.app.now(), d.held, agreed, strings.Join(sentences, "; ")) //nolint:wrapcheck // says all
+	return len(d.held) > 0, d.store.HoldLists(d.app.now(), d.held, agreed, strings.Join(sentences, "; "))
 }
 
 // agreesTo reports whether the operator has agreed to this very list, and to no
@@ -88,11 +88,11 @@ func (d *daemon) countGone(ctx context.Context, cfg *config.Config, file *billsF
 	tell := d.teller(log)
 	for last := int64(0); ; {
 		if err := ctx.Err(); err != nil {
-			return err //nolint:wrapcheck // the daemon ends
+			return err
 		}
 		next, of, gone, err := d.store.Unlisted(ctx, l.Source, file.roll, named, last)
 		if err != nil {
-			return err //nolint:wrapcheck // says all
+			return err
 		}
 		l.Of, l.Gone = l.Of+of, l.Gone+gone
 		if next == 0 {
@@ -158,7 +158,7 @@ const lookForRelease = time.Second
 func (d *daemon) agreedLists(ctx context.Context, cfg *config.Config, log *slog.Logger) (again bool, err error) {
 	known, err := d.store.ShrunkLists(ctx)
 	if err != nil {
-		return false, err //nolint:wrapcheck // says all
+		return false, err
 	}
 	for _, l := range d.held {
 		again = again || agreesTo(known, l)

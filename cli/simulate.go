@@ -108,7 +108,7 @@ func (a *app) simulate(ctx context.Context, f simulateFlags) (err error) {
 	for i := range cfgs {
 		cfg, err := cfgs[i].HolidaysAbout(reminder.DateOf(begin.In(cfgs[i].Zone)))
 		if err != nil {
-			return err //nolint:wrapcheck // says all
+			return err
 		}
 		path := filepath.Join(dir, fmt.Sprintf("%d.db", i))
 		switch {
@@ -153,7 +153,7 @@ func (a *app) copyOf(ctx context.Context, cfgs []*config.Config, i int, path str
 		return fmt.Errorf("%w Without a store, --customers makes an audience up", err)
 	}
 	if err != nil {
-		return err //nolint:wrapcheck // says all
+		return err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
 	if err := a.inItsWorld(ctx, cfgs[i], s); err != nil {
@@ -168,11 +168,11 @@ func (a *app) tellSimulated(f simulateFlags, cfgs []*config.Config, results []*s
 		enc := json.NewEncoder(a.stdout)
 		for _, r := range results {
 			if err := enc.Encode(r); err != nil {
-				return err //nolint:wrapcheck // stdout
+				return err
 			}
 		}
 		if len(results) == 2 {
-			return enc.Encode(results[1].since(results[0])) //nolint:wrapcheck // stdout
+			return enc.Encode(results[1].since(results[0]))
 		}
 		return nil
 	}

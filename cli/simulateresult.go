@@ -71,7 +71,7 @@ func (w *madeUp) result(ctx context.Context, cfg *config.Config, f simulateFlags
 		r.Languages = addTo(r.Languages, t.Language, t.Segments)
 	})
 	if err != nil {
-		return nil, err //nolint:wrapcheck // says all
+		return nil, err
 	}
 	count := map[ended]int{}
 	err = w.store.EachReminder(ctx, begin, func(bill int64, m reminder.Reminder) {
@@ -82,7 +82,7 @@ func (w *madeUp) result(ctx context.Context, cfg *config.Config, f simulateFlags
 		}
 	})
 	if err != nil {
-		return nil, err //nolint:wrapcheck // says all
+		return nil, err
 	}
 	for _, e := range slices.SortedFunc(maps.Keys(count), func(a, b ended) int {
 		return cmp.Or(-cmp.Compare(a.Outcome, b.Outcome), count[b]-count[a], cmp.Compare(a.Reason, b.Reason))
@@ -137,7 +137,7 @@ func (r *simulated) tell(w io.Writer, cfg *config.Config) error {
 		_ = t.Flush() // into a buffer
 	}
 	tellEnded(out, r.Ended)
-	return out.Flush() //nolint:wrapcheck // stdout
+	return out.Flush()
 }
 
 func costWords(currency, cost string) string {
@@ -241,6 +241,6 @@ func (d *difference) tell(w io.Writer, against string) error {
 			line(e.Count, cut(fmt.Sprintf("%s: %s", e.Outcome, e.Reason.Info().Means), 66))
 		}
 	}
-	_ = t.Flush()      // into a buffer
-	return out.Flush() //nolint:wrapcheck // stdout
+	_ = t.Flush() // into a buffer
+	return out.Flush()
 }

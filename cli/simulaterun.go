@@ -39,7 +39,7 @@ func (a *app) simulateOne(ctx context.Context, cfg *config.Config, f simulateFla
 	w := &madeUp{clock: scheduler.NewClock(begin), hours: map[int64]int64{}}
 	// OpenScratch: after a power cut nobody asks for the end of a simulation.
 	if w.store, err = store.OpenScratch(ctx, path); err != nil {
-		return nil, err //nolint:wrapcheck // says all
+		return nil, err
 	}
 	defer func() { err = errors.Join(err, w.store.Close()) }()
 	w.box, err = sandbox.New(sandbox.Options{
@@ -68,12 +68,12 @@ func (a *app) simulateOne(ctx context.Context, cfg *config.Config, f simulateFla
 // customer has something to do to the next.
 func (w *madeUp) run(ctx context.Context, end time.Time, p *dayProgress) error {
 	if err := w.daemon.Begin(ctx); err != nil {
-		return err //nolint:wrapcheck // says all
+		return err
 	}
 	for {
 		next, err := w.daemon.Next(ctx)
 		if err != nil {
-			return err //nolint:wrapcheck // says all
+			return err
 		}
 		if next.IsZero() || next.After(end) {
 			next = end
@@ -81,7 +81,7 @@ func (w *madeUp) run(ctx context.Context, end time.Time, p *dayProgress) error {
 		for at := w.customers.Next(); !at.IsZero() && !at.After(next); at = w.customers.Next() {
 			w.clock.Set(at)
 			if err := w.customers.Until(at); err != nil {
-				return err //nolint:wrapcheck // says all
+				return err
 			}
 		}
 		if !next.Before(end) {
@@ -91,7 +91,7 @@ func (w *madeUp) run(ctx context.Context, end time.Time, p *dayProgress) error {
 		p.at(next)
 		before := w.calls.Load()
 		if err := w.daemon.Step(ctx); err != nil {
-			return err //nolint:wrapcheck // says all
+			return err
 		}
 		w.hours[next.Unix()/3600] += w.calls.Load() - before
 	}
@@ -103,7 +103,7 @@ func (w *madeUp) build(ctx context.Context, cfg *config.Config) error {
 	const sender = "the stand-in of a simulation"
 	for key, value := range scheduler.RememberSender(sender) {
 		if err := w.store.SetMeta(ctx, key, value); err != nil {
-			return err //nolint:wrapcheck // says all
+			return err
 		}
 	}
 	const nowhere = "http://127.0.0.1"
@@ -131,15 +131,15 @@ func (w *madeUp) populate(ctx context.Context, cfg *config.Config, f simulateFla
 	if f.customers > 0 {
 		bills := audience(cfg, f.customers)
 		if _, err := w.store.Declare(ctx, store.SourceConfig, bills, w.clock.Now()); err != nil {
-			return err //nolint:wrapcheck // says all
+			return err
 		}
 	}
-	return w.store.Bills(ctx, store.BillFilter{}, func(b store.Watched) error { //nolint:wrapcheck // says all
+	return w.store.Bills(ctx, store.BillFilter{}, func(b store.Watched) error {
 		if b.State == reminder.BillRemoved || b.State == reminder.BillRejected {
 			return nil
 		}
 		w.bills++
-		return w.customers.Add(b.Bill) //nolint:wrapcheck // says all
+		return w.customers.Add(b.Bill)
 	})
 }
 

@@ -32,17 +32,17 @@ type story struct {
 func (a *app) storyOf(ctx context.Context, cfg *config.Config, s *store.Store, w store.Watched) (st *story, err error) {
 	st = &story{app: a, cfg: cfg, policy: cfg.Policies.For(w.Service), bill: w, now: a.now()}
 	if st.done, err = s.Reminders(ctx, w.ID); err != nil {
-		return nil, err //nolint:wrapcheck // says all
+		return nil, err
 	}
 	if st.texts, err = s.Texts(ctx, w.ID); err != nil {
-		return nil, err //nolint:wrapcheck // says all
+		return nil, err
 	}
 	if st.events, err = s.Events(ctx, w.ID); err != nil {
-		return nil, err //nolint:wrapcheck // says all
+		return nil, err
 	}
 	outs, err := s.OptOutsOf(ctx, w.Phone)
 	if err != nil {
-		return nil, err //nolint:wrapcheck // says all
+		return nil, err
 	}
 	for _, o := range outs {
 		if o.Service == "" || o.Service == w.Service {
@@ -51,7 +51,7 @@ func (a *app) storyOf(ctx context.Context, cfg *config.Config, s *store.Store, w
 	}
 	lead, joint, err := s.Weigh(ctx, store.Round{Now: st.now, Policies: cfg.Policies, Delivery: cfg.Delivery}, w.Bill)
 	if err != nil {
-		return nil, err //nolint:wrapcheck // says all
+		return nil, err
 	}
 	st.decision, st.joint = lead.Decision, joint
 	for _, share := range joint.Shares {

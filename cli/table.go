@@ -80,7 +80,7 @@ func (t *table) print(cells []string) error {
 		fmt.Fprintf(&b, "%-*s  ", t.widths[i], cell)
 	}
 	_, err := fmt.Fprintln(t.to, strings.TrimRight(b.String(), " "))
-	return err //nolint:wrapcheck // stdout
+	return err
 }
 
 // shorten cuts s to at most width characters, the last of which then says so.

@@ -20,7 +20,7 @@ func (a *app) versionCommand() *cobra.Command {
 		RunE: func(*cobra.Command, []string) error {
 			if asJSON {
 				info, _ := debug.ReadBuildInfo()
-				return json.NewEncoder(a.stdout).Encode(map[string]string{"version": tagOf(info), "go": runtime.Version()}) //nolint:wrapcheck // stdout
+				return json.NewEncoder(a.stdout).Encode(map[string]string{"version": tagOf(info), "go": runtime.Version()})
 			}
 			_, err := fmt.Fprintln(a.stdout, version())
 			return err

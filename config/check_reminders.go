@@ -221,7 +221,7 @@ func (c *checker) compile(src map[string]reminder.TemplateSource) (reminder.Temp
 	if err == nil {
 		c.compiled[key] = t
 	}
-	return t, err //nolint:wrapcheck // says all
+	return t, err
 }
 
 func templateSources(v view) map[string]reminder.TemplateSource {

@@ -83,7 +83,7 @@ func (r *csvRows) fill() error {
 			r.ended = true
 			return nil
 		case err != nil:
-			return err //nolint:wrapcheck // the caller names the file
+			return err
 		case n > 0:
 			return nil
 		}

@@ -56,7 +56,7 @@ func newTransport(concurrency int) *http.Transport {
 // its place, through the interface that the library offers for that. It is
 // made anew for each request and makes one only.
 type call struct {
-	ctx  context.Context //nolint:containedctx // twilio-go's calls take no context: this is how one reaches the request
+	ctx  context.Context // twilio-go's calls take no context: this is how one reaches the request
 	n    *Notifier
 	used bool
 

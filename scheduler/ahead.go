@@ -42,11 +42,11 @@ func Ahead(ctx context.Context, o Outlook, each func(now time.Time, l store.Look
 	}
 	planned, err := o.Store.Meta(ctx, metaFingerprint)
 	if err != nil {
-		return err //nolint:wrapcheck // says all
+		return err
 	}
 	if o.Freed || planned != "" && planned != o.Fingerprint {
 		if err := o.Store.PlanAnew(ctx, o.Policies, o.From, o.Until, o.Replanning); err != nil {
-			return err //nolint:wrapcheck // says all
+			return err
 		}
 	}
 	const some = 256
@@ -55,7 +55,7 @@ func Ahead(ctx context.Context, o Outlook, each func(now time.Time, l store.Look
 		walked := 0
 		if came <= 0 {
 			if walked, err = o.Store.Walk(ctx, now, some); err != nil {
-				return err //nolint:wrapcheck // says all
+				return err
 			}
 			came = walked
 		}
@@ -77,7 +77,7 @@ func Ahead(ctx context.Context, o Outlook, each func(now time.Time, l store.Look
 		}
 		next, err := o.Store.NextLook(ctx)
 		if err != nil || next.IsZero() {
-			return err //nolint:wrapcheck // says all
+			return err
 		}
 		if next = firstTick(ticks, next, o.From); next.IsZero() {
 			return nil // the job never runs again
@@ -86,7 +86,7 @@ func Ahead(ctx context.Context, o Outlook, each func(now time.Time, l store.Look
 			now = next
 		}
 	}
-	return ctx.Err() //nolint:wrapcheck // the end of the command
+	return ctx.Err()
 }
 
 // look is one round, as in decideAll.
@@ -94,7 +94,7 @@ func (o Outlook) look(ctx context.Context, now time.Time, n int) (store.Looked, 
 	round := store.Round{Now: now, Policies: o.Policies, Delivery: o.Delivery, Claim: store.Claim{Owner: "forecast", Lease: lease}}
 	looked, err := o.Store.DecideDue(ctx, round, n)
 	if err != nil || len(looked.Ask) == 0 {
-		return looked, err //nolint:wrapcheck // says all
+		return looked, err
 	}
 	lessons := make([]store.Lesson, len(looked.Ask))
 	for i, b := range looked.Ask {
@@ -104,7 +104,7 @@ func (o Outlook) look(ctx context.Context, now time.Time, n int) (store.Looked, 
 	}
 	answered, err := o.Store.DecideAnswered(ctx, round, lessons)
 	if err != nil {
-		return looked, err //nolint:wrapcheck // says all
+		return looked, err
 	}
 	if len(answered.Ask) > 0 {
 		return looked, errors.New("a bill was asked about twice")

@@ -177,7 +177,7 @@ func TestACertificateThatIsNotValidAtOurTimeAsksWhetherTheClockIsRight(t *testin
 	server.StartTLS()
 	defer server.Close()
 	for name, wrong := range map[string]time.Duration{"ahead": 100 * year, "behind": -60 * year} {
-		trust := server.Client().Transport.(*http.Transport).TLSClientConfig //nolint:forcetypeassert // it is documented
+		trust := server.Client().Transport.(*http.Transport).TLSClientConfig // it is documented
 		machine := func() time.Time { return time.Now().Add(wrong) }
 		transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: trust.RootCAs, Time: machine}}
 		check := NewClockCheck(machine, Uptime)

@@ -132,7 +132,7 @@ func (s *Scheduler) foreign(ctx context.Context, j *job, most int) (f foreign, e
 		listed = append(listed, sent...)
 	}
 	if err != nil {
-		return f, err //nolint:wrapcheck // says all
+		return f, err
 	}
 	c := comparison{Scheduler: s, since: since, unfound: make(map[reminder.Phone][]time.Time)}
 	seen := make(map[string]bool, len(listed))

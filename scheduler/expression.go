@@ -23,7 +23,7 @@ func parseExpression(expression string) (cron.Schedule, error) {
 	}
 	schedule, err := cron.ParseStandard(expression)
 	if err != nil {
-		return nil, err //nolint:wrapcheck // the config names the key
+		return nil, err
 	}
 	if err := checkSteps(expression); err != nil {
 		return nil, err

@@ -75,7 +75,7 @@ func (c *lastCheck) read(ctx context.Context, t *store.Text) (err error) {
 	c.at = time.Now()
 	if c.found, err = c.store.CheckIntents(ctx, c.now(), next); err != nil {
 		c.checked = nil
-		return err //nolint:wrapcheck // says all
+		return err
 	}
 	c.checked = make(map[int64]bool, len(next))
 	for _, n := range next {

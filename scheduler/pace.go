@@ -48,11 +48,11 @@ func (p *pace) within(d time.Duration) int {
 func (p *pace) wait(ctx context.Context, segments int) error {
 	if p.passes != nil {
 		p.passes(segments)
-		return ctx.Err() //nolint:wrapcheck // as below
+		return ctx.Err()
 	}
 	// A text longer than the burst waits for a full one and may leave then.
 	if err := p.limiter.WaitN(ctx, min(segments, p.limiter.Burst())); err != nil {
-		return err //nolint:wrapcheck // only whether it failed matters
+		return err
 	}
-	return ctx.Err() //nolint:wrapcheck // WaitN does not look when there is room
+	return ctx.Err()
 }

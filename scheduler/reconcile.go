@@ -101,7 +101,7 @@ func (s *Scheduler) lookUp(ctx context.Context, d store.Doubtful) error {
 	since := d.CreatedAt.Add(-lookBack)
 	listed, complete, err := s.Notifier.List(ctx, notifier.Query{To: d.SentTo, Since: since, MaxMessages: listMost})
 	if err != nil {
-		return err //nolint:wrapcheck // says all
+		return err
 	}
 	now, looks := s.Now(), max(enoughLooks, len(s.ReconcileAfter))
 	if s.clockWasSet(s.receiptsClock) {

@@ -48,7 +48,7 @@ type sim struct {
 	*Scheduler // of the process that is running; nil while none is
 
 	t    *testing.T
-	ctx  context.Context //nolint:containedctx // the run's
+	ctx  context.Context // the run's
 	seed uint64
 	dir  string
 

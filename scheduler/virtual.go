@@ -103,7 +103,7 @@ func (s *Scheduler) Begin(ctx context.Context) error {
 func (s *Scheduler) Next(ctx context.Context) (next time.Time, err error) {
 	due, err := s.Store.NextDue(ctx)
 	if err != nil {
-		return next, err //nolint:wrapcheck // says all
+		return next, err
 	}
 	for _, j := range s.jobs {
 		next = earlier(next, s.turn(j, due[j.name]))
@@ -149,7 +149,7 @@ func (s *Scheduler) turn(j *job, due time.Time) time.Time {
 func (s *Scheduler) Step(ctx context.Context) error {
 	due, err := s.Store.NextDue(ctx)
 	if err != nil {
-		return err //nolint:wrapcheck // says all
+		return err
 	}
 	now := s.Now()
 	for _, j := range s.jobs {

@@ -155,7 +155,7 @@ type world struct {
 	forgotten bool            // records were trimmed, so texts cannot be compared with them
 	others    []string        // words of texts that other programs sent
 	tries     []string        // accounts with several texts for a reminder, since the first was not delivered
-	ctx       context.Context //nolint:containedctx // the test's, but good for its cleanup too
+	ctx       context.Context // the test's, but good for its cleanup too
 
 	bubble       bool
 	path         string

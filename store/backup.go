@@ -129,7 +129,7 @@ func openPart(name string) (*os.File, error) {
 func emptyPart(f *os.File) error {
 	info, err := f.Stat()
 	if err != nil {
-		return err //nolint:wrapcheck // names the file
+		return err
 	}
 	if stat, ok := info.Sys().(*syscall.Stat_t); ok && int(stat.Uid) != os.Geteuid() {
 		return fmt.Errorf("%s belongs to another user, who could read the copy: remove it, or name another file", f.Name())
@@ -140,7 +140,7 @@ func emptyPart(f *os.File) error {
 	// SQLite would write through a link in the place of its own files.
 	for _, end := range belongings {
 		if err := os.Remove(f.Name() + end); err != nil && !errors.Is(err, os.ErrNotExist) {
-			return err //nolint:wrapcheck // names the file
+			return err
 		}
 	}
 	return errors.Join(f.Truncate(0), f.Chmod(0o600))
@@ -170,9 +170,9 @@ func (s *Store) copyTo(ctx context.Context, file string, tell func(what string, 
 		return c, explain(err)
 	}
 	defer func() { err = errors.Join(err, to.Close()) }()
-	return c, to.Raw(func(dst any) error { //nolint:wrapcheck // ours
-		return from.Raw(func(src any) error { //nolint:wrapcheck // ours
-			return copyPages(ctx, dst.(*sqlite3.SQLiteConn), src.(*sqlite3.SQLiteConn), tell) //nolint:forcetypeassert // of our connector
+	return c, to.Raw(func(dst any) error {
+		return from.Raw(func(src any) error {
+			return copyPages(ctx, dst.(*sqlite3.SQLiteConn), src.(*sqlite3.SQLiteConn), tell) // of our connector
 		})
 	})
 }
@@ -209,7 +209,7 @@ func copyPages(ctx context.Context, dst, src *sqlite3.SQLiteConn, tell func(what
 		case done:
 			return nil
 		case ctx.Err() != nil:
-			return ctx.Err() //nolint:wrapcheck // the caller says what was interrupted
+			return ctx.Err()
 		case b.Remaining() == left: // the file was busy for a moment
 			select {
 			case <-ctx.Done():
@@ -260,7 +260,7 @@ func verify(ctx context.Context, file string, c *Copied) (err error) {
 	}
 	info, err := os.Stat(file)
 	if err != nil {
-		return err //nolint:wrapcheck // names the file
+		return err
 	}
 	c.Bytes = info.Size()
 	return nil

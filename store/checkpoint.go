@@ -54,7 +54,7 @@ func (c *checkpointer) committed() {
 func (c *checkpointer) close() error {
 	c.stop.Do(func() { close(c.more) })
 	<-c.ended
-	return c.db.Close() //nolint:wrapcheck // wrapped by the writer
+	return c.db.Close()
 }
 
 func (c *checkpointer) run() {
@@ -73,5 +73,5 @@ func (c *checkpointer) run() {
 func (c *checkpointer) checkpoint(how string) (log, carried int, err error) {
 	var busy int
 	err = c.db.QueryRowContext(context.Background(), "PRAGMA wal_checkpoint("+how+")").Scan(&busy, &log, &carried)
-	return log, carried, err //nolint:wrapcheck // it is tried again, and nobody is told
+	return log, carried, err
 }

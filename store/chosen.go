@@ -171,7 +171,7 @@ func (s *Store) countWanted(ctx context.Context, service string, wanted func(rem
 	}
 	kinds, err := collect(rows, func(r row) (k kind, err error) {
 		err = r.Scan(&k.State, instantColumn{&k.PausedUntil}, &k.Failures, &k.bills)
-		return k, err //nolint:wrapcheck // names the column
+		return k, err
 	})
 	if err != nil {
 		return n, err

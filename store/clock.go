@@ -69,7 +69,7 @@ func (s *Store) Latest(ctx context.Context) (latest time.Time, err error) {
 		if err = r.Scan(instantColumn{&at}); at.After(latest) {
 			latest = at
 		}
-		return at, err //nolint:wrapcheck // names the column
+		return at, err
 	})
 	return latest, err
 }
@@ -219,7 +219,7 @@ func (t *tx) lookAgain(now time.Time) error {
 		err = r.Scan(&e.BillID, &stage, dayColumn{&due})
 		e.At, e.What, e.Reason = now, string(reminder.Held), string(reminder.ClockSetBack)
 		e.Detail = fmt.Sprintf("%s, due %s: %s", stage, due, reminder.ClockSetBack.Info().Means)
-		return e, err //nolint:wrapcheck // names the column
+		return e, err
 	})
 	if err != nil {
 		return err

@@ -58,7 +58,7 @@ func (t *tx) companionsOf(r Round, b reminder.Bill) ([]int64, error) {
 	}
 	looks, err := collect(rows, func(r row) (l look, err error) {
 		err = r.Scan(&l.billID, instantColumn{&l.at})
-		return l, err //nolint:wrapcheck // names the column
+		return l, err
 	})
 	if err != nil {
 		return nil, err

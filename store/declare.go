@@ -145,7 +145,7 @@ func find(ctx context.Context, q querier, bills []reminder.Bill) (map[identity]d
 			var b declaredBill
 			err = r.Scan(&b.id, &id.service, &id.account, &b.phone, &b.language, &b.description, &b.source, &b.state, &b.dueDate)
 			found[id] = b
-			return none, err //nolint:wrapcheck // names the column
+			return none, err
 		})
 		if err != nil {
 			return nil, err

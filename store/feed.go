@@ -82,7 +82,7 @@ func (t *tx) answersSince(after, now time.Time) (map[string]reminder.Answers, er
 		var c reminder.Answers
 		err = r.Scan(&service, &c.All, &c.Asked, &c.Owed, &c.Turned, &c.Undated, &c.Returned, &c.Unread)
 		all[service] = c
-		return none, err //nolint:wrapcheck // names the column
+		return none, err
 	})
 	return all, err
 }
@@ -230,7 +230,7 @@ func (t *tx) doubtPayments(now, from time.Time, service string) error {
 		err = r.Scan(&e.BillID, &stage, dayColumn{&due})
 		e.At, e.What, e.Reason = now, string(reminder.Held), string(reminder.MassPaid)
 		e.Detail = fmt.Sprintf("%s, due %s: %s", stage, due, reminder.MassPaid.Info().Means)
-		return e, err //nolint:wrapcheck // names the column
+		return e, err
 	})
 	if err != nil {
 		return err
@@ -282,7 +282,7 @@ func lastDoubts(ctx context.Context, q querier) (map[string]reminder.Doubt, erro
 		var d reminder.Doubt
 		err = r.Scan(&service, instantColumn{&d.Since}, instantColumn{&d.Until})
 		all[service] = d
-		return none, err //nolint:wrapcheck // names the column
+		return none, err
 	})
 	return all, err
 }

@@ -95,7 +95,7 @@ func (f *Forecast) begin(t *tx) error {
 	type part struct{ kind, name, sql string }
 	parts, err := collect(rows, func(r row) (p part, err error) {
 		err = r.Scan(&p.kind, &p.name, &p.sql)
-		return p, err //nolint:wrapcheck // names the column
+		return p, err
 	})
 	if err != nil {
 		return err
@@ -137,7 +137,7 @@ func (f *Forecast) Walk(ctx context.Context, until time.Time, n int) (walked int
 			return 0, err
 		}
 		if err := ctx.Err(); err != nil {
-			return 0, err //nolint:wrapcheck // the end of the command
+			return 0, err
 		}
 	}
 }
@@ -160,7 +160,7 @@ func (f *Forecast) walk(until time.Time, n int) (walked int, err error) {
 		var at int64
 		ids, err := collect(rows, func(r row) (id int64, err error) {
 			err = r.Scan(&at, &id)
-			return id, err //nolint:wrapcheck // names the column
+			return id, err
 		})
 		if err != nil {
 			return err
@@ -274,7 +274,7 @@ func (f *Forecast) Ended(ctx context.Context, from time.Time) ([]Ended, error) {
 	}
 	return collect(rows, func(r row) (e Ended, err error) {
 		err = r.Scan(&e.Outcome, &e.Reason, &e.Count)
-		return e, err //nolint:wrapcheck // names the column
+		return e, err
 	})
 }
 

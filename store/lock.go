@@ -86,7 +86,7 @@ func openOwn(name string) (*os.File, error) {
 		return nil, fmt.Errorf("%s is a symbolic link (%w): remove the link", name, errShared)
 	}
 	if err != nil {
-		return nil, err //nolint:wrapcheck // names the file
+		return nil, err
 	}
 	info, err := f.Stat()
 	if err == nil {
@@ -152,7 +152,7 @@ func lockFile(f *os.File) error {
 	if errors.Is(err, syscall.EINVAL) { // not known to this kernel: the file beside the store has to do
 		return nil
 	}
-	return err //nolint:wrapcheck // lockedBy says all
+	return err
 }
 
 // lockedBy explains a lock that was not had.

@@ -96,7 +96,7 @@ const optOutColumns = "phone, service, reason, since, source, who"
 
 func scanOptOut(r row) (o OptOut, err error) {
 	err = r.Scan(&o.Phone, &o.Service, &o.Reason, instantColumn{&o.Since}, &o.Source, &o.Who)
-	return o, err //nolint:wrapcheck // callers say what they read
+	return o, err
 }
 
 // PhonesOptedOut counts the phones that have any opt-out.

@@ -264,7 +264,7 @@ func (t *tx) settleReminders(now time.Time, textID int64, outcome settling) erro
 	}
 	parts, err := collect(rows, func(r row) (p part, err error) {
 		err = r.Scan(&p.bill, &p.tries)
-		return p, err //nolint:wrapcheck // names the column
+		return p, err
 	})
 	if err != nil {
 		return err

@@ -214,6 +214,6 @@ func (s *Store) Pauses(ctx context.Context, now time.Time) ([]PausedWhole, error
 	}
 	return collect(rows, func(r row) (p PausedWhole, err error) {
 		err = r.Scan(&p.Service, &p.Phone, instantColumn{&p.Since}, instantColumn{&p.Until}, &p.Detail)
-		return p, err //nolint:wrapcheck // names the column
+		return p, err
 	})
 }

@@ -132,7 +132,7 @@ func (s *Store) services(ctx context.Context) ([]string, error) {
 
 func scanString(r row) (s string, err error) {
 	err = r.Scan(&s)
-	return s, err //nolint:wrapcheck // names the column
+	return s, err
 }
 
 func scanWatched(r row) (w Watched, err error) {
@@ -146,7 +146,7 @@ type withMore struct {
 	more []any
 }
 
-func (m withMore) Scan(dest ...any) error { return m.row.Scan(append(dest, m.more...)...) } //nolint:wrapcheck // passes on
+func (m withMore) Scan(dest ...any) error { return m.row.Scan(append(dest, m.more...)...) }
 
 // looksAt bounds how many bills of a service InUse reads.
 const looksAt = 1000
@@ -221,7 +221,7 @@ func (s *Store) Texts(ctx context.Context, billID int64) ([]SentText, error) {
 		err = r.Scan(&x.ID, &x.State, &x.Body, &x.Segments, instantColumn{&x.CreatedAt}, instantColumn{&x.AcceptedAt},
 			instantColumn{&x.SettledAt}, &x.ProviderID, &x.Code, &x.Error,
 			&x.Billed, &x.Price, &x.PriceUnit)
-		return x, err //nolint:wrapcheck // names the column
+		return x, err
 	})
 }
 

@@ -51,7 +51,7 @@ func whose[T any](ctx context.Context, s *Store, texts []T, id func(T) int64) (m
 			var id int64
 			var service, account string
 			if err := r.Scan(&id, &service, &account); err != nil {
-				return none, err //nolint:wrapcheck // names the column
+				return none, err
 			}
 			n := of[id]
 			n.service, n.accounts = cmp.Or(n.service, service), append(n.accounts, account)
@@ -75,7 +75,7 @@ func (s *Store) OpenTexts(ctx context.Context, now time.Time, n int) ([]OpenText
 	}
 	open, err := collect(rows, func(r row) (o OpenText, err error) {
 		err = r.Scan(&o.ID, &o.ProviderID, &o.State, instantColumn{&o.AcceptedAt}, &o.Looks, &o.SentTo)
-		return o, err //nolint:wrapcheck // names the column
+		return o, err
 	})
 	if err != nil {
 		return nil, err

@@ -32,7 +32,7 @@ func (s *Store) Doubtful(ctx context.Context, now time.Time, n int) ([]Doubtful,
 	}
 	doubtful, err := collect(rows, func(r row) (d Doubtful, err error) {
 		err = r.Scan(&d.ID, &d.SentTo, &d.Body, instantColumn{&d.CreatedAt}, &d.Looks)
-		return d, err //nolint:wrapcheck // names the column
+		return d, err
 	})
 	if err != nil {
 		return nil, err

@@ -106,7 +106,7 @@ func (s *Store) registerRejected(ctx context.Context, a Act) error {
 		}
 		s.giveWay(ctx, time.Since(began))
 		if err := ctx.Err(); err != nil {
-			return err //nolint:wrapcheck // wrapped by the caller
+			return err
 		}
 	}
 }

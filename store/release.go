@@ -139,7 +139,7 @@ func (s *Store) release(ctx context.Context, a Act, reason reminder.Reason) (rel
 		last = bills[choicePage-1]
 		s.giveWay(ctx, time.Since(began))
 		if err := ctx.Err(); err != nil {
-			return released, err //nolint:wrapcheck // wrapped by the callers
+			return released, err
 		}
 	}
 }
@@ -182,7 +182,7 @@ func (s *Store) Held(ctx context.Context) ([]HeldCount, error) {
 	}
 	held, err := collect(rows, func(r row) (h HeldCount, err error) {
 		err = r.Scan(&h.Reason, &h.Count)
-		return h, err //nolint:wrapcheck // names the column
+		return h, err
 	})
 	slices.SortFunc(held, func(a, b HeldCount) int { return b.Count - a.Count })
 	return held, err

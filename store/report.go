@@ -151,7 +151,7 @@ func (s *Store) ReportTexts(ctx context.Context, p Period, each func(TextCount) 
 		}
 		return eachOf(rows, func(r row) (c TextCount, err error) {
 			err = r.Scan(&c.State, &c.Code, &c.RefusedFor, &c.Price, &c.PriceUnit, p.By.scan(&c.Group), &c.Texts, &c.Segments, &c.Billed, &c.BilledOf)
-			return c, err //nolint:wrapcheck // names the column
+			return c, err
 		}, each)
 	})
 }
@@ -209,7 +209,7 @@ func (s *Store) HeldNow(ctx context.Context, by Grouping) ([]ReminderCount, erro
 
 func scanReminderCount(r row, by Grouping) (c ReminderCount, err error) {
 	err = r.Scan(&c.Outcome, &c.Reason, by.scan(&c.Group), &c.Reminders, &c.Came, &c.TooEarly, &c.Paid)
-	return c, err //nolint:wrapcheck // names the column
+	return c, err
 }
 
 // eachOf calls each with what scan makes of the rows, when all are read.

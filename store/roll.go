@@ -123,11 +123,11 @@ func fill(ctx context.Context, many, one *sql.Stmt, rows []Listed, values func(L
 		}
 		result, err := s.ExecContext(ctx, args...)
 		if err != nil {
-			return 0, err //nolint:wrapcheck // wrapped by Add
+			return 0, err
 		}
 		added, err := result.RowsAffected()
 		if err != nil {
-			return 0, err //nolint:wrapcheck // wrapped by Add
+			return 0, err
 		}
 		n, args = n+added, args[:0]
 	}
@@ -159,7 +159,7 @@ func (r *Roll) lines(ctx context.Context, n int, bill func(i int) reminder.Bill)
 	}
 	rows, err := r.find.QueryContext(ctx, args...)
 	if err != nil {
-		return nil, err //nolint:wrapcheck // wrapped by the callers
+		return nil, err
 	}
 	lines := make(map[identity]int, n)
 	_, err = collect(rows, func(r row) (none struct{}, err error) {
@@ -167,7 +167,7 @@ func (r *Roll) lines(ctx context.Context, n int, bill func(i int) reminder.Bill)
 		var line int
 		err = r.Scan(&id.service, &id.account, &line)
 		lines[id] = line
-		return none, err //nolint:wrapcheck // names the column
+		return none, err
 	})
 	return lines, err
 }
@@ -205,7 +205,7 @@ func (r *Roll) Each(ctx context.Context, n int, do func([]Listed) error) error {
 		}
 		some, err := collect(rows, func(r row) (l Listed, err error) {
 			err = r.Scan(&l.Line, &l.Bill.Service, &l.Bill.Account, &l.Bill.Phone, &l.Bill.Language, &l.Bill.Description)
-			return l, err //nolint:wrapcheck // names the column
+			return l, err
 		})
 		if err != nil {
 			return fmt.Errorf("read the list in the temporary folder: %w", err)

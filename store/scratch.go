@@ -81,7 +81,7 @@ type TextTo struct {
 func (s *Store) EachText(ctx context.Context, since time.Time, each func(TextTo)) error {
 	return pages(ctx, s, "SELECT id, phone, language, state, segments, created_at, planned_at FROM texts WHERE id > ?1 ORDER BY id LIMIT +?2", func(r row) (x TextTo, err error) {
 		err = r.Scan(&x.ID, &x.Phone, &x.Language, &x.State, &x.Segments, instantColumn{&x.At}, instantColumn{&x.Planned})
-		return x, err //nolint:wrapcheck // names the column
+		return x, err
 	}, func(x TextTo) int64 {
 		if !x.At.Before(since) && x.State != Refused && x.State != NotFound {
 			each(x)

@@ -27,7 +27,7 @@ func (s *Store) ShrunkLists(ctx context.Context) ([]ShrunkList, error) {
 	}
 	return collect(rows, func(r row) (l ShrunkList, err error) {
 		err = r.Scan(&l.Source, &l.Mark, &l.Gone, &l.Of, &l.Agreed)
-		return l, err //nolint:wrapcheck // names the column
+		return l, err
 	})
 }
 
@@ -120,7 +120,7 @@ func (s *Store) declaredPage(ctx context.Context, source string, after int64) (b
 	}
 	bills, err = collect(rows, func(r row) (b reminder.Bill, err error) {
 		err = r.Scan(&b.ID, &b.Service, &b.Account)
-		return b, err //nolint:wrapcheck // names the column
+		return b, err
 	})
 	if err == nil && len(bills) == page {
 		last = bills[page-1].ID

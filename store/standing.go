@@ -73,7 +73,7 @@ func readUsage(ctx context.Context, q querier, p *reminder.Policy, now time.Time
 	}
 	days, err := collect(rows, func(r row) (d day, err error) {
 		err = r.Scan(instantColumn{&d.since}, &d.texts, &d.segments)
-		return d, err //nolint:wrapcheck // names the column
+		return d, err
 	})
 	if err != nil {
 		return err
@@ -114,7 +114,7 @@ func readLifts(ctx context.Context, q querier, now, recentFrom time.Time, s *rem
 			}
 			s.Lifted[guard] = true
 		}
-		return struct{}{}, err //nolint:wrapcheck // names the column
+		return struct{}{}, err
 	})
 	return recentFrom, err
 }
@@ -132,7 +132,7 @@ func readRecent(ctx context.Context, q querier, from time.Time, s *reminder.Stan
 		var why reminder.Reason
 		var created time.Time
 		if err := r.Scan(&state, &why, instantColumn{&created}); err != nil || !created.After(from) {
-			return struct{}{}, err //nolint:wrapcheck // names the column
+			return struct{}{}, err
 		}
 		switch state {
 		case Sending:

@@ -61,7 +61,7 @@ func stopsAt(ctx context.Context, q querier, now time.Time) ([]Stopped, error) {
 	}
 	return collect(rows, func(r row) (s Stopped, err error) {
 		err = r.Scan(&s.Reason, instantColumn{&s.Since}, instantColumn{&s.Until}, &s.Detail)
-		return s, err //nolint:wrapcheck // names the column
+		return s, err
 	})
 }
 
@@ -172,7 +172,7 @@ func (s *Store) Strangers(ctx context.Context, n int) (latest []StrangerOf, more
 	}
 	latest, err = collect(rows, func(r row) (x StrangerOf, err error) {
 		err = r.Scan(&x.ProviderID, &x.BillID, instantColumn{&x.At}, &x.Service, &x.Account)
-		return x, err //nolint:wrapcheck // names the column
+		return x, err
 	})
 	if err != nil {
 		return nil, 0, fmt.Errorf("read unknown texts: %w", err)
@@ -191,7 +191,7 @@ func (t *tx) elsewhere(billID int64) ([]time.Time, error) {
 	}
 	return collect(rows, func(r row) (at time.Time, err error) {
 		err = r.Scan(instantColumn{&at})
-		return at, err //nolint:wrapcheck // names the column
+		return at, err
 	})
 }
 

@@ -225,7 +225,7 @@ type connector struct{ dsn string }
 func (c connector) Connect(ctx context.Context) (driver.Conn, error) {
 	raw, err := c.Driver().Open(c.dsn)
 	if err != nil {
-		return nil, err //nolint:wrapcheck // explained where it is met
+		return nil, err
 	}
 	// No key of the DSN sets these: what undoes a statement is kept in memory
 	// and not in a file, and the log is emptied ten times less often.

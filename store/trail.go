@@ -39,6 +39,6 @@ func (s *Store) Events(ctx context.Context, billID int64) ([]Event, error) {
 	}
 	return collect(rows, func(r row) (e Event, err error) {
 		err = r.Scan(instantColumn{&e.At}, &e.BillID, &e.TextID, &e.What, &e.Reason, &e.Detail)
-		return e, err //nolint:wrapcheck // names the column
+		return e, err
 	})
 }

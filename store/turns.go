@@ -96,7 +96,7 @@ func (s *Store) turns(ctx context.Context, q queue, now time.Time, after Place, 
 				bills = append(bills, b)
 				last.at, last.billID = at, b.ID
 			}
-			return none, err //nolint:wrapcheck // wrapped below
+			return none, err
 		})
 	}
 	if err != nil {

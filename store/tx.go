@@ -14,7 +14,7 @@ import (
 // Its statements are prepared once for each connection by the driver's statement
 // cache.
 type tx struct {
-	ctx     context.Context //nolint:containedctx // lives as long as the transaction; that of a write cannot be cancelled
+	ctx     context.Context // lives as long as the transaction; that of a write cannot be cancelled
 	hurried bool            // nothing is isolated: the first failure ends this try
 	rows    []*sql.Rows     // that were asked for
 	conn    *sql.Conn
@@ -110,7 +110,7 @@ func (t *tx) queryMany(query string, args []any, columns []sql.Scanner, each fun
 	for i, v := range args {
 		if !driver.IsValue(v) { // an int, or a string type of ours
 			if v, err = driver.DefaultParameterConverter.ConvertValue(v); err != nil {
-				return err //nolint:wrapcheck // names the type
+				return err
 			}
 		}
 		named = append(named, driver.NamedValue{Ordinal: i + 1, Value: v})
@@ -136,7 +136,7 @@ func readAll(rows driver.Rows, columns []sql.Scanner, each func() error) error {
 		if err := rows.Next(values); errors.Is(err, io.EOF) {
 			return nil
 		} else if err != nil {
-			return err //nolint:wrapcheck // explained by the caller
+			return err
 		}
 		for i, to := range columns {
 			if err := to.Scan(values[i]); err != nil {
@@ -166,7 +166,7 @@ func (t *tx) QueryContext(ctx context.Context, query string, args ...any) (*sql.
 	if err == nil {
 		t.rows = append(t.rows, rows)
 	}
-	return rows, err //nolint:wrapcheck // a querier's, as it is
+	return rows, err
 }
 
 // closeRows closes what a panic, or a mistake, left open.

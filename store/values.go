@@ -112,7 +112,7 @@ func (c dayColumn) Scan(v any) error {
 	if err != nil {
 		return fmt.Errorf("stored day: %w", err)
 	}
-	return c.d.UnmarshalText([]byte(text)) //nolint:wrapcheck // says what is wrong
+	return c.d.UnmarshalText([]byte(text))
 }
 
 // textOf is what stands in a column of text, and whether anything does.
@@ -175,7 +175,7 @@ func scan(r row, columns []sql.Scanner) error {
 	for i, c := range columns {
 		to[i] = c
 	}
-	return r.Scan(to...) //nolint:wrapcheck // callers say what they read
+	return r.Scan(to...)
 }
 
 func scanBill(r row) (b reminder.Bill, err error) {
@@ -198,5 +198,5 @@ func collect[T any](rows *sql.Rows, scan func(row) (T, error)) (all []T, err err
 
 func scanID(r row) (id int64, err error) {
 	err = r.Scan(&id)
-	return id, err //nolint:wrapcheck // callers say what they read
+	return id, err
 }

@@ -59,7 +59,7 @@ func (s *Store) Warnings(ctx context.Context) ([]Warning, error) {
 	}
 	return collect(rows, func(r row) (w Warning, err error) {
 		err = r.Scan(&w.Reason, instantColumn{&w.Since}, &w.Detail)
-		return w, err //nolint:wrapcheck // names the column
+		return w, err
 	})
 }
 

@@ -67,7 +67,7 @@ func (l *limited) Accept() (net.Conn, error) {
 	c, err := l.Listener.Accept()
 	if err != nil {
 		<-l.open
-		return nil, err //nolint:wrapcheck // of the listener inside
+		return nil, err
 	}
 	return &placed{Conn: c, leave: sync.OnceFunc(func() { <-l.open })}, nil
 }
@@ -75,7 +75,7 @@ func (l *limited) Accept() (net.Conn, error) {
 // Close also ends an Accept that waits for a place.
 func (l *limited) Close() error {
 	l.once.Do(func() { close(l.closed) })
-	return l.Listener.Close() //nolint:wrapcheck // of the listener inside
+	return l.Listener.Close()
 }
 
 type placed struct {
@@ -86,5 +86,5 @@ type placed struct {
 // Close gives the place of the connection to another.
 func (c *placed) Close() error {
 	defer c.leave()
-	return c.Conn.Close() //nolint:wrapcheck // of the connection inside
+	return c.Conn.Close()
 }
