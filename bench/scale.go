@@ -239,5 +239,5 @@ func fingerprint(ctx context.Context, path, file string) (err error) {
 	if err != nil {
 		return err
 	}
-	return errors.Join(s.SetMeta(ctx, "policy", cfg.Fingerprint()), s.Close())
+	return errors.Join(s.SetMeta("policy", cfg.Fingerprint()), s.Close())
 }

@@ -58,7 +58,7 @@ func year(ctx context.Context, p params, _ io.Reader) (took, error) {
 				for i := range lessons {
 					lessons[i].Answer.At = now.Add(-time.Minute)
 				}
-				if _, err := d.store.Learn(ctx, d.cfg.Policies, now.Add(-time.Minute), lessons...); err != nil {
+				if _, err := d.store.Learn(d.cfg.Policies, now.Add(-time.Minute), lessons...); err != nil {
 					return t, err
 				}
 				n, err := d.textAll(ctx, now)
@@ -78,7 +78,7 @@ func year(ctx context.Context, p params, _ io.Reader) (took, error) {
 		size, err := gen.Bytes(ctx, p.store)
 		t.Figure = float64(size)
 		for deleted := int64(1); err == nil && deleted > 0; {
-			deleted, err = d.store.Trim(ctx, now.AddDate(0, 0, -90), 5000)
+			deleted, err = d.store.Trim(now.AddDate(0, 0, -90), 5000)
 		}
 		return t, errors.Join(err, d.store.Tidy(ctx))
 	})
@@ -95,12 +95,12 @@ func (d *daemon) textAll(ctx context.Context, now time.Time) (n int, err error) 
 		var receipts []store.Receipt
 		for _, x := range l.Texts {
 			sid := fmt.Sprintf("SM%016x%016x", uint64(x.ID)*0x9e3779b97f4a7c15, x.ID)
-			if err := d.store.RecordOutcome(ctx, now, store.Outcome{TextID: x.ID, State: store.Accepted, ProviderID: sid, ProviderStatus: "queued", NextLook: now.Add(time.Minute)}); err != nil {
+			if err := d.store.RecordOutcome(now, store.Outcome{TextID: x.ID, State: store.Accepted, ProviderID: sid, ProviderStatus: "queued", NextLook: now.Add(time.Minute)}); err != nil {
 				return n, err
 			}
 			receipts = append(receipts, store.Receipt{TextID: x.ID, State: store.Delivered, Price: "-0.02000", PriceUnit: "USD"})
 		}
-		if _, err := d.store.RecordReceipts(ctx, now, receipts); err != nil {
+		if _, err := d.store.RecordReceipts(now, receipts); err != nil {
 			return n, err
 		}
 		n += len(l.Texts)

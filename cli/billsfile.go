@@ -188,7 +188,7 @@ func (d *daemon) declare(ctx context.Context, cfg *config.Config, log *slog.Logg
 	}
 	var n store.Declared
 	if !file.same {
-		if err := d.store.SetMeta(ctx, metaBillsFile, markUnderWay); err != nil {
+		if err := d.store.SetMeta(metaBillsFile, markUnderWay); err != nil {
 			return err
 		}
 		if err := d.addFromFile(ctx, file, &n, log); err != nil {
@@ -205,7 +205,7 @@ func (d *daemon) declare(ctx context.Context, cfg *config.Config, log *slog.Logg
 		return err
 	}
 	log.Info("bills_file declared", "file", file.name, "listed", file.rows, "new", n.Added, "changed", n.Changed, "removed", n.Removed)
-	if err := d.store.SetMeta(ctx, metaBillsFile, file.mark); err != nil {
+	if err := d.store.SetMeta(metaBillsFile, file.mark); err != nil {
 		return err
 	}
 	return d.store.ForgetList(store.SourceFile)
@@ -216,7 +216,7 @@ func (d *daemon) declareConfig(ctx context.Context, cfg *config.Config, log *slo
 	for _, b := range cfg.Bills {
 		bills = append(bills, store.Listed{Bill: storedBill(b)})
 	}
-	n, err := d.store.Declare(ctx, store.SourceConfig, billsOf(bills), d.app.now())
+	n, err := d.store.Declare(store.SourceConfig, billsOf(bills), d.app.now())
 	if err != nil {
 		return err
 	}

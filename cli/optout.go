@@ -37,7 +37,7 @@ daemon runs.`,
 		Args:    usageArgs(cobra.ExactArgs(1)),
 		RunE: func(c *cobra.Command, args []string) error {
 			return ch.run(c, args[0], func(s *store.Store, o store.OptOut) error {
-				added, err := s.AddOptOuts(c.Context(), o)
+				added, err := s.AddOptOuts(o)
 				if err != nil {
 					return err
 				}
@@ -57,7 +57,7 @@ daemon runs.`,
 		Args:    usageArgs(cobra.ExactArgs(1)),
 		RunE: func(c *cobra.Command, args []string) error {
 			return ch.run(c, args[0], func(s *store.Store, o store.OptOut) error {
-				err := s.RemoveOptOut(c.Context(), o)
+				err := s.RemoveOptOut(o)
 				if errors.Is(err, store.ErrNotFound) {
 					return fmt.Errorf("%s is not on the list for %s: duewatch optout list shows what is", o.Phone, orAll(ch.service))
 				}
@@ -160,7 +160,7 @@ wrong, all wrong ones are named and nothing is added. FILE may be - for stdin.`,
 			if err != nil {
 				return errors.Join(err, errors.New("nothing was added"))
 			}
-			added, err := s.AddOptOuts(c.Context(), all...)
+			added, err := s.AddOptOuts(all...)
 			if err != nil {
 				return err
 			}

@@ -39,12 +39,12 @@ func TestRefusedBillsAreNamedWithWhatToDo(t *testing.T) {
 		t.Helper()
 		for id := from; id <= to; id++ {
 			l.BillID = int64(id)
-			if _, err := s.Learn(t.Context(), cfg.Policies, now, l); err != nil {
+			if _, err := s.Learn(cfg.Policies, now, l); err != nil {
 				t.Fatal(err)
 			}
 		}
 	}
-	if _, err = s.Declare(t.Context(), "config", bills, now); err != nil {
+	if _, err = s.Declare("config", bills, now); err != nil {
 		t.Fatal(err)
 	}
 	learn(1, 20, store.Lesson{Answer: &reminder.Answer{At: now}})

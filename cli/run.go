@@ -140,7 +140,7 @@ func (d *daemon) keepApart(ctx context.Context, path string, useSandbox bool) er
 	case err != nil:
 		return err
 	case have == "":
-		return d.store.SetMeta(ctx, metaWorld, want)
+		return d.store.SetMeta(metaWorld, want)
 	case have != want:
 		return fmt.Errorf("the store %s cannot be used here: %s", path, advice)
 	}

@@ -102,7 +102,7 @@ func (w *madeUp) run(ctx context.Context, end time.Time, p *dayProgress) error {
 func (w *madeUp) build(ctx context.Context, cfg *config.Config) error {
 	const sender = "the stand-in of a simulation"
 	for key, value := range scheduler.RememberSender(sender) {
-		if err := w.store.SetMeta(ctx, key, value); err != nil {
+		if err := w.store.SetMeta(key, value); err != nil {
 			return err
 		}
 	}
@@ -130,7 +130,7 @@ func (w *madeUp) build(ctx context.Context, cfg *config.Config) error {
 func (w *madeUp) populate(ctx context.Context, cfg *config.Config, f simulateFlags) error {
 	if f.customers > 0 {
 		bills := audience(cfg, f.customers)
-		if _, err := w.store.Declare(ctx, store.SourceConfig, bills, w.clock.Now()); err != nil {
+		if _, err := w.store.Declare(store.SourceConfig, bills, w.clock.Now()); err != nil {
 			return err
 		}
 	}

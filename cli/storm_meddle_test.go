@@ -143,9 +143,9 @@ func (m *meddler) commit(ctx context.Context, s *store.Store, i int) (committed 
 		if err := m.world.Pay(bill.Service, account, nothing); err != nil {
 			return false, err
 		}
-		_, err = s.Learn(ctx, reminder.Policies{Default: stormPolicy()}, now, store.Lesson{BillID: bill.ID, Answer: &reminder.Answer{At: now, Balance: &nothing, DueDate: bill.DueDate}})
+		_, err = s.Learn(reminder.Policies{Default: stormPolicy()}, now, store.Lesson{BillID: bill.ID, Answer: &reminder.Answer{At: now, Balance: &nothing, DueDate: bill.DueDate}})
 	case "opt-outs":
-		_, err = s.AddOptOuts(ctx, store.OptOut{Phone: bill.Phone, Reason: reminder.OptedOut, Since: now, Source: "import", Who: "storm"})
+		_, err = s.AddOptOuts(store.OptOut{Phone: bill.Phone, Reason: reminder.OptedOut, Since: now, Source: "import", Who: "storm"})
 		accounts = accounts[:0]
 		for j := range *stormReminders {
 			if stormPhone(j) == stormPhone(i) {

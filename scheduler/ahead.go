@@ -45,7 +45,7 @@ func Ahead(ctx context.Context, o Outlook, each func(now time.Time, l store.Look
 		return err
 	}
 	if o.Freed || planned != "" && planned != o.Fingerprint {
-		if err := o.Store.PlanAnew(ctx, o.Policies, o.From, o.Until, o.Replanning); err != nil {
+		if err := o.Store.PlanAnew(o.Policies, o.From, o.Until, o.Replanning); err != nil {
 			return err
 		}
 	}
@@ -102,7 +102,7 @@ func (o Outlook) look(ctx context.Context, now time.Time, n int) (store.Looked, 
 			At: now, Customer: b.Customer, Balance: b.Balance, DueDate: b.DueDate, Verified: b.Verified,
 		}}
 	}
-	answered, err := o.Store.DecideAnswered(ctx, round, lessons)
+	answered, err := o.Store.DecideAnswered(round, lessons)
 	if err != nil {
 		return looked, err
 	}

@@ -187,7 +187,7 @@ func (s *Scheduler) learnAll(ctx context.Context, from <-chan store.Lesson, most
 		open.Add(-int64(len(some)))
 		now := s.Now()
 		s.Store.TrustClock(s.ClockCheck.stateNow().sure)
-		l, failed := s.Store.Learn(context.WithoutCancel(ctx), s.Policies, now, some...)
+		l, failed := s.Store.Learn(s.Policies, now, some...)
 		if failed != nil {
 			err = errors.Join(err, failed)
 			stop(failed)

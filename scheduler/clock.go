@@ -113,7 +113,7 @@ func (s *Scheduler) clockOf(ctx context.Context) (clockState, error) {
 	}
 	fresh := s.doubted || s.believed == nil || *s.believed != state
 	if at := s.elapsed(); fresh || at-s.keptTime >= keepTimeEvery {
-		if err := s.Store.BelieveClock(ctx, s.seen); err != nil {
+		if err := s.Store.BelieveClock(s.seen); err != nil {
 			return clockState{}, err
 		}
 		s.keptTime = at
@@ -164,7 +164,7 @@ func (s *Scheduler) askForClock(ctx context.Context, state clockState) (clockSta
 		s.Log.Error("nobody vouches for the clock of this machine, so nothing is sent or forgotten", "why", why)
 	}
 	s.doubted = true
-	return state, s.Store.DistrustClock(ctx, s.Now(), why)
+	return state, s.Store.DistrustClock(s.Now(), why)
 }
 
 // clockKnown reports whether the operator vouches for the clock, or, where no
@@ -222,10 +222,10 @@ func (s *Scheduler) noticeClock(ctx context.Context, state clockState) error {
 	if set || now.Before(latest.Add(-clockSlack)) {
 		// All is planned anew: what was planned by a clock that was ahead may have
 		// been taken for past.
-		if err := s.Store.SetMeta(ctx, metaFingerprint, ""); err != nil {
+		if err := s.Store.SetMeta(metaFingerprint, ""); err != nil {
 			return err
 		}
-		forgotten, err := s.Store.ClockSet(ctx, now, now.Add(s.ReconcileAfter[len(s.ReconcileAfter)-1]))
+		forgotten, err := s.Store.ClockSet(now, now.Add(s.ReconcileAfter[len(s.ReconcileAfter)-1]))
 		if err != nil {
 			return err
 		}

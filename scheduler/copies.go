@@ -43,12 +43,12 @@ func (s *Scheduler) checkSender(ctx context.Context) error {
 	case err != nil:
 		return err
 	case have == "":
-		return s.Store.SetMeta(ctx, metaSender, s.Sender)
+		return s.Store.SetMeta(metaSender, s.Sender)
 	case have == s.Sender:
-		return s.Store.EndStop(ctx, reminder.SenderChanged)
+		return s.Store.EndStop(reminder.SenderChanged)
 	}
 	s.Log.Error("sending is stopped: this store belongs to another sender", "until_now", have, "now", s.Sender)
-	return s.Store.StopSending(ctx, s.Now(), reminder.Stop{Reason: reminder.SenderChanged,
+	return s.Store.StopSending(s.Now(), reminder.Stop{Reason: reminder.SenderChanged,
 		Detail: fmt.Sprintf("this store's texts went out by %s, and the config now says %s", have, s.Sender)})
 }
 
@@ -75,11 +75,11 @@ func (s *Scheduler) compare(ctx context.Context, j *job) error {
 		return err
 	}
 	stop := reminder.Stop{Reason: reminder.CopiedStore, Detail: found.detail}
-	news, err := s.Store.RecordStrangers(ctx, now, found.strangers, stop)
+	news, err := s.Store.RecordStrangers(now, found.strangers, stop)
 	if err != nil {
 		return err
 	}
-	more, err := s.Store.RecordUnattributed(ctx, now, found.nobodys, stop)
+	more, err := s.Store.RecordUnattributed(now, found.nobodys, stop)
 	if err != nil {
 		return err
 	}
@@ -101,7 +101,7 @@ func (s *Scheduler) cannotCompare(ctx context.Context, err error, now time.Time)
 	if errors.Is(err, notifier.ErrStop) {
 		h.reason, h.until = reminder.AccountFault, now.Add(retryAccount)
 	}
-	return errors.Join(h, s.Store.StopSending(ctx, now, *h.stop()))
+	return errors.Join(h, s.Store.StopSending(now, *h.stop()))
 }
 
 // foreign are the messages of the provider's list that this store does not know and

@@ -12,7 +12,7 @@ func (s *Scheduler) housekeeping(ctx context.Context, j *job) error {
 		if !s.ClockCheck.stateNow().sure { // after the hour was read
 			return s.Store.Tidy(ctx)
 		}
-		n, err := s.Store.Trim(ctx, cutoff, batch)
+		n, err := s.Store.Trim(cutoff, batch)
 		if err != nil {
 			return err
 		}

@@ -31,7 +31,7 @@ func TestNoTextLeavesAfterWhatSpeaksAgainstItWasCommitted(t *testing.T) {
 				w.pays(account(i))
 				lessons[i] = store.Lesson{BillID: bill.ID, Answer: &reminder.Answer{At: w.clock.now(), Balance: &nothing, DueDate: bill.DueDate}}
 			}
-			_, err := w.Store.Learn(w.ctx, w.Policies, w.clock.now(), lessons...)
+			_, err := w.Store.Learn(w.Policies, w.clock.now(), lessons...)
 			return err
 		}, "3 days before: skipped, paid"},
 		{"a list of opt-outs is imported", func(w *world) error {
@@ -39,7 +39,7 @@ func TestNoTextLeavesAfterWhatSpeaksAgainstItWasCommitted(t *testing.T) {
 			for i := range all {
 				all[i] = store.OptOut{Phone: phone(i), Reason: reminder.OptedOut, Since: w.clock.now(), Source: "import", Who: "test"}
 			}
-			_, err := w.Store.AddOptOuts(w.ctx, all...)
+			_, err := w.Store.AddOptOuts(all...)
 			return err
 		}, "3 days before: skipped, opted_out"},
 		{"the service is paused", func(w *world) error {
@@ -47,17 +47,17 @@ func TestNoTextLeavesAfterWhatSpeaksAgainstItWasCommitted(t *testing.T) {
 			return err
 		}, "3 days before: held, changed_meanwhile"},
 		{"sending is stopped", func(w *world) error {
-			return w.Store.StopSending(w.ctx, w.clock.now(), reminder.Stop{Reason: reminder.SenderChanged, Detail: "test"})
+			return w.Store.StopSending(w.clock.now(), reminder.Stop{Reason: reminder.SenderChanged, Detail: "test"})
 		}, "3 days before: held, sender_changed"},
 		{"the bills are no longer declared", func(w *world) error {
-			_, err := w.Store.Declare(w.ctx, store.SourceConfig, w.declared[:1], w.clock.now())
+			_, err := w.Store.Declare(store.SourceConfig, w.declared[:1], w.clock.now())
 			return err
 		}, "3 days before: held, changed_meanwhile"},
 		{"the phones are corrected", func(w *world) error {
 			for i := range w.declared {
 				w.declared[i].Phone = phone(50 + i)
 			}
-			_, err := w.Store.Declare(w.ctx, store.SourceConfig, w.declared, w.clock.now())
+			_, err := w.Store.Declare(store.SourceConfig, w.declared, w.clock.now())
 			return err
 		}, "3 days before: texted, on_schedule"},
 	} {

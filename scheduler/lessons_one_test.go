@@ -27,7 +27,7 @@ func (w *world) manyBills(bad, good int) {
 	for i := range good {
 		w.declared = append(w.declared, reminder.Bill{Service: water, Account: fmt.Sprintf("GOOD-%03d", i), Phone: phone(i % 100)})
 	}
-	if _, err := w.Store.Declare(w.ctx, "config", w.declared, w.clock.now()); err != nil {
+	if _, err := w.Store.Declare("config", w.declared, w.clock.now()); err != nil {
 		w.t.Fatal(err)
 	}
 }
@@ -182,7 +182,7 @@ func (w *world) dueOn(day reminder.Date, first, second int) {
 		}
 		w.declared = append(w.declared, reminder.Bill{Service: service, Account: account, Phone: reminder.Phone(fmt.Sprintf("+2547100%05d", i))})
 	}
-	if _, err := w.Store.Declare(w.ctx, "config", w.declared, w.clock.now()); err != nil {
+	if _, err := w.Store.Declare("config", w.declared, w.clock.now()); err != nil {
 		w.t.Fatal(err)
 	}
 }

@@ -41,7 +41,7 @@ func TestNoReminderIsParkedAtTheProvider(t *testing.T) {
 	w.tick()
 	w.wantTexts()
 	w.declared = slices.DeleteFunc(w.declared, func(b reminder.Bill) bool { return b.Account == "GONE" })
-	if _, err := w.Store.Declare(w.ctx, "config", w.declared, w.clock.now()); err != nil {
+	if _, err := w.Store.Declare("config", w.declared, w.clock.now()); err != nil {
 		t.Fatal(err)
 	}
 	w.ticks(4*24*time.Hour, 30*time.Minute)
@@ -157,7 +157,7 @@ func TestOneOptOutDoesNotSilenceEveryBiller(t *testing.T) {
 	}
 	w.owes("Z", "2026-03-12", "500")
 	w.declare("Z", phone(2))
-	if _, err := w.Store.AddOptOuts(w.ctx, store.OptOut{
+	if _, err := w.Store.AddOptOuts(store.OptOut{
 		Phone: phone(1), Service: water, Reason: reminder.OptedOut, Since: w.clock.now(), Source: "operator", Who: "desk",
 	}); err != nil {
 		t.Fatal(err)

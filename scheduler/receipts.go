@@ -55,12 +55,12 @@ func (s *Scheduler) recordReceipts(ctx context.Context, some []store.Receipt) er
 	if s.clockWasSet(s.receiptsClock) {
 		return errClockSet // before they were judged by their age, or after
 	}
-	moved, err := s.Store.RecordReceipts(ctx, now, some)
+	moved, err := s.Store.RecordReceipts(now, some)
 	for _, r := range moved {
 		if against := s.sender.failedLate(r); against != nil {
 			stop := lateStop(fmt.Sprintf("texts to %d different phones of the own country were taken and then failed alike, the last: %s (code %d)",
 				len(against), r.Error, r.Code))
-			err = errors.Join(err, s.Store.StopSender(ctx, s.Now(), stop, against))
+			err = errors.Join(err, s.Store.StopSender(s.Now(), stop, against))
 			s.Log.Error("sending is stopped: the provider takes texts and then fails them for their sender", "code", r.Code, "why", r.Error)
 		}
 		s.Metrics.textMoved(r.State)

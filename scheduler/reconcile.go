@@ -29,7 +29,7 @@ const moreLooks = 3
 // orphans finds the texts that a dead process left in the middle of the call.
 func (s *Scheduler) orphans(ctx context.Context) (int, error) {
 	now := s.Now()
-	return s.Store.Orphans(ctx, now, s.Owner, now.Add(s.ReconcileAfter[0]))
+	return s.Store.Orphans(now, s.Owner, now.Add(s.ReconcileAfter[0]))
 }
 
 // reconcile looks up, in the provider's message list, the texts of which
@@ -65,7 +65,7 @@ func (s *Scheduler) reconcile(ctx context.Context, j *job) (err error) {
 			}
 			next := s.Now().Add(lookUpBackoff(s.Now().Sub(d.CreatedAt)))
 			s.about(d.Service, d.Account).Info("a text in doubt could not be looked up, and is put off", "text", d.ID, "until", next, "err", failed)
-			if failed := s.Store.PutOffLookUp(ctx, d.ID, next); failed != nil {
+			if failed := s.Store.PutOffLookUp(d.ID, next); failed != nil {
 				return errors.Join(err, failed)
 			}
 			if silent.Against(d.SentTo.E164()) {
@@ -126,7 +126,7 @@ func (s *Scheduler) lookUp(ctx context.Context, d store.Doubtful) error {
 			l.Unclear = append(l.Unclear, store.Message{ProviderID: m.SID, Body: m.Body})
 		}
 	}
-	state, err := s.Store.RecordLookUp(ctx, now, l)
+	state, err := s.Store.RecordLookUp(now, l)
 	if err != nil {
 		return err
 	}

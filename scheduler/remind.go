@@ -116,7 +116,7 @@ func (s *Scheduler) decideAll(pass context.Context, j *job, d *doubt) error {
 		if round = s.round(); s.clockWasSet(s.passClock) {
 			return errors.Join(a.over(), errClockSet) // what is claimed comes back at the end of the pass
 		}
-		answered, err := s.Store.DecideAnswered(pass, round, lessons)
+		answered, err := s.Store.DecideAnswered(round, lessons)
 		if err != nil {
 			return errors.Join(a.over(), ignoreEnd(pass, err))
 		}

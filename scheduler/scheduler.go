@@ -181,7 +181,7 @@ func (s *Scheduler) prepare(ctx context.Context) (orphans int, err error) {
 	if orphans, err = s.orphans(ctx); err != nil {
 		return 0, err
 	}
-	if err := s.Store.Reclaim(ctx, s.Now(), s.Owner); err != nil {
+	if err := s.Store.Reclaim(s.Now(), s.Owner); err != nil {
 		return 0, err
 	}
 	// What stopped sending for a while may be mended.
@@ -189,7 +189,7 @@ func (s *Scheduler) prepare(ctx context.Context) (orphans int, err error) {
 		return 0, err
 	}
 	if s.ClockCheck == nil { // a simulation of a copy may find the stop of its daemon
-		if err := s.Store.EndStop(ctx, reminder.ClockUnsure); err != nil {
+		if err := s.Store.EndStop(reminder.ClockUnsure); err != nil {
 			return 0, err
 		}
 	}
@@ -244,7 +244,7 @@ func (s *Scheduler) planAnew(ctx context.Context) {
 		if !s.ClockCheck.stateNow().sure {
 			return // and from the beginning, once it is believed
 		}
-		next, err := s.Store.Replan(ctx, s.Policies, now, last, batch)
+		next, err := s.Store.Replan(s.Policies, now, last, batch)
 		if err != nil {
 			s.report(ctx, "plan anew", err)
 			again := time.NewTimer(time.Minute)
@@ -256,7 +256,7 @@ func (s *Scheduler) planAnew(ctx context.Context) {
 			continue
 		}
 		if last = next; last == 0 {
-			s.report(ctx, "plan anew", s.Store.SetMeta(ctx, metaFingerprint, s.Fingerprint))
+			s.report(ctx, "plan anew", s.Store.SetMeta(metaFingerprint, s.Fingerprint))
 			s.wake(jobRemind)
 			s.Log.Debug("all bills are planned by the present policy", "batches", bills)
 			return

@@ -138,14 +138,14 @@ func (s *sim) optOut(to reminder.Phone, service string, add bool) {
 	db := s.storeNow()
 	o := store.OptOut{Phone: to, Service: service, Reason: reminder.OptedOut, Since: s.daemonNow(), Source: "operator", Who: "simulation"}
 	if add {
-		_, err := db.AddOptOuts(s.ctx, o)
+		_, err := db.AddOptOuts(o)
 		s.must(err)
 		if s.refuse[to] == nil {
 			s.refuse[to] = map[string]bool{}
 		}
 		s.refuse[to][service] = true
 	} else if s.refuse[to][service] {
-		s.must(db.RemoveOptOut(s.ctx, o))
+		s.must(db.RemoveOptOut(o))
 		delete(s.refuse[to], service)
 		delete(s.refusedBy, to)
 	}

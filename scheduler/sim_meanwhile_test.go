@@ -49,13 +49,13 @@ func (s *sim) commit(c simCommit) {
 	b := c.bill
 	switch c.what {
 	case "opt-out":
-		_, err = s.Store.AddOptOuts(s.ctx, store.OptOut{Phone: b.Phone, Reason: reminder.OptedOut, Since: s.daemonNow(), Source: "import", Who: "simulation"})
+		_, err = s.Store.AddOptOuts(store.OptOut{Phone: b.Phone, Reason: reminder.OptedOut, Since: s.daemonNow(), Source: "import", Who: "simulation"})
 	case "pause":
 		_, err = s.Store.Pause(s.ctx, s.actOn(b), store.Pause{})
 	case "payment":
 		s.owes(b, "0")
 		nothing := reminder.MustMoney("0")
-		_, err = s.Store.Learn(s.ctx, s.policies, s.daemonNow(), store.Lesson{BillID: b.ID, Answer: &reminder.Answer{At: s.daemonNow(), Balance: &nothing}})
+		_, err = s.Store.Learn(s.policies, s.daemonNow(), store.Lesson{BillID: b.ID, Answer: &reminder.Answer{At: s.daemonNow(), Balance: &nothing}})
 	}
 	s.must(err)
 	s.say("-- %s of %s, with calls under way", c.what, b.Account)

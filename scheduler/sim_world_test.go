@@ -226,7 +226,7 @@ func (s *sim) start() {
 	}
 	for i, step := range []func() error{
 		func() error { _, err := s.orphans(s.ctx); return err },
-		func() error { return db.Reclaim(s.ctx, s.Now(), s.Owner) },
+		func() error { return db.Reclaim(s.Now(), s.Owner) },
 		func() error { return db.EndTimedStops(s.ctx) },
 		func() error { return s.checkSender(s.ctx) },
 		func() error { s.planAnew(s.ctx); return nil },
@@ -284,7 +284,7 @@ func (s *sim) declare(db *store.Store) {
 			list = append(list, b.Bill)
 		}
 	}
-	_, err := db.Declare(s.ctx, "config", list, s.daemonNow())
+	_, err := db.Declare("config", list, s.daemonNow())
 	s.must(err)
 	s.known.fresh = false
 	for _, b := range s.watched() {

@@ -76,7 +76,7 @@ func newStepped(t *testing.T, bills int, change ...func(*Config)) *stepped {
 	for i := range bills {
 		list = append(list, reminder.Bill{Service: water, Account: fmt.Sprintf("DUE+%d-%04d", i%14, i), Phone: phone(i % 28)}) // several of a phone are due together
 	}
-	_, err = db.Declare(t.Context(), "config", list, w.clock.Now())
+	_, err = db.Declare("config", list, w.clock.Now())
 	must(err)
 	must(w.Begin(t.Context()))
 	return w

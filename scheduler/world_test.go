@@ -378,7 +378,7 @@ func (w *world) pays(account string) {
 func (w *world) declare(account string, to reminder.Phone) {
 	w.t.Helper()
 	w.declared = append(w.declared, reminder.Bill{Service: water, Account: account, Phone: to})
-	if _, err := w.Store.Declare(w.ctx, "config", w.declared, w.clock.now()); err != nil {
+	if _, err := w.Store.Declare("config", w.declared, w.clock.now()); err != nil {
 		w.t.Fatal(err)
 	}
 }

@@ -213,7 +213,7 @@ func TestBackupWritesThroughNoLinkBesideItsCopy(t *testing.T) {
 func TestBackupIsNotMadeInTheStoreItself(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "b.db.part")
 	s := openAt(t, path)
-	mustDo(t, s.SetMeta(t.Context(), "key", "value"))
+	mustDo(t, s.SetMeta("key", "value"))
 	_, err := s.Backup(t.Context(), strings.TrimSuffix(path, ".part"), false, tellNobody)
 	if err == nil || !strings.Contains(err.Error(), "name another file") {
 		t.Errorf("error %v", err)

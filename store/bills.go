@@ -1,7 +1,6 @@
 package store
 
 import (
-	"context"
 	"fmt"
 	"slices"
 	"time"
@@ -18,7 +17,7 @@ type Declared struct{ Added, Changed, Removed int }
 // the same account is declared here: then this source takes it over.
 //
 // now is the instant of the change.
-func (s *Store) Declare(_ context.Context, source string, bills []reminder.Bill, now time.Time) (Declared, error) {
+func (s *Store) Declare(source string, bills []reminder.Bill, now time.Time) (Declared, error) {
 	var n Declared
 	err := s.do(func(t *tx) error {
 		n = Declared{}

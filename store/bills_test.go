@@ -13,7 +13,7 @@ import (
 
 func declare(t *testing.T, s *Store, source string, want Declared, bills ...reminder.Bill) {
 	t.Helper()
-	got := must(s.Declare(t.Context(), source, bills, learnedAt))
+	got := must(s.Declare(source, bills, learnedAt))
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("declared by %s (-want +got):\n%s", source, diff)
 	}
@@ -94,7 +94,7 @@ func TestDeclareAgain(t *testing.T) {
 	edited := billOf(1)
 	edited.Phone = phone(9)
 	reject := func(t *testing.T, s *Store, p *reminder.Policy) {
-		must(s.Learn(t.Context(), policiesOf(p), learnedAt, Lesson{BillID: 1, Rejected: "no such account"}))
+		must(s.Learn(policiesOf(p), learnedAt, Lesson{BillID: 1, Rejected: "no such account"}))
 	}
 	remove := func(t *testing.T, s *Store, _ *reminder.Policy) { declare(t, s, "config", Declared{Removed: 1}) }
 	for _, tt := range []struct {
@@ -162,7 +162,7 @@ func TestDeclareIsAllOrNothing(t *testing.T) {
 	s := openNew(t)
 	declare(t, s, "config", Declared{Added: 1}, billOf(1))
 	must(s.write.db.ExecContext(t.Context(), "CREATE TRIGGER fail BEFORE INSERT ON bills WHEN new.account LIKE '%7' BEGIN SELECT raise(ABORT, 'no'); END"))
-	if _, err := s.Declare(t.Context(), "config", []reminder.Bill{billOf(2), billOf(7)}, learnedAt); err == nil {
+	if _, err := s.Declare("config", []reminder.Bill{billOf(2), billOf(7)}, learnedAt); err == nil {
 		t.Error("no error")
 	}
 	if diff := cmp.Diff([]string{"1 config pending"}, states(t, s)); diff != "" {
@@ -174,7 +174,7 @@ func TestAnEditOfAPendingBillIsTriedAtOnce(t *testing.T) {
 	s, p := openNew(t), newPolicy()
 	declare(t, s, "config", Declared{Added: 1}, billOf(1))
 	for range 8 {
-		must(s.Learn(t.Context(), policiesOf(p), learnedAt, Lesson{BillID: 1, Failed: "400"}))
+		must(s.Learn(policiesOf(p), learnedAt, Lesson{BillID: 1, Failed: "400"}))
 	}
 	edited := billOf(1)
 	edited.Phone = phone(9)
@@ -196,7 +196,7 @@ func TestAnEditOfAHeldBillIsDecidedAtOnce(t *testing.T) {
 	}
 	edited := long
 	edited.Language, edited.Description = "sw", "short"
-	must(s.Declare(t.Context(), "config", []reminder.Bill{edited}, firstStage))
+	must(s.Declare("config", []reminder.Bill{edited}, firstStage))
 	if at := dueAt(t, s, dueRemind, 1); at.After(firstStage) {
 		t.Errorf("the edited bill is looked at only in %s", at.Sub(firstStage))
 	}
@@ -208,11 +208,11 @@ func TestBillsFiltersAndPages(t *testing.T) {
 	for i := range many {
 		many[i] = billOf(i)
 	}
-	must(s.Declare(t.Context(), "config", many, learnedAt))
+	must(s.Declare("config", many, learnedAt))
 	other := billOf(5)
 	other.Service = "rent"
-	must(s.Declare(t.Context(), "import", []reminder.Bill{other}, learnedAt))
-	must(s.Learn(t.Context(), policiesOf(newPolicy()), learnedAt, Lesson{BillID: 8, Rejected: "no"}))
+	must(s.Declare("import", []reminder.Bill{other}, learnedAt))
+	must(s.Learn(policiesOf(newPolicy()), learnedAt, Lesson{BillID: 8, Rejected: "no"}))
 	for _, tt := range []struct {
 		name string
 		f    BillFilter

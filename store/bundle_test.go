@@ -72,7 +72,7 @@ func TestWhoHasPaidIsLeftOutOfTheText(t *testing.T) {
 		{BillID: 2, Answer: answer(firstStage, "0", due)},
 		{BillID: 3, Failed: "503"},
 	}
-	l = must(s.DecideAnswered(t.Context(), roundAt(p, firstStage), lessons))
+	l = must(s.DecideAnswered(roundAt(p, firstStage), lessons))
 	if len(l.Texts) != 1 || len(l.Texts[0].Parts) != 1 || strings.Contains(l.Texts[0].Body, "bills") || len(l.Faults) > 0 {
 		t.Fatalf("%+v", l)
 	}
@@ -94,7 +94,7 @@ func TestAllIsLearnedBeforeATextIsDecided(t *testing.T) {
 			for _, id := range order {
 				lessons = append(lessons, Lesson{BillID: id, Answer: answer(firstStage, "5", due)})
 			}
-			l := must(s.DecideAnswered(t.Context(), roundAt(p, firstStage), lessons))
+			l := must(s.DecideAnswered(roundAt(p, firstStage), lessons))
 			if len(l.Texts) != 1 || len(l.Texts[0].Parts) != 2 {
 				t.Fatalf("%+v", l)
 			}
@@ -106,7 +106,7 @@ func TestAllIsLearnedBeforeATextIsDecided(t *testing.T) {
 func TestAStageOfTomorrowComesAlong(t *testing.T) {
 	s, p := openNew(t), bundling()
 	ready(t, s, p, ofOnePhone(2)...)
-	must(s.Learn(t.Context(), policiesOf(p), firstStage, Lesson{BillID: 2, Answer: answer(firstStage, "9", due.AddDays(1))}))
+	must(s.Learn(policiesOf(p), firstStage, Lesson{BillID: 2, Answer: answer(firstStage, "9", due.AddDays(1))}))
 	x := text(t, s, p, firstStage)
 	if diff := cmp.Diff([]string{"0000000", "0000001"}, accounts(x)); diff != "" || !strings.Contains(x.Body, "in 4 days") {
 		t.Fatalf("%q %s", x.Body, diff)
@@ -127,36 +127,36 @@ func TestATextGivesAllItsRemindersBack(t *testing.T) {
 		parts  int // of the text that follows; 0 = none
 	}{
 		"refused for now": {func(t *testing.T, s *Store, x Text) {
-			mustDo(t, s.RecordOutcome(t.Context(), firstStage, Outcome{TextID: x.ID, State: Refused, Hold: reminder.Throttled, Until: next}))
+			mustDo(t, s.RecordOutcome(firstStage, Outcome{TextID: x.ID, State: Refused, Hold: reminder.Throttled, Until: next}))
 		}, "3 days before, held, throttled", 2},
 		"opted out": {func(t *testing.T, s *Store, x Text) {
-			mustDo(t, s.RecordOutcome(t.Context(), firstStage, Outcome{TextID: x.ID, State: Refused, Skip: reminder.OptedOut, Suppress: reminder.OptedOut}))
+			mustDo(t, s.RecordOutcome(firstStage, Outcome{TextID: x.ID, State: Refused, Skip: reminder.OptedOut, Suppress: reminder.OptedOut}))
 		}, "3 days before, skipped, opted_out", 0},
 		"not at the provider": {func(t *testing.T, s *Store, x Text) {
-			mustDo(t, s.RecordOutcome(t.Context(), firstStage, Outcome{TextID: x.ID, State: Unknown, NextLook: firstStage}))
-			must(s.RecordLookUp(t.Context(), firstStage, LookUp{TextID: x.ID, Last: true, Resend: true}))
+			mustDo(t, s.RecordOutcome(firstStage, Outcome{TextID: x.ID, State: Unknown, NextLook: firstStage}))
+			must(s.RecordLookUp(firstStage, LookUp{TextID: x.ID, Last: true, Resend: true}))
 		}, "3 days before, held, not_at_provider", 2},
 		"not at the provider, and not to be sent again": {func(t *testing.T, s *Store, x Text) {
-			mustDo(t, s.RecordOutcome(t.Context(), firstStage, Outcome{TextID: x.ID, State: Unknown, NextLook: firstStage}))
-			must(s.RecordLookUp(t.Context(), firstStage, LookUp{TextID: x.ID, Last: true}))
+			mustDo(t, s.RecordOutcome(firstStage, Outcome{TextID: x.ID, State: Unknown, NextLook: firstStage}))
+			must(s.RecordLookUp(firstStage, LookUp{TextID: x.ID, Last: true}))
 		}, "3 days before, held, in_doubt", 0},
 		"found at the provider": {func(t *testing.T, s *Store, x Text) {
-			mustDo(t, s.RecordOutcome(t.Context(), firstStage, Outcome{TextID: x.ID, State: Unknown, NextLook: firstStage}))
-			must(s.RecordLookUp(t.Context(), firstStage, LookUp{TextID: x.ID, Found: []string{"SM1"}, NextLook: next}))
+			mustDo(t, s.RecordOutcome(firstStage, Outcome{TextID: x.ID, State: Unknown, NextLook: firstStage}))
+			must(s.RecordLookUp(firstStage, LookUp{TextID: x.ID, Found: []string{"SM1"}, NextLook: next}))
 		}, "3 days before, texted, on_schedule", 0},
 		"not delivered": {func(t *testing.T, s *Store, x Text) {
-			mustDo(t, s.RecordOutcome(t.Context(), firstStage, Outcome{TextID: x.ID, State: Accepted, ProviderID: "SM1", NextLook: firstStage}))
-			must(s.RecordReceipts(t.Context(), firstStage, []Receipt{{TextID: x.ID, State: Undelivered, RetryAt: next, MaxTries: 3}}))
+			mustDo(t, s.RecordOutcome(firstStage, Outcome{TextID: x.ID, State: Accepted, ProviderID: "SM1", NextLook: firstStage}))
+			must(s.RecordReceipts(firstStage, []Receipt{{TextID: x.ID, State: Undelivered, RetryAt: next, MaxTries: 3}}))
 		}, "3 days before, held, not_delivered", 2},
 		"left by a dead process": {func(t *testing.T, s *Store, x Text) {
-			if n := must(s.Orphans(t.Context(), firstStage, "successor", firstStage)); n != 1 {
+			if n := must(s.Orphans(firstStage, "successor", firstStage)); n != 1 {
 				t.Fatalf("%d orphans", n)
 			}
 			d := must(s.Doubtful(t.Context(), firstStage, 10))
 			if len(d) != 1 || d[0].Account != "0000000, 0000001" || d[0].Service != "water" {
 				t.Fatalf("in doubt: %+v", d)
 			}
-			must(s.RecordLookUp(t.Context(), firstStage, LookUp{TextID: x.ID, Last: true, Resend: true}))
+			must(s.RecordLookUp(firstStage, LookUp{TextID: x.ID, Last: true, Resend: true}))
 		}, "3 days before, held, not_at_provider", 2},
 	}
 	for name, tt := range tests {
@@ -183,8 +183,8 @@ func TestABundleNotFoundTwiceIsInDoubtForWhomItIsTheSecond(t *testing.T) {
 	must(s.write.db.ExecContext(t.Context(), `INSERT INTO reminders (bill_id, due_date, stage, outcome, reason, tries, decided_at)
 		VALUES (1, ?1, -3, 'held', 'not_at_provider', 1, 0)`, due.String()))
 	x := text(t, s, p, firstStage)
-	mustDo(t, s.RecordOutcome(t.Context(), firstStage, Outcome{TextID: x.ID, State: Unknown, NextLook: firstStage}))
-	must(s.RecordLookUp(t.Context(), firstStage, LookUp{TextID: x.ID, Last: true, Resend: true}))
+	mustDo(t, s.RecordOutcome(firstStage, Outcome{TextID: x.ID, State: Unknown, NextLook: firstStage}))
+	must(s.RecordLookUp(firstStage, LookUp{TextID: x.ID, Last: true, Resend: true}))
 	wantRecorded(t, s, 1, "3 days before, held, in_doubt")
 	wantRecorded(t, s, 2, "3 days before, held, not_at_provider")
 	if again := text(t, s, p, firstStage.Add(time.Minute)); len(again.Parts) != 1 || again.Parts[0].BillID != 2 {

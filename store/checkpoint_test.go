@@ -16,7 +16,7 @@ func TestTheLogIsCarriedOverBesideTheWriter(t *testing.T) {
 	long := strings.Repeat("x", 100*4096)
 	const writes = carryEach * 3 / 2 / 100 // of a hundred pages each
 	for i := range writes {
-		mustDo(t, s.SetMeta(t.Context(), "key", long[i:]))
+		mustDo(t, s.SetMeta("key", long[i:]))
 	}
 	give := time.After(time.Minute)
 	for again := time.NewTicker(time.Millisecond); ; {
@@ -56,10 +56,10 @@ func TestALongReaderHoldsUpNoCommit(t *testing.T) {
 	mustDo(t, tx.QueryRowContext(t.Context(), query).Scan(&before))
 	long, begin := strings.Repeat("x", 100*4096), time.Now()
 	for i := range carryEach * 3 / 2 / 100 {
-		mustDo(t, s.SetMeta(t.Context(), "k", long[i:]))
+		mustDo(t, s.SetMeta("k", long[i:]))
 	}
 	for i := range 200 { // by now the log is being carried over
-		mustDo(t, s.SetMeta(t.Context(), "n", long[:i]))
+		mustDo(t, s.SetMeta("n", long[:i]))
 	}
 	if took := time.Since(begin); took > busyTimeout/3 {
 		t.Errorf("the commits took %s: they waited for the reader", took)

@@ -21,7 +21,7 @@ func TestADryRunCountsWhatTheActDoes(t *testing.T) {
 		}
 	}
 	ready(t, s, p, bills[:50]...)
-	must(s.Declare(t.Context(), "config", bills, learnedAt)) // the last ten are pending
+	must(s.Declare("config", bills, learnedAt)) // the last ten are pending
 	later := learnedAt.Add(48 * time.Hour)
 	for _, change := range []string{
 		"state = 'rejected', failures = 1 WHERE id % 7 = 1",

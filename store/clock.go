@@ -89,7 +89,7 @@ func (s *Store) instant(ctx context.Context, key string) (time.Time, error) {
 
 // DistrustClock stops sending because nobody vouches for the clock, and says why
 // as of now: the reason may become another one while the stop stands.
-func (s *Store) DistrustClock(_ context.Context, now time.Time, why string) error {
+func (s *Store) DistrustClock(now time.Time, why string) error {
 	err := s.do(func(t *tx) error {
 		if err := t.stopSending(now, reminder.Stop{Reason: reminder.ClockUnsure, Detail: why}); err != nil {
 			return err
@@ -105,7 +105,7 @@ func (s *Store) DistrustClock(_ context.Context, now time.Time, why string) erro
 
 // BelieveClock ends the stop for a clock that nobody vouched for, and keeps now as
 // an instant that was seen.
-func (s *Store) BelieveClock(_ context.Context, now time.Time) error {
+func (s *Store) BelieveClock(now time.Time) error {
 	s.TrustClock(true)
 	err := s.do(func(t *tx) error {
 		if _, err := t.exec("DELETE FROM stops WHERE reason = ?1", reminder.ClockUnsure); err != nil {
@@ -139,7 +139,7 @@ const (
 // that seemed to be over may be useful yet. A text in doubt is looked up no
 // earlier than at lookUp, since nobody knows how long ago its last look was. It
 // reads all bills.
-func (s *Store) ClockSet(_ context.Context, now, lookUp time.Time) (forgotten int64, err error) {
+func (s *Store) ClockSet(now, lookUp time.Time) (forgotten int64, err error) {
 	err = s.do(func(t *tx) error {
 		r, err := t.exec("UPDATE bills SET balance_at = NULL WHERE balance_at > ?1", now.UnixMilli())
 		if err != nil {

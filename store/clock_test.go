@@ -15,8 +15,8 @@ func TestWhatAClockThatWasAheadPutOffIsDueNow(t *testing.T) {
 	ready(t, s, p, billOf(1), billOf(2))
 	ahead := firstStage.Add(2 * aYear)
 	s.TrustClock(false)
-	must(s.Declare(t.Context(), "config", []reminder.Bill{billOf(1), billOf(2), billOf(3)}, ahead))
-	must(s.Learn(t.Context(), policiesOf(p), ahead, Lesson{BillID: 1, Answer: answer(ahead, "10", due)}))
+	must(s.Declare("config", []reminder.Bill{billOf(1), billOf(2), billOf(3)}, ahead))
+	must(s.Learn(policiesOf(p), ahead, Lesson{BillID: 1, Answer: answer(ahead, "10", due)}))
 	if got := must(s.Seen(t.Context())); !got.Equal(firstStage) {
 		t.Errorf("seen %s, want %s: a clock that is not vouched for has seen nothing", got, firstStage)
 	}
@@ -27,7 +27,7 @@ func TestWhatAClockThatWasAheadPutOffIsDueNow(t *testing.T) {
 		t.Fatalf("%d bills are to be registered already", n)
 	}
 	s.TrustClock(true)
-	if n := must(s.ClockSet(t.Context(), firstStage, firstStage)); n != 1 {
+	if n := must(s.ClockSet(firstStage, firstStage)); n != 1 {
 		t.Errorf("%d balances have an unknown age, want 1", n)
 	}
 	if n := len(toRegister(t, s, firstStage, 10)); n != 1 {
@@ -49,7 +49,7 @@ func TestAClaimIsGivenBackByItsLeaseAtTheLatest(t *testing.T) {
 	if l := must(s.DecideDue(t.Context(), roundAt(p, firstStage.Add(time.Second)), 10)); len(l.Ask) != 1 {
 		t.Fatalf("it was not claimed: %+v", l)
 	}
-	mustDo(t, s.Reclaim(t.Context(), firstStage.Add(2*aYear), "another process"))
+	mustDo(t, s.Reclaim(firstStage.Add(2*aYear), "another process"))
 	if at := dueAt(t, s, dueRemind, 1); at.After(firstStage.Add(time.Hour)) {
 		t.Errorf("it is looked at again at %s", at)
 	}
@@ -61,9 +61,9 @@ func TestATextInDoubtIsLookedUpLaterAfterTheClockWasSet(t *testing.T) {
 	s, p := openNew(t), newPolicy()
 	ready(t, s, p, billOf(1))
 	l := must(s.DecideDue(t.Context(), roundAt(p, firstStage), 10))
-	mustDo(t, s.RecordOutcome(t.Context(), firstStage, Outcome{TextID: l.Texts[0].ID, State: Unknown, NextLook: firstStage.Add(2 * time.Minute)}))
+	mustDo(t, s.RecordOutcome(firstStage, Outcome{TextID: l.Texts[0].ID, State: Unknown, NextLook: firstStage.Add(2 * time.Minute)}))
 	ahead := firstStage.Add(3 * time.Hour)
-	must(s.ClockSet(t.Context(), ahead, ahead.Add(15*time.Minute)))
+	must(s.ClockSet(ahead, ahead.Add(15*time.Minute)))
 	if n := len(must(s.Doubtful(t.Context(), ahead.Add(14*time.Minute), 10))); n != 0 {
 		t.Error("it is looked up too soon")
 	}
@@ -81,8 +81,8 @@ func TestAPauseOutlivesAClockThatIsAhead(t *testing.T) {
 	must(s.Pause(t.Context(), actOn(whole, firstStage), Pause{Until: firstStage.AddDate(0, 1, 0), Detail: "by desk"}))
 	ahead := firstStage.Add(2 * aYear)
 	s.TrustClock(false)
-	must(s.Declare(t.Context(), "config", []reminder.Bill{billOf(1), billOf(2)}, ahead))
-	must(s.Learn(t.Context(), policiesOf(p), ahead, Lesson{BillID: 2, Answer: answer(ahead, "10", due)}))
+	must(s.Declare("config", []reminder.Bill{billOf(1), billOf(2)}, ahead))
+	must(s.Learn(policiesOf(p), ahead, Lesson{BillID: 2, Answer: answer(ahead, "10", due)}))
 	if got := billState(t, s, billOf(2).Account); got != reminder.BillPaused {
 		t.Errorf("the new bill is %s, and its service is paused", got)
 	}

@@ -32,7 +32,7 @@ func TestCloseWaitsForWritesUnderWay(t *testing.T) {
 		t.Fatal("Close did not wait", err)
 	default:
 	}
-	if err := s.SetMeta(t.Context(), "late", "x"); !errors.Is(err, ErrClosed) {
+	if err := s.SetMeta("late", "x"); !errors.Is(err, ErrClosed) {
 		t.Errorf("a write after Close: %v, want ErrClosed", err)
 	}
 	release()
@@ -89,14 +89,14 @@ func writes(t *testing.T, s *Store) func(yield func(string, error) bool) {
 		name string
 		call func() error
 	}{
-		{"Declare", func() error { _, err := s.Declare(ctx, "config", nil, learnedAt); return err }},
-		{"Learn", func() error { _, err := s.Learn(ctx, policiesOf(newPolicy()), learnedAt); return err }},
-		{"RecordOutcome", func() error { return s.RecordOutcome(ctx, learnedAt, Outcome{State: Unknown}) }},
-		{"RecordReceipts", func() error { _, err := s.RecordReceipts(ctx, learnedAt, nil); return err }},
-		{"Orphans", func() error { _, err := s.Orphans(ctx, learnedAt, "x", learnedAt); return err }},
-		{"AddOptOuts", func() error { _, err := s.AddOptOuts(ctx); return err }},
-		{"SetMeta", func() error { return s.SetMeta(ctx, "key", "value") }},
-		{"Trim", func() error { _, err := s.Trim(ctx, learnedAt, 1); return err }},
+		{"Declare", func() error { _, err := s.Declare("config", nil, learnedAt); return err }},
+		{"Learn", func() error { _, err := s.Learn(policiesOf(newPolicy()), learnedAt); return err }},
+		{"RecordOutcome", func() error { return s.RecordOutcome(learnedAt, Outcome{State: Unknown}) }},
+		{"RecordReceipts", func() error { _, err := s.RecordReceipts(learnedAt, nil); return err }},
+		{"Orphans", func() error { _, err := s.Orphans(learnedAt, "x", learnedAt); return err }},
+		{"AddOptOuts", func() error { _, err := s.AddOptOuts(); return err }},
+		{"SetMeta", func() error { return s.SetMeta("key", "value") }},
+		{"Trim", func() error { _, err := s.Trim(learnedAt, 1); return err }},
 		{"Tidy", func() error { return s.Tidy(ctx) }},
 	}
 	return func(yield func(string, error) bool) {

@@ -28,8 +28,8 @@ func sendForever(ctx context.Context, path string) error {
 	round.Claim.Owner = owner
 	say := func(what string, id int64) { fmt.Printf("%s %d\n", what, id) }
 
-	must(s.Orphans(ctx, firstStage, owner, firstStage))
-	if err := s.Reclaim(ctx, firstStage, owner); err != nil {
+	must(s.Orphans(firstStage, owner, firstStage))
+	if err := s.Reclaim(firstStage, owner); err != nil {
 		return err
 	}
 	var senders sync.WaitGroup
@@ -38,7 +38,7 @@ func sendForever(ctx context.Context, path string) error {
 		for i := range bills {
 			bills[i].Account = fmt.Sprintf("%d-%d-%d", os.Getpid(), n, i)
 		}
-		must(s.Declare(ctx, bills[0].Account, bills, firstStage))
+		must(s.Declare(bills[0].Account, bills, firstStage))
 		taken, _, err := s.ToRegister(ctx, firstStage, Place{}, 10)
 		if err != nil {
 			return err
@@ -47,7 +47,7 @@ func sendForever(ctx context.Context, path string) error {
 		for i, b := range taken {
 			lessons[i] = Lesson{BillID: b.ID, Answer: answer(firstStage, "2315.50", due)}
 		}
-		must(s.Learn(ctx, policiesOf(p), firstStage, lessons...))
+		must(s.Learn(policiesOf(p), firstStage, lessons...))
 		for _, b := range taken {
 			say("active", b.ID)
 		}
@@ -60,7 +60,7 @@ func sendForever(ctx context.Context, path string) error {
 				if x.ID%5 == 0 {
 					what, o = "refused", Outcome{TextID: x.ID, State: Refused, Hold: reminder.Throttled, Until: firstStage.Add(time.Hour)}
 				}
-				if err := s.RecordOutcome(ctx, firstStage, o); err != nil {
+				if err := s.RecordOutcome(firstStage, o); err != nil {
 					panic(err)
 				}
 				say(what, x.ID)

@@ -118,7 +118,7 @@ func TestNoTextToAnOptedOutPhoneCanBeWritten(t *testing.T) {
 		s, p := openNew(t), newPolicy()
 		b := ready(t, s, p, billOf(1))[0]
 		o.Since, o.Source = firstStage, "operator"
-		must(s.AddOptOuts(t.Context(), o))
+		must(s.AddOptOuts(o))
 		err := s.write.do(func(x *tx) error {
 			// Alone, and in a text about another one too; the first try gives the phone its number, 1.
 			for phoneID, services := range [][]string{{b.Service}, {"power", b.Service}} {
@@ -155,7 +155,7 @@ func TestNoTwoTextsOfOnePhoneHaveTheSameWords(t *testing.T) {
 	if got := dueAt(t, s, dueRemind, bills[1].ID); !got.Equal(tomorrow) {
 		t.Errorf("the next look is at %s, want %s", got, tomorrow)
 	}
-	must(s.Learn(t.Context(), policiesOf(p), tomorrow, Lesson{BillID: bills[1].ID, Answer: answer(tomorrow, "2315.50", due)}))
+	must(s.Learn(policiesOf(p), tomorrow, Lesson{BillID: bills[1].ID, Answer: answer(tomorrow, "2315.50", due)}))
 	second := text(t, s, p, tomorrow)
 	if second.Parts[0].BillID != bills[1].ID || second.Body == first.Body {
 		t.Errorf("bill %d was texted %q after %q", second.Parts[0].BillID, second.Body, first.Body)
@@ -245,8 +245,8 @@ func TestDecideSeesWhatWasRecordedAMomentBefore(t *testing.T) {
 		if l := must(s.DecideDue(t.Context(), roundAt(p, firstStage), 1)); len(l.Ask) != 1 {
 			t.Fatalf("it is not asked about: %+v", l)
 		}
-		must(s.AddOptOuts(t.Context(), OptOut{Phone: phone(1), Service: "water", Reason: reminder.OptedOut, Since: firstStage, Source: "operator", Who: "x"}))
-		l := must(s.DecideAnswered(t.Context(), roundAt(p, firstStage), []Lesson{{BillID: 1, Answer: answer(firstStage, "9", due)}}))
+		must(s.AddOptOuts(OptOut{Phone: phone(1), Service: "water", Reason: reminder.OptedOut, Since: firstStage, Source: "operator", Who: "x"}))
+		l := must(s.DecideAnswered(roundAt(p, firstStage), []Lesson{{BillID: 1, Answer: answer(firstStage, "9", due)}}))
 		if len(l.Texts) != 0 {
 			t.Error("it was texted")
 		}
@@ -255,13 +255,13 @@ func TestDecideSeesWhatWasRecordedAMomentBefore(t *testing.T) {
 	t.Run("opt-out of another service", func(t *testing.T) {
 		s, p := openNew(t), newPolicy()
 		ready(t, s, p, billOf(1))
-		must(s.AddOptOuts(t.Context(), OptOut{Phone: phone(1), Service: "rent", Reason: reminder.OptedOut, Since: firstStage, Source: "operator", Who: "x"}))
+		must(s.AddOptOuts(OptOut{Phone: phone(1), Service: "rent", Reason: reminder.OptedOut, Since: firstStage, Source: "operator", Who: "x"}))
 		text(t, s, p, firstStage)
 	})
 	t.Run("an opt-out outweighs a bad number", func(t *testing.T) {
 		s, p := openNew(t), newPolicy()
 		ready(t, s, p, billOf(1))
-		must(s.AddOptOuts(t.Context(), OptOut{Phone: phone(1), Service: "", Reason: reminder.BadNumber, Since: firstStage, Source: "provider", Who: "x"},
+		must(s.AddOptOuts(OptOut{Phone: phone(1), Service: "", Reason: reminder.BadNumber, Since: firstStage, Source: "provider", Who: "x"},
 			OptOut{Phone: phone(1), Service: "water", Reason: reminder.OptedOut, Since: firstStage, Source: "operator", Who: "x"}))
 		must(s.DecideDue(t.Context(), roundAt(p, firstStage), 1))
 		wantRecorded(t, s, 1, "3 days before, skipped, opted_out")
@@ -359,7 +359,7 @@ func TestAskingKeepsTheClaim(t *testing.T) {
 	if l := must(s.DecideDue(t.Context(), roundAt(p, firstStage.Add(10*time.Minute)), 1)); len(l.Ask) != 1 {
 		t.Error("it does not come back when the lease ends")
 	}
-	l = must(s.DecideAnswered(t.Context(), roundAt(p, firstStage.Add(10*time.Minute)), []Lesson{{BillID: 1, Answer: answer(firstStage.Add(10*time.Minute), "8", due)}}))
+	l = must(s.DecideAnswered(roundAt(p, firstStage.Add(10*time.Minute)), []Lesson{{BillID: 1, Answer: answer(firstStage.Add(10*time.Minute), "8", due)}}))
 	if len(l.Texts) != 1 || !strings.Contains(l.Texts[0].Body, "KES 8.00") {
 		t.Errorf("after the answer: %+v", l)
 	}
@@ -378,7 +378,7 @@ func TestDecideAnswered(t *testing.T) {
 		{"failed", Lesson{BillID: 1, Failed: "503"}, nil, []string{"3 days before, held, balance_stale"}},
 		{"not asked", Lesson{BillID: 1}, nil, []string{"3 days before, held, balance_stale"}},
 		{"removed meanwhile", Lesson{BillID: 1, Answer: answer(firstStage, "5", due)}, func(t *testing.T, s *Store) {
-			must(s.Declare(t.Context(), "config", nil, firstStage))
+			must(s.Declare("config", nil, firstStage))
 		}, nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -388,7 +388,7 @@ func TestDecideAnswered(t *testing.T) {
 			if tt.before != nil {
 				tt.before(t, s)
 			}
-			l := must(s.DecideAnswered(t.Context(), roundAt(p, firstStage), []Lesson{tt.lesson}))
+			l := must(s.DecideAnswered(roundAt(p, firstStage), []Lesson{tt.lesson}))
 			if len(l.Texts) != 0 || len(l.Ask) != 0 {
 				t.Errorf("got %+v", l)
 			}
@@ -409,7 +409,7 @@ func TestHeldAndSupersededAreRecordedOnChangeOnly(t *testing.T) {
 		l := must(s.DecideDue(t.Context(), roundAt(p, now), 1))
 		noted = len(l.Noted)
 		if len(l.Ask) == 1 {
-			noted += len(must(s.DecideAnswered(t.Context(), roundAt(p, now), []Lesson{{BillID: 1, Failed: "503"}})).Noted)
+			noted += len(must(s.DecideAnswered(roundAt(p, now), []Lesson{{BillID: 1, Failed: "503"}})).Noted)
 		}
 		return noted
 	}

@@ -31,7 +31,7 @@ func TestAStoreOutOfFileDescriptorsSaysSo(t *testing.T) {
 	withoutFiles(t, func() {
 		_, read = s.Meta(t.Context(), "key")
 		_, opened = OpenReader(t.Context(), path)
-		written = s.SetMeta(t.Context(), "key", "value")
+		written = s.SetMeta("key", "value")
 	})
 	for what, err := range map[string]error{"a read": read, "another process": opened} {
 		if err == nil {

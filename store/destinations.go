@@ -175,7 +175,7 @@ func (t *tx) acquit(now time.Time, phones []reminder.Phone, until time.Time) err
 // StopSender is StopSending for a fault that the refusals of several phones are
 // the evidence of: what was refused to them waits for the end of the stop as all
 // else does.
-func (s *Store) StopSender(_ context.Context, now time.Time, stop reminder.Stop, evidence []reminder.Phone) error {
+func (s *Store) StopSender(now time.Time, stop reminder.Stop, evidence []reminder.Phone) error {
 	err := s.do(func(t *tx) error {
 		if err := t.acquit(now, evidence, orNow(stop.Until, now)); err != nil {
 			return err

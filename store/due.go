@@ -124,7 +124,7 @@ func (s *Store) Unclaim(now time.Time, owner string) error {
 
 // Reclaim gives back what other processes had claimed. Call it at the start:
 // whoever else had this file open is dead, since the file is locked.
-func (s *Store) Reclaim(_ context.Context, now time.Time, owner string) error {
+func (s *Store) Reclaim(now time.Time, owner string) error {
 	return s.free("owner IS NOT NULL AND owner <> ?2", now, owner)
 }
 

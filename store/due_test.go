@@ -22,9 +22,9 @@ func TestTurns(t *testing.T) {
 	later := func(m int) time.Time { return learnedAt.Add(time.Duration(m) * time.Minute) }
 	// Bill 3 waits the longest, then 2 and 1; 4 is not due.
 	for i, source := range []string{"a", "b", "c"} {
-		must(s.Declare(t.Context(), source, []reminder.Bill{billOf(i + 1)}, later(1-i/2)))
+		must(s.Declare(source, []reminder.Bill{billOf(i + 1)}, later(1-i/2)))
 	}
-	must(s.Declare(t.Context(), "later", []reminder.Bill{billOf(4)}, later(60)))
+	must(s.Declare("later", []reminder.Bill{billOf(4)}, later(60)))
 	var place Place
 	for _, want := range [][]int64{{1, 3}, {2}, {}} {
 		quiet(t, s, func() {
@@ -38,7 +38,7 @@ func TestTurns(t *testing.T) {
 	}
 	// What awaits registration since, is behind the place; what was left before
 	// it comes with the next pass.
-	must(s.Declare(t.Context(), "new", []reminder.Bill{billOf(5)}, later(5)))
+	must(s.Declare("new", []reminder.Bill{billOf(5)}, later(5)))
 	bills, _, err := s.ToRegister(t.Context(), later(5), place, 9)
 	mustDo(t, err)
 	if got := idsOf(bills); !slices.Equal(got, []int64{5}) {
@@ -58,16 +58,16 @@ func TestReclaimGivesBackWhatTheDeadHad(t *testing.T) {
 	if len(l.Ask) != 1 {
 		t.Fatalf("%d bills to ask about, want 1", len(l.Ask))
 	}
-	quiet(t, s, func() { mustDo(t, s.Reclaim(t.Context(), firstStage, "dead")) })
-	mustDo(t, s.Reclaim(t.Context(), firstStage, "alive"))
-	quiet(t, s, func() { mustDo(t, s.Reclaim(t.Context(), firstStage, "alive")) })
+	quiet(t, s, func() { mustDo(t, s.Reclaim(firstStage, "dead")) })
+	mustDo(t, s.Reclaim(firstStage, "alive"))
+	quiet(t, s, func() { mustDo(t, s.Reclaim(firstStage, "alive")) })
 
 	l = must(s.DecideDue(t.Context(), Round{Now: firstStage, Policies: policiesOf(p), Claim: alive}, 9))
 	if l.Bills != 1 {
 		t.Errorf("%d bills to decide about, want 1", l.Bills)
 	}
 	// What is at work now is not given to anybody else.
-	quiet(t, s, func() { mustDo(t, s.Reclaim(t.Context(), firstStage, "alive")) })
+	quiet(t, s, func() { mustDo(t, s.Reclaim(firstStage, "alive")) })
 }
 
 func TestNothingDueWritesNothing(t *testing.T) {
@@ -83,11 +83,11 @@ func TestNothingDueWritesNothing(t *testing.T) {
 				t.Errorf("%d bills to ask about, %v", len(got), err)
 			}
 			must(s.DecideDue(t.Context(), roundAt(p, now), 100))
-			must(s.Orphans(t.Context(), now, "test", now))
+			must(s.Orphans(now, "test", now))
 			must(s.Doubtful(t.Context(), now, 100))
 			must(s.OpenTexts(t.Context(), now, 100))
-			must(s.RecordReceipts(t.Context(), now, nil))
-			must(s.Trim(t.Context(), now.AddDate(-1, 0, 0), 100))
+			must(s.RecordReceipts(now, nil))
+			must(s.Trim(now.AddDate(-1, 0, 0), 100))
 		}
 	})
 }

@@ -27,7 +27,7 @@ func TestOneReceiptThatCannotBeWrittenHoldsUpNoOther(t *testing.T) {
 	for _, x := range texts {
 		receipts = append(receipts, Receipt{TextID: x.ID, State: Delivered})
 	}
-	moved, err := s.RecordReceipts(t.Context(), firstStage, receipts)
+	moved, err := s.RecordReceipts(firstStage, receipts)
 	if err == nil {
 		t.Error("nobody is told of the one that cannot be written")
 	}
@@ -58,7 +58,7 @@ func TestARefusedDestinationWaitsLongerEachTime(t *testing.T) {
 	now := firstStage
 	refuse := func(x Text, scopes ...string) {
 		t.Helper()
-		mustDo(t, s.RecordOutcome(t.Context(), now, Outcome{
+		mustDo(t, s.RecordOutcome(now, Outcome{
 			TextID: x.ID, State: Refused, Code: 21608, Error: "no", Hold: reminder.DestinationRefused, Until: now, Destinations: scopes,
 		}))
 	}

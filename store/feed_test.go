@@ -55,7 +55,7 @@ func TestAFeedThatSaysZeroOfEverybodySilencesNobodyForGood(t *testing.T) {
 		t.Errorf("twenty may have paid, but: %s", got)
 	}
 	next := morning.Add(5 * time.Minute)
-	l := must(s.DecideAnswered(t.Context(), roundAt(p, next), answersOf(21, 60, next, "0", due)))
+	l := must(s.DecideAnswered(roundAt(p, next), answersOf(21, 60, next, "0", due)))
 	if len(l.Texts) != 0 {
 		t.Fatalf("texted %v", l.Texts)
 	}
@@ -72,7 +72,7 @@ func TestAFeedThatSaysZeroOfEverybodySilencesNobodyForGood(t *testing.T) {
 	// After some hours the feed is right again. The others have paid in truth.
 	later := morning.Add(3 * time.Hour)
 	must(s.DecideDue(t.Context(), roundAt(p, later), 100))
-	l = must(s.DecideAnswered(t.Context(), roundAt(p, later), append(answersOf(1, 45, later, "2315.50", due), answersOf(46, 60, later, "0", due)...)))
+	l = must(s.DecideAnswered(roundAt(p, later), append(answersOf(1, 45, later, "2315.50", due), answersOf(46, 60, later, "0", due)...)))
 	if got := warningOf(t, s, reminder.MassPaid); got != "" {
 		t.Errorf("the feed is right again, but: %s", got)
 	}
@@ -94,7 +94,7 @@ func TestARealPayDayCountsOnceTheOperatorHasSaidSo(t *testing.T) {
 	ready(t, s, p, billsOf(60)...)
 	must(s.DecideDue(t.Context(), roundAt(p, firstStage), 100))
 	morning := due.At(p.SendAt, nairobi)
-	l := must(s.DecideAnswered(t.Context(), roundAt(p, morning), append(answersOf(1, 50, morning, "0", due), answersOf(51, 60, morning, "100", due)...)))
+	l := must(s.DecideAnswered(roundAt(p, morning), append(answersOf(1, 50, morning, "0", due), answersOf(51, 60, morning, "100", due)...)))
 	if len(l.Texts) != 10 || warningOf(t, s, reminder.MassPaid) == "" {
 		t.Errorf("%d texts; %q", len(l.Texts), warningOf(t, s, reminder.MassPaid))
 	}
@@ -120,7 +120,7 @@ func TestARealPayDayCountsOnceTheOperatorHasSaidSo(t *testing.T) {
 
 func TestBillsThatAreRegisteredPaidAreNoFaultOfTheFeed(t *testing.T) {
 	s, p := openNew(t), newPolicy()
-	must(s.Declare(t.Context(), SourceConfig, billsOf(60), learnedAt))
+	must(s.Declare(SourceConfig, billsOf(60), learnedAt))
 	learn(t, s, p, learnedAt, answersOf(1, 60, learnedAt, "0", due)...)
 	if got := must(s.Warnings(t.Context())); len(got) != 0 {
 		t.Errorf("warnings %v", got)

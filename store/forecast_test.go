@@ -34,7 +34,7 @@ func texted(l Looked) (all []string) {
 func TestAForecastDecidesLikeTheStoreAndWritesNothing(t *testing.T) {
 	s, p := openNew(t), newPolicy()
 	ready(t, s, p, billsOf(5)...)
-	must(s.AddOptOuts(t.Context(), OptOut{Phone: phone(2), Reason: reminder.OptedOut, Since: learnedAt, Source: "operator", Who: "x"}))
+	must(s.AddOptOuts(OptOut{Phone: phone(2), Reason: reminder.OptedOut, Since: learnedAt, Source: "operator", Who: "x"}))
 	var foreseen []Looked
 	quiet(t, s, func() {
 		for range 2 {
@@ -134,7 +134,7 @@ func TestAForecastFreesWhatIsHeld(t *testing.T) {
 	must(s.DecideDue(t.Context(), off, 2))
 	later := firstStage.Add(time.Hour)
 	f := foresee(t, s)
-	mustDo(t, f.PlanAnew(t.Context(), policiesOf(p), later, due.At(24*60-1, nairobi), func(int) {}))
+	mustDo(t, f.PlanAnew(policiesOf(p), later, due.At(24*60-1, nairobi), func(int) {}))
 	for must(f.Walk(t.Context(), later, 1)) > 0 {
 	}
 	learned := []Lesson{}
@@ -142,7 +142,7 @@ func TestAForecastFreesWhatIsHeld(t *testing.T) {
 	for _, b := range l.Ask {
 		learned = append(learned, Lesson{BillID: b.ID, Answer: answer(later, "1000", due)})
 	}
-	got := append(texted(l), texted(must(f.DecideAnswered(t.Context(), roundAt(p, later), learned)))...)
+	got := append(texted(l), texted(must(f.DecideAnswered(roundAt(p, later), learned)))...)
 	slices.Sort(got)
 	if diff := cmp.Diff([]string{"0000000", "0000001", "0000002"}, got); diff != "" {
 		t.Errorf("texted (-want +got):\n%s", diff)
@@ -156,7 +156,7 @@ func TestAForecastPlansAnew(t *testing.T) {
 	other := newPolicy()
 	other.Stages = []reminder.Stage{-2}
 	f := foresee(t, s)
-	mustDo(t, f.PlanAnew(t.Context(), policiesOf(other), firstStage, due.At(24*60-1, nairobi), func(int) {}))
+	mustDo(t, f.PlanAnew(policiesOf(other), firstStage, due.At(24*60-1, nairobi), func(int) {}))
 	// What is due by the old plan is not looked at.
 	if n := must(f.Walk(t.Context(), firstStage, 10)); n > 0 {
 		t.Errorf("%d bills were walked by the old plan", n)
@@ -179,7 +179,7 @@ func TestAForecastPlansAsFarAsItIsAsked(t *testing.T) {
 	s, p := openNew(t), newPolicy()
 	ready(t, s, p, billsOf(12)...)
 	for id := int64(2); id < 12; id += 3 { // three days later
-		must(s.Learn(t.Context(), policiesOf(p), learnedAt, Lesson{BillID: id, Answer: answer(learnedAt, "1000", due.AddDays(3))}))
+		must(s.Learn(policiesOf(p), learnedAt, Lesson{BillID: id, Answer: answer(learnedAt, "1000", due.AddDays(3))}))
 	}
 	other := newPolicy()
 	other.Stages = []reminder.Stage{-4, -1}
@@ -188,13 +188,13 @@ func TestAForecastPlansAsFarAsItIsAsked(t *testing.T) {
 	look := func(page int64) (all []string) {
 		f := foresee(t, s)
 		told := []int{}
-		mustDo(t, f.PlanAnew(t.Context(), policiesOf(other), begin, end, func(n int) { told = append(told, n) }))
+		mustDo(t, f.PlanAnew(policiesOf(other), begin, end, func(n int) { told = append(told, n) }))
 		f.plan.page = page
 		for now := begin; !now.IsZero() && !now.After(end); now = must(f.NextLook(t.Context())) {
 			for must(f.Walk(t.Context(), now, 1)) > 0 {
 				l := must(f.DecideDue(t.Context(), roundAt(other, now), 10))
 				for _, b := range l.Ask {
-					answered := must(f.DecideAnswered(t.Context(), roundAt(other, now), []Lesson{{BillID: b.ID, Answer: answer(now, "1000", b.DueDate)}}))
+					answered := must(f.DecideAnswered(roundAt(other, now), []Lesson{{BillID: b.ID, Answer: answer(now, "1000", b.DueDate)}}))
 					l.Texts = append(l.Texts, answered.Texts...)
 				}
 				for _, x := range texted(l) {
@@ -227,7 +227,7 @@ func TestAForecastHoldsUpNoWriter(t *testing.T) {
 	ready(t, s, p, billsOf(3)...)
 	f := foresee(t, s)
 	must(f.Walk(t.Context(), firstStage, 1))
-	mustDo(t, s.SetMeta(t.Context(), "x", "y"))
+	mustDo(t, s.SetMeta("x", "y"))
 	mustDo(t, s.Tidy(t.Context()))
 	var busy, log, done int
 	mustDo(t, s.write.db.QueryRowContext(t.Context(), "PRAGMA wal_checkpoint(TRUNCATE)").Scan(&busy, &log, &done))

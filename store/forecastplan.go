@@ -1,7 +1,6 @@
 package store
 
 import (
-	"context"
 	"database/sql"
 	"fmt"
 	"time"
@@ -31,7 +30,7 @@ type plan struct {
 // daemon does once when its policy changed; what is held, for whatever reason,
 // is looked at as well. It goes through all bills, but only by their due dates:
 // the bill itself is copied and planned when its hour comes.
-func (f *Forecast) PlanAnew(_ context.Context, policies reminder.Policies, now, until time.Time, progress func(bills int)) error {
+func (f *Forecast) PlanAnew(policies reminder.Policies, now, until time.Time, progress func(bills int)) error {
 	p := &plan{policies: policies, page: planPage, tell: progress}
 	err := f.do(func(t *tx) error {
 		for _, statement := range []string{

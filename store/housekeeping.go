@@ -13,7 +13,7 @@ import (
 // trail, the records of due dates before that day, and their texts unless they
 // are in doubt. It returns how many rows went; call it until that is zero.
 // Each table is written in the order of time, so only its old head is read.
-func (s *Store) Trim(_ context.Context, cutoff time.Time, n int) (deleted int64, err error) {
+func (s *Store) Trim(cutoff time.Time, n int) (deleted int64, err error) {
 	oldest := reminder.DateOf(cutoff.UTC()).String()
 	// What follows the first row that is younger than the cutoff is not read.
 	head := func(table, column string) string {
@@ -89,5 +89,5 @@ func (s *Store) Tidy(ctx context.Context) (err error) {
 
 // Writable proves that the store can be written, by a write as durable as any.
 func (s *Store) Writable(ctx context.Context, now time.Time) error {
-	return s.SetMeta(ctx, "alive", now.UTC().Format(time.RFC3339))
+	return s.SetMeta("alive", now.UTC().Format(time.RFC3339))
 }

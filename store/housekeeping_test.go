@@ -13,7 +13,7 @@ import (
 func trimAll(t *testing.T, s *Store, cutoff time.Time, n int) (total int64) {
 	t.Helper()
 	for range 1000 {
-		deleted := must(s.Trim(t.Context(), cutoff, n))
+		deleted := must(s.Trim(cutoff, n))
 		if deleted == 0 {
 			return total
 		}
@@ -28,7 +28,7 @@ func TestTrimForgetsWhatIsOld(t *testing.T) {
 		s, p := openNew(t), newPolicy()
 		ready(t, s, p, billsOf(9)...)
 		for _, x := range must(s.DecideDue(t.Context(), roundAt(p, firstStage), 10)).Texts {
-			mustDo(t, s.RecordOutcome(t.Context(), firstStage, Outcome{TextID: x.ID, State: Accepted, ProviderID: "SM" + string(rune('0'+x.ID))}))
+			mustDo(t, s.RecordOutcome(firstStage, Outcome{TextID: x.ID, State: Accepted, ProviderID: "SM" + string(rune('0'+x.ID))}))
 		}
 		// One moment before they are old enough nothing of this due date goes.
 		trimAll(t, s, firstStage, n)
@@ -58,7 +58,7 @@ func TestTrimKeepsWhatIsNeeded(t *testing.T) {
 			o.Hold, o.Until = reminder.AccountFault, firstStage.Add(time.Hour)
 		}
 		if state != Sending {
-			mustDo(t, s.RecordOutcome(t.Context(), firstStage, o))
+			mustDo(t, s.RecordOutcome(firstStage, o))
 		}
 	}
 	old := firstStage.AddDate(1, 0, 0)
@@ -83,7 +83,7 @@ func TestTrimGoesBehindWhatItKeeps(t *testing.T) {
 		if i >= 3 {
 			o = Outcome{TextID: x.ID, State: Accepted, ProviderID: "SM" + string(rune('0'+i))}
 		}
-		mustDo(t, s.RecordOutcome(t.Context(), firstStage, o))
+		mustDo(t, s.RecordOutcome(firstStage, o))
 	}
 	trimAll(t, s, firstStage.AddDate(1, 0, 0), 2)
 	if got := number(t, s, "SELECT count(*) FROM texts"); got != 3 {
@@ -112,7 +112,7 @@ func TestTidyWaitsForTheLogToBeCarriedOver(t *testing.T) {
 	long := strings.Repeat("x", 100*4096)
 	for round := range 5 {
 		for i := range carryEach/100 + 1 {
-			mustDo(t, s.SetMeta(t.Context(), "key", long[round+i:]))
+			mustDo(t, s.SetMeta("key", long[round+i:]))
 		}
 		mustDo(t, s.Tidy(t.Context()))
 		if info := must(os.Stat(wal)); info.Size() != 0 {
@@ -130,13 +130,13 @@ func TestTidyDoesNotHoldUpWrites(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer rows.Close() //nolint:errcheck // only read from
-	mustDo(t, s.SetMeta(t.Context(), "key", "one"))
+	mustDo(t, s.SetMeta("key", "one"))
 	start := time.Now()
 	mustDo(t, s.Tidy(t.Context()))
 	if took := time.Since(start); took > busyTimeout/4 {
 		t.Errorf("writes stood still for %s", took)
 	}
-	mustDo(t, s.SetMeta(t.Context(), "key", "two"))
+	mustDo(t, s.SetMeta("key", "two"))
 	mustDo(t, rows.Err())
 	var timeout int64
 	mustDo(t, s.write.db.QueryRowContext(t.Context(), "PRAGMA busy_timeout").Scan(&timeout))
@@ -151,7 +151,7 @@ func TestMeta(t *testing.T) {
 		t.Errorf("never set, it is %q", got)
 	}
 	for _, v := range []string{"one", "two", ""} {
-		mustDo(t, s.SetMeta(t.Context(), "key", v))
+		mustDo(t, s.SetMeta("key", v))
 		if got := must(s.Meta(t.Context(), "key")); got != v {
 			t.Errorf("it is %q, want %q", got, v)
 		}

@@ -42,7 +42,7 @@ func TestImport(t *testing.T) {
 	must(s.Import(t.Context(), SourceFile, billsOf(4)[3:], learnedAt, nil)) // 3 is the file's
 	must(s.Import(t.Context(), SourceImport, billsOf(8)[4:], learnedAt, nil))
 	for _, l := range []Lesson{{BillID: 5, Rejected: "no such account"}, {BillID: 6, Rejected: "no such account"}} {
-		must(s.Learn(t.Context(), policiesOf(p), learnedAt, l))
+		must(s.Learn(policiesOf(p), learnedAt, l))
 	}
 	account := func(id int64) string { return strings.TrimLeft(watched(t, s, id).Account, "0") }
 	if account(5) != "5" || account(6) != "6" {
@@ -245,7 +245,7 @@ func TestImportGivesWayToTheDaemon(t *testing.T) {
 	defer tick.Stop()
 	for ; rows.Load() < 20_000; <-tick.C {
 		began := time.Now()
-		mustDo(t, daemon.SetMeta(t.Context(), "x", fmt.Sprint(writes)))
+		mustDo(t, daemon.SetMeta("x", fmt.Sprint(writes)))
 		worst = max(worst, time.Since(began))
 		writes++
 	}

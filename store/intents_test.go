@@ -20,43 +20,43 @@ func TestAnIntentIsTestedOnceMore(t *testing.T) {
 	}{
 		{name: "nothing", commit: func(*testing.T, *Store, *reminder.Policy) {}},
 		{name: "the same balance again", commit: func(t *testing.T, s *Store, p *reminder.Policy) {
-			must(s.Learn(t.Context(), policiesOf(p), later, Lesson{BillID: 1, Answer: answer(later, "2315.50", due)}))
+			must(s.Learn(policiesOf(p), later, Lesson{BillID: 1, Answer: answer(later, "2315.50", due)}))
 		}},
 		{name: "a payment", commit: func(t *testing.T, s *Store, p *reminder.Policy) {
-			must(s.Learn(t.Context(), policiesOf(p), later, Lesson{BillID: 1, Answer: answer(later, "0", due)}))
+			must(s.Learn(policiesOf(p), later, Lesson{BillID: 1, Answer: answer(later, "0", due)}))
 		}, why: "another balance"},
 		{name: "a payment that was answered before the decision and recorded after it", commit: func(t *testing.T, s *Store, p *reminder.Policy) {
 			at := firstStage.Add(time.Millisecond)
-			must(s.Learn(t.Context(), policiesOf(p), later, Lesson{BillID: 1, Answer: answer(at, "0", due)}))
+			must(s.Learn(policiesOf(p), later, Lesson{BillID: 1, Answer: answer(at, "0", due)}))
 		}, why: "another balance"},
 		{name: "another due date", commit: func(t *testing.T, s *Store, p *reminder.Policy) {
-			must(s.Learn(t.Context(), policiesOf(p), later, Lesson{BillID: 1, Answer: answer(later, "2315.50", due.AddDays(7))}))
+			must(s.Learn(policiesOf(p), later, Lesson{BillID: 1, Answer: answer(later, "2315.50", due.AddDays(7))}))
 		}, why: "the due date has moved"},
 		{name: "an opt-out", commit: func(t *testing.T, s *Store, _ *reminder.Policy) {
-			must(s.AddOptOuts(t.Context(), OptOut{Phone: phone(0), Reason: reminder.OptedOut, Since: later, Source: "import"}))
+			must(s.AddOptOuts(OptOut{Phone: phone(0), Reason: reminder.OptedOut, Since: later, Source: "import"}))
 		}, why: "must not be texted"},
 		{name: "an opt-out from the service", commit: func(t *testing.T, s *Store, _ *reminder.Policy) {
-			must(s.AddOptOuts(t.Context(), OptOut{Phone: phone(0), Service: "water", Reason: reminder.OptedOut, Since: later, Source: "import"}))
+			must(s.AddOptOuts(OptOut{Phone: phone(0), Service: "water", Reason: reminder.OptedOut, Since: later, Source: "import"}))
 		}, why: "must not be texted"},
 		{name: "an opt-out from another service", commit: func(t *testing.T, s *Store, _ *reminder.Policy) {
-			must(s.AddOptOuts(t.Context(), OptOut{Phone: phone(0), Service: "rent", Reason: reminder.OptedOut, Since: later, Source: "import"}))
+			must(s.AddOptOuts(OptOut{Phone: phone(0), Service: "rent", Reason: reminder.OptedOut, Since: later, Source: "import"}))
 		}},
 		{name: "a pause", commit: func(t *testing.T, s *Store, _ *reminder.Policy) {
 			must(s.Pause(t.Context(), Act{Choice: Choice{Account: billOf(0).Account}, At: later, Who: "test"}, Pause{}))
 		}, why: "the bill is paused"},
 		{name: "a list without the bill", commit: func(t *testing.T, s *Store, _ *reminder.Policy) {
-			must(s.Declare(t.Context(), SourceConfig, []reminder.Bill{billOf(5)}, later))
+			must(s.Declare(SourceConfig, []reminder.Bill{billOf(5)}, later))
 		}, why: "the bill is removed"},
 		{name: "another phone", commit: func(t *testing.T, s *Store, _ *reminder.Policy) {
 			b := billOf(0)
 			b.Phone = phone(9)
-			must(s.Declare(t.Context(), SourceConfig, []reminder.Bill{b}, later))
+			must(s.Declare(SourceConfig, []reminder.Bill{b}, later))
 		}, why: "another phone"},
 		{name: "a stop", commit: func(t *testing.T, s *Store, _ *reminder.Policy) {
-			mustDo(t, s.StopSending(t.Context(), later, reminder.Stop{Reason: reminder.AccountFault, Until: later.Add(time.Hour)}))
+			mustDo(t, s.StopSending(later, reminder.Stop{Reason: reminder.AccountFault, Until: later.Add(time.Hour)}))
 		}, stop: reminder.AccountFault},
 		{name: "a daemon that takes this one for dead", commit: func(t *testing.T, s *Store, _ *reminder.Policy) {
-			must(s.Orphans(t.Context(), later, "another", later))
+			must(s.Orphans(later, "another", later))
 		}, why: "taken for that of a dead process"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -92,7 +92,7 @@ func TestEachBillOfAnIntentIsTestedOnceMore(t *testing.T) {
 	if len(intent.Parts) != len(bills) {
 		t.Fatalf("%d parts", len(intent.Parts))
 	}
-	must(s.Learn(t.Context(), policiesOf(p), firstStage, Lesson{BillID: intent.Parts[2].BillID, Answer: answer(firstStage.Add(time.Second), "0", due)}))
+	must(s.Learn(policiesOf(p), firstStage, Lesson{BillID: intent.Parts[2].BillID, Answer: answer(firstStage.Add(time.Second), "0", due)}))
 	if c := must(s.CheckIntents(t.Context(), firstStage, []*Text{&intent})); c.Changed[intent.ID] == "" {
 		t.Error("the last of its bills is paid, and it may leave")
 	}

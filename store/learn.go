@@ -1,7 +1,6 @@
 package store
 
 import (
-	"context"
 	"fmt"
 	"slices"
 	"time"
@@ -35,7 +34,7 @@ type Learned struct {
 
 // Learn writes lessons into their bills and renews what depends on them: when
 // to ask again, and when to look for a reminder.
-func (s *Store) Learn(_ context.Context, policies reminder.Policies, now time.Time, lessons ...Lesson) (Learned, error) {
+func (s *Store) Learn(policies reminder.Policies, now time.Time, lessons ...Lesson) (Learned, error) {
 	var l Learned
 	err := s.do(func(t *tx) error {
 		l = Learned{unsure: s.unsure.Load()}
@@ -368,7 +367,7 @@ func (w *learning) scheduleCalls(b reminder.Bill, before reminder.BillState, pol
 // Replan renews the next instants of up to n bills with ids above afterID, for
 // a policy that changed. It returns the last id it saw, zero at the end. What
 // is due already stays due, so that it ends with a record.
-func (s *Store) Replan(_ context.Context, policies reminder.Policies, now time.Time, afterID int64, n int) (last int64, err error) {
+func (s *Store) Replan(policies reminder.Policies, now time.Time, afterID int64, n int) (last int64, err error) {
 	err = s.do(func(t *tx) error {
 		last = 0
 		rows, err := t.query("SELECT "+billColumns+" FROM bills WHERE id > ?1 ORDER BY id LIMIT +?2", afterID, n)

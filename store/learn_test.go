@@ -23,7 +23,7 @@ func whats(t *testing.T, s *Store, billID int64) (all []string) {
 
 func learn(t *testing.T, s *Store, p *reminder.Policy, now time.Time, l ...Lesson) Learned {
 	t.Helper()
-	return must(s.Learn(t.Context(), policiesOf(p), now, l...))
+	return must(s.Learn(policiesOf(p), now, l...))
 }
 
 func TestLearnFromAnAnswer(t *testing.T) {
@@ -106,7 +106,7 @@ func TestLearnRenewsThePlanWhenTheDueDateMoves(t *testing.T) {
 func TestLearnFromARefusalAndAFailure(t *testing.T) {
 	t.Run("refused while pending", func(t *testing.T) {
 		s, p := openNew(t), newPolicy()
-		must(s.Declare(t.Context(), "config", billsOf(1), learnedAt))
+		must(s.Declare("config", billsOf(1), learnedAt))
 		b := learn(t, s, p, learnedAt, Lesson{BillID: 1, Rejected: "no such account"}).Bills[0]
 		if b.State != reminder.BillRejected || b.LastError != "no such account" {
 			t.Errorf("%s, %q", b.State, b.LastError)
@@ -129,7 +129,7 @@ func TestLearnFromARefusalAndAFailure(t *testing.T) {
 	})
 	t.Run("failed while pending", func(t *testing.T) {
 		s, p := openNew(t), newPolicy()
-		must(s.Declare(t.Context(), "config", billsOf(1), learnedAt))
+		must(s.Declare("config", billsOf(1), learnedAt))
 		for n := 1; n <= 5; n++ {
 			b := learn(t, s, p, learnedAt, Lesson{BillID: 1, Failed: "503"}).Bills[0]
 			if b.State != reminder.BillPending || b.Failures != n {
@@ -178,8 +178,8 @@ func TestLearnOfABillThatWasRemovedMeanwhile(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s, p := openNew(t), newPolicy()
-			must(s.Declare(t.Context(), "config", billsOf(1), learnedAt))
-			must(s.Declare(t.Context(), "config", nil, learnedAt))
+			must(s.Declare("config", billsOf(1), learnedAt))
+			must(s.Declare("config", nil, learnedAt))
 			quiet(t, s, func() {
 				l := learn(t, s, p, learnedAt, lesson)
 				if len(l.Bills) != 1 || l.Bills[0].State != reminder.BillRemoved || l.Due {
@@ -195,7 +195,7 @@ func TestLearnOfABillThatWasRemovedMeanwhile(t *testing.T) {
 // holds up no other.
 func TestLearnConfinesAFault(t *testing.T) {
 	s, p := openNew(t), newPolicy()
-	must(s.Declare(t.Context(), "config", billsOf(3), learnedAt))
+	must(s.Declare("config", billsOf(3), learnedAt))
 	must(s.write.db.ExecContext(t.Context(), `CREATE TRIGGER faulty BEFORE INSERT ON events WHEN NEW.bill_id = 2 AND NEW.what <> 'added'
 		BEGIN SELECT raise(ABORT, 'no'); END`))
 	l := learn(t, s, p, learnedAt, Lesson{BillID: 1, Answer: answer(learnedAt, "7", due)}, Lesson{BillID: 2, Answer: answer(learnedAt, "7", due)},
@@ -219,7 +219,7 @@ func TestLearnConfinesAFault(t *testing.T) {
 func TestReplan(t *testing.T) {
 	s, p := openNew(t), newPolicy()
 	watch(t, s, p, billsOf(5)...)
-	must(s.Declare(t.Context(), "import", []reminder.Bill{billOf(8)}, learnedAt)) // pending
+	must(s.Declare("import", []reminder.Bill{billOf(8)}, learnedAt)) // pending
 	// Bill 2 is due and unclaimed, bill 3 is being worked on.
 	due2 := firstStage.Add(-time.Hour)
 	must(s.write.db.ExecContext(t.Context(), "UPDATE due_remind SET at = ?1 WHERE bill_id = 2", due2.UnixMilli()))
@@ -230,7 +230,7 @@ func TestReplan(t *testing.T) {
 	now := firstStage.Add(-time.Minute)
 	var pages []int64
 	for last := int64(0); ; {
-		last = must(s.Replan(t.Context(), policiesOf(later), now, last, 2))
+		last = must(s.Replan(policiesOf(later), now, last, 2))
 		pages = append(pages, last)
 		if last == 0 {
 			break
@@ -247,12 +247,12 @@ func TestReplan(t *testing.T) {
 	}
 	none := newPolicy()
 	none.Stages = nil
-	must(s.Replan(t.Context(), policiesOf(none), now, 0, 100))
+	must(s.Replan(policiesOf(none), now, 0, 100))
 	if got := number(t, s, "SELECT count(*) FROM due_remind"); got != 2 {
 		t.Errorf("without stages %d bills are looked at, want those that are due or at work, 2", got)
 	}
-	must(s.Replan(t.Context(), policiesOf(none), now, 0, 100))
-	quiet(t, s, func() { must(s.Replan(t.Context(), policiesOf(none), now, 0, 100)) })
+	must(s.Replan(policiesOf(none), now, 0, 100))
+	quiet(t, s, func() { must(s.Replan(policiesOf(none), now, 0, 100)) })
 }
 
 // The remind job asks, the recheck job asks a little later and is told that
@@ -264,8 +264,8 @@ func TestAnOlderAnswerTeachesNothing(t *testing.T) {
 		t.Fatalf("Almara Pay should be asked: %+v", l)
 	}
 	later := firstStage.Add(2 * time.Minute)
-	must(s.Learn(t.Context(), policiesOf(p), later, Lesson{BillID: 1, Answer: answer(later, "0", due)}))
-	l := must(s.DecideAnswered(t.Context(), roundAt(p, firstStage.Add(3*time.Minute)), []Lesson{{BillID: 1, Answer: answer(firstStage.Add(time.Minute), "2315.50", due)}}))
+	must(s.Learn(policiesOf(p), later, Lesson{BillID: 1, Answer: answer(later, "0", due)}))
+	l := must(s.DecideAnswered(roundAt(p, firstStage.Add(3*time.Minute)), []Lesson{{BillID: 1, Answer: answer(firstStage.Add(time.Minute), "2315.50", due)}}))
 	if len(l.Texts) != 0 {
 		t.Errorf("texted after paying: %+v", l.Texts)
 	}

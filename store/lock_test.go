@@ -29,7 +29,7 @@ func TestASecondDaemonIsKeptAway(t *testing.T) {
 		t.Errorf("%q does not say %q", err, want)
 	}
 	// The attempt must not have taken anything from the first.
-	mustDo(t, s.SetMeta(t.Context(), "key", "value"))
+	mustDo(t, s.SetMeta("key", "value"))
 	mustDo(t, s.Close())
 	openAt(t, path)
 }
@@ -84,7 +84,7 @@ func TestASecondDaemonByAnotherNameIsKeptAway(t *testing.T) {
 func TestASecondDaemonIsKeptAwayWhereTheLockFileWasRemoved(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "duewatch.db")
 	s := openAt(t, path)
-	mustDo(t, s.SetMeta(t.Context(), "key", "value"))
+	mustDo(t, s.SetMeta("key", "value"))
 	mustDo(t, os.Remove(path+".lock"))
 	second, err := Open(t.Context(), path)
 	if err == nil {
@@ -136,7 +136,7 @@ func TestNoLinkBesideTheStoreIsFollowed(t *testing.T) {
 				mustDo(t, link(letter, path+end))
 				s, err := Open(t.Context(), path)
 				if err == nil {
-					mustDo(t, s.SetMeta(t.Context(), "key", "value"))
+					mustDo(t, s.SetMeta("key", "value"))
 					mustDo(t, s.Close())
 				}
 				if err == nil || !strings.Contains(err.Error(), "duewatch.db"+end) || !strings.Contains(err.Error(), "remove the ") {

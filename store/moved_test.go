@@ -45,8 +45,8 @@ func TestATextThatFailedDoesNotKeepTheNextDateSilent(t *testing.T) {
 	s, p := openNew(t), newPolicy()
 	ready(t, s, p, billOf(1))
 	x := text(t, s, p, firstStage)
-	mustDo(t, s.RecordOutcome(t.Context(), firstStage, Outcome{TextID: x.ID, State: Accepted, ProviderID: "SM1", NextLook: firstStage}))
-	must(s.RecordReceipts(t.Context(), firstStage.Add(time.Hour), []Receipt{{TextID: x.ID, State: Undelivered}}))
+	mustDo(t, s.RecordOutcome(firstStage, Outcome{TextID: x.ID, State: Accepted, ProviderID: "SM1", NextLook: firstStage}))
+	must(s.RecordReceipts(firstStage.Add(time.Hour), []Receipt{{TextID: x.ID, State: Undelivered}}))
 	next := firstStage.AddDate(0, 0, 1)
 	learn(t, s, p, next, Lesson{BillID: 1, Answer: answer(next, "2315.50", due.AddDays(1))})
 	if got := text(t, s, p, next); got.Parts[0].DueDate != due.AddDays(1) {

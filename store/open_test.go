@@ -60,7 +60,7 @@ func TestFilesArePrivateUnderALooseUmask(t *testing.T) {
 	defer syscall.Umask(old)
 	path := filepath.Join(t.TempDir(), "duewatch.db")
 	s := openAt(t, path)
-	mustDo(t, s.SetMeta(t.Context(), "key", "value"))
+	mustDo(t, s.SetMeta("key", "value"))
 	for _, suffix := range []string{"", "-wal", "-shm", ".lock"} {
 		info, err := os.Stat(path + suffix)
 		if err != nil {
@@ -77,7 +77,7 @@ func TestPathsThatLookLikeURIs(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), name)
 			s := openAt(t, path)
-			mustDo(t, s.SetMeta(t.Context(), "key", "value"))
+			mustDo(t, s.SetMeta("key", "value"))
 			if info, err := os.Stat(path); err != nil || info.Size() == 0 {
 				t.Fatalf("nothing was written to the named file: %v", err)
 			}
@@ -205,7 +205,7 @@ func TestCheckFindsDamage(t *testing.T) {
 	mustDo(t, s.Check(t.Context()))
 	bills := make([]int, 300)
 	for i := range bills {
-		must(s.Declare(t.Context(), strconv.Itoa(i), billsOf(300)[i:i+1], learnedAt))
+		must(s.Declare(strconv.Itoa(i), billsOf(300)[i:i+1], learnedAt))
 	}
 	mustDo(t, s.Tidy(t.Context()))
 	mustDo(t, s.Close())
@@ -228,7 +228,7 @@ func TestAFolderThatCannotBeWritten(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "duewatch.db")
 	s := openAt(t, path)
-	mustDo(t, s.SetMeta(t.Context(), "key", "value"))
+	mustDo(t, s.SetMeta("key", "value"))
 	mustDo(t, s.Close())
 	mustDo(t, os.Remove(path+".lock"))
 	mustDo(t, os.Chmod(dir, 0o500))
@@ -248,7 +248,7 @@ func TestAFolderThatCannotBeWritten(t *testing.T) {
 func TestCloseLeavesEverythingInOneFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "duewatch.db")
 	s := must(Open(t.Context(), path))
-	mustDo(t, s.SetMeta(t.Context(), "key", "value"))
+	mustDo(t, s.SetMeta("key", "value"))
 	must(s.Meta(t.Context(), "key")) // a reading connection is open too
 	mustDo(t, s.Close())
 	if info, err := os.Stat(path + "-wal"); !errors.Is(err, os.ErrNotExist) {

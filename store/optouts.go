@@ -20,7 +20,7 @@ type OptOut struct {
 
 // AddOptOuts keeps phones from being texted, from the next decision on. It
 // returns how many were new; one that stands already is left as it is.
-func (s *Store) AddOptOuts(_ context.Context, all ...OptOut) (added int, err error) {
+func (s *Store) AddOptOuts(all ...OptOut) (added int, err error) {
 	err = s.do(func(t *tx) error {
 		added = 0
 		for _, o := range all {
@@ -48,7 +48,7 @@ func (s *Store) AddOptOuts(_ context.Context, all ...OptOut) (added int, err err
 // RemoveOptOut lets a phone be texted again. It returns ErrNotFound when there
 // is no such opt-out. Only Phone, Service, Since, Source and Who are used, the
 // last three for the trail.
-func (s *Store) RemoveOptOut(_ context.Context, o OptOut) error {
+func (s *Store) RemoveOptOut(o OptOut) error {
 	err := s.do(func(t *tx) error {
 		gone, err := t.changed("DELETE FROM opt_outs WHERE phone = ?1 AND service = ?2", o.Phone.E164(), o.Service)
 		if err != nil {

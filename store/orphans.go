@@ -17,7 +17,7 @@ const inDoubt = "state IN ('sending', 'unknown')"
 // one, past its lease, left in state sending into unknown: whether they
 // reached the provider cannot be told from here. They are looked up there at
 // nextLook. It returns how many.
-func (s *Store) Orphans(_ context.Context, now time.Time, owner string, nextLook time.Time) (n int, err error) {
+func (s *Store) Orphans(now time.Time, owner string, nextLook time.Time) (n int, err error) {
 	err = s.do(func(t *tx) error {
 		rows, err := t.query("SELECT id FROM texts WHERE "+inDoubt+" AND state = 'sending' AND (owner <> ?1 OR lease_until < ?2)", owner, now.UnixMilli())
 		if err != nil {

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"time"
@@ -88,7 +87,7 @@ func (o Outcome) check() error {
 
 // RecordOutcome settles a text in state sending or unknown. When it returns,
 // the outcome is on disk.
-func (s *Store) RecordOutcome(_ context.Context, now time.Time, o Outcome) error {
+func (s *Store) RecordOutcome(now time.Time, o Outcome) error {
 	return s.RecordOutcomes(now, []Outcome{o})[0]
 }
 

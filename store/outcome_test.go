@@ -19,7 +19,7 @@ func intended(t *testing.T) (*Store, *reminder.Policy, Text) {
 
 func record(t *testing.T, s *Store, o Outcome) {
 	t.Helper()
-	mustDo(t, s.RecordOutcome(t.Context(), firstStage, o))
+	mustDo(t, s.RecordOutcome(firstStage, o))
 }
 
 func stateOf(t *testing.T, s *Store, id int64) TextState {
@@ -103,7 +103,7 @@ func TestAnOutcomeIsRecordedOnce(t *testing.T) {
 		for to, o := range outcomes {
 			o.TextID = x.ID
 			quiet(t, s, func() {
-				if err := s.RecordOutcome(t.Context(), firstStage, o); err == nil {
+				if err := s.RecordOutcome(firstStage, o); err == nil {
 					t.Errorf("%s, then %s: no error", from, to)
 				}
 			})
@@ -125,7 +125,7 @@ func TestAnOutcomeThatSaysTooLittleIsRefused(t *testing.T) {
 				o.TextID = x.ID
 			}
 			quiet(t, s, func() {
-				if err := s.RecordOutcome(t.Context(), firstStage, o); err == nil {
+				if err := s.RecordOutcome(firstStage, o); err == nil {
 					t.Error("no error")
 				}
 			})
@@ -136,7 +136,7 @@ func TestAnOutcomeThatSaysTooLittleIsRefused(t *testing.T) {
 func TestUnknownTwiceIsOneEvent(t *testing.T) {
 	s, _, x := intended(t)
 	for range 3 {
-		_ = s.RecordOutcome(t.Context(), firstStage, Outcome{TextID: x.ID, State: Unknown}) // an error would do as well
+		_ = s.RecordOutcome(firstStage, Outcome{TextID: x.ID, State: Unknown}) // an error would do as well
 	}
 	if got := number(t, s, "SELECT count(*) FROM events WHERE what = 'unknown'"); got != 1 {
 		t.Errorf("%d events for one change", got)
@@ -149,7 +149,7 @@ func TestARefusalFindsItsBillChanged(t *testing.T) {
 		s, _, _ := intended(t)
 		corrected := billOf(1)
 		corrected.Phone = phone(55)
-		must(s.Declare(t.Context(), "config", []reminder.Bill{corrected}, firstStage))
+		must(s.Declare("config", []reminder.Bill{corrected}, firstStage))
 		record(t, s, refusal)
 		if got := word(t, s, "SELECT group_concat(phone) FROM opt_outs"); got != phone(1).E164() {
 			t.Errorf("suppressed %s, want the phone that was texted, %s", got, phone(1).E164())
@@ -157,7 +157,7 @@ func TestARefusalFindsItsBillChanged(t *testing.T) {
 	})
 	t.Run("removed meanwhile", func(t *testing.T) {
 		s, p, _ := intended(t)
-		must(s.Declare(t.Context(), "config", nil, firstStage))
+		must(s.Declare("config", nil, firstStage))
 		record(t, s, Outcome{TextID: 1, State: Refused, Hold: reminder.Throttled, Until: firstStage})
 		for range 2 {
 			if l := must(s.DecideDue(t.Context(), roundAt(p, firstStage), 10)); len(l.Texts)+len(l.Noted) != 0 {
@@ -181,7 +181,7 @@ func TestARefusalFindsItsBillChanged(t *testing.T) {
 		s, p, _ := intended(t)
 		must(s.write.db.ExecContext(t.Context(), "UPDATE due_remind SET at = ?1, owner = 'other'", firstStage.Add(time.Minute).UnixMilli()))
 		record(t, s, Outcome{TextID: 1, State: Refused, Hold: reminder.Throttled, Until: firstStage})
-		l := must(s.DecideAnswered(t.Context(), roundAt(p, firstStage), []Lesson{{BillID: 1}}))
+		l := must(s.DecideAnswered(roundAt(p, firstStage), []Lesson{{BillID: 1}}))
 		if len(l.Texts) != 1 {
 			t.Errorf("what was given back is not sent: %+v", l)
 		}
@@ -212,7 +212,7 @@ func TestARefusalOfTheRedirectSparesTheCustomer(t *testing.T) {
 	t.Run("later", func(t *testing.T) {
 		s := redirected(t)
 		record(t, s, Outcome{TextID: 1, State: Accepted, ProviderID: "SM1"})
-		must(s.RecordReceipts(t.Context(), firstStage, []Receipt{{TextID: 1, State: Failed, Code: 30006, Suppress: reminder.BadNumber}}))
+		must(s.RecordReceipts(firstStage, []Receipt{{TextID: 1, State: Failed, Code: 30006, Suppress: reminder.BadNumber}}))
 		spared(t, s)
 	})
 }
@@ -225,7 +225,7 @@ func TestAnOptOutReplacesABadNumber(t *testing.T) {
 	reason := func(s *Store) string { return word(t, s, "SELECT reason FROM opt_outs") }
 	t.Run("by the provider", func(t *testing.T) {
 		s, _, _ := intended(t)
-		must(s.AddOptOuts(t.Context(), bad))
+		must(s.AddOptOuts(bad))
 		record(t, s, Outcome{TextID: 1, State: Refused, Skip: reminder.OptedOut, Suppress: reminder.OptedOut})
 		if got := reason(s); got != "opted_out" {
 			t.Errorf("it stands as %s", got)
@@ -233,16 +233,16 @@ func TestAnOptOutReplacesABadNumber(t *testing.T) {
 	})
 	t.Run("by the operator", func(t *testing.T) {
 		s := openNew(t)
-		must(s.AddOptOuts(t.Context(), bad))
-		must(s.AddOptOuts(t.Context(), stop))
+		must(s.AddOptOuts(bad))
+		must(s.AddOptOuts(stop))
 		if got := reason(s); got != "opted_out" {
 			t.Errorf("it stands as %s", got)
 		}
 	})
 	t.Run("never the other way", func(t *testing.T) {
 		s, _, _ := intended(t)
-		must(s.AddOptOuts(t.Context(), stop))
-		must(s.AddOptOuts(t.Context(), bad))
+		must(s.AddOptOuts(stop))
+		must(s.AddOptOuts(bad))
 		record(t, s, Outcome{TextID: 1, State: Refused, Skip: reminder.BadNumber, Suppress: reminder.BadNumber})
 		if got := reason(s); got != "opted_out" {
 			t.Errorf("it stands as %s", got)
@@ -257,11 +257,11 @@ func TestOptOuts(t *testing.T) {
 		{Phone: phone(1), Service: "", Reason: reminder.OptedOut, Since: learnedAt, Source: "operator", Who: "desk"},
 		{Phone: phone(2), Service: "water", Reason: reminder.OptedOut, Since: learnedAt, Source: "import", Who: "file"},
 	}
-	if got := must(s.AddOptOuts(t.Context(), all...)); got != 2 {
+	if got := must(s.AddOptOuts(all...)); got != 2 {
 		t.Errorf("%d added, want 2", got)
 	}
 	quiet(t, s, func() {
-		if got := must(s.AddOptOuts(t.Context(), all...)); got != 0 {
+		if got := must(s.AddOptOuts(all...)); got != 0 {
 			t.Errorf("%d added again", got)
 		}
 	})
@@ -270,10 +270,10 @@ func TestOptOuts(t *testing.T) {
 	if diff := cmp.Diff(all, read, cmpTimes); diff != "" {
 		t.Errorf("opt-outs (-want +got):\n%s", diff)
 	}
-	if err := s.RemoveOptOut(t.Context(), OptOut{Phone: phone(2)}); err == nil {
+	if err := s.RemoveOptOut(OptOut{Phone: phone(2)}); err == nil {
 		t.Error("removed an opt-out of every service that is not there")
 	}
-	mustDo(t, s.RemoveOptOut(t.Context(), all[1]))
+	mustDo(t, s.RemoveOptOut(all[1]))
 	if diff := cmp.Diff([]string{"opted_out, import", "opt_out_removed, import"}, trailEnd(t, s, 2, 2)); diff != "" {
 		t.Errorf("trail (-want +got):\n%s", diff)
 	}

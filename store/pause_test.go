@@ -53,10 +53,10 @@ func TestAPausedBillCostsNothing(t *testing.T) {
 		t.Errorf("paused again: %+v", n)
 	}
 	// Neither an answer that was under way, nor an edit, nor another text's end wakes it.
-	must(s.Learn(t.Context(), policiesOf(p), firstStage, Lesson{BillID: 1, Answer: answer(firstStage, "10", due.AddDays(1))}))
+	must(s.Learn(policiesOf(p), firstStage, Lesson{BillID: 1, Answer: answer(firstStage, "10", due.AddDays(1))}))
 	edited := billOf(1)
 	edited.Description = "another"
-	must(s.Declare(t.Context(), "config", []reminder.Bill{edited, billOf(2)}, firstStage))
+	must(s.Declare("config", []reminder.Bill{edited, billOf(2)}, firstStage))
 	if got := billState(t, s, one.Account); got != reminder.BillPaused {
 		t.Errorf("it is %s", got)
 	}
@@ -128,16 +128,16 @@ func TestAPausedServiceCoversLaterBills(t *testing.T) {
 	other := billOf(3)
 	other.Service = "rent"
 	ready(t, s, p, billOf(1), other)
-	must(s.Declare(t.Context(), "import", []reminder.Bill{billOf(2)}, learnedAt)) // awaits registration
+	must(s.Declare("import", []reminder.Bill{billOf(2)}, learnedAt)) // awaits registration
 	service := actOn(Choice{Service: "water"}, learnedAt)
 	if n := must(s.Pause(t.Context(), service, Pause{Until: due.At(0, nairobi), Detail: "by desk"})); n.Done != 2 {
 		t.Errorf("%+v", n)
 	}
 	register := func(source string, b reminder.Bill) {
 		t.Helper()
-		must(s.Declare(t.Context(), source, []reminder.Bill{b}, learnedAt))
+		must(s.Declare(source, []reminder.Bill{b}, learnedAt))
 		for _, b := range toRegister(t, s, learnedAt, 10) {
-			must(s.Learn(t.Context(), policiesOf(p), learnedAt, Lesson{BillID: b.ID, Answer: answer(learnedAt, "10", due)}))
+			must(s.Learn(policiesOf(p), learnedAt, Lesson{BillID: b.ID, Answer: answer(learnedAt, "10", due)}))
 		}
 	}
 	register("later", billOf(4))
@@ -214,7 +214,7 @@ func TestManyBillsArePausedInBatches(t *testing.T) {
 	for i := range bills {
 		bills[i] = billOf(i)
 	}
-	must(s.Declare(t.Context(), "config", bills, learnedAt))
+	must(s.Declare("config", bills, learnedAt))
 	var told []int
 	a := actOn(Choice{Service: "water"}, learnedAt)
 	a.Tell = func(n int) { told = append(told, n) }
@@ -233,8 +233,8 @@ func TestRetryAsksAgainAtOnce(t *testing.T) {
 	s, p := openNew(t), newPolicy()
 	watch(t, s, p, billsOf(4)...)
 	lessons := []Lesson{{BillID: 1, Rejected: "no such account"}, {BillID: 2, Failed: "503"}, {BillID: 3, Rejected: "no such account"}}
-	must(s.Learn(t.Context(), policiesOf(p), learnedAt, lessons...))
-	must(s.AddOptOuts(t.Context(), OptOut{Phone: phone(0), Reason: reminder.BadNumber, Since: learnedAt, Source: "provider", Who: "x"}))
+	must(s.Learn(policiesOf(p), learnedAt, lessons...))
+	must(s.AddOptOuts(OptOut{Phone: phone(0), Reason: reminder.BadNumber, Since: learnedAt, Source: "provider", Who: "x"}))
 	now := learnedAt.Add(time.Second)
 	if n := must(s.Retry(t.Context(), actOn(Choice{Service: "water"}, now))); n.Done != 3 || n.Left[reminder.BillActive] != 1 {
 		t.Errorf("%+v", n)
@@ -301,7 +301,7 @@ func TestTheLongerPauseHolds(t *testing.T) {
 			must(s.Pause(t.Context(), actOn(Choice{Phone: phone(7)}, learnedAt), Pause{Detail: "dispute"}))
 			moved := billOf(1)
 			moved.Phone = phone(7)
-			must(s.Declare(t.Context(), "config", []reminder.Bill{moved}, learnedAt))
+			must(s.Declare("config", []reminder.Bill{moved}, learnedAt))
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

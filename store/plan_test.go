@@ -95,10 +95,10 @@ func useAll(t *testing.T, s *Store) {
 	}
 	mustDo(t, s.PutOff(due.At(12*60, nairobi), 1))
 	for i := range 100 {
-		must(s.AddOptOuts(ctx, OptOut{Phone: phone(i), Service: "rent", Reason: reminder.OptedOut, Since: learnedAt, Source: "operator", Who: "x"}))
+		must(s.AddOptOuts(OptOut{Phone: phone(i), Service: "rent", Reason: reminder.OptedOut, Since: learnedAt, Source: "operator", Who: "x"}))
 	}
-	must(s.AddOptOuts(ctx, OptOut{Phone: phone(1), Reason: reminder.OptedOut, Since: learnedAt, Source: "operator", Who: "x"}))
-	mustDo(t, s.RemoveOptOut(ctx, OptOut{Phone: phone(1), Since: learnedAt, Source: "operator", Who: "x"}))
+	must(s.AddOptOuts(OptOut{Phone: phone(1), Reason: reminder.OptedOut, Since: learnedAt, Source: "operator", Who: "x"}))
+	mustDo(t, s.RemoveOptOut(OptOut{Phone: phone(1), Since: learnedAt, Source: "operator", Who: "x"}))
 	mustDo(t, s.OptOuts(ctx, func(OptOut) error { return nil }))
 	must(s.NotVerified(ctx))
 	if n := must(s.PhonesOptedOut(ctx)); n != 100 {
@@ -118,40 +118,40 @@ func useAll(t *testing.T, s *Store) {
 		case 5, 6:
 			continue // orphans
 		}
-		mustDo(t, s.RecordOutcome(ctx, firstStage, o))
+		mustDo(t, s.RecordOutcome(firstStage, o))
 	}
-	must(s.Orphans(ctx, firstStage, "successor", firstStage))
-	mustDo(t, s.Reclaim(ctx, firstStage, "successor"))
+	must(s.Orphans(firstStage, "successor", firstStage))
+	mustDo(t, s.Reclaim(firstStage, "successor"))
 	doubtful := must(s.Doubtful(ctx, firstStage, 10))
-	must(s.RecordLookUp(ctx, firstStage, LookUp{TextID: doubtful[0].ID, Found: []string{"SMfound"}, NextLook: firstStage}))
-	must(s.RecordLookUp(ctx, firstStage, LookUp{TextID: doubtful[1].ID, NextLook: firstStage}))
-	must(s.RecordLookUp(ctx, firstStage, LookUp{TextID: doubtful[2].ID, Last: true, Resend: true}))
+	must(s.RecordLookUp(firstStage, LookUp{TextID: doubtful[0].ID, Found: []string{"SMfound"}, NextLook: firstStage}))
+	must(s.RecordLookUp(firstStage, LookUp{TextID: doubtful[1].ID, NextLook: firstStage}))
+	must(s.RecordLookUp(firstStage, LookUp{TextID: doubtful[2].ID, Last: true, Resend: true}))
 	must(s.InDoubt(ctx))
 	must(s.LongInDoubt(ctx, firstStage.Add(time.Hour)))
-	mustDo(t, s.PutOffLookUp(ctx, doubtful[0].ID, firstStage))
+	mustDo(t, s.PutOffLookUp(doubtful[0].ID, firstStage))
 	must(s.GiveBack(ctx, firstStage, "test", nil))
-	mustDo(t, s.StopSender(ctx, firstStage, reminder.Stop{Reason: reminder.AccountFault, Until: firstStage}, []reminder.Phone{phone(1)}))
+	mustDo(t, s.StopSender(firstStage, reminder.Stop{Reason: reminder.AccountFault, Until: firstStage}, []reminder.Phone{phone(1)}))
 	_, _, err = s.RefusedDestinations(ctx, firstStage, 10)
 	mustDo(t, err)
 	must(s.KnowsByID(ctx, firstStage))
 	must(s.Unfound(ctx, phone(1)))
 	must(s.BillsOfAccount(ctx, "0000001"))
-	must(s.RecordUnattributed(ctx, firstStage, []Stranger{{ProviderID: "SMmasked", At: firstStage}}, reminder.Stop{Reason: reminder.CopiedStore, Until: firstStage}))
+	must(s.RecordUnattributed(firstStage, []Stranger{{ProviderID: "SMmasked", At: firstStage}}, reminder.Stop{Reason: reminder.CopiedStore, Until: firstStage}))
 	must(s.NextDue(ctx))
 	mustDo(t, s.EachText(ctx, learnedAt, func(TextTo) {}))
 	mustDo(t, s.EachReminder(ctx, learnedAt, func(int64, reminder.Reminder) {}))
 	open := must(s.OpenTexts(ctx, firstStage, 10))
-	must(s.RecordReceipts(ctx, firstStage, []Receipt{
+	must(s.RecordReceipts(firstStage, []Receipt{
 		{TextID: open[0].ID, State: Delivered, Price: "-1", PriceUnit: "USD"},
 		{TextID: open[1].ID, State: Failed, RetryAt: firstStage.Add(time.Hour), MaxTries: 2, Suppress: reminder.BadNumber},
 	}))
 	old := roundAt(p, due.At(10*60, nairobi)) // all balances are
 	must(s.DecideDue(ctx, old, 1000))
-	must(s.DecideAnswered(ctx, roundAt(p, firstStage), []Lesson{{BillID: 1, Failed: "503"}, {BillID: 2, Answer: answer(firstStage, "3", due.AddDays(9))}}))
-	must(s.Replan(ctx, policiesOf(p), learnedAt, 0, 500))
+	must(s.DecideAnswered(roundAt(p, firstStage), []Lesson{{BillID: 1, Failed: "503"}, {BillID: 2, Answer: answer(firstStage, "3", due.AddDays(9))}}))
+	must(s.Replan(policiesOf(p), learnedAt, 0, 500))
 	none := newPolicy()
 	none.Stages = nil
-	must(s.Replan(ctx, policiesOf(none), learnedAt, 0, 500))
+	must(s.Replan(policiesOf(none), learnedAt, 0, 500))
 	for _, f := range []BillFilter{{}, {State: reminder.BillRejected}, {State: reminder.BillActive}, {Account: "0000001"}, {State: reminder.BillActive, Account: "0000001"}} {
 		mustDo(t, s.Bills(ctx, f, func(Watched) error { return nil }))
 	}
@@ -165,13 +165,13 @@ func useAll(t *testing.T, s *Store) {
 	must(s.Reminders(ctx, 1))
 	must(s.Texts(ctx, 1))
 	must(s.Events(ctx, 1))
-	must(s.Declare(ctx, "config", bills[10:], firstStage))
-	must(s.Trim(ctx, firstStage, 10))
+	must(s.Declare("config", bills[10:], firstStage))
+	must(s.Trim(firstStage, 10))
 	must(s.Meta(ctx, "x"))
-	mustDo(t, s.StopSending(ctx, firstStage, reminder.Stop{Reason: reminder.CopiedStore}))
-	mustDo(t, s.StopSending(ctx, firstStage, reminder.Stop{Reason: reminder.CopiedStore}))
-	must(s.RecordStrangers(ctx, firstStage, []Stranger{{"SMother", 11, firstStage}}, reminder.Stop{Reason: reminder.CopiedStore}))
-	must(s.DecideAnswered(ctx, roundAt(p, firstStage), []Lesson{{BillID: 11}}))
+	mustDo(t, s.StopSending(firstStage, reminder.Stop{Reason: reminder.CopiedStore}))
+	mustDo(t, s.StopSending(firstStage, reminder.Stop{Reason: reminder.CopiedStore}))
+	must(s.RecordStrangers(firstStage, []Stranger{{"SMother", 11, firstStage}}, reminder.Stop{Reason: reminder.CopiedStore}))
+	must(s.DecideAnswered(roundAt(p, firstStage), []Lesson{{BillID: 11}}))
 	must(s.Knows(ctx, "SMother", phone(1), "x"))
 	must(s.BillsOf(ctx, phone(1)))
 	must(s.Standing(ctx, p, firstStage))
@@ -189,13 +189,13 @@ func useAll(t *testing.T, s *Store) {
 	must(s.Pause(ctx, Act{Choice: Choice{Service: "water"}, At: firstStage, Who: "x"}, Pause{Detail: "by x"}))
 	must(s.Import(ctx, SourceImport, []reminder.Bill{billOf(90)}, firstStage, nil))
 	for _, b := range toRegister(t, s, firstStage, 100) {
-		must(s.Learn(ctx, policiesOf(p), firstStage, Lesson{BillID: b.ID, Answer: answer(firstStage, "5", due)}))
+		must(s.Learn(policiesOf(p), firstStage, Lesson{BillID: b.ID, Answer: answer(firstStage, "5", due)}))
 	}
 	must(s.Resume(ctx, Act{Choice: Choice{Service: "water"}, At: firstStage, Who: "x"}, policiesOf(p)))
 	must(s.Pauses(ctx, firstStage))
-	must(s.Learn(ctx, policiesOf(p), firstStage, Lesson{BillID: 20, Answer: answer(firstStage, "0", due)})) // paid
+	must(s.Learn(policiesOf(p), firstStage, Lesson{BillID: 20, Answer: answer(firstStage, "0", due)})) // paid
 	mustDo(t, s.do(func(t *tx) error { return t.doubtPayments(firstStage, learnedAt, "water") }))
-	must(s.Learn(ctx, policiesOf(p), firstStage, Lesson{BillID: 20, Answer: answer(firstStage, "7", due)})) // and owes again
+	must(s.Learn(policiesOf(p), firstStage, Lesson{BillID: 20, Answer: answer(firstStage, "7", due)})) // and owes again
 	mustDo(t, s.do(func(t *tx) error { return t.believePayments(firstStage, "water") }))
 	must(s.ShrunkLists(ctx))
 	mustDo(t, s.HoldLists(firstStage, []ShrunkList{{Source: SourceFile, Mark: "x"}}, nil, "x"))
@@ -211,11 +211,11 @@ func useAll(t *testing.T, s *Store) {
 	}
 	for id := int64(21); id < 40; id++ {
 		how := []Lesson{{BillID: id, Rejected: "closed"}, {BillID: id, Failed: "404", Refused: Unclear}, {BillID: id, Failed: "403", Refused: Forbidden}}
-		must(s.Learn(ctx, policiesOf(p), firstStage, how[id%3]))
+		must(s.Learn(policiesOf(p), firstStage, how[id%3]))
 		must(s.Forbidden(ctx, id))
 	}
 	for id := int64(40); id < 51; id++ {
-		must(s.Learn(ctx, policiesOf(p), firstStage, Lesson{BillID: id, Rejected: "closed"}))
+		must(s.Learn(policiesOf(p), firstStage, Lesson{BillID: id, Rejected: "closed"}))
 	}
 	for _, r := range []Refusal{Unclear, Forbidden} {
 		if must(s.RefusedBills(ctx, r)).Bills == 0 {
@@ -226,13 +226,13 @@ func useAll(t *testing.T, s *Store) {
 	must(s.ReleaseAll(ctx, p, firstStage, reminder.MassRejected, "x", nil))
 	must(s.ReleaseAll(ctx, p, firstStage, reminder.DailyLimit, "x", map[string]string{"x": "y"}))
 	must(s.ReleaseAll(ctx, p, firstStage, reminder.Throttled, "x", nil))
-	mustDo(t, s.EndStop(ctx, reminder.CopiedStore))
+	mustDo(t, s.EndStop(reminder.CopiedStore))
 	mustDo(t, s.EndTimedStops(ctx))
 	must(s.Seen(ctx))
 	must(s.Latest(ctx))
-	mustDo(t, s.DistrustClock(ctx, firstStage, "why"))
-	mustDo(t, s.BelieveClock(ctx, firstStage))
-	must(s.ClockSet(ctx, learnedAt, firstStage))
+	mustDo(t, s.DistrustClock(firstStage, "why"))
+	mustDo(t, s.BelieveClock(firstStage))
+	must(s.ClockSet(learnedAt, firstStage))
 	mustDo(t, s.Writable(ctx, firstStage))
 	ready(t, s, p, billOf(999))
 	must(s.DecideDue(ctx, roundAt(p, due.AddDays(40).At(9*60, nairobi)), 1000)) // too late for it
@@ -377,9 +377,9 @@ func TestStatisticsOfAYoungStoreDoNoHarm(t *testing.T) {
 	s, p := openNew(t), newPolicy()
 	ready(t, s, p, billsOf(3)...)
 	for _, x := range must(s.DecideDue(t.Context(), roundAt(p, firstStage), 2)).Texts {
-		mustDo(t, s.RecordOutcome(t.Context(), firstStage, Outcome{TextID: x.ID, State: Accepted, ProviderID: "SM" + x.Parts[0].Account, NextLook: firstStage}))
+		mustDo(t, s.RecordOutcome(firstStage, Outcome{TextID: x.ID, State: Accepted, ProviderID: "SM" + x.Parts[0].Account, NextLook: firstStage}))
 	}
-	must(s.AddOptOuts(t.Context(), OptOut{Phone: phone(9), Reason: reminder.OptedOut, Since: learnedAt, Source: "operator", Who: "x"}))
+	must(s.AddOptOuts(OptOut{Phone: phone(9), Reason: reminder.OptedOut, Since: learnedAt, Source: "operator", Who: "x"}))
 	mustDo(t, s.Tidy(t.Context()))
 
 	grown, heard := listened(t)

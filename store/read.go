@@ -252,7 +252,7 @@ func (s *Store) Meta(ctx context.Context, key string) (value string, err error) 
 }
 
 // SetMeta writes a fact about the store.
-func (s *Store) SetMeta(_ context.Context, key, value string) error {
+func (s *Store) SetMeta(key, value string) error {
 	if err := s.do(func(t *tx) error { return t.setMeta(key, value) }); err != nil {
 		return fmt.Errorf("write %s: %w", key, err)
 	}

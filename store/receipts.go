@@ -132,7 +132,7 @@ var comesAfter = map[TextState]string{
 // moved a text to another state. One that would take a text back to an earlier
 // state only moves its next look. One that cannot be written holds up no other:
 // the error names it, and the others are written.
-func (s *Store) RecordReceipts(_ context.Context, now time.Time, receipts []Receipt) (moved []Receipt, err error) {
+func (s *Store) RecordReceipts(now time.Time, receipts []Receipt) (moved []Receipt, err error) {
 	var odd []error
 	err = s.do(func(t *tx) error {
 		moved, odd = nil, nil

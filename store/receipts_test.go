@@ -12,7 +12,7 @@ import (
 
 func receive(t *testing.T, s *Store, r Receipt) {
 	t.Helper()
-	must(s.RecordReceipts(t.Context(), firstStage.Add(time.Minute), []Receipt{r}))
+	must(s.RecordReceipts(firstStage.Add(time.Minute), []Receipt{r}))
 }
 
 // Every pair of states: what the text was, and what the provider says.
@@ -78,7 +78,7 @@ func TestReceiptsComeTogether(t *testing.T) {
 		}
 		receipts = append(receipts, r)
 	}
-	moved := must(s.RecordReceipts(t.Context(), firstStage.Add(time.Minute), receipts))
+	moved := must(s.RecordReceipts(firstStage.Add(time.Minute), receipts))
 	if len(texts) != 70 || len(moved) != 69 {
 		t.Fatalf("%d of %d texts moved, want 69 of 70", len(moved), len(texts))
 	}
@@ -93,7 +93,7 @@ func TestReceiptsComeTogether(t *testing.T) {
 			t.Errorf("%s: %d, want %d", query, got, want)
 		}
 	}
-	if again := must(s.RecordReceipts(t.Context(), firstStage.Add(time.Hour), receipts[:2])); len(again) != 0 {
+	if again := must(s.RecordReceipts(firstStage.Add(time.Hour), receipts[:2])); len(again) != 0 {
 		t.Errorf("moved a second time: %v", again)
 	}
 }
@@ -223,14 +223,14 @@ func TestAnUndeliveredBundleIsUsefulForTheOther(t *testing.T) {
 	s, p := openNew(t), bundling()
 	ready(t, s, p, ofOnePhone(2)...)
 	day := due.At(9*60, nairobi)
-	must(s.Learn(t.Context(), policiesOf(p), day, Lesson{BillID: 1, Answer: answer(day, "9", due)}, Lesson{BillID: 2, Answer: answer(day, "9", due.AddDays(3))}))
+	must(s.Learn(policiesOf(p), day, Lesson{BillID: 1, Answer: answer(day, "9", due)}, Lesson{BillID: 2, Answer: answer(day, "9", due.AddDays(3))}))
 	x := text(t, s, p, day)
 	if len(x.Parts) != 2 {
 		t.Fatalf("not one text for both: %v", accounts(x))
 	}
-	mustDo(t, s.RecordOutcome(t.Context(), day, Outcome{TextID: x.ID, State: Accepted, ProviderID: "SM1"}))
+	mustDo(t, s.RecordOutcome(day, Outcome{TextID: x.ID, State: Accepted, ProviderID: "SM1"}))
 	late := day.Add(8*time.Hour + 45*time.Minute)
-	must(s.RecordReceipts(t.Context(), late, []Receipt{{TextID: x.ID, State: Undelivered, Why: reminder.NotDelivered, RetryAt: late.Add(30 * time.Minute), MaxTries: 3}}))
+	must(s.RecordReceipts(late, []Receipt{{TextID: x.ID, State: Undelivered, Why: reminder.NotDelivered, RetryAt: late.Add(30 * time.Minute), MaxTries: 3}}))
 	must(s.DecideDue(t.Context(), roundAt(p, late.Add(30*time.Minute)), 10))
 	const latest = "SELECT outcome || ' ' || reason FROM reminders WHERE bill_id = ?1 ORDER BY stage DESC LIMIT 1"
 	for bill, want := range map[int64]string{1: "skipped expired", 2: "held outside_window"} {

@@ -67,7 +67,7 @@ type Message struct{ ProviderID, Body string }
 
 // PutOffLookUp has a text in doubt whose look-up got no answer wait until next,
 // behind those that wait for theirs.
-func (s *Store) PutOffLookUp(_ context.Context, textID int64, next time.Time) error {
+func (s *Store) PutOffLookUp(textID int64, next time.Time) error {
 	err := s.do(func(t *tx) error {
 		_, err := t.exec("UPDATE texts SET next_look_at = ?2 WHERE id = ?1 AND state = 'unknown'", textID, next.UnixMilli())
 		return err
@@ -81,7 +81,7 @@ func (s *Store) PutOffLookUp(_ context.Context, textID int64, next time.Time) er
 // RecordLookUp settles a text in doubt, or puts it off to its next look. It
 // returns the state the text is in now. A message that another text has is
 // never taken for it.
-func (s *Store) RecordLookUp(_ context.Context, now time.Time, l LookUp) (state TextState, err error) {
+func (s *Store) RecordLookUp(now time.Time, l LookUp) (state TextState, err error) {
 	err = s.do(func(t *tx) error {
 		state, err = t.lookUp(now, l)
 		return err

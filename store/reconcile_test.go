@@ -23,7 +23,7 @@ func TestOrphans(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s, _, x := intended(t)
-			if got := must(s.Orphans(t.Context(), tt.now, tt.owner, nextLook)); got != tt.want {
+			if got := must(s.Orphans(tt.now, tt.owner, nextLook)); got != tt.want {
 				t.Errorf("%d, want %d", got, tt.want)
 			}
 			wantState := map[int]TextState{0: Sending, 1: Unknown}[tt.want]
@@ -31,7 +31,7 @@ func TestOrphans(t *testing.T) {
 				t.Errorf("state %s, want %s", got, wantState)
 			}
 			wantRecorded(t, s, 1, "3 days before, texted, on_schedule") // and never blindly sent again
-			quiet(t, s, func() { must(s.Orphans(t.Context(), tt.now, tt.owner, nextLook)) })
+			quiet(t, s, func() { must(s.Orphans(tt.now, tt.owner, nextLook)) })
 			if tt.want == 0 {
 				return
 			}
@@ -58,7 +58,7 @@ func TestOrphans(t *testing.T) {
 // A late answer still settles what was taken for an orphan.
 func TestAnOrphanMayStillBeAnswered(t *testing.T) {
 	s, _, x := intended(t)
-	must(s.Orphans(t.Context(), firstStage, "successor", firstStage))
+	must(s.Orphans(firstStage, "successor", firstStage))
 	record(t, s, Outcome{TextID: x.ID, State: Accepted, ProviderID: "SM1", NextLook: firstStage})
 	if got := stateOf(t, s, x.ID); got != Accepted {
 		t.Errorf("state %s", got)
@@ -75,7 +75,7 @@ func doubted(t *testing.T) (*Store, *reminder.Policy, Text) {
 
 func lookUp(t *testing.T, s *Store, l LookUp) TextState {
 	t.Helper()
-	return must(s.RecordLookUp(t.Context(), firstStage.Add(time.Hour), l))
+	return must(s.RecordLookUp(firstStage.Add(time.Hour), l))
 }
 
 func TestALookUpThatFindsTheText(t *testing.T) {
@@ -214,13 +214,13 @@ func TestALookUpThatDoesNotFindTheText(t *testing.T) {
 	t.Run("an answer after all comes too late", func(t *testing.T) {
 		s, _, x := doubted(t)
 		lookUp(t, s, LookUp{TextID: x.ID, Last: true, Resend: true})
-		if err := s.RecordOutcome(t.Context(), firstStage, Outcome{TextID: x.ID, State: Accepted, ProviderID: "SM1"}); err == nil {
+		if err := s.RecordOutcome(firstStage, Outcome{TextID: x.ID, State: Accepted, ProviderID: "SM1"}); err == nil {
 			t.Error("no error: its reminder may have another text by now")
 		}
 	})
 	t.Run("a text that is not there", func(t *testing.T) {
 		s := openNew(t)
-		if state, err := s.RecordLookUp(t.Context(), firstStage, LookUp{TextID: 99, Last: true}); err == nil {
+		if state, err := s.RecordLookUp(firstStage, LookUp{TextID: 99, Last: true}); err == nil {
 			t.Errorf("state %s and no error", state)
 		}
 	})

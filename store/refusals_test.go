@@ -34,14 +34,14 @@ func TestARefusalInNoKnownFormRejectsOnAnotherDayOnly(t *testing.T) {
 			answeredAt(evening.Add(time.Minute), 2)(t, s, p)
 			b := billOf(0)
 			b.Phone = phone(50)
-			must(s.Declare(t.Context(), "config", append([]reminder.Bill{b}, billsOf(3)[1:]...), evening))
+			must(s.Declare("config", append([]reminder.Bill{b}, billsOf(3)[1:]...), evening))
 			learn(t, s, p, evening, Lesson{BillID: 1, Failed: "503"})
 		}, night, unclear(1), reminder.BillPending},
 		"it was answered itself between": {answeredAt(evening.Add(time.Minute), 1), night, unclear(1), reminder.BillActive},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s, p := openNew(t), newPolicy()
-			must(s.Declare(t.Context(), "config", billsOf(3), learnedAt))
+			must(s.Declare("config", billsOf(3), learnedAt))
 			learn(t, s, p, evening, unclear(1))
 			c.between(t, s, p)
 			l := learn(t, s, p, c.second, c.lesson)
@@ -71,7 +71,7 @@ func answeredAt(at time.Time, id int64) func(*testing.T, *Store, *reminder.Polic
 
 func TestNobodyAnsweredIsAWarningUntilSomebodyIs(t *testing.T) {
 	s, p := openNew(t), newPolicy()
-	must(s.Declare(t.Context(), "config", billsOf(9), learnedAt))
+	must(s.Declare("config", billsOf(9), learnedAt))
 	warnings := func(want int) {
 		t.Helper()
 		if got := must(s.Warnings(t.Context())); len(got) != want {
@@ -103,7 +103,7 @@ func TestNobodyAnsweredIsAWarningUntilSomebodyIs(t *testing.T) {
 
 func TestABillThatIsForbiddenIsKnown(t *testing.T) {
 	s, p := openNew(t), newPolicy()
-	must(s.Declare(t.Context(), "config", billsOf(2), learnedAt))
+	must(s.Declare("config", billsOf(2), learnedAt))
 	learn(t, s, p, firstStage, Lesson{BillID: 1, Failed: "403", Refused: Forbidden}, unclear(2))
 	if !must(s.Forbidden(t.Context(), 1)) || must(s.Forbidden(t.Context(), 2)) {
 		t.Error("not the first alone is known")

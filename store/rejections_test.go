@@ -96,7 +96,7 @@ func TestAStopThatWasLearnedOfHoldsTheTextsOfTheSameRound(t *testing.T) {
 	for id := int64(1); id <= 11; id++ {
 		lessons = append(lessons, Lesson{BillID: id, Rejected: "closed"})
 	}
-	l = must(s.DecideAnswered(t.Context(), roundAt(p, old), lessons))
+	l = must(s.DecideAnswered(roundAt(p, old), lessons))
 	if len(l.Texts) > 0 || len(l.Rejected) != 11 {
 		t.Errorf("%d texts, %d rejected", len(l.Texts), len(l.Rejected))
 	}

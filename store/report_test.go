@@ -24,9 +24,9 @@ func fared(t *testing.T, s *Store, p *reminder.Policy) {
 		case 1:
 			o = Outcome{TextID: x.ID, State: Refused, Skip: reminder.BadNumber, Code: 21211}
 		}
-		mustDo(t, s.RecordOutcome(t.Context(), firstStage, o))
+		mustDo(t, s.RecordOutcome(firstStage, o))
 	}
-	must(s.RecordReceipts(t.Context(), firstStage, []Receipt{
+	must(s.RecordReceipts(firstStage, []Receipt{
 		{TextID: 3, State: Delivered, BilledSegments: 1, Price: "-0.0075", PriceUnit: "USD"},
 		{TextID: 4, State: Delivered, BilledSegments: 2, Price: "-0.0150", PriceUnit: "USD"},
 		{TextID: 5, State: Failed, Code: 30007},
@@ -119,7 +119,7 @@ func TestReportOfReminders(t *testing.T) {
 	fared(t, s, p)
 	learn := func(id int64, at time.Time, balance string) {
 		t.Helper()
-		must(s.Learn(t.Context(), policiesOf(p), at, Lesson{BillID: id, Answer: answer(at, balance, due)}))
+		must(s.Learn(policiesOf(p), at, Lesson{BillID: id, Answer: answer(at, balance, due)}))
 	}
 	paidAt := firstStage.Add(40 * time.Hour)
 	learn(3, paidAt, "0")    // in time

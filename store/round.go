@@ -121,7 +121,7 @@ func (s *Store) DecideDue(ctx context.Context, r Round, n int) (Looked, error) {
 // was asked about: it records what was learned and decides, in one
 // transaction. All is learned before anything is decided, since bills may share
 // a text.
-func (s *Store) DecideAnswered(_ context.Context, r Round, lessons []Lesson) (Looked, error) {
+func (s *Store) DecideAnswered(r Round, lessons []Lesson) (Looked, error) {
 	var l looking
 	err := s.do(func(t *tx) error {
 		l = looking{}

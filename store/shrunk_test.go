@@ -29,7 +29,7 @@ func TestABillThatMovesFromOneListToTheOtherIsNotGone(t *testing.T) {
 	for i := range all {
 		all[i].Phone = phone(i)
 	}
-	must(s.Declare(t.Context(), SourceConfig, all[:1500], learnedAt))
+	must(s.Declare(SourceConfig, all[:1500], learnedAt))
 	must(s.Import(t.Context(), SourceFile, all[1500:2000], learnedAt, nil))
 	must(s.Import(t.Context(), SourceImport, all[2000:], learnedAt, nil))
 	roll := must(NewRoll(t.Context(), false))

@@ -21,7 +21,7 @@ const stopAgain = 15 * time.Minute
 // StopSending keeps all texts from leaving for a reason, from the next decision
 // on. A stop that waits for the operator does not become one that ends by
 // itself.
-func (s *Store) StopSending(_ context.Context, now time.Time, stop reminder.Stop) error {
+func (s *Store) StopSending(now time.Time, stop reminder.Stop) error {
 	if err := s.do(func(t *tx) error { return t.stopSending(now, stop) }); err != nil {
 		return fmt.Errorf("stop sending: %w", err)
 	}
@@ -80,7 +80,7 @@ func (t *tx) endTimedStops() error {
 }
 
 // EndStop ends the stop of that reason, whose cause is gone.
-func (s *Store) EndStop(_ context.Context, reason reminder.Reason) error {
+func (s *Store) EndStop(reason reminder.Reason) error {
 	err := s.do(func(t *tx) error {
 		_, err := t.exec("DELETE FROM stops WHERE reason = ?1", reason)
 		return err
@@ -101,7 +101,7 @@ type Stranger struct {
 
 // RecordUnattributed keeps the ids of messages that this store does not know and
 // that name neither a phone nor a bill, and stops sending when any of them is new.
-func (s *Store) RecordUnattributed(_ context.Context, now time.Time, found []Stranger, stop reminder.Stop) (news int, err error) {
+func (s *Store) RecordUnattributed(now time.Time, found []Stranger, stop reminder.Stop) (news int, err error) {
 	err = s.do(func(t *tx) error {
 		news = 0
 		for _, f := range found {
@@ -128,7 +128,7 @@ func (s *Store) RecordUnattributed(_ context.Context, now time.Time, found []Str
 // RecordStrangers keeps the texts that are strangers, so that their stages are
 // not texted again, and stops sending when any of them is new. It returns how
 // many are.
-func (s *Store) RecordStrangers(_ context.Context, now time.Time, found []Stranger, stop reminder.Stop) (news int, err error) {
+func (s *Store) RecordStrangers(now time.Time, found []Stranger, stop reminder.Stop) (news int, err error) {
 	err = s.do(func(t *tx) error {
 		news = 0
 		for _, f := range found {

@@ -113,13 +113,13 @@ func toRegister(t testing.TB, s *Store, now time.Time, n int) []reminder.Bill {
 // watch declares the bills and has Almara Pay accept them at learnedAt.
 func watch(t testing.TB, s *Store, p *reminder.Policy, bills ...reminder.Bill) []reminder.Bill {
 	t.Helper()
-	must(s.Declare(t.Context(), "config", bills, learnedAt))
+	must(s.Declare("config", bills, learnedAt))
 	taken := toRegister(t, s, learnedAt, len(bills))
 	lessons := make([]Lesson, len(taken))
 	for i, b := range taken {
 		lessons[i] = Lesson{BillID: b.ID, Answer: answer(learnedAt, "2315.50", due)}
 	}
-	return must(s.Learn(t.Context(), policiesOf(p), learnedAt, lessons...)).Bills
+	return must(s.Learn(policiesOf(p), learnedAt, lessons...)).Bills
 }
 
 // ready is watch, with a balance that is fresh when the first stage is due.
@@ -127,7 +127,7 @@ func ready(t testing.TB, s *Store, p *reminder.Policy, bills ...reminder.Bill) [
 	t.Helper()
 	watched := watch(t, s, p, bills...)
 	for i, b := range watched {
-		l := must(s.Learn(t.Context(), policiesOf(p), firstStage, Lesson{BillID: b.ID, Answer: answer(firstStage, "2315.50", due)}))
+		l := must(s.Learn(policiesOf(p), firstStage, Lesson{BillID: b.ID, Answer: answer(firstStage, "2315.50", due)}))
 		watched[i] = l.Bills[0]
 	}
 	return watched

@@ -31,7 +31,7 @@ func BenchmarkText(b *testing.B) {
 				for _, bill := range toRegister(b, s, firstStage.Add(-24*time.Hour), bills) {
 					lessons = append(lessons, Lesson{BillID: bill.ID, Answer: answer(firstStage.Add(-2*answerSlack), "2315.50", due)})
 				}
-				must(s.Learn(b.Context(), policiesOf(p), firstStage, lessons...))
+				must(s.Learn(policiesOf(p), firstStage, lessons...))
 				before := cpu()
 				b.StartTimer()
 				for {

@@ -19,7 +19,7 @@ type Warning struct {
 // Warn keeps a warning until its cause is gone (EndWarning) or the operator
 // releases it. One that stands already keeps its instant, and takes the new
 // detail.
-func (s *Store) Warn(_ context.Context, now time.Time, reason reminder.Reason, detail string) error {
+func (s *Store) Warn(now time.Time, reason reminder.Reason, detail string) error {
 	if err := s.do(func(t *tx) error { return t.warn(now, reason, detail) }); err != nil {
 		return fmt.Errorf("write warning: %w", err)
 	}
@@ -39,7 +39,7 @@ func (t *tx) warn(now time.Time, reason reminder.Reason, detail string) error {
 }
 
 // EndWarning ends the warning of that reason, whose cause is gone.
-func (s *Store) EndWarning(_ context.Context, reason reminder.Reason) error {
+func (s *Store) EndWarning(reason reminder.Reason) error {
 	if err := s.do(func(t *tx) error { return t.endWarning(reason) }); err != nil {
 		return fmt.Errorf("end warning: %w", err)
 	}

@@ -18,14 +18,14 @@ func TestAWarningStandsUntilItsCauseIsGoneOrTheOperatorHasLooked(t *testing.T) {
 			t.Errorf("warnings (-want +got):\n%s", diff)
 		}
 	}
-	mustDo(t, s.Warn(t.Context(), now, reminder.MassPaid, "21 of 40 bills"))
-	mustDo(t, s.Warn(t.Context(), now.Add(time.Minute), reminder.MassPaid, "22 of 40 bills"))
-	mustDo(t, s.Warn(t.Context(), now.Add(time.Hour), reminder.UnreadableAnswers, "9 of 20 answers"))
+	mustDo(t, s.Warn(now, reminder.MassPaid, "21 of 40 bills"))
+	mustDo(t, s.Warn(now.Add(time.Minute), reminder.MassPaid, "22 of 40 bills"))
+	mustDo(t, s.Warn(now.Add(time.Hour), reminder.UnreadableAnswers, "9 of 20 answers"))
 	wantWarnings(
 		Warning{reminder.MassPaid, now, "22 of 40 bills"},
 		Warning{reminder.UnreadableAnswers, now.Add(time.Hour), "9 of 20 answers"})
 
-	mustDo(t, s.EndWarning(t.Context(), reminder.UnreadableAnswers))
+	mustDo(t, s.EndWarning(reminder.UnreadableAnswers))
 	must(s.ReleaseAll(t.Context(), p, now.Add(2*time.Hour), reminder.MassPaid, "somebody", nil))
 	wantWarnings()
 	if got := must(s.ReleasedAt(t.Context(), reminder.MassPaid)); !got.Equal(now.Add(2 * time.Hour)) {

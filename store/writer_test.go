@@ -190,7 +190,7 @@ func TestAFailingCommitFailsAll(t *testing.T) {
 			t.Errorf("write %d was reported as done", i)
 		}
 	}
-	if err := s.SetMeta(t.Context(), "alone", "x"); err == nil {
+	if err := s.SetMeta("alone", "x"); err == nil {
 		t.Error("a write alone was reported as done")
 	}
 	if got := number(t, s, "SELECT count(*) FROM meta"); got != 0 {
@@ -281,7 +281,7 @@ func panicInWrite(ctx context.Context, path string) error {
 	if err := s.write.do(func(*tx) error { panic("an unforeseen bill") }); err == nil {
 		return errors.New("no error")
 	}
-	if err := s.SetMeta(ctx, "key", "value"); err != nil {
+	if err := s.SetMeta("key", "value"); err != nil {
 		return err
 	}
 	fmt.Println("survived")
@@ -297,7 +297,7 @@ func TestReadersDoNotWaitForWriters(t *testing.T) {
 	for i := range 16 {
 		all.Go(func() {
 			for j := range 10 {
-				if err := s.SetMeta(t.Context(), fmt.Sprint(i), fmt.Sprint(j)); err != nil {
+				if err := s.SetMeta(fmt.Sprint(i), fmt.Sprint(j)); err != nil {
 					t.Error(err)
 				}
 			}
@@ -320,27 +320,6 @@ func TestReadersDoNotWaitForWriters(t *testing.T) {
 	}
 	if _, _, err := s.ToRecheck(t.Context(), learnedAt, Place{}, 1); err != nil {
 		t.Errorf("a sweep waits for the writer to find its bills: %v", err)
-	}
-}
-
-// A caller whose context ends while it waits still learns what became of its
-// write, and takes nobody's write with it.
-func TestACancelledCallerLosesNothing(t *testing.T) {
-	s := openNew(t)
-	ctx, cancel := context.WithCancel(t.Context())
-	release := hold(t, s)
-	done := make(chan error, 1)
-	go func() { done <- s.SetMeta(ctx, "key", "value") }()
-	for len(s.write.queue) == 0 {
-		runtime.Gosched()
-	}
-	cancel()
-	release()
-	if err := <-done; err != nil {
-		t.Errorf("got %v", err)
-	}
-	if got := must(s.Meta(t.Context(), "key")); got != "value" {
-		t.Errorf("it was reported as written, and is %q", got)
 	}
 }
 

@@ -89,7 +89,7 @@ func Make(ctx context.Context, o Order) (err error) {
 		return fmt.Errorf("make store: %w", err)
 	}
 	for key, value := range o.Facts {
-		if err := s.SetMeta(ctx, key, value); err != nil {
+		if err := s.SetMeta(key, value); err != nil {
 			return errors.Join(err, s.Close())
 		}
 	}
