@@ -14,6 +14,10 @@ import (
 //go:embed migrations/*.sql
 var migrations embed.FS
 
+// baseline is the oldest version of the schema that is brought up to date. There
+// was no release before it.
+const baseline = 10
+
 // migrate brings the schema up to the version this binary knows.
 func migrate(ctx context.Context, path string) (err error) {
 	db, err := openPool(ctx, path, "rwc", 1, commandCache)
@@ -38,8 +42,11 @@ func bringUp(ctx context.Context, db *sql.DB) error {
 	if err != nil {
 		return fmt.Errorf("read the store's version: %w", explain(err))
 	}
-	if have > want {
+	switch {
+	case have > want:
 		return ErrTooNew
+	case have > 0 && have < baseline:
+		return ErrTooOld
 	}
 	_, err = p.Up(ctx)
 	if err == nil {
@@ -66,6 +73,8 @@ func checkVersion(ctx context.Context, db *sql.DB) error {
 	switch want := sources[len(sources)-1].Version; {
 	case have > want:
 		return ErrTooNew
+	case have < baseline:
+		return ErrTooOld
 	case have < want:
 		return ErrOldSchema
 	}

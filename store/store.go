@@ -35,6 +35,9 @@ var (
 	ErrLocked = errors.New("another duewatch daemon is using this store")
 	// ErrTooNew means that a newer duewatch has written the file.
 	ErrTooNew = errors.New("the store was written by a newer duewatch: install that version, or restore the backup made before the upgrade")
+	// ErrTooOld means that the file is of a version before the first release.
+	ErrTooOld = fmt.Errorf("the store is of a version before %d of the schema, which this duewatch cannot bring up to date: "+
+		"start the duewatch of 29 November 2026 on it once, which can, and then this one", baseline)
 	// ErrNotFound means that there is no such file, or nothing of that name.
 	ErrNotFound = errors.New("not found")
 	// ErrOldSchema means that the file awaits a migration, which the daemon does at its start.
