@@ -11,7 +11,7 @@ import (
 func BenchmarkDecode(b *testing.B) {
 	header := http.Header{"Content-Type": {"application/json; charset=utf-8"}}
 	now := time.Date(2026, time.April, 1, 12, 44, 16, 0, time.UTC)
-	hide := veil{phone: testBill.Phone, secrets: []string{testSecret, "tok-1"}}
+	hide := redactor{phone: testBill.Phone, secrets: []string{testSecret, "tok-1"}}
 	for _, bench := range []struct {
 		name   string
 		status int

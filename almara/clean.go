@@ -18,16 +18,16 @@ const (
 	maxName   = 100
 )
 
-// veil knows what must not appear in errors and logs, although a server may
+// redactor knows what must not appear in errors and logs, although a server may
 // repeat it.
-type veil struct {
+type redactor struct {
 	phone   reminder.Phone // "" = none
 	secrets []string       // whole, as they were sent
 }
 
 // clean makes a server's text fit for an error: one line, at most limit
 // characters, without the secrets and with the phone masked.
-func (v veil) clean(text string, limit int) string {
+func (v redactor) clean(text string, limit int) string {
 	text = oneLine(text)
 	if text == "" {
 		return ""
@@ -50,7 +50,7 @@ var markup = regexp.MustCompile(`(?is)<script.*?</script>|<style.*?</style>|<[^>
 
 // words is clean for a page that was written for a browser: its first words,
 // without tags.
-func (v veil) words(page []byte) string {
+func (v redactor) words(page []byte) string {
 	return v.clean(html.UnescapeString(markup.ReplaceAllString(string(page), " ")), maxWords)
 }
 

@@ -188,7 +188,7 @@ func (c *Client) call(ctx context.Context, bill reminder.Bill, op string, r requ
 	defer func() {
 		why := ""
 		if err != nil {
-			why = fmt.Sprintf("account %s of service %s: %v", veil{phone: bill.Phone}.clean(bill.Account, maxWords), bill.Service, err)
+			why = fmt.Sprintf("account %s of service %s: %v", redactor{phone: bill.Phone}.clean(bill.Account, maxWords), bill.Service, err)
 		}
 		switch c.breaker.leave(probe, verdictOf(err), bill.Service+"/"+bill.Account, why) {
 		case breakerOpened:
@@ -230,7 +230,7 @@ func (c *Client) try(ctx context.Context, bill reminder.Bill, op string, r reque
 	if err != nil {
 		return false, err
 	}
-	hide := veil{phone: bill.Phone, secrets: []string{t.value, c.tokens.secret}}
+	hide := redactor{phone: bill.Phone, secrets: []string{t.value, c.tokens.secret}}
 
 	r.token = t.value
 	began := time.Now()

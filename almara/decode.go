@@ -17,7 +17,7 @@ import (
 // UnclearError, a ForbiddenError, a RetryError or a StopError. The status comes first where it is clear; between
 // a success and a fault of the bill the shape of the body decides, since the
 // status of a failure is not documented.
-func decode(what string, r reply, hide veil, in local) (reminder.Answer, error) {
+func decode(what string, r reply, hide redactor, in local) (reminder.Answer, error) {
 	switch {
 	case r.status == http.StatusUnauthorized:
 		return reminder.Answer{}, &StopError{fmt.Errorf("%s: %w although it is new: check almara.client_id, client_secret and scope", what, errUnauthorized)}

@@ -36,7 +36,7 @@ func (f refusal) words(deep bool) (all []string) {
 
 // said is what a client error says: the words that are found in it, or else the
 // first ones of the page, and the status.
-func (r reply) said(hide veil) string {
+func (r reply) said(hide redactor) string {
 	var f refusal
 	said := ""
 	if json.Unmarshal(trimBOM(r.body), &f) == nil {

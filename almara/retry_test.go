@@ -47,7 +47,7 @@ func TestOneAnswerCannotAskForADayOfSilence(t *testing.T) {
 	} {
 		var failed *RetryError
 		r := reply{status: 429, header: http.Header{"Retry-After": {text}}, at: now}
-		if err := r.passingError("register", veil{}); !errors.As(err, &failed) || failed.After != want {
+		if err := r.passingError("register", redactor{}); !errors.As(err, &failed) || failed.After != want {
 			t.Errorf("%s: %v, want %v", text, err, want)
 		}
 	}

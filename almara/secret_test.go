@@ -160,7 +160,7 @@ func TestEndpoints(t *testing.T) {
 }
 
 func TestCleanKeepsWhatIsHarmless(t *testing.T) {
-	hide := veil{phone: "+254710000003"}
+	hide := redactor{phone: "+254710000003"}
 	for in, want := range map[string]string{
 		"account 12345 254710000003 is bad": "account 12345 +2547******03 is bad",
 		"(+254) 710.000.003":                "(+2547******03",
@@ -172,7 +172,7 @@ func TestCleanKeepsWhatIsHarmless(t *testing.T) {
 			t.Errorf("%q became %q, want %q", in, got, want)
 		}
 	}
-	if got := (veil{phone: reminder.Phone("")}).clean("254710000003", 50); got != "254710000003" {
+	if got := (redactor{phone: reminder.Phone("")}).clean("254710000003", 50); got != "254710000003" {
 		t.Errorf("%q", got)
 	}
 }

@@ -125,7 +125,7 @@ func (s *tokenSource) renew(ctx context.Context) (token, error) {
 
 // fetch makes one request for a token (API reference, Authorization).
 func (s *tokenSource) fetch(ctx context.Context) (value string, lifetime time.Duration, err error) {
-	hide := veil{secrets: []string{s.secret}}
+	hide := redactor{secrets: []string{s.secret}}
 	answer, err := s.wire.send(ctx, s.request(), hide)
 	if err != nil {
 		return "", 0, err

@@ -46,7 +46,7 @@ type reply struct {
 
 // send makes one request and reads the whole answer, so that the connection
 // can be used again. Errors: that of ctx, or a RetryError.
-func (w *wire) send(ctx context.Context, r request, hide veil) (reply, error) {
+func (w *wire) send(ctx context.Context, r request, hide redactor) (reply, error) {
 	limited, cancel := context.WithTimeout(ctx, w.timeout)
 	defer cancel()
 	answer, err := w.roundTrip(limited, r)
@@ -140,7 +140,7 @@ func passing(status int) bool {
 	return status >= 500 || status == http.StatusTooManyRequests || status == http.StatusRequestTimeout
 }
 
-func (r reply) passingError(what string, hide veil) error {
+func (r reply) passingError(what string, hide redactor) error {
 	asked := retryAfter(r.header, r.at)
 	return &RetryError{
 		After:     min(asked, maxAfter),
@@ -155,7 +155,7 @@ func (r reply) redirectError(what string) error {
 }
 
 // describe is the answer in short, for an error: status and first words.
-func (r reply) describe(hide veil) string {
+func (r reply) describe(hide redactor) string {
 	text := fmt.Sprintf("status %d", r.status)
 	if words := hide.words(r.body); words != "" {
 		text += fmt.Sprintf(" (%s)", words)

@@ -48,17 +48,17 @@ func year(ctx context.Context, p params, _ io.Reader) (took, error) {
 		first := reminder.DateOf(now.In(d.cfg.Zone)).AddDays(40) // later than any in the generated store
 		due := first
 		for range 12 {
-			var lessons []store.Lesson
+			var lessons []store.CheckResult
 			for id := range p.n {
 				m := reminder.MustMoney(fmt.Sprintf("%d.50", 900+id))
-				lessons = append(lessons, store.Lesson{BillID: int64(id + 1), Answer: &reminder.Answer{At: now, Customer: "Wanjiku Kamau", Balance: &m, DueDate: due, Verified: new(true)}})
+				lessons = append(lessons, store.CheckResult{BillID: int64(id + 1), Answer: &reminder.Answer{At: now, Customer: "Wanjiku Kamau", Balance: &m, DueDate: due, Verified: new(true)}})
 			}
 			for _, stage := range []int{-7, -3, 0} {
 				now = due.AddDays(stage).At(9*60, d.cfg.Zone)
 				for i := range lessons {
 					lessons[i].Answer.At = now.Add(-time.Minute)
 				}
-				if _, err := d.store.Learn(d.cfg.Policies, now.Add(-time.Minute), lessons...); err != nil {
+				if _, err := d.store.RecordChecks(d.cfg.Policies, now.Add(-time.Minute), lessons...); err != nil {
 					return t, err
 				}
 				n, err := d.textAll(ctx, now)
@@ -95,7 +95,7 @@ func (d *daemon) textAll(ctx context.Context, now time.Time) (n int, err error) 
 		var receipts []store.Receipt
 		for _, x := range l.Texts {
 			sid := fmt.Sprintf("SM%016x%016x", uint64(x.ID)*0x9e3779b97f4a7c15, x.ID)
-			if err := d.store.RecordOutcome(now, store.Outcome{TextID: x.ID, State: store.Accepted, ProviderID: sid, ProviderStatus: "queued", NextLook: now.Add(time.Minute)}); err != nil {
+			if err := d.store.RecordOutcome(now, store.Outcome{TextID: x.ID, State: store.Accepted, ProviderID: sid, ProviderStatus: "queued", NextPollAt: now.Add(time.Minute)}); err != nil {
 				return n, err
 			}
 			receipts = append(receipts, store.Receipt{TextID: x.ID, State: store.Delivered, Price: "-0.02000", PriceUnit: "USD"})

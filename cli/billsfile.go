@@ -25,8 +25,8 @@ type billsFile struct {
 	// mark tells this list from every other, with all that its reading went by;
 	// "" when there is no file.
 	mark string
-	same bool        // the store is as the file says already
-	roll *store.Roll // the list, unless same; nil when there is no file
+	same bool               // the store is as the file says already
+	roll *store.ImportIndex // the list, unless same; nil when there is no file
 	rows int
 }
 
@@ -69,7 +69,7 @@ func (d *daemon) readBillsFile(ctx context.Context, cfg *config.Config, log *slo
 		}
 	}
 	tell := d.teller(log)
-	return checkBillsFile(ctx, cfg, true, func(rows int, _ []store.Listed) { tell("bills_file is being checked", rows) })
+	return checkBillsFile(ctx, cfg, true, func(rows int, _ []store.Row) { tell("bills_file is being checked", rows) })
 }
 
 // teller returns what keeps the log and systemd informed in a long piece of
@@ -89,7 +89,7 @@ func (d *daemon) teller(log *slog.Logger) func(what string, rows int) {
 // checkBillsFile reads the file that the config names. keeps is for a list that
 // will be declared; seen is told of some good rows after others, and how many
 // they are so far.
-func checkBillsFile(ctx context.Context, cfg *config.Config, keeps bool, seen func(rows int, some []store.Listed)) (_ *billsFile, err error) {
+func checkBillsFile(ctx context.Context, cfg *config.Config, keeps bool, seen func(rows int, some []store.Row)) (_ *billsFile, err error) {
 	in, err := openBillsFile(cfg)
 	if err != nil {
 		return nil, err
@@ -211,10 +211,10 @@ func (d *daemon) declare(ctx context.Context, cfg *config.Config, log *slog.Logg
 	return d.store.ForgetList(store.SourceFile)
 }
 
-func (d *daemon) declareConfig(ctx context.Context, cfg *config.Config, log *slog.Logger) error {
-	bills := make([]store.Listed, 0, len(cfg.Bills))
+func (d *daemon) declareConfig(_ context.Context, cfg *config.Config, log *slog.Logger) error {
+	bills := make([]store.Row, 0, len(cfg.Bills))
 	for _, b := range cfg.Bills {
-		bills = append(bills, store.Listed{Bill: storedBill(b)})
+		bills = append(bills, store.Row{Bill: storedBill(b)})
 	}
 	n, err := d.store.Declare(store.SourceConfig, billsOf(bills), d.app.now())
 	if err != nil {
@@ -234,7 +234,7 @@ func (d *daemon) addFromFile(ctx context.Context, file *billsFile, n *store.Decl
 		return nil
 	}
 	done, tell := 0, d.teller(log)
-	return file.roll.Each(ctx, batchAlone, func(some []store.Listed) error {
+	return file.roll.Each(ctx, batchAlone, func(some []store.Row) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
@@ -256,7 +256,7 @@ func (d *daemon) sweepFile(ctx context.Context, file *billsFile, n *store.Declar
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		next, removed, err := d.store.Sweep(ctx, store.SourceFile, file.roll, last, d.app.now())
+		next, removed, err := d.store.RemoveUnlisted(ctx, store.SourceFile, file.roll, last, d.app.now())
 		if err != nil {
 			return err
 		}

@@ -178,7 +178,7 @@ func (k *check) billsFile(ctx context.Context, each func(service, language strin
 	}
 	p := newProgress(k.app.stderr, "checking bills_file", 0)
 	defer p.done()
-	file, err := checkBillsFile(ctx, k.cfg, false, func(rows int, some []store.Listed) {
+	file, err := checkBillsFile(ctx, k.cfg, false, func(rows int, some []store.Row) {
 		p.at(rows, 0)
 		for _, b := range some {
 			each(b.Bill.Service, b.Bill.Language)

@@ -76,7 +76,7 @@ func (a *app) findBills(ctx context.Context, cfg *config.Config, account string)
 		}
 	}
 	if len(bills) == 0 && cfg.BillsFile != "" {
-		file, err := checkBillsFile(ctx, cfg, false, func(_ int, some []store.Listed) {
+		file, err := checkBillsFile(ctx, cfg, false, func(_ int, some []store.Row) {
 			for _, l := range some {
 				if l.Bill.Account == account {
 					bills = append(bills, knownBill{l.Bill, true})

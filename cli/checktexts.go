@@ -52,7 +52,7 @@ func (k *check) templates(used usedTexts) error {
 		if len(used) == 0 {
 			languages = map[string]bool{p.Language: true}
 		}
-		for _, s := range p.Specimens() {
+		for _, s := range p.LongestSamples() {
 			switch {
 			case !languages[s.Language]:
 				others = append(others, s.Language)
@@ -84,7 +84,7 @@ func (k *check) templates(used usedTexts) error {
 	return errors.Join(errs...)
 }
 
-func (k *check) specimen(service, name string, s reminder.Specimen) error {
+func (k *check) specimen(service, name string, s reminder.LongestSample) error {
 	n := s.Draft.Count
 	w := wording{Service: service, Language: s.Language, Which: s.Which, Segments: n.Segments, Encoding: n.Encoding, Body: s.Draft.Body}
 	k.say("template  %s%s %s: %s of %s at its longest\n", name, s.Language, s.Which, countOf(n.Segments, "segment"), n.Encoding)

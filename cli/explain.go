@@ -35,7 +35,7 @@ config as it is now.`,
 				return err
 			}
 			defer func() { err = errors.Join(err, s.Close()) }()
-			f, err := a.force(c.Context(), cfg, s)
+			f, err := a.blockersOf(c.Context(), cfg, s)
 			if err != nil {
 				return err
 			}
@@ -89,23 +89,23 @@ func (a *app) billsNamed(ctx context.Context, cfg *config.Config, s *store.Store
 	case bad == nil:
 		return nil, fmt.Errorf("no account and no phone %s: %w in the store: is it declared in the config, and has the daemon run since?", phone, store.ErrNotFound)
 	}
-	return nil, noSuchBill(cfg, store.Choice{Account: name})
+	return nil, noSuchBill(cfg, store.Selector{Account: name})
 }
 
-// force is what holds for all bills alike, and may keep a text from leaving.
-type force struct {
+// blockers is what holds for all bills alike, and may keep a text from leaving.
+type blockers struct {
 	stops  []store.Stopped
 	guard  reminder.Reason
 	figure string // of the guard
 	mode   reminder.Mode
 }
 
-func (a *app) force(ctx context.Context, cfg *config.Config, s *store.Store) (f force, err error) {
+func (a *app) blockersOf(ctx context.Context, cfg *config.Config, s *store.Store) (f blockers, err error) {
 	f.mode = cfg.Delivery.Mode
 	if f.stops, err = s.Stops(ctx, a.now()); err != nil {
 		return f, err
 	}
-	standing, err := s.Standing(ctx, cfg.Policies.Default, a.now())
+	standing, err := s.GuardState(ctx, cfg.Policies.Default, a.now())
 	if err != nil {
 		return f, err
 	}
@@ -114,7 +114,7 @@ func (a *app) force(ctx context.Context, cfg *config.Config, s *store.Store) (f 
 }
 
 // sentences says what of it is in force.
-func (f force) sentences(st *story) (all []string) {
+func (f blockers) sentences(st *history) (all []string) {
 	for _, stop := range f.stops {
 		all = append(all, "sending is stopped since "+st.stamp(stop.Since)+": "+st.app.stopSentence(stop, st.cfg.Zone))
 	}

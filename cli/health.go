@@ -81,7 +81,7 @@ func (d *daemon) sendingProblems(ctx context.Context) (problems []string) {
 		return append(problems, err.Error())
 	}
 	problems = append(problems, refused...)
-	standing, err := d.store.Standing(ctx, policy, now)
+	standing, err := d.store.GuardState(ctx, policy, now)
 	if err != nil {
 		return append(problems, err.Error())
 	}

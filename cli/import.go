@@ -211,7 +211,7 @@ func (i *billImport) writeChecked(ctx context.Context, file *billSource) error {
 	i.count, i.read = importCount{}, 0
 	i.progress = newProgress(i.app.stderr, "importing", int64(all))
 	defer i.progress.done()
-	return file.roll.Each(ctx, file.size, func(some []store.Listed) error {
+	return file.roll.Each(ctx, file.size, func(some []store.Row) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
@@ -240,7 +240,7 @@ func (i *billImport) take(b billBatch, changes []store.Change) {
 		case store.Elsewhere:
 		}
 	}
-	b.refuse(i.name, func(row int, _ store.Listed) string {
+	b.refuse(i.name, func(row int, _ store.Row) string {
 		if changes[row].Kind != store.Elsewhere {
 			return ""
 		}

@@ -26,7 +26,7 @@ const (
 
 // billBatch is some rows of a file, in the order of inIndexOrder.
 type billBatch struct {
-	good    []store.Listed
+	good    []store.Row
 	bad     []config.Problem
 	badRows int
 	read    int64 // bytes of the file so far
@@ -36,7 +36,7 @@ type billBatch struct {
 type billSource struct {
 	name  string
 	rows  *config.BillsReader
-	roll  *store.Roll // finds the bills that stand there twice
+	roll  *store.ImportIndex // finds the bills that stand there twice
 	bytes *countedReader
 	size  int // rows in a batch
 }
@@ -49,7 +49,7 @@ func openBills(ctx context.Context, cfg *config.Config, in io.Reader, name strin
 	if err != nil {
 		return nil, err
 	}
-	roll, err := store.NewRoll(ctx, keeps)
+	roll, err := store.NewImportIndex(ctx, keeps)
 	if err != nil {
 		return nil, err
 	}
@@ -103,7 +103,7 @@ func (s *billSource) produce(ctx context.Context, to chan<- billBatch) error {
 // batch reads some rows, fewer at the end of the file, with io.EOF. What was
 // read before another error is lost with it: reading that file went wrong.
 func (s *billSource) batch(ctx context.Context) (b billBatch, err error) {
-	b.good = make([]store.Listed, 0, s.size)
+	b.good = make([]store.Row, 0, s.size)
 	for len(b.good)+b.badRows < s.size && err == nil {
 		var row config.BillRow
 		if row, err = s.rows.Next(); err != nil {
@@ -114,7 +114,7 @@ func (s *billSource) batch(ctx context.Context) (b billBatch, err error) {
 			b.bad = append(b.bad, row.Problems...)
 			continue
 		}
-		b.good = append(b.good, store.Listed{Line: row.Line, Bill: storedBill(row.Bill)})
+		b.good = append(b.good, store.Row{Line: row.Line, Bill: storedBill(row.Bill)})
 	}
 	if err != nil && !errors.Is(err, io.EOF) {
 		return b, err
@@ -124,7 +124,7 @@ func (s *billSource) batch(ctx context.Context) (b billBatch, err error) {
 	if rollErr != nil {
 		return b, rollErr
 	}
-	b.refuse(s.name, func(i int, _ store.Listed) string {
+	b.refuse(s.name, func(i int, _ store.Row) string {
 		if first, ok := doubles[i]; ok {
 			return fmt.Sprintf("this service and account are there already, in line %d: keep one", first)
 		}
@@ -136,18 +136,18 @@ func (s *billSource) batch(ctx context.Context) (b billBatch, err error) {
 
 // inIndexOrder sorts rows as the index does in which they are looked up and
 // written: neighbours share pages. Of rows of one bill, the first stays first.
-func inIndexOrder(rows []store.Listed) {
-	order := make([]*store.Listed, len(rows)) // sorting moves these, which are small
+func inIndexOrder(rows []store.Row) {
+	order := make([]*store.Row, len(rows)) // sorting moves these, which are small
 	for i := range rows {
 		order[i] = &rows[i]
 	}
-	slices.SortFunc(order, func(a, b *store.Listed) int {
+	slices.SortFunc(order, func(a, b *store.Row) int {
 		if a.Bill.Service != b.Bill.Service {
 			return strings.Compare(a.Bill.Service, b.Bill.Service)
 		}
 		return cmp.Or(strings.Compare(a.Bill.Account, b.Bill.Account), cmp.Compare(a.Line, b.Line))
 	})
-	sorted := make([]store.Listed, len(rows))
+	sorted := make([]store.Row, len(rows))
 	for i, l := range order {
 		sorted[i] = *l
 	}
@@ -156,7 +156,7 @@ func inIndexOrder(rows []store.Listed) {
 
 // refuse moves the rows of which fault says something from the good ones to the
 // bad ones.
-func (b *billBatch) refuse(name string, fault func(i int, l store.Listed) string) {
+func (b *billBatch) refuse(name string, fault func(i int, l store.Row) string) {
 	good := b.good[:0]
 	for i, l := range b.good {
 		if text := fault(i, l); text != "" {
@@ -172,7 +172,7 @@ func (b *billBatch) refuse(name string, fault func(i int, l store.Listed) string
 
 func (b *billBatch) bills() []reminder.Bill { return billsOf(b.good) }
 
-func billsOf(rows []store.Listed) []reminder.Bill {
+func billsOf(rows []store.Row) []reminder.Bill {
 	bills := make([]reminder.Bill, len(rows))
 	for i, l := range rows {
 		bills[i] = l.Bill

@@ -201,7 +201,7 @@ func (a *app) optOut(ctx context.Context, cfg *config.Config, s *store.Store, o 
 		return o, fmt.Errorf("the phone %w", err)
 	}
 	if _, known := cfg.Policies.ByService[o.Service]; !known && o.Service != "" {
-		some, err := s.ChosenBills(ctx, store.Choice{Service: o.Service}, 1)
+		some, err := s.SelectedBills(ctx, store.Selector{Service: o.Service}, 1)
 		switch id := serviceNamed(cfg, o.Service); {
 		case err != nil:
 			return o, err

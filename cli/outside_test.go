@@ -189,8 +189,8 @@ func (o *outside) wantTexts(n int) {
 	}
 }
 
-// story is what explain --json tells.
-type story struct {
+// history is what explain --json tells.
+type history struct {
 	Bill struct {
 		State    string
 		NextLook string `json:"next_remind_at"`
@@ -207,7 +207,7 @@ type story struct {
 	Events []struct{ What, Reason, Detail string }
 }
 
-func (o *outside) explain(account string) story {
+func (o *outside) explain(account string) history {
 	o.t.Helper()
 	c := o.command("explain", "--json", account)
 	var stderr strings.Builder
@@ -216,7 +216,7 @@ func (o *outside) explain(account string) story {
 	if err != nil {
 		o.t.Fatalf("explain %s: %v\n%s", account, err, stderr.String())
 	}
-	var s story
+	var s history
 	if err := json.Unmarshal(out, &s); err != nil {
 		o.t.Fatalf("explain %s says %s: %v", account, out, err)
 	}

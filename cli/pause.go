@@ -17,7 +17,7 @@ import (
 )
 
 func (a *app) pauseCommand() *cobra.Command {
-	ch := &choice{app: a}
+	ch := &selector{app: a}
 	var until, reason string
 	c := &cobra.Command{
 		Use:   "pause [ACCOUNT]",
@@ -42,7 +42,7 @@ The paused bills are listed by duewatch bills --state paused.`,
 			if !ch.given(args) && until == "" && reason == "" {
 				return a.tellPauses(c, ch.asJSON)
 			}
-			return ch.do(c, args, func(ctx context.Context, cfg *config.Config, s *store.Store, act store.Act) error {
+			return ch.do(c, args, func(ctx context.Context, cfg *config.Config, s *store.Store, act store.BulkOp) error {
 				pause, err := a.pauseOf(cfg, until, reason)
 				if err != nil {
 					return err
@@ -86,13 +86,13 @@ func (a *app) pauseOf(cfg *config.Config, until, reason string) (p store.Pause, 
 	return p, nil
 }
 
-func (ch *choice) pause(ctx context.Context, cfg *config.Config, s *store.Store, act store.Act, p store.Pause) error {
+func (ch *selector) pause(ctx context.Context, cfg *config.Config, s *store.Store, act store.BulkOp, p store.Pause) error {
 	d := deed{act: "pause", doing: "pausing", done: "paused", more: "until you resume", until: p.Until, before: reminder.BillPaused}
 	if !p.Until.IsZero() {
 		d.more = "until " + ch.app.shortTime(p.Until, cfg.Zone)
 	}
-	err := ch.carryOut(ctx, cfg, act, d, func(a store.Act) (store.Acted, error) { return s.Pause(ctx, a, p) })
-	if err != nil || ch.asJSON || act.DryRun || act.Choice.Account != "" {
+	err := ch.carryOut(ctx, cfg, act, d, func(a store.BulkOp) (store.BulkResult, error) { return s.Pause(ctx, a, p) })
+	if err != nil || ch.asJSON || act.DryRun || act.Selector.Account != "" {
 		return err
 	}
 	fmt.Fprintln(ch.app.stdout, "bills that are registered later are paused too")
@@ -100,7 +100,7 @@ func (ch *choice) pause(ctx context.Context, cfg *config.Config, s *store.Store,
 }
 
 func (a *app) resumeCommand() *cobra.Command {
-	ch := &choice{app: a}
+	ch := &selector{app: a}
 	c := &cobra.Command{
 		Use:   "resume [ACCOUNT]",
 		Short: "End the pause of bills",
@@ -111,9 +111,9 @@ something is owed. One account can be resumed while its service stays paused.`,
 		Example: "  duewatch resume 14200331\n  duewatch resume --service 1042",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			return ch.do(c, args, func(ctx context.Context, cfg *config.Config, s *store.Store, act store.Act) error {
+			return ch.do(c, args, func(ctx context.Context, cfg *config.Config, s *store.Store, act store.BulkOp) error {
 				d := deed{act: "resume", doing: "resuming", done: "resumed", before: reminder.BillActive}
-				return ch.carryOut(ctx, cfg, act, d, func(a store.Act) (store.Acted, error) { return s.Resume(ctx, a, cfg.Policies) })
+				return ch.carryOut(ctx, cfg, act, d, func(a store.BulkOp) (store.BulkResult, error) { return s.Resume(ctx, a, cfg.Policies) })
 			})
 		},
 	}
@@ -136,7 +136,7 @@ func (a *app) tellPauses(c *cobra.Command, asJSON bool) (err error) {
 		fmt.Fprintln(a.stdout, "no service and no phone is paused; duewatch bills --state paused lists bills")
 	}
 	for _, p := range all {
-		what := inWords(store.Choice{Service: p.Service, Phone: p.Phone})
+		what := inWords(store.Selector{Service: p.Service, Phone: p.Phone})
 		if asJSON {
 			err := json.NewEncoder(a.stdout).Encode(struct {
 				Service string    `json:"service,omitempty"`

@@ -96,14 +96,14 @@ func (a *app) preview(ctx context.Context, days int, form previewForm, full, all
 		}
 	}
 	bar, told := newProgressOf(a.stderr, "planning by the present config", "bills", 0), false
-	err = scheduler.Ahead(ctx, scheduler.Outlook{
+	err = scheduler.Ahead(ctx, scheduler.PreviewConfig{
 		Store: f, Policies: cfg.Policies, Delivery: cfg.Delivery, Remind: cfg.Schedule.Remind, SegmentsPerSecond: cfg.Notifier.SegmentsPerSecond,
-		Fingerprint: fingerprint, Freed: off, From: now, Until: v.Until, Replanning: func(bills int) {
+		Fingerprint: fingerprint, IgnoreHolds: off, From: now, Until: v.Until, Replanning: func(bills int) {
 			if !told { // else the texts tell how far it is
 				bar.at(bills, 0)
 			}
 		},
-	}, func(at time.Time, l store.Looked) error {
+	}, func(at time.Time, l store.RoundResult) error {
 		bar.done()
 		told = true
 		return v.show(at, l)
@@ -172,7 +172,7 @@ type ended struct {
 }
 
 // show prints one round.
-func (v *preview) show(at time.Time, l store.Looked) error {
+func (v *preview) show(at time.Time, l store.RoundResult) error {
 	for _, fault := range l.Faults {
 		if !v.faults[fault.Error()] {
 			v.faults[fault.Error()] = true
@@ -190,7 +190,7 @@ func (v *preview) show(at time.Time, l store.Looked) error {
 			return err
 		}
 	}
-	for _, n := range l.Noted {
+	for _, n := range l.Records {
 		if v.all && n.Outcome != reminder.Texted {
 			if err := v.noted(at, n); err != nil {
 				return err

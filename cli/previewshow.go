@@ -65,7 +65,7 @@ func (v *preview) text(at time.Time, t store.Text) error {
 }
 
 // noted shows a reminder that is skipped or held.
-func (v *preview) noted(at time.Time, n store.Noted) error {
+func (v *preview) noted(at time.Time, n store.NewRecord) error {
 	if v.json {
 		return json.NewEncoder(v.out).Encode(struct {
 			Kind    string    `json:"kind"` // skipped, held

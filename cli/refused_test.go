@@ -35,11 +35,11 @@ func TestRefusedBillsAreNamedWithWhatToDo(t *testing.T) {
 		bills = append(bills, reminder.Bill{Service: "1042", Account: fmt.Sprintf("A%02d", i), Phone: "+254710000001"})
 	}
 	now := time.Now()
-	learn := func(from, to int, l store.Lesson) {
+	learn := func(from, to int, l store.CheckResult) {
 		t.Helper()
 		for id := from; id <= to; id++ {
 			l.BillID = int64(id)
-			if _, err := s.Learn(cfg.Policies, now, l); err != nil {
+			if _, err := s.RecordChecks(cfg.Policies, now, l); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -47,10 +47,10 @@ func TestRefusedBillsAreNamedWithWhatToDo(t *testing.T) {
 	if _, err = s.Declare("config", bills, now); err != nil {
 		t.Fatal(err)
 	}
-	learn(1, 20, store.Lesson{Answer: &reminder.Answer{At: now}})
-	learn(1, 11, store.Lesson{Rejected: "Account closed."})
-	learn(21, 22, store.Lesson{Failed: "Not Found (status 404)", Refused: store.Unclear})
-	learn(23, 23, store.Lesson{Failed: "almara pay: register: status 403", Refused: store.Forbidden})
+	learn(1, 20, store.CheckResult{Answer: &reminder.Answer{At: now}})
+	learn(1, 11, store.CheckResult{Rejected: "Account closed."})
+	learn(21, 22, store.CheckResult{Failed: "Not Found (status 404)", Refused: store.Unclear})
+	learn(23, 23, store.CheckResult{Failed: "almara pay: register: status 403", Refused: store.Forbidden})
 
 	d := &daemon{app: &app{now: wallClock}, store: s}
 	d.policy.Store(cfg.Policies.Default)

@@ -27,7 +27,7 @@ var releasable = []reminder.Reason{
 }
 
 func (a *app) releaseCommand() *cobra.Command {
-	ch := &choice{app: a}
+	ch := &selector{app: a}
 	var reason string
 	c := &cobra.Command{
 		Use:   "release [ACCOUNT]",
@@ -86,7 +86,7 @@ is held as in_doubt or implausible_balance; the rest is let go for all at once.
 			if reason != "" {
 				reasons = []reminder.Reason{few}
 			}
-			return ch.do(c, args, func(ctx context.Context, _ *config.Config, s *store.Store, act store.Act) error {
+			return ch.do(c, args, func(ctx context.Context, _ *config.Config, s *store.Store, act store.BulkOp) error {
 				return ch.release(ctx, s, act, reasons)
 			})
 		},
@@ -97,20 +97,20 @@ is held as in_doubt or implausible_balance; the rest is let go for all at once.
 }
 
 // release lets go what is held of some bills.
-func (ch *choice) release(ctx context.Context, s *store.Store, act store.Act, reasons []reminder.Reason) error {
+func (ch *selector) release(ctx context.Context, s *store.Store, act store.BulkOp, reasons []reminder.Reason) error {
 	released, err := s.Release(ctx, act, reasons...)
 	switch {
 	case err != nil:
 		return releaseCut(ctx, err, released)
-	case released == 0 && act.Choice.Account != "":
-		return fmt.Errorf("nothing of account %s is held as %s: duewatch explain %s says how it stands", act.Choice.Account, orWords(reasons), act.Choice.Account)
+	case released == 0 && act.Selector.Account != "":
+		return fmt.Errorf("nothing of account %s is held as %s: duewatch explain %s says how it stands", act.Selector.Account, orWords(reasons), act.Selector.Account)
 	case released == 0:
-		return fmt.Errorf("nothing of %s is held as %s: duewatch release lists what is held", inWords(act.Choice), orWords(reasons))
+		return fmt.Errorf("nothing of %s is held as %s: duewatch release lists what is held", inWords(act.Selector), orWords(reasons))
 	}
-	return ch.tellReleased(inWords(act.Choice), released, time.Time{})
+	return ch.tellReleased(inWords(act.Selector), released, time.Time{})
 }
 
-func (ch *choice) releaseReason(ctx context.Context, cfg *config.Config, s *store.Store, reason reminder.Reason) error {
+func (ch *selector) releaseReason(ctx context.Context, cfg *config.Config, s *store.Store, reason reminder.Reason) error {
 	if isWarning(reason) {
 		return ch.releaseWarning(ctx, cfg, s, reason)
 	}
@@ -122,7 +122,7 @@ func (ch *choice) releaseReason(ctx context.Context, cfg *config.Config, s *stor
 		fmt.Fprintf(ch.app.stdout, "bills that Almara Pay is asked to register again: %d\n", n)
 	}
 	if ch.dryRun {
-		n, err := s.Release(ctx, store.Act{DryRun: true}, reason)
+		n, err := s.Release(ctx, store.BulkOp{DryRun: true}, reason)
 		if err != nil {
 			return err
 		}
@@ -140,7 +140,7 @@ func (ch *choice) releaseReason(ctx context.Context, cfg *config.Config, s *stor
 	if err != nil {
 		return releaseCut(ctx, err, released)
 	}
-	until := cfg.Policies.Default.LiftedUntil(reason, ch.app.now())
+	until := cfg.Policies.Default.OverriddenUntil(reason, ch.app.now())
 	if err := ch.tellReleased(string(reason), released, until); err != nil || until.IsZero() || ch.asJSON {
 		return err
 	}
@@ -156,7 +156,7 @@ func releaseCut(ctx context.Context, err error, released int64) error {
 	return err
 }
 
-func (ch *choice) tellReleased(what string, reminders int64, until time.Time) error {
+func (ch *selector) tellReleased(what string, reminders int64, until time.Time) error {
 	switch {
 	case ch.asJSON:
 		return json.NewEncoder(ch.app.stdout).Encode(struct {
@@ -311,7 +311,7 @@ func heldJSON(stops []store.Stopped, warnings []store.Warning, held []store.Held
 const fewStrangers = 20
 
 func (a *app) tellStrangers(ctx context.Context, cfg *config.Config, s *store.Store) error {
-	strangers, more, err := s.Strangers(ctx, fewStrangers)
+	strangers, more, err := s.ForeignMessages(ctx, fewStrangers)
 	if err != nil {
 		return err
 	}

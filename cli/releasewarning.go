@@ -17,7 +17,7 @@ func isWarning(reason reminder.Reason) bool {
 }
 
 // releaseWarning ends a warning, and says what goes on by that.
-func (ch *choice) releaseWarning(ctx context.Context, cfg *config.Config, s *store.Store, reason reminder.Reason) (err error) {
+func (ch *selector) releaseWarning(ctx context.Context, cfg *config.Config, s *store.Store, reason reminder.Reason) (err error) {
 	var lists []store.ShrunkList
 	if reason == reminder.ListShrank {
 		if lists, err = s.ShrunkLists(ctx); err != nil {
@@ -26,7 +26,7 @@ func (ch *choice) releaseWarning(ctx context.Context, cfg *config.Config, s *sto
 	}
 	var released int64
 	if ch.dryRun {
-		released, err = s.Release(ctx, store.Act{DryRun: true}, reason)
+		released, err = s.Release(ctx, store.BulkOp{DryRun: true}, reason)
 	} else {
 		released, err = s.ReleaseAll(ctx, cfg.Policies.Default, ch.app.now(), reason, who(), nil)
 	}

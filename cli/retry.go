@@ -12,7 +12,7 @@ import (
 )
 
 func (a *app) retryCommand() *cobra.Command {
-	ch := &choice{app: a}
+	ch := &selector{app: a}
 	c := &cobra.Command{
 		Use:   "retry [ACCOUNT]",
 		Short: "Ask Almara Pay again about bills that it rejected or that failed",
@@ -25,13 +25,13 @@ that are not texted: duewatch optout remove takes it off.`,
 		Example: "  duewatch retry 30012345\n  duewatch retry --service 1042 --dry-run",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			return ch.do(c, args, func(ctx context.Context, cfg *config.Config, s *store.Store, act store.Act) error {
+			return ch.do(c, args, func(ctx context.Context, cfg *config.Config, s *store.Store, act store.BulkOp) error {
 				d := deed{act: "retry", doing: "retrying", done: "retried"}
-				err := ch.carryOut(ctx, cfg, act, d, func(a store.Act) (store.Acted, error) { return s.Retry(ctx, a) })
+				err := ch.carryOut(ctx, cfg, act, d, func(a store.BulkOp) (store.BulkResult, error) { return s.Retry(ctx, a) })
 				if err != nil || ch.asJSON {
 					return err
 				}
-				return a.tellSuppressed(ctx, s, act.Choice)
+				return a.tellSuppressed(ctx, s, act.Selector)
 			})
 		},
 	}
@@ -41,11 +41,11 @@ that are not texted: duewatch optout remove takes it off.`,
 
 // tellSuppressed says of a single phone that a retry alone does not let it be
 // texted.
-func (a *app) tellSuppressed(ctx context.Context, s *store.Store, ch store.Choice) error {
+func (a *app) tellSuppressed(ctx context.Context, s *store.Store, ch store.Selector) error {
 	if ch.Account == "" && ch.Phone == "" {
 		return nil
 	}
-	bills, err := s.ChosenBills(ctx, ch, 1)
+	bills, err := s.SelectedBills(ctx, ch, 1)
 	if err != nil || len(bills) == 0 {
 		return err
 	}

@@ -99,7 +99,7 @@ func (w *madeUp) run(ctx context.Context, end time.Time, p *dayProgress) error {
 
 // build makes the daemon's parts, but for the two stand-ins, which take the
 // place of the network: there is no socket, whatever the config says.
-func (w *madeUp) build(ctx context.Context, cfg *config.Config) error {
+func (w *madeUp) build(_ context.Context, cfg *config.Config) error {
 	const sender = "the stand-in of a simulation"
 	for key, value := range scheduler.RememberSender(sender) {
 		if err := w.store.SetMeta(key, value); err != nil {

@@ -143,7 +143,7 @@ func (m *meddler) commit(ctx context.Context, s *store.Store, i int) (committed 
 		if err := m.world.Pay(bill.Service, account, nothing); err != nil {
 			return false, err
 		}
-		_, err = s.Learn(reminder.Policies{Default: stormPolicy()}, now, store.Lesson{BillID: bill.ID, Answer: &reminder.Answer{At: now, Balance: &nothing, DueDate: bill.DueDate}})
+		_, err = s.RecordChecks(reminder.Policies{Default: stormPolicy()}, now, store.CheckResult{BillID: bill.ID, Answer: &reminder.Answer{At: now, Balance: &nothing, DueDate: bill.DueDate}})
 	case "opt-outs":
 		_, err = s.AddOptOuts(store.OptOut{Phone: bill.Phone, Reason: reminder.OptedOut, Since: now, Source: "import", Who: "storm"})
 		accounts = accounts[:0]
@@ -153,7 +153,7 @@ func (m *meddler) commit(ctx context.Context, s *store.Store, i int) (committed 
 			}
 		}
 	case "pauses":
-		_, err = s.Pause(ctx, store.Act{Choice: store.Choice{Service: bill.Service, Account: account}, At: now, Who: "storm"}, store.Pause{})
+		_, err = s.Pause(ctx, store.BulkOp{Selector: store.Selector{Service: bill.Service, Account: account}, At: now, Who: "storm"}, store.Pause{})
 	}
 	if err != nil {
 		return false, err

@@ -54,13 +54,13 @@ reminders: {days_before: [1], window: "00:00-24:00", send_at: "23:59"}
 	}
 	for account, verified := range map[string]*bool{"confirmed": new(true), "not-confirmed": new(false), "not-said": nil} {
 		answer := &reminder.Answer{At: now, Balance: &owed, DueDate: due, Verified: verified}
-		if _, err := s.Learn(cfg.Policies, now, store.Lesson{BillID: watched[account], Answer: answer}); err != nil {
+		if _, err := s.RecordChecks(cfg.Policies, now, store.CheckResult{BillID: watched[account], Answer: answer}); err != nil {
 			t.Fatal(err)
 		}
 	}
 	// What is not said the next time is not forgotten.
 	answer := &reminder.Answer{At: now.Add(time.Millisecond), Balance: &owed, DueDate: due}
-	if _, err := s.Learn(cfg.Policies, now, store.Lesson{BillID: watched["not-confirmed"], Answer: answer}); err != nil {
+	if _, err := s.RecordChecks(cfg.Policies, now, store.CheckResult{BillID: watched["not-confirmed"], Answer: answer}); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Close(); err != nil {

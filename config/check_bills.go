@@ -58,7 +58,7 @@ func (c *checker) policies(cfg *Config) (reminder.Policies, []Service, string) {
 		views[s.ID] = v
 		sources = append(sources, s.ID, templateSources(v))
 	}
-	for _, f := range out.Alike() {
+	for _, f := range out.Ambiguous() {
 		v, key := views[f.Service], join("templates", f.Language, f.Which)
 		switch {
 		case out.Name(f.Service) == out.Name(f.Other):

@@ -202,7 +202,7 @@ func (c *checker) templates(v view, p *reminder.Policy) {
 		key += " " + p.ServiceName
 	}
 	if !c.told[key] {
-		alike := tried.Alike()
+		alike := tried.Ambiguous()
 		report(alike)
 		c.told[key] = err == nil && alike == nil
 	}

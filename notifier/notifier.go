@@ -187,7 +187,7 @@ func (n *Notifier) Send(ctx context.Context, m Message) Result {
 }
 
 func (n *Notifier) send(ctx context.Context, m Message) Result {
-	if r, ok := n.fit(m); !ok {
+	if r, ok := n.validate(m); !ok {
 		return r
 	}
 	ctx, cancel := context.WithTimeout(ctx, n.timeout)
@@ -225,8 +225,8 @@ const (
 
 var e164 = regexp.MustCompile(`^\+[1-9][0-9]{6,14}$`)
 
-// fit refuses, before anything leaves, what must not or cannot be sent.
-func (n *Notifier) fit(m Message) (Result, bool) {
+// validate refuses, before anything leaves, what must not or cannot be sent.
+func (n *Notifier) validate(m Message) (Result, bool) {
 	no := func(class Class, kind error, words string) (Result, bool) {
 		return Result{Outcome: NotSent, Class: class, Err: &Error{Op: "send", words: words, kind: kind}}, false
 	}

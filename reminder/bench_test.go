@@ -44,10 +44,10 @@ func BenchmarkJoin(b *testing.B) {
 	for _, c := range []*Case{&second, &third} {
 		did(-7, Texted, OnSchedule, "2026-03-13 09:00")(c)
 	}
-	share := Share{&lead.Case, Decide(lead.Case, lead.policy, lead.to, now)}
+	share := BundleItem{&lead.Case, Decide(lead.Case, lead.policy, lead.to, now)}
 	b.ReportAllocs()
 	for b.Loop() {
-		if j := Join(share, []Case{second, third}, Policies{Default: lead.policy}, lead.to, now); len(j.Shares) != 3 {
+		if j := Join(share, []Case{second, third}, Policies{Default: lead.policy}, lead.to, now); len(j.Items) != 3 {
 			b.Fatal(j)
 		}
 	}

@@ -8,45 +8,45 @@ import (
 
 // The bounds of a bundle.
 const (
-	MaxBundleDays = 7  // of Policy.BundleDays
-	MaxCompanions = 20 // other bills that are looked at for one text
+	MaxBundleDays       = 7  // of Policy.BundleDays
+	MaxBundleCandidates = 20 // other bills that are looked at for one text
 )
 
-// Share is one bill and what is decided about it.
-type Share struct {
+// BundleItem is one bill and what is decided about it.
+type BundleItem struct {
 	*Case
 	Decision
 }
 
-// Joint is what is decided about a bill together with other bills of its phone.
-type Joint struct {
+// Bundle is what is decided about a bill together with other bills of its phone.
+type Bundle struct {
 	// Ask are the bills to ask Almara Pay about before anything is decided.
 	// Nothing else is set then.
 	Ask []Bill
 	// Text is the one text for all shares; nil = none is sent now.
-	Text *JointText
+	Text *BundledText
 	// Shares are the bills whose decisions hold; those of a text are soonest
 	// due first. The bill that was to lead is missing when there was no room
 	// for it beside others that are due sooner: decide about it again.
-	Shares []Share
+	Items []BundleItem
 }
 
-// JointText is a text for the phone of all its bills.
-type JointText struct {
+// BundledText is a text for the phone of all its bills.
+type BundledText struct {
 	Draft
 	To       Phone
 	Planned  time.Time // when the first of its stages should have left
 	NotAfter time.Time // when the first of its stages stops being useful
 }
 
-// Alone is the decision about one bill without others.
-func Alone(lead Share) Joint {
+// Single is the decision about one bill without others.
+func Single(lead BundleItem) Bundle {
 	if lead.Ask {
-		return Joint{Ask: []Bill{lead.Bill}}
+		return Bundle{Ask: []Bill{lead.Bill}}
 	}
-	j := Joint{Shares: []Share{lead}}
+	j := Bundle{Items: []BundleItem{lead}}
 	if t := lead.Text; t != nil {
-		j.Text = &JointText{Draft: t.Draft, To: t.To, Planned: t.Planned, NotAfter: t.NotAfter}
+		j.Text = &BundledText{Draft: t.Draft, To: t.To, Planned: t.Planned, NotAfter: t.NotAfter}
 	}
 	return j
 }
@@ -60,33 +60,33 @@ func Alone(lead Share) Joint {
 //
 // Bills with an old balance are asked about together, once. One about which
 // Almara Pay cannot say anything then does not hold up the others.
-func Join(lead Share, others []Case, policies Policies, to Delivery, now time.Time) Joint {
+func Join(lead BundleItem, others []Case, policies Policies, to Delivery, now time.Time) Bundle {
 	p := policies.For(lead.Bill.Service)
 	language := p.languageOf(lead.Bill)
-	shares := []Share{lead}
+	shares := []BundleItem{lead}
 	ask := []Bill{lead.Bill}
-	if !p.Templates.bundles(language) || lead.apart() {
-		return Alone(lead)
+	if !p.Templates.bundles(language) || lead.sendAlone() {
+		return Single(lead)
 	}
 	for _, c := range others {
 		q := policies.For(c.Bill.Service)
-		if !q.Bundle || c.apart() || q.languageOf(c.Bill) != language || c.Bill.Phone != lead.Bill.Phone {
+		if !q.Bundle || c.sendAlone() || q.languageOf(c.Bill) != language || c.Bill.Phone != lead.Bill.Phone {
 			continue
 		}
 		// The text leaves in any case: the cap, the guards and the stops were
 		// looked at for it.
-		c.joins, c.TextsToday, c.Standing = true, 0, Standing{Doubts: lead.Standing.Doubts}
+		c.joins, c.TextsToday, c.Guards = true, 0, GuardState{Doubts: lead.Guards.Doubts}
 		switch d := Decide(c, q, to, now); {
 		case d.Ask:
 			ask = append(ask, c.Bill)
 		case d.Text != nil:
-			shares = append(shares, Share{&c, d})
+			shares = append(shares, BundleItem{&c, d})
 		}
 	}
 	if lead.Ask || len(ask) > 1 && lead.Asked == NotAsked {
-		return Joint{Ask: ask}
+		return Bundle{Ask: ask}
 	}
-	slices.SortStableFunc(shares, func(a, b Share) int {
+	slices.SortStableFunc(shares, func(a, b BundleItem) int {
 		if early := a.Text.Reason == Bundled; early != (b.Text.Reason == Bundled) {
 			if early {
 				return 1
@@ -98,30 +98,30 @@ func Join(lead Share, others []Case, policies Policies, to Delivery, now time.Ti
 	return p.bundle(lead, shares, policies, now)
 }
 
-// apart reports whether the bill is to have a text of its own: the provider
+// sendAlone reports whether the bill is to have a text of its own: the provider
 // refused one that it shared, and the words about it may be to blame.
-func (c Case) apart() bool {
+func (c Case) sendAlone() bool {
 	return slices.ContainsFunc(c.Done, func(r Reminder) bool {
 		return r.DueDate == c.Bill.DueDate && r.Outcome == Held && r.Reason == TryApart
 	})
 }
 
 // bundle words as many of the shares, from the first on, as there is room for.
-func (p *Policy) bundle(lead Share, shares []Share, policies Policies, now time.Time) Joint {
-	j := Alone(lead)
+func (p *Policy) bundle(lead BundleItem, shares []BundleItem, policies Policies, now time.Time) Bundle {
+	j := Single(lead)
 	for n := 2; n <= len(shares); n++ {
 		some := slices.Clone(shares[:n])
-		slices.SortFunc(some, func(a, b Share) int {
+		slices.SortFunc(some, func(a, b BundleItem) int {
 			return cmp.Or(a.Bill.DueDate.Compare(b.Bill.DueDate), cmp.Compare(a.Bill.ID, b.Bill.ID))
 		})
 		draft, err := p.WordBundle(some, policies, DateOf(now.In(p.Zone)))
 		if err != nil {
 			break
 		}
-		if held, _, _ := p.Guarded(lead.Standing, draft.Count.Segments, now); held != "" {
+		if held, _, _ := p.Guarded(lead.Guards, draft.Count.Segments, now); held != "" {
 			break
 		}
-		j = Joint{Shares: some, Text: &JointText{Draft: draft, To: lead.Text.To}}
+		j = Bundle{Items: some, Text: &BundledText{Draft: draft, To: lead.Text.To}}
 		for _, s := range some {
 			j.Text.Planned = earliest(j.Text.Planned, s.Text.Planned)
 			j.Text.NotAfter = earliest(j.Text.NotAfter, s.Text.NotAfter)

@@ -45,12 +45,12 @@ func did(stage Stage, o Outcome, r Reason, at string) func(*Case) {
 	}
 }
 
-func told(p *Policy, j Joint) string {
+func told(p *Policy, j Bundle) string {
 	var parts []string
 	for _, b := range j.Ask {
 		parts = append(parts, "ask "+b.Account)
 	}
-	for _, s := range j.Shares {
+	for _, s := range j.Items {
 		parts = append(parts, s.Bill.Account+" "+verdict(p, Decision{Records: s.Records, Next: s.Next}))
 	}
 	if j.Text != nil {
@@ -89,9 +89,9 @@ func TestJoin(t *testing.T) {
 		{"texted already", "2026-03-20", []func(*family){second(did(-3, Texted, OnSchedule, "2026-03-17 08:30"))}, alone},
 		{"heard of today, with a stage tomorrow", "2026-03-18", []func(*family){second(did(-3, Texted, CatchUp, "2026-03-17 08:30"))}, alone},
 		{"heard of another date yesterday, with its due day tomorrow", "2026-03-18", []func(*family){second(did(-3, Skipped, DateMoved, "2026-03-17 08:30")),
-			second(func(c *Case) { c.Moved = Told{At: c.Bill.BalanceAt.AddDate(0, 0, -1), DueDate: day("2026-03-19")} })}, alone},
+			second(func(c *Case) { c.Moved = NamedDate{At: c.Bill.BalanceAt.AddDate(0, 0, -1), DueDate: day("2026-03-19")} })}, alone},
 		{"heard of another date yesterday, in another text than of its due day", "2026-03-20", []func(*family){second(func(c *Case) {
-			c.Moved = Told{At: c.Bill.BalanceAt.AddDate(0, 0, -1), DueDate: day("2026-03-19")}
+			c.Moved = NamedDate{At: c.Bill.BalanceAt.AddDate(0, 0, -1), DueDate: day("2026-03-19")}
 		})}, alone},
 		{"later today by its own hour", "2026-03-20", []func(*family){ofWater(func(p *Policy) { p.SendAt = 15 * 60 })},
 			lead + " | 78-305 3 days before: texted, bundled; again 2026-03-20 15:00 | until 2026-03-20 18:00"},
@@ -113,8 +113,8 @@ func TestJoin(t *testing.T) {
 			ofWater(func(p *Policy) { p.Guards.ImplausibleBalance = 10 })}, alone},
 		{"window closed", "2026-03-20", []func(*family){ofWater(func(p *Policy) { p.Window = Window{10 * 60, 18 * 60} })}, alone},
 		{"no due date", "2026-03-20", []func(*family){second(func(c *Case) { c.Bill.DueDate = Date{} })}, alone},
-		{"sent elsewhere", "2026-03-20", []func(*family){second(func(c *Case) { c.Elsewhere = []time.Time{c.Bill.BalanceAt} })}, alone},
-		{"sent elsewhere, ahead of its day", "2026-03-21", []func(*family){second(func(c *Case) { c.Elsewhere = []time.Time{c.Bill.BalanceAt} })}, alone},
+		{"sent elsewhere", "2026-03-20", []func(*family){second(func(c *Case) { c.TextedElsewhere = []time.Time{c.Bill.BalanceAt} })}, alone},
+		{"sent elsewhere, ahead of its day", "2026-03-21", []func(*family){second(func(c *Case) { c.TextedElsewhere = []time.Time{c.Bill.BalanceAt} })}, alone},
 
 		{"old balance: both are asked", "2026-03-20", []func(*family){second(func(c *Case) { c.Bill.BalanceAt = c.Bill.BalanceAt.Add(-2 * time.Hour) })},
 			"ask 12345678 | ask 78-305"},
@@ -129,7 +129,7 @@ func TestJoin(t *testing.T) {
 
 		{"no room for two", "2026-03-20", []func(*family){func(f *family) { f.policies.Default.MaxSegments = 1 }}, alone},
 		{"no room in the budget", "2026-03-20", []func(*family){func(f *family) {
-			f.policies.Default.Guards.MonthlySegments, f.lead.Standing.Month = 100, 99
+			f.policies.Default.Guards.MonthlySegments, f.lead.Guards.Month = 100, 99
 		}}, alone},
 		{"no words for several", "2026-03-20", []func(*family){func(f *family) {
 			src := DefaultTemplates()
@@ -167,8 +167,8 @@ func familyOf(tb testing.TB, due, now string) *family {
 	return f
 }
 
-func (f *family) join(now time.Time) Joint {
-	lead := Share{&f.lead.Case, Decide(f.lead.Case, f.lead.policy, f.lead.to, now)}
+func (f *family) join(now time.Time) Bundle {
+	lead := BundleItem{&f.lead.Case, Decide(f.lead.Case, f.lead.policy, f.lead.to, now)}
 	return Join(lead, f.others, f.policies, f.lead.to, now)
 }
 
@@ -208,7 +208,7 @@ func TestBundleWords(t *testing.T) {
 				t.Errorf("%+v", j.Text.Count)
 			}
 			for _, b := range []Bill{f.lead.Bill, f.others[0].Bill} {
-				if p := f.policies.For(b.Service); !p.Recognizes(b, j.Text.Body, day("2026-03-17")) {
+				if p := f.policies.For(b.Service); !p.MatchesReminder(b, j.Text.Body, day("2026-03-17")) {
 					t.Errorf("it is not recognised as one about %s", b.Account)
 				}
 			}
@@ -224,7 +224,7 @@ func TestABundleHoldsTheSoonestDue(t *testing.T) {
 		now := on(t, f.lead.policy, "2026-03-17 09:00")
 		f.lead.Bill.Language = language
 		f.others = nil
-		for i := range MaxCompanions {
+		for i := range MaxBundleCandidates {
 			c := other(t, f.lead.policy, "2026-03-17", "2026-03-17 09:00")
 			c.Bill.ID, c.Bill.Account, c.Bill.Language = int64(10+i), fmt.Sprintf("78-%03d", i), language
 			if i%2 == 0 {
@@ -235,7 +235,7 @@ func TestABundleHoldsTheSoonestDue(t *testing.T) {
 		}
 		j := f.join(now)
 		var accounts []string
-		for _, s := range j.Shares {
+		for _, s := range j.Items {
 			accounts = append(accounts, s.Bill.Account)
 			if !strings.Contains(j.Text.Body, s.Bill.Account) {
 				t.Errorf("%s is not in %q", s.Bill.Account, j.Text.Body)
@@ -262,7 +262,7 @@ func TestABundleHoldsWhatCannotWait(t *testing.T) {
 		f.others = append(f.others, overdue)
 	}
 	j := f.join(on(t, f.lead.policy, "2026-03-17 09:00"))
-	if n := len(j.Shares); n < 2 || n > 4 {
+	if n := len(j.Items); n < 2 || n > 4 {
 		t.Fatalf("%d bills share the text: the test wants less room than bills", n)
 	}
 	if !strings.Contains(j.Text.Body, f.lead.Bill.Account) {

@@ -28,7 +28,7 @@ type member struct {
 type jointSent struct {
 	at     time.Time
 	body   string
-	shares []Share
+	shares []BundleItem
 }
 
 func (h *household) policy(m *member) *Policy { return h.policies.For(m.Bill.Service) }
@@ -47,7 +47,7 @@ func (h *household) ask(bills []Bill, now time.Time) {
 		if !now.Before(m.paidAt) {
 			balance = Money{}
 		}
-		m.Bill.Learn(Answer{At: now, Balance: &balance, DueDate: m.Bill.DueDate}, "KES")
+		m.Bill.Apply(Answer{At: now, Balance: &balance, DueDate: m.Bill.DueDate}, "KES")
 	}
 }
 
@@ -57,7 +57,7 @@ func (h *household) member(id int64) *member {
 
 // joint decides about a member and those who may share its text, as the store
 // does.
-func (h *household) joint(m *member, now time.Time) Joint {
+func (h *household) joint(m *member, now time.Time) Bundle {
 	p := h.policy(m)
 	m.TextsToday = 0
 	for _, x := range h.sent {
@@ -65,9 +65,9 @@ func (h *household) joint(m *member, now time.Time) Joint {
 			m.TextsToday++
 		}
 	}
-	lead := Share{&m.Case, Decide(m.Case, p, Delivery{Mode: ModeLive}, now)}
+	lead := BundleItem{&m.Case, Decide(m.Case, p, Delivery{Mode: ModeLive}, now)}
 	if !p.Bundle || !lead.Ask && lead.Text == nil {
-		return Alone(lead)
+		return Single(lead)
 	}
 	var others []Case
 	for _, o := range h.members {
@@ -94,7 +94,7 @@ func (h *household) remind(t *testing.T, m *member, now time.Time) {
 		return
 	}
 	led := false
-	for _, s := range j.Shares {
+	for _, s := range j.Items {
 		o := h.member(s.Bill.ID)
 		led = led || o == m
 		w := &world{scene: &scene{Case: o.Case}}
@@ -117,7 +117,7 @@ func (h *household) remind(t *testing.T, m *member, now time.Time) {
 		}
 	}
 	if j.Text != nil && !h.refuses(now) {
-		h.sent = append(h.sent, jointSent{now, j.Text.Body, j.Shares})
+		h.sent = append(h.sent, jointSent{now, j.Text.Body, j.Items})
 	}
 	if !led {
 		h.remind(t, m, now)
@@ -146,7 +146,7 @@ func TestAMonthOfAHousehold(t *testing.T) {
 				ID: int64(i + 1), Service: pick(r, "17", "18"), Account: fmt.Sprintf("777-%d", i), Phone: "+254710000001",
 				State: BillActive, DueDate: DateOf(start).AddDays(10 + r.IntN(4)), Language: pick(r, "en", "en", "sw"),
 			}
-			m.look = h.policy(m).NextLook(m.Bill, nil, start)
+			m.look = h.policy(m).NextEval(m.Bill, nil, start)
 			h.members = append(h.members, m)
 		}
 		for now, n := start, 0; now.Before(start.AddDate(0, 0, 40)); n++ {
@@ -203,7 +203,7 @@ func (h *household) judge(t *testing.T, seed uint64) (reminders int) {
 			once[stage] = true
 		}
 		for _, m := range h.members { // nobody else is in the words
-			if named := slices.ContainsFunc(x.shares, func(s Share) bool { return s.Bill.ID == m.Bill.ID }); !named && strings.Contains(x.body, m.Bill.Account) {
+			if named := slices.ContainsFunc(x.shares, func(s BundleItem) bool { return s.Bill.ID == m.Bill.ID }); !named && strings.Contains(x.body, m.Bill.Account) {
 				t.Fatalf("seed %d: %q names %s, which has no part in it", seed, x.body, m.Bill.Account)
 			}
 		}

@@ -37,14 +37,14 @@ type Case struct {
 	Suppressed Reason     // OptedOut or BadNumber when the phone must not be texted
 	TextsToday int        // texts the phone has had, or may have had, since midnight in the policy's zone
 	Asked      Asked
-	Standing   Standing
-	Said       string // words that went to the phone of late, and may not be repeated; "" = none
+	Guards     GuardState
+	RecentBody string // words that went to the phone of late, and may not be repeated; "" = none
 	// Elsewhere are the instants of texts about the bill that the provider has
 	// and the store did not know.
-	Elsewhere []time.Time
+	TextedElsewhere []time.Time
 	// Moved is the latest text about the bill that named another due date than its
 	// present one, among the NearDates of that; zero = there is none.
-	Moved Told
+	Moved NamedDate
 	// RefusedUntil is when the provider is next tried with the phone, which it
 	// refused, or its country; zero = it did not. RefusedFor is what it said.
 	RefusedUntil time.Time
@@ -116,7 +116,7 @@ func Decide(c Case, p *Policy, to Delivery, now time.Time) Decision {
 	case i < 0:
 		return Decision{Next: steps[0].At}
 	}
-	l := look{policy: p, step: steps[i], now: now}
+	l := evaluation{policy: p, step: steps[i], now: now}
 	for _, earlier := range steps[:i] {
 		if r := recordOf(c.Done, b.DueDate, earlier.Stage); !r.Final() {
 			l.decision.Records = append(l.decision.Records, Record{Stage: earlier.Stage, Outcome: Skipped, Reason: Superseded, Detail: heldFor(r)})
@@ -141,7 +141,7 @@ func Decide(c Case, p *Policy, to Delivery, now time.Time) Decision {
 		return l.hold(InDoubt, time.Time{}, "")
 	case c.Suppressed != "":
 		return l.skip(c.Suppressed, "")
-	case c.sentElsewhere(l.step, p):
+	case c.textedElsewhere(l.step, p):
 		return l.skip(SentElsewhere, "")
 	case c.Moved.movedLately(b.DueDate, l.step.Stage, p.Zone, now):
 		return l.skip(DateMoved, "a text of "+DateOf(c.Moved.At.In(p.Zone)).String()+" said that it is due on "+c.Moved.DueDate.String())
@@ -161,10 +161,10 @@ func Decide(c Case, p *Policy, to Delivery, now time.Time) Decision {
 		return l.hold(DailyCap, p.NextOpen(tomorrow.At(p.SendAt, p.Zone)), "")
 	}
 
-	if stop := c.Standing.Stop; stop != nil {
+	if stop := c.Guards.Stop; stop != nil {
 		return l.hold(stop.Reason, stop.Until, stop.Detail)
 	}
-	if held, until, figures := p.Guarded(c.Standing, 1, now); held != "" {
+	if held, until, figures := p.Guarded(c.Guards, 1, now); held != "" {
 		return l.hold(held, until, figures)
 	}
 
@@ -173,7 +173,7 @@ func Decide(c Case, p *Policy, to Delivery, now time.Time) Decision {
 	}
 
 	withAmount := true
-	doubt := c.Standing.Doubts[b.Service]
+	doubt := c.Guards.Doubts[b.Service]
 	doubted := doubt.unbelieved(b)
 	fresh := b.Balance != nil && now.Sub(b.BalanceAt) <= p.MaxBalanceAge && !b.BalanceAt.After(now)
 	if doubted && !doubt.Until.IsZero() {
@@ -229,10 +229,10 @@ func Decide(c Case, p *Policy, to Delivery, now time.Time) Decision {
 	case err != nil:
 		return l.hold(TemplateFails, time.Time{}, err.Error())
 	}
-	if held, until, figures := p.Guarded(c.Standing, draft.Count.Segments, now); held != "" {
+	if held, until, figures := p.Guarded(c.Guards, draft.Count.Segments, now); held != "" {
 		return l.hold(held, until, figures)
 	}
-	if draft.Body == c.Said {
+	if draft.Body == c.RecentBody {
 		tomorrow := DateOf(now.In(p.Zone)).AddDays(1)
 		return l.hold(SameWords, p.NextOpen(tomorrow.At(p.SendAt, p.Zone)), "")
 	}
@@ -267,17 +267,17 @@ func answeredNow(c Case) bool {
 // clocks is by how much the provider's clock may be behind ours.
 const clocks = time.Hour
 
-// sentElsewhere reports whether a text that the store did not know was sent in
+// textedElsewhere reports whether a text that the store did not know was sent in
 // the time of this step: from its day on, since the hour of sending may have
 // been another then, or from a little before its own hour; and some days earlier
 // where it may have joined the text of another bill.
-func (c Case) sentElsewhere(step Step, p *Policy) bool {
+func (c Case) textedElsewhere(step Step, p *Policy) bool {
 	day := DateOf(step.At.In(p.Zone))
 	if p.Bundle && step.Stage <= 0 {
 		day = day.AddDays(-p.BundleDays)
 	}
 	from := earliest(step.At.Add(-clocks), day.At(0, p.Zone))
-	return slices.ContainsFunc(c.Elsewhere, func(at time.Time) bool {
+	return slices.ContainsFunc(c.TextedElsewhere, func(at time.Time) bool {
 		return !at.Before(from) && at.Before(step.NotAfter)
 	})
 }
@@ -297,8 +297,8 @@ func heldFor(r Reminder) string {
 	return ""
 }
 
-// look collects one decision about one step.
-type look struct {
+// evaluation collects one decision about one step.
+type evaluation struct {
 	policy   *Policy
 	step     Step
 	next     time.Time // when the following step is due; zero = none
@@ -307,11 +307,11 @@ type look struct {
 	decision Decision
 }
 
-func (l *look) record(o Outcome, r Reason, detail string) {
+func (l *evaluation) record(o Outcome, r Reason, detail string) {
 	l.decision.Records = append(l.decision.Records, Record{Stage: l.step.Stage, Outcome: o, Reason: r, Detail: detail})
 }
 
-func (l *look) skip(r Reason, detail string) Decision {
+func (l *evaluation) skip(r Reason, detail string) Decision {
 	l.record(Skipped, r, detail)
 	l.decision.Next = l.next
 	return l.decision
@@ -320,7 +320,7 @@ func (l *look) skip(r Reason, detail string) Decision {
 // hold looks again at until, but no later than the step's end, where it
 // expires by itself, or the next step, which supersedes it. A zero until means
 // that only the operator can change it.
-func (l *look) hold(r Reason, until time.Time, detail string) Decision {
+func (l *evaluation) hold(r Reason, until time.Time, detail string) Decision {
 	l.record(Held, r, detail)
 	l.decision.Next = earliest(until, l.next, l.step.NotAfter)
 	return l.decision

@@ -53,7 +53,7 @@ func dueOn(s string) func(*scene) { return func(sc *scene) { sc.Bill.DueDate = d
 
 // toldOf is a text about the bill that named another due date.
 func toldOf(due, at string) func(*scene) {
-	return func(sc *scene) { sc.Moved = Told{At: on(sc.tb, sc.policy, at), DueDate: day(due)} }
+	return func(sc *scene) { sc.Moved = NamedDate{At: on(sc.tb, sc.policy, at), DueDate: day(due)} }
 }
 
 // doubtedFrom is a span in which it is not believed that nothing is owed.
@@ -63,7 +63,7 @@ func doubtedFrom(since, until string) func(*scene) {
 		if until != "" {
 			doubt.Until = on(sc.tb, sc.policy, until)
 		}
-		sc.Standing.Doubts = map[string]Doubt{sc.Bill.Service: doubt}
+		sc.Guards.Doubts = map[string]Doubt{sc.Bill.Service: doubt}
 	}
 }
 
@@ -223,9 +223,9 @@ var decideCases = []struct {
 		"due day: held, daily_cap; again 2026-03-20 18:00"},
 	{"another bill has just said the same", "2026-03-17 09:00", []func(*scene){func(s *scene) {
 		draft, _ := s.policy.Word(s.Bill, day("2026-03-17"), true)
-		s.Said = draft.Body
+		s.RecentBody = draft.Body
 	}}, "3 days before: held, same_words; again 2026-03-18 09:00"},
-	{"another bill has just said something else", "2026-03-17 09:00", []func(*scene){func(s *scene) { s.Said = "Hello" }},
+	{"another bill has just said something else", "2026-03-17 09:00", []func(*scene){func(s *scene) { s.RecentBody = "Hello" }},
 		"3 days before: texted, on_schedule; to +254710000001; again 2026-03-20 09:00"},
 	{"paused", "2026-03-17 09:00", []func(*scene){func(s *scene) { s.Bill.State = BillPaused }}, "again never"},
 	{"rejected", "2026-03-17 09:00", []func(*scene){func(s *scene) { s.Bill.State = BillRejected }}, "again never"},
@@ -302,27 +302,27 @@ var decideCases = []struct {
 		"3 days before: held, destination_refused; again 2026-03-17 10:00"},
 	{"the provider refused the phone long ago", "2026-03-17 09:00", []func(*scene){func(s *scene) { s.RefusedUntil = on(s.tb, s.policy, "2026-03-17 09:00") }},
 		"3 days before: texted, on_schedule; to +254710000001; again 2026-03-20 09:00"},
-	{"the provider has a text that the store does not know", "2026-03-17 09:00", []func(*scene){func(s *scene) { s.Elsewhere = []time.Time{on(s.tb, s.policy, "2026-03-17 09:00")} }},
+	{"the provider has a text that the store does not know", "2026-03-17 09:00", []func(*scene){func(s *scene) { s.TextedElsewhere = []time.Time{on(s.tb, s.policy, "2026-03-17 09:00")} }},
 		"3 days before: skipped, sent_elsewhere; again 2026-03-20 09:00"},
-	{"the store is a copy", "2026-03-17 09:00", []func(*scene){func(s *scene) { s.Standing.Stop = &Stop{Reason: CopiedStore} }},
+	{"the store is a copy", "2026-03-17 09:00", []func(*scene){func(s *scene) { s.Guards.Stop = &Stop{Reason: CopiedStore} }},
 		"3 days before: held, copied_store; again 2026-03-20 09:00"},
-	{"many bills were rejected", "2026-03-17 09:00", []func(*scene){func(s *scene) { s.Standing.Stop = &Stop{Reason: MassRejected} }},
+	{"many bills were rejected", "2026-03-17 09:00", []func(*scene){func(s *scene) { s.Guards.Stop = &Stop{Reason: MassRejected} }},
 		"3 days before: held, mass_rejected; again 2026-03-20 09:00"},
-	{"the sender is another", "2026-03-17 09:00", []func(*scene){func(s *scene) { s.Standing.Stop = &Stop{Reason: SenderChanged} }},
+	{"the sender is another", "2026-03-17 09:00", []func(*scene){func(s *scene) { s.Guards.Stop = &Stop{Reason: SenderChanged} }},
 		"3 days before: held, sender_changed; again 2026-03-20 09:00"},
-	{"nobody vouches for the clock", "2026-03-17 09:00", []func(*scene){func(s *scene) { s.Standing.Stop = &Stop{Reason: ClockUnsure} }},
+	{"nobody vouches for the clock", "2026-03-17 09:00", []func(*scene){func(s *scene) { s.Guards.Stop = &Stop{Reason: ClockUnsure} }},
 		"3 days before: held, clock; again 2026-03-20 09:00"},
 	{"the account was refused", "2026-03-17 09:00", []func(*scene){func(s *scene) {
-		s.Standing.Stop = &Stop{Reason: AccountFault, Until: on(s.tb, s.policy, "2026-03-17 09:05")}
+		s.Guards.Stop = &Stop{Reason: AccountFault, Until: on(s.tb, s.policy, "2026-03-17 09:05")}
 	}},
 		"3 days before: held, account_fault; again 2026-03-17 09:05"},
-	{"the day's limit", "2026-03-17 09:00", []func(*scene){func(s *scene) { s.policy.Guards.MaxTextsPerDay, s.Standing.Today = 5, 5 }},
+	{"the day's limit", "2026-03-17 09:00", []func(*scene){func(s *scene) { s.policy.Guards.MaxTextsPerDay, s.Guards.Today = 5, 5 }},
 		"3 days before: held, daily_limit; again 2026-03-18 09:00"},
-	{"a surge", "2026-03-17 09:00", []func(*scene){func(s *scene) { s.policy.Guards.Surge, s.Standing.Median, s.Standing.Today = 2, 5, 10 }},
+	{"a surge", "2026-03-17 09:00", []func(*scene){func(s *scene) { s.policy.Guards.Surge, s.Guards.Median, s.Guards.Today = 2, 5, 10 }},
 		"3 days before: held, surge; again 2026-03-18 09:00"},
-	{"the month's budget", "2026-03-17 09:00", []func(*scene){func(s *scene) { s.policy.Guards.MonthlySegments, s.Standing.Month = 5, 5 }},
+	{"the month's budget", "2026-03-17 09:00", []func(*scene){func(s *scene) { s.policy.Guards.MonthlySegments, s.Guards.Month = 5, 5 }},
 		"3 days before: held, monthly_budget; again 2026-03-20 09:00"},
-	{"too many failures", "2026-03-17 09:00", []func(*scene){func(s *scene) { s.policy.Guards.MaxFailureRate, s.Standing.Recent, s.Standing.Failed = .5, 100, 60 }},
+	{"too many failures", "2026-03-17 09:00", []func(*scene){func(s *scene) { s.policy.Guards.MaxFailureRate, s.Guards.Recent, s.Guards.Failed = .5, 100, 60 }},
 		"3 days before: held, failure_rate; again 2026-03-17 10:00"},
 	{"far more is owed than ever", "2026-03-17 09:00", []func(*scene){func(s *scene) {
 		usual := MustMoney("100")

@@ -21,9 +21,9 @@ type Guards struct {
 	MaxFailureRate  float64 // share of the last texts, 0 to 1; 0 = off
 }
 
-// Standing is what holds for all bills alike at one instant: what keeps texts
+// GuardState is what holds for all bills alike at one instant: what keeps texts
 // from leaving, how many have left, and how they fared.
-type Standing struct {
+type GuardState struct {
 	Stop   *Stop            // nothing may leave; nil = it may
 	Doubts map[string]Doubt // by service: the last span in which it was not believed what is paid
 	Today  int              // texts handed over today, or about to be
@@ -33,7 +33,7 @@ type Standing struct {
 	// them that came to nothing.
 	Recent, Failed int
 	Filtered       int             // of the failed: taken, and then kept back for their words
-	Lifted         map[Reason]bool // guards that the operator has lifted for now
+	Overridden     map[Reason]bool // guards that the operator has lifted for now
 }
 
 // Stop is a reason for which no text may leave at all.
@@ -73,29 +73,29 @@ func nextMonth(d Date) Date { return NewDate(d.Year(), d.Month()+1, 1) }
 
 // Guarded says whether a text of so many segments must be held for a guard, until
 // when, and on which figures. No reason means that it may leave.
-func (p *Policy) Guarded(s Standing, segments int, now time.Time) (reason Reason, until time.Time, figures string) {
+func (p *Policy) Guarded(s GuardState, segments int, now time.Time) (reason Reason, until time.Time, figures string) {
 	g := p.Guards
 	today := DateOf(now.In(p.Zone))
 	tomorrow := func() time.Time { return p.NextOpen(today.AddDays(1).At(p.SendAt, p.Zone)) }
 	surge := max(g.SurgeFrom, int(g.Surge*float64(s.Median)))
 	switch {
-	case g.MaxTextsPerDay > 0 && s.Today >= g.MaxTextsPerDay && !s.Lifted[DailyLimit]:
+	case g.MaxTextsPerDay > 0 && s.Today >= g.MaxTextsPerDay && !s.Overridden[DailyLimit]:
 		return DailyLimit, tomorrow(), fmt.Sprintf("%d texts today, guards.max_texts_per_day is %d", s.Today, g.MaxTextsPerDay)
-	case g.Surge > 0 && s.Median > 0 && s.Today >= surge && !s.Lifted[Surge]:
+	case g.Surge > 0 && s.Median > 0 && s.Today >= surge && !s.Overridden[Surge]:
 		return Surge, tomorrow(), fmt.Sprintf("%d texts today, %d on the median day, guards.surge is %g", s.Today, s.Median, g.Surge)
-	case g.MonthlySegments > 0 && s.Month+segments > g.MonthlySegments && !s.Lifted[MonthlyBudget]:
+	case g.MonthlySegments > 0 && s.Month+segments > g.MonthlySegments && !s.Overridden[MonthlyBudget]:
 		return MonthlyBudget, p.NextOpen(nextMonth(today).At(p.SendAt, p.Zone)),
 			fmt.Sprintf("%d segments this month, guards.monthly_segments is %d", s.Month, g.MonthlySegments)
-	case g.MaxFailureRate > 0 && s.Recent >= recentLeast && float64(s.Failed) > g.MaxFailureRate*float64(s.Recent) && !s.Lifted[FailureRate]:
+	case g.MaxFailureRate > 0 && s.Recent >= recentLeast && float64(s.Failed) > g.MaxFailureRate*float64(s.Recent) && !s.Overridden[FailureRate]:
 		return FailureRate, now.Add(retryFailing), fmt.Sprintf("%d of the last %d texts came to nothing", s.Failed, s.Recent)
 	}
 	return "", time.Time{}, ""
 }
 
-// LiftedUntil is when a guard that the operator lifts at now is back: with the
+// OverriddenUntil is when a guard that the operator lifts at now is back: with the
 // next day, or the next month where it counts by months. A reason that is no
 // such guard gives zero.
-func (p *Policy) LiftedUntil(guard Reason, now time.Time) time.Time {
+func (p *Policy) OverriddenUntil(guard Reason, now time.Time) time.Time {
 	today := DateOf(now.In(p.Zone))
 	switch guard {
 	case DailyLimit, Surge, FailureRate:

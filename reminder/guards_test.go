@@ -10,30 +10,30 @@ func TestGuardsHold(t *testing.T) {
 	lifted := func(r Reason) map[Reason]bool { return map[Reason]bool{r: true} }
 	for name, tc := range map[string]struct {
 		guards Guards
-		at     Standing
+		at     GuardState
 		want   string
 	}{
-		"none are set":                     {Guards{}, Standing{Today: 1e6, Month: 1e6, Median: 1, Recent: 100, Failed: 100}, "texted"},
-		"the last text of the day's limit": {Guards{MaxTextsPerDay: 10}, Standing{Today: 9}, "texted"},
-		"one over the day's limit":         {Guards{MaxTextsPerDay: 10}, Standing{Today: 10}, "daily_limit until 2026-03-18 09:00"},
-		"the day's limit is lifted":        {Guards{MaxTextsPerDay: 10}, Standing{Today: 10, Lifted: lifted(DailyLimit)}, "texted"},
-		"another guard is lifted":          {Guards{MaxTextsPerDay: 10}, Standing{Today: 10, Lifted: lifted(Surge)}, "daily_limit until 2026-03-18 09:00"},
-		"a surge":                          {Guards{Surge: 3, SurgeFrom: 20}, Standing{Today: 30, Median: 10}, "surge until 2026-03-18 09:00"},
-		"not yet a surge":                  {Guards{Surge: 3, SurgeFrom: 20}, Standing{Today: 29, Median: 10}, "texted"},
-		"too few texts for a surge":        {Guards{Surge: 3, SurgeFrom: 50}, Standing{Today: 49, Median: 10}, "texted"},
-		"no history, no surge":             {Guards{Surge: 3, SurgeFrom: 1}, Standing{Today: 1e6}, "texted"},
-		"the month's last segment":         {Guards{MonthlySegments: 100}, Standing{Month: 99}, "texted"},
-		"over the month's segments":        {Guards{MonthlySegments: 100}, Standing{Month: 100}, "monthly_budget until 2026-03-20 09:00"},
-		"half of them failed":              {Guards{MaxFailureRate: .5}, Standing{Recent: 20, Failed: 10}, "texted"},
-		"most of them failed":              {Guards{MaxFailureRate: .5}, Standing{Recent: 20, Failed: 11}, "failure_rate until 2026-03-17 10:00"},
-		"too few to judge":                 {Guards{MaxFailureRate: .5}, Standing{Recent: 19, Failed: 19}, "texted"},
-		"a stop":                           {Guards{}, Standing{Stop: &Stop{Reason: CopiedStore}}, "copied_store until 2026-03-20 09:00"},
-		"a stop that ends":                 {Guards{}, Standing{Stop: &Stop{Reason: AccountFault, Until: time.Date(2026, 3, 17, 6, 5, 0, 0, time.UTC)}}, "account_fault until 2026-03-17 09:05"},
+		"none are set":                     {Guards{}, GuardState{Today: 1e6, Month: 1e6, Median: 1, Recent: 100, Failed: 100}, "texted"},
+		"the last text of the day's limit": {Guards{MaxTextsPerDay: 10}, GuardState{Today: 9}, "texted"},
+		"one over the day's limit":         {Guards{MaxTextsPerDay: 10}, GuardState{Today: 10}, "daily_limit until 2026-03-18 09:00"},
+		"the day's limit is lifted":        {Guards{MaxTextsPerDay: 10}, GuardState{Today: 10, Overridden: lifted(DailyLimit)}, "texted"},
+		"another guard is lifted":          {Guards{MaxTextsPerDay: 10}, GuardState{Today: 10, Overridden: lifted(Surge)}, "daily_limit until 2026-03-18 09:00"},
+		"a surge":                          {Guards{Surge: 3, SurgeFrom: 20}, GuardState{Today: 30, Median: 10}, "surge until 2026-03-18 09:00"},
+		"not yet a surge":                  {Guards{Surge: 3, SurgeFrom: 20}, GuardState{Today: 29, Median: 10}, "texted"},
+		"too few texts for a surge":        {Guards{Surge: 3, SurgeFrom: 50}, GuardState{Today: 49, Median: 10}, "texted"},
+		"no history, no surge":             {Guards{Surge: 3, SurgeFrom: 1}, GuardState{Today: 1e6}, "texted"},
+		"the month's last segment":         {Guards{MonthlySegments: 100}, GuardState{Month: 99}, "texted"},
+		"over the month's segments":        {Guards{MonthlySegments: 100}, GuardState{Month: 100}, "monthly_budget until 2026-03-20 09:00"},
+		"half of them failed":              {Guards{MaxFailureRate: .5}, GuardState{Recent: 20, Failed: 10}, "texted"},
+		"most of them failed":              {Guards{MaxFailureRate: .5}, GuardState{Recent: 20, Failed: 11}, "failure_rate until 2026-03-17 10:00"},
+		"too few to judge":                 {Guards{MaxFailureRate: .5}, GuardState{Recent: 19, Failed: 19}, "texted"},
+		"a stop":                           {Guards{}, GuardState{Stop: &Stop{Reason: CopiedStore}}, "copied_store until 2026-03-20 09:00"},
+		"a stop that ends":                 {Guards{}, GuardState{Stop: &Stop{Reason: AccountFault, Until: time.Date(2026, 3, 17, 6, 5, 0, 0, time.UTC)}}, "account_fault until 2026-03-17 09:05"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := ordinary(t)
-			s.policy.Guards, s.Standing = tc.guards, tc.at
+			s.policy.Guards, s.Guards = tc.guards, tc.at
 			if got := outcomeAt(t, s, "2026-03-17 09:00"); got != tc.want {
 				t.Errorf("got %s, want %s", got, tc.want)
 			}
@@ -61,7 +61,7 @@ func outcomeAt(t *testing.T, s *scene, at string) string {
 func TestABudgetCountsTheSegmentsOfThisText(t *testing.T) {
 	t.Parallel()
 	s := ordinary(t)
-	s.policy.Guards.MonthlySegments, s.Standing.Month = 100, 99
+	s.policy.Guards.MonthlySegments, s.Guards.Month = 100, 99
 	s.Bill.Customer = "王小明" // not in GSM-7: more than one segment
 	if got := outcomeAt(t, s, "2026-03-17 09:00"); got != "monthly_budget until 2026-03-20 09:00" {
 		t.Errorf("got %s", got)
@@ -72,7 +72,7 @@ func TestAGuardIsAskedBeforeAlmaraPay(t *testing.T) {
 	t.Parallel()
 	s := ordinary(t)
 	s.policy.Guards.MaxTextsPerDay = 1
-	s.Standing.Today = 1
+	s.Guards.Today = 1
 	s.Bill.BalanceAt = s.Bill.BalanceAt.AddDate(0, 0, -1)
 	if got := outcomeAt(t, s, "2026-03-17 09:00"); got != "daily_limit until 2026-03-18 09:00" {
 		t.Errorf("got %s, want no question", got)
@@ -169,7 +169,7 @@ func TestASentElsewhereTextIsNotSentAgain(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := ordinary(t)
-			s.Elsewhere = []time.Time{on(t, s.policy, tc.elsewhere)}
+			s.TextedElsewhere = []time.Time{on(t, s.policy, tc.elsewhere)}
 			if got := outcomeAt(t, s, "2026-03-17 09:05"); got != tc.want {
 				t.Errorf("got %s, want %s", got, tc.want)
 			}

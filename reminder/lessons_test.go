@@ -105,7 +105,7 @@ func TestAWeekendBurnsNoReminders(t *testing.T) {
 			p := shippedPolicy(t, func(p *Policy) { p.Stages, p.SkipWeekdays = c.stages, weekend })
 			w := owing(p, day(c.due))
 			start := on(t, p, "2026-03-09 10:00")
-			w.look = p.NextLook(w.Bill, w.Done, start)
+			w.look = p.NextEval(w.Bill, w.Done, start)
 			w.run(t, start, start.AddDate(0, 1, 0))
 			if got := w.left(); got != c.want {
 				t.Errorf("texts %s, want %s", got, c.want)

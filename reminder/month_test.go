@@ -54,7 +54,7 @@ func (w *world) ask(now time.Time) Asked {
 	if w.mute(now) {
 		w.Bill.Fail("503 Service Unavailable")
 	} else {
-		w.Bill.Learn(w.says(now), "KES")
+		w.Bill.Apply(w.says(now), "KES")
 		asked = Answered
 	}
 	w.check = w.policy.NextCheck(w.Bill, now)
@@ -63,7 +63,7 @@ func (w *world) ask(now time.Time) Asked {
 			w.known[n-1].to = now
 		}
 		w.known = append(w.known, knownDue{w.Bill.DueDate, span{from: now}})
-		w.look = w.policy.NextLook(w.Bill, w.Done, now)
+		w.look = w.policy.NextEval(w.Bill, w.Done, now)
 	}
 	return asked
 }
@@ -267,12 +267,12 @@ func TestPauseAndResume(t *testing.T) {
 				return Answer{At: now, DueDate: due, Balance: &owed}
 			})
 			start, pause, resume := on(t, p, "2026-03-01 10:00"), on(t, p, tt.from), on(t, p, tt.to)
-			w.look = p.NextLook(w.Bill, w.Done, start)
+			w.look = p.NextEval(w.Bill, w.Done, start)
 			w.run(t, start, pause)
 			w.Bill.State = BillPaused
 			w.run(t, pause, resume)
 			w.Bill.State = BillActive
-			w.look = p.NextLook(w.Bill, w.Done, resume)
+			w.look = p.NextEval(w.Bill, w.Done, resume)
 			w.run(t, resume, resume.AddDate(0, 1, 0))
 			var got []string
 			for _, x := range w.texts {

@@ -15,8 +15,8 @@ const (
 	QuietDays = 1
 )
 
-// Told is a text that a customer has had about a bill.
-type Told struct {
+// NamedDate is a text that a customer has had about a bill.
+type NamedDate struct {
 	At      time.Time
 	DueDate Date // that it named
 }
@@ -28,13 +28,13 @@ func NearDates(due Date) (first, last Date) { return due.AddDays(-smallMove), du
 // movedLately reports whether a stage before or after the due day must not be sent at now, since
 // a text of today or yesterday named another date for the same bill. The text
 // of the due day itself is always sent.
-func (t Told) movedLately(due Date, stage Stage, zone *time.Location, now time.Time) bool {
+func (t NamedDate) movedLately(due Date, stage Stage, zone *time.Location, now time.Time) bool {
 	return stage != 0 && t.contradicts(due, zone, now)
 }
 
 // contradicts reports whether a text that names this due date would contradict the
 // one that the customer has just had.
-func (t Told) contradicts(due Date, zone *time.Location, now time.Time) bool {
+func (t NamedDate) contradicts(due Date, zone *time.Location, now time.Time) bool {
 	if t.DueDate.IsZero() || t.DueDate == due || t.At.After(now) {
 		return false
 	}

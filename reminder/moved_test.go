@@ -32,7 +32,7 @@ func TestADueDateThatMovesByADayIsNotAnnouncedTwice(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := shippedPolicy(t)
-			told := Told{At: on(t, p, tt.at)}
+			told := NamedDate{At: on(t, p, tt.at)}
 			if tt.told != "" {
 				told.DueDate = day(tt.told)
 			}
@@ -48,7 +48,7 @@ func TestAFlickeringDueDateGivesNoTextsThatContradictEachOther(t *testing.T) {
 	p := shippedPolicy(t)
 	all := map[Date][]Reminder{}
 	var texts []string
-	var last []Told
+	var last []NamedDate
 	for now := on(t, p, "2026-06-01 08:00"); now.Before(on(t, p, "2026-06-13 00:00")); now = now.Add(time.Hour) {
 		due := day("2026-06-10").AddDays(DateOf(now.In(p.Zone)).Day() % 2) // the 11th on odd days
 		sc := ordinary(t)
@@ -68,7 +68,7 @@ func TestAFlickeringDueDateGivesNoTextsThatContradictEachOther(t *testing.T) {
 			}
 		}
 		if d.Text != nil {
-			last = append(last, Told{now, due})
+			last = append(last, NamedDate{now, due})
 			texts = append(texts, shown(p, now)+" about "+due.String())
 		}
 	}

@@ -150,7 +150,7 @@ func TestCallsAMonth(t *testing.T) {
 					biller(first, tt.every, tt.lag, tt.balance, p.Zone))
 				w.mute = func(time.Time) bool { return tt.mute }
 				start := on(t, p, "2026-01-05 10:00")
-				w.look = p.NextLook(w.Bill, nil, start)
+				w.look = p.NextEval(w.Bill, nil, start)
 				w.run(t, start, start.AddDate(0, 0, 30*months))
 				calls += w.calls
 				texts += len(w.texts)
@@ -173,7 +173,7 @@ func TestAWeeklyBillHasAllItsStages(t *testing.T) {
 	first := day("2026-03-06")
 	w := steadyWorld(p, Bill{ID: 7, Account: "12345678", Phone: "+254710000001", State: BillActive, DueDate: first}, biller(first, 7, 1, &owed, p.Zone))
 	start := on(t, p, "2026-03-01 10:00")
-	w.look = p.NextLook(w.Bill, nil, start)
+	w.look = p.NextEval(w.Bill, nil, start)
 	w.run(t, start, on(t, p, "2026-05-29 23:00")) // 13 due dates
 	if len(w.texts) != 2*13 {
 		t.Errorf("%d texts for 13 due dates, want 26", len(w.texts))

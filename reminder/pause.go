@@ -12,10 +12,10 @@ func (b *Bill) Resume() {
 	b.PausedAt, b.PausedUntil = time.Time{}, time.Time{}
 }
 
-// LookAfterPause is NextLook for a bill whose pause, which began at since, is
+// EvalAfterPause is NextEval for a bill whose pause, which began at since, is
 // over: stages whose hour came meanwhile are looked at now, also those that are
 // of no use any more, so that each ends with a record.
-func (p *Policy) LookAfterPause(b Bill, since time.Time, done []Reminder, now time.Time) time.Time {
+func (p *Policy) EvalAfterPause(b Bill, since time.Time, done []Reminder, now time.Time) time.Time {
 	if b.State != BillActive {
 		return time.Time{}
 	}
@@ -24,7 +24,7 @@ func (p *Policy) LookAfterPause(b Bill, since time.Time, done []Reminder, now ti
 			return now
 		}
 	}
-	return p.NextLook(b, done, now)
+	return p.NextEval(b, done, now)
 }
 
 // checkPaused is over what time the calls are spread that learn what happened

@@ -56,10 +56,10 @@ func current(steps []Step, now time.Time) int {
 	return i
 }
 
-// NextLook is when the remind job should next look at the bill; zero when no
+// NextEval is when the remind job should next look at the bill; zero when no
 // stage of its due date is to come. That job also ends a pause. A stage that had stopped being useful
 // before anybody knew of it is not looked at.
-func (p *Policy) NextLook(b Bill, done []Reminder, now time.Time) time.Time {
+func (p *Policy) NextEval(b Bill, done []Reminder, now time.Time) time.Time {
 	switch b.State {
 	case BillPaused:
 		return b.PausedUntil

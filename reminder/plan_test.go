@@ -218,7 +218,7 @@ func TestNextLook(t *testing.T) {
 			if tt.change != nil {
 				tt.change(&b)
 			}
-			if got := shown(p, p.NextLook(b, tt.done, on(t, p, tt.now))); got != tt.want {
+			if got := shown(p, p.NextEval(b, tt.done, on(t, p, tt.now))); got != tt.want {
 				t.Errorf("NextLook = %s, want %s", got, tt.want)
 			}
 		})

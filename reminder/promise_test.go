@@ -153,7 +153,7 @@ func FuzzDecide(f *testing.F) {
 				t.Fatalf("seed %d, due %s, at %s, asked %d: %s; %s", seed, due, shown(p, now), s.Asked, verdict(p, d), broken)
 			}
 		}
-		if look := p.NextLook(b, s.Done, now); !look.IsZero() && look.Before(now) {
+		if look := p.NextEval(b, s.Done, now); !look.IsZero() && look.Before(now) {
 			t.Fatalf("NextLook(%s) = %s", shown(p, now), shown(p, look))
 		}
 		if check := p.NextCheck(b, now); !check.After(now) {

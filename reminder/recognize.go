@@ -12,16 +12,16 @@ import (
 // may lie, and some more for catching up and for clocks that differ.
 const reach = 70
 
-// Recognizes reports whether a text that was sent on a day reads like a
+// MatchesReminder reports whether a text that was sent on a day reads like a
 // reminder of b: it names b's account in full, and a date within reach in the
-// words of one of the policy's languages. Alike sees to it that every reminder
+// words of one of the policy's languages. Ambiguous sees to it that every reminder
 // does so, whatever else its template says. So a text is known that another
 // copy of the store has sent, under the templates of today or others.
 //
 // A text of somebody else's making that says both, such as a biller's notice
 // of a new bill, is taken for a reminder as well: the mistake is a text too
 // few, and one look by the operator.
-func (p *Policy) Recognizes(b Bill, body string, sent Date) bool {
+func (p *Policy) MatchesReminder(b Bill, body string, sent Date) bool {
 	account := Normalize(plain(b.Account, 0))
 	if !says(body, account) {
 		return false
@@ -45,8 +45,8 @@ func Mentions(body, account string) bool { return says(body, Normalize(plain(acc
 // InReach reports whether a text that was sent at an instant may have been about
 // a stage of the bill, as far as its day goes: its words are not known.
 func (p *Policy) InReach(b Bill, sent time.Time) bool {
-	c := Case{Elsewhere: []time.Time{sent}}
-	return slices.ContainsFunc(p.Steps(b.DueDate), func(s Step) bool { return c.sentElsewhere(s, p) })
+	c := Case{TextedElsewhere: []time.Time{sent}}
+	return slices.ContainsFunc(p.Steps(b.DueDate), func(s Step) bool { return c.textedElsewhere(s, p) })
 }
 
 // says reports whether word stands in the text, and not as a part of another.

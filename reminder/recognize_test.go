@@ -41,7 +41,7 @@ func TestRecognizes(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			if got := p.Recognizes(ours, tc.body, day("2026-03-17")); got != tc.want {
+			if got := p.MatchesReminder(ours, tc.body, day("2026-03-17")); got != tc.want {
 				t.Errorf("Recognizes(%q) = %t, want %t", tc.body, got, tc.want)
 			}
 		})
@@ -57,7 +57,7 @@ func TestRecognizesShortAccounts(t *testing.T) {
 		"Account 20 is due on 20 March 2026.": true,
 		"Account 21 is due on 20 March 2026.": false,
 	} {
-		if got := p.Recognizes(b, body, day("2026-03-17")); got != want {
+		if got := p.MatchesReminder(b, body, day("2026-03-17")); got != want {
 			t.Errorf("Recognizes(%q) = %t, want %t", body, got, want)
 		}
 	}

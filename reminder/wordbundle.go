@@ -22,7 +22,7 @@ type BundleFields struct {
 
 // WordBundle puts the bills of a text in words, as Word does with one. Leaving
 // bills out is the caller's part.
-func (p *Policy) WordBundle(shares []Share, policies Policies, today Date) (Draft, error) {
+func (p *Policy) WordBundle(shares []BundleItem, policies Policies, today Date) (Draft, error) {
 	language := p.languageOf(shares[0].Bill)
 	fields := BundleFields{Count: len(shares)}
 	var total Money
@@ -61,14 +61,14 @@ func (p *Policy) WordBundle(shares []Share, policies Policies, today Date) (Draf
 	}
 }
 
-// sampleShares are n bills to try a bundle on, with account numbers that differ
+// sampleItems are n bills to try a bundle on, with account numbers that differ
 // in their last digit only.
-func sampleShares(b Bill, n int, withAmount bool) []Share {
-	shares := make([]Share, n)
+func sampleItems(b Bill, n int, withAmount bool) []BundleItem {
+	shares := make([]BundleItem, n)
 	for i := range shares {
 		one := b
 		one.Account = b.Account[:len(b.Account)-1] + string(rune('1'+i))
-		shares[i] = Share{&Case{Bill: one}, Decision{Text: &TextOrder{withAmount: withAmount}}}
+		shares[i] = BundleItem{&Case{Bill: one}, Decision{Text: &TextOrder{withAmount: withAmount}}}
 	}
 	return shares
 }
@@ -77,10 +77,10 @@ func sampleShares(b Bill, n int, withAmount bool) []Share {
 func tryBundle(language string, t *template.Template) error {
 	p := &Policy{ServiceName: "Water", Currency: "KES", Language: language}
 	p.Templates.byLanguage = map[string]texts{language: {bundle: t}}
-	for _, s := range sparser(language) {
+	for _, s := range sampleBills(language) {
 		for _, n := range []int{2, 3} {
 			for _, away := range []int{-2, -1, 0, 1, 2} {
-				if _, err := p.WordBundle(sampleShares(s.bill, n, true), Policies{Default: p}, s.bill.DueDate.AddDays(away)); err != nil {
+				if _, err := p.WordBundle(sampleItems(s.bill, n, true), Policies{Default: p}, s.bill.DueDate.AddDays(away)); err != nil {
 					return err
 				}
 			}

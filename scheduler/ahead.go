@@ -12,8 +12,8 @@ import (
 	"duewatch/store"
 )
 
-// Outlook is what Ahead looks ahead with.
-type Outlook struct {
+// PreviewConfig is what Ahead looks ahead with.
+type PreviewConfig struct {
 	Store    *store.Forecast
 	Policies reminder.Policies
 	Delivery reminder.Delivery
@@ -22,7 +22,7 @@ type Outlook struct {
 	SegmentsPerSecond float64
 	Fingerprint       string // of the policies, as in Config
 	// Freed takes for gone what reminders were held for until now, such as mode off.
-	Freed bool
+	IgnoreHolds bool
 
 	From, Until time.Time
 	// Replanning is told how many bills were read while the plans of the store
@@ -35,7 +35,7 @@ type Outlook struct {
 // instant. It asks nobody: what is owed now is owed then, Almara Pay can always
 // say so, and the provider takes every text at its rate. New bills and due
 // dates are not foreseen.
-func Ahead(ctx context.Context, o Outlook, each func(now time.Time, l store.Looked) error) error {
+func Ahead(ctx context.Context, o PreviewConfig, each func(now time.Time, l store.RoundResult) error) error {
 	ticks, err := parseExpression(o.Remind)
 	if err != nil {
 		return fmt.Errorf("schedule of %s: %w", jobRemind, err)
@@ -44,7 +44,7 @@ func Ahead(ctx context.Context, o Outlook, each func(now time.Time, l store.Look
 	if err != nil {
 		return err
 	}
-	if o.Freed || planned != "" && planned != o.Fingerprint {
+	if o.IgnoreHolds || planned != "" && planned != o.Fingerprint {
 		if err := o.Store.PlanAnew(o.Policies, o.From, o.Until, o.Replanning); err != nil {
 			return err
 		}
@@ -59,7 +59,7 @@ func Ahead(ctx context.Context, o Outlook, each func(now time.Time, l store.Look
 			}
 			came = walked
 		}
-		looked, err := o.look(ctx, now, pace.round)
+		looked, err := o.round(ctx, now, pace.round)
 		if err != nil {
 			return err
 		}
@@ -75,7 +75,7 @@ func Ahead(ctx context.Context, o Outlook, each func(now time.Time, l store.Look
 		if walked > 0 {
 			continue
 		}
-		next, err := o.Store.NextLook(ctx)
+		next, err := o.Store.NextEval(ctx)
 		if err != nil || next.IsZero() {
 			return err
 		}
@@ -89,16 +89,16 @@ func Ahead(ctx context.Context, o Outlook, each func(now time.Time, l store.Look
 	return ctx.Err()
 }
 
-// look is one round, as in decideAll.
-func (o Outlook) look(ctx context.Context, now time.Time, n int) (store.Looked, error) {
+// round is one round, as in decideAll.
+func (o PreviewConfig) round(ctx context.Context, now time.Time, n int) (store.RoundResult, error) {
 	round := store.Round{Now: now, Policies: o.Policies, Delivery: o.Delivery, Claim: store.Claim{Owner: "forecast", Lease: lease}}
 	looked, err := o.Store.DecideDue(ctx, round, n)
 	if err != nil || len(looked.Ask) == 0 {
 		return looked, err
 	}
-	lessons := make([]store.Lesson, len(looked.Ask))
+	lessons := make([]store.CheckResult, len(looked.Ask))
 	for i, b := range looked.Ask {
-		lessons[i] = store.Lesson{BillID: b.ID, Answer: &reminder.Answer{
+		lessons[i] = store.CheckResult{BillID: b.ID, Answer: &reminder.Answer{
 			At: now, Customer: b.Customer, Balance: b.Balance, DueDate: b.DueDate, Verified: b.Verified,
 		}}
 	}
@@ -110,13 +110,13 @@ func (o Outlook) look(ctx context.Context, now time.Time, n int) (store.Looked, 
 		return looked, errors.New("a bill was asked about twice")
 	}
 	looked.Texts = append(looked.Texts, answered.Texts...)
-	looked.Noted = append(looked.Noted, answered.Noted...)
+	looked.Records = append(looked.Records, answered.Records...)
 	looked.Faults = append(looked.Faults, answered.Faults...)
 	return looked, nil
 }
 
 // takes is how long texts take at the provider's rate.
-func (o Outlook) takes(texts []store.Text) time.Duration {
+func (o PreviewConfig) takes(texts []store.Text) time.Duration {
 	segments := 0
 	for _, t := range texts {
 		segments += t.Segments

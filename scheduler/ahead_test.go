@@ -20,9 +20,9 @@ func (w *stepped) foresee(p *reminder.Policy, fingerprint string, from, until ti
 		w.t.Fatal(err)
 	}
 	defer f.Close() //nolint:errcheck // a copy
-	err = Ahead(w.t.Context(), Outlook{Store: f, Policies: reminder.Policies{Default: p}, Delivery: w.Delivery, Remind: w.Schedule.Remind,
+	err = Ahead(w.t.Context(), PreviewConfig{Store: f, Policies: reminder.Policies{Default: p}, Delivery: w.Delivery, Remind: w.Schedule.Remind,
 		SegmentsPerSecond: w.SegmentsPerSecond, Fingerprint: fingerprint, From: from, Until: until, Replanning: func(int) {}},
-		func(now time.Time, l store.Looked) error {
+		func(now time.Time, l store.RoundResult) error {
 			for _, x := range l.Texts {
 				all = append(all, fmt.Sprint(now.In(zone).Format("02 Jan 15:04 "), x.To.E164(), " ", x.Body))
 			}

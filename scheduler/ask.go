@@ -55,7 +55,7 @@ func (s *Scheduler) sweep(ctx context.Context, j *job, q queue, call call) (err 
 	began, again := s.Now(), j.cutShort
 	j.cutShort = false
 	pass, stop := context.WithCancelCause(ctx)
-	bills, lessons := make(chan reminder.Bill, batch), make(chan store.Lesson, batch) // the next batch is read ahead
+	bills, lessons := make(chan reminder.Bill, batch), make(chan store.CheckResult, batch) // the next batch is read ahead
 	// Also on a panic: nobody must wait for ever to hand over a lesson.
 	defer func() {
 		stop(nil)
@@ -70,7 +70,7 @@ func (s *Scheduler) sweep(ctx context.Context, j *job, q queue, call call) (err 
 			stop(err)
 		}
 	})
-	hand := func(some []store.Lesson) {
+	hand := func(some []store.CheckResult) {
 		for _, l := range some {
 			lessons <- l
 		}
@@ -98,7 +98,7 @@ func (s *Scheduler) sweep(ctx context.Context, j *job, q queue, call call) (err 
 		hand(some)
 		close(lessons)
 	}()
-	err = s.learnAll(ctx, lessons, batch, &open, stop)
+	err = s.recordAll(ctx, lessons, batch, &open, stop)
 	switch fault := context.Cause(pass); {
 	case fault == nil || ctx.Err() != nil:
 	case errors.Is(fault, errCutShort):
@@ -137,14 +137,14 @@ func (s *Scheduler) try(ctx context.Context, j *job, a *asking, t *turns, call c
 		return ignoreEnd(ctx, err)
 	}
 	if lessons := s.ask(ctx, j, a, bills, call); len(lessons) > 0 {
-		learned := make(chan store.Lesson, len(lessons))
+		learned := make(chan store.CheckResult, len(lessons))
 		for _, l := range lessons {
 			learned <- l
 		}
 		close(learned)
 		var open atomic.Int64
 		open.Store(int64(len(lessons)))
-		err = s.learnAll(ctx, learned, len(lessons), &open, func(error) {})
+		err = s.recordAll(ctx, learned, len(lessons), &open, func(error) {})
 	}
 	return errors.Join(s.putOff(a), err)
 }
@@ -153,7 +153,7 @@ func (s *Scheduler) try(ctx context.Context, j *job, a *asking, t *turns, call c
 func (s *Scheduler) takeAll(pass context.Context, j *job, t *turns, batch int, to chan<- reminder.Bill, open *atomic.Int64) error {
 	for taken, more := 0, true; more && pass.Err() == nil; {
 		now := s.Now()
-		j.beat()
+		j.heartbeat()
 		var bills []reminder.Bill
 		var err error
 		if bills, more, err = t.next(pass, now, batch); err != nil {
@@ -176,18 +176,18 @@ func (s *Scheduler) takeAll(pass context.Context, j *job, t *turns, batch int, t
 	return nil
 }
 
-// learnAll records lessons as they come, those that come together by one
+// recordAll records lessons as they come, those that come together by one
 // commit. What came is recorded also when the pass is over. The remind job is
 // woken after most of them and at the end, not after each: bills of one phone
 // that are new together should share a text.
-func (s *Scheduler) learnAll(ctx context.Context, from <-chan store.Lesson, most int, open *atomic.Int64, stop context.CancelCauseFunc) (err error) {
+func (s *Scheduler) recordAll(_ context.Context, from <-chan store.CheckResult, most int, open *atomic.Int64, stop context.CancelCauseFunc) (err error) {
 	due, since, told := false, 0, tally{}
 	for first := range from {
 		some := gather(first, from, most, open)
 		open.Add(-int64(len(some)))
 		now := s.Now()
 		s.Store.TrustClock(s.ClockCheck.stateNow().sure)
-		l, failed := s.Store.Learn(s.Policies, now, some...)
+		l, failed := s.Store.RecordChecks(s.Policies, now, some...)
 		if failed != nil {
 			err = errors.Join(err, failed)
 			stop(failed)
@@ -199,7 +199,7 @@ func (s *Scheduler) learnAll(ctx context.Context, from <-chan store.Lesson, most
 		if err == nil {
 			err = errors.Join(l.Faults...) // the pass goes on, and has failed
 		}
-		s.tell(l.Lessons, l.Bills, &told)
+		s.logChecks(l.Checks, l.Bills, &told)
 		due = due || l.Due
 		if since += len(some); due && since >= most {
 			s.wake(jobRemind)
@@ -218,8 +218,8 @@ const answersWait = 2 * time.Millisecond
 
 // gather returns the lessons that come within a moment of each other, up to
 // most and no more than are open.
-func gather(first store.Lesson, from <-chan store.Lesson, most int, open *atomic.Int64) []store.Lesson {
-	some := append(make([]store.Lesson, 0, most), first)
+func gather(first store.CheckResult, from <-chan store.CheckResult, most int, open *atomic.Int64) []store.CheckResult {
+	some := append(make([]store.CheckResult, 0, most), first)
 	enough := time.NewTimer(answersWait)
 	defer enough.Stop()
 	for len(some) < most && int64(len(some)) < open.Load() {
@@ -238,37 +238,37 @@ func gather(first store.Lesson, from <-chan store.Lesson, most int, open *atomic
 }
 
 // unanswered adds a lesson that says nothing for each bill that has none.
-func unanswered(bills []reminder.Bill, lessons []store.Lesson) []store.Lesson {
+func unanswered(bills []reminder.Bill, lessons []store.CheckResult) []store.CheckResult {
 	has := make(map[int64]bool, len(lessons))
 	for _, l := range lessons {
 		has[l.BillID] = true
 	}
 	for _, b := range bills {
 		if !has[b.ID] {
-			lessons = append(lessons, store.Lesson{BillID: b.ID})
+			lessons = append(lessons, store.CheckResult{BillID: b.ID})
 		}
 	}
 	return lessons
 }
 
-// tellFirst is how many bills that were registered or rejected in one pass are told
+// logFirst is how many bills that were registered or rejected in one pass are told
 // of one by one: systemd would drop the lines of an import of thousands, and with
 // them others.
-const tellFirst = 20
+const logFirst = 20
 
 // tally counts what a pass learned, for the log. Of what goes wrong with many bills
 // the first is told of at once.
 type tally struct{ registered, rejected, unclear, forbidden, failed int }
 
-// tell logs what a batch of calls taught.
-func (s *Scheduler) tell(lessons []store.Lesson, bills []reminder.Bill, told *tally) {
+// logChecks logs what a batch of calls taught.
+func (s *Scheduler) logChecks(lessons []store.CheckResult, bills []reminder.Bill, told *tally) {
 	debug := s.Log.Enabled(context.Background(), slog.LevelDebug)
 	for i, l := range lessons {
 		b, level := bills[i], slog.LevelInfo
 		if isNew(b) {
 			told.registered++
 		}
-		if !isNew(b) || told.registered > tellFirst {
+		if !isNew(b) || told.registered > logFirst {
 			level = slog.LevelDebug
 		}
 		if l.Failed+l.Rejected+b.LastError == "" && level == slog.LevelDebug && !debug {
@@ -276,8 +276,8 @@ func (s *Scheduler) tell(lessons []store.Lesson, bills []reminder.Bill, told *ta
 		}
 		switch {
 		case l.Rejected != "":
-			if told.rejected++; told.rejected <= tellFirst {
-				s.tellRejected(b)
+			if told.rejected++; told.rejected <= logFirst {
+				s.logRejected(b)
 			}
 		case l.Failed != "":
 			s.tellFailed(b, l, told)
@@ -294,7 +294,7 @@ func (s *Scheduler) tell(lessons []store.Lesson, bills []reminder.Bill, told *ta
 }
 
 // tellFailed logs of a bill that was not answered about, and how it goes on.
-func (s *Scheduler) tellFailed(b reminder.Bill, l store.Lesson, told *tally) {
+func (s *Scheduler) tellFailed(b reminder.Bill, l store.CheckResult, told *tally) {
 	count, level, what := &told.failed, slog.LevelInfo, "Almara Pay could not answer; asking again later"
 	switch l.Refused {
 	case store.Unclear:
@@ -317,8 +317,8 @@ func (s *Scheduler) tellRest(told tally) {
 		what        string
 		bills, told int
 	}{
-		{"bills registered; only the first were told of", told.registered, tellFirst},
-		{"Almara Pay refuses bills; only the first were told of, and duewatch bills --state rejected lists them", told.rejected, tellFirst},
+		{"bills registered; only the first were told of", told.registered, logFirst},
+		{"Almara Pay refuses bills; only the first were told of, and duewatch bills --state rejected lists them", told.rejected, logFirst},
 		{"Almara Pay refuses bills in a form that is not known; only the first was told of", told.unclear, 1},
 		{"Almara Pay gives no right to bills; only the first was told of", told.forbidden, 1},
 		{"Almara Pay could not answer about bills; only the first was told of", told.failed, 1},
@@ -335,7 +335,7 @@ func isNew(b reminder.Bill) bool {
 	return !b.CheckedAt.IsZero() && b.RegisteredAt.Equal(b.CheckedAt) && (b.State == reminder.BillActive || b.State == reminder.BillPaused)
 }
 
-func (s *Scheduler) tellRejected(b reminder.Bill) {
+func (s *Scheduler) logRejected(b reminder.Bill) {
 	s.about(b.Service, b.Account).Warn("Almara Pay refuses this bill; edit it or duewatch retry it to have it registered again", "reason", b.LastError)
 }
 

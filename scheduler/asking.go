@@ -29,7 +29,7 @@ type asking struct {
 	// unsure are of bills that were not let in, while it is not known whether that
 	// is for their own sake; nothing is recorded of them until then. last are the
 	// bills with which the asking ended.
-	unsure []store.Lesson
+	unsure []store.CheckResult
 	last   []int64
 }
 
@@ -48,7 +48,7 @@ func (a *asking) ended() error {
 }
 
 // ask puts one question, and returns what may be recorded by now.
-func (a *asking) ask(ctx context.Context, j *job, b reminder.Bill, call call) []store.Lesson {
+func (a *asking) ask(ctx context.Context, j *job, b reminder.Bill, call call) []store.CheckResult {
 	a.mu.Lock()
 	closed := a.refuse != nil && a.atOnce
 	a.mu.Unlock()
@@ -56,7 +56,7 @@ func (a *asking) ask(ctx context.Context, j *job, b reminder.Bill, call call) []
 		return nil
 	}
 	answer, err := a.s.safely(ctx, b, call)
-	j.beat()
+	j.heartbeat()
 	return a.heard(ctx, b, answer, err)
 }
 
@@ -73,7 +73,7 @@ func (s *Scheduler) safely(ctx context.Context, b reminder.Bill, call call) (ans
 }
 
 // heard sorts the outcome of a call by what it speaks for.
-func (a *asking) heard(ctx context.Context, b reminder.Bill, answer reminder.Answer, err error) []store.Lesson {
+func (a *asking) heard(ctx context.Context, b reminder.Bill, answer reminder.Answer, err error) []store.CheckResult {
 	switch almaraScope(err) {
 	case forNobody:
 		return nil
@@ -91,9 +91,9 @@ func (a *asking) heard(ctx context.Context, b reminder.Bill, answer reminder.Ans
 		return a.notLetIn(ctx, b, err)
 	case forItself, forPhone, forSenderIfOthersAgree:
 	}
-	lesson := lessonOf(b.ID, answer, err)
+	lesson := checkResultOf(b.ID, answer, err)
 	if err != nil && lesson.Rejected == "" { // a refusal that is not understood may be a proxy's
-		return []store.Lesson{lesson}
+		return []store.CheckResult{lesson}
 	}
 	a.s.admission.Clear()
 	a.mu.Lock()
@@ -106,14 +106,14 @@ func (a *asking) heard(ctx context.Context, b reminder.Bill, answer reminder.Ans
 // notLetIn is heard for a 403. It speaks for the bill alone where others were let
 // in by this pass, or when it was refused so before; and for the account when
 // enough different bills meet it and none is let in.
-func (a *asking) notLetIn(ctx context.Context, b reminder.Bill, err error) []store.Lesson {
-	lesson := lessonOf(b.ID, reminder.Answer{}, err)
+func (a *asking) notLetIn(ctx context.Context, b reminder.Bill, err error) []store.CheckResult {
+	lesson := checkResultOf(b.ID, reminder.Answer{}, err)
 	known, failed := a.s.Store.Forbidden(ctx, b.ID)
 	a.s.report(ctx, "look whether a bill was refused before", failed)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if known || a.letIn {
-		return []store.Lesson{lesson}
+		return []store.CheckResult{lesson}
 	}
 	a.unsure = append(a.unsure, lesson)
 	if a.s.admission.Against(strconv.FormatInt(b.ID, 10)) && a.refuse == nil {
@@ -125,7 +125,7 @@ func (a *asking) notLetIn(ctx context.Context, b reminder.Bill, err error) []sto
 
 // rest are the lessons that were held back and speak for their bills alone in
 // the end. The bills of the others wait behind all others.
-func (a *asking) rest() (lessons []store.Lesson) {
+func (a *asking) rest() (lessons []store.CheckResult) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.refuse != nil && !a.letIn {
@@ -151,12 +151,12 @@ func (a *asking) behind() []int64 {
 // ask puts one question for each bill, some at a time, and returns what was
 // learned, in the order of the bills. What one of them meets ends no other's
 // call.
-func (s *Scheduler) ask(ctx context.Context, j *job, a *asking, bills []reminder.Bill, call call) []store.Lesson {
+func (s *Scheduler) ask(ctx context.Context, j *job, a *asking, bills []reminder.Bill, call call) []store.CheckResult {
 	var group errgroup.Group
 	group.SetLimit(s.AskConcurrency)
 	var mu sync.Mutex
-	of := make(map[int64]store.Lesson, len(bills))
-	keep := func(lessons []store.Lesson) {
+	of := make(map[int64]store.CheckResult, len(bills))
+	keep := func(lessons []store.CheckResult) {
 		mu.Lock()
 		defer mu.Unlock()
 		for _, l := range lessons {
@@ -172,7 +172,7 @@ func (s *Scheduler) ask(ctx context.Context, j *job, a *asking, bills []reminder
 	_ = group.Wait() // none fails
 	keep(a.rest())
 	s.virtual.asked(len(bills))
-	learned := make([]store.Lesson, 0, len(of))
+	learned := make([]store.CheckResult, 0, len(of))
 	for _, b := range bills {
 		if l, ok := of[b.ID]; ok {
 			learned = append(learned, l)
@@ -184,7 +184,7 @@ func (s *Scheduler) ask(ctx context.Context, j *job, a *asking, bills []reminder
 // askRound is ask for the bills of a round of the remind job. While nobody is let
 // in, or answered, a few of each round are tried before the others, which may be
 // of another service.
-func (s *Scheduler) askRound(ctx context.Context, j *job, a *asking, bills []reminder.Bill) []store.Lesson {
+func (s *Scheduler) askRound(ctx context.Context, j *job, a *asking, bills []reminder.Bill) []store.CheckResult {
 	if a.over() == nil {
 		return s.ask(ctx, j, a, bills, s.Almara.Recheck)
 	}
@@ -214,15 +214,15 @@ func apart(bills []reminder.Bill, n int) (some, others []reminder.Bill) {
 	return some, others
 }
 
-// lessonOf is what the outcome of a call says of the bill itself.
-func lessonOf(billID int64, a reminder.Answer, err error) store.Lesson {
+// checkResultOf is what the outcome of a call says of the bill itself.
+func checkResultOf(billID int64, a reminder.Answer, err error) store.CheckResult {
 	var (
 		rejected  *almara.RejectedError
 		unclear   *almara.UnclearError
 		forbidden *almara.ForbiddenError
 		retry     *almara.RetryError
 	)
-	l := store.Lesson{BillID: billID}
+	l := store.CheckResult{BillID: billID}
 	switch {
 	case err == nil:
 		l.Answer = &a

@@ -75,7 +75,7 @@ func (s *Scheduler) compare(ctx context.Context, j *job) error {
 		return err
 	}
 	stop := reminder.Stop{Reason: reminder.CopiedStore, Detail: found.detail}
-	news, err := s.Store.RecordStrangers(now, found.strangers, stop)
+	news, err := s.Store.RecordForeignMessages(now, found.strangers, stop)
 	if err != nil {
 		return err
 	}
@@ -107,9 +107,9 @@ func (s *Scheduler) cannotCompare(ctx context.Context, err error, now time.Time)
 // foreign are the messages of the provider's list that this store does not know and
 // that are, or may be, reminders of its bills.
 type foreign struct {
-	strangers []store.Stranger // each about a bill
-	nobodys   []store.Stranger // the list shows neither phone nor words: they may be about any bill
-	detail    string           // for the operator
+	strangers []store.ForeignMessage // each about a bill
+	nobodys   []store.ForeignMessage // the list shows neither phone nor words: they may be about any bill
+	detail    string                 // for the operator
 }
 
 func (f *foreign) any() bool { return len(f.strangers)+len(f.nobodys) > 0 }
@@ -118,7 +118,7 @@ func (f *foreign) any() bool { return len(f.strangers)+len(f.nobodys) > 0 }
 // this store and read like reminders of its bills, or cannot be read and came when
 // one was due.
 func (s *Scheduler) foreign(ctx context.Context, j *job, most int) (f foreign, err error) {
-	alive := func() { j.beat() }
+	alive := func() { j.heartbeat() }
 	since := s.Now().Add(-compareBack)
 	q := notifier.Query{Since: since, MaxMessages: compareFirst, OnPage: alive}
 	listed, complete, err := s.Notifier.List(ctx, q)
@@ -148,11 +148,11 @@ func (s *Scheduler) foreign(ctx context.Context, j *job, most int) (f foreign, e
 			return f, err
 		}
 		for _, b := range bills {
-			f.strangers = append(f.strangers, store.Stranger{ProviderID: m.SID, BillID: b.ID, At: m.CreatedAt})
+			f.strangers = append(f.strangers, store.ForeignMessage{ProviderID: m.SID, BillID: b.ID, At: m.CreatedAt})
 			example = fmt.Sprintf("%s for account %s", m.SID, b.Account)
 		}
 		if nobodys {
-			f.nobodys = append(f.nobodys, store.Stranger{ProviderID: m.SID, At: m.CreatedAt})
+			f.nobodys = append(f.nobodys, store.ForeignMessage{ProviderID: m.SID, At: m.CreatedAt})
 			example = cmp.Or(example, m.SID)
 		}
 	}
@@ -212,7 +212,7 @@ func (c *comparison) about(ctx context.Context, m notifier.Listed) (bills []remi
 	}
 	for _, b := range of {
 		p := c.Policies.For(b.Service)
-		if readable && p.Recognizes(b, m.Body, reminder.DateOf(m.CreatedAt.In(p.Zone))) || !readable && p.InReach(b, m.CreatedAt) {
+		if readable && p.MatchesReminder(b, m.Body, reminder.DateOf(m.CreatedAt.In(p.Zone))) || !readable && p.InReach(b, m.CreatedAt) {
 			bills = append(bills, b)
 		}
 	}
@@ -232,7 +232,7 @@ func (c *comparison) named(ctx context.Context, m notifier.Listed) (bills []remi
 			return nil, false, err
 		}
 		for _, b := range of {
-			if p := c.Policies.For(b.Service); p.Recognizes(b, m.Body, reminder.DateOf(m.CreatedAt.In(p.Zone))) {
+			if p := c.Policies.For(b.Service); p.MatchesReminder(b, m.Body, reminder.DateOf(m.CreatedAt.In(p.Zone))) {
 				bills = append(bills, b)
 			}
 		}

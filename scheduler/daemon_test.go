@@ -269,7 +269,7 @@ func TestHealth(t *testing.T) {
 			if late(w, jobRegister) {
 				t.Error("late too soon")
 			}
-			j.beat()
+			j.heartbeat()
 			w.clock.pass(lateAfter + time.Second)
 			if !late(w, jobRegister) {
 				t.Error("a silent pass is not late")
@@ -408,13 +408,13 @@ func TestForgettingOldRemindersRepeatsNone(t *testing.T) {
 func TestManyRegistrationsAreToldOfTogether(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	for i := range tellFirst + 1 {
+	for i := range logFirst + 1 {
 		account := fmt.Sprintf("A%02d", i)
 		w.owes(account, "2026-03-12", "100")
 		w.declared = append(w.declared, reminder.Bill{Service: water, Account: account, Phone: phone(i)})
 	}
-	last := w.declared[tellFirst]
-	w.declared = w.declared[:tellFirst]
+	last := w.declared[logFirst]
+	w.declared = w.declared[:logFirst]
 	w.declare(last.Account, last.Phone)
 	w.tick()
 	told := 0
@@ -423,8 +423,8 @@ func TestManyRegistrationsAreToldOfTogether(t *testing.T) {
 			told++
 		}
 	}
-	if told != tellFirst {
-		t.Errorf("told of %d one by one, want %d", told, tellFirst)
+	if told != logFirst {
+		t.Errorf("told of %d one by one, want %d", told, logFirst)
 	}
-	w.wantLog(fmt.Sprintf("bills=%d", tellFirst+1))
+	w.wantLog(fmt.Sprintf("bills=%d", logFirst+1))
 }

@@ -99,7 +99,7 @@ func TestWhatAnAnswerOfAlmaraPaySpeaksFor(t *testing.T) {
 			if got := almaraScope(err); got != c.scope {
 				t.Errorf("%v speaks for %s, want %s", err, got, c.scope)
 			}
-			if got := makes(lessonOf(bill.ID, answer, err)); got != c.makes {
+			if got := makes(checkResultOf(bill.ID, answer, err)); got != c.makes {
 				t.Errorf("%v makes of the bill: %s, want %s", err, got, c.makes)
 			}
 		})
@@ -124,7 +124,7 @@ func TestWhatAnAnswerOfAlmaraPaySpeaksFor(t *testing.T) {
 }
 
 // makes is what a lesson makes of its bill.
-func makes(l store.Lesson) string {
+func makes(l store.CheckResult) string {
 	switch {
 	case l.Answer != nil:
 		return "answer"

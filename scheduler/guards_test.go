@@ -216,7 +216,7 @@ func TestAGuardCountsWhatTheProviderHas(t *testing.T) {
 		_ = w.tryTick()
 		w.clock.pass(time.Minute)
 	}
-	standing, err := w.Store.Standing(w.ctx, w.policy, w.Now())
+	standing, err := w.Store.GuardState(w.ctx, w.policy, w.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -239,7 +239,7 @@ func TestAnImplausibleBalanceIsHeldUntilSomebodyHasLooked(t *testing.T) {
 	w.tick()
 	w.wantTexts()
 	w.wantStory("A1", "3 days before: held, implausible_balance")
-	if n, err := w.Store.Release(w.ctx, store.Act{Choice: store.Choice{Account: "A1"}, At: w.Now(), Who: "test"}, store.OfOneBill...); err != nil || n != 1 {
+	if n, err := w.Store.Release(w.ctx, store.BulkOp{Selector: store.Selector{Account: "A1"}, At: w.Now(), Who: "test"}, store.OfOneBill...); err != nil || n != 1 {
 		t.Fatalf("released %d: %v", n, err)
 	}
 	w.clock.pass(time.Minute)

@@ -8,7 +8,7 @@ func (s *Scheduler) housekeeping(ctx context.Context, j *job) error {
 	const batch = 1000
 	cutoff := s.Now().Add(-s.Retention)
 	for total := int64(0); ctx.Err() == nil; {
-		j.beat()
+		j.heartbeat()
 		if !s.ClockCheck.stateNow().sure { // after the hour was read
 			return s.Store.Tidy(ctx)
 		}

@@ -97,8 +97,8 @@ func (s *Scheduler) Pass(ctx context.Context, name string) error {
 	return fmt.Errorf("there is no job %q", name)
 }
 
-// beat is a sign of life in the middle of a long pass.
-func (j *job) beat() {
+// heartbeat is a sign of life in the middle of a long pass.
+func (j *job) heartbeat() {
 	j.mu.Lock()
 	j.progress = j.elapsed()
 	j.mu.Unlock()

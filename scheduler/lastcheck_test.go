@@ -25,13 +25,13 @@ func TestNoTextLeavesAfterWhatSpeaksAgainstItWasCommitted(t *testing.T) {
 		end    string // of a bill whose text waited; those that were not decided about yet may have none
 	}{
 		{"everybody pays", func(w *world) error {
-			lessons := make([]store.Lesson, bills)
+			lessons := make([]store.CheckResult, bills)
 			for i := range lessons {
 				nothing, bill := reminder.MustMoney("0"), w.bill(account(i))
 				w.pays(account(i))
-				lessons[i] = store.Lesson{BillID: bill.ID, Answer: &reminder.Answer{At: w.clock.now(), Balance: &nothing, DueDate: bill.DueDate}}
+				lessons[i] = store.CheckResult{BillID: bill.ID, Answer: &reminder.Answer{At: w.clock.now(), Balance: &nothing, DueDate: bill.DueDate}}
 			}
-			_, err := w.Store.Learn(w.Policies, w.clock.now(), lessons...)
+			_, err := w.Store.RecordChecks(w.Policies, w.clock.now(), lessons...)
 			return err
 		}, "3 days before: skipped, paid"},
 		{"a list of opt-outs is imported", func(w *world) error {
@@ -43,7 +43,7 @@ func TestNoTextLeavesAfterWhatSpeaksAgainstItWasCommitted(t *testing.T) {
 			return err
 		}, "3 days before: skipped, opted_out"},
 		{"the service is paused", func(w *world) error {
-			_, err := w.Store.Pause(w.ctx, store.Act{Choice: store.Choice{Service: water}, At: w.clock.now(), Who: "test"}, store.Pause{})
+			_, err := w.Store.Pause(w.ctx, store.BulkOp{Selector: store.Selector{Service: water}, At: w.clock.now(), Who: "test"}, store.Pause{})
 			return err
 		}, "3 days before: held, changed_meanwhile"},
 		{"sending is stopped", func(w *world) error {

@@ -63,12 +63,12 @@ func outcomeOf(r notifier.Result, shared bool, policy *reminder.Policy, firstLoo
 
 	switch r.Outcome {
 	case notifier.Accepted:
-		o.State, o.ProviderID, o.NextLook = store.Accepted, r.SID, now.Add(firstReceipt)
+		o.State, o.ProviderID, o.NextPollAt = store.Accepted, r.SID, now.Add(firstReceipt)
 		return o
 	case notifier.Refused, notifier.Throttled, notifier.NotSent:
 		// Certainly not sent: sorted by class below.
 	case notifier.Unknown:
-		o.State, o.NextLook = store.Unknown, now.Add(firstLook)
+		o.State, o.NextPollAt = store.Unknown, now.Add(firstLook)
 		return o
 	}
 

@@ -34,7 +34,7 @@ func (s *Scheduler) receipts(ctx context.Context, j *job) error {
 	doubt := s.reconcile(ctx, j)
 	const batch = 10_000 // of which the list is read once
 	for ctx.Err() == nil && !errors.Is(doubt, notifier.ErrStop) {
-		j.beat()
+		j.heartbeat()
 		open, err := s.Store.OpenTexts(ctx, s.Now(), batch)
 		if err != nil {
 			return errors.Join(doubt, err)
@@ -50,7 +50,7 @@ func (s *Scheduler) receipts(ctx context.Context, j *job) error {
 	return doubt
 }
 
-func (s *Scheduler) recordReceipts(ctx context.Context, some []store.Receipt) error {
+func (s *Scheduler) recordReceipts(_ context.Context, some []store.Receipt) error {
 	now := s.Now()
 	if s.clockWasSet(s.receiptsClock) {
 		return errClockSet // before they were judged by their age, or after
@@ -67,7 +67,7 @@ func (s *Scheduler) recordReceipts(ctx context.Context, some []store.Receipt) er
 		if r.State == store.Undelivered || r.State == store.Failed {
 			s.Metrics.undelivered(r.Code)
 		}
-		s.tellReceipt(r)
+		s.logReceipt(r)
 	}
 	return err
 }
@@ -100,7 +100,7 @@ func (s *Scheduler) listed(ctx context.Context, j *job, open []store.OpenText) (
 		}
 	}
 	// A day more, since the provider may filter by whole days, and clocks differ.
-	all, _, err := s.Notifier.List(ctx, notifier.Query{SentSince: oldest.AddDate(0, 0, -1), SIDs: sids, MaxMessages: listedEach * len(open), OnPage: func() { j.beat() }})
+	all, _, err := s.Notifier.List(ctx, notifier.Query{SentSince: oldest.AddDate(0, 0, -1), SIDs: sids, MaxMessages: listedEach * len(open), OnPage: func() { j.heartbeat() }})
 	if errors.Is(err, notifier.ErrStop) {
 		return nil, fmt.Errorf("list receipts: %w", err)
 	}
@@ -130,7 +130,7 @@ func (s *Scheduler) fetch(ctx context.Context, j *job, open []store.OpenText) ([
 			if !ok {
 				r, err = s.Notifier.Fetch(groupCtx, t.ProviderID)
 			}
-			j.beat()
+			j.heartbeat()
 			if errors.Is(err, notifier.ErrStop) {
 				return fmt.Errorf("ask for receipts: %w", err)
 			}
@@ -160,7 +160,7 @@ func (s *Scheduler) fetch(ctx context.Context, j *job, open []store.OpenText) ([
 	return got, err
 }
 
-func (s *Scheduler) tellReceipt(r store.Receipt) {
+func (s *Scheduler) logReceipt(r store.Receipt) {
 	if r.State == store.Undelivered || r.State == store.Failed {
 		s.about(r.Service, r.Account).Warn("text not delivered", "text", r.TextID, "state", string(r.State), "code", r.Code, "err", r.Error)
 		return
@@ -173,10 +173,10 @@ func (s *Scheduler) receiptOf(t store.OpenText, r notifier.Receipt, err error, n
 	out := store.Receipt{
 		TextID: t.ID, Service: t.Service, Account: t.Account, SentTo: t.SentTo,
 		ProviderStatus: r.Status, Code: r.Code, Error: notifier.Describe(r.Code),
-		BilledSegments: r.Segments, Price: r.Price, PriceUnit: r.PriceUnit, NextLook: nextReceipt(t.AcceptedAt, now),
+		BilledSegments: r.Segments, Price: r.Price, PriceUnit: r.PriceUnit, NextPollAt: nextReceipt(t.AcceptedAt, now),
 	}
 	if err != nil { // no answer, or no such text: asked again at its pace
-		if out.NextLook.IsZero() {
+		if out.NextPollAt.IsZero() {
 			out.State = store.Unconfirmed
 		}
 		return out
@@ -197,8 +197,8 @@ func (s *Scheduler) receiptOf(t store.OpenText, r notifier.Receipt, err error, n
 	}
 	switch {
 	case out.State.Final() && r.Price != "":
-		out.NextLook = time.Time{}
-	case !out.State.Final() && out.NextLook.IsZero():
+		out.NextPollAt = time.Time{}
+	case !out.State.Final() && out.NextPollAt.IsZero():
 		out.State = store.Unconfirmed
 	}
 	if out.State == store.Undelivered || out.State == store.Failed {

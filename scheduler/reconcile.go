@@ -27,7 +27,7 @@ const listMost = 1000
 const moreLooks = 3
 
 // orphans finds the texts that a dead process left in the middle of the call.
-func (s *Scheduler) orphans(ctx context.Context) (int, error) {
+func (s *Scheduler) orphans(_ context.Context) (int, error) {
 	now := s.Now()
 	return s.Store.Orphans(now, s.Owner, now.Add(s.ReconcileAfter[0]))
 }
@@ -49,7 +49,7 @@ func (s *Scheduler) reconcile(ctx context.Context, j *job) (err error) {
 			return errors.Join(err, failed)
 		}
 		for _, d := range doubtful {
-			j.beat()
+			j.heartbeat()
 			failed := s.lookUp(ctx, d)
 			if ctx.Err() != nil {
 				return errors.Join(err, failed)
@@ -108,7 +108,7 @@ func (s *Scheduler) lookUp(ctx context.Context, d store.Doubtful) error {
 		return errClockSet
 	}
 	l := store.LookUp{
-		TextID: d.ID, NextLook: now.Add(s.untilNextLook(d.Looks + 1)), Resend: s.Resend,
+		TextID: d.ID, NextAt: now.Add(s.untilNextLook(d.Looks + 1)), Resend: s.Resend,
 		Last: d.Looks+1 >= looks,
 	}
 	if !complete {
@@ -116,7 +116,7 @@ func (s *Scheduler) lookUp(ctx context.Context, d store.Doubtful) error {
 		// more, and then the operator decides.
 		last := s.ReconcileAfter[len(s.ReconcileAfter)-1]
 		l.Cut, l.Last, l.Resend = true, now.Sub(d.CreatedAt) >= (1+moreLooks)*last, false
-		l.NextLook = now.Add(last)
+		l.NextAt = now.Add(last)
 	}
 	for _, m := range listed {
 		switch {

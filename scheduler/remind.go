@@ -35,7 +35,7 @@ func (s *Scheduler) remind(ctx context.Context, j *job) error {
 	}
 	pass, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	d := newDoubt(s.pace.ahead+s.pace.round, newLastCheck(s.Store, s.Now, s.pace.within(checkFor)+s.SendConcurrency))
+	d := newInFlight(s.pace.ahead+s.pace.round, newLastCheck(s.Store, s.Now, s.pace.within(checkFor)+s.SendConcurrency))
 	var senders, recorder sync.WaitGroup
 	for range s.SendConcurrency {
 		senders.Go(func() {
@@ -44,8 +44,8 @@ func (s *Scheduler) remind(ctx context.Context, j *job) error {
 				if err != nil {
 					stop(err)
 				}
-				j.beat()
-				d.ended <- &ended{t, o}
+				j.heartbeat()
+				d.results <- &sendResult{t, o}
 			}
 		})
 	}
@@ -55,16 +55,16 @@ func (s *Scheduler) remind(ctx context.Context, j *job) error {
 			if err != nil {
 				stop(err)
 			}
-			d.settled(len(some)) // the next round need not wait until all is told
+			d.done(len(some)) // the next round need not wait until all is told
 			for _, e := range some {
-				s.tellText(*e.text, e.outcome, now)
+				s.logText(*e.text, e.outcome, now)
 			}
 		}
 	})
 	err = func() error {
 		// Also on a panic: nobody must wait for ever.
 		defer recorder.Wait()
-		defer close(d.ended)
+		defer close(d.results)
 		defer senders.Wait()
 		defer close(d.texts)
 		return s.decideAll(pass, j, d)
@@ -88,11 +88,11 @@ var errClockSet = errors.New("the clock was set in the middle of a pass")
 // pass is stopped. When Almara Pay lets nobody in, or does not answer anybody,
 // it is hardly asked any more in this pass: what needs an answer is decided by
 // reminders.stale_balance, and the rest goes on.
-func (s *Scheduler) decideAll(pass context.Context, j *job, d *doubt) error {
+func (s *Scheduler) decideAll(pass context.Context, j *job, d *inFlight) error {
 	a := &asking{s: s}
 	segments := 0
 	for pass.Err() == nil && !s.yields(j, segments, s.SegmentsPerSecond) {
-		j.beat()
+		j.heartbeat()
 		d.await(s.pace.ahead)
 		round := s.round()
 		if s.clockWasSet(s.passClock) {
@@ -105,7 +105,7 @@ func (s *Scheduler) decideAll(pass context.Context, j *job, d *doubt) error {
 		if looked.Bills == 0 {
 			break
 		}
-		segments += s.hand(looked, d)
+		segments += s.enqueue(looked, d)
 		if len(looked.Ask) == 0 {
 			continue
 		}
@@ -121,9 +121,9 @@ func (s *Scheduler) decideAll(pass context.Context, j *job, d *doubt) error {
 			return errors.Join(a.over(), ignoreEnd(pass, err))
 		}
 		for _, b := range answered.Rejected {
-			s.tellRejected(b)
+			s.logRejected(b)
 		}
-		segments += s.hand(answered, d)
+		segments += s.enqueue(answered, d)
 	}
 	return a.over()
 }
@@ -132,17 +132,17 @@ func (s *Scheduler) round() store.Round {
 	return store.Round{Now: s.Now(), Policies: s.Policies, Delivery: s.Delivery, Claim: s.claim()}
 }
 
-// hand passes committed intents to the senders, which end each of them: they
+// enqueue passes committed intents to the senders, which end each of them: they
 // take them even after a stop, to give them back. It returns their segments.
-func (s *Scheduler) hand(l store.Looked, d *doubt) (segments int) {
+func (s *Scheduler) enqueue(l store.RoundResult, d *inFlight) (segments int) {
 	for _, fault := range l.Faults {
 		s.Log.Error("no decision could be made", "err", fault)
 	}
-	for _, n := range l.Noted {
+	for _, n := range l.Records {
 		if n.Outcome != reminder.Texted { // counted once it was handed over
 			s.Metrics.reminded(n.Outcome, n.Reason)
 		}
-		s.tellRecord(n)
+		s.logRecord(n)
 	}
 	d.add(l.Texts)
 	for _, t := range l.Texts {
@@ -151,8 +151,8 @@ func (s *Scheduler) hand(l store.Looked, d *doubt) (segments int) {
 	return segments
 }
 
-// tellRecord logs what was decided; a text is told of once it was handed over.
-func (s *Scheduler) tellRecord(n store.Noted) {
+// logRecord logs what was decided; a text is told of once it was handed over.
+func (s *Scheduler) logRecord(n store.NewRecord) {
 	level := slog.LevelInfo
 	if n.Outcome == reminder.Texted || n.Reason == reminder.Superseded {
 		level = slog.LevelDebug
@@ -240,7 +240,7 @@ func (s *Scheduler) late(t *store.Text, why error, now time.Time) (store.Outcome
 }
 
 // record writes what became of texts, as of now.
-func (s *Scheduler) record(some []*ended) (now time.Time, err error) {
+func (s *Scheduler) record(some []*sendResult) (now time.Time, err error) {
 	now = s.Now()
 	outcomes := make([]store.Outcome, len(some))
 	for i, e := range some {
@@ -270,8 +270,8 @@ func (s *Scheduler) validity(t *store.Text, now time.Time) time.Duration {
 	return v
 }
 
-// tellText counts a reminder for each bill, and the text once.
-func (s *Scheduler) tellText(t store.Text, o store.Outcome, now time.Time) {
+// logText counts a reminder for each bill, and the text once.
+func (s *Scheduler) logText(t store.Text, o store.Outcome, now time.Time) {
 	var accounts, stages []string
 	for _, part := range t.Parts {
 		accounts, stages = append(accounts, part.Account), append(stages, part.Stage.String())

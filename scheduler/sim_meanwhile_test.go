@@ -55,7 +55,7 @@ func (s *sim) commit(c simCommit) {
 	case "payment":
 		s.owes(b, "0")
 		nothing := reminder.MustMoney("0")
-		_, err = s.Store.Learn(s.policies, s.daemonNow(), store.Lesson{BillID: b.ID, Answer: &reminder.Answer{At: s.daemonNow(), Balance: &nothing}})
+		_, err = s.Store.RecordChecks(s.policies, s.daemonNow(), store.CheckResult{BillID: b.ID, Answer: &reminder.Answer{At: s.daemonNow(), Balance: &nothing}})
 	}
 	s.must(err)
 	s.say("-- %s of %s, with calls under way", c.what, b.Account)
@@ -65,8 +65,8 @@ func (s *sim) commit(c simCommit) {
 	s.commits = append(s.commits, c)
 }
 
-func (s *sim) actOn(b *simBill) store.Act {
-	return store.Act{Choice: store.Choice{Service: b.Service, Account: b.Account}, At: s.daemonNow(), Who: "simulation"}
+func (s *sim) actOn(b *simBill) store.BulkOp {
+	return store.BulkOp{Selector: store.Selector{Service: b.Service, Account: b.Account}, At: s.daemonNow(), Who: "simulation"}
 }
 
 // spokenAgainst is what was committed against a text so long before the request

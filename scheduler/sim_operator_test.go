@@ -138,7 +138,7 @@ func (s *sim) releaseBills(db *store.Store, dice *rand.Rand) {
 		if b.ID == 0 || dice.IntN(3) == 0 || s.mayBeThere(b, db) {
 			continue
 		}
-		act := store.Act{Choice: store.Choice{Service: b.Service, Account: b.Account}, At: s.daemonNow(), Who: "simulation"}
+		act := store.BulkOp{Selector: store.Selector{Service: b.Service, Account: b.Account}, At: s.daemonNow(), Who: "simulation"}
 		n, err := db.Release(s.ctx, act, store.OfOneBill...)
 		s.must(err)
 		if n > 0 {

@@ -130,12 +130,12 @@ func TestAheadIsWhatHappens(t *testing.T) {
 	defer f.Close() //nolint:errcheck // a copy
 	var foreseen []string
 	held := 0
-	err = Ahead(ctx, Outlook{Store: f, Policies: w.Policies, Delivery: w.Delivery, Remind: w.Schedule.Remind, SegmentsPerSecond: w.SegmentsPerSecond,
-		Fingerprint: w.Fingerprint, From: begin, Until: end}, func(now time.Time, l store.Looked) error {
+	err = Ahead(ctx, PreviewConfig{Store: f, Policies: w.Policies, Delivery: w.Delivery, Remind: w.Schedule.Remind, SegmentsPerSecond: w.SegmentsPerSecond,
+		Fingerprint: w.Fingerprint, From: begin, Until: end}, func(now time.Time, l store.RoundResult) error {
 		for _, x := range l.Texts {
 			foreseen = append(foreseen, fmt.Sprint(now.In(zone).Format("02 Jan 15:04 "), x.To.E164(), " ", x.Body))
 		}
-		for _, n := range l.Noted {
+		for _, n := range l.Records {
 			if n.Outcome == reminder.Held {
 				held++
 			}

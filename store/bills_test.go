@@ -93,8 +93,8 @@ func watched(t *testing.T, s *Store, id int64) (found Watched) {
 func TestDeclareAgain(t *testing.T) {
 	edited := billOf(1)
 	edited.Phone = phone(9)
-	reject := func(t *testing.T, s *Store, p *reminder.Policy) {
-		must(s.Learn(policiesOf(p), learnedAt, Lesson{BillID: 1, Rejected: "no such account"}))
+	reject := func(_ *testing.T, s *Store, p *reminder.Policy) {
+		must(s.RecordChecks(policiesOf(p), learnedAt, CheckResult{BillID: 1, Rejected: "no such account"}))
 	}
 	remove := func(t *testing.T, s *Store, _ *reminder.Policy) { declare(t, s, "config", Declared{Removed: 1}) }
 	for _, tt := range []struct {
@@ -174,7 +174,7 @@ func TestAnEditOfAPendingBillIsTriedAtOnce(t *testing.T) {
 	s, p := openNew(t), newPolicy()
 	declare(t, s, "config", Declared{Added: 1}, billOf(1))
 	for range 8 {
-		must(s.Learn(policiesOf(p), learnedAt, Lesson{BillID: 1, Failed: "400"}))
+		must(s.RecordChecks(policiesOf(p), learnedAt, CheckResult{BillID: 1, Failed: "400"}))
 	}
 	edited := billOf(1)
 	edited.Phone = phone(9)
@@ -191,8 +191,8 @@ func TestAnEditOfAHeldBillIsDecidedAtOnce(t *testing.T) {
 	long.Account = strings.Repeat("8", 170)
 	ready(t, s, p, long)
 	l := must(s.DecideDue(t.Context(), roundAt(p, firstStage), 10))
-	if len(l.Noted) != 1 || l.Noted[0].Reason != reminder.TooLong {
-		t.Fatalf("it is not held as too long: %+v", l.Noted)
+	if len(l.Records) != 1 || l.Records[0].Reason != reminder.TooLong {
+		t.Fatalf("it is not held as too long: %+v", l.Records)
 	}
 	edited := long
 	edited.Language, edited.Description = "sw", "short"
@@ -212,7 +212,7 @@ func TestBillsFiltersAndPages(t *testing.T) {
 	other := billOf(5)
 	other.Service = "rent"
 	must(s.Declare("import", []reminder.Bill{other}, learnedAt))
-	must(s.Learn(policiesOf(newPolicy()), learnedAt, Lesson{BillID: 8, Rejected: "no"}))
+	must(s.RecordChecks(policiesOf(newPolicy()), learnedAt, CheckResult{BillID: 8, Rejected: "no"}))
 	for _, tt := range []struct {
 		name string
 		f    BillFilter

@@ -67,7 +67,7 @@ func TestWhoHasPaidIsLeftOutOfTheText(t *testing.T) {
 	if len(l.Ask) != 3 || len(l.Texts) != 0 {
 		t.Fatalf("%+v", l)
 	}
-	lessons := []Lesson{
+	lessons := []CheckResult{
 		{BillID: 1, Answer: answer(firstStage, "2315.50", due)},
 		{BillID: 2, Answer: answer(firstStage, "0", due)},
 		{BillID: 3, Failed: "503"},
@@ -90,9 +90,9 @@ func TestAllIsLearnedBeforeATextIsDecided(t *testing.T) {
 			if l := must(s.DecideDue(t.Context(), roundAt(p, firstStage), 10)); len(l.Ask) != 2 {
 				t.Fatalf("asked about %d bills, want each once", len(l.Ask))
 			}
-			var lessons []Lesson
+			var lessons []CheckResult
 			for _, id := range order {
-				lessons = append(lessons, Lesson{BillID: id, Answer: answer(firstStage, "5", due)})
+				lessons = append(lessons, CheckResult{BillID: id, Answer: answer(firstStage, "5", due)})
 			}
 			l := must(s.DecideAnswered(roundAt(p, firstStage), lessons))
 			if len(l.Texts) != 1 || len(l.Texts[0].Parts) != 2 {
@@ -106,14 +106,14 @@ func TestAllIsLearnedBeforeATextIsDecided(t *testing.T) {
 func TestAStageOfTomorrowComesAlong(t *testing.T) {
 	s, p := openNew(t), bundling()
 	ready(t, s, p, ofOnePhone(2)...)
-	must(s.Learn(policiesOf(p), firstStage, Lesson{BillID: 2, Answer: answer(firstStage, "9", due.AddDays(1))}))
+	must(s.RecordChecks(policiesOf(p), firstStage, CheckResult{BillID: 2, Answer: answer(firstStage, "9", due.AddDays(1))}))
 	x := text(t, s, p, firstStage)
 	if diff := cmp.Diff([]string{"0000000", "0000001"}, accounts(x)); diff != "" || !strings.Contains(x.Body, "in 4 days") {
 		t.Fatalf("%q %s", x.Body, diff)
 	}
 	wantRecorded(t, s, 2, "3 days before, texted, bundled")
 	tomorrow := firstStage.AddDate(0, 0, 1)
-	if l := must(s.DecideDue(t.Context(), roundAt(p, tomorrow), 10)); len(l.Texts)+len(l.Ask)+len(l.Noted) != 0 {
+	if l := must(s.DecideDue(t.Context(), roundAt(p, tomorrow), 10)); len(l.Texts)+len(l.Ask)+len(l.Records) != 0 {
 		t.Errorf("the next day: %+v", l)
 	}
 }
@@ -133,19 +133,19 @@ func TestATextGivesAllItsRemindersBack(t *testing.T) {
 			mustDo(t, s.RecordOutcome(firstStage, Outcome{TextID: x.ID, State: Refused, Skip: reminder.OptedOut, Suppress: reminder.OptedOut}))
 		}, "3 days before, skipped, opted_out", 0},
 		"not at the provider": {func(t *testing.T, s *Store, x Text) {
-			mustDo(t, s.RecordOutcome(firstStage, Outcome{TextID: x.ID, State: Unknown, NextLook: firstStage}))
+			mustDo(t, s.RecordOutcome(firstStage, Outcome{TextID: x.ID, State: Unknown, NextPollAt: firstStage}))
 			must(s.RecordLookUp(firstStage, LookUp{TextID: x.ID, Last: true, Resend: true}))
 		}, "3 days before, held, not_at_provider", 2},
 		"not at the provider, and not to be sent again": {func(t *testing.T, s *Store, x Text) {
-			mustDo(t, s.RecordOutcome(firstStage, Outcome{TextID: x.ID, State: Unknown, NextLook: firstStage}))
+			mustDo(t, s.RecordOutcome(firstStage, Outcome{TextID: x.ID, State: Unknown, NextPollAt: firstStage}))
 			must(s.RecordLookUp(firstStage, LookUp{TextID: x.ID, Last: true}))
 		}, "3 days before, held, in_doubt", 0},
 		"found at the provider": {func(t *testing.T, s *Store, x Text) {
-			mustDo(t, s.RecordOutcome(firstStage, Outcome{TextID: x.ID, State: Unknown, NextLook: firstStage}))
-			must(s.RecordLookUp(firstStage, LookUp{TextID: x.ID, Found: []string{"SM1"}, NextLook: next}))
+			mustDo(t, s.RecordOutcome(firstStage, Outcome{TextID: x.ID, State: Unknown, NextPollAt: firstStage}))
+			must(s.RecordLookUp(firstStage, LookUp{TextID: x.ID, Found: []string{"SM1"}, NextAt: next}))
 		}, "3 days before, texted, on_schedule", 0},
 		"not delivered": {func(t *testing.T, s *Store, x Text) {
-			mustDo(t, s.RecordOutcome(firstStage, Outcome{TextID: x.ID, State: Accepted, ProviderID: "SM1", NextLook: firstStage}))
+			mustDo(t, s.RecordOutcome(firstStage, Outcome{TextID: x.ID, State: Accepted, ProviderID: "SM1", NextPollAt: firstStage}))
 			must(s.RecordReceipts(firstStage, []Receipt{{TextID: x.ID, State: Undelivered, RetryAt: next, MaxTries: 3}}))
 		}, "3 days before, held, not_delivered", 2},
 		"left by a dead process": {func(t *testing.T, s *Store, x Text) {
@@ -183,7 +183,7 @@ func TestABundleNotFoundTwiceIsInDoubtForWhomItIsTheSecond(t *testing.T) {
 	must(s.write.db.ExecContext(t.Context(), `INSERT INTO reminders (bill_id, due_date, stage, outcome, reason, tries, decided_at)
 		VALUES (1, ?1, -3, 'held', 'not_at_provider', 1, 0)`, due.String()))
 	x := text(t, s, p, firstStage)
-	mustDo(t, s.RecordOutcome(firstStage, Outcome{TextID: x.ID, State: Unknown, NextLook: firstStage}))
+	mustDo(t, s.RecordOutcome(firstStage, Outcome{TextID: x.ID, State: Unknown, NextPollAt: firstStage}))
 	must(s.RecordLookUp(firstStage, LookUp{TextID: x.ID, Last: true, Resend: true}))
 	wantRecorded(t, s, 1, "3 days before, held, in_doubt")
 	wantRecorded(t, s, 2, "3 days before, held, not_at_provider")

@@ -16,7 +16,7 @@ func TestWhatAClockThatWasAheadPutOffIsDueNow(t *testing.T) {
 	ahead := firstStage.Add(2 * aYear)
 	s.TrustClock(false)
 	must(s.Declare("config", []reminder.Bill{billOf(1), billOf(2), billOf(3)}, ahead))
-	must(s.Learn(policiesOf(p), ahead, Lesson{BillID: 1, Answer: answer(ahead, "10", due)}))
+	must(s.RecordChecks(policiesOf(p), ahead, CheckResult{BillID: 1, Answer: answer(ahead, "10", due)}))
 	if got := must(s.Seen(t.Context())); !got.Equal(firstStage) {
 		t.Errorf("seen %s, want %s: a clock that is not vouched for has seen nothing", got, firstStage)
 	}
@@ -61,7 +61,7 @@ func TestATextInDoubtIsLookedUpLaterAfterTheClockWasSet(t *testing.T) {
 	s, p := openNew(t), newPolicy()
 	ready(t, s, p, billOf(1))
 	l := must(s.DecideDue(t.Context(), roundAt(p, firstStage), 10))
-	mustDo(t, s.RecordOutcome(firstStage, Outcome{TextID: l.Texts[0].ID, State: Unknown, NextLook: firstStage.Add(2 * time.Minute)}))
+	mustDo(t, s.RecordOutcome(firstStage, Outcome{TextID: l.Texts[0].ID, State: Unknown, NextPollAt: firstStage.Add(2 * time.Minute)}))
 	ahead := firstStage.Add(3 * time.Hour)
 	must(s.ClockSet(ahead, ahead.Add(15*time.Minute)))
 	if n := len(must(s.Doubtful(t.Context(), ahead.Add(14*time.Minute), 10))); n != 0 {
@@ -77,16 +77,16 @@ func TestATextInDoubtIsLookedUpLaterAfterTheClockWasSet(t *testing.T) {
 func TestAPauseOutlivesAClockThatIsAhead(t *testing.T) {
 	s, p := openNew(t), newPolicy()
 	ready(t, s, p, billOf(1))
-	whole := Choice{Service: billOf(1).Service}
+	whole := Selector{Service: billOf(1).Service}
 	must(s.Pause(t.Context(), actOn(whole, firstStage), Pause{Until: firstStage.AddDate(0, 1, 0), Detail: "by desk"}))
 	ahead := firstStage.Add(2 * aYear)
 	s.TrustClock(false)
 	must(s.Declare("config", []reminder.Bill{billOf(1), billOf(2)}, ahead))
-	must(s.Learn(policiesOf(p), ahead, Lesson{BillID: 2, Answer: answer(ahead, "10", due)}))
+	must(s.RecordChecks(policiesOf(p), ahead, CheckResult{BillID: 2, Answer: answer(ahead, "10", due)}))
 	if got := billState(t, s, billOf(2).Account); got != reminder.BillPaused {
 		t.Errorf("the new bill is %s, and its service is paused", got)
 	}
-	must(s.Pause(t.Context(), actOn(Choice{Phone: phone(9)}, ahead), Pause{Detail: "by desk"}))
+	must(s.Pause(t.Context(), actOn(Selector{Phone: phone(9)}, ahead), Pause{Detail: "by desk"}))
 	if n := len(must(s.Pauses(t.Context(), firstStage))); n != 2 {
 		t.Errorf("%d pauses stand, want 2", n)
 	}

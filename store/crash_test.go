@@ -43,11 +43,11 @@ func sendForever(ctx context.Context, path string) error {
 		if err != nil {
 			return err
 		}
-		lessons := make([]Lesson, len(taken))
+		lessons := make([]CheckResult, len(taken))
 		for i, b := range taken {
-			lessons[i] = Lesson{BillID: b.ID, Answer: answer(firstStage, "2315.50", due)}
+			lessons[i] = CheckResult{BillID: b.ID, Answer: answer(firstStage, "2315.50", due)}
 		}
-		must(s.Learn(policiesOf(p), firstStage, lessons...))
+		must(s.RecordChecks(policiesOf(p), firstStage, lessons...))
 		for _, b := range taken {
 			say("active", b.ID)
 		}

@@ -12,9 +12,9 @@ import (
 // decided is a bill that was due, and what is to be done about it together with
 // those that share its text.
 type decided struct {
-	lead    int64 // the id of the bill that was due
+	billID  int64 // the id of the bill that was due
 	phoneID int64 // as in fact
-	joint   reminder.Joint
+	bundle  reminder.Bundle
 }
 
 // decide decides about bills that are due, and about those that share their
@@ -22,7 +22,7 @@ type decided struct {
 // statements over many rows. So whatever a decision changes for another one,
 // which must have the same phone, is left to a second turn: the facts of that
 // one are read anew then.
-func (t *tx) decide(r Round, ids []int64, l *looking) error {
+func (t *tx) decide(r Round, ids []int64, l *roundResult) error {
 	facts, err := t.facts(r, ids)
 	if err != nil {
 		return err
@@ -30,7 +30,7 @@ func (t *tx) decide(r Round, ids []int64, l *looking) error {
 	var later []int64
 	seen := make(map[reminder.Phone]bool, len(facts))
 	facts = slices.DeleteFunc(facts, func(f fact) bool {
-		if !f.shares {
+		if !f.sharesPhone {
 			return false
 		}
 		again := seen[f.Bill.Phone]
@@ -39,7 +39,7 @@ func (t *tx) decide(r Round, ids []int64, l *looking) error {
 		}
 		return again
 	})
-	others, err := t.companions(r, facts)
+	others, err := t.bundleCandidates(r, facts)
 	if err != nil {
 		return err
 	}
@@ -78,35 +78,35 @@ func (t *tx) decide(r Round, ids []int64, l *looking) error {
 
 // decide decides about one bill, from its facts, and about it together with the
 // bills that may share its text. It completes c, to which the shares point.
-func (r Round) decide(c *reminder.Case, others []reminder.Case) (reminder.Share, reminder.Joint) {
+func (r Round) decide(c *reminder.Case, others []reminder.Case) (reminder.BundleItem, reminder.Bundle) {
 	policy := r.Policies.For(c.Bill.Service)
-	c.Standing, c.Said = *r.standing, r.said
-	lead := reminder.Share{Case: c, Decision: reminder.Decide(*c, policy, r.Delivery, r.Now)}
-	if policy.Bundle && !r.unshared && len(others) > 0 && (lead.Ask || lead.Text != nil) {
+	c.Guards, c.RecentBody = *r.guards, r.recentBody
+	lead := reminder.BundleItem{Case: c, Decision: reminder.Decide(*c, policy, r.Delivery, r.Now)}
+	if policy.Bundle && !r.single && len(others) > 0 && (lead.Ask || lead.Text != nil) {
 		return lead, reminder.Join(lead, others, r.Policies, r.Delivery, r.Now)
 	}
-	return lead, reminder.Alone(lead)
+	return lead, reminder.Single(lead)
 }
 
 // count has the next decisions of the round see a text, or see it no more.
-func (r Round) count(j reminder.Joint, n int) {
-	r.standing.Today += n
-	r.standing.Month += n * j.Text.Count.Segments
+func (r Round) count(j reminder.Bundle, n int) {
+	r.guards.Today += n
+	r.guards.Month += n * j.Text.Count.Segments
 }
 
 // carryOut writes what was decided: the intents to send texts, the records of
 // their bills, and when to look again. No two texts have the same phone.
-func (t *tx) carryOut(r Round, all []decided, l *looking) error {
+func (t *tx) carryOut(r Round, all []decided, l *roundResult) error {
 	texts, err := t.intend(r, all)
 	if errors.Is(err, errUnfit) && len(all) == 1 {
 		only := all[0]
-		r.count(only.joint, -1)
-		if len(only.joint.Shares) == 1 {
-			r.said = only.joint.Text.Body
+		r.count(only.bundle, -1)
+		if len(only.bundle.Items) == 1 {
+			r.recentBody = only.bundle.Text.Body
 		}
-		r.unshared = true
+		r.single = true
 		l.Bills-- // it is looked at once more
-		return t.decide(r, []int64{only.lead}, l)
+		return t.decide(r, []int64{only.billID}, l)
 	}
 	if err != nil {
 		return err // of several, one after the other is tried
@@ -116,45 +116,45 @@ func (t *tx) carryOut(r Round, all []decided, l *looking) error {
 	}
 	stages := 0
 	for i := range all {
-		for _, s := range all[i].joint.Shares {
+		for _, s := range all[i].bundle.Items {
 			stages += len(s.Records)
 		}
 	}
-	records, looks := make([]acted, 0, stages), make([]look, 0, len(all))
-	l.Texts, l.Noted = slices.Grow(l.Texts, len(all)), slices.Grow(l.Noted, stages)
+	records, looks := make([]acted, 0, stages), make([]nextEval, 0, len(all))
+	l.Texts, l.Records = slices.Grow(l.Texts, len(all)), slices.Grow(l.Records, stages)
 	var unled []int64 // others were due sooner, and took the room
 	for i := range all {
 		d := &all[i]
 		var textID int64
-		if d.joint.Text != nil {
+		if d.bundle.Text != nil {
 			textID = texts[i].ID
 			l.Texts = append(l.Texts, texts[i])
 		}
 		led := false
-		for i := range d.joint.Shares {
-			s := &d.joint.Shares[i]
-			led = led || s.Bill.ID == d.lead
+		for i := range d.bundle.Items {
+			s := &d.bundle.Items[i]
+			led = led || s.Bill.ID == d.billID
 			due := s.Bill.DueDate.String()
 			for _, rec := range s.Records {
 				if s.Knows(rec) {
 					continue
 				}
-				if others := len(d.joint.Shares) - 1; others > 0 && rec.Outcome == reminder.Texted {
-					rec.Detail = fmt.Sprintf("%s; in one text with %s", orElse(rec.Detail, rec.Reason.Info().Means), accountsBut(s.Bill, d.joint.Shares))
+				if others := len(d.bundle.Items) - 1; others > 0 && rec.Outcome == reminder.Texted {
+					rec.Detail = fmt.Sprintf("%s; in one text with %s", orElse(rec.Detail, rec.Reason.Info().Means), accountsBut(s.Bill, d.bundle.Items))
 				}
 				records = append(records, acted{&s.Bill, due, rec, textID})
-				l.Noted = append(l.Noted, Noted{&s.Bill, rec})
+				l.Records = append(l.Records, NewRecord{&s.Bill, rec})
 			}
-			looks = append(looks, look{s.Bill.ID, s.Next})
+			looks = append(looks, nextEval{s.Bill.ID, s.Next})
 		}
 		if !led {
-			unled = append(unled, d.lead)
+			unled = append(unled, d.billID)
 		}
 	}
 	if err := t.record(records, r.Now); err != nil {
 		return err
 	}
-	if err := t.scheduleLooks(looks); err != nil || len(unled) == 0 {
+	if err := t.scheduleEvals(looks); err != nil || len(unled) == 0 {
 		return err
 	}
 	l.Bills -= len(unled)
@@ -182,7 +182,7 @@ func (t *tx) endPause(r Round, b *reminder.Bill) (due bool, err error) {
 }
 
 // accountsBut names the other accounts of a text, for the trail.
-func accountsBut(b reminder.Bill, shares []reminder.Share) string {
+func accountsBut(b reminder.Bill, shares []reminder.BundleItem) string {
 	var all []string
 	for _, s := range shares {
 		if s.Bill.ID != b.ID {

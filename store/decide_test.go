@@ -77,7 +77,7 @@ func TestATickRunAThousandTimesTextsOnce(t *testing.T) {
 	for range 100 {
 		must(s.write.db.ExecContext(t.Context(), "UPDATE due_remind SET at = 0"))
 		l := must(s.DecideDue(t.Context(), roundAt(p, firstStage.Add(time.Hour)), 10))
-		if l.Bills != 3 || len(l.Texts)+len(l.Ask)+len(l.Noted) != 0 {
+		if l.Bills != 3 || len(l.Texts)+len(l.Ask)+len(l.Records) != 0 {
 			t.Fatalf("decided again: %+v", l)
 		}
 	}
@@ -122,11 +122,11 @@ func TestNoTextToAnOptedOutPhoneCanBeWritten(t *testing.T) {
 		err := s.write.do(func(x *tx) error {
 			// Alone, and in a text about another one too; the first try gives the phone its number, 1.
 			for phoneID, services := range [][]string{{b.Service}, {"power", b.Service}} {
-				var shares []reminder.Share
+				var shares []reminder.BundleItem
 				for _, b.Service = range services {
-					shares = append(shares, reminder.Share{Case: &reminder.Case{Bill: b}, Decision: reminder.Decision{Text: &reminder.TextOrder{}}})
+					shares = append(shares, reminder.BundleItem{Case: &reminder.Case{Bill: b}, Decision: reminder.Decision{Text: &reminder.TextOrder{}}})
 				}
-				_, err := x.intend(roundAt(p, firstStage), []decided{{phoneID: int64(phoneID), joint: reminder.Joint{Shares: shares, Text: &reminder.JointText{Draft: reminder.Draft{Body: "Pay", Language: "en"}, To: phone(1)}}}})
+				_, err := x.intend(roundAt(p, firstStage), []decided{{phoneID: int64(phoneID), bundle: reminder.Bundle{Items: shares, Text: &reminder.BundledText{Draft: reminder.Draft{Body: "Pay", Language: "en"}, To: phone(1)}}}})
 				if !errors.Is(err, errUnfit) {
 					return fmt.Errorf("written: %w", err)
 				}
@@ -155,7 +155,7 @@ func TestNoTwoTextsOfOnePhoneHaveTheSameWords(t *testing.T) {
 	if got := dueAt(t, s, dueRemind, bills[1].ID); !got.Equal(tomorrow) {
 		t.Errorf("the next look is at %s, want %s", got, tomorrow)
 	}
-	must(s.Learn(policiesOf(p), tomorrow, Lesson{BillID: bills[1].ID, Answer: answer(tomorrow, "2315.50", due)}))
+	must(s.RecordChecks(policiesOf(p), tomorrow, CheckResult{BillID: bills[1].ID, Answer: answer(tomorrow, "2315.50", due)}))
 	second := text(t, s, p, tomorrow)
 	if second.Parts[0].BillID != bills[1].ID || second.Body == first.Body {
 		t.Errorf("bill %d was texted %q after %q", second.Parts[0].BillID, second.Body, first.Body)
@@ -188,9 +188,9 @@ func TestTheDatabaseRefusesASecondText(t *testing.T) {
 	b := ready(t, s, p, billOf(1))[0]
 	text(t, s, p, firstStage)
 	err := s.write.do(func(x *tx) error {
-		again := reminder.Alone(reminder.Share{Case: &reminder.Case{Bill: b}, Decision: reminder.Decision{Text: &reminder.TextOrder{
+		again := reminder.Single(reminder.BundleItem{Case: &reminder.Case{Bill: b}, Decision: reminder.Decision{Text: &reminder.TextOrder{
 			Draft: reminder.Draft{Body: "again", Language: "en"}, Stage: -3, To: phone(1), Planned: firstStage, NotAfter: firstStage}}})
-		second, err := x.intend(roundAt(p, firstStage), []decided{{phoneID: 1, joint: again}})
+		second, err := x.intend(roundAt(p, firstStage), []decided{{phoneID: 1, bundle: again}})
 		if err != nil {
 			return err
 		}
@@ -227,9 +227,9 @@ func TestDecideSeesWhatWasRecordedAMomentBefore(t *testing.T) {
 			_, err := x.exec("INSERT INTO opt_outs (phone, service, reason, since, source, who) VALUES (?1, '', 'opted_out', 0, 'provider', 'x')", phone(1).E164())
 			return err
 		}, func(x *tx) error {
-			var l looking
+			var l roundResult
 			r := roundAt(p, firstStage)
-			if err := x.readStanding(&r); err != nil {
+			if err := x.readGuardState(&r); err != nil {
 				return err
 			}
 			return x.decideEach(r, []int64{1}, &l)
@@ -246,7 +246,7 @@ func TestDecideSeesWhatWasRecordedAMomentBefore(t *testing.T) {
 			t.Fatalf("it is not asked about: %+v", l)
 		}
 		must(s.AddOptOuts(OptOut{Phone: phone(1), Service: "water", Reason: reminder.OptedOut, Since: firstStage, Source: "operator", Who: "x"}))
-		l := must(s.DecideAnswered(roundAt(p, firstStage), []Lesson{{BillID: 1, Answer: answer(firstStage, "9", due)}}))
+		l := must(s.DecideAnswered(roundAt(p, firstStage), []CheckResult{{BillID: 1, Answer: answer(firstStage, "9", due)}}))
 		if len(l.Texts) != 0 {
 			t.Error("it was texted")
 		}
@@ -286,7 +286,7 @@ func TestTwoBillsOfOnePhoneInOneRound(t *testing.T) {
 	// The day after, at the start of the window, the others have their turn.
 	tomorrow := firstStage.AddDate(0, 0, 1)
 	for i := range 4 {
-		learn(t, s, p, tomorrow, Lesson{BillID: int64(i + 1), Answer: answer(tomorrow, "2315.50", due)})
+		learn(t, s, p, tomorrow, CheckResult{BillID: int64(i + 1), Answer: answer(tomorrow, "2315.50", due)})
 	}
 	if l := must(s.DecideDue(t.Context(), roundAt(p, tomorrow), 10)); len(l.Texts) != 2 {
 		t.Errorf("%d texts the day after, want 2", len(l.Texts))
@@ -336,7 +336,7 @@ func TestTheDailyCapIsThePhones(t *testing.T) {
 	one.Phone, two.Phone = phone(3), one.Phone
 	declare(t, s, "config", Declared{Changed: 2}, one, two)
 	l := must(s.DecideDue(t.Context(), roundAt(p, firstStage), 10))
-	if len(l.Texts) != 0 || len(l.Noted) != 1 || l.Noted[0].Reason != reminder.DailyCap {
+	if len(l.Texts) != 0 || len(l.Records) != 1 || l.Records[0].Reason != reminder.DailyCap {
 		t.Errorf("a second text of the day: %+v", l)
 	}
 }
@@ -345,7 +345,7 @@ func TestAskingKeepsTheClaim(t *testing.T) {
 	s, p := openNew(t), newPolicy()
 	watch(t, s, p, billOf(1))
 	l := must(s.DecideDue(t.Context(), roundAt(p, firstStage), 1))
-	if len(l.Ask) != 1 || l.Bills != 1 || len(l.Noted)+len(l.Texts) != 0 {
+	if len(l.Ask) != 1 || l.Bills != 1 || len(l.Records)+len(l.Texts) != 0 {
 		t.Fatalf("got %+v", l)
 	}
 	quiet(t, s, func() {
@@ -359,7 +359,7 @@ func TestAskingKeepsTheClaim(t *testing.T) {
 	if l := must(s.DecideDue(t.Context(), roundAt(p, firstStage.Add(10*time.Minute)), 1)); len(l.Ask) != 1 {
 		t.Error("it does not come back when the lease ends")
 	}
-	l = must(s.DecideAnswered(roundAt(p, firstStage.Add(10*time.Minute)), []Lesson{{BillID: 1, Answer: answer(firstStage.Add(10*time.Minute), "8", due)}}))
+	l = must(s.DecideAnswered(roundAt(p, firstStage.Add(10*time.Minute)), []CheckResult{{BillID: 1, Answer: answer(firstStage.Add(10*time.Minute), "8", due)}}))
 	if len(l.Texts) != 1 || !strings.Contains(l.Texts[0].Body, "KES 8.00") {
 		t.Errorf("after the answer: %+v", l)
 	}
@@ -368,16 +368,16 @@ func TestAskingKeepsTheClaim(t *testing.T) {
 func TestDecideAnswered(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
-		lesson Lesson
+		lesson CheckResult
 		before func(*testing.T, *Store)
 		want   []string
 	}{
-		{"paid meanwhile", Lesson{BillID: 1, Answer: answer(firstStage, "0", due)}, nil, []string{"3 days before, skipped, paid"}},
-		{"due date moved meanwhile", Lesson{BillID: 1, Answer: answer(firstStage, "5", due.AddDays(9))}, nil, nil},
-		{"rejected", Lesson{BillID: 1, Rejected: "closed"}, nil, nil},
-		{"failed", Lesson{BillID: 1, Failed: "503"}, nil, []string{"3 days before, held, balance_stale"}},
-		{"not asked", Lesson{BillID: 1}, nil, []string{"3 days before, held, balance_stale"}},
-		{"removed meanwhile", Lesson{BillID: 1, Answer: answer(firstStage, "5", due)}, func(t *testing.T, s *Store) {
+		{"paid meanwhile", CheckResult{BillID: 1, Answer: answer(firstStage, "0", due)}, nil, []string{"3 days before, skipped, paid"}},
+		{"due date moved meanwhile", CheckResult{BillID: 1, Answer: answer(firstStage, "5", due.AddDays(9))}, nil, nil},
+		{"rejected", CheckResult{BillID: 1, Rejected: "closed"}, nil, nil},
+		{"failed", CheckResult{BillID: 1, Failed: "503"}, nil, []string{"3 days before, held, balance_stale"}},
+		{"not asked", CheckResult{BillID: 1}, nil, []string{"3 days before, held, balance_stale"}},
+		{"removed meanwhile", CheckResult{BillID: 1, Answer: answer(firstStage, "5", due)}, func(_ *testing.T, s *Store) {
 			must(s.Declare("config", nil, firstStage))
 		}, nil},
 	} {
@@ -388,7 +388,7 @@ func TestDecideAnswered(t *testing.T) {
 			if tt.before != nil {
 				tt.before(t, s)
 			}
-			l := must(s.DecideAnswered(roundAt(p, firstStage), []Lesson{tt.lesson}))
+			l := must(s.DecideAnswered(roundAt(p, firstStage), []CheckResult{tt.lesson}))
 			if len(l.Texts) != 0 || len(l.Ask) != 0 {
 				t.Errorf("got %+v", l)
 			}
@@ -407,9 +407,9 @@ func TestHeldAndSupersededAreRecordedOnChangeOnly(t *testing.T) {
 		t.Helper()
 		must(s.write.db.ExecContext(t.Context(), "UPDATE due_remind SET at = 0"))
 		l := must(s.DecideDue(t.Context(), roundAt(p, now), 1))
-		noted = len(l.Noted)
+		noted = len(l.Records)
 		if len(l.Ask) == 1 {
-			noted += len(must(s.DecideAnswered(roundAt(p, now), []Lesson{{BillID: 1, Failed: "503"}})).Noted)
+			noted += len(must(s.DecideAnswered(roundAt(p, now), []CheckResult{{BillID: 1, Failed: "503"}})).Records)
 		}
 		return noted
 	}

@@ -230,7 +230,7 @@ func (t *tx) addMissing(bills []reminder.Bill) (added int64, err error) {
 		for _, b := range some {
 			args = append(args, b.Service, b.Account, b.Phone.E164(), b.Language, b.Description, b.Source)
 		}
-		n, err := t.execMany(query, args)
+		n, err := t.execRows(query, args)
 		if err != nil {
 			return 0, err
 		}

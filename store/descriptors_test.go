@@ -60,7 +60,7 @@ func TestARoundNeedsNoMoreFileDescriptors(t *testing.T) {
 	ready(t, s, p, billsOf(bills)...)
 	must(s.DecideDue(t.Context(), roundAt(p, firstStage), bills/2)) // pages enough for the next round
 
-	var l Looked
+	var l RoundResult
 	var err error
 	withoutFiles(t, func() { l, err = s.DecideDue(t.Context(), roundAt(p, firstStage), bills) })
 	if err != nil || len(l.Texts) != bills/2 || len(l.Faults) > 0 {

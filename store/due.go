@@ -21,11 +21,11 @@ const (
 // schedule sets when the job next looks at the bill; a zero instant means that
 // it need not.
 func (t *tx) schedule(q queue, billID int64, at time.Time) (err error) {
-	return t.scheduleAll(q, []look{{billID, at}})
+	return t.scheduleAll(q, []nextEval{{billID, at}})
 }
 
-// look is when a job next looks at a bill; zero = it need not.
-type look struct {
+// nextEval is when a job next looks at a bill; zero = it need not.
+type nextEval struct {
 	billID int64
 	at     time.Time
 }
@@ -33,27 +33,27 @@ type look struct {
 var (
 	dropLooks  = inQueues("DELETE FROM QUEUE WHERE bill_id IN (%s)", 1)
 	keepLooks  = inQueues("INSERT INTO QUEUE (bill_id, at) VALUES %s ON CONFLICT (bill_id) DO UPDATE SET at = excluded.at FREE WHERE QUEUE.at <> excluded.at BUSY", 2)
-	claimLooks = manyRows("UPDATE due_remind SET at = ?1, owner = ?2 WHERE bill_id IN (%s)", 2, 1)
+	claimLooks = newBatchStmt("UPDATE due_remind SET at = ?1, owner = ?2 WHERE bill_id IN (%s)", 2, 1)
 )
 
 // inQueues is manyRows for each of the queues. Only the remind job claims bills,
 // and what moves a bill in its queue frees it.
-func inQueues(query string, columns int) map[queue]*many {
-	all := map[queue]*many{}
+func inQueues(query string, columns int) map[queue]*batchStmt {
+	all := map[queue]*batchStmt{}
 	for q, claims := range map[queue][2]string{dueRegister: {}, dueRecheck: {}, dueRemind: {", owner = NULL", "OR QUEUE.owner IS NOT NULL"}} {
 		text := strings.NewReplacer("FREE", claims[0], "BUSY", claims[1]).Replace(query)
-		m := manyRows(strings.ReplaceAll(text, "QUEUE", string(q)), 0, columns)
+		m := newBatchStmt(strings.ReplaceAll(text, "QUEUE", string(q)), 0, columns)
 		all[q] = &m
 	}
 	return all
 }
 
-// scheduleLooks is schedule for looks of the remind job at many bills.
-func (t *tx) scheduleLooks(looks []look) error { return t.scheduleAll(dueRemind, looks) }
+// scheduleEvals is schedule for looks of the remind job at many bills.
+func (t *tx) scheduleEvals(looks []nextEval) error { return t.scheduleAll(dueRemind, looks) }
 
 // scheduleAll is schedule for many bills, each of which is there once.
-func (t *tx) scheduleAll(q queue, looks []look) error {
-	var keep []look
+func (t *tx) scheduleAll(q queue, looks []nextEval) error {
+	var keep []nextEval
 	drop := make([]int64, 0, len(looks))
 	for _, l := range looks {
 		if l.at.IsZero() {
@@ -62,16 +62,16 @@ func (t *tx) scheduleAll(q queue, looks []look) error {
 			keep = append(keep, l)
 		}
 	}
-	if _, err := writeMany(t, dropLooks[q], drop, ofID); err != nil {
+	if _, err := execBatch(t, dropLooks[q], drop, ofID); err != nil {
 		return err
 	}
-	_, err := writeMany(t, keepLooks[q], keep, func(args []any, l look) []any { return append(args, l.billID, l.at.UnixMilli()) })
+	_, err := execBatch(t, keepLooks[q], keep, func(args []any, l nextEval) []any { return append(args, l.billID, l.at.UnixMilli()) })
 	return err
 }
 
 // claimLooks takes bills that are due for a look.
 func (t *tx) claimLooks(ids []int64, now time.Time, c Claim) error {
-	_, err := writeMany(t, &claimLooks, ids, ofID, now.Add(c.Lease).UnixMilli(), c.Owner)
+	_, err := execBatch(t, &claimLooks, ids, ofID, now.Add(c.Lease).UnixMilli(), c.Owner)
 	return err
 }
 

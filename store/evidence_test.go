@@ -14,7 +14,7 @@ func acceptedTexts(t *testing.T, n int) (*Store, []Text) {
 	ready(t, s, p, billsOf(n)...)
 	texts := must(s.DecideDue(t.Context(), roundAt(p, firstStage), n)).Texts
 	for i, x := range texts {
-		record(t, s, Outcome{TextID: x.ID, State: Accepted, ProviderID: "SM" + string(rune('a'+i)), NextLook: firstStage})
+		record(t, s, Outcome{TextID: x.ID, State: Accepted, ProviderID: "SM" + string(rune('a'+i)), NextPollAt: firstStage})
 	}
 	return s, texts
 }
@@ -44,7 +44,7 @@ func TestOneReceiptThatCannotBeWrittenHoldsUpNoOther(t *testing.T) {
 func TestAListThatWasCutOffIsNoLook(t *testing.T) {
 	s, _, x := doubted(t)
 	for range 3 {
-		lookUp(t, s, LookUp{TextID: x.ID, Cut: true, NextLook: firstStage.Add(time.Minute)})
+		lookUp(t, s, LookUp{TextID: x.ID, Cut: true, NextAt: firstStage.Add(time.Minute)})
 	}
 	if d := must(s.Doubtful(t.Context(), firstStage.Add(time.Minute), 1)); len(d) != 1 || d[0].Looks != 0 {
 		t.Errorf("after three lists that were cut off: %+v", d)
@@ -72,7 +72,7 @@ func TestARefusedDestinationWaitsLongerEachTime(t *testing.T) {
 			t.Error("it was tried too early")
 		}
 		now = now.Add(wait)
-		learn(t, s, p, now, Lesson{BillID: 1, Answer: answer(now, "2315.50", due)})
+		learn(t, s, p, now, CheckResult{BillID: 1, Answer: answer(now, "2315.50", due)})
 		x = text(t, s, p, now)
 		if try < 2 {
 			refuse(x, phone(1).E164(), "+254")

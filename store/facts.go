@@ -10,8 +10,8 @@ import (
 // fact is what is known of a bill that a decision about it rests on.
 type fact struct {
 	reminder.Case
-	shares  bool  // other bills have its phone, and its texts may be about several
-	phoneID int64 // of its phone in phones; 0 = it has none yet, and so no text
+	sharesPhone bool  // other bills have its phone, and its texts may be about several
+	phoneID     int64 // of its phone in phones; 0 = it has none yet, and so no text
 }
 
 // cameToNothing are the states of texts that the customer does not have.
@@ -26,7 +26,7 @@ const hadIt = "(x.state NOT IN " + cameToNothing + " OR x.refused_for = 'may_hav
 // it has had, or may have had; whether it has other bills; and its id in phones.
 // The + leaves the two services of an opt-out to be compared: SQLite would fill a
 // table with them, for each bill, to look them up in the index.
-var factsByID = manyRows("SELECT "+billColumns+`,
+var factsByID = newBatchStmt("SELECT "+billColumns+`,
 		coalesce((SELECT max(reason) FROM opt_outs WHERE phone = b.phone AND (+service = '' OR +service = b.service)), ''),
 		(SELECT count(*) FROM texts x WHERE x.phone_id = p.phone_id AND x.created_at >= ?1 AND `+hadIt+`),
 		EXISTS (SELECT 1 FROM bills o WHERE o.phone = b.phone AND o.id <> b.id), coalesce(phone_id, 0)
@@ -43,11 +43,11 @@ func (t *tx) facts(r Round, ids []int64) ([]fact, error) {
 		all = append(all, fact{})
 	}
 	var f fact // each in turn
-	columns := append(columnsOfBill(&f.Bill), wordColumn[reminder.Reason]{&f.Suppressed}, numberColumn[int]{&f.TextsToday}, flagColumn{&f.shares}, numberColumn[int64]{&f.phoneID})
-	err := inMany(&factsByID, ids, func(query string, some []int64) error {
-		return t.queryMany(query, idsAfter(some, midnight), columns, func() error {
+	columns := append(columnsOfBill(&f.Bill), wordColumn[reminder.Reason]{&f.Suppressed}, numberColumn[int]{&f.TextsToday}, flagColumn{&f.sharesPhone}, numberColumn[int64]{&f.phoneID})
+	err := eachBatch(&factsByID, ids, func(query string, some []int64) error {
+		return t.queryRows(query, idsAfter(some, midnight), columns, func() error {
 			f.Asked = r.asked[f.Bill.ID]
-			f.shares = f.shares && r.Policies.For(f.Bill.Service).Bundle
+			f.sharesPhone = f.sharesPhone && r.Policies.For(f.Bill.Service).Bundle
 			all[at[f.Bill.ID]] = f
 			return nil
 		})
@@ -60,11 +60,11 @@ func (t *tx) facts(r Round, ids []int64) ([]fact, error) {
 		if f.Bill.ID != id {
 			return nil, fmt.Errorf("read bill %d: %w", id, ErrNotFound)
 		}
-		if r.strangers {
-			if f.Elsewhere, err = t.elsewhere(id); err != nil {
+		if r.foreign {
+			if f.TextedElsewhere, err = t.textedElsewhere(id); err != nil {
 				return nil, err
 			}
-			more, err := t.strangersOf(f.Bill.Phone, midnight)
+			more, err := t.foreignMessagesOf(f.Bill.Phone, midnight)
 			if err != nil {
 				return nil, err
 			}
@@ -117,7 +117,7 @@ func (t *tx) told(moved []movedFrom) error {
 			return fmt.Errorf("read the last text about a bill: %w", explain(err))
 		}
 		if came {
-			m.Moved = reminder.Told{At: m.DecidedAt, DueDate: m.DueDate}
+			m.Moved = reminder.NamedDate{At: m.DecidedAt, DueDate: m.DueDate}
 		}
 	}
 	return nil
@@ -144,7 +144,7 @@ type dueBill struct {
 	due reminder.Date
 }
 
-var doneByID = manyRows("WITH v (bill, first, last) AS (VALUES %s) SELECT "+reminderColumns+`, bill_id
+var doneByID = newBatchStmt("WITH v (bill, first, last) AS (VALUES %s) SELECT "+reminderColumns+`, bill_id
 	FROM v CROSS JOIN reminders ON bill_id = bill AND due_date >= first AND due_date <= last`, 0, 3)
 
 // readDone calls each with what was recorded for the bills' present due dates, and
@@ -153,7 +153,7 @@ func (t *tx) readDone(bills []dueBill, each func(billID int64, m reminder.Remind
 	var m reminder.Reminder // each in turn
 	var of int64
 	columns := append(columnsOfStage(&m), numberColumn[int64]{&of})
-	return inMany(&doneByID, bills, func(query string, some []dueBill) error {
+	return eachBatch(&doneByID, bills, func(query string, some []dueBill) error {
 		args := make([]any, 0, 3*len(some))
 		var due reminder.Date
 		var from, to any // of the due date before, which is that of most
@@ -165,7 +165,7 @@ func (t *tx) readDone(bills []dueBill, each func(billID int64, m reminder.Remind
 			}
 			args = append(args, b.id, from, to)
 		}
-		return t.queryMany(query, args, columns, func() error {
+		return t.queryRows(query, args, columns, func() error {
 			each(of, m)
 			return nil
 		})

@@ -23,7 +23,7 @@ type fed struct {
 	example string // a problem of one of them
 }
 
-var countAnswers = manyRows(`INSERT INTO answer_minutes (minute, service, answers, asked, owed, turned, undated, returned, unread) VALUES %s
+var countAnswers = newBatchStmt(`INSERT INTO answer_minutes (minute, service, answers, asked, owed, turned, undated, returned, unread) VALUES %s
 	ON CONFLICT (minute, service) DO UPDATE SET answers = answer_minutes.answers + excluded.answers, asked = answer_minutes.asked + excluded.asked,
 		owed = answer_minutes.owed + excluded.owed, turned = answer_minutes.turned + excluded.turned,
 		undated = answer_minutes.undated + excluded.undated, returned = answer_minutes.returned + excluded.returned,
@@ -47,7 +47,7 @@ func (t *tx) addAnswers(all map[string]*fed, now time.Time) error {
 		}
 	}
 	some := slices.SortedFunc(maps.Values(all), func(a, b *fed) int { return cmp.Compare(a.service, b.service) })
-	if _, err := writeMany(t, &countAnswers, some, func(args []any, c *fed) []any {
+	if _, err := execBatch(t, &countAnswers, some, func(args []any, c *fed) []any {
 		return append(args, minute, c.service, c.All, c.Asked, c.Owed, c.Turned, c.Undated, c.Returned, c.Unread)
 	}); err != nil {
 		return fmt.Errorf("count answers: %w", err)
@@ -235,15 +235,15 @@ func (t *tx) doubtPayments(now, from time.Time, service string) error {
 	if err != nil {
 		return err
 	}
-	looks := make([]look, 0, len(again))
+	looks := make([]nextEval, 0, len(again))
 	seen := make(map[int64]bool, len(again))
 	for _, e := range again {
 		if !seen[e.BillID] {
 			seen[e.BillID] = true
-			looks = append(looks, look{e.BillID, now})
+			looks = append(looks, nextEval{e.BillID, now})
 		}
 	}
-	if err := t.scheduleLooks(looks); err != nil {
+	if err := t.scheduleEvals(looks); err != nil {
 		return err
 	}
 	return t.events(again)
@@ -287,7 +287,7 @@ func lastDoubts(ctx context.Context, q querier) (map[string]reminder.Doubt, erro
 	return all, err
 }
 
-var unpayReminders = manyRows(`UPDATE reminders SET paid_at = NULL
+var unpayReminders = newBatchStmt(`UPDATE reminders SET paid_at = NULL
 	WHERE (bill_id, due_date) IN (VALUES %s) AND paid_at >= ?1 AND (?2 IS NULL OR paid_at < ?2)`, 2, 2)
 
 // unpaid takes back that bills were paid which owe again, where that was said in
@@ -302,7 +302,7 @@ func (t *tx) unpaid(bills []reminder.Bill) error {
 	}
 	for service, d := range doubts {
 		own := slices.DeleteFunc(slices.Clone(bills), func(b reminder.Bill) bool { return b.Service != service })
-		if _, err := writeMany(t, &unpayReminders, own, func(args []any, b reminder.Bill) []any {
+		if _, err := execBatch(t, &unpayReminders, own, func(args []any, b reminder.Bill) []any {
 			return append(args, b.ID, b.DueDate.String())
 		}, d.Since.UnixMilli(), millis(d.Until)); err != nil {
 			return err

@@ -11,9 +11,9 @@ import (
 )
 
 // answersOf are what Almara Pay says at an instant of the bills with ids from first to last.
-func answersOf(first, last int64, at time.Time, balance string, due reminder.Date) (all []Lesson) {
+func answersOf(first, last int64, at time.Time, balance string, due reminder.Date) (all []CheckResult) {
 	for id := first; id <= last; id++ {
-		all = append(all, Lesson{BillID: id, Answer: answer(at, balance, due)})
+		all = append(all, CheckResult{BillID: id, Answer: answer(at, balance, due)})
 	}
 	return all
 }
@@ -130,7 +130,7 @@ func TestBillsThatAreRegisteredPaidAreNoFaultOfTheFeed(t *testing.T) {
 func TestAFormThatChangedIsNoticedAndMended(t *testing.T) {
 	s, p := openNew(t), newPolicy()
 	watch(t, s, p, billsOf(60)...)
-	unread := func(first, last int64, at time.Time) []Lesson {
+	unread := func(first, last int64, at time.Time) []CheckResult {
 		all := answersOf(first, last, at, "2315.50", reminder.Date{})
 		for i := range all {
 			all[i].Answer.Problem = `the due date "02.12.2026" is not a date`

@@ -228,9 +228,9 @@ func (f *Forecast) copyCame(t *tx, now time.Time) error {
 	return nil
 }
 
-// NextLook is the next instant at which the remind job looks at a bill, copied
+// NextEval is the next instant at which the remind job looks at a bill, copied
 // or not, when Walk has come to its end; zero when there is none.
-func (f *Forecast) NextLook(ctx context.Context) (next time.Time, err error) {
+func (f *Forecast) NextEval(ctx context.Context) (next time.Time, err error) {
 	err = f.read.QueryRowContext(ctx, "SELECT min(at) FROM temp.due_remind").Scan(instantColumn{&next})
 	var further time.Time
 	switch {

@@ -22,7 +22,7 @@ func foresee(t *testing.T, s *Store) *Forecast {
 }
 
 // texted are the accounts of texts, in their order.
-func texted(l Looked) (all []string) {
+func texted(l RoundResult) (all []string) {
 	for _, x := range l.Texts {
 		all = append(all, x.Parts[0].Account)
 	}
@@ -35,7 +35,7 @@ func TestAForecastDecidesLikeTheStoreAndWritesNothing(t *testing.T) {
 	s, p := openNew(t), newPolicy()
 	ready(t, s, p, billsOf(5)...)
 	must(s.AddOptOuts(OptOut{Phone: phone(2), Reason: reminder.OptedOut, Since: learnedAt, Source: "operator", Who: "x"}))
-	var foreseen []Looked
+	var foreseen []RoundResult
 	quiet(t, s, func() {
 		for range 2 {
 			f := foresee(t, s)
@@ -73,10 +73,10 @@ func TestAForecastKnowsWhatWasBefore(t *testing.T) {
 	for must(f.Walk(t.Context(), firstStage, 1)) > 0 {
 	}
 	l := must(f.DecideDue(t.Context(), roundAt(p, firstStage), 10))
-	if len(l.Texts) != 0 || len(l.Noted) != 1 || l.Noted[0].Reason != reminder.DailyCap {
+	if len(l.Texts) != 0 || len(l.Records) != 1 || l.Records[0].Reason != reminder.DailyCap {
 		t.Errorf("the text of today is not counted: %+v", l)
 	}
-	if next := must(f.NextLook(t.Context())); !next.After(firstStage) {
+	if next := must(f.NextEval(t.Context())); !next.After(firstStage) {
 		t.Errorf("the next look is at %s", next)
 	}
 }
@@ -91,9 +91,9 @@ func TestAForecastKeepsPhonesApart(t *testing.T) {
 	ready(t, s, p, bills...)
 	must(s.DecideDue(t.Context(), roundAt(p, firstStage), 2))
 	f := foresee(t, s)
-	var noted []Noted
+	var noted []NewRecord
 	for must(f.Walk(t.Context(), firstStage, 1)) > 0 {
-		noted = append(noted, must(f.DecideDue(t.Context(), roundAt(p, firstStage), 10)).Noted...)
+		noted = append(noted, must(f.DecideDue(t.Context(), roundAt(p, firstStage), 10)).Records...)
 	}
 	if len(noted) != 2 || noted[0].Outcome != reminder.Texted || noted[1].Reason != reminder.DailyCap {
 		t.Errorf("foreseen for a new phone, and for one that had its text: %+v", noted)
@@ -137,10 +137,10 @@ func TestAForecastFreesWhatIsHeld(t *testing.T) {
 	mustDo(t, f.PlanAnew(policiesOf(p), later, due.At(24*60-1, nairobi), func(int) {}))
 	for must(f.Walk(t.Context(), later, 1)) > 0 {
 	}
-	learned := []Lesson{}
+	learned := []CheckResult{}
 	l := must(f.DecideDue(t.Context(), roundAt(p, later), 10))
 	for _, b := range l.Ask {
-		learned = append(learned, Lesson{BillID: b.ID, Answer: answer(later, "1000", due)})
+		learned = append(learned, CheckResult{BillID: b.ID, Answer: answer(later, "1000", due)})
 	}
 	got := append(texted(l), texted(must(f.DecideAnswered(roundAt(p, later), learned)))...)
 	slices.Sort(got)
@@ -162,7 +162,7 @@ func TestAForecastPlansAnew(t *testing.T) {
 		t.Errorf("%d bills were walked by the old plan", n)
 	}
 	want := due.AddDays(-2).At(other.SendAt, nairobi)
-	if next := must(f.NextLook(t.Context())); !next.Equal(want) {
+	if next := must(f.NextEval(t.Context())); !next.Equal(want) {
 		t.Errorf("the next look is at %s, want %s", next, want)
 	}
 	if n := must(f.Walk(t.Context(), want, 10)); n != 3 {
@@ -179,7 +179,7 @@ func TestAForecastPlansAsFarAsItIsAsked(t *testing.T) {
 	s, p := openNew(t), newPolicy()
 	ready(t, s, p, billsOf(12)...)
 	for id := int64(2); id < 12; id += 3 { // three days later
-		must(s.Learn(policiesOf(p), learnedAt, Lesson{BillID: id, Answer: answer(learnedAt, "1000", due.AddDays(3))}))
+		must(s.RecordChecks(policiesOf(p), learnedAt, CheckResult{BillID: id, Answer: answer(learnedAt, "1000", due.AddDays(3))}))
 	}
 	other := newPolicy()
 	other.Stages = []reminder.Stage{-4, -1}
@@ -190,11 +190,11 @@ func TestAForecastPlansAsFarAsItIsAsked(t *testing.T) {
 		told := []int{}
 		mustDo(t, f.PlanAnew(policiesOf(other), begin, end, func(n int) { told = append(told, n) }))
 		f.plan.page = page
-		for now := begin; !now.IsZero() && !now.After(end); now = must(f.NextLook(t.Context())) {
+		for now := begin; !now.IsZero() && !now.After(end); now = must(f.NextEval(t.Context())) {
 			for must(f.Walk(t.Context(), now, 1)) > 0 {
 				l := must(f.DecideDue(t.Context(), roundAt(other, now), 10))
 				for _, b := range l.Ask {
-					answered := must(f.DecideAnswered(roundAt(other, now), []Lesson{{BillID: b.ID, Answer: answer(now, "1000", b.DueDate)}}))
+					answered := must(f.DecideAnswered(roundAt(other, now), []CheckResult{{BillID: b.ID, Answer: answer(now, "1000", b.DueDate)}}))
 					l.Texts = append(l.Texts, answered.Texts...)
 				}
 				for _, x := range texted(l) {
@@ -268,7 +268,7 @@ func TestForecastStatementsUseTheirIndexes(t *testing.T) {
 		must(f.Walk(t.Context(), firstStage, 10))
 	}
 	must(f.DecideDue(t.Context(), roundAt(p, firstStage), 10))
-	must(f.NextLook(t.Context()))
+	must(f.NextEval(t.Context()))
 	must(f.Ended(t.Context(), firstStage))
 	_, _, err := f.Idle(t.Context(), firstStage)
 	mustDo(t, err)

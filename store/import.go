@@ -14,8 +14,8 @@ import (
 	"duewatch/reminder"
 )
 
-// tellEach is how many bills an import goes through before it tells of them.
-const tellEach = 40 * together
+// reportEach is how many bills an import goes through before it tells of them.
+const reportEach = 40 * together
 
 // Import adds and changes bills in one transaction, as Declare does, and
 // removes none. Each bill may be there only once. The changes are in the order
@@ -28,7 +28,7 @@ func (s *Store) Import(ctx context.Context, source string, bills []reminder.Bill
 	began := time.Now()
 	err = s.do(func(t *tx) error {
 		changes = make([]Change, 0, len(bills))
-		for some := range slices.Chunk(sourced(source, bills), tellEach) {
+		for some := range slices.Chunk(sourced(source, bills), reportEach) {
 			did, err := t.declareAll(some, now, nil)
 			if err != nil {
 				return err
@@ -64,10 +64,10 @@ func (s *Store) CompareBills(ctx context.Context, source string, bills []reminde
 	return changes, nil
 }
 
-// Sweep removes the bills of a source that are not listed, their history kept:
+// RemoveUnlisted removes the bills of a source that are not listed, their history kept:
 // those of one page of ids above after. A nil list has none. It returns the
 // last id it saw, zero at the end.
-func (s *Store) Sweep(ctx context.Context, source string, listed *Roll, after int64, now time.Time) (last int64, removed int, err error) {
+func (s *Store) RemoveUnlisted(ctx context.Context, source string, listed *ImportIndex, after int64, now time.Time) (last int64, removed int, err error) {
 	bills, last, err := s.declaredPage(ctx, source, after)
 	if err != nil {
 		return 0, 0, fmt.Errorf("sweep bills: %w", err)

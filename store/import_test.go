@@ -41,8 +41,8 @@ func TestImport(t *testing.T) {
 	declare(t, s, "config", Declared{Removed: 1}, billOf(1))                // 2 is removed
 	must(s.Import(t.Context(), SourceFile, billsOf(4)[3:], learnedAt, nil)) // 3 is the file's
 	must(s.Import(t.Context(), SourceImport, billsOf(8)[4:], learnedAt, nil))
-	for _, l := range []Lesson{{BillID: 5, Rejected: "no such account"}, {BillID: 6, Rejected: "no such account"}} {
-		must(s.Learn(policiesOf(p), learnedAt, l))
+	for _, l := range []CheckResult{{BillID: 5, Rejected: "no such account"}, {BillID: 6, Rejected: "no such account"}} {
+		must(s.RecordChecks(policiesOf(p), learnedAt, l))
 	}
 	account := func(id int64) string { return strings.TrimLeft(watched(t, s, id).Account, "0") }
 	if account(5) != "5" || account(6) != "6" {
@@ -127,18 +127,18 @@ func TestSweep(t *testing.T) {
 	s := openNew(t)
 	must(s.Import(t.Context(), SourceFile, billsOf(2500), learnedAt, nil))
 	must(s.Import(t.Context(), SourceImport, []reminder.Bill{billOf(9000)}, learnedAt, nil))
-	roll := must(NewRoll(t.Context(), false))
+	roll := must(NewImportIndex(t.Context(), false))
 	defer roll.Close() //nolint:errcheck // a test
-	var listed []Listed
+	var listed []Row
 	for i := range 2500 {
 		if i%5 != 0 {
-			listed = append(listed, Listed{Line: i + 2, Bill: billOf(i)})
+			listed = append(listed, Row{Line: i + 2, Bill: billOf(i)})
 		}
 	}
 	must(roll.Add(t.Context(), listed))
-	sweep := func(roll *Roll) (removed int) {
+	sweep := func(roll *ImportIndex) (removed int) {
 		for last := int64(0); ; {
-			next, n, err := s.Sweep(t.Context(), SourceFile, roll, last, learnedAt)
+			next, n, err := s.RemoveUnlisted(t.Context(), SourceFile, roll, last, learnedAt)
 			mustDo(t, err)
 			removed += n
 			if last = next; last == 0 {
@@ -163,10 +163,10 @@ func TestSweep(t *testing.T) {
 
 func TestRollFindsDoubles(t *testing.T) {
 	for _, keeps := range []bool{false, true} {
-		roll := must(NewRoll(t.Context(), keeps))
-		var rows []Listed
+		roll := must(NewImportIndex(t.Context(), keeps))
+		var rows []Row
 		for i := range 230 {
-			rows = append(rows, Listed{Line: i + 2, Bill: edit(billOf(i), func(b *reminder.Bill) { b.Language = "sw" })})
+			rows = append(rows, Row{Line: i + 2, Bill: edit(billOf(i), func(b *reminder.Bill) { b.Language = "sw" })})
 		}
 		rows[70].Bill = rows[3].Bill    // in another statement
 		rows[75].Bill = rows[60].Bill   // in the same
@@ -176,16 +176,16 @@ func TestRollFindsDoubles(t *testing.T) {
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("doubles (-want +got):\n%s", diff)
 			}
-			rows = []Listed{{Line: 400 + i, Bill: billOf(0)}, {Line: 500 + i, Bill: billOf(1)}, {Line: 600, Bill: billOf(700)}}
+			rows = []Row{{Line: 400 + i, Bill: billOf(0)}, {Line: 500 + i, Bill: billOf(1)}, {Line: 600, Bill: billOf(700)}}
 		}
 		gone := must(roll.missing(t.Context(), []reminder.Bill{billOf(0), billOf(800), billOf(700)}))
 		if len(gone) != 1 || gone[0].Account != billOf(800).Account {
 			t.Errorf("missing: %v", gone)
 		}
 		kept := 0
-		mustDo(t, roll.Each(t.Context(), 100, func(some []Listed) error {
+		mustDo(t, roll.Each(t.Context(), 100, func(some []Row) error {
 			if kept == 0 {
-				if diff := cmp.Diff(Listed{2, edit(billOf(0), func(b *reminder.Bill) { b.Language = "sw" })}, some[0], cmpTimes); diff != "" {
+				if diff := cmp.Diff(Row{2, edit(billOf(0), func(b *reminder.Bill) { b.Language = "sw" })}, some[0], cmpTimes); diff != "" {
 					t.Errorf("kept (-want +got):\n%s", diff)
 				}
 			}
@@ -205,18 +205,18 @@ func TestRollFindsDoubles(t *testing.T) {
 }
 
 func TestRollStopsAtTheFirstError(t *testing.T) {
-	roll := must(NewRoll(t.Context(), true))
+	roll := must(NewImportIndex(t.Context(), true))
 	defer roll.Close() //nolint:errcheck // a test
-	must(roll.Add(t.Context(), []Listed{{2, billOf(1)}, {3, billOf(2)}}))
+	must(roll.Add(t.Context(), []Row{{2, billOf(1)}, {3, billOf(2)}}))
 	stop := errors.New("stop")
-	if err := roll.Each(t.Context(), 1, func([]Listed) error { return stop }); !errors.Is(err, stop) {
+	if err := roll.Each(t.Context(), 1, func([]Row) error { return stop }); !errors.Is(err, stop) {
 		t.Errorf("got %v", err)
 	}
 	mustDo(t, roll.Close())
-	if _, err := roll.Add(t.Context(), []Listed{{4, billOf(3)}}); err == nil {
+	if _, err := roll.Add(t.Context(), []Row{{4, billOf(3)}}); err == nil {
 		t.Error("a closed list takes bills")
 	}
-	mustDo(t, (*Roll)(nil).Close())
+	mustDo(t, (*ImportIndex)(nil).Close())
 }
 
 // An import of many batches beside the daemon must not keep the daemon's own
@@ -277,7 +277,7 @@ func TestRunningDaemonIsFoundByItsLock(t *testing.T) {
 // length, against the indexes that they must use.
 func TestImportStatementsUseTheirIndexes(t *testing.T) {
 	s, heard := listened(t)
-	roll := must(NewRoll(t.Context(), false))
+	roll := must(NewImportIndex(t.Context(), false))
 	defer roll.Close() //nolint:errcheck // a test
 	must(s.Import(t.Context(), SourceFile, billsOf(120), learnedAt, nil))
 	must(s.CompareBills(t.Context(), SourceFile, billsOf(120)))
@@ -286,7 +286,7 @@ func TestImportStatementsUseTheirIndexes(t *testing.T) {
 		edited[i].Description = "edited"
 	}
 	must(s.Import(t.Context(), SourceFile, edited, learnedAt, nil))
-	_, _, err := s.Sweep(t.Context(), SourceFile, roll, 0, learnedAt)
+	_, _, err := s.RemoveUnlisted(t.Context(), SourceFile, roll, 0, learnedAt)
 	mustDo(t, err)
 	uses := map[string]string{
 		"WHERE (service, account) IN (VALUES ":             "sqlite_autoindex_bills_1 (service=? AND account=?)",

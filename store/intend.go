@@ -28,13 +28,13 @@ const (
 // intents is the statement that writes intents for texts about so many services
 // each. An opt-out is a reason not to get here; it is tested again, so that
 // whatever is decided, no text to such a phone can be written.
-func intents(services int) many {
+func intents(services int) batchStmt {
 	names, within := "", "+o.service = ''"
 	for i := range services {
 		names += fmt.Sprintf(", s%d", i)
 		within += fmt.Sprintf(" OR +o.service = v.s%d", i)
 	}
-	return manyRows(`WITH v (phone, phone_id, sent_to, body, language, segments, planned_at, not_after`+names+`) AS (VALUES %s)
+	return newBatchStmt(`WITH v (phone, phone_id, sent_to, body, language, segments, planned_at, not_after`+names+`) AS (VALUES %s)
 		INSERT OR FAIL INTO texts (phone, phone_id, sent_to, body, language, segments, state, owner, lease_until, planned_at, not_after, created_at)
 		SELECT v.phone, v.phone_id, v.sent_to, v.body, v.language, v.segments, 'sending', ?1, ?2, v.planned_at, v.not_after, ?3 FROM v
 		WHERE NOT EXISTS (SELECT 1 FROM texts x WHERE x.phone_id = v.phone_id AND x.created_at >= ?4 AND x.body = v.body AND `+hadIt+`)
@@ -54,7 +54,7 @@ func (t *tx) intend(r Round, all []decided) ([]Text, error) {
 	some := make([]intent, 0, len(all))
 	most := 1
 	for i, d := range all {
-		if d.joint.Text != nil {
+		if d.bundle.Text != nil {
 			n := newIntent(r, d, &texts[i])
 			some, most = append(some, n), max(most, len(n.services))
 		}
@@ -66,7 +66,7 @@ func (t *tx) intend(r Round, all []decided) ([]Text, error) {
 	if most > 1 {
 		statement = intents(most)
 	}
-	return texts, inMany(&statement, some, func(query string, some []intent) error { return t.intendSome(r, query, some, most) })
+	return texts, eachBatch(&statement, some, func(query string, some []intent) error { return t.intendSome(r, query, some, most) })
 }
 
 // intent is a text that is about to be written, and the services it is about.
@@ -79,13 +79,13 @@ type intent struct {
 }
 
 func newIntent(r Round, d decided, to *Text) intent {
-	j, o := d.joint, d.joint.Text
-	n := intent{Text: to, phone: j.Shares[0].Bill.Phone, phoneID: d.phoneID, planned: o.Planned}
+	j, o := d.bundle, d.bundle.Text
+	n := intent{Text: to, phone: j.Items[0].Bill.Phone, phoneID: d.phoneID, planned: o.Planned}
 	*to = Text{
 		To: o.To, Body: o.Body, Language: o.Language, Segments: o.Count.Segments, Decided: r.Now, NotAfter: o.NotAfter,
-		Parts: make([]Part, 0, len(j.Shares)),
+		Parts: make([]Part, 0, len(j.Items)),
 	}
-	for _, s := range j.Shares {
+	for _, s := range j.Items {
 		to.Parts = append(to.Parts, Part{
 			BillID: s.Bill.ID, Service: s.Bill.Service, Account: s.Bill.Account, DueDate: s.Bill.DueDate,
 			Stage: s.Text.Stage, Reason: s.Text.Reason, Planned: s.Text.Planned, Balance: s.Bill.Balance, BalanceAt: s.Bill.BalanceAt,
@@ -98,7 +98,7 @@ func newIntent(r Round, d decided, to *Text) intent {
 	return n
 }
 
-var newPhones = manyRows("INSERT OR FAIL INTO phones (phone_id, number) VALUES %s", 0, 2)
+var newPhones = newBatchStmt("INSERT OR FAIL INTO phones (phone_id, number) VALUES %s", 0, 2)
 
 // addPhones gives phones that are texted for the first time their ids.
 func (t *tx) addPhones(all []intent) error {
@@ -118,14 +118,14 @@ func (t *tx) addPhones(all []intent) error {
 	for i, n := range fresh {
 		n.phoneID = last + 1 + int64(i)
 	}
-	if _, err := writeMany(t, &newPhones, fresh, func(args []any, n *intent) []any { return append(args, n.phoneID, n.phone.E164()) }); err != nil {
+	if _, err := execBatch(t, &newPhones, fresh, func(args []any, n *intent) []any { return append(args, n.phoneID, n.phone.E164()) }); err != nil {
 		return fmt.Errorf("write phones: %w", err)
 	}
 	return nil
 }
 
 func (t *tx) intendSome(r Round, query string, some []intent, services int) error {
-	args := t.room.args[:0]
+	args := t.buffer.args[:0]
 	args = append(args, r.Claim.Owner, r.Now.Add(r.Claim.Lease).UnixMilli(), r.Now.UnixMilli(), r.Now.Add(-sameWords).UnixMilli())
 	of := make(map[string]*Text, len(some))
 	for _, n := range some {
@@ -135,11 +135,11 @@ func (t *tx) intendSome(r Round, query string, some []intent, services int) erro
 			args = append(args, n.services[min(i, len(n.services)-1)])
 		}
 	}
-	t.room.args = args
+	t.buffer.args = args
 	var id int64
 	var phone string
 	written := 0
-	err := t.queryMany(query, args, []sql.Scanner{numberColumn[int64]{&id}, textColumn{&phone}}, func() error {
+	err := t.queryRows(query, args, []sql.Scanner{numberColumn[int64]{&id}, textColumn{&phone}}, func() error {
 		of[phone].ID = id
 		written++
 		return nil
@@ -170,7 +170,7 @@ func (r acted) ofText() int64 {
 	return 0
 }
 
-var addRecords = manyRows(`WITH v (bill_id, due_date, stage, outcome, reason, text_id) AS (VALUES %s)
+var addRecords = newBatchStmt(`WITH v (bill_id, due_date, stage, outcome, reason, text_id) AS (VALUES %s)
 	INSERT OR FAIL INTO reminders (bill_id, due_date, stage, outcome, reason, text_id, decided_at) SELECT v.*, ?1 FROM v WHERE true
 	ON CONFLICT (bill_id, due_date, stage) DO UPDATE
 		SET outcome = excluded.outcome, reason = excluded.reason, text_id = excluded.text_id, decided_at = excluded.decided_at
@@ -178,7 +178,7 @@ var addRecords = manyRows(`WITH v (bill_id, due_date, stage, outcome, reason, te
 
 // record writes what became of stages, each of which is news.
 func (t *tx) record(all []acted, now time.Time) error {
-	n, err := writeMany(t, &addRecords, all, func(args []any, r acted) []any {
+	n, err := execBatch(t, &addRecords, all, func(args []any, r acted) []any {
 		return append(args, r.bill.ID, r.due, int64(r.Stage), string(r.Outcome), string(r.Reason), positive(r.ofText()))
 	}, now.UnixMilli())
 	if err == nil && n < int64(len(all)) {
@@ -187,7 +187,7 @@ func (t *tx) record(all []acted, now time.Time) error {
 	if err != nil {
 		return fmt.Errorf("write records: %w", err)
 	}
-	_, err = writeMany(t, &addEvents, all, func(args []any, r acted) []any {
+	_, err = execBatch(t, &addEvents, all, func(args []any, r acted) []any {
 		return ofEvent(args, Event{
 			At: now, BillID: r.bill.ID, TextID: r.ofText(), What: string(r.Outcome), Reason: string(r.Reason),
 			Detail: r.Stage.String() + ", due " + r.due + ": " + orElse(r.Detail, r.Reason.Info().Means),

@@ -26,7 +26,7 @@ const answerSlack = time.Minute
 // changedParts reads, of the bills of many texts, those that cannot be texted as
 // they are, and those about which something may have been learned of late. Nearly
 // always there are none. The + is explained at factsByID.
-var changedParts = manyRows(`SELECT t.id, b.id, t.state, t.phone = b.phone, b.state, b.balance, b.due_date,
+var changedParts = newBatchStmt(`SELECT t.id, b.id, t.state, t.phone = b.phone, b.state, b.balance, b.due_date,
 		coalesce((SELECT max(reason) FROM opt_outs WHERE phone = b.phone AND (+service = '' OR +service = b.service)), '')
 	FROM texts t CROSS JOIN reminders r ON r.text_id = t.id CROSS JOIN bills b ON b.id = r.bill_id
 	WHERE t.id IN (%s) AND (t.state <> 'sending' OR t.phone <> b.phone OR b.state <> 'active' OR b.checked_at >= ?1
@@ -59,7 +59,7 @@ func (s *Store) CheckIntents(ctx context.Context, now time.Time, texts []*Text) 
 		return c, fmt.Errorf("check intents: %w", explain(err))
 	}
 	defer conn.Close() //nolint:errcheck // it goes back to the pool
-	t := &tx{ctx: ctx, conn: conn, room: new(room)}
+	t := &tx{ctx: ctx, conn: conn, buffer: new(argBuffer)}
 
 	var textID, billID int64
 	var b billNow // each in turn
@@ -67,8 +67,8 @@ func (s *Store) CheckIntents(ctx context.Context, now time.Time, texts []*Text) 
 		numberColumn[int64]{&textID}, numberColumn[int64]{&billID}, wordColumn[TextState]{&b.text}, flagColumn{&b.samePhone}, wordColumn[reminder.BillState]{&b.state},
 		moneyColumn{&b.balance}, dayColumn{&b.dueDate}, wordColumn[reminder.Reason]{&b.suppressed},
 	}
-	err = inMany(&changedParts, ids, func(query string, some []int64) error {
-		return t.queryMany(query, idsAfter(some, decided.Add(-answerSlack).UnixMilli()), columns, func() error {
+	err = eachBatch(&changedParts, ids, func(query string, some []int64) error {
+		return t.queryRows(query, idsAfter(some, decided.Add(-answerSlack).UnixMilli()), columns, func() error {
 			if why := b.differs(textOf[textID].part(billID)); why != "" {
 				if c.Changed == nil {
 					c.Changed = make(map[int64]string)

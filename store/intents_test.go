@@ -19,35 +19,35 @@ func TestAnIntentIsTestedOnceMore(t *testing.T) {
 		stop   reminder.Reason
 	}{
 		{name: "nothing", commit: func(*testing.T, *Store, *reminder.Policy) {}},
-		{name: "the same balance again", commit: func(t *testing.T, s *Store, p *reminder.Policy) {
-			must(s.Learn(policiesOf(p), later, Lesson{BillID: 1, Answer: answer(later, "2315.50", due)}))
+		{name: "the same balance again", commit: func(_ *testing.T, s *Store, p *reminder.Policy) {
+			must(s.RecordChecks(policiesOf(p), later, CheckResult{BillID: 1, Answer: answer(later, "2315.50", due)}))
 		}},
-		{name: "a payment", commit: func(t *testing.T, s *Store, p *reminder.Policy) {
-			must(s.Learn(policiesOf(p), later, Lesson{BillID: 1, Answer: answer(later, "0", due)}))
+		{name: "a payment", commit: func(_ *testing.T, s *Store, p *reminder.Policy) {
+			must(s.RecordChecks(policiesOf(p), later, CheckResult{BillID: 1, Answer: answer(later, "0", due)}))
 		}, why: "another balance"},
-		{name: "a payment that was answered before the decision and recorded after it", commit: func(t *testing.T, s *Store, p *reminder.Policy) {
+		{name: "a payment that was answered before the decision and recorded after it", commit: func(_ *testing.T, s *Store, p *reminder.Policy) {
 			at := firstStage.Add(time.Millisecond)
-			must(s.Learn(policiesOf(p), later, Lesson{BillID: 1, Answer: answer(at, "0", due)}))
+			must(s.RecordChecks(policiesOf(p), later, CheckResult{BillID: 1, Answer: answer(at, "0", due)}))
 		}, why: "another balance"},
-		{name: "another due date", commit: func(t *testing.T, s *Store, p *reminder.Policy) {
-			must(s.Learn(policiesOf(p), later, Lesson{BillID: 1, Answer: answer(later, "2315.50", due.AddDays(7))}))
+		{name: "another due date", commit: func(_ *testing.T, s *Store, p *reminder.Policy) {
+			must(s.RecordChecks(policiesOf(p), later, CheckResult{BillID: 1, Answer: answer(later, "2315.50", due.AddDays(7))}))
 		}, why: "the due date has moved"},
-		{name: "an opt-out", commit: func(t *testing.T, s *Store, _ *reminder.Policy) {
+		{name: "an opt-out", commit: func(_ *testing.T, s *Store, _ *reminder.Policy) {
 			must(s.AddOptOuts(OptOut{Phone: phone(0), Reason: reminder.OptedOut, Since: later, Source: "import"}))
 		}, why: "must not be texted"},
-		{name: "an opt-out from the service", commit: func(t *testing.T, s *Store, _ *reminder.Policy) {
+		{name: "an opt-out from the service", commit: func(_ *testing.T, s *Store, _ *reminder.Policy) {
 			must(s.AddOptOuts(OptOut{Phone: phone(0), Service: "water", Reason: reminder.OptedOut, Since: later, Source: "import"}))
 		}, why: "must not be texted"},
-		{name: "an opt-out from another service", commit: func(t *testing.T, s *Store, _ *reminder.Policy) {
+		{name: "an opt-out from another service", commit: func(_ *testing.T, s *Store, _ *reminder.Policy) {
 			must(s.AddOptOuts(OptOut{Phone: phone(0), Service: "rent", Reason: reminder.OptedOut, Since: later, Source: "import"}))
 		}},
 		{name: "a pause", commit: func(t *testing.T, s *Store, _ *reminder.Policy) {
-			must(s.Pause(t.Context(), Act{Choice: Choice{Account: billOf(0).Account}, At: later, Who: "test"}, Pause{}))
+			must(s.Pause(t.Context(), BulkOp{Selector: Selector{Account: billOf(0).Account}, At: later, Who: "test"}, Pause{}))
 		}, why: "the bill is paused"},
-		{name: "a list without the bill", commit: func(t *testing.T, s *Store, _ *reminder.Policy) {
+		{name: "a list without the bill", commit: func(_ *testing.T, s *Store, _ *reminder.Policy) {
 			must(s.Declare(SourceConfig, []reminder.Bill{billOf(5)}, later))
 		}, why: "the bill is removed"},
-		{name: "another phone", commit: func(t *testing.T, s *Store, _ *reminder.Policy) {
+		{name: "another phone", commit: func(_ *testing.T, s *Store, _ *reminder.Policy) {
 			b := billOf(0)
 			b.Phone = phone(9)
 			must(s.Declare(SourceConfig, []reminder.Bill{b}, later))
@@ -55,7 +55,7 @@ func TestAnIntentIsTestedOnceMore(t *testing.T) {
 		{name: "a stop", commit: func(t *testing.T, s *Store, _ *reminder.Policy) {
 			mustDo(t, s.StopSending(later, reminder.Stop{Reason: reminder.AccountFault, Until: later.Add(time.Hour)}))
 		}, stop: reminder.AccountFault},
-		{name: "a daemon that takes this one for dead", commit: func(t *testing.T, s *Store, _ *reminder.Policy) {
+		{name: "a daemon that takes this one for dead", commit: func(_ *testing.T, s *Store, _ *reminder.Policy) {
 			must(s.Orphans(later, "another", later))
 		}, why: "taken for that of a dead process"},
 	} {
@@ -92,7 +92,7 @@ func TestEachBillOfAnIntentIsTestedOnceMore(t *testing.T) {
 	if len(intent.Parts) != len(bills) {
 		t.Fatalf("%d parts", len(intent.Parts))
 	}
-	must(s.Learn(policiesOf(p), firstStage, Lesson{BillID: intent.Parts[2].BillID, Answer: answer(firstStage.Add(time.Second), "0", due)}))
+	must(s.RecordChecks(policiesOf(p), firstStage, CheckResult{BillID: intent.Parts[2].BillID, Answer: answer(firstStage.Add(time.Second), "0", due)}))
 	if c := must(s.CheckIntents(t.Context(), firstStage, []*Text{&intent})); c.Changed[intent.ID] == "" {
 		t.Error("the last of its bills is paid, and it may leave")
 	}

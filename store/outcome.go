@@ -47,7 +47,7 @@ type Outcome struct {
 	ProviderStatus string
 	Code           int       // the provider's error code, 0 = none
 	Error          string    // masked
-	NextLook       time.Time // when the receipts job asks about it; zero = never
+	NextPollAt     time.Time // when the receipts job asks about it; zero = never
 
 	// When it is certain that the customer does not have the text: what becomes
 	// of its reminders. Exactly one of Hold and Skip.
@@ -99,16 +99,16 @@ func (s *Store) RecordOutcomes(now time.Time, all []Outcome) []error {
 		clear(errs)
 		taken := make([]Outcome, 0, len(all)) // by the provider, as almost all are: they are written together
 		for i, o := range all {
-			if t.hurried && o.plain() {
+			if t.batched && o.plain() {
 				taken = append(taken, o)
 				continue
 			}
 			var failed error
-			if errs[i], failed = t.isolated(func(t *tx) error { return t.settle(now, o) }); failed != nil {
+			if errs[i], failed = t.savepoint(func(t *tx) error { return t.settle(now, o) }); failed != nil {
 				return failed
 			}
 		}
-		_, failed := t.isolated(func(t *tx) error { return t.accept(now, taken) })
+		_, failed := t.savepoint(func(t *tx) error { return t.accept(now, taken) })
 		return failed
 	})
 	for i := range errs {
@@ -131,10 +131,10 @@ func (o Outcome) plain() bool {
 const takenTexts = "WITH v (id, provider_id, status, next_look) AS (VALUES %s) "
 
 var (
-	acceptTexts = manyRows(takenTexts+`UPDATE OR FAIL texts SET state = 'accepted', provider_id = v.provider_id, provider_status = v.status,
+	acceptTexts = newBatchStmt(takenTexts+`UPDATE OR FAIL texts SET state = 'accepted', provider_id = v.provider_id, provider_status = v.status,
 			error_code = 0, error = '', refused_for = '', accepted_at = ?1, next_look_at = v.next_look
 		FROM v WHERE texts.id = v.id AND texts.state IN ('sending', 'unknown')`, 1, 4)
-	acceptEvents = manyRows(takenTexts+`INSERT OR FAIL INTO events (at, bill_id, text_id, what, reason, detail)
+	acceptEvents = newBatchStmt(takenTexts+`INSERT OR FAIL INTO events (at, bill_id, text_id, what, reason, detail)
 		SELECT ?1, r.bill_id, v.id, 'accepted', 'provider', 'the provider took it as ' || v.provider_id
 		FROM v CROSS JOIN reminders r WHERE r.text_id = v.id`, 1, 4)
 )
@@ -142,9 +142,9 @@ var (
 // accept is settle for texts of which there is no more to say than that the
 // provider took them.
 func (t *tx) accept(now time.Time, all []Outcome) error {
-	for _, statement := range []*many{&acceptTexts, &acceptEvents} {
-		n, err := writeMany(t, statement, all, func(args []any, o Outcome) []any {
-			return append(args, o.TextID, o.ProviderID, o.ProviderStatus, millis(o.NextLook))
+	for _, statement := range []*batchStmt{&acceptTexts, &acceptEvents} {
+		n, err := execBatch(t, statement, all, func(args []any, o Outcome) []any {
+			return append(args, o.TextID, o.ProviderID, o.ProviderStatus, millis(o.NextPollAt))
 		}, now.UnixMilli())
 		if err == nil && n < int64(len(all)) { // a text may be about several bills
 			err = errSettled // which one is found one after the other
@@ -179,7 +179,7 @@ func (t *tx) settle(now time.Time, o Outcome) error {
 	ok, err := t.changed(`UPDATE texts SET state = ?2, provider_id = ?3, provider_status = ?4, error_code = ?5, error = ?6,
 			accepted_at = ?7, settled_at = ?8, next_look_at = ?9, refused_for = ?10
 		WHERE id = ?1 AND state IN ('sending', 'unknown') AND state <> ?2`,
-		o.TextID, o.State, nullable(o.ProviderID), o.ProviderStatus, o.Code, o.Error, accepted, settled, millis(o.NextLook), o.Hold+o.Skip)
+		o.TextID, o.State, nullable(o.ProviderID), o.ProviderStatus, o.Code, o.Error, accepted, settled, millis(o.NextPollAt), o.Hold+o.Skip)
 	if err != nil {
 		return err
 	}

@@ -46,9 +46,9 @@ func TestRecordOutcome(t *testing.T) {
 		tries    int64
 		suppress string
 	}{
-		{"accepted", Outcome{State: Accepted, ProviderID: "SM1", ProviderStatus: "queued", NextLook: until},
+		{"accepted", Outcome{State: Accepted, ProviderID: "SM1", ProviderStatus: "queued", NextPollAt: until},
 			"3 days before, texted, on_schedule", "accepted, provider", due.At(9*60, nairobi), 0, ""},
-		{"unknown", Outcome{State: Unknown, Error: "time-out", NextLook: until},
+		{"unknown", Outcome{State: Unknown, Error: "time-out", NextPollAt: until},
 			"3 days before, texted, on_schedule", "unknown, provider", due.At(9*60, nairobi), 0, ""},
 		{"refused and held", Outcome{State: Refused, Code: 20429, Hold: reminder.Throttled, Until: until},
 			"3 days before, held, throttled", "refused, throttled", until, 0, ""},
@@ -160,7 +160,7 @@ func TestARefusalFindsItsBillChanged(t *testing.T) {
 		must(s.Declare("config", nil, firstStage))
 		record(t, s, Outcome{TextID: 1, State: Refused, Hold: reminder.Throttled, Until: firstStage})
 		for range 2 {
-			if l := must(s.DecideDue(t.Context(), roundAt(p, firstStage), 10)); len(l.Texts)+len(l.Noted) != 0 {
+			if l := must(s.DecideDue(t.Context(), roundAt(p, firstStage), 10)); len(l.Texts)+len(l.Records) != 0 {
 				t.Errorf("decided about a removed bill: %+v", l)
 			}
 		}
@@ -168,9 +168,9 @@ func TestARefusalFindsItsBillChanged(t *testing.T) {
 	})
 	t.Run("due date moved meanwhile", func(t *testing.T) {
 		s, p, _ := intended(t)
-		learn(t, s, p, firstStage, Lesson{BillID: 1, Answer: answer(firstStage, "2315.50", due.AddDays(30))})
+		learn(t, s, p, firstStage, CheckResult{BillID: 1, Answer: answer(firstStage, "2315.50", due.AddDays(30))})
 		record(t, s, Outcome{TextID: 1, State: Refused, Hold: reminder.Throttled, Until: firstStage})
-		if l := must(s.DecideDue(t.Context(), roundAt(p, firstStage), 10)); len(l.Texts)+len(l.Noted) != 0 {
+		if l := must(s.DecideDue(t.Context(), roundAt(p, firstStage), 10)); len(l.Texts)+len(l.Records) != 0 {
 			t.Errorf("decided about the old due date: %+v", l)
 		}
 		if got, want := dueAt(t, s, dueRemind, 1), firstStage.AddDate(0, 0, 30); !got.Equal(want) {
@@ -181,7 +181,7 @@ func TestARefusalFindsItsBillChanged(t *testing.T) {
 		s, p, _ := intended(t)
 		must(s.write.db.ExecContext(t.Context(), "UPDATE due_remind SET at = ?1, owner = 'other'", firstStage.Add(time.Minute).UnixMilli()))
 		record(t, s, Outcome{TextID: 1, State: Refused, Hold: reminder.Throttled, Until: firstStage})
-		l := must(s.DecideAnswered(roundAt(p, firstStage), []Lesson{{BillID: 1}}))
+		l := must(s.DecideAnswered(roundAt(p, firstStage), []CheckResult{{BillID: 1}}))
 		if len(l.Texts) != 1 {
 			t.Errorf("what was given back is not sent: %+v", l)
 		}

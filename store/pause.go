@@ -22,18 +22,18 @@ type Pause struct {
 // are rejected or removed are left alone, and so are those that are paused
 // until the same instant; a choice of many also leaves those that are paused
 // for longer.
-func (s *Store) Pause(ctx context.Context, a Act, p Pause) (Acted, error) {
+func (s *Store) Pause(ctx context.Context, a BulkOp, p Pause) (BulkResult, error) {
 	var rule func(*tx) error
-	if !a.Choice.single() {
+	if !a.Selector.single() {
 		rule = func(t *tx) error { return t.keepPause(a, p) }
 	}
-	n, err := s.act(ctx, a, rule, func(b reminder.Bill) bool {
+	n, err := s.bulk(ctx, a, rule, func(b reminder.Bill) bool {
 		switch b.State {
 		case reminder.BillPending, reminder.BillActive:
 			return true
 		case reminder.BillPaused:
 			// Of two pauses the longer one holds, unless this very bill is named.
-			return !b.PausedUntil.Equal(p.Until) && (a.Choice.single() || !p.endsBefore(b.PausedUntil))
+			return !b.PausedUntil.Equal(p.Until) && (a.Selector.single() || !p.endsBefore(b.PausedUntil))
 		case reminder.BillRejected, reminder.BillRemoved:
 		}
 		return false
@@ -53,17 +53,17 @@ func (p Pause) endsBefore(other time.Time) bool {
 // Resume ends the pause of the bills of a choice, and that of a service or a
 // phone as a whole. Each is asked about again, and what was missed meanwhile is
 // caught up with as after a downtime.
-func (s *Store) Resume(ctx context.Context, a Act, policies reminder.Policies) (Acted, error) {
+func (s *Store) Resume(ctx context.Context, a BulkOp, policies reminder.Policies) (BulkResult, error) {
 	var rule func(*tx) error
-	if !a.Choice.single() {
+	if !a.Selector.single() {
 		rule = func(t *tx) error {
-			_, err := t.exec("DELETE FROM pauses WHERE service = ?1 AND phone = ?2", a.Choice.Service, a.Choice.Phone.E164())
+			_, err := t.exec("DELETE FROM pauses WHERE service = ?1 AND phone = ?2", a.Selector.Service, a.Selector.Phone.E164())
 			return err
 		}
 	}
 	paused := func(b reminder.Bill) bool { return b.State == reminder.BillPaused }
-	n, err := s.act(ctx, a, rule, paused, func(t *tx, b reminder.Bill) error {
-		many := a.Choice.Account == "" && a.Choice.Phone == ""
+	n, err := s.bulk(ctx, a, rule, paused, func(t *tx, b reminder.Bill) error {
+		many := a.Selector.Account == "" && a.Selector.Phone == ""
 		look, err := t.resume(&b, policies.For(b.Service), many, Event{At: a.At, Reason: "operator", Detail: "by " + a.Who})
 		if err != nil {
 			return err
@@ -78,8 +78,8 @@ func (s *Store) Resume(ctx context.Context, a Act, policies reminder.Policies) (
 
 // Retry has the bills of a choice registered again that Almara Pay rejected,
 // and those asked about at once that wait after calls that failed.
-func (s *Store) Retry(ctx context.Context, a Act) (Acted, error) {
-	n, err := s.act(ctx, a, nil, func(b reminder.Bill) bool {
+func (s *Store) Retry(ctx context.Context, a BulkOp) (BulkResult, error) {
+	n, err := s.bulk(ctx, a, nil, func(b reminder.Bill) bool {
 		switch b.State {
 		case reminder.BillRejected:
 			return true
@@ -95,7 +95,7 @@ func (s *Store) Retry(ctx context.Context, a Act) (Acted, error) {
 	return n, nil
 }
 
-func (t *tx) retry(b reminder.Bill, a Act) error {
+func (t *tx) retry(b reminder.Bill, a BulkOp) error {
 	q, state := dueRegister, reminder.BillPending
 	if b.State == reminder.BillActive {
 		q, state = dueRecheck, reminder.BillActive
@@ -127,7 +127,7 @@ func afterWord(lastError string) string {
 }
 
 // keepPause pauses a service or a phone for the bills to come.
-func (t *tx) keepPause(a Act, p Pause) error {
+func (t *tx) keepPause(a BulkOp, p Pause) error {
 	over, err := t.surely(a.At)
 	if err != nil {
 		return err
@@ -137,7 +137,7 @@ func (t *tx) keepPause(a Act, p Pause) error {
 	}
 	_, err = t.exec(`INSERT INTO pauses (service, phone, since, until_at, detail) VALUES (?1, ?2, ?3, ?4, ?5)
 		ON CONFLICT (service, phone) DO UPDATE SET until_at = excluded.until_at, detail = excluded.detail`,
-		a.Choice.Service, a.Choice.Phone.E164(), a.At.UnixMilli(), millis(p.Until), p.Detail)
+		a.Selector.Service, a.Selector.Phone.E164(), a.At.UnixMilli(), millis(p.Until), p.Detail)
 	return err
 }
 
@@ -194,7 +194,7 @@ func (t *tx) resume(b *reminder.Bill, policy *reminder.Policy, oneOfMany bool, e
 	if err != nil {
 		return look, err
 	}
-	return policy.LookAfterPause(*b, since, done, now), t.schedule(dueRecheck, b.ID, policy.CheckAfterPause(*b, oneOfMany, now))
+	return policy.EvalAfterPause(*b, since, done, now), t.schedule(dueRecheck, b.ID, policy.CheckAfterPause(*b, oneOfMany, now))
 }
 
 // PausedWhole is a service or a phone that is paused as a whole.

@@ -10,7 +10,7 @@ import (
 	"duewatch/reminder"
 )
 
-func actOn(c Choice, at time.Time) Act { return Act{Choice: c, At: at, Who: "desk"} }
+func actOn(c Selector, at time.Time) BulkOp { return BulkOp{Selector: c, At: at, Who: "desk"} }
 
 // queues lists when each job next looks at a bill, as far as it does.
 func queues(t *testing.T, s *Store, billID int64) (all []string) {
@@ -25,13 +25,13 @@ func queues(t *testing.T, s *Store, billID int64) (all []string) {
 
 func billState(t *testing.T, s *Store, account string) reminder.BillState {
 	t.Helper()
-	return must(s.ChosenBills(t.Context(), Choice{Account: account}, 1))[0].State
+	return must(s.SelectedBills(t.Context(), Selector{Account: account}, 1))[0].State
 }
 
 func TestAPausedBillCostsNothing(t *testing.T) {
 	s, p := openNew(t), newPolicy()
 	ready(t, s, p, billOf(1), billOf(2))
-	one := Choice{Account: billOf(1).Account}
+	one := Selector{Account: billOf(1).Account}
 	dry := actOn(one, learnedAt)
 	dry.DryRun = true
 	quiet(t, s, func() {
@@ -53,7 +53,7 @@ func TestAPausedBillCostsNothing(t *testing.T) {
 		t.Errorf("paused again: %+v", n)
 	}
 	// Neither an answer that was under way, nor an edit, nor another text's end wakes it.
-	must(s.Learn(policiesOf(p), firstStage, Lesson{BillID: 1, Answer: answer(firstStage, "10", due.AddDays(1))}))
+	must(s.RecordChecks(policiesOf(p), firstStage, CheckResult{BillID: 1, Answer: answer(firstStage, "10", due.AddDays(1))}))
 	edited := billOf(1)
 	edited.Description = "another"
 	must(s.Declare("config", []reminder.Bill{edited, billOf(2)}, firstStage))
@@ -83,7 +83,7 @@ func TestAPauseEndsByItself(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			s, p := openNew(t), newPolicy()
 			ready(t, s, p, billOf(1))
-			must(s.Pause(t.Context(), actOn(Choice{Account: billOf(1).Account}, learnedAt), Pause{Until: until, Detail: "by desk"}))
+			must(s.Pause(t.Context(), actOn(Selector{Account: billOf(1).Account}, learnedAt), Pause{Until: until, Detail: "by desk"}))
 			if diff := cmp.Diff([]string{"due_remind 8 Mar 00:00"}, queues(t, s, 1)); diff != "" {
 				t.Errorf("queues (-want +got):\n%s", diff)
 			}
@@ -113,7 +113,7 @@ func TestAPauseAfterTheLastStageLeavesNoRecords(t *testing.T) {
 	p.Stages = []reminder.Stage{0}
 	watch(t, s, p, billOf(1))
 	long := due.AddDays(40).At(12*60, nairobi)
-	one := actOn(Choice{Account: billOf(1).Account}, long)
+	one := actOn(Selector{Account: billOf(1).Account}, long)
 	must(s.Pause(t.Context(), one, Pause{Detail: "by desk"}))
 	one.At = long.Add(time.Hour)
 	must(s.Resume(t.Context(), one, policiesOf(p)))
@@ -129,7 +129,7 @@ func TestAPausedServiceCoversLaterBills(t *testing.T) {
 	other.Service = "rent"
 	ready(t, s, p, billOf(1), other)
 	must(s.Declare("import", []reminder.Bill{billOf(2)}, learnedAt)) // awaits registration
-	service := actOn(Choice{Service: "water"}, learnedAt)
+	service := actOn(Selector{Service: "water"}, learnedAt)
 	if n := must(s.Pause(t.Context(), service, Pause{Until: due.At(0, nairobi), Detail: "by desk"})); n.Done != 2 {
 		t.Errorf("%+v", n)
 	}
@@ -137,7 +137,7 @@ func TestAPausedServiceCoversLaterBills(t *testing.T) {
 		t.Helper()
 		must(s.Declare(source, []reminder.Bill{b}, learnedAt))
 		for _, b := range toRegister(t, s, learnedAt, 10) {
-			must(s.Learn(policiesOf(p), learnedAt, Lesson{BillID: b.ID, Answer: answer(learnedAt, "10", due)}))
+			must(s.RecordChecks(policiesOf(p), learnedAt, CheckResult{BillID: b.ID, Answer: answer(learnedAt, "10", due)}))
 		}
 	}
 	register("later", billOf(4))
@@ -176,7 +176,7 @@ func TestARuleIsWrittenWithItsFirstBills(t *testing.T) {
 	s, p := openNew(t), newPolicy()
 	watch(t, s, p, billOf(1))
 	must(s.write.db.ExecContext(t.Context(), refuse))
-	service := actOn(Choice{Service: "water"}, learnedAt)
+	service := actOn(Selector{Service: "water"}, learnedAt)
 	if n, err := s.Pause(t.Context(), service, Pause{Detail: "by desk"}); err == nil {
 		t.Errorf("paused: %+v", n)
 	}
@@ -199,7 +199,7 @@ func TestARuleIsWrittenWithItsFirstBills(t *testing.T) {
 func TestAPausedPhoneEndsWithItsHour(t *testing.T) {
 	s, p := openNew(t), newPolicy()
 	watch(t, s, p, billOf(1))
-	must(s.Pause(t.Context(), actOn(Choice{Phone: phone(1)}, learnedAt), Pause{Until: learnedAt.Add(time.Hour), Detail: "by desk"}))
+	must(s.Pause(t.Context(), actOn(Selector{Phone: phone(1)}, learnedAt), Pause{Until: learnedAt.Add(time.Hour), Detail: "by desk"}))
 	if got := must(s.Pauses(t.Context(), learnedAt.Add(time.Hour))); len(got) != 0 {
 		t.Errorf("it stands after its end: %+v", got)
 	}
@@ -210,18 +210,18 @@ func TestAPausedPhoneEndsWithItsHour(t *testing.T) {
 
 func TestManyBillsArePausedInBatches(t *testing.T) {
 	s := openNew(t)
-	bills := make([]reminder.Bill, 2*choicePage+1)
+	bills := make([]reminder.Bill, 2*selectorPage+1)
 	for i := range bills {
 		bills[i] = billOf(i)
 	}
 	must(s.Declare("config", bills, learnedAt))
 	var told []int
-	a := actOn(Choice{Service: "water"}, learnedAt)
+	a := actOn(Selector{Service: "water"}, learnedAt)
 	a.Tell = func(n int) { told = append(told, n) }
 	if n := must(s.Pause(t.Context(), a, Pause{Detail: "by desk"})); n.Done != len(bills) {
 		t.Errorf("%+v", n)
 	}
-	if diff := cmp.Diff([]int{choicePage, 2 * choicePage, len(bills)}, told); diff != "" {
+	if diff := cmp.Diff([]int{selectorPage, 2 * selectorPage, len(bills)}, told); diff != "" {
 		t.Errorf("told (-want +got):\n%s", diff)
 	}
 	if n := number(t, s, "SELECT count(*) FROM due_register"); n != 0 {
@@ -232,11 +232,11 @@ func TestManyBillsArePausedInBatches(t *testing.T) {
 func TestRetryAsksAgainAtOnce(t *testing.T) {
 	s, p := openNew(t), newPolicy()
 	watch(t, s, p, billsOf(4)...)
-	lessons := []Lesson{{BillID: 1, Rejected: "no such account"}, {BillID: 2, Failed: "503"}, {BillID: 3, Rejected: "no such account"}}
-	must(s.Learn(policiesOf(p), learnedAt, lessons...))
+	lessons := []CheckResult{{BillID: 1, Rejected: "no such account"}, {BillID: 2, Failed: "503"}, {BillID: 3, Rejected: "no such account"}}
+	must(s.RecordChecks(policiesOf(p), learnedAt, lessons...))
 	must(s.AddOptOuts(OptOut{Phone: phone(0), Reason: reminder.BadNumber, Since: learnedAt, Source: "provider", Who: "x"}))
 	now := learnedAt.Add(time.Second)
-	if n := must(s.Retry(t.Context(), actOn(Choice{Service: "water"}, now))); n.Done != 3 || n.Left[reminder.BillActive] != 1 {
+	if n := must(s.Retry(t.Context(), actOn(Selector{Service: "water"}, now))); n.Done != 3 || n.Left[reminder.BillActive] != 1 {
 		t.Errorf("%+v", n)
 	}
 	for id, want := range map[int64]string{1: "due_register", 2: "due_recheck", 3: "due_register"} {
@@ -250,7 +250,7 @@ func TestRetryAsksAgainAtOnce(t *testing.T) {
 	if n := number(t, s, "SELECT count(*) FROM opt_outs WHERE reason = 'bad_number'"); n != 1 {
 		t.Error("the bad number may be texted again")
 	}
-	if n := must(s.Retry(t.Context(), actOn(Choice{Service: "water"}, now))); n.Done != 0 {
+	if n := must(s.Retry(t.Context(), actOn(Selector{Service: "water"}, now))); n.Done != 0 {
 		t.Errorf("again: %+v", n)
 	}
 }
@@ -260,7 +260,7 @@ func TestReleaseOfAChoice(t *testing.T) {
 	ready(t, s, p, billsOf(3)...)
 	must(s.write.db.ExecContext(t.Context(), `INSERT INTO reminders (bill_id, due_date, stage, outcome, reason, decided_at)
 		SELECT id, due_date, -3, 'held', 'in_doubt', 0 FROM bills`))
-	a := actOn(Choice{Phone: phone(1)}, firstStage)
+	a := actOn(Selector{Phone: phone(1)}, firstStage)
 	a.DryRun = true
 	quiet(t, s, func() {
 		if n := must(s.Release(t.Context(), a, OfOneBill...)); n != 1 {
@@ -268,10 +268,10 @@ func TestReleaseOfAChoice(t *testing.T) {
 		}
 	})
 	for _, test := range []struct {
-		choice Choice
+		choice Selector
 		want   int64
 	}{
-		{Choice{Phone: phone(1)}, 1}, {Choice{Service: "rent"}, 0}, {Choice{Service: "water", Account: billOf(0).Account}, 1}, {Choice{Service: "water"}, 1},
+		{Selector{Phone: phone(1)}, 1}, {Selector{Service: "rent"}, 0}, {Selector{Service: "water", Account: billOf(0).Account}, 1}, {Selector{Service: "water"}, 1},
 	} {
 		if n := must(s.Release(t.Context(), actOn(test.choice, firstStage), OfOneBill...)); n != test.want {
 			t.Errorf("%+v: %d released, want %d", test.choice, n, test.want)
@@ -283,7 +283,7 @@ func TestReleaseOfAChoice(t *testing.T) {
 // them lasts, nobody is texted.
 func TestTheLongerPauseHolds(t *testing.T) {
 	until := Pause{Until: learnedAt.Add(time.Hour), Detail: "outage"}
-	account, service, mobile := Choice{Account: billOf(1).Account}, Choice{Service: billOf(1).Service}, Choice{Phone: phone(1)}
+	account, service, mobile := Selector{Account: billOf(1).Account}, Selector{Service: billOf(1).Service}, Selector{Phone: phone(1)}
 	for name, said := range map[string]func(*Store){
 		"a bill, then for a while its service": func(s *Store) {
 			must(s.Pause(t.Context(), actOn(account, learnedAt), Pause{Detail: "dispute"}))
@@ -298,7 +298,7 @@ func TestTheLongerPauseHolds(t *testing.T) {
 			must(s.Pause(t.Context(), actOn(account, learnedAt), until))
 		},
 		"a phone that the bill comes to later": func(s *Store) {
-			must(s.Pause(t.Context(), actOn(Choice{Phone: phone(7)}, learnedAt), Pause{Detail: "dispute"}))
+			must(s.Pause(t.Context(), actOn(Selector{Phone: phone(7)}, learnedAt), Pause{Detail: "dispute"}))
 			moved := billOf(1)
 			moved.Phone = phone(7)
 			must(s.Declare("config", []reminder.Bill{moved}, learnedAt))

@@ -107,14 +107,14 @@ func useAll(t *testing.T, s *Store) {
 	l := must(s.DecideDue(ctx, roundAt(p, firstStage), 1000))
 	must(s.CheckIntents(ctx, firstStage, []*Text{&l.Texts[0], &l.Texts[1]}))
 	for i, x := range l.Texts {
-		o := Outcome{TextID: x.ID, State: Accepted, ProviderID: "SM" + x.Parts[0].Account, NextLook: firstStage}
+		o := Outcome{TextID: x.ID, State: Accepted, ProviderID: "SM" + x.Parts[0].Account, NextPollAt: firstStage}
 		switch i {
 		case 0:
 			o = Outcome{TextID: x.ID, State: Refused, Hold: reminder.Throttled, Until: firstStage}
 		case 1:
 			o = Outcome{TextID: x.ID, State: Refused, Skip: reminder.BadNumber, Suppress: reminder.BadNumber}
 		case 2, 3, 4:
-			o = Outcome{TextID: x.ID, State: Unknown, NextLook: firstStage}
+			o = Outcome{TextID: x.ID, State: Unknown, NextPollAt: firstStage}
 		case 5, 6:
 			continue // orphans
 		}
@@ -123,8 +123,8 @@ func useAll(t *testing.T, s *Store) {
 	must(s.Orphans(firstStage, "successor", firstStage))
 	mustDo(t, s.Reclaim(firstStage, "successor"))
 	doubtful := must(s.Doubtful(ctx, firstStage, 10))
-	must(s.RecordLookUp(firstStage, LookUp{TextID: doubtful[0].ID, Found: []string{"SMfound"}, NextLook: firstStage}))
-	must(s.RecordLookUp(firstStage, LookUp{TextID: doubtful[1].ID, NextLook: firstStage}))
+	must(s.RecordLookUp(firstStage, LookUp{TextID: doubtful[0].ID, Found: []string{"SMfound"}, NextAt: firstStage}))
+	must(s.RecordLookUp(firstStage, LookUp{TextID: doubtful[1].ID, NextAt: firstStage}))
 	must(s.RecordLookUp(firstStage, LookUp{TextID: doubtful[2].ID, Last: true, Resend: true}))
 	must(s.InDoubt(ctx))
 	must(s.LongInDoubt(ctx, firstStage.Add(time.Hour)))
@@ -136,7 +136,7 @@ func useAll(t *testing.T, s *Store) {
 	must(s.KnowsByID(ctx, firstStage))
 	must(s.Unfound(ctx, phone(1)))
 	must(s.BillsOfAccount(ctx, "0000001"))
-	must(s.RecordUnattributed(firstStage, []Stranger{{ProviderID: "SMmasked", At: firstStage}}, reminder.Stop{Reason: reminder.CopiedStore, Until: firstStage}))
+	must(s.RecordUnattributed(firstStage, []ForeignMessage{{ProviderID: "SMmasked", At: firstStage}}, reminder.Stop{Reason: reminder.CopiedStore, Until: firstStage}))
 	must(s.NextDue(ctx))
 	mustDo(t, s.EachText(ctx, learnedAt, func(TextTo) {}))
 	mustDo(t, s.EachReminder(ctx, learnedAt, func(int64, reminder.Reminder) {}))
@@ -147,7 +147,7 @@ func useAll(t *testing.T, s *Store) {
 	}))
 	old := roundAt(p, due.At(10*60, nairobi)) // all balances are
 	must(s.DecideDue(ctx, old, 1000))
-	must(s.DecideAnswered(roundAt(p, firstStage), []Lesson{{BillID: 1, Failed: "503"}, {BillID: 2, Answer: answer(firstStage, "3", due.AddDays(9))}}))
+	must(s.DecideAnswered(roundAt(p, firstStage), []CheckResult{{BillID: 1, Failed: "503"}, {BillID: 2, Answer: answer(firstStage, "3", due.AddDays(9))}}))
 	must(s.Replan(policiesOf(p), learnedAt, 0, 500))
 	none := newPolicy()
 	none.Stages = nil
@@ -170,32 +170,32 @@ func useAll(t *testing.T, s *Store) {
 	must(s.Meta(ctx, "x"))
 	mustDo(t, s.StopSending(firstStage, reminder.Stop{Reason: reminder.CopiedStore}))
 	mustDo(t, s.StopSending(firstStage, reminder.Stop{Reason: reminder.CopiedStore}))
-	must(s.RecordStrangers(firstStage, []Stranger{{"SMother", 11, firstStage}}, reminder.Stop{Reason: reminder.CopiedStore}))
-	must(s.DecideAnswered(roundAt(p, firstStage), []Lesson{{BillID: 11}}))
+	must(s.RecordForeignMessages(firstStage, []ForeignMessage{{"SMother", 11, firstStage}}, reminder.Stop{Reason: reminder.CopiedStore}))
+	must(s.DecideAnswered(roundAt(p, firstStage), []CheckResult{{BillID: 11}}))
 	must(s.Knows(ctx, "SMother", phone(1), "x"))
 	must(s.BillsOf(ctx, phone(1)))
-	must(s.Standing(ctx, p, firstStage))
+	must(s.GuardState(ctx, p, firstStage))
 	must(s.Stops(ctx, firstStage))
 	must(s.Held(ctx))
-	for _, c := range []Choice{{Account: "0000003"}, {Phone: phone(4)}, {Service: "water"}} {
+	for _, c := range []Selector{{Account: "0000003"}, {Phone: phone(4)}, {Service: "water"}} {
 		for _, dry := range []bool{true, false} {
-			a := Act{Choice: c, At: firstStage, Who: "x", DryRun: dry}
+			a := BulkOp{Selector: c, At: firstStage, Who: "x", DryRun: dry}
 			must(s.Release(ctx, a, OfOneBill...))
 			must(s.Pause(ctx, a, Pause{Until: firstStage.Add(time.Hour), Detail: "by x"}))
 			must(s.Resume(ctx, a, policiesOf(p)))
 			must(s.Retry(ctx, a))
 		}
 	}
-	must(s.Pause(ctx, Act{Choice: Choice{Service: "water"}, At: firstStage, Who: "x"}, Pause{Detail: "by x"}))
+	must(s.Pause(ctx, BulkOp{Selector: Selector{Service: "water"}, At: firstStage, Who: "x"}, Pause{Detail: "by x"}))
 	must(s.Import(ctx, SourceImport, []reminder.Bill{billOf(90)}, firstStage, nil))
 	for _, b := range toRegister(t, s, firstStage, 100) {
-		must(s.Learn(policiesOf(p), firstStage, Lesson{BillID: b.ID, Answer: answer(firstStage, "5", due)}))
+		must(s.RecordChecks(policiesOf(p), firstStage, CheckResult{BillID: b.ID, Answer: answer(firstStage, "5", due)}))
 	}
-	must(s.Resume(ctx, Act{Choice: Choice{Service: "water"}, At: firstStage, Who: "x"}, policiesOf(p)))
+	must(s.Resume(ctx, BulkOp{Selector: Selector{Service: "water"}, At: firstStage, Who: "x"}, policiesOf(p)))
 	must(s.Pauses(ctx, firstStage))
-	must(s.Learn(policiesOf(p), firstStage, Lesson{BillID: 20, Answer: answer(firstStage, "0", due)})) // paid
+	must(s.RecordChecks(policiesOf(p), firstStage, CheckResult{BillID: 20, Answer: answer(firstStage, "0", due)})) // paid
 	mustDo(t, s.do(func(t *tx) error { return t.doubtPayments(firstStage, learnedAt, "water") }))
-	must(s.Learn(policiesOf(p), firstStage, Lesson{BillID: 20, Answer: answer(firstStage, "7", due)})) // and owes again
+	must(s.RecordChecks(policiesOf(p), firstStage, CheckResult{BillID: 20, Answer: answer(firstStage, "7", due)})) // and owes again
 	mustDo(t, s.do(func(t *tx) error { return t.believePayments(firstStage, "water") }))
 	must(s.ShrunkLists(ctx))
 	mustDo(t, s.HoldLists(firstStage, []ShrunkList{{Source: SourceFile, Mark: "x"}}, nil, "x"))
@@ -210,12 +210,12 @@ func useAll(t *testing.T, s *Store) {
 		must(s.HeldNow(ctx, by))
 	}
 	for id := int64(21); id < 40; id++ {
-		how := []Lesson{{BillID: id, Rejected: "closed"}, {BillID: id, Failed: "404", Refused: Unclear}, {BillID: id, Failed: "403", Refused: Forbidden}}
-		must(s.Learn(policiesOf(p), firstStage, how[id%3]))
+		how := []CheckResult{{BillID: id, Rejected: "closed"}, {BillID: id, Failed: "404", Refused: Unclear}, {BillID: id, Failed: "403", Refused: Forbidden}}
+		must(s.RecordChecks(policiesOf(p), firstStage, how[id%3]))
 		must(s.Forbidden(ctx, id))
 	}
 	for id := int64(40); id < 51; id++ {
-		must(s.Learn(policiesOf(p), firstStage, Lesson{BillID: id, Rejected: "closed"}))
+		must(s.RecordChecks(policiesOf(p), firstStage, CheckResult{BillID: id, Rejected: "closed"}))
 	}
 	for _, r := range []Refusal{Unclear, Forbidden} {
 		if must(s.RefusedBills(ctx, r)).Bills == 0 {
@@ -377,7 +377,7 @@ func TestStatisticsOfAYoungStoreDoNoHarm(t *testing.T) {
 	s, p := openNew(t), newPolicy()
 	ready(t, s, p, billsOf(3)...)
 	for _, x := range must(s.DecideDue(t.Context(), roundAt(p, firstStage), 2)).Texts {
-		mustDo(t, s.RecordOutcome(firstStage, Outcome{TextID: x.ID, State: Accepted, ProviderID: "SM" + x.Parts[0].Account, NextLook: firstStage}))
+		mustDo(t, s.RecordOutcome(firstStage, Outcome{TextID: x.ID, State: Accepted, ProviderID: "SM" + x.Parts[0].Account, NextPollAt: firstStage}))
 	}
 	must(s.AddOptOuts(OptOut{Phone: phone(9), Reason: reminder.OptedOut, Since: learnedAt, Source: "operator", Who: "x"}))
 	mustDo(t, s.Tidy(t.Context()))

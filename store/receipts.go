@@ -32,7 +32,7 @@ type named struct {
 	accounts []string
 }
 
-var billsOfTexts = manyRows(`SELECT r.text_id, b.service, b.account FROM reminders r JOIN bills b ON b.id = r.bill_id
+var billsOfTexts = newBatchStmt(`SELECT r.text_id, b.service, b.account FROM reminders r JOIN bills b ON b.id = r.bill_id
 	WHERE r.text_id IN (%s) ORDER BY r.id`, 0, 1)
 
 // whose names the bills of texts.
@@ -42,7 +42,7 @@ func whose[T any](ctx context.Context, s *Store, texts []T, id func(T) int64) (m
 		ids[i] = id(t)
 	}
 	of := make(map[int64]named, len(texts))
-	err := inMany(&billsOfTexts, ids, func(query string, some []int64) error {
+	err := eachBatch(&billsOfTexts, ids, func(query string, some []int64) error {
 		rows, err := s.read.QueryContext(ctx, query, idsAfter(some)...)
 		if err != nil {
 			return explain(err)
@@ -101,7 +101,7 @@ type Receipt struct {
 	BilledSegments int    // 0 = not said
 	Price          string // decimal, negative = charged; "" = not said
 	PriceUnit      string
-	NextLook       time.Time // zero = no more
+	NextPollAt     time.Time // zero = no more
 
 	// Suppress is set when the phone must not be texted again.
 	Suppress reminder.Reason
@@ -136,9 +136,9 @@ func (s *Store) RecordReceipts(now time.Time, receipts []Receipt) (moved []Recei
 	var odd []error
 	err = s.do(func(t *tx) error {
 		moved, odd = nil, nil
-		for some := range slices.Chunk(receipts, t.atOnce(len(receipts))) {
+		for some := range slices.Chunk(receipts, t.batchSize(len(receipts))) {
 			var isNew []Receipt
-			own, all := t.isolated(func(t *tx) (err error) {
+			own, all := t.savepoint(func(t *tx) (err error) {
 				isNew, err = t.receipts(now, some)
 				return err
 			})
@@ -195,10 +195,10 @@ const (
 )
 
 var (
-	receiptEvents = manyRows(received+`INSERT INTO events (at, bill_id, text_id, what, reason, detail)
+	receiptEvents = newBatchStmt(received+`INSERT INTO events (at, bill_id, text_id, what, reason, detail)
 		SELECT ?1, r.bill_id, v.id, v.state, 'provider', v.error FROM v CROSS JOIN texts CROSS JOIN reminders r
 		WHERE `+movesText+` AND r.text_id = v.id`, 1, 10)
-	receiptTexts = manyRows(received+`UPDATE texts SET state = v.state, provider_status = v.status, error_code = v.code, error = v.error,
+	receiptTexts = newBatchStmt(received+`UPDATE texts SET state = v.state, provider_status = v.status, error_code = v.code, error = v.error,
 			settled_at = v.settled, refused_for = '', billed_segments = coalesce(v.segments, billed_segments), price = coalesce(v.price, texts.price),
 			price_unit = coalesce(v.unit, price_unit), next_look_at = v.next_look, looks = looks + 1
 		FROM v WHERE `+movesText+` RETURNING texts.id`, 0, 10)
@@ -221,18 +221,18 @@ func (t *tx) plainReceipts(now time.Time, receipts []Receipt) (moved map[int64]b
 				settled = now.UnixMilli()
 			}
 			args = append(args, r.TextID, r.State, r.ProviderStatus, r.Code, r.Error, settled,
-				positive(r.BilledSegments), nullable(r.Price), nullable(r.PriceUnit), millis(r.NextLook))
+				positive(r.BilledSegments), nullable(r.Price), nullable(r.PriceUnit), millis(r.NextPollAt))
 		}
 		return args
 	}
 	// The trail first: whether a text moves is seen by its state before.
-	if err := inMany(&receiptEvents, all, func(query string, some []Receipt) error {
-		_, err := t.execMany(query, values(some, now.UnixMilli()))
+	if err := eachBatch(&receiptEvents, all, func(query string, some []Receipt) error {
+		_, err := t.execRows(query, values(some, now.UnixMilli()))
 		return err
 	}); err != nil {
 		return nil, err
 	}
-	return moved, inMany(&receiptTexts, all, func(query string, some []Receipt) error {
+	return moved, eachBatch(&receiptTexts, all, func(query string, some []Receipt) error {
 		rows, err := t.query(query, values(some)...)
 		if err != nil {
 			return err
@@ -246,7 +246,7 @@ func (t *tx) plainReceipts(now time.Time, receipts []Receipt) (moved map[int64]b
 }
 
 func (t *tx) receipt(now time.Time, r Receipt) (moved bool, err error) {
-	if _, err := t.exec("UPDATE texts SET next_look_at = ?2, looks = looks + 1 WHERE id = ?1", r.TextID, millis(r.NextLook)); err != nil {
+	if _, err := t.exec("UPDATE texts SET next_look_at = ?2, looks = looks + 1 WHERE id = ?1", r.TextID, millis(r.NextPollAt)); err != nil {
 		return false, err
 	}
 	from, ok := comesAfter[r.State]

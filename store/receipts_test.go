@@ -64,7 +64,7 @@ func TestReceiptsComeTogether(t *testing.T) {
 	texts := must(s.DecideDue(t.Context(), roundAt(p, firstStage), 100)).Texts
 	var outcomes []Outcome
 	for _, x := range texts {
-		outcomes = append(outcomes, Outcome{TextID: x.ID, State: Accepted, ProviderID: "SM" + x.Parts[0].Account, NextLook: firstStage.Add(time.Minute)})
+		outcomes = append(outcomes, Outcome{TextID: x.ID, State: Accepted, ProviderID: "SM" + x.Parts[0].Account, NextPollAt: firstStage.Add(time.Minute)})
 	}
 	mustDo(t, errors.Join(s.RecordOutcomes(firstStage, outcomes)...))
 	var receipts []Receipt
@@ -72,7 +72,7 @@ func TestReceiptsComeTogether(t *testing.T) {
 		r := Receipt{TextID: x.ID, State: Delivered, ProviderStatus: "delivered", Price: "-0.02", PriceUnit: "USD", BilledSegments: 1}
 		switch i {
 		case 3:
-			r = Receipt{TextID: x.ID, State: Accepted, NextLook: firstStage.Add(time.Hour)} // nothing new
+			r = Receipt{TextID: x.ID, State: Accepted, NextPollAt: firstStage.Add(time.Hour)} // nothing new
 		case 5:
 			r = Receipt{TextID: x.ID, State: Undelivered, Why: reminder.NotDelivered}
 		}
@@ -102,7 +102,7 @@ func TestReceiptsComeTogether(t *testing.T) {
 func accepted(t *testing.T) (*Store, *reminder.Policy, Text) {
 	t.Helper()
 	s, p, x := intended(t)
-	record(t, s, Outcome{TextID: x.ID, State: Accepted, ProviderID: "SM1", NextLook: firstStage.Add(time.Minute)})
+	record(t, s, Outcome{TextID: x.ID, State: Accepted, ProviderID: "SM1", NextPollAt: firstStage.Add(time.Minute)})
 	return s, p, x
 }
 
@@ -138,7 +138,7 @@ func TestOpenTextsComeWhenTheirLookIsDue(t *testing.T) {
 	ready(t, s, p, billsOf(4)...)
 	l := must(s.DecideDue(t.Context(), roundAt(p, firstStage), 10))
 	for i, x := range l.Texts { // the later the text, the earlier its look
-		record(t, s, Outcome{TextID: x.ID, State: Accepted, ProviderID: "SM" + string(rune('0'+i)), NextLook: firstStage.Add(time.Duration(10-i) * time.Minute)})
+		record(t, s, Outcome{TextID: x.ID, State: Accepted, ProviderID: "SM" + string(rune('0'+i)), NextPollAt: firstStage.Add(time.Duration(10-i) * time.Minute)})
 	}
 	ids := func(now time.Time, n int) (all []int64) {
 		for _, o := range must(s.OpenTexts(t.Context(), now, n)) {
@@ -152,9 +152,9 @@ func TestOpenTextsComeWhenTheirLookIsDue(t *testing.T) {
 	if diff := cmp.Diff([]int64{4, 3, 2}, ids(firstStage.Add(time.Hour), 3)); diff != "" {
 		t.Errorf("the first 3 (-want +got):\n%s", diff)
 	}
-	receive(t, s, Receipt{TextID: 4, State: Delivered})                                     // no more
-	receive(t, s, Receipt{TextID: 3, State: Sent, NextLook: firstStage.Add(5 * time.Hour)}) // later
-	receive(t, s, Receipt{TextID: 2, NextLook: firstStage.Add(2 * time.Minute)})            // no answer
+	receive(t, s, Receipt{TextID: 4, State: Delivered})                                       // no more
+	receive(t, s, Receipt{TextID: 3, State: Sent, NextPollAt: firstStage.Add(5 * time.Hour)}) // later
+	receive(t, s, Receipt{TextID: 2, NextPollAt: firstStage.Add(2 * time.Minute)})            // no answer
 	if diff := cmp.Diff([]int64{2, 1}, ids(firstStage.Add(time.Hour), 9)); diff != "" {
 		t.Errorf("after three receipts (-want +got):\n%s", diff)
 	}
@@ -166,7 +166,7 @@ func TestOpenTextsComeWhenTheirLookIsDue(t *testing.T) {
 // One odd row must not keep all others from being asked about.
 func TestATextWithoutAnIDDoesNotBlockTheOthers(t *testing.T) {
 	s, _, x := intended(t)
-	receive(t, s, Receipt{TextID: x.ID, State: Sent, NextLook: firstStage}) // it is still being handed over
+	receive(t, s, Receipt{TextID: x.ID, State: Sent, NextPollAt: firstStage}) // it is still being handed over
 	if _, err := s.OpenTexts(t.Context(), firstStage, 10); err != nil {
 		t.Error(err)
 	}
@@ -203,7 +203,7 @@ func TestAFailureAfterAcceptance(t *testing.T) {
 				t.Errorf("%d tries, want %d", got, tt.after)
 			}
 			if tt.next.Equal(retry) {
-				learn(t, s, p, retry, Lesson{BillID: 1, Answer: answer(retry, "2315.50", due)})
+				learn(t, s, p, retry, CheckResult{BillID: 1, Answer: answer(retry, "2315.50", due)})
 				text(t, s, p, retry)
 			}
 		})
@@ -223,7 +223,7 @@ func TestAnUndeliveredBundleIsUsefulForTheOther(t *testing.T) {
 	s, p := openNew(t), bundling()
 	ready(t, s, p, ofOnePhone(2)...)
 	day := due.At(9*60, nairobi)
-	must(s.Learn(policiesOf(p), day, Lesson{BillID: 1, Answer: answer(day, "9", due)}, Lesson{BillID: 2, Answer: answer(day, "9", due.AddDays(3))}))
+	must(s.RecordChecks(policiesOf(p), day, CheckResult{BillID: 1, Answer: answer(day, "9", due)}, CheckResult{BillID: 2, Answer: answer(day, "9", due.AddDays(3))}))
 	x := text(t, s, p, day)
 	if len(x.Parts) != 2 {
 		t.Fatalf("not one text for both: %v", accounts(x))

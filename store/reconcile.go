@@ -50,8 +50,8 @@ type LookUp struct {
 	Found  []string // ids of messages that can be it, the likeliest first
 	// Unclear are messages that may be it, and nobody can tell: while there is
 	// one that no other text has, the text is not taken as not sent.
-	Unclear  []Message
-	NextLook time.Time // when to ask for its receipt, or to look again
+	Unclear []Message
+	NextAt  time.Time // when to ask for its receipt, or to look again
 	// Cut means that the list was not read to its end: it proves nothing, and
 	// counts as no look.
 	Cut bool
@@ -104,7 +104,7 @@ func (t *tx) lookUp(now time.Time, l LookUp) (state TextState, err error) {
 			WHERE id = ?1 AND state = 'unknown'
 				AND NOT EXISTS (SELECT 1 FROM texts x WHERE x.phone_id = (SELECT phone_id FROM phones WHERE number = texts.sent_to) AND x.provider_id = ?2)
 				AND NOT EXISTS (SELECT 1 FROM texts x WHERE x.sent_to = texts.sent_to AND x.sent_to <> x.phone AND x.provider_id = ?2)`,
-			l.TextID, id, now.UnixMilli(), l.NextLook.UnixMilli())
+			l.TextID, id, now.UnixMilli(), l.NextAt.UnixMilli())
 		if err != nil {
 			return "", err
 		}
@@ -118,7 +118,7 @@ func (t *tx) lookUp(now time.Time, l LookUp) (state TextState, err error) {
 			looks = 0
 		}
 		_, err := t.exec("UPDATE texts SET next_look_at = ?2, looks = looks + ?3 WHERE id = ?1 AND state = 'unknown'",
-			l.TextID, l.NextLook.UnixMilli(), looks)
+			l.TextID, l.NextAt.UnixMilli(), looks)
 		return Unknown, err
 	}
 	why, err := t.cannotTell(l)

@@ -59,7 +59,7 @@ func TestOrphans(t *testing.T) {
 func TestAnOrphanMayStillBeAnswered(t *testing.T) {
 	s, _, x := intended(t)
 	must(s.Orphans(firstStage, "successor", firstStage))
-	record(t, s, Outcome{TextID: x.ID, State: Accepted, ProviderID: "SM1", NextLook: firstStage})
+	record(t, s, Outcome{TextID: x.ID, State: Accepted, ProviderID: "SM1", NextPollAt: firstStage})
 	if got := stateOf(t, s, x.ID); got != Accepted {
 		t.Errorf("state %s", got)
 	}
@@ -69,7 +69,7 @@ func TestAnOrphanMayStillBeAnswered(t *testing.T) {
 func doubted(t *testing.T) (*Store, *reminder.Policy, Text) {
 	t.Helper()
 	s, p, x := intended(t)
-	record(t, s, Outcome{TextID: x.ID, State: Unknown, Error: "time-out", NextLook: firstStage})
+	record(t, s, Outcome{TextID: x.ID, State: Unknown, Error: "time-out", NextPollAt: firstStage})
 	return s, p, x
 }
 
@@ -81,7 +81,7 @@ func lookUp(t *testing.T, s *Store, l LookUp) TextState {
 func TestALookUpThatFindsTheText(t *testing.T) {
 	s, _, x := doubted(t)
 	next := firstStage.Add(time.Hour)
-	if got := lookUp(t, s, LookUp{TextID: x.ID, Found: []string{"SM1", "SM2"}, NextLook: next, Last: true, Resend: true}); got != Accepted {
+	if got := lookUp(t, s, LookUp{TextID: x.ID, Found: []string{"SM1", "SM2"}, NextAt: next, Last: true, Resend: true}); got != Accepted {
 		t.Errorf("state %s", got)
 	}
 	wantRecorded(t, s, 1, "3 days before, texted, on_schedule")
@@ -91,7 +91,7 @@ func TestALookUpThatFindsTheText(t *testing.T) {
 		t.Errorf("open (-want +got):\n%s", diff)
 	}
 	quiet(t, s, func() {
-		if got := lookUp(t, s, LookUp{TextID: x.ID, Last: true, Resend: true, NextLook: next}); got != Accepted {
+		if got := lookUp(t, s, LookUp{TextID: x.ID, Last: true, Resend: true, NextAt: next}); got != Accepted {
 			t.Errorf("a second look-up returns %s, and the text is accepted", got)
 		}
 	})
@@ -107,16 +107,16 @@ func TestALookUpNeverTakesTheMessageOfAnotherText(t *testing.T) {
 	ready(t, s, p, bills...)
 	x := must(s.DecideDue(t.Context(), roundAt(p, firstStage), 10)).Texts
 	record(t, s, Outcome{TextID: x[0].ID, State: Accepted, ProviderID: "SM1"})
-	record(t, s, Outcome{TextID: x[1].ID, State: Unknown, NextLook: firstStage})
-	record(t, s, Outcome{TextID: x[2].ID, State: Unknown, NextLook: firstStage})
-	if got := lookUp(t, s, LookUp{TextID: x[1].ID, Found: []string{"SM1"}, NextLook: firstStage}); got != Unknown {
+	record(t, s, Outcome{TextID: x[1].ID, State: Unknown, NextPollAt: firstStage})
+	record(t, s, Outcome{TextID: x[2].ID, State: Unknown, NextPollAt: firstStage})
+	if got := lookUp(t, s, LookUp{TextID: x[1].ID, Found: []string{"SM1"}, NextAt: firstStage}); got != Unknown {
 		t.Errorf("state %s", got)
 	}
 	// Nor does such a message keep the text in doubt for ever.
-	if got := lookUp(t, s, LookUp{TextID: x[1].ID, Found: []string{"SM1"}, NextLook: firstStage, Last: true}); got != NotFound {
+	if got := lookUp(t, s, LookUp{TextID: x[1].ID, Found: []string{"SM1"}, NextAt: firstStage, Last: true}); got != NotFound {
 		t.Errorf("state %s", got)
 	}
-	if got := lookUp(t, s, LookUp{TextID: x[2].ID, Found: []string{"SM1", "SM2"}, NextLook: firstStage}); got != Accepted {
+	if got := lookUp(t, s, LookUp{TextID: x[2].ID, Found: []string{"SM1", "SM2"}, NextAt: firstStage}); got != Accepted {
 		t.Errorf("state %s", got)
 	}
 	if got := word(t, s, "SELECT provider_id FROM texts WHERE id = ?1", x[2].ID); got != "SM2" {
@@ -132,8 +132,8 @@ func TestALookUpNeverTakesTheMessageOfAnotherCustomer(t *testing.T) {
 	r.Delivery = reminder.Delivery{Mode: reminder.ModeRedirect, RedirectTo: phone(99)}
 	x := must(s.DecideDue(t.Context(), r, 10)).Texts
 	record(t, s, Outcome{TextID: x[0].ID, State: Accepted, ProviderID: "SM1"})
-	record(t, s, Outcome{TextID: x[1].ID, State: Unknown, NextLook: firstStage})
-	if got := lookUp(t, s, LookUp{TextID: x[1].ID, Found: []string{"SM1"}, NextLook: firstStage}); got != Unknown {
+	record(t, s, Outcome{TextID: x[1].ID, State: Unknown, NextPollAt: firstStage})
+	if got := lookUp(t, s, LookUp{TextID: x[1].ID, Found: []string{"SM1"}, NextAt: firstStage}); got != Unknown {
 		t.Errorf("state %s", got)
 	}
 	if known := must(s.Knows(t.Context(), "SM1", phone(99), "other words")); !known {
@@ -146,7 +146,7 @@ func TestALookUpThatDoesNotFindTheText(t *testing.T) {
 		s, _, x := doubted(t)
 		events := len(must(s.Events(t.Context(), 1)))
 		for i := range 3 {
-			if got := lookUp(t, s, LookUp{TextID: x.ID, NextLook: firstStage.Add(time.Minute)}); got != Unknown {
+			if got := lookUp(t, s, LookUp{TextID: x.ID, NextAt: firstStage.Add(time.Minute)}); got != Unknown {
 				t.Errorf("state %s", got)
 			}
 			if d := must(s.Doubtful(t.Context(), firstStage.Add(time.Minute), 1)); len(d) != 1 || d[0].Looks != i+1 {
@@ -168,7 +168,7 @@ func TestALookUpThatDoesNotFindTheText(t *testing.T) {
 		if second.ID == x.ID {
 			t.Error("the same text was used again")
 		}
-		record(t, s, Outcome{TextID: second.ID, State: Unknown, NextLook: now})
+		record(t, s, Outcome{TextID: second.ID, State: Unknown, NextPollAt: now})
 		lookUp(t, s, LookUp{TextID: second.ID, Last: true, Resend: true})
 		wantRecorded(t, s, 1, "3 days before, held, in_doubt")
 		if got := must(s.Reminders(t.Context(), 1))[0].Tries; got != 2 {
@@ -176,7 +176,7 @@ func TestALookUpThatDoesNotFindTheText(t *testing.T) {
 		}
 		for _, at := range []time.Time{now, now.Add(24 * time.Hour)} {
 			must(s.write.db.ExecContext(t.Context(), "UPDATE due_remind SET at = 0"))
-			learn(t, s, p, at, Lesson{BillID: 1, Answer: answer(at, "2315.50", due)})
+			learn(t, s, p, at, CheckResult{BillID: 1, Answer: answer(at, "2315.50", due)})
 			if l := must(s.DecideDue(t.Context(), roundAt(p, at), 1)); len(l.Texts) != 0 {
 				t.Error("it was sent a third time")
 			}
@@ -197,12 +197,12 @@ func TestALookUpThatDoesNotFindTheText(t *testing.T) {
 		}
 		// Until the operator lets it go, once.
 		now := firstStage.Add(2 * time.Hour)
-		learn(t, s, p, now, Lesson{BillID: 1, Answer: answer(now, "2315.50", due)})
-		if got := must(s.Release(t.Context(), Act{Choice: Choice{Account: billOf(1).Account}, At: now, Who: "desk"}, OfOneBill...)); got != 1 {
+		learn(t, s, p, now, CheckResult{BillID: 1, Answer: answer(now, "2315.50", due)})
+		if got := must(s.Release(t.Context(), BulkOp{Selector: Selector{Account: billOf(1).Account}, At: now, Who: "desk"}, OfOneBill...)); got != 1 {
 			t.Errorf("%d released", got)
 		}
 		quiet(t, s, func() {
-			if got := must(s.Release(t.Context(), Act{Choice: Choice{Account: billOf(1).Account}, At: now, Who: "desk"}, OfOneBill...)); got != 0 {
+			if got := must(s.Release(t.Context(), BulkOp{Selector: Selector{Account: billOf(1).Account}, At: now, Who: "desk"}, OfOneBill...)); got != 0 {
 				t.Errorf("%d released again", got)
 			}
 		})

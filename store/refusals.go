@@ -49,7 +49,7 @@ func (t *tx) refused(b reminder.Bill, r Refusal, p *reminder.Policy, now time.Ti
 }
 
 // judgeRefusal makes a rejection of a refusal that amounts to one.
-func (t *tx) judgeRefusal(w *learning, b reminder.Bill, l *Lesson, policy *reminder.Policy) error {
+func (t *tx) judgeRefusal(w *checkBatch, b reminder.Bill, l *CheckResult, policy *reminder.Policy) error {
 	if w.unsure || l.Refused == NotRefused || b.State == reminder.BillRemoved || b.State == reminder.BillRejected {
 		return nil
 	}
@@ -68,12 +68,12 @@ func (t *tx) judgeRefusal(w *learning, b reminder.Bill, l *Lesson, policy *remin
 	return nil
 }
 
-var forgetRefusals = manyRows("DELETE FROM refusals WHERE bill_id IN (%s)", 0, 1)
+var forgetRefusals = newBatchStmt("DELETE FROM refusals WHERE bill_id IN (%s)", 0, 1)
 
 // forgetRefusals forgets that bills were refused: they were answered well, or
 // something about them is new.
 func (t *tx) forgetRefusals(ids ...int64) error {
-	_, err := writeMany(t, &forgetRefusals, ids, ofID)
+	_, err := execBatch(t, &forgetRefusals, ids, ofID)
 	return err
 }
 

@@ -7,8 +7,8 @@ import (
 	"duewatch/reminder"
 )
 
-func unclear(id int64) Lesson {
-	return Lesson{BillID: id, Failed: "Not Found (status 404)", Refused: Unclear}
+func unclear(id int64) CheckResult {
+	return CheckResult{BillID: id, Failed: "Not Found (status 404)", Refused: Unclear}
 }
 
 func TestARefusalInNoKnownFormRejectsOnAnotherDayOnly(t *testing.T) {
@@ -17,25 +17,25 @@ func TestARefusalInNoKnownFormRejectsOnAnotherDayOnly(t *testing.T) {
 	for name, c := range map[string]struct {
 		between func(*testing.T, *Store, *reminder.Policy)
 		second  time.Time
-		lesson  Lesson
+		lesson  CheckResult
 		state   reminder.BillState
 	}{
 		"others were answered between": {answeredAt(evening.Add(time.Minute), 2), night, unclear(1), reminder.BillRejected},
 		"the same day":                 {answeredAt(evening.Add(time.Minute), 2), evening.Add(9 * time.Minute), unclear(1), reminder.BillPending},
 		"nobody was answered between":  {answeredAt(evening.Add(-time.Minute), 2), night, unclear(1), reminder.BillPending},
-		"a 503 on the second day":      {answeredAt(evening.Add(time.Minute), 2), night, Lesson{BillID: 1, Failed: "503"}, reminder.BillPending},
-		"a 403 on the second day":      {answeredAt(evening.Add(time.Minute), 2), night, Lesson{BillID: 1, Failed: "403", Refused: Forbidden}, reminder.BillPending},
+		"a 503 on the second day":      {answeredAt(evening.Add(time.Minute), 2), night, CheckResult{BillID: 1, Failed: "503"}, reminder.BillPending},
+		"a 403 on the second day":      {answeredAt(evening.Add(time.Minute), 2), night, CheckResult{BillID: 1, Failed: "403", Refused: Forbidden}, reminder.BillPending},
 		"it was retried between": {func(t *testing.T, s *Store, p *reminder.Policy) {
 			answeredAt(evening.Add(time.Minute), 2)(t, s, p)
-			must(s.Retry(t.Context(), Act{Choice: Choice{Account: billOf(0).Account}, At: evening, Who: "x"}))
-			learn(t, s, p, evening, Lesson{BillID: 1, Failed: "503"})
+			must(s.Retry(t.Context(), BulkOp{Selector: Selector{Account: billOf(0).Account}, At: evening, Who: "x"}))
+			learn(t, s, p, evening, CheckResult{BillID: 1, Failed: "503"})
 		}, night, unclear(1), reminder.BillPending},
 		"it was edited between": {func(t *testing.T, s *Store, p *reminder.Policy) {
 			answeredAt(evening.Add(time.Minute), 2)(t, s, p)
 			b := billOf(0)
 			b.Phone = phone(50)
 			must(s.Declare("config", append([]reminder.Bill{b}, billsOf(3)[1:]...), evening))
-			learn(t, s, p, evening, Lesson{BillID: 1, Failed: "503"})
+			learn(t, s, p, evening, CheckResult{BillID: 1, Failed: "503"})
 		}, night, unclear(1), reminder.BillPending},
 		"it was answered itself between": {answeredAt(evening.Add(time.Minute), 1), night, unclear(1), reminder.BillActive},
 	} {
@@ -51,7 +51,7 @@ func TestARefusalInNoKnownFormRejectsOnAnotherDayOnly(t *testing.T) {
 			if c.state != reminder.BillRejected {
 				return
 			}
-			if got := l.Lessons[0].Rejected; got != "Not Found (status 404)" || l.Bills[0].LastError != got {
+			if got := l.Checks[0].Rejected; got != "Not Found (status 404)" || l.Bills[0].LastError != got {
 				t.Errorf("rejected for %q, %q", got, l.Bills[0].LastError)
 			}
 			if r := must(s.RefusedBills(t.Context(), Unclear)); r.Bills != 0 {
@@ -65,7 +65,7 @@ func TestARefusalInNoKnownFormRejectsOnAnotherDayOnly(t *testing.T) {
 func answeredAt(at time.Time, id int64) func(*testing.T, *Store, *reminder.Policy) {
 	return func(t *testing.T, s *Store, p *reminder.Policy) {
 		t.Helper()
-		learn(t, s, p, at, Lesson{BillID: id, Answer: answer(at, "10", due)})
+		learn(t, s, p, at, CheckResult{BillID: id, Answer: answer(at, "10", due)})
 	}
 }
 
@@ -84,7 +84,7 @@ func TestNobodyAnsweredIsAWarningUntilSomebodyIs(t *testing.T) {
 	learn(t, s, p, at(1), unclear(1))
 	learn(t, s, p, at(2), unclear(2))
 	warnings(0) // two may be odd
-	learn(t, s, p, at(3), unclear(3), Lesson{BillID: 4, Answer: answer(at(3), "1", due)})
+	learn(t, s, p, at(3), unclear(3), CheckResult{BillID: 4, Answer: answer(at(3), "1", due)})
 	warnings(0)
 	learn(t, s, p, at(4), unclear(1), unclear(2), unclear(3))
 	warnings(0) // they were refused before somebody was answered
@@ -93,7 +93,7 @@ func TestNobodyAnsweredIsAWarningUntilSomebodyIs(t *testing.T) {
 	if r := must(s.RefusedBills(t.Context(), Unclear)); r.Bills != 6 || r.Account != billOf(0).Account || r.Said != "Not Found (status 404)" {
 		t.Errorf("%+v", r)
 	}
-	learn(t, s, p, at(6), Lesson{BillID: 4, Answer: answer(at(6), "1", due)})
+	learn(t, s, p, at(6), CheckResult{BillID: 4, Answer: answer(at(6), "1", due)})
 	warnings(0)
 	learn(t, s, p, at(7), unclear(8))
 	must(s.ReleaseAll(t.Context(), p, at(8), reminder.NobodyAnswered, "x", nil))
@@ -104,14 +104,14 @@ func TestNobodyAnsweredIsAWarningUntilSomebodyIs(t *testing.T) {
 func TestABillThatIsForbiddenIsKnown(t *testing.T) {
 	s, p := openNew(t), newPolicy()
 	must(s.Declare("config", billsOf(2), learnedAt))
-	learn(t, s, p, firstStage, Lesson{BillID: 1, Failed: "403", Refused: Forbidden}, unclear(2))
+	learn(t, s, p, firstStage, CheckResult{BillID: 1, Failed: "403", Refused: Forbidden}, unclear(2))
 	if !must(s.Forbidden(t.Context(), 1)) || must(s.Forbidden(t.Context(), 2)) {
 		t.Error("not the first alone is known")
 	}
 	if r := must(s.RefusedBills(t.Context(), Forbidden)); r.Bills != 1 || r.Account != billOf(0).Account {
 		t.Errorf("%+v", r)
 	}
-	learn(t, s, p, firstStage, Lesson{BillID: 1, Answer: answer(firstStage, "1", due)})
+	learn(t, s, p, firstStage, CheckResult{BillID: 1, Answer: answer(firstStage, "1", due)})
 	if must(s.Forbidden(t.Context(), 1)) {
 		t.Error("it was let in, and is still known")
 	}

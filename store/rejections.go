@@ -73,12 +73,12 @@ func (s *Store) Rejections(ctx context.Context) (n int, err error) {
 // registerRejected has the bills registered again that counted as rejected, a
 // page in each transaction. None of them counts any more, and one that is
 // rejected again without having been accepted does not count either.
-func (s *Store) registerRejected(ctx context.Context, a Act) error {
+func (s *Store) registerRejected(ctx context.Context, a BulkOp) error {
 	for {
 		var ids []int64
 		began := time.Now()
 		err := s.do(func(t *tx) error {
-			rows, err := t.query("SELECT bill_id FROM rejections ORDER BY bill_id LIMIT +?1", choicePage)
+			rows, err := t.query("SELECT bill_id FROM rejections ORDER BY bill_id LIMIT +?1", selectorPage)
 			if err != nil {
 				return err
 			}
@@ -101,7 +101,7 @@ func (s *Store) registerRejected(ctx context.Context, a Act) error {
 			}
 			return nil
 		})
-		if err != nil || len(ids) < choicePage {
+		if err != nil || len(ids) < selectorPage {
 			return err
 		}
 		s.giveWay(ctx, time.Since(began))

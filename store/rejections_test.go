@@ -12,7 +12,7 @@ import (
 func rejects(t *testing.T, s *Store, p *reminder.Policy, now time.Time, from, to int64) {
 	t.Helper()
 	for id := from; id <= to; id++ {
-		learn(t, s, p, now, Lesson{BillID: id, Rejected: "closed"})
+		learn(t, s, p, now, CheckResult{BillID: id, Rejected: "closed"})
 	}
 }
 
@@ -92,9 +92,9 @@ func TestAStopThatWasLearnedOfHoldsTheTextsOfTheSameRound(t *testing.T) {
 	if len(l.Ask) != 12 {
 		t.Fatalf("%d bills to ask about", len(l.Ask))
 	}
-	lessons := []Lesson{{BillID: 12, Answer: answer(old, "2315.50", due)}}
+	lessons := []CheckResult{{BillID: 12, Answer: answer(old, "2315.50", due)}}
 	for id := int64(1); id <= 11; id++ {
-		lessons = append(lessons, Lesson{BillID: id, Rejected: "closed"})
+		lessons = append(lessons, CheckResult{BillID: id, Rejected: "closed"})
 	}
 	l = must(s.DecideAnswered(roundAt(p, old), lessons))
 	if len(l.Texts) > 0 || len(l.Rejected) != 11 {

@@ -16,11 +16,11 @@ var OfOneBill = []reminder.Reason{reminder.InDoubt, reminder.ImplausibleBalance}
 // Release lets what is held for these reasons, of the bills of a choice, be
 // decided again. It returns how many reminders that was. Bills are released in
 // batches: an interrupted release is completed by another.
-func (s *Store) Release(ctx context.Context, a Act, reasons ...reminder.Reason) (released int64, err error) {
+func (s *Store) Release(ctx context.Context, a BulkOp, reasons ...reminder.Reason) (released int64, err error) {
 	for _, reason := range reasons {
 		var n int64
 		if a.DryRun {
-			n, err = s.countHeld(ctx, a.Choice, reason)
+			n, err = s.countHeld(ctx, a.Selector, reason)
 		} else {
 			n, err = s.release(ctx, a, reason)
 		}
@@ -40,7 +40,7 @@ func (s *Store) Release(ctx context.Context, a Act, reasons ...reminder.Reason) 
 // interrupted release is completed by another.
 func (s *Store) ReleaseAll(ctx context.Context, p *reminder.Policy, now time.Time, reason reminder.Reason, who string, remember map[string]string) (released int64, err error) {
 	if reason == reminder.MassRejected {
-		if err := s.registerRejected(ctx, Act{At: now, Who: who}); err != nil {
+		if err := s.registerRejected(ctx, BulkOp{At: now, Who: who}); err != nil {
 			return 0, fmt.Errorf("release: %w", err)
 		}
 	}
@@ -69,7 +69,7 @@ func (s *Store) ReleaseAll(ctx context.Context, p *reminder.Policy, now time.Tim
 		if err != nil {
 			return err
 		}
-		if until := p.LiftedUntil(reason, now); !until.IsZero() {
+		if until := p.OverriddenUntil(reason, now); !until.IsZero() {
 			if _, err := t.exec(`INSERT INTO lifts (guard, since, until_at, who) VALUES (?1, ?2, ?3, ?4)
 				ON CONFLICT (guard) DO UPDATE SET since = excluded.since, until_at = excluded.until_at, who = excluded.who`,
 				reason, now.UnixMilli(), until.UnixMilli(), who); err != nil {
@@ -84,7 +84,7 @@ func (s *Store) ReleaseAll(ctx context.Context, p *reminder.Policy, now time.Tim
 		return t.event(Event{At: now, What: "released", Reason: "operator", Detail: string(reason) + ", by " + who})
 	})
 	if err == nil {
-		released, err = s.release(ctx, Act{At: now, Who: who}, reason)
+		released, err = s.release(ctx, BulkOp{At: now, Who: who}, reason)
 	}
 	if err != nil {
 		return released, fmt.Errorf("release: %w", err)
@@ -98,14 +98,14 @@ func (s *Store) ReleaseAll(ctx context.Context, p *reminder.Policy, now time.Tim
 const heldOf = ` FROM reminders r CROSS JOIN bills b WHERE b.id = r.bill_id AND r.outcome = 'held' AND r.reason = ?1 AND r.due_date = b.due_date
 	AND (?2 = '' OR b.service = ?2) AND (?3 = '' OR b.account = ?3) AND (?4 = '' OR b.phone = ?4)`
 
-func (s *Store) countHeld(ctx context.Context, c Choice, reason reminder.Reason) (n int64, err error) {
+func (s *Store) countHeld(ctx context.Context, c Selector, reason reminder.Reason) (n int64, err error) {
 	err = s.read.QueryRowContext(ctx, "SELECT count(*)"+heldOf, reason, c.Service, c.Account, c.Phone.E164()).Scan(&n)
 	return n, explain(err)
 }
 
 // release goes through the bills with such a reminder, an empty choice is all
 // of them, a page in each transaction.
-func (s *Store) release(ctx context.Context, a Act, reason reminder.Reason) (released int64, err error) {
+func (s *Store) release(ctx context.Context, a BulkOp, reason reminder.Reason) (released int64, err error) {
 	for last := int64(0); ; {
 		var bills []int64
 		var some int64
@@ -113,7 +113,7 @@ func (s *Store) release(ctx context.Context, a Act, reason reminder.Reason) (rel
 		err = s.do(func(t *tx) error {
 			some = 0
 			rows, err := t.query("SELECT DISTINCT r.bill_id"+heldOf+" AND r.bill_id > ?5 ORDER BY r.bill_id LIMIT +?6",
-				reason, a.Choice.Service, a.Choice.Account, a.Choice.Phone.E164(), last, choicePage)
+				reason, a.Selector.Service, a.Selector.Account, a.Selector.Phone.E164(), last, selectorPage)
 			if err != nil {
 				return err
 			}
@@ -133,10 +133,10 @@ func (s *Store) release(ctx context.Context, a Act, reason reminder.Reason) (rel
 			return released, err
 		}
 		released += some
-		if len(bills) < choicePage {
+		if len(bills) < selectorPage {
 			return released, nil
 		}
-		last = bills[choicePage-1]
+		last = bills[selectorPage-1]
 		s.giveWay(ctx, time.Since(began))
 		if err := ctx.Err(); err != nil {
 			return released, err

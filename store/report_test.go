@@ -119,7 +119,7 @@ func TestReportOfReminders(t *testing.T) {
 	fared(t, s, p)
 	learn := func(id int64, at time.Time, balance string) {
 		t.Helper()
-		must(s.Learn(policiesOf(p), at, Lesson{BillID: id, Answer: answer(at, balance, due)}))
+		must(s.RecordChecks(policiesOf(p), at, CheckResult{BillID: id, Answer: answer(at, balance, due)}))
 	}
 	paidAt := firstStage.Add(40 * time.Hour)
 	learn(3, paidAt, "0")    // in time

@@ -18,16 +18,16 @@ type Round struct {
 
 	// standing is read once in the transaction of a round, and counts on with
 	// each of its intents.
-	standing  *reminder.Standing
-	strangers bool // whether there are any
-	refused   bool // whether any destinations are
+	guards  *reminder.GuardState
+	foreign bool // whether there are any
+	refused bool // whether any destinations are
 	// asked are the bills that Almara Pay was asked about for this round.
 	asked map[int64]reminder.Asked
 
 	// Of a bill whose text cannot be sent as it is: it shares none then, or does
 	// not say this.
-	unshared bool
-	said     string
+	single     bool
+	recentBody string
 }
 
 // Text is a committed intent: a text that is now owed to the provider, once.
@@ -57,18 +57,18 @@ type Part struct {
 	Verified  *bool // as of the bill
 }
 
-// Noted is a record that is new, for the log and the metrics.
-type Noted struct {
+// NewRecord is a record that is new, for the log and the metrics.
+type NewRecord struct {
 	Bill *reminder.Bill
 	reminder.Record
 }
 
-// Looked is what a round made of some bills.
-type Looked struct {
-	Bills int             // how many were looked at
-	Texts []Text          // to be handed to the provider now
-	Ask   []reminder.Bill // Almara Pay must be asked first; they stay claimed
-	Noted []Noted
+// RoundResult is what a round made of some bills.
+type RoundResult struct {
+	Bills   int             // how many were looked at
+	Texts   []Text          // to be handed to the provider now
+	Ask     []reminder.Bill // Almara Pay must be asked first; they stay claimed
+	Records []NewRecord
 	// Faults are bills about which no decision could be made, each undone alone:
 	// they come back when their claim ends.
 	Faults []error
@@ -76,9 +76,9 @@ type Looked struct {
 	Rejected []reminder.Bill
 }
 
-// looking is a round under way.
-type looking struct {
-	Looked
+// roundResult is a round under way.
+type roundResult struct {
+	RoundResult
 	open []int64 // bills about which nothing was decided
 }
 
@@ -87,13 +87,13 @@ type looking struct {
 // opt-out or a text recorded a moment before is seen. When it returns, the
 // intents are on disk. Bills that Almara Pay must be asked about, and those
 // that met a fault, stay claimed.
-func (s *Store) DecideDue(ctx context.Context, r Round, n int) (Looked, error) {
-	var l looking
+func (s *Store) DecideDue(ctx context.Context, r Round, n int) (RoundResult, error) {
+	var l roundResult
 	if due, err := s.anyToRemind(ctx, r.Now); err != nil || !due {
-		return Looked{}, err
+		return RoundResult{}, err
 	}
 	err := s.do(func(t *tx) error {
-		l = looking{}
+		l = roundResult{}
 		rows, err := t.query("SELECT bill_id FROM due_remind WHERE at <= ?1 ORDER BY at, bill_id LIMIT +?2", r.Now.UnixMilli(), n)
 		if err != nil {
 			return err
@@ -102,7 +102,7 @@ func (s *Store) DecideDue(ctx context.Context, r Round, n int) (Looked, error) {
 		if err != nil {
 			return err
 		}
-		if err := t.readStanding(&r); err != nil {
+		if err := t.readGuardState(&r); err != nil {
 			return err
 		}
 		if err := t.decideEach(r, ids, &l); err != nil {
@@ -112,31 +112,31 @@ func (s *Store) DecideDue(ctx context.Context, r Round, n int) (Looked, error) {
 		return t.claimLooks(l.open, r.Now, r.Claim)
 	})
 	if err != nil {
-		return Looked{}, fmt.Errorf("decide about due bills: %w", err)
+		return RoundResult{}, fmt.Errorf("decide about due bills: %w", err)
 	}
-	return l.Looked, nil
+	return l.RoundResult, nil
 }
 
 // DecideAnswered is the second half of DecideDue for the bills that Almara Pay
 // was asked about: it records what was learned and decides, in one
 // transaction. All is learned before anything is decided, since bills may share
 // a text.
-func (s *Store) DecideAnswered(r Round, lessons []Lesson) (Looked, error) {
-	var l looking
+func (s *Store) DecideAnswered(r Round, lessons []CheckResult) (RoundResult, error) {
+	var l roundResult
 	err := s.do(func(t *tx) error {
-		l = looking{}
+		l = roundResult{}
 		r.asked = make(map[int64]reminder.Asked, len(lessons))
 		ids := make([]int64, 0, len(lessons))
-		learn := func(some []Lesson, to *looking) error {
-			learned := Learned{unsure: s.unsure.Load()}
-			if err := t.learn(r.Policies, r.Now, some, &learned); err != nil {
+		learn := func(some []CheckResult, to *roundResult) error {
+			learned := RecordedChecks{unsure: s.unsure.Load()}
+			if err := t.recordChecks(r.Policies, r.Now, some, &learned); err != nil {
 				return err
 			}
 			if err := t.seen(s, learned.latest); err != nil {
 				return err
 			}
 			for i, b := range learned.Bills {
-				if learned.Lessons[i].Rejected != "" && b.State == reminder.BillRejected {
+				if learned.Checks[i].Rejected != "" && b.State == reminder.BillRejected {
 					to.Rejected = append(to.Rejected, b)
 				}
 			}
@@ -153,31 +153,31 @@ func (s *Store) DecideAnswered(r Round, lessons []Lesson) (Looked, error) {
 			}
 			return nil
 		}
-		for some := range slices.Chunk(lessons, t.atOnce(len(lessons))) {
-			if err := t.alone(some[0].BillID, &l, func(one *looking) error { return learn(some, one) }); err != nil {
+		for some := range slices.Chunk(lessons, t.batchSize(len(lessons))) {
+			if err := t.single(some[0].BillID, &l, func(one *roundResult) error { return learn(some, one) }); err != nil {
 				return err
 			}
 		}
 		// What was learned may have stopped sending, or begun or ended a doubt.
-		if err := t.readStanding(&r); err != nil {
+		if err := t.readGuardState(&r); err != nil {
 			return err
 		}
 		return t.decideEach(r, ids, &l)
 	})
 	if err != nil {
-		return Looked{}, fmt.Errorf("decide after asking: %w", err)
+		return RoundResult{}, fmt.Errorf("decide after asking: %w", err)
 	}
-	return l.Looked, nil
+	return l.RoundResult, nil
 }
 
-// readStanding reads what all decisions of the round have in common.
-func (t *tx) readStanding(r *Round) error {
-	s, err := standing(t.ctx, t, r.Policies.Default, r.Now)
+// readGuardState reads what all decisions of the round have in common.
+func (t *tx) readGuardState(r *Round) error {
+	s, err := guardState(t.ctx, t, r.Policies.Default, r.Now)
 	if err != nil {
 		return err
 	}
-	r.standing = &s
-	if err := t.row("SELECT EXISTS (SELECT 1 FROM strangers), EXISTS (SELECT 1 FROM destinations)").Scan(&r.strangers, &r.refused); err != nil {
+	r.guards = &s
+	if err := t.row("SELECT EXISTS (SELECT 1 FROM strangers), EXISTS (SELECT 1 FROM destinations)").Scan(&r.foreign, &r.refused); err != nil {
 		return explain(err)
 	}
 	return nil
@@ -185,19 +185,19 @@ func (t *tx) readStanding(r *Round) error {
 
 // decideEach decides about all of the bills together or, when a fault must be
 // confined, about one after the other.
-func (t *tx) decideEach(r Round, ids []int64, l *looking) error {
-	if t.hurried {
-		_, all := t.isolated(func(t *tx) error { return t.decide(r, ids, l) })
+func (t *tx) decideEach(r Round, ids []int64, l *roundResult) error {
+	if t.batched {
+		_, all := t.savepoint(func(t *tx) error { return t.decide(r, ids, l) })
 		return all
 	}
 	for _, id := range ids {
 		failed, err := t.decideOne(r, id, l)
-		if err == nil && failed && !r.unshared {
+		if err == nil && failed && !r.single {
 			// One of the bills that would share its text may be to blame, and has
 			// a look of its own.
 			l.Faults, l.open, l.Bills = l.Faults[:len(l.Faults)-1], l.open[:len(l.open)-1], l.Bills-1
 			alone := r
-			alone.unshared = true
+			alone.single = true
 			_, err = t.decideOne(alone, id, l)
 		}
 		if err != nil {
@@ -208,30 +208,30 @@ func (t *tx) decideEach(r Round, ids []int64, l *looking) error {
 }
 
 // decideOne decides about one bill, and reports whether that met a fault.
-func (t *tx) decideOne(r Round, id int64, l *looking) (failed bool, err error) {
-	before, faults := *r.standing, len(l.Faults)
-	err = t.alone(id, l, func(l *looking) error { return t.decide(r, []int64{id}, l) })
+func (t *tx) decideOne(r Round, id int64, l *roundResult) (failed bool, err error) {
+	before, faults := *r.guards, len(l.Faults)
+	err = t.single(id, l, func(l *roundResult) error { return t.decide(r, []int64{id}, l) })
 	if failed = len(l.Faults) > faults; failed {
-		*r.standing = before
+		*r.guards = before
 	}
 	return failed, err
 }
 
-// alone does something about one bill so that a fault in it holds up no other.
-func (t *tx) alone(billID int64, l *looking, do func(*looking) error) error {
-	var one looking
-	own, all := t.isolated(func(*tx) error { return do(&one) })
+// single does something about one bill so that a fault in it holds up no other.
+func (t *tx) single(billID int64, l *roundResult, do func(*roundResult) error) error {
+	var one roundResult
+	own, all := t.savepoint(func(*tx) error { return do(&one) })
 	if all == nil && ofTheMachine(own) {
 		all = own // no bill is to blame: they all come back at the next tick, and not when their claims end
 	}
 	if own != nil {
-		one = looking{open: []int64{billID}}
+		one = roundResult{open: []int64{billID}}
 		one.Bills, one.Faults = 1, []error{fmt.Errorf("bill %d: %w", billID, own)}
 	}
 	l.Bills += one.Bills
 	l.Texts = append(l.Texts, one.Texts...)
 	l.Ask = append(l.Ask, one.Ask...)
-	l.Noted = append(l.Noted, one.Noted...)
+	l.Records = append(l.Records, one.Records...)
 	l.Rejected = append(l.Rejected, one.Rejected...)
 	l.Faults = append(l.Faults, one.Faults...)
 	l.open = append(l.open, one.open...)

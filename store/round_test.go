@@ -51,7 +51,7 @@ func TestManyBillsAreDecidedLikeOneAfterTheOther(t *testing.T) {
 				s, p := openNew(t), newPolicy()
 				bills := ready(t, s, p, prepare(p)...)
 				must(s.AddOptOuts(OptOut{Phone: bills[3].Phone, Service: "water", Reason: reminder.OptedOut, Since: learnedAt, Source: "operator", Who: "x"}))
-				must(s.Pause(t.Context(), Act{Choice: Choice{Account: bills[5].Account}, At: learnedAt, Who: "x"}, Pause{Until: firstStage.Add(-time.Minute)}))
+				must(s.Pause(t.Context(), BulkOp{Selector: Selector{Account: bills[5].Account}, At: learnedAt, Who: "x"}, Pause{Until: firstStage.Add(-time.Minute)}))
 				must(s.write.db.ExecContext(t.Context(), "UPDATE bills SET balance = '0' WHERE id = 9"))
 				must(s.write.db.ExecContext(t.Context(), "UPDATE bills SET balance_at = 0 WHERE id = 11"))
 				if name == "one cannot be read" { // all are decided one after the other then

@@ -93,7 +93,7 @@ func (t *tx) agreeToLists(now time.Time) error {
 // those that neither its own list nor another one names: what moves from one
 // list to the other is not lost. It returns the last id it saw, zero at the end.
 // It only reads, and keeps no more than the page in memory.
-func (s *Store) Unlisted(ctx context.Context, source string, listed *Roll, named func(service, account string) bool, after int64) (last int64, of, gone int, err error) {
+func (s *Store) Unlisted(ctx context.Context, source string, listed *ImportIndex, named func(service, account string) bool, after int64) (last int64, of, gone int, err error) {
 	bills, last, err := s.declaredPage(ctx, source, after)
 	if err != nil {
 		return 0, 0, 0, fmt.Errorf("count bills that are no longer named: %w", err)

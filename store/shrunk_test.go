@@ -10,7 +10,7 @@ import (
 )
 
 // unlisted counts the bills of a source that are gone, page by page.
-func unlisted(t *testing.T, s *Store, source string, listed *Roll, named func(service, account string) bool) (of, gone int) {
+func unlisted(t *testing.T, s *Store, source string, listed *ImportIndex, named func(service, account string) bool) (of, gone int) {
 	t.Helper()
 	for last := int64(0); ; {
 		next, all, lost, err := s.Unlisted(t.Context(), source, listed, named, last)
@@ -32,11 +32,11 @@ func TestABillThatMovesFromOneListToTheOtherIsNotGone(t *testing.T) {
 	must(s.Declare(SourceConfig, all[:1500], learnedAt))
 	must(s.Import(t.Context(), SourceFile, all[1500:2000], learnedAt, nil))
 	must(s.Import(t.Context(), SourceImport, all[2000:], learnedAt, nil))
-	roll := must(NewRoll(t.Context(), false))
+	roll := must(NewImportIndex(t.Context(), false))
 	defer roll.Close() //nolint:errcheck // a test
-	var listed []Listed
+	var listed []Row
 	for i, b := range all[1000:1900] {
-		listed = append(listed, Listed{i + 2, b})
+		listed = append(listed, Row{i + 2, b})
 	}
 	must(roll.Add(t.Context(), listed))
 	inConfig := func(_, account string) bool { return account < all[300].Account || account == all[1950].Account }

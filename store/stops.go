@@ -91,9 +91,9 @@ func (s *Store) EndStop(reason reminder.Reason) error {
 	return nil
 }
 
-// Stranger is a text about one of our bills that the provider has and this
+// ForeignMessage is a text about one of our bills that the provider has and this
 // store does not know.
-type Stranger struct {
+type ForeignMessage struct {
 	ProviderID string
 	BillID     int64
 	At         time.Time
@@ -101,7 +101,7 @@ type Stranger struct {
 
 // RecordUnattributed keeps the ids of messages that this store does not know and
 // that name neither a phone nor a bill, and stops sending when any of them is new.
-func (s *Store) RecordUnattributed(now time.Time, found []Stranger, stop reminder.Stop) (news int, err error) {
+func (s *Store) RecordUnattributed(now time.Time, found []ForeignMessage, stop reminder.Stop) (news int, err error) {
 	err = s.do(func(t *tx) error {
 		news = 0
 		for _, f := range found {
@@ -125,10 +125,10 @@ func (s *Store) RecordUnattributed(now time.Time, found []Stranger, stop reminde
 	return news, nil
 }
 
-// RecordStrangers keeps the texts that are strangers, so that their stages are
+// RecordForeignMessages keeps the texts that are strangers, so that their stages are
 // not texted again, and stops sending when any of them is new. It returns how
 // many are.
-func (s *Store) RecordStrangers(now time.Time, found []Stranger, stop reminder.Stop) (news int, err error) {
+func (s *Store) RecordForeignMessages(now time.Time, found []ForeignMessage, stop reminder.Stop) (news int, err error) {
 	err = s.do(func(t *tx) error {
 		news = 0
 		for _, f := range found {
@@ -157,20 +157,20 @@ func (s *Store) RecordStrangers(now time.Time, found []Stranger, stop reminder.S
 	return news, nil
 }
 
-// StrangerOf is a stranger and the bill it is about.
-type StrangerOf struct {
-	Stranger
+// ForeignMessageOf is a stranger and the bill it is about.
+type ForeignMessageOf struct {
+	ForeignMessage
 	Service, Account string
 }
 
-// Strangers reads the latest n strangers, and how many more there are.
-func (s *Store) Strangers(ctx context.Context, n int) (latest []StrangerOf, more int, err error) {
+// ForeignMessages reads the latest n strangers, and how many more there are.
+func (s *Store) ForeignMessages(ctx context.Context, n int) (latest []ForeignMessageOf, more int, err error) {
 	rows, err := s.read.QueryContext(ctx, `SELECT x.provider_id, x.bill_id, x.at, b.service, b.account
 		FROM strangers x JOIN bills b ON b.id = x.bill_id ORDER BY x.at DESC LIMIT +?1`, n)
 	if err != nil {
 		return nil, 0, fmt.Errorf("read unknown texts: %w", explain(err))
 	}
-	latest, err = collect(rows, func(r row) (x StrangerOf, err error) {
+	latest, err = collect(rows, func(r row) (x ForeignMessageOf, err error) {
 		err = r.Scan(&x.ProviderID, &x.BillID, instantColumn{&x.At}, &x.Service, &x.Account)
 		return x, err
 	})
@@ -183,8 +183,8 @@ func (s *Store) Strangers(ctx context.Context, n int) (latest []StrangerOf, more
 	return latest, more - len(latest), nil
 }
 
-// elsewhere are the instants of the strangers about the bill.
-func (t *tx) elsewhere(billID int64) ([]time.Time, error) {
+// textedElsewhere are the instants of the strangers about the bill.
+func (t *tx) textedElsewhere(billID int64) ([]time.Time, error) {
 	rows, err := t.query("SELECT at FROM strangers WHERE bill_id = ?1", billID)
 	if err != nil {
 		return nil, err
@@ -195,9 +195,9 @@ func (t *tx) elsewhere(billID int64) ([]time.Time, error) {
 	})
 }
 
-// strangersOf counts the texts that a phone has had since, and that this store
+// foreignMessagesOf counts the texts that a phone has had since, and that this store
 // does not know: they are texts of its day like others.
-func (t *tx) strangersOf(p reminder.Phone, since int64) (n int, err error) {
+func (t *tx) foreignMessagesOf(p reminder.Phone, since int64) (n int, err error) {
 	err = t.row(`SELECT count(DISTINCT provider_id) FROM strangers
 		WHERE bill_id IN (SELECT id FROM bills WHERE phone = ?1) AND at >= ?2`, p.E164(), since).Scan(&n)
 	return n, explain(err)
@@ -251,7 +251,7 @@ func (s *Store) Unfound(ctx context.Context, to reminder.Phone) (created []time.
 
 // BillsOfAccount reads the bills of an account number, of any service.
 func (s *Store) BillsOfAccount(ctx context.Context, account string) ([]reminder.Bill, error) {
-	bills, err := chosen(ctx, s.read, Choice{Account: account}, reminder.Bill{}, choicePage)
+	bills, err := selected(ctx, s.read, Selector{Account: account}, reminder.Bill{}, selectorPage)
 	if err != nil {
 		return nil, fmt.Errorf("read bills of an account: %w", err)
 	}

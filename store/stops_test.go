@@ -25,7 +25,7 @@ func TestATextSentElsewhereCountsForThePhone(t *testing.T) {
 			ready(t, s, p, bills...)
 			must(s.write.db.ExecContext(t.Context(), "DELETE FROM due_remind WHERE bill_id = 2"))
 			stop := reminder.Stop{Reason: reminder.CopiedStore}
-			must(s.RecordStrangers(tt.at, []Stranger{{"SM1", 2, tt.at}, {"SM1", 2, tt.at}}, stop))
+			must(s.RecordForeignMessages(tt.at, []ForeignMessage{{"SM1", 2, tt.at}, {"SM1", 2, tt.at}}, stop))
 			mustDo(t, s.EndStop(stop.Reason))
 			must(s.DecideDue(t.Context(), roundAt(p, firstStage), 1))
 			wantRecorded(t, s, 1, tt.want)

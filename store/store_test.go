@@ -115,11 +115,11 @@ func watch(t testing.TB, s *Store, p *reminder.Policy, bills ...reminder.Bill) [
 	t.Helper()
 	must(s.Declare("config", bills, learnedAt))
 	taken := toRegister(t, s, learnedAt, len(bills))
-	lessons := make([]Lesson, len(taken))
+	lessons := make([]CheckResult, len(taken))
 	for i, b := range taken {
-		lessons[i] = Lesson{BillID: b.ID, Answer: answer(learnedAt, "2315.50", due)}
+		lessons[i] = CheckResult{BillID: b.ID, Answer: answer(learnedAt, "2315.50", due)}
 	}
-	return must(s.Learn(policiesOf(p), learnedAt, lessons...)).Bills
+	return must(s.RecordChecks(policiesOf(p), learnedAt, lessons...)).Bills
 }
 
 // ready is watch, with a balance that is fresh when the first stage is due.
@@ -127,7 +127,7 @@ func ready(t testing.TB, s *Store, p *reminder.Policy, bills ...reminder.Bill) [
 	t.Helper()
 	watched := watch(t, s, p, bills...)
 	for i, b := range watched {
-		l := must(s.Learn(policiesOf(p), firstStage, Lesson{BillID: b.ID, Answer: answer(firstStage, "2315.50", due)}))
+		l := must(s.RecordChecks(policiesOf(p), firstStage, CheckResult{BillID: b.ID, Answer: answer(firstStage, "2315.50", due)}))
 		watched[i] = l.Bills[0]
 	}
 	return watched

@@ -27,11 +27,11 @@ func BenchmarkText(b *testing.B) {
 				b.StopTimer()
 				s, p := openNew(b), newPolicy()
 				must(s.Import(b.Context(), SourceImport, all, firstStage.Add(-24*time.Hour), nil))
-				lessons := make([]Lesson, 0, bills)
+				lessons := make([]CheckResult, 0, bills)
 				for _, bill := range toRegister(b, s, firstStage.Add(-24*time.Hour), bills) {
-					lessons = append(lessons, Lesson{BillID: bill.ID, Answer: answer(firstStage.Add(-2*answerSlack), "2315.50", due)})
+					lessons = append(lessons, CheckResult{BillID: bill.ID, Answer: answer(firstStage.Add(-2*answerSlack), "2315.50", due)})
 				}
-				must(s.Learn(policiesOf(p), firstStage, lessons...))
+				must(s.RecordChecks(policiesOf(p), firstStage, lessons...))
 				before := cpu()
 				b.StartTimer()
 				for {
@@ -43,7 +43,7 @@ func BenchmarkText(b *testing.B) {
 					at := make([]*Text, len(l.Texts))
 					for i := range l.Texts {
 						at[i] = &l.Texts[i]
-						outcomes[i] = Outcome{TextID: at[i].ID, State: Accepted, ProviderID: fmt.Sprintf("SM%032x", at[i].ID), ProviderStatus: "queued", NextLook: firstStage.Add(time.Minute)}
+						outcomes[i] = Outcome{TextID: at[i].ID, State: Accepted, ProviderID: fmt.Sprintf("SM%032x", at[i].ID), ProviderStatus: "queued", NextPollAt: firstStage.Add(time.Minute)}
 					}
 					if checked {
 						if c := must(s.CheckIntents(b.Context(), firstStage, at)); c.Stop != nil || len(c.Changed) > 0 {

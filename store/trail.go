@@ -18,11 +18,11 @@ type Event struct {
 
 func (t *tx) event(e Event) error { return t.events([]Event{e}) }
 
-var addEvents = manyRows("INSERT OR FAIL INTO events (at, bill_id, text_id, what, reason, detail) VALUES %s", 0, 6)
+var addEvents = newBatchStmt("INSERT OR FAIL INTO events (at, bill_id, text_id, what, reason, detail) VALUES %s", 0, 6)
 
 // events is event for many.
 func (t *tx) events(all []Event) error {
-	_, err := writeMany(t, &addEvents, all, ofEvent)
+	_, err := execBatch(t, &addEvents, all, ofEvent)
 	return err
 }
 

@@ -15,14 +15,14 @@ import (
 // cache.
 type tx struct {
 	ctx     context.Context // lives as long as the transaction; that of a write cannot be cancelled
-	hurried bool            // nothing is isolated: the first failure ends this try
+	batched bool            // nothing is isolated: the first failure ends this try
 	rows    []*sql.Rows     // that were asked for
 	conn    *sql.Conn
-	room    *room
+	buffer  *argBuffer
 }
 
-// room is memory for the arguments of statements over many rows, one after the other.
-type room struct {
+// argBuffer is memory for the arguments of statements over many rows, one after the other.
+type argBuffer struct {
 	args  []any
 	named []driver.NamedValue
 }
@@ -43,29 +43,29 @@ func safely(do func() error) (err error) {
 	return do()
 }
 
-// hurriedError is a failure that a second try, with savepoints, confines to
+// batchedError is a failure that a second try, with savepoints, confines to
 // the write it is of.
-type hurriedError struct{ err error }
+type batchedError struct{ err error }
 
-func (e *hurriedError) Error() string { return e.err.Error() }
-func (e *hurriedError) Unwrap() error { return e.err }
+func (e *batchedError) Error() string { return e.err.Error() }
+func (e *batchedError) Unwrap() error { return e.err }
 
-// atOnce is how many of n things that may fail are done together: all of them in
+// batchSize is how many of n things that may fail are done together: all of them in
 // a try that is hurried, and then one by one.
-func (t *tx) atOnce(n int) int {
-	if t.hurried {
+func (t *tx) batchSize(n int) int {
+	if t.batched {
 		return max(n, 1)
 	}
 	return 1
 }
 
-// isolated runs do, in a group or within a write, so that it is undone alone
+// savepoint runs do, in a group or within a write, so that it is undone alone
 // when it fails. own is do's failure, all is one of the transaction itself, or
 // of a try that is hurried.
-func (t *tx) isolated(do func(*tx) error) (own, all error) {
-	if t.hurried {
+func (t *tx) savepoint(do func(*tx) error) (own, all error) {
+	if t.batched {
 		if err := run(t, do); err != nil {
-			return nil, &hurriedError{err}
+			return nil, &batchedError{err}
 		}
 		return nil, nil
 	}
@@ -91,22 +91,22 @@ func (t *tx) exec(query string, args ...any) (sql.Result, error) {
 	return r, nil
 }
 
-// execMany is exec for a statement over many rows, and returns how many it
+// execRows is exec for a statement over many rows, and returns how many it
 // changed. The driver hands over all arguments in one call where rows are asked
 // for, and otherwise each in a call of its own.
-func (t *tx) execMany(query string, args []any) (changed int64, err error) {
-	if err := t.queryMany(query, args, nil, nil); err != nil { // it has no rows
+func (t *tx) execRows(query string, args []any) (changed int64, err error) {
+	if err := t.queryRows(query, args, nil, nil); err != nil { // it has no rows
 		return 0, err
 	}
 	err = t.row("SELECT changes()").Scan(&changed)
 	return changed, explain(err)
 }
 
-// queryMany is query for many rows: of each the columns take the values, then
+// queryRows is query for many rows: of each the columns take the values, then
 // each is called. The driver is asked directly: database/sql would copy each
 // argument twice, and look at the type of each value anew.
-func (t *tx) queryMany(query string, args []any, columns []sql.Scanner, each func() error) (err error) {
-	named := t.room.named[:0]
+func (t *tx) queryRows(query string, args []any, columns []sql.Scanner, each func() error) (err error) {
+	named := t.buffer.named[:0]
 	for i, v := range args {
 		if !driver.IsValue(v) { // an int, or a string type of ours
 			if v, err = driver.DefaultParameterConverter.ConvertValue(v); err != nil {
@@ -115,7 +115,7 @@ func (t *tx) queryMany(query string, args []any, columns []sql.Scanner, each fun
 		}
 		named = append(named, driver.NamedValue{Ordinal: i + 1, Value: v})
 	}
-	t.room.named = named
+	t.buffer.named = named
 	return explain(t.conn.Raw(func(c any) (err error) {
 		rows, err := c.(driver.QueryerContext).QueryContext(t.ctx, query, named)
 		if err != nil {

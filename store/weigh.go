@@ -10,13 +10,13 @@ import (
 // Weigh tells what the remind job would decide about the bill in this round,
 // and with which others of its phone: by its own facts and rules, and without
 // writing anything. Claim is not looked at.
-func (s *Store) Weigh(ctx context.Context, r Round, b reminder.Bill) (lead reminder.Share, joint reminder.Joint, err error) {
+func (s *Store) Weigh(ctx context.Context, r Round, b reminder.Bill) (lead reminder.BundleItem, joint reminder.Bundle, err error) {
 	conn, err := s.read.Conn(ctx)
 	if err != nil {
 		return lead, joint, fmt.Errorf("weigh a bill: %w", explain(err))
 	}
 	defer conn.Close() //nolint:errcheck // it goes back to the pool
-	t := &tx{ctx: ctx, conn: conn, room: new(room)}
+	t := &tx{ctx: ctx, conn: conn, buffer: new(argBuffer)}
 	defer t.closeRows()
 	if lead, joint, err = t.weigh(r, b); err != nil {
 		return lead, joint, fmt.Errorf("weigh a bill: %w", err)
@@ -24,15 +24,15 @@ func (s *Store) Weigh(ctx context.Context, r Round, b reminder.Bill) (lead remin
 	return lead, joint, nil
 }
 
-func (t *tx) weigh(r Round, b reminder.Bill) (lead reminder.Share, joint reminder.Joint, err error) {
-	if err := t.readStanding(&r); err != nil {
+func (t *tx) weigh(r Round, b reminder.Bill) (lead reminder.BundleItem, joint reminder.Bundle, err error) {
+	if err := t.readGuardState(&r); err != nil {
 		return lead, joint, err
 	}
 	facts, err := t.facts(r, []int64{b.ID})
 	if err != nil {
 		return lead, joint, err
 	}
-	others, err := t.companions(r, facts)
+	others, err := t.bundleCandidates(r, facts)
 	if err != nil {
 		return lead, joint, err
 	}

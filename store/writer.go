@@ -24,12 +24,12 @@ const maxGroup = 256
 // much faster. A write that fails is undone alone; a commit that fails fails
 // all its writes.
 type writer struct {
-	db    *sql.DB
-	log   *checkpointer // nil = the log is carried over by the commits
-	queue chan write
-	room  room
-	stop  sync.Once
-	ended chan struct{}
+	db     *sql.DB
+	log    *checkpointer // nil = the log is carried over by the commits
+	queue  chan write
+	buffer argBuffer
+	stop   sync.Once
+	ended  chan struct{}
 
 	mu     sync.RWMutex // held for reading while a write is handed to the queue
 	closed bool
@@ -136,7 +136,7 @@ func (w *writer) commit(group []write) {
 // all is undone and run again, each write under its own savepoint.
 func (w *writer) transact(group []write, errs []error) error {
 	err := w.try(group, errs, true)
-	if again := (*hurriedError)(nil); errors.As(err, &again) {
+	if again := (*batchedError)(nil); errors.As(err, &again) {
 		err = w.try(group, errs, false)
 	}
 	return err
@@ -155,12 +155,12 @@ func (w *writer) try(group []write, errs []error, hurried bool) error {
 	if _, err := conn.ExecContext(ctx, "BEGIN IMMEDIATE"); err != nil {
 		return fmt.Errorf("begin write: %w", explain(err))
 	}
-	t := &tx{ctx: ctx, hurried: hurried, conn: conn, room: &w.room}
+	t := &tx{ctx: ctx, batched: hurried, conn: conn, buffer: &w.buffer}
 	if len(group) == 1 {
 		err = run(t, group[0].do)
 	}
 	for i := 0; len(group) > 1 && err == nil && i < len(group); i++ {
-		errs[i], err = t.isolated(group[i].do)
+		errs[i], err = t.savepoint(group[i].do)
 	}
 	t.closeRows()
 	if err == nil {

@@ -139,14 +139,14 @@ func TestAFailingWriteIsUndoneAlone(t *testing.T) {
 		}, "panic in the store: half way"},
 		{"by reading more columns than there are", func(x *tx) error { return readKeys(x, new(string), nil, textColumn{new(string)}) }, "gives 1 columns, and 2 are read"},
 		{"by a statement that gives rows nobody reads", func(x *tx) error {
-			_, err := x.execMany("UPDATE meta SET value = 'bad' RETURNING key", nil)
+			_, err := x.execRows("UPDATE meta SET value = 'bad' RETURNING key", nil)
 			return err
 		}, "gives 1 columns, and 0 are read"},
 		{"by a number in the place of a text", func(x *tx) error {
-			return x.queryMany("SELECT 7 AS word", nil, []sql.Scanner{textColumn{new(string)}}, nil)
+			return x.queryRows("SELECT 7 AS word", nil, []sql.Scanner{textColumn{new(string)}}, nil)
 		}, "column word: int64 instead of text"},
 		{"by nothing in the place of a text", func(x *tx) error {
-			return x.queryMany("SELECT NULL AS word", nil, []sql.Scanner{textColumn{new(string)}}, nil)
+			return x.queryRows("SELECT NULL AS word", nil, []sql.Scanner{textColumn{new(string)}}, nil)
 		}, "column word: <nil> instead of text"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -174,7 +174,7 @@ func TestAFailingWriteIsUndoneAlone(t *testing.T) {
 }
 
 func readKeys(x *tx, to *string, each func() error, more ...sql.Scanner) error {
-	return x.queryMany("SELECT key FROM meta", nil, append([]sql.Scanner{textColumn{to}}, more...), each)
+	return x.queryRows("SELECT key FROM meta", nil, append([]sql.Scanner{textColumn{to}}, more...), each)
 }
 
 func TestAFailingCommitFailsAll(t *testing.T) {
@@ -327,7 +327,7 @@ func TestStatementsOverManyRows(t *testing.T) {
 	s := openNew(t)
 	add := func(rows ...any) (n int64, err error) {
 		err = s.do(func(t *tx) (err error) {
-			n, err = t.execMany("INSERT OR FAIL INTO meta (key, value) VALUES (?1, ?2), (?3, ?4) ON CONFLICT (key) DO NOTHING", rows)
+			n, err = t.execRows("INSERT OR FAIL INTO meta (key, value) VALUES (?1, ?2), (?3, ?4) ON CONFLICT (key) DO NOTHING", rows)
 			return err
 		})
 		return n, err

@@ -53,7 +53,7 @@ func (s *sending) Collect(ch chan<- prometheus.Metric) {
 		s.log.Warn("the stops cannot be counted", "err", err)
 		return
 	}
-	standing, err := s.store.Standing(ctx, policy, now)
+	standing, err := s.store.GuardState(ctx, policy, now)
 	if err != nil {
 		s.log.Warn("the guards cannot be counted", "err", err)
 		return

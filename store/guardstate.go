@@ -20,17 +20,17 @@ type querier interface {
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 }
 
-// Standing reads what holds for all bills alike: the stop, the guards' figures
+// GuardState reads what holds for all bills alike: the stop, the guards' figures
 // and what the operator has lifted.
-func (s *Store) Standing(ctx context.Context, p *reminder.Policy, now time.Time) (reminder.Standing, error) {
-	st, err := standing(ctx, s.read, p, now)
+func (s *Store) GuardState(ctx context.Context, p *reminder.Policy, now time.Time) (reminder.GuardState, error) {
+	st, err := guardState(ctx, s.read, p, now)
 	if err != nil {
 		return st, fmt.Errorf("read how sending stands: %w", err)
 	}
 	return st, nil
 }
 
-func standing(ctx context.Context, q querier, p *reminder.Policy, now time.Time) (s reminder.Standing, err error) {
+func guardState(ctx context.Context, q querier, p *reminder.Policy, now time.Time) (s reminder.GuardState, err error) {
 	stops, err := stopsAt(ctx, q, now)
 	if err != nil {
 		return s, err
@@ -45,7 +45,7 @@ func standing(ctx context.Context, q querier, p *reminder.Policy, now time.Time)
 		return s, err
 	}
 	recentFrom := now.Add(-reminder.RecentFor)
-	if recentFrom, err = readLifts(ctx, q, now, recentFrom, &s); err != nil {
+	if recentFrom, err = readOverrides(ctx, q, now, recentFrom, &s); err != nil {
 		return s, err
 	}
 	if p.Guards.MaxFailureRate > 0 {
@@ -54,7 +54,7 @@ func standing(ctx context.Context, q querier, p *reminder.Policy, now time.Time)
 	return s, err
 }
 
-func readUsage(ctx context.Context, q querier, p *reminder.Policy, now time.Time, s *reminder.Standing) error {
+func readUsage(ctx context.Context, q querier, p *reminder.Policy, now time.Time, s *reminder.GuardState) error {
 	today := reminder.DateOf(now.In(p.Zone))
 	midnight := today.At(0, p.Zone)
 	month := today.AddDays(1-today.Day()).At(0, p.Zone)
@@ -94,9 +94,9 @@ func readUsage(ctx context.Context, q querier, p *reminder.Policy, now time.Time
 	return nil
 }
 
-// readLifts returns from when on texts count as recent: those that the
+// readOverrides returns from when on texts count as recent: those that the
 // operator has looked at and let pass do not.
-func readLifts(ctx context.Context, q querier, now, recentFrom time.Time, s *reminder.Standing) (time.Time, error) {
+func readOverrides(ctx context.Context, q querier, now, recentFrom time.Time, s *reminder.GuardState) (time.Time, error) {
 	rows, err := q.QueryContext(ctx, "SELECT guard, since FROM lifts WHERE until_at > ?1", now.UnixMilli())
 	if err != nil {
 		return recentFrom, explain(err)
@@ -109,10 +109,10 @@ func readLifts(ctx context.Context, q querier, now, recentFrom time.Time, s *rem
 		case guard == reminder.FailureRate && since.After(recentFrom):
 			recentFrom = since
 		case guard != reminder.FailureRate:
-			if s.Lifted == nil {
-				s.Lifted = make(map[reminder.Reason]bool)
+			if s.Overridden == nil {
+				s.Overridden = make(map[reminder.Reason]bool)
 			}
-			s.Lifted[guard] = true
+			s.Overridden[guard] = true
 		}
 		return struct{}{}, err
 	})
@@ -122,7 +122,7 @@ func readLifts(ctx context.Context, q querier, now, recentFrom time.Time, s *rem
 // readRecent counts how the last texts fared: refused for what they are,
 // refused later, or lost. What was given back for another reason, such as a
 // provider that asked to slow down, says nothing.
-func readRecent(ctx context.Context, q querier, from time.Time, s *reminder.Standing) error {
+func readRecent(ctx context.Context, q querier, from time.Time, s *reminder.GuardState) error {
 	rows, err := q.QueryContext(ctx, "SELECT state, refused_for, created_at FROM texts ORDER BY id DESC LIMIT +?1", reminder.RecentTexts)
 	if err != nil {
 		return explain(err)

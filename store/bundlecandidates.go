@@ -11,34 +11,34 @@ import (
 // companions, so that a phone with ten thousand holds up no other.
 const mostOfPhone = 200
 
-// companions reads, for each phone of the bills, its other bills that are due
+// bundleCandidates reads, for each phone of the bills, its other bills that are due
 // for a look soon enough to share a text now, those that have waited longest
 // first.
-func (t *tx) companions(r Round, leads []fact) (map[reminder.Phone][]reminder.Case, error) {
+func (t *tx) bundleCandidates(r Round, leads []fact) (map[reminder.Phone][]reminder.Case, error) {
 	others := make(map[reminder.Phone][]reminder.Case)
 	var ids []int64
 	for _, lead := range leads {
-		if !lead.shares || r.unshared {
+		if !lead.sharesPhone || r.single {
 			continue
 		}
-		some, err := t.companionsOf(r, lead.Bill)
+		some, err := t.candidatesOf(r, lead.Bill)
 		if err != nil {
 			return nil, err
 		}
 		ids = append(ids, some...)
 	}
-	if t.hurried {
-		return others, t.addCompanions(r, ids, others)
+	if t.batched {
+		return others, t.addCandidates(r, ids, others)
 	}
 	for _, id := range ids {
-		if err := t.addCompanions(r, []int64{id}, others); ofTheMachine(err) {
+		if err := t.addCandidates(r, []int64{id}, others); ofTheMachine(err) {
 			return nil, err
 		} // of another fault its own look tells
 	}
 	return others, nil
 }
 
-func (t *tx) addCompanions(r Round, ids []int64, to map[reminder.Phone][]reminder.Case) error {
+func (t *tx) addCandidates(r Round, ids []int64, to map[reminder.Phone][]reminder.Case) error {
 	facts, err := t.facts(r, ids)
 	if err != nil {
 		return err
@@ -49,23 +49,23 @@ func (t *tx) addCompanions(r Round, ids []int64, to map[reminder.Phone][]reminde
 	return nil
 }
 
-func (t *tx) companionsOf(r Round, b reminder.Bill) ([]int64, error) {
+func (t *tx) candidatesOf(r Round, b reminder.Bill) ([]int64, error) {
 	rows, err := t.query(`SELECT bill_id, at FROM due_remind WHERE at < ?4
 		AND bill_id IN (SELECT id FROM bills WHERE phone = +?1 AND id <> ?2 ORDER BY id LIMIT +?3)`,
 		b.Phone.E164(), b.ID, mostOfPhone, r.Now.AddDate(0, 0, reminder.MaxBundleDays+1).UnixMilli())
 	if err != nil {
 		return nil, err
 	}
-	looks, err := collect(rows, func(r row) (l look, err error) {
+	looks, err := collect(rows, func(r row) (l nextEval, err error) {
 		err = r.Scan(&l.billID, instantColumn{&l.at})
 		return l, err
 	})
 	if err != nil {
 		return nil, err
 	}
-	slices.SortFunc(looks, func(a, b look) int { return cmp.Or(a.at.Compare(b.at), cmp.Compare(a.billID, b.billID)) })
+	slices.SortFunc(looks, func(a, b nextEval) int { return cmp.Or(a.at.Compare(b.at), cmp.Compare(a.billID, b.billID)) })
 	var ids []int64
-	for _, l := range looks[:min(len(looks), reminder.MaxCompanions)] {
+	for _, l := range looks[:min(len(looks), reminder.MaxBundleCandidates)] {
 		ids = append(ids, l.billID)
 	}
 	return ids, nil

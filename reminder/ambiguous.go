@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// Alike finds the templates under which two texts of one phone could have the
+// Ambiguous finds the templates under which two texts of one phone could have the
 // same words. A text of unknown outcome is looked up in the provider's message
 // list by its phone and its words: if another text could have these words too,
 // one that was lost would pass for sent, and its customer would never hear of
@@ -24,7 +24,7 @@ import (
 // use, each on the day its stage is planned for. The error is nil, or an
 // errors.Join of one *TemplateError for each text at fault, in the order of
 // language, before first; it says what to add.
-func (p *Policy) Alike() error {
+func (p *Policy) Ambiguous() error {
 	var faults []error
 	for _, language := range p.Templates.Languages() {
 		// Ascending stages begin with those before the due date.
@@ -53,23 +53,23 @@ func (p *Policy) alike(language, which string) error {
 	if !wordsWhen(language) {
 		day = ".Days"
 	}
-	for _, s := range sparser(language) {
+	for _, s := range sampleBills(language) {
 		said := make(map[string]Stage, len(p.Stages))
 		for _, stage := range p.Stages {
 			body, err := p.at(stage, s.bill)
 			if err != nil {
-				if whichOf(stage) == which {
+				if templateKind(stage) == which {
 					return err
 				}
 				continue // a fault of the other text
 			}
 			first, twice := said[body]
 			said[body] = stage
-			if whichOf(stage) != which {
+			if templateKind(stage) != which {
 				continue
 			}
 			switch {
-			case twice && whichOf(first) != which:
+			case twice && templateKind(first) != which:
 				note(&stages, "for the stages %s and %s%s (word them differently)", first, stage, s.when)
 			case twice:
 				note(&stages, "for the stages %s and %s%s (name %s)", first, stage, s.when, day)
@@ -88,11 +88,11 @@ func (p *Policy) alike(language, which string) error {
 			}
 		}
 	}
-	return alikeError(accounts, stages, dates)
+	return ambiguousError(accounts, stages, dates)
 }
 
-// alikeError joins what cannot be told apart; nil when all are empty.
-func alikeError(faults ...string) error {
+// ambiguousError joins what cannot be told apart; nil when all are empty.
+func ambiguousError(faults ...string) error {
 	var all []string
 	for _, fault := range faults {
 		if fault != "" {
@@ -105,18 +105,18 @@ func alikeError(faults ...string) error {
 	return fmt.Errorf("can give two texts of one phone the same words, so that one that was lost would pass for sent: %s", strings.Join(all, "; "))
 }
 
-// AlikeServices is a text of a service that can have the same words as one of
+// AmbiguousServices is a text of a service that can have the same words as one of
 // another service: two bills with the same account number could not be told
 // apart.
-type AlikeServices struct {
+type AmbiguousServices struct {
 	Service, Other  string // ids
 	Language, Which string // of Service's text
 }
 
-// Alike finds the services of which two texts could have the same words, for
-// Policy.Alike cannot: it knows one service alone. Each service is held against
+// Ambiguous finds the services of which two texts could have the same words, for
+// Policy.Ambiguous cannot: it knows one service alone. Each service is held against
 // those before it in the order of ids, and each of its texts is named once.
-func (p Policies) Alike() (faults []AlikeServices) {
+func (p Policies) Ambiguous() (faults []AmbiguousServices) {
 	var stages []Stage
 	ids := slices.Sorted(maps.Keys(p.ByService))
 	for _, id := range ids {
@@ -128,10 +128,10 @@ func (p Policies) Alike() (faults []AlikeServices) {
 	for _, id := range ids {
 		q := p.ByService[id]
 		for _, language := range q.Templates.Languages() {
-			for _, s := range sparser(language) {
+			for _, s := range sampleBills(language) {
 				for _, stage := range stages { // on a late day, a text reads like another stage's
-					fault := AlikeServices{id, "", language, whichOf(stage)}
-					if !slices.ContainsFunc(q.Stages, func(own Stage) bool { return whichOf(own) == fault.Which }) {
+					fault := AmbiguousServices{id, "", language, templateKind(stage)}
+					if !slices.ContainsFunc(q.Stages, func(own Stage) bool { return templateKind(own) == fault.Which }) {
 						continue
 					}
 					body, err := q.at(stage, s.bill)
@@ -161,7 +161,7 @@ func (p *Policy) saysToo(body string, stage Stage, b Bill) bool {
 	return err == nil && other == body
 }
 
-func whichOf(stage Stage) string {
+func templateKind(stage Stage) string {
 	if stage > 0 {
 		return whichAfter
 	}
@@ -180,17 +180,17 @@ var (
 	nextDueDate   = NewDate(2026, time.April, 3)
 )
 
-// sparse is a bill that lacks some of what a template may name.
-type sparse struct {
+// sampleBill is a bill that lacks some of what a template may name.
+type sampleBill struct {
 	bill Bill
 	when string // " when .Amount is empty"; "" when it lacks nothing
 }
 
-// sparser are sample bills from a full one to a bare one: what a template says
+// sampleBills are sample bills from a full one to a bare one: what a template says
 // may hang on what is known.
-func sparser(language string) []sparse {
+func sampleBills(language string) []sampleBill {
 	balance := MustMoney("2315.50")
-	var all []sparse
+	var all []sampleBill
 	for lacks := range 1 << 3 {
 		b := Bill{Account: sampleAccount, DueDate: sampleDueDate, Language: language}
 		var empty []string
@@ -209,7 +209,7 @@ func sparser(language string) []sparse {
 		} else {
 			empty = append(empty, ".Description")
 		}
-		s := sparse{bill: b}
+		s := sampleBill{bill: b}
 		if len(empty) > 0 {
 			verb := "is"
 			if len(empty) > 1 {

@@ -11,7 +11,7 @@ import (
 
 // tell prints the story: how the bill stands, its reminders, its texts, what
 // happened, and what comes next.
-func (st *story) tell(f force) {
+func (st *history) tell(f blockers) {
 	b := st.bill
 	st.printf("%s, account %s: %s\n", st.cfg.Policies.Name(b.Service), b.Account, b.State)
 	if b.Customer != "" {
@@ -75,16 +75,16 @@ func (st *story) tell(f force) {
 	st.printf("\n")
 }
 
-func (st *story) printf(format string, args ...any) { fmt.Fprintf(st.app.stdout, format, args...) }
+func (st *history) printf(format string, args ...any) { fmt.Fprintf(st.app.stdout, format, args...) }
 
 // fact is one line of how the bill stands.
-func (st *story) fact(what, is string) { st.column(fmt.Sprintf("  %-14s", what), is) }
+func (st *history) fact(what, is string) { st.column(fmt.Sprintf("  %-14s", what), is) }
 
 // indent is where what stands behind a date begins.
 const indent = 19
 
 // row is a dated line, with a word in a second column if there is one.
-func (st *story) row(at time.Time, word, sentence string) {
+func (st *history) row(at time.Time, word, sentence string) {
 	stamp := "now"
 	if !at.IsZero() {
 		stamp = st.stamp(at)
@@ -97,7 +97,7 @@ func (st *story) row(at time.Time, word, sentence string) {
 }
 
 // column prints a head and words that are wrapped behind it.
-func (st *story) column(head, words string) {
+func (st *history) column(head, words string) {
 	width := len([]rune(head))
 	for i, line := range wrap(words, max(79-width, 30)) {
 		if i > 0 {

@@ -17,16 +17,16 @@ import (
 	"duewatch/store"
 )
 
-// choice is how the commands that act on bills are told which: by account,
+// selector is how the commands that act on bills are told which: by account,
 // --phone or --service, or by several of them at once.
-type choice struct {
+type selector struct {
 	app            *app
 	service, phone string
 	dryRun, asJSON bool
 }
 
 // flags adds the flags of a choice to a command. verb is what it does.
-func (ch *choice) flags(c *cobra.Command, verb string) {
+func (ch *selector) flags(c *cobra.Command, verb string) {
 	c.Flags().StringVar(&ch.phone, "phone", "", verb+" the bills of this phone")
 	c.Flags().StringVar(&ch.service, "service", "", verb+" the bills of this service id")
 	c.Flags().BoolVar(&ch.dryRun, "dry-run", false, "say how many that would be, and change nothing")
@@ -34,12 +34,12 @@ func (ch *choice) flags(c *cobra.Command, verb string) {
 }
 
 // given reports whether anything was chosen.
-func (ch *choice) given(args []string) bool {
+func (ch *selector) given(args []string) bool {
 	return len(args) > 0 || ch.phone != "" || ch.service != ""
 }
 
 // open opens the store for the act: a dry run cannot write.
-func (ch *choice) open(c *cobra.Command) (*config.Config, *store.Store, error) {
+func (ch *selector) open(c *cobra.Command) (*config.Config, *store.Store, error) {
 	if ch.dryRun {
 		return ch.app.openReader(c)
 	}
@@ -47,7 +47,7 @@ func (ch *choice) open(c *cobra.Command) (*config.Config, *store.Store, error) {
 }
 
 // do opens the store and does something to what was chosen.
-func (ch *choice) do(c *cobra.Command, args []string, do func(ctx context.Context, cfg *config.Config, s *store.Store, act store.Act) error) (err error) {
+func (ch *selector) do(c *cobra.Command, args []string, do func(ctx context.Context, cfg *config.Config, s *store.Store, act store.BulkOp) error) (err error) {
 	cfg, s, err := ch.open(c)
 	if err != nil {
 		return err
@@ -62,37 +62,37 @@ func (ch *choice) do(c *cobra.Command, args []string, do func(ctx context.Contex
 
 // act is the act on what was chosen. An account that several services have
 // needs --service beside it, and what no bill has is a mistake.
-func (ch *choice) act(c *cobra.Command, cfg *config.Config, s *store.Store, args []string) (store.Act, error) {
-	a := store.Act{Choice: store.Choice{Service: ch.service}, At: ch.app.now(), Who: who(), DryRun: ch.dryRun}
+func (ch *selector) act(c *cobra.Command, cfg *config.Config, s *store.Store, args []string) (store.BulkOp, error) {
+	a := store.BulkOp{Selector: store.Selector{Service: ch.service}, At: ch.app.now(), Who: who(), DryRun: ch.dryRun}
 	if !ch.given(args) {
 		return a, fmt.Errorf("%s needs an account, --phone or --service (%w)", c.Name(), errUsage)
 	}
 	if len(args) > 0 {
-		a.Choice.Account = args[0]
+		a.Selector.Account = args[0]
 	}
 	if ch.phone != "" {
 		phone, err := reminder.ParsePhone(ch.phone, cfg.Country)
 		if err != nil {
 			return a, fmt.Errorf("--phone %w (%w)", err, errUsage)
 		}
-		a.Choice.Phone = phone
+		a.Selector.Phone = phone
 	}
-	few, err := s.ChosenBills(c.Context(), a.Choice, 20)
+	few, err := s.SelectedBills(c.Context(), a.Selector, 20)
 	if err != nil {
 		return a, err
 	}
 	_, known := cfg.Policies.ByService[ch.service]
 	switch {
-	case len(few) == 0 && (a.Choice.Account != "" || ch.phone != "" || !known):
-		return a, noSuchBill(cfg, a.Choice)
-	case a.Choice.Account != "" && len(few) > 1:
-		return a, fmt.Errorf("account %s is there for %d services: add --service with one of %s (%w)", a.Choice.Account, len(few), servicesOf(cfg, few), errUsage)
+	case len(few) == 0 && (a.Selector.Account != "" || ch.phone != "" || !known):
+		return a, noSuchBill(cfg, a.Selector)
+	case a.Selector.Account != "" && len(few) > 1:
+		return a, fmt.Errorf("account %s is there for %d services: add --service with one of %s (%w)", a.Selector.Account, len(few), servicesOf(cfg, few), errUsage)
 	}
 	return a, nil
 }
 
 // noSuchBill says that no bill matches the choice, and what it may be.
-func noSuchBill(cfg *config.Config, c store.Choice) error {
+func noSuchBill(cfg *config.Config, c store.Selector) error {
 	hint := "is it declared in the config, and has the daemon run since?"
 	if id := serviceNamed(cfg, c.Service); id != "" {
 		hint = fmt.Sprintf("--service takes an id, which is %s for %s", id, c.Service)
@@ -123,7 +123,7 @@ func servicesOf(cfg *config.Config, bills []reminder.Bill) string {
 }
 
 // inWords names a choice in front of an operator.
-func inWords(c store.Choice) string {
+func inWords(c store.Selector) string {
 	var words []string
 	if c.Account != "" {
 		words = append(words, "account "+c.Account)
@@ -147,8 +147,8 @@ type deed struct {
 
 // carryOut does it, and tells what it came to. Of a service, whose bills may be
 // millions, it says first what is about to be done.
-func (ch *choice) carryOut(ctx context.Context, cfg *config.Config, a store.Act, d deed, do func(store.Act) (store.Acted, error)) error {
-	if a.Choice.WholeService() && !ch.asJSON {
+func (ch *selector) carryOut(ctx context.Context, cfg *config.Config, a store.BulkOp, d deed, do func(store.BulkOp) (store.BulkResult, error)) error {
+	if a.Selector.WholeService() && !ch.asJSON {
 		ch.announce(cfg, a, d)
 		d.more = ""
 	}
@@ -159,8 +159,8 @@ func (ch *choice) carryOut(ctx context.Context, cfg *config.Config, a store.Act,
 	return ch.tell(a, d, n)
 }
 
-func (ch *choice) announce(cfg *config.Config, a store.Act, d deed) {
-	of := inWords(a.Choice)
+func (ch *selector) announce(cfg *config.Config, a store.BulkOp, d deed) {
+	of := inWords(a.Selector)
 	if name := cfg.Policies.Name(ch.service); name != ch.service {
 		of += " (" + name + ")"
 	}
@@ -174,7 +174,7 @@ func (ch *choice) announce(cfg *config.Config, a store.Act, d deed) {
 }
 
 // run does it with its progress on stderr.
-func (ch *choice) run(ctx context.Context, a store.Act, d deed, do func(store.Act) (store.Acted, error)) (n store.Acted, err error) {
+func (ch *selector) run(ctx context.Context, a store.BulkOp, d deed, do func(store.BulkOp) (store.BulkResult, error)) (n store.BulkResult, err error) {
 	p := newProgressOf(ch.app.stderr, d.doing, "bills", 0)
 	a.Tell = func(bills int) { p.at(bills, 0) }
 	n, err = do(a)
@@ -187,7 +187,7 @@ func (ch *choice) run(ctx context.Context, a store.Act, d deed, do func(store.Ac
 
 // tell prints what it came to. It fails when nothing was there to be done,
 // unless that is so since it was done before.
-func (ch *choice) tell(a store.Act, d deed, n store.Acted) error {
+func (ch *selector) tell(a store.BulkOp, d deed, n store.BulkResult) error {
 	if ch.asJSON {
 		return json.NewEncoder(ch.app.stdout).Encode(struct {
 			Act     string                     `json:"act"`
@@ -198,7 +198,7 @@ func (ch *choice) tell(a store.Act, d deed, n store.Acted) error {
 		}{d.act, !a.DryRun, n.Done, n.Left, utc(d.until)})
 	}
 	if n.Done == 0 && n.Bills() > 0 && n.Left[d.before] == 0 {
-		return fmt.Errorf("nothing of %s could be %s: %s", inWords(a.Choice), d.done, leftWords(n.Left))
+		return fmt.Errorf("nothing of %s could be %s: %s", inWords(a.Selector), d.done, leftWords(n.Left))
 	}
 	would := ""
 	if a.DryRun {

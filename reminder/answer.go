@@ -11,13 +11,13 @@ type Change struct {
 	Detail string
 }
 
-// Learn writes what Almara Pay said into the bill, whose amounts are in the
+// Apply writes what Almara Pay said into the bill, whose amounts are in the
 // currency, and returns what is new.
 //
 // What Almara Pay does not say does not erase what it said before: a due date
 // or balance that is "not known" today leaves the earlier one standing, and
 // the balance keeps its age, so that it is not taken for fresh.
-func (b *Bill) Learn(a Answer, currency string) []Change {
+func (b *Bill) Apply(a Answer, currency string) []Change {
 	var changes []Change
 	note := func(what, format string, args ...any) {
 		changes = append(changes, Change{what, fmt.Sprintf(format, args...)})

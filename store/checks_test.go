@@ -21,9 +21,9 @@ func whats(t *testing.T, s *Store, billID int64) (all []string) {
 	return all
 }
 
-func learn(t *testing.T, s *Store, p *reminder.Policy, now time.Time, l ...Lesson) Learned {
+func learn(t *testing.T, s *Store, p *reminder.Policy, now time.Time, l ...CheckResult) RecordedChecks {
 	t.Helper()
-	return must(s.Learn(policiesOf(p), now, l...))
+	return must(s.RecordChecks(policiesOf(p), now, l...))
 }
 
 func TestLearnFromAnAnswer(t *testing.T) {
@@ -55,7 +55,7 @@ func TestTheSameAnswerAddsNoEvent(t *testing.T) {
 	before := whats(t, s, 1)
 	for i := range 100 {
 		now := learnedAt.Add(time.Duration(i) * time.Minute)
-		learn(t, s, p, now, Lesson{BillID: 1, Answer: answer(now, "2315.5", due)})
+		learn(t, s, p, now, CheckResult{BillID: 1, Answer: answer(now, "2315.5", due)})
 	}
 	if diff := cmp.Diff(before, whats(t, s, 1)); diff != "" {
 		t.Errorf("trail (-want +got):\n%s", diff)
@@ -78,7 +78,7 @@ func TestLearnKeepsOddValues(t *testing.T) {
 		{"100.10", reminder.NewDate(1, time.January, 1)},
 		{"100.10", reminder.NewDate(2028, time.February, 29)},
 	} {
-		learn(t, s, p, learnedAt, Lesson{BillID: 1, Answer: answer(learnedAt, tt.balance, tt.due)})
+		learn(t, s, p, learnedAt, CheckResult{BillID: 1, Answer: answer(learnedAt, tt.balance, tt.due)})
 		got := watched(t, s, 1)
 		if !got.Balance.Equal(reminder.MustMoney(tt.balance)) || got.DueDate != tt.due {
 			t.Errorf("learned %s, %s; stored %s, %s", tt.balance, tt.due, got.Balance, got.DueDate)
@@ -89,15 +89,15 @@ func TestLearnKeepsOddValues(t *testing.T) {
 func TestLearnRenewsThePlanWhenTheDueDateMoves(t *testing.T) {
 	s, p := openNew(t), newPolicy()
 	watch(t, s, p, billOf(1))
-	l := learn(t, s, p, learnedAt, Lesson{BillID: 1, Answer: answer(learnedAt, "2315.50", due.AddDays(10))})
+	l := learn(t, s, p, learnedAt, CheckResult{BillID: 1, Answer: answer(learnedAt, "2315.50", due.AddDays(10))})
 	if got, want := dueAt(t, s, dueRemind, 1), firstStage.AddDate(0, 0, 10); !got.Equal(want) || l.Due {
 		t.Errorf("moved later: next reminder %s, want %s; due %v", got, want, l.Due)
 	}
-	l = learn(t, s, p, learnedAt, Lesson{BillID: 1, Answer: answer(learnedAt, "2315.50", due.AddDays(-7))})
+	l = learn(t, s, p, learnedAt, CheckResult{BillID: 1, Answer: answer(learnedAt, "2315.50", due.AddDays(-7))})
 	if got := dueAt(t, s, dueRemind, 1); !got.Equal(learnedAt) || !l.Due {
 		t.Errorf("moved to tomorrow: next reminder %s, want now; due %v", got, l.Due)
 	}
-	l = learn(t, s, p, learnedAt, Lesson{BillID: 1, Answer: answer(learnedAt, "2315.50", due.AddDays(-300))})
+	l = learn(t, s, p, learnedAt, CheckResult{BillID: 1, Answer: answer(learnedAt, "2315.50", due.AddDays(-300))})
 	if got := dueAt(t, s, dueRemind, 1); !got.IsZero() || l.Due {
 		t.Errorf("moved into the past: next reminder %s, want none; due %v", got, l.Due)
 	}
@@ -107,7 +107,7 @@ func TestLearnFromARefusalAndAFailure(t *testing.T) {
 	t.Run("refused while pending", func(t *testing.T) {
 		s, p := openNew(t), newPolicy()
 		must(s.Declare("config", billsOf(1), learnedAt))
-		b := learn(t, s, p, learnedAt, Lesson{BillID: 1, Rejected: "no such account"}).Bills[0]
+		b := learn(t, s, p, learnedAt, CheckResult{BillID: 1, Rejected: "no such account"}).Bills[0]
 		if b.State != reminder.BillRejected || b.LastError != "no such account" {
 			t.Errorf("%s, %q", b.State, b.LastError)
 		}
@@ -116,22 +116,22 @@ func TestLearnFromARefusalAndAFailure(t *testing.T) {
 	t.Run("refused while active", func(t *testing.T) {
 		s, p := openNew(t), newPolicy()
 		watch(t, s, p, billOf(1))
-		learn(t, s, p, learnedAt, Lesson{BillID: 1, Rejected: "closed"})
+		learn(t, s, p, learnedAt, CheckResult{BillID: 1, Rejected: "closed"})
 		notDue(t, s, 1)
 		if diff := cmp.Diff([]string{"added", "registered", "due_date", "balance", "customer", "rejected"}, whats(t, s, 1)); diff != "" {
 			t.Errorf("trail (-want +got):\n%s", diff)
 		}
 		// A second word on it changes nothing.
 		quiet(t, s, func() {
-			learn(t, s, p, learnedAt, Lesson{BillID: 1, Rejected: "closed"})
-			learn(t, s, p, learnedAt, Lesson{BillID: 1, Answer: answer(learnedAt, "1", due)})
+			learn(t, s, p, learnedAt, CheckResult{BillID: 1, Rejected: "closed"})
+			learn(t, s, p, learnedAt, CheckResult{BillID: 1, Answer: answer(learnedAt, "1", due)})
 		})
 	})
 	t.Run("failed while pending", func(t *testing.T) {
 		s, p := openNew(t), newPolicy()
 		must(s.Declare("config", billsOf(1), learnedAt))
 		for n := 1; n <= 5; n++ {
-			b := learn(t, s, p, learnedAt, Lesson{BillID: 1, Failed: "503"}).Bills[0]
+			b := learn(t, s, p, learnedAt, CheckResult{BillID: 1, Failed: "503"}).Bills[0]
 			if b.State != reminder.BillPending || b.Failures != n {
 				t.Errorf("%s with %d failures, want pending with %d", b.State, b.Failures, n)
 			}
@@ -146,7 +146,7 @@ func TestLearnFromARefusalAndAFailure(t *testing.T) {
 	t.Run("failed, and told to wait", func(t *testing.T) {
 		s, p := openNew(t), newPolicy()
 		watch(t, s, p, billOf(1))
-		learn(t, s, p, learnedAt, Lesson{BillID: 1, Failed: "429", After: 3 * time.Hour})
+		learn(t, s, p, learnedAt, CheckResult{BillID: 1, Failed: "429", After: 3 * time.Hour})
 		if got := dueAt(t, s, dueRecheck, 1); got.Before(learnedAt.Add(3 * time.Hour)) {
 			t.Errorf("it is asked again after %s, told to wait 3h", got.Sub(learnedAt))
 		}
@@ -157,7 +157,7 @@ func TestLearnFromARefusalAndAFailure(t *testing.T) {
 	t.Run("nothing said", func(t *testing.T) {
 		s, p := openNew(t), newPolicy()
 		watch(t, s, p, billOf(1))
-		quiet(t, s, func() { learn(t, s, p, learnedAt, Lesson{BillID: 1}) })
+		quiet(t, s, func() { learn(t, s, p, learnedAt, CheckResult{BillID: 1}) })
 	})
 }
 
@@ -171,7 +171,7 @@ func notDue(t *testing.T, s *Store, billID int64) {
 }
 
 func TestLearnOfABillThatWasRemovedMeanwhile(t *testing.T) {
-	for name, lesson := range map[string]Lesson{
+	for name, lesson := range map[string]CheckResult{
 		"answer":   {BillID: 1, Answer: answer(learnedAt, "7", due)},
 		"rejected": {BillID: 1, Rejected: "no"},
 		"failed":   {BillID: 1, Failed: "503"},
@@ -198,10 +198,10 @@ func TestLearnConfinesAFault(t *testing.T) {
 	must(s.Declare("config", billsOf(3), learnedAt))
 	must(s.write.db.ExecContext(t.Context(), `CREATE TRIGGER faulty BEFORE INSERT ON events WHEN NEW.bill_id = 2 AND NEW.what <> 'added'
 		BEGIN SELECT raise(ABORT, 'no'); END`))
-	l := learn(t, s, p, learnedAt, Lesson{BillID: 1, Answer: answer(learnedAt, "7", due)}, Lesson{BillID: 2, Answer: answer(learnedAt, "7", due)},
-		Lesson{BillID: 99, Failed: "x"}, Lesson{BillID: 3, Answer: answer(learnedAt, "7", due)})
-	if got := idsOf(l.Bills); !slices.Equal(got, []int64{1, 3}) || len(l.Lessons) != 2 || l.Lessons[1].BillID != 3 {
-		t.Errorf("learned of %v, %+v, want 1 and 3", got, l.Lessons)
+	l := learn(t, s, p, learnedAt, CheckResult{BillID: 1, Answer: answer(learnedAt, "7", due)}, CheckResult{BillID: 2, Answer: answer(learnedAt, "7", due)},
+		CheckResult{BillID: 99, Failed: "x"}, CheckResult{BillID: 3, Answer: answer(learnedAt, "7", due)})
+	if got := idsOf(l.Bills); !slices.Equal(got, []int64{1, 3}) || len(l.Checks) != 2 || l.Checks[1].BillID != 3 {
+		t.Errorf("learned of %v, %+v, want 1 and 3", got, l.Checks)
 	}
 	if len(l.Faults) != 2 || !strings.HasPrefix(l.Faults[0].Error(), "bill 2: ") || !errors.Is(l.Faults[1], ErrNotFound) {
 		t.Errorf("faults %v, want those of 2 and 99", l.Faults)
@@ -264,8 +264,8 @@ func TestAnOlderAnswerTeachesNothing(t *testing.T) {
 		t.Fatalf("Almara Pay should be asked: %+v", l)
 	}
 	later := firstStage.Add(2 * time.Minute)
-	must(s.Learn(policiesOf(p), later, Lesson{BillID: 1, Answer: answer(later, "0", due)}))
-	l := must(s.DecideAnswered(roundAt(p, firstStage.Add(3*time.Minute)), []Lesson{{BillID: 1, Answer: answer(firstStage.Add(time.Minute), "2315.50", due)}}))
+	must(s.RecordChecks(policiesOf(p), later, CheckResult{BillID: 1, Answer: answer(later, "0", due)}))
+	l := must(s.DecideAnswered(roundAt(p, firstStage.Add(3*time.Minute)), []CheckResult{{BillID: 1, Answer: answer(firstStage.Add(time.Minute), "2315.50", due)}}))
 	if len(l.Texts) != 0 {
 		t.Errorf("texted after paying: %+v", l.Texts)
 	}

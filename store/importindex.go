@@ -9,11 +9,11 @@ import (
 	"duewatch/reminder"
 )
 
-// Roll is the list of bills read from one file. It finds those that stand there
+// ImportIndex is the list of bills read from one file. It finds those that stand there
 // twice however long the file is: it is a database of its own, in a file that
 // SQLite makes in the temporary folder and that is gone with the process, with
 // 32 MB of it in memory. It is safe for one goroutine at a time.
-type Roll struct {
+type ImportIndex struct {
 	db    *sql.DB
 	conn  *sql.Conn
 	keeps bool
@@ -22,8 +22,8 @@ type Roll struct {
 	find                         *sql.Stmt
 }
 
-// Listed is a bill and the line of the file that names it.
-type Listed struct {
+// Row is a bill and the line of the file that names it.
+type Row struct {
 	Line int
 	Bill reminder.Bill
 }
@@ -38,9 +38,9 @@ var (
 	rollFind = "SELECT service, account, line FROM listed WHERE (service, account) IN (VALUES " + rowsOf("(?, ?)") + ")"
 )
 
-// NewRoll makes an empty list. One that keeps can give the bills back with Each.
-func NewRoll(ctx context.Context, keeps bool) (_ *Roll, err error) {
-	r := &Roll{db: sql.OpenDB(connector{"file:?_journal_mode=OFF&_synchronous=OFF&_cache_size=-32000"}), keeps: keeps}
+// NewImportIndex makes an empty list. One that keeps can give the bills back with Each.
+func NewImportIndex(ctx context.Context, keeps bool) (_ *ImportIndex, err error) {
+	r := &ImportIndex{db: sql.OpenDB(connector{"file:?_journal_mode=OFF&_synchronous=OFF&_cache_size=-32000"}), keeps: keeps}
 	defer func() {
 		if err != nil {
 			err = errors.Join(fmt.Errorf("make a list in the temporary folder: %w", explain(err)), r.Close())
@@ -68,7 +68,7 @@ func NewRoll(ctx context.Context, keeps bool) (_ *Roll, err error) {
 }
 
 // Close drops the list.
-func (r *Roll) Close() error {
+func (r *ImportIndex) Close() error {
 	if r == nil {
 		return nil
 	}
@@ -81,7 +81,7 @@ func (r *Roll) Close() error {
 
 // Add adds bills; of those of one identity the one that counts comes first. Those
 // that were listed before are in doubles: the place in rows, and the line that named it first.
-func (r *Roll) Add(ctx context.Context, rows []Listed) (doubles map[int]int, err error) {
+func (r *ImportIndex) Add(ctx context.Context, rows []Row) (doubles map[int]int, err error) {
 	for from := 0; from < len(rows) && err == nil; from += together {
 		some := rows[from:min(from+together, len(rows))]
 		var added int64
@@ -95,9 +95,9 @@ func (r *Roll) Add(ctx context.Context, rows []Listed) (doubles map[int]int, err
 	return doubles, nil
 }
 
-func (r *Roll) add(ctx context.Context, some []Listed) (added int64, err error) {
-	list := func(l Listed) []any { return []any{l.Bill.Service, l.Bill.Account, l.Line} }
-	keep := func(l Listed) []any {
+func (r *ImportIndex) add(ctx context.Context, some []Row) (added int64, err error) {
+	list := func(l Row) []any { return []any{l.Bill.Service, l.Bill.Account, l.Line} }
+	keep := func(l Row) []any {
 		b := l.Bill
 		return []any{l.Line, b.Service, b.Account, b.Phone.E164(), b.Language, b.Description}
 	}
@@ -110,7 +110,7 @@ func (r *Roll) add(ctx context.Context, some []Listed) (added int64, err error) 
 
 // fill runs a statement for all rows at once, or where they are too few for it
 // that for one row on each.
-func fill(ctx context.Context, many, one *sql.Stmt, rows []Listed, values func(Listed) []any) (n int64, err error) {
+func fill(ctx context.Context, many, one *sql.Stmt, rows []Row, values func(Row) []any) (n int64, err error) {
 	args := make([]any, 0, 6*together)
 	for i, l := range rows {
 		args = append(args, values(l)...)
@@ -134,7 +134,7 @@ func fill(ctx context.Context, many, one *sql.Stmt, rows []Listed, values func(L
 	return n, nil
 }
 
-func (r *Roll) doubles(ctx context.Context, some []Listed, from int, to map[int]int) (map[int]int, error) {
+func (r *ImportIndex) doubles(ctx context.Context, some []Row, from int, to map[int]int) (map[int]int, error) {
 	lines, err := r.lines(ctx, len(some), func(i int) reminder.Bill { return some[i].Bill })
 	if err != nil {
 		return nil, err
@@ -151,7 +151,7 @@ func (r *Roll) doubles(ctx context.Context, some []Listed, from int, to map[int]
 }
 
 // lines are where the first together of n bills are listed.
-func (r *Roll) lines(ctx context.Context, n int, bill func(i int) reminder.Bill) (map[identity]int, error) {
+func (r *ImportIndex) lines(ctx context.Context, n int, bill func(i int) reminder.Bill) (map[identity]int, error) {
 	args := make([]any, 0, 2*together)
 	for i := range together {
 		b := bill(min(i, n-1)) // the last one again, up to the number of the statement
@@ -174,7 +174,7 @@ func (r *Roll) lines(ctx context.Context, n int, bill func(i int) reminder.Bill)
 
 // missing are those bills that are not listed: all of them when there is no
 // list.
-func (r *Roll) missing(ctx context.Context, bills []reminder.Bill) (gone []reminder.Bill, err error) {
+func (r *ImportIndex) missing(ctx context.Context, bills []reminder.Bill) (gone []reminder.Bill, err error) {
 	if r == nil {
 		return bills, nil
 	}
@@ -196,14 +196,14 @@ func (r *Roll) missing(ctx context.Context, bills []reminder.Bill) (gone []remin
 
 // Each calls do for all bills in the order of their lines, n at a time, and
 // stops at its first error.
-func (r *Roll) Each(ctx context.Context, n int, do func([]Listed) error) error {
+func (r *ImportIndex) Each(ctx context.Context, n int, do func([]Row) error) error {
 	for last := 0; ; {
 		rows, err := r.conn.QueryContext(ctx, `SELECT line, service, account, phone, language, description FROM kept
 			WHERE line > ?1 ORDER BY line LIMIT +?2`, last, n)
 		if err != nil {
 			return fmt.Errorf("read the list in the temporary folder: %w", explain(err))
 		}
-		some, err := collect(rows, func(r row) (l Listed, err error) {
+		some, err := collect(rows, func(r row) (l Row, err error) {
 			err = r.Scan(&l.Line, &l.Bill.Service, &l.Bill.Account, &l.Bill.Phone, &l.Bill.Language, &l.Bill.Description)
 			return l, err
 		})

@@ -16,7 +16,7 @@ func TestSpecimens(t *testing.T) {
 		TooLong         bool
 	}
 	var got []row
-	for _, s := range p.Specimens() {
+	for _, s := range p.LongestSamples() {
 		got = append(got, row{s.Language, s.Which, s.Draft.Count.Forcing, errors.Is(s.Err, ErrTooLong)})
 		if s.Draft.Body == "" || s.Draft.Language != s.Language {
 			t.Errorf("%s.%s: %+v", s.Language, s.Which, s.Draft)

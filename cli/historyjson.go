@@ -8,7 +8,7 @@ import (
 )
 
 // forPrograms is the story as JSON.
-func (st *story) forPrograms(f force) any {
+func (st *history) forPrograms(f blockers) any {
 	type event struct {
 		At     time.Time `json:"at"`
 		What   string    `json:"what"`

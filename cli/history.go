@@ -12,8 +12,8 @@ import (
 	"duewatch/store"
 )
 
-// story is all that is known of one bill, and what is planned.
-type story struct {
+// history is all that is known of one bill, and what is planned.
+type history struct {
 	app     *app
 	cfg     *config.Config
 	policy  *reminder.Policy
@@ -25,12 +25,12 @@ type story struct {
 	// What the remind job would decide now, alone or together with other bills of
 	// the phone; joint.Shares may lack the bill, when others take the room.
 	decision reminder.Decision
-	joint    reminder.Joint
+	joint    reminder.Bundle
 	now      time.Time
 }
 
-func (a *app) storyOf(ctx context.Context, cfg *config.Config, s *store.Store, w store.Watched) (st *story, err error) {
-	st = &story{app: a, cfg: cfg, policy: cfg.Policies.For(w.Service), bill: w, now: a.now()}
+func (a *app) storyOf(ctx context.Context, cfg *config.Config, s *store.Store, w store.Watched) (st *history, err error) {
+	st = &history{app: a, cfg: cfg, policy: cfg.Policies.For(w.Service), bill: w, now: a.now()}
 	if st.done, err = s.Reminders(ctx, w.ID); err != nil {
 		return nil, err
 	}
@@ -54,7 +54,7 @@ func (a *app) storyOf(ctx context.Context, cfg *config.Config, s *store.Store, w
 		return nil, err
 	}
 	st.decision, st.joint = lead.Decision, joint
-	for _, share := range joint.Shares {
+	for _, share := range joint.Items {
 		if share.Bill.ID == w.ID {
 			st.decision = share.Decision
 		}
@@ -64,13 +64,13 @@ func (a *app) storyOf(ctx context.Context, cfg *config.Config, s *store.Store, w
 
 // others are the accounts of the other bills that are asked about or texted
 // together with this one.
-func (st *story) others() (accounts []string) {
+func (st *history) others() (accounts []string) {
 	for _, b := range st.joint.Ask {
 		if b.ID != st.bill.ID {
 			accounts = append(accounts, b.Account)
 		}
 	}
-	for _, share := range st.joint.Shares {
+	for _, share := range st.joint.Items {
 		if share.Bill.ID != st.bill.ID {
 			accounts = append(accounts, share.Bill.Account)
 		}
@@ -80,8 +80,8 @@ func (st *story) others() (accounts []string) {
 
 // crowdedOut reports whether other bills of the phone would take all the room
 // of a text.
-func (st *story) crowdedOut() bool {
-	return len(st.joint.Shares) > 0 && !slices.ContainsFunc(st.joint.Shares, func(s reminder.Share) bool { return s.Bill.ID == st.bill.ID })
+func (st *history) crowdedOut() bool {
+	return len(st.joint.Items) > 0 && !slices.ContainsFunc(st.joint.Items, func(s reminder.BundleItem) bool { return s.Bill.ID == st.bill.ID })
 }
 
 // planned is one stage of the present due date and how it stands.
@@ -95,7 +95,7 @@ type planned struct {
 
 // plan joins the stages of the present due date with what became of them, and
 // else with what would.
-func (st *story) plan() (all []planned) {
+func (st *history) plan() (all []planned) {
 	for _, step := range st.policy.Steps(st.bill.DueDate) {
 		p := planned{Stage: step.Stage, Planned: utc(step.At)}
 		for _, r := range st.done {
@@ -113,7 +113,7 @@ func (st *story) plan() (all []planned) {
 }
 
 // prospect says what would become of a stage that was never acted on.
-func (st *story) prospect(step reminder.Step) string {
+func (st *history) prospect(step reminder.Step) string {
 	switch {
 	case st.bill.State != reminder.BillActive:
 		return "not sent while the bill is " + string(st.bill.State)
@@ -142,7 +142,7 @@ func wouldBe(r reminder.Record) string {
 
 // sentence says how a stage stands; a text that nobody is sure of is not
 // called sent.
-func (st *story) sentence(r reminder.Reminder, planned time.Time) string {
+func (st *history) sentence(r reminder.Reminder, planned time.Time) string {
 	means := r.Reason.Info().Means
 	switch r.Outcome {
 	case reminder.Held:
@@ -171,7 +171,7 @@ type coming struct {
 
 // next says what the jobs do about the bill next, and what the decision would
 // be if it were looked at now.
-func (st *story) next() (all []coming) {
+func (st *history) next() (all []coming) {
 	b := st.bill
 	switch b.State {
 	case reminder.BillRejected:
@@ -201,7 +201,7 @@ func (st *story) next() (all []coming) {
 }
 
 // stageAt names the stage that is planned for an instant.
-func (st *story) stageAt(at time.Time) string {
+func (st *history) stageAt(at time.Time) string {
 	for _, step := range st.policy.Steps(st.bill.DueDate) {
 		if step.At.Equal(at) {
 			return ", " + step.Stage.String()
@@ -211,7 +211,7 @@ func (st *story) stageAt(at time.Time) string {
 }
 
 // verdict says what the remind job would decide now.
-func (st *story) verdict() string {
+func (st *history) verdict() string {
 	d, others := st.decision, "account "+strings.Join(st.others(), ", ")
 	switch {
 	case len(st.joint.Ask) > 0 && !d.Ask:
@@ -228,7 +228,7 @@ func (st *story) verdict() string {
 		return first
 	case st.crowdedOut():
 		return others + " of the same phone would be texted first, and it would be looked at again after that"
-	case d.Text != nil && len(st.joint.Shares) > 1:
+	case d.Text != nil && len(st.joint.Items) > 1:
 		return fmt.Sprintf("%s would be sent, in one text with %s, of %s", d.Text.Stage, others, countOf(st.joint.Text.Count.Segments, "segment"))
 	case d.Text != nil:
 		return fmt.Sprintf("%s would be sent, in %s", d.Text.Stage, countOf(d.Text.Count.Segments, "segment"))
@@ -243,9 +243,9 @@ func (st *story) verdict() string {
 	return "nothing would be done"
 }
 
-func (st *story) stamp(t time.Time) string { return st.app.shortTime(t, st.cfg.Zone) }
+func (st *history) stamp(t time.Time) string { return st.app.shortTime(t, st.cfg.Zone) }
 
-func (st *story) dueSentence() string {
+func (st *history) dueSentence() string {
 	due := st.bill.DueDate
 	if due.IsZero() {
 		return "not known"

@@ -32,21 +32,25 @@ func TestADryRunCountsWhatTheActDoes(t *testing.T) {
 		must(s.write.db.ExecContext(t.Context(), "UPDATE bills SET "+change))
 	}
 	for i := range 5 {
-		must(s.Pause(t.Context(), actOn(Choice{Account: bills[3*i].Account}, learnedAt), Pause{Until: later.Add(time.Duration(i) * time.Hour)}))
+		must(s.Pause(t.Context(), actOn(Selector{Account: bills[3*i].Account}, learnedAt), Pause{Until: later.Add(time.Duration(i) * time.Hour)}))
 	}
 	for _, service := range []string{"water", "rent", "nobody's"} {
 		for _, act := range []struct {
 			name string
-			do   func(Act) (Acted, error)
+			do   func(BulkOp) (BulkResult, error)
 		}{
-			{"retry", func(a Act) (Acted, error) { return s.Retry(t.Context(), a) }},
-			{"pause", func(a Act) (Acted, error) { return s.Pause(t.Context(), a, Pause{Until: later.Add(2 * time.Hour)}) }},
-			{"pause again", func(a Act) (Acted, error) { return s.Pause(t.Context(), a, Pause{Until: later.Add(2 * time.Hour)}) }},
-			{"pause for good", func(a Act) (Acted, error) { return s.Pause(t.Context(), a, Pause{}) }},
-			{"resume", func(a Act) (Acted, error) { return s.Resume(t.Context(), a, policiesOf(p)) }},
-			{"resume again", func(a Act) (Acted, error) { return s.Resume(t.Context(), a, policiesOf(p)) }},
+			{"retry", func(a BulkOp) (BulkResult, error) { return s.Retry(t.Context(), a) }},
+			{"pause", func(a BulkOp) (BulkResult, error) {
+				return s.Pause(t.Context(), a, Pause{Until: later.Add(2 * time.Hour)})
+			}},
+			{"pause again", func(a BulkOp) (BulkResult, error) {
+				return s.Pause(t.Context(), a, Pause{Until: later.Add(2 * time.Hour)})
+			}},
+			{"pause for good", func(a BulkOp) (BulkResult, error) { return s.Pause(t.Context(), a, Pause{}) }},
+			{"resume", func(a BulkOp) (BulkResult, error) { return s.Resume(t.Context(), a, policiesOf(p)) }},
+			{"resume again", func(a BulkOp) (BulkResult, error) { return s.Resume(t.Context(), a, policiesOf(p)) }},
 		} {
-			a := actOn(Choice{Service: service}, learnedAt)
+			a := actOn(Selector{Service: service}, learnedAt)
 			a.DryRun = true
 			foreseen := must(act.do(a))
 			a.DryRun = false

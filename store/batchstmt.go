@@ -10,14 +10,14 @@ import (
 // written, so that each text is prepared once; any number is made up of them.
 var sizes = [...]int{256, 64, 16, 4, 1}
 
-// many is one statement over many rows, in a text for each of the sizes.
-type many [len(sizes)]string
+// batchStmt is one statement over many rows, in a text for each of the sizes.
+type batchStmt [len(sizes)]string
 
-// manyRows writes the texts. %s stands for the rows, whose placeholders are
+// newBatchStmt writes the texts. %s stands for the rows, whose placeholders are
 // numbered after the fixed ones. Those that write many pages say OR FAIL: SQLite
 // then keeps no copy of each page by which to undo a statement that fails
 // half-way. The transaction is undone, or the savepoint (tx.isolated).
-func manyRows(query string, fixed, columns int) (m many) {
+func newBatchStmt(query string, fixed, columns int) (m batchStmt) {
 	for i, size := range sizes {
 		m[i] = fmt.Sprintf(query, valuesOf(size, fixed, columns))
 	}
@@ -51,8 +51,8 @@ func valuesOf(rows, fixed, columns int) string {
 	return b.String()
 }
 
-// inMany calls do with all rows, some at a time, and the text for so many.
-func inMany[T any](m *many, rows []T, do func(query string, some []T) error) error {
+// eachBatch calls do with all rows, some at a time, and the text for so many.
+func eachBatch[T any](m *batchStmt, rows []T, do func(query string, some []T) error) error {
 	for len(rows) > 0 {
 		i := 0
 		for sizes[i] > len(rows) {
@@ -66,17 +66,17 @@ func inMany[T any](m *many, rows []T, do func(query string, some []T) error) err
 	return nil
 }
 
-// writeMany runs a statement over many rows, of each of which row appends the
+// execBatch runs a statement over many rows, of each of which row appends the
 // arguments; fixed stand before them. It returns how many rows were changed.
-func writeMany[T any](t *tx, m *many, rows []T, row func(args []any, of T) []any, fixed ...any) (changed int64, err error) {
-	err = inMany(m, rows, func(query string, some []T) error {
-		args := t.room.args[:0]
+func execBatch[T any](t *tx, m *batchStmt, rows []T, row func(args []any, of T) []any, fixed ...any) (changed int64, err error) {
+	err = eachBatch(m, rows, func(query string, some []T) error {
+		args := t.buffer.args[:0]
 		args = append(args, fixed...)
 		for _, of := range some {
 			args = row(args, of)
 		}
-		t.room.args = args
-		n, err := t.execMany(query, args)
+		t.buffer.args = args
+		n, err := t.execRows(query, args)
 		changed += n
 		return err
 	})

@@ -2,8 +2,8 @@ package reminder
 
 import "time"
 
-// Specimen is a template rendered with a long record, for `duewatch check`.
-type Specimen struct {
+// LongestSample is a template rendered with a long record, for `duewatch check`.
+type LongestSample struct {
 	Language string
 	Which    string // "before", "after" or "bundle"
 	// Draft is the text with everything in it, the name too, however long.
@@ -14,12 +14,12 @@ type Specimen struct {
 	Err error
 }
 
-// Specimens renders every template with the longest record that is plausible
+// LongestSamples renders every template with the longest record that is plausible
 // under the policy: a full-length name and description, a 16-digit account,
 // a seven-digit amount, the longest month, and the stage with the most days.
 // They come in the order of language, before first. The result is the same
 // at every call.
-func (p *Policy) Specimens() []Specimen {
+func (p *Policy) LongestSamples() []LongestSample {
 	balance := MustMoney("8888888") // with the decimals that its currency has
 	b := Bill{
 		Customer:    "Wanjiru Muthoni Kamau & Sons Company Ltd",
@@ -32,25 +32,25 @@ func (p *Policy) Specimens() []Specimen {
 	for _, s := range p.Stages {
 		before, after = max(before, -int(s)), max(after, int(s))
 	}
-	var specimens []Specimen
+	var specimens []LongestSample
 	for _, language := range p.Templates.Languages() {
 		b.Language = language
 		specimens = append(specimens,
-			p.specimen(b, whichBefore, b.DueDate.AddDays(-before)),
-			p.specimen(b, whichAfter, b.DueDate.AddDays(after)))
+			p.longestSample(b, whichBefore, b.DueDate.AddDays(-before)),
+			p.longestSample(b, whichAfter, b.DueDate.AddDays(after)))
 		if p.Bundle && p.Templates.bundles(language) {
-			specimens = append(specimens, p.specimenBundle(b, b.DueDate.AddDays(-before)))
+			specimens = append(specimens, p.longestBundle(b, b.DueDate.AddDays(-before)))
 		}
 	}
 	return specimens
 }
 
-// specimenBundle is the longest text for two bills: with more of them a text is
+// longestBundle is the longest text for two bills: with more of them a text is
 // not longer than the policy allows, since what does not fit is left out.
-func (p *Policy) specimenBundle(b Bill, today Date) Specimen {
-	longest := Specimen{Language: b.Language, Which: whichBundle}
+func (p *Policy) longestBundle(b Bill, today Date) LongestSample {
+	longest := LongestSample{Language: b.Language, Which: whichBundle}
 	for _, withAmount := range []bool{true, false} {
-		shares := sampleShares(b, 2, withAmount)
+		shares := sampleItems(b, 2, withAmount)
 		unbound := *p
 		unbound.MaxSegments = 0
 		draft, err := unbound.WordBundle(shares, Policies{Default: p}, today)
@@ -63,7 +63,7 @@ func (p *Policy) specimenBundle(b Bill, today Date) Specimen {
 }
 
 // add keeps the longer of the texts, and the first fault.
-func (s *Specimen) add(draft Draft, err error) {
+func (s *LongestSample) add(draft Draft, err error) {
 	if c, most := draft.Count, s.Draft.Count; c.Segments > most.Segments || c.Segments == most.Segments && c.Units > most.Units {
 		s.Draft = draft
 	}
@@ -72,10 +72,10 @@ func (s *Specimen) add(draft Draft, err error) {
 	}
 }
 
-// specimen is the longer of the texts with and without the amount: a template
+// longestSample is the longer of the texts with and without the amount: a template
 // may have more to say without it.
-func (p *Policy) specimen(b Bill, which string, today Date) Specimen {
-	longest := Specimen{Language: b.Language, Which: which}
+func (p *Policy) longestSample(b Bill, which string, today Date) LongestSample {
+	longest := LongestSample{Language: b.Language, Which: which}
 	for _, withAmount := range []bool{true, false} {
 		draft, err := p.draft(b, today, withAmount)
 		if err == nil {

@@ -7,32 +7,32 @@ import (
 	"duewatch/store"
 )
 
-// doubt holds the texts of a pass that are between intent and outcome: were the
+// inFlight holds the texts of a pass that are between intent and outcome: were the
 // process killed now, nobody could say of them whether the provider has them.
-type doubt struct {
-	texts chan *store.Text // to be sent
-	ended chan *ended      // to be recorded
-	check *lastCheck       // of those that are to be sent
+type inFlight struct {
+	texts   chan *store.Text // to be sent
+	results chan *sendResult // to be recorded
+	check   *lastCheck       // of those that are to be sent
 
 	mu   sync.Mutex
 	less sync.Cond
 	n    int
 }
 
-// ended is a text that was handed over or given back, and what came of it.
-type ended struct {
+// sendResult is a text that was handed over or given back, and what came of it.
+type sendResult struct {
 	text    *store.Text
 	outcome store.Outcome
 }
 
-func newDoubt(most int, check *lastCheck) *doubt {
-	d := &doubt{texts: make(chan *store.Text, most), ended: make(chan *ended, most), check: check}
+func newInFlight(most int, check *lastCheck) *inFlight {
+	d := &inFlight{texts: make(chan *store.Text, most), results: make(chan *sendResult, most), check: check}
 	d.less.L = &d.mu
 	return d
 }
 
 // await returns when no more than most texts are in doubt.
-func (d *doubt) await(most int) {
+func (d *inFlight) await(most int) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for d.n > most {
@@ -41,7 +41,7 @@ func (d *doubt) await(most int) {
 }
 
 // add passes committed intents to the senders.
-func (d *doubt) add(texts []store.Text) {
+func (d *inFlight) add(texts []store.Text) {
 	d.mu.Lock()
 	d.n += len(texts)
 	d.mu.Unlock()
@@ -51,7 +51,7 @@ func (d *doubt) add(texts []store.Text) {
 	}
 }
 
-func (d *doubt) settled(n int) {
+func (d *inFlight) done(n int) {
 	d.mu.Lock()
 	d.n -= n
 	d.mu.Unlock()
@@ -67,8 +67,8 @@ const (
 )
 
 // next returns the texts that ended since; none at the end of the pass.
-func (d *doubt) next() (some []*ended) {
-	first, ok := <-d.ended
+func (d *inFlight) next() (some []*sendResult) {
+	first, ok := <-d.results
 	if !ok {
 		return nil
 	}
@@ -80,7 +80,7 @@ func (d *doubt) next() (some []*ended) {
 	defer enough.Stop()
 	for len(some) < most {
 		select {
-		case e, ok := <-d.ended:
+		case e, ok := <-d.results:
 			if !ok {
 				return some
 			}

@@ -77,14 +77,14 @@ func TestLearn(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			b := tt.before
-			changes := b.Learn(tt.answer, "KES")
+			changes := b.Apply(tt.answer, "KES")
 			if diff := cmp.Diff(tt.want, b, cmp.AllowUnexported(Date{})); diff != "" {
 				t.Errorf("the bill (-want +got):\n%s", diff)
 			}
 			if diff := cmp.Diff(tt.changes, changes); diff != "" {
 				t.Errorf("the changes (-want +got):\n%s", diff)
 			}
-			if again := b.Learn(tt.answer, "KES"); len(again) > 0 {
+			if again := b.Apply(tt.answer, "KES"); len(again) > 0 {
 				t.Errorf("the same answer again is news: %v", again)
 			}
 		})
@@ -97,7 +97,7 @@ func TestLearnLeavesCopiesAlone(t *testing.T) {
 	owed, zero := MustMoney("2315.50"), MustMoney("0")
 	b := Bill{State: BillActive, Balance: &owed}
 	before := b
-	b.Learn(Answer{Balance: &zero}, "KES")
+	b.Apply(Answer{Balance: &zero}, "KES")
 	if !before.Balance.Equal(MustMoney("2315.50")) || !b.Balance.Equal(zero) {
 		t.Errorf("the copy owes %s, the bill %s", before.Balance, b.Balance)
 	}

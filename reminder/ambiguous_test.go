@@ -110,7 +110,7 @@ func TestAlikeShipped(t *testing.T) {
 	}
 	for _, service := range []string{"", "Kenya Power"} {
 		p.ServiceName = service
-		if err := p.Alike(); err != nil {
+		if err := p.Ambiguous(); err != nil {
 			t.Errorf("service %q: %v", service, err)
 		}
 	}
@@ -134,18 +134,18 @@ func TestAlikeServices(t *testing.T) {
 	}
 	tests := map[string]struct {
 		services map[string]service
-		want     []AlikeServices
+		want     []AmbiguousServices
 	}{
 		"named":                            {map[string]service{"1": {"Water", named, named + "!", nil}, "2": {"Power", named, named + "!", nil}}, nil},
 		"one alone need not be named":      {map[string]service{"1": {"Water", bare, bare + "!", nil}}, nil},
 		"one named and one not":            {map[string]service{"1": {"Water", named, named + "!", nil}, "2": {"Power", bare, bare + "!", nil}}, nil},
 		"told apart by other words":        {map[string]service{"1": {"Water", "W " + bare, "-" + bare, nil}, "2": {"Power", "P " + bare, "!" + bare, nil}}, nil},
-		"not named":                        {map[string]service{"1": {"Water", bare, named + "!", nil}, "2": {"Power", bare, named + "!", nil}}, []AlikeServices{{"2", "1", "en", "before"}}},
-		"of one name":                      {map[string]service{"1": {"Water", named, named + "!", nil}, "2": {"Water", named, "2" + named, nil}}, []AlikeServices{{"2", "1", "en", "before"}, {"2", "1", "sw", "before"}, {"2", "1", "sw", "after"}}},
-		"named beside an amount only":      {map[string]service{"1": {"Water", "{{if .Amount}}" + named + "{{else}}" + bare + "{{end}}", "1" + bare, nil}, "2": {"Power", "{{if .Amount}}" + named + "{{else}}" + bare + "{{end}}", "2" + bare, nil}}, []AlikeServices{{"2", "1", "en", "before"}}},
-		"of stages that differ":            {map[string]service{"1": {"Water", bare, bare + "!", []Stage{-7}}, "2": {"Power", bare, bare + "!", []Stage{-3}}}, []AlikeServices{{"2", "1", "en", "before"}}},
+		"not named":                        {map[string]service{"1": {"Water", bare, named + "!", nil}, "2": {"Power", bare, named + "!", nil}}, []AmbiguousServices{{"2", "1", "en", "before"}}},
+		"of one name":                      {map[string]service{"1": {"Water", named, named + "!", nil}, "2": {"Water", named, "2" + named, nil}}, []AmbiguousServices{{"2", "1", "en", "before"}, {"2", "1", "sw", "before"}, {"2", "1", "sw", "after"}}},
+		"named beside an amount only":      {map[string]service{"1": {"Water", "{{if .Amount}}" + named + "{{else}}" + bare + "{{end}}", "1" + bare, nil}, "2": {"Power", "{{if .Amount}}" + named + "{{else}}" + bare + "{{end}}", "2" + bare, nil}}, []AmbiguousServices{{"2", "1", "en", "before"}}},
+		"of stages that differ":            {map[string]service{"1": {"Water", bare, bare + "!", []Stage{-7}}, "2": {"Power", bare, bare + "!", []Stage{-3}}}, []AmbiguousServices{{"2", "1", "en", "before"}}},
 		"not named where it is not used":   {map[string]service{"1": {"Water", named, bare, []Stage{-3, 2}}, "2": {"Power", named, bare, []Stage{-3}}}, nil},
-		"after the due date, two of three": {map[string]service{"1": {"Water", named, bare, nil}, "2": {"Power", named, named + "!", nil}, "3": {"Rent", named, bare, nil}}, []AlikeServices{{"3", "1", "en", "after"}}},
+		"after the due date, two of three": {map[string]service{"1": {"Water", named, bare, nil}, "2": {"Power", named, named + "!", nil}, "3": {"Rent", named, bare, nil}}, []AmbiguousServices{{"3", "1", "en", "after"}}},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -158,7 +158,7 @@ func TestAlikeServices(t *testing.T) {
 				}
 				p.ByService[id] = q
 			}
-			if diff := cmp.Diff(tt.want, p.Alike()); diff != "" {
+			if diff := cmp.Diff(tt.want, p.Ambiguous()); diff != "" {
 				t.Errorf("Alike (-want +got):\n%s", diff)
 			}
 		})
@@ -168,7 +168,7 @@ func TestAlikeServices(t *testing.T) {
 // alikeFaults are what Alike reports, each checked to be a *TemplateError.
 func alikeFaults(t *testing.T, p *Policy) []string {
 	t.Helper()
-	err := p.Alike()
+	err := p.Ambiguous()
 	if err == nil {
 		return nil
 	}

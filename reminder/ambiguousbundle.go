@@ -21,11 +21,11 @@ func (p *Policy) alikeBundles(language string) error {
 	}
 	q := *p
 	q.MaxSegments = 0
-	for _, s := range sparser(language) {
+	for _, s := range sampleBills(language) {
 		for n := 2; n <= 3; n++ {
 			// words gives the text of a stage's day, after a change to each bill.
 			words := func(stage Stage, change func(k int, b *Bill)) (string, error) {
-				shares := sampleShares(s.bill, n, true)
+				shares := sampleItems(s.bill, n, true)
 				for k := range shares {
 					change(k, &shares[k].Bill)
 				}
@@ -67,7 +67,7 @@ func (p *Policy) alikeBundles(language string) error {
 			}
 		}
 	}
-	return alikeError(accounts, stages, dates)
+	return ambiguousError(accounts, stages, dates)
 }
 
 // inFull reports whether a text of n sample bills has the account of each in it
@@ -78,7 +78,7 @@ func inFull(body string, sample Bill, n int, words func(change func(k int, b *Bi
 	if err != nil {
 		return false
 	}
-	for _, share := range sampleShares(sample, n, true) {
+	for _, share := range sampleItems(sample, n, true) {
 		if account := share.Bill.Account; !strings.Contains(body, account) || strings.Contains(other, account) {
 			return false
 		}

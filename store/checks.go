@@ -8,9 +8,9 @@ import (
 	"duewatch/reminder"
 )
 
-// Lesson is what came of one call to Almara Pay about a bill: one of Answer,
+// CheckResult is what came of one call to Almara Pay about a bill: one of Answer,
 // Rejected and Failed, or none when it could not even be asked.
-type Lesson struct {
+type CheckResult struct {
 	BillID   int64
 	Answer   *reminder.Answer
 	Rejected string        // the account is refused for good, and why
@@ -19,11 +19,11 @@ type Lesson struct {
 	After    time.Duration // with Failed: repeat no earlier than this
 }
 
-// Learned is what came of a batch of lessons.
-type Learned struct {
-	Lessons []Lesson        // those that were learned
-	Bills   []reminder.Bill // theirs, as they are now
-	Due     bool            // a bill became due for a look by the remind job
+// RecordedChecks is what came of a batch of lessons.
+type RecordedChecks struct {
+	Checks []CheckResult   // those that were learned
+	Bills  []reminder.Bill // theirs, as they are now
+	Due    bool            // a bill became due for a look by the remind job
 	// Faults are of bills of which nothing could be learned, each undone alone:
 	// they are still due to be asked about.
 	Faults []error
@@ -32,14 +32,14 @@ type Learned struct {
 	unsure bool      // nobody vouches for the clock: nothing is counted by the hour or the day
 }
 
-// Learn writes lessons into their bills and renews what depends on them: when
+// RecordChecks writes lessons into their bills and renews what depends on them: when
 // to ask again, and when to look for a reminder.
-func (s *Store) Learn(policies reminder.Policies, now time.Time, lessons ...Lesson) (Learned, error) {
-	var l Learned
+func (s *Store) RecordChecks(policies reminder.Policies, now time.Time, lessons ...CheckResult) (RecordedChecks, error) {
+	var l RecordedChecks
 	err := s.do(func(t *tx) error {
-		l = Learned{unsure: s.unsure.Load()}
-		for some := range slices.Chunk(lessons, t.atOnce(len(lessons))) {
-			own, all := t.isolated(func(t *tx) error { return t.learn(policies, now, some, &l) })
+		l = RecordedChecks{unsure: s.unsure.Load()}
+		for some := range slices.Chunk(lessons, t.batchSize(len(lessons))) {
+			own, all := t.savepoint(func(t *tx) error { return t.recordChecks(policies, now, some, &l) })
 			switch {
 			case all != nil:
 				return all
@@ -52,13 +52,13 @@ func (s *Store) Learn(policies reminder.Policies, now time.Time, lessons ...Less
 		return t.seen(s, l.latest)
 	})
 	if err != nil {
-		return Learned{}, fmt.Errorf("record what Almara Pay said: %w", err)
+		return RecordedChecks{}, fmt.Errorf("record what Almara Pay said: %w", err)
 	}
 	return l, nil
 }
 
-// learn learns all of the lessons, or none of them when it fails.
-func (t *tx) learn(policies reminder.Policies, now time.Time, lessons []Lesson, l *Learned) error {
+// recordChecks learns all of the lessons, or none of them when it fails.
+func (t *tx) recordChecks(policies reminder.Policies, now time.Time, lessons []CheckResult, l *RecordedChecks) error {
 	ids := make([]int64, len(lessons))
 	for i, lesson := range lessons {
 		ids[i] = lesson.BillID
@@ -67,8 +67,8 @@ func (t *tx) learn(policies reminder.Policies, now time.Time, lessons []Lesson, 
 	if err != nil {
 		return err
 	}
-	w := learning{policies: policies, now: now, unsure: l.unsure}
-	taught, learned := make([]reminder.Bill, 0, len(lessons)), make([]Lesson, 0, len(lessons))
+	w := checkBatch{policies: policies, now: now, unsure: l.unsure}
+	taught, learned := make([]reminder.Bill, 0, len(lessons)), make([]CheckResult, 0, len(lessons))
 	var latest time.Time
 	for _, lesson := range lessons {
 		b, ok := bills[lesson.BillID]
@@ -80,7 +80,7 @@ func (t *tx) learn(policies reminder.Policies, now time.Time, lessons []Lesson, 
 				return err
 			}
 		}
-		if err := t.learnOne(&w, &b, &lesson); err != nil {
+		if err := t.applyCheck(&w, &b, &lesson); err != nil {
 			return err
 		}
 		bills[b.ID] = b
@@ -99,13 +99,13 @@ func (t *tx) learn(policies reminder.Policies, now time.Time, lessons []Lesson, 
 	if err := t.count(&w, latest); err != nil {
 		return err
 	}
-	l.Lessons, l.Bills, l.Due = append(l.Lessons, learned...), append(l.Bills, taught...), l.Due || w.due
+	l.Checks, l.Bills, l.Due = append(l.Checks, learned...), append(l.Bills, taught...), l.Due || w.due
 	return nil
 }
 
 // count takes in what a batch says of Almara Pay, of a biller's feed and of many
 // bills at once. latest is that of its last good answer; zero = there was none.
-func (t *tx) count(w *learning, latest time.Time) error {
+func (t *tx) count(w *checkBatch, latest time.Time) error {
 	if w.unsure {
 		return nil
 	}
@@ -125,17 +125,17 @@ func (t *tx) count(w *learning, latest time.Time) error {
 	return t.countRejections(w.rejected, w.now)
 }
 
-// learning is a batch of lessons, with what has yet to be written of them: many
+// checkBatch is a batch of lessons, with what has yet to be written of them: many
 // bills with each statement.
-type learning struct {
+type checkBatch struct {
 	policies reminder.Policies
 	now      time.Time
-	unsure   bool // as in Learned
+	unsure   bool // as in RecordedChecks
 
 	bills  []reminder.Bill
 	has    map[int64]bool
 	events []Event
-	looks  map[queue][]look
+	looks  map[queue][]nextEval
 	paid   []reminder.Bill // as they were when they were owed
 	plan   []reminder.Bill // whose next reminder depends on what was learned
 	acted  []dueBill       // those of plan that may have had one
@@ -152,7 +152,7 @@ type learning struct {
 }
 
 // write writes what is left to be written.
-func (t *tx) write(w *learning) error {
+func (t *tx) write(w *checkBatch) error {
 	if err := t.saveBills(w.bills); err != nil {
 		return err
 	}
@@ -165,7 +165,7 @@ func (t *tx) write(w *learning) error {
 	if err := t.events(w.events); err != nil {
 		return err
 	}
-	if err := t.planLearned(w); err != nil {
+	if err := t.planChecked(w); err != nil {
 		return err
 	}
 	if err := t.forgetRefusals(w.served...); err != nil {
@@ -180,39 +180,39 @@ func (t *tx) write(w *learning) error {
 	return nil
 }
 
-// planLearned schedules the next look of the remind job at bills whose due dates or
+// planChecked schedules the next look of the remind job at bills whose due dates or
 // states are new, and are written.
-func (t *tx) planLearned(w *learning) error {
+func (t *tx) planChecked(w *checkBatch) error {
 	done := make(map[int64][]reminder.Reminder)
 	if err := t.readDone(w.acted, func(id int64, m reminder.Reminder) { done[id] = append(done[id], m) }); err != nil {
 		return err
 	}
 	for _, b := range w.plan {
-		look := w.policies.For(b.Service).NextLook(b, done[b.ID], w.now)
+		look := w.policies.For(b.Service).NextEval(b, done[b.ID], w.now)
 		w.schedule(dueRemind, b.ID, look)
 		w.due = w.due || (!look.IsZero() && !look.After(w.now))
 	}
 	return nil
 }
 
-func (w *learning) save(b reminder.Bill) {
+func (w *checkBatch) save(b reminder.Bill) {
 	if w.has == nil {
 		w.has = map[int64]bool{}
 	}
 	w.bills, w.has[b.ID] = append(w.bills, b), true
 }
 
-func (w *learning) schedule(q queue, billID int64, at time.Time) {
+func (w *checkBatch) schedule(q queue, billID int64, at time.Time) {
 	if w.looks == nil {
-		w.looks = map[queue][]look{}
+		w.looks = map[queue][]nextEval{}
 	}
-	w.looks[q] = append(w.looks[q], look{billID, at})
+	w.looks[q] = append(w.looks[q], nextEval{billID, at})
 }
 
-// learnOne makes the bill what it is with the lesson. What follows from it is
+// applyCheck makes the bill what it is with the lesson. What follows from it is
 // written by write. A refusal may turn out to be a rejection; the lesson says so
 // then.
-func (t *tx) learnOne(w *learning, b *reminder.Bill, l *Lesson) error {
+func (t *tx) applyCheck(w *checkBatch, b *reminder.Bill, l *CheckResult) error {
 	policy, now := w.policies.For(b.Service), w.now
 	before := *b
 	var changes []reminder.Change
@@ -227,7 +227,7 @@ func (t *tx) learnOne(w *learning, b *reminder.Bill, l *Lesson) error {
 	case l.Answer != nil && l.Answer.At.Before(b.CheckedAt) && !b.CheckedAt.After(now):
 		return nil // another job has asked since: what it learned is newer
 	case l.Answer != nil:
-		changes = b.Learn(*l.Answer, policy.Currency)
+		changes = b.Apply(*l.Answer, policy.Currency)
 		b.Believe(policy.Guards)
 		w.count(before, *b, *l.Answer, policy)
 		if before.Failures > 0 {
@@ -267,7 +267,7 @@ func (t *tx) learnOne(w *learning, b *reminder.Bill, l *Lesson) error {
 }
 
 // count notes what the answer says of the feed that it comes from.
-func (w *learning) count(before, b reminder.Bill, a reminder.Answer, policy *reminder.Policy) {
+func (w *checkBatch) count(before, b reminder.Bill, a reminder.Answer, policy *reminder.Policy) {
 	c := w.answers[b.Service]
 	if c == nil {
 		if w.answers == nil {
@@ -287,7 +287,7 @@ func (w *learning) count(before, b reminder.Bill, a reminder.Answer, policy *rem
 }
 
 // pausedWhenNew is pausedByRule for a bill that was just registered.
-func (t *tx) pausedWhenNew(w *learning, b *reminder.Bill) error {
+func (t *tx) pausedWhenNew(w *checkBatch, b *reminder.Bill) error {
 	if w.pauses == nil {
 		w.pauses = new(bool)
 		if err := t.row("SELECT EXISTS (SELECT 1 FROM pauses)").Scan(w.pauses); err != nil {
@@ -310,13 +310,13 @@ func (t *tx) pausedWhenNew(w *learning, b *reminder.Bill) error {
 	return err
 }
 
-var payReminders = manyRows(`UPDATE reminders SET paid_at = ?1
+var payReminders = newBatchStmt(`UPDATE reminders SET paid_at = ?1
 	WHERE (bill_id, due_date) IN (VALUES %s) AND outcome = 'texted' AND paid_at IS NULL RETURNING bill_id`, 1, 2)
 
 // paid notes that what the texts of bills' due dates reminded of is paid.
-func (t *tx) paid(w *learning) error {
+func (t *tx) paid(w *checkBatch) error {
 	texted := make(map[int64]int)
-	err := inMany(&payReminders, w.paid, func(query string, some []reminder.Bill) error {
+	err := eachBatch(&payReminders, w.paid, func(query string, some []reminder.Bill) error {
 		args := append(make([]any, 0, 1+2*len(some)), w.now.UnixMilli())
 		for _, b := range some {
 			args = append(args, b.ID, b.DueDate.String())
@@ -345,7 +345,7 @@ func (t *tx) paid(w *learning) error {
 
 // scheduleCalls sets when Almara Pay is next asked about the bill, which was in
 // another state before.
-func (w *learning) scheduleCalls(b reminder.Bill, before reminder.BillState, policy *reminder.Policy, after time.Duration) {
+func (w *checkBatch) scheduleCalls(b reminder.Bill, before reminder.BillState, policy *reminder.Policy, after time.Duration) {
 	next := policy.NextCheck(b, w.now)
 	if floor := w.now.Add(after); next.Before(floor) {
 		next = floor
@@ -399,7 +399,7 @@ func (t *tx) replan(b reminder.Bill, policy *reminder.Policy, now time.Time) err
 	if err != nil {
 		return err
 	}
-	if look := policy.NextLook(b, done, now); look.IsZero() {
+	if look := policy.NextEval(b, done, now); look.IsZero() {
 		_, err = t.exec("DELETE FROM due_remind WHERE bill_id = ?1 AND at > ?2 AND owner IS NULL", b.ID, now.UnixMilli())
 	} else {
 		_, err = t.exec(`INSERT INTO due_remind (bill_id, at) VALUES (?1, ?2)

@@ -8,29 +8,29 @@ import (
 	"duewatch/reminder"
 )
 
-// Choice is which bills an operator means: those that match all of what is
+// Selector is which bills an operator means: those that match all of what is
 // set, which must be something.
-type Choice struct {
+type Selector struct {
 	Service string
 	Account string
 	Phone   reminder.Phone
 }
 
 // single reports whether the choice names one bill, and no kind of bills.
-func (c Choice) single() bool { return c.Account != "" }
+func (c Selector) single() bool { return c.Account != "" }
 
 // WholeService reports whether the choice is all bills of a service, which may
 // be millions.
-func (c Choice) WholeService() bool { return c.Account == "" && c.Phone == "" }
+func (c Selector) WholeService() bool { return c.Account == "" && c.Phone == "" }
 
-// Acted counts what became of the bills of a choice.
-type Acted struct {
+// BulkResult counts what became of the bills of a choice.
+type BulkResult struct {
 	Done int
 	Left map[reminder.BillState]int // left as they were, by their state
 }
 
 // Bills is how many there are in the choice.
-func (a Acted) Bills() int {
+func (a BulkResult) Bills() int {
 	n := a.Done
 	for _, left := range a.Left {
 		n += left
@@ -38,30 +38,30 @@ func (a Acted) Bills() int {
 	return n
 }
 
-// Act is one run of something that an operator does to bills.
-type Act struct {
-	Choice Choice
-	At     time.Time
-	Who    string
-	DryRun bool      // count only
-	Tell   func(int) // called now and then with the bills looked at so far; nil = nobody asks
+// BulkOp is one run of something that an operator does to bills.
+type BulkOp struct {
+	Selector Selector
+	At       time.Time
+	Who      string
+	DryRun   bool      // count only
+	Tell     func(int) // called now and then with the bills looked at so far; nil = nobody asks
 }
 
-// choicePage is how many bills one transaction of an operator's act takes.
-const choicePage = 500
+// selectorPage is how many bills one transaction of an operator's act takes.
+const selectorPage = 500
 
-// ChosenBills reads up to n bills of a choice, in no order that matters.
-func (s *Store) ChosenBills(ctx context.Context, c Choice, n int) ([]reminder.Bill, error) {
-	bills, err := chosen(ctx, s.read, c, reminder.Bill{}, n)
+// SelectedBills reads up to n bills of a choice, in no order that matters.
+func (s *Store) SelectedBills(ctx context.Context, c Selector, n int) ([]reminder.Bill, error) {
+	bills, err := selected(ctx, s.read, c, reminder.Bill{}, n)
 	if err != nil {
 		return nil, fmt.Errorf("read bills: %w", err)
 	}
 	return bills, nil
 }
 
-// chosen reads the n bills of a choice that come after one, in the order of the
+// selected reads the n bills of a choice that come after one, in the order of the
 // index that finds them.
-func chosen(ctx context.Context, q querier, c Choice, after reminder.Bill, n int) ([]reminder.Bill, error) {
+func selected(ctx context.Context, q querier, c Selector, after reminder.Bill, n int) ([]reminder.Bill, error) {
 	var query string
 	var args []any
 	switch {
@@ -82,14 +82,14 @@ func chosen(ctx context.Context, q querier, c Choice, after reminder.Bill, n int
 	return collect(rows, scanBill)
 }
 
-// act goes through the bills of a choice, a page in each transaction, and does
+// bulk goes through the bills of a choice, a page in each transaction, and does
 // what is to be done to those for which it is wanted. The rule for bills to
 // come, if there is one, is written together with the first page: a bill that
 // it caught in between would be counted as left alone, as one of a later page
 // still may be. An act that ends early is completed by the same act again.
-func (s *Store) act(ctx context.Context, a Act, rule func(*tx) error, wanted func(reminder.Bill) bool, do func(*tx, reminder.Bill) error) (n Acted, err error) {
-	if a.DryRun && a.Choice.WholeService() {
-		return s.countWanted(ctx, a.Choice.Service, wanted)
+func (s *Store) bulk(ctx context.Context, a BulkOp, rule func(*tx) error, wanted func(reminder.Bill) bool, do func(*tx, reminder.Bill) error) (n BulkResult, err error) {
+	if a.DryRun && a.Selector.WholeService() {
+		return s.countWanted(ctx, a.Selector.Service, wanted)
 	}
 	n.Left = make(map[reminder.BillState]int)
 	for after := (reminder.Bill{}); err == nil; {
@@ -97,7 +97,7 @@ func (s *Store) act(ctx context.Context, a Act, rule func(*tx) error, wanted fun
 		began, done := time.Now(), 0
 		each := func(ctx context.Context, q querier, do func(reminder.Bill) error) (err error) {
 			done = 0
-			if page, err = chosen(ctx, q, a.Choice, after, choicePage); err != nil {
+			if page, err = selected(ctx, q, a.Selector, after, selectorPage); err != nil {
 				return err
 			}
 			for _, b := range page {
@@ -136,10 +136,10 @@ func (s *Store) act(ctx context.Context, a Act, rule func(*tx) error, wanted fun
 		if a.Tell != nil {
 			a.Tell(n.Bills())
 		}
-		if len(page) < choicePage {
+		if len(page) < selectorPage {
 			return n, nil
 		}
-		after = page[choicePage-1]
+		after = page[selectorPage-1]
 		if !a.DryRun && done > 0 {
 			s.giveWay(ctx, time.Since(began))
 		}
@@ -152,7 +152,7 @@ func (s *Store) act(ctx context.Context, a Act, rule func(*tx) error, wanted fun
 // them: most are active and are counted in an index, the others are found by
 // another one. wanted may go by a bill's state, the end of its pause and
 // whether calls failed.
-func (s *Store) countWanted(ctx context.Context, service string, wanted func(reminder.Bill) bool) (n Acted, err error) {
+func (s *Store) countWanted(ctx context.Context, service string, wanted func(reminder.Bill) bool) (n BulkResult, err error) {
 	type kind struct {
 		reminder.Bill
 		bills int

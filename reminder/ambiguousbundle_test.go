@@ -30,7 +30,7 @@ func TestAlikeBundlesFindAccounts(t *testing.T) {
 				t.Fatal(err)
 			}
 			p := &Policy{ServiceName: "Water", Currency: "KES", Language: "en", Stages: []Stage{-3, 0}, Templates: templates, Bundle: true, MaxSegments: 2}
-			err = p.Alike()
+			err = p.Ambiguous()
 			if tt.sound && err != nil {
 				t.Error(err)
 			}
