@@ -57,6 +57,24 @@ func (n *Notifier) Owns(ctx context.Context, number reminder.Phone) (found, text
 	return found, texts, err
 }
 
+// Connect makes a request that changes nothing, so that a connection is ready for
+// the next text: making one may take longer than a text may wait for it. It
+// returns an error when there was no answer, and not for what the answer says.
+func (n *Notifier) Connect(ctx context.Context) error {
+	answered := false
+	err := n.question(ctx, "connect", func(c *call) error {
+		_, err := c.service().FetchAccount(n.accountSID)
+		if answered = c.status != 0; err != nil {
+			return c.failed("connect", err)
+		}
+		return nil
+	})
+	if answered {
+		return nil //nolint:nilerr // a connection is ready
+	}
+	return err
+}
+
 // question makes one request that changes nothing.
 func (n *Notifier) question(ctx context.Context, op string, ask func(*call) error) error {
 	if n.password == "" {

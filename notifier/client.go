@@ -109,13 +109,15 @@ func (c *call) SendRequest(method, rawURL string, data url.Values, headers map[s
 		c.err, c.notSent = err, true
 		return nil, err
 	}
+	var late atomic.Bool
 	if form != nil && !c.writeBy.IsZero() {
-		late := time.AfterFunc(time.Until(c.writeBy), func() {
+		timer := time.AfterFunc(time.Until(c.writeBy), func() {
 			if form.seal() { // else it is on its way
+				late.Store(true)
 				giveUp()
 			}
 		})
-		defer late.Stop()
+		defer timer.Stop()
 	}
 	// Not through an http.Client: it would follow redirects, and a text must
 	// not be posted to a second place.
@@ -124,7 +126,7 @@ func (c *call) SendRequest(method, rawURL string, data url.Values, headers map[s
 	if err != nil {
 		c.err = err
 		c.notSent = form != nil && form.seal()
-		c.late = c.notSent && !c.writeBy.IsZero() && c.ctx.Err() == nil && ctx.Err() != nil
+		c.late = late.Load()
 		return nil, err
 	}
 	defer res.Body.Close() //nolint:errcheck // it was only read

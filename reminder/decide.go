@@ -13,6 +13,7 @@ const (
 	retryLeast   = 10 * time.Minute
 	retryMost    = time.Hour
 	retryUnnamed = 2 * time.Hour
+	retryAged    = time.Minute
 	// retryUnreached is for a bill that was not asked about since others had
 	// failed, at least: it must not wait for their sake, and the pause of the
 	// calls is over by then.
@@ -77,7 +78,7 @@ type TextOrder struct {
 	Planned  time.Time // when the stage should have left
 	NotAfter time.Time // when it stops being useful
 
-	withAmount bool // whether the amount is known well enough to be named
+	WithAmount bool // whether the amount is known well enough to be named
 }
 
 // Decision is what to do about a bill at one instant.
@@ -179,11 +180,13 @@ func Decide(c Case, p *Policy, to Delivery, now time.Time) Decision {
 	if doubted && !doubt.Until.IsZero() {
 		fresh = false // the feed is right again, and may say something else
 	}
-	if !fresh && !answeredNow(c) {
+	if !fresh && !answeredNow(c, p, now) {
 		if c.Asked == NotAsked {
 			return Decision{Ask: true}
 		}
 		switch {
+		case namedNow(c): // and others of its round took so long that the answer has aged
+			return l.hold(BalanceStale, now.Add(retryAged), "")
 		case p.StaleBalance == StaleWithoutAmount:
 			withAmount = false
 		case c.Asked == NotReached: // by the fault of others, so that it is not skipped either
@@ -248,7 +251,7 @@ func Decide(c Case, p *Policy, to Delivery, now time.Time) Decision {
 		reason = Bundled
 	}
 	l.record(Texted, reason, l.detail)
-	l.decision.Text = &TextOrder{Draft: draft, Stage: l.step.Stage, Reason: reason, To: phone, Planned: l.step.At, NotAfter: l.step.NotAfter, withAmount: withAmount}
+	l.decision.Text = &TextOrder{Draft: draft, Stage: l.step.Stage, Reason: reason, To: phone, Planned: l.step.At, NotAfter: l.step.NotAfter, WithAmount: withAmount}
 	l.decision.Next = l.next
 	return l.decision
 }
@@ -257,10 +260,24 @@ func Decide(c Case, p *Policy, to Delivery, now time.Time) Decision {
 // large audience takes its time at the provider's rate.
 const catchUpAfter = 2 * time.Hour
 
-// answeredNow reports whether Almara Pay answered in this very look and said
-// what is owed. It matters for a maximum age of zero, under which no balance
+// leastBalanceAge is the age up to which a balance that was asked about for this
+// very text is not asked again, where max_balance_age is shorter: the bills of a
+// round wait for each other, and their texts for their turns.
+const leastBalanceAge = time.Minute
+
+// AgeAtRequest is how old the balance that a text names may be when it leaves.
+func (p *Policy) AgeAtRequest() time.Duration { return max(p.MaxBalanceAge, leastBalanceAge) }
+
+// answeredNow reports whether Almara Pay answered in this very evaluation and
+// said what is owed. It matters for a maximum age of zero, under which no balance
 // is young enough a moment later.
-func answeredNow(c Case) bool {
+func answeredNow(c Case, p *Policy, now time.Time) bool {
+	return namedNow(c) && now.Sub(c.Bill.BalanceAt) <= p.AgeAtRequest()
+}
+
+// namedNow reports whether Almara Pay answered in this evaluation and named a
+// balance, however long ago that is by now.
+func namedNow(c Case) bool {
 	return c.Asked == Answered && c.Bill.Balance != nil && c.Bill.BalanceAt.Equal(c.Bill.CheckedAt)
 }
 

@@ -28,7 +28,7 @@ func (p *Policy) WordBundle(shares []BundleItem, policies Policies, today Date) 
 	var total Money
 	known := true
 	for i, s := range shares {
-		one, _ := policies.For(s.Bill.Service).fields(s.Bill, language, today, s.Text.withAmount)
+		one, _ := policies.For(s.Bill.Service).fields(s.Bill, language, today, s.Text.WithAmount)
 		switch {
 		case i == 0:
 			fields.Customer = one.Customer
@@ -68,7 +68,7 @@ func sampleItems(b Bill, n int, withAmount bool) []BundleItem {
 	for i := range shares {
 		one := b
 		one.Account = b.Account[:len(b.Account)-1] + string(rune('1'+i))
-		shares[i] = BundleItem{&Case{Bill: one}, Decision{Text: &TextOrder{withAmount: withAmount}}}
+		shares[i] = BundleItem{&Case{Bill: one}, Decision{Text: &TextOrder{WithAmount: withAmount}}}
 	}
 	return shares
 }

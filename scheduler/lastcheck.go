@@ -20,11 +20,6 @@ const (
 	checkToRequest = 2 * time.Second
 )
 
-// leastBalanceAge is the age up to which the balance of a text is not asked again
-// right before its request, where max_balance_age is shorter: texts wait for
-// each other, and one that was asked about just now could else never leave.
-const leastBalanceAge = time.Minute
-
 // lastCheck tests texts right before they are handed to the provider: many by
 // one read, since those that are about to leave are tested together.
 type lastCheck struct {
@@ -98,11 +93,10 @@ func (c *lastCheck) withdraw(t *store.Text) {
 	c.leave(t)
 }
 
-// balanceTooOld reports whether a balance that a text names was young enough
-// when it was decided, and is no longer.
+// balanceTooOld reports whether a balance that a text names is older than it may
+// be. A text without the amount was decided to leave with an old one.
 func (s *Scheduler) balanceTooOld(t *store.Text, now time.Time) bool {
 	return slices.ContainsFunc(t.Parts, func(p store.Part) bool {
-		most := max(s.Policies.For(p.Service).MaxBalanceAge, leastBalanceAge)
-		return t.Decided.Sub(p.BalanceAt) <= most && now.Sub(p.BalanceAt) > most
+		return p.WithAmount && now.Sub(p.BalanceAt) > s.Policies.For(p.Service).AgeAtRequest()
 	})
 }

@@ -1,9 +1,13 @@
 package scheduler
 
 import (
+	"context"
 	"fmt"
+	"log/slog"
+	"net"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -151,5 +155,110 @@ func TestTextsWaitWhileNoConnectionIsReadyInTime(t *testing.T) {
 		if texts := w.sandbox.Texts(); len(texts) != bills {
 			t.Errorf("%d of %d were texted", len(texts), bills)
 		}
+	})
+}
+
+// slowPipes is a listener whose connections are pipes in memory, so that they run
+// on the clock of a bubble, and take their time to be made.
+type slowPipes struct {
+	delay time.Duration
+	made  chan net.Conn
+	done  chan struct{}
+}
+
+func (p *slowPipes) dial(context.Context, string, string) (net.Conn, error) {
+	<-time.After(p.delay)
+	ours, theirs := net.Pipe()
+	p.made <- theirs
+	return ours, nil
+}
+
+func (p *slowPipes) Accept() (net.Conn, error) {
+	select {
+	case c := <-p.made:
+		return c, nil
+	case <-p.done:
+		return nil, net.ErrClosed
+	}
+}
+
+func (p *slowPipes) Close() error   { close(p.done); return nil }
+func (p *slowPipes) Addr() net.Addr { return &net.UnixAddr{} }
+
+// Where every new connection takes longer than the bound, texts leave all the
+// same, on connections that were made ready before the check.
+func TestConnectionsThatAreAlwaysSlowKeepNobodyFromBeingTexted(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const bills = 12
+		w := prepare(t, inBubble, func(w *world) { w.senders = 4 })
+		p := &slowPipes{delay: checkToRequest + time.Second, made: make(chan net.Conn), done: make(chan struct{})}
+		server := &http.Server{Handler: w.sandbox.Handler(), ErrorLog: slog.NewLogLogger(slog.DiscardHandler, 0)}
+		go server.Serve(p) //nolint:errcheck // it ends with the listener
+		defer server.Close()
+		transport := &http.Transport{DialContext: p.dial, MaxIdleConnsPerHost: 4, IdleConnTimeout: 30 * time.Second}
+		w.toProvider.next = transport
+		end := w.run()
+		defer func() { end(); transport.CloseIdleConnections() }()
+		for i := range bills {
+			w.owes(account(i), "2000-01-04", "500")
+			w.declare(account(i), phone(i))
+		}
+		w.until("2000-01-01 09:01:00")
+		if texts := w.sandbox.Texts(); len(texts) != bills {
+			t.Errorf("%d of %d were texted within a minute", len(texts), bills)
+		}
+	})
+}
+
+// A provider that cannot be reached is said to be, also where one bill is due.
+func TestAProviderThatCannotBeReachedIsNamedForASingleBill(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := prepare(t, inBubble)
+		opens := time.Date(2000, 1, 1, 9, 0, 0, 0, zone)
+		w.toProvider.hooks(func(r *http.Request) error {
+			if !time.Now().Before(opens) {
+				<-r.Context().Done()
+				return r.Context().Err()
+			}
+			return nil
+		}, nil)
+		end := w.run()
+		defer func() { end() }()
+		w.owes(account(0), "2000-01-04", "500")
+		w.declare(account(0), phone(0))
+		w.until("2000-01-01 09:00:50")
+		stops, err := w.Store.Stops(w.ctx, w.clock.now())
+		if err != nil || len(stops) != 1 || stops[0].Reason != reminder.ProviderUnreachable {
+			t.Errorf("stops %+v (%v), want %s", stops, err, reminder.ProviderUnreachable)
+		}
+	})
+}
+
+// A balance that was young when Almara Pay answered has aged by the time that the
+// slowest bill of its round was asked about.
+func TestABalanceThatAgedWhileOthersWereAskedIsAskedAgain(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := prepare(t, inBubble, func(w *world) { w.policy.MaxBalanceAge = 0 })
+		end := w.run()
+		defer func() { end() }()
+		for i := range 2 {
+			w.owes(account(i), "2000-01-04", "500")
+			w.declare(account(i), phone(i))
+		}
+		w.until("2000-01-01 08:59:30")
+		w.toAlmara.hooks(func(r *http.Request) error {
+			if strings.Contains(bodyOf(r), account(1)) {
+				<-r.Context().Done()
+				return r.Context().Err()
+			}
+			return nil
+		}, nil)
+		w.until("2000-01-01 09:00:10")
+		w.pays(account(0)) // the other call is still under way
+		w.until("2000-01-01 10:00:00")
+		w.wantStory(account(0), "3 days before: skipped, paid")
 	})
 }

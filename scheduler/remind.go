@@ -190,53 +190,80 @@ func (s *Scheduler) send(pass context.Context, t *store.Text, check *lastCheck) 
 // sendInTurn sends a text whose turn has come, unless something that it rests on
 // has changed since it was decided.
 func (s *Scheduler) sendInTurn(pass context.Context, t *store.Text, check *lastCheck) (store.Outcome, error) {
+	for try := 1; ; try++ {
+		result, o, err := s.checkAndPost(pass, t, check)
+		if o.Hold != "" || err != nil {
+			return o, err
+		}
+		now := s.Now()
+		switch late := errors.Is(result.Err, notifier.ErrLate); {
+		case !late:
+			s.slow.Clear()
+			o = outcomeOf(result, len(t.Parts) > 1, s.Policies.For(t.Parts[0].Service), s.ReconcileAfter[0], now)
+			err = s.weigh(t, result, &o, now)
+			return o, err
+		case try == maxTries:
+			return s.late(t, result.Err, now)
+		}
+		// The connection that it waited for is ready once this returns, and the text
+		// is checked anew. Making one may take longer than a check lasts.
+		if err := s.Notifier.Connect(context.WithoutCancel(pass)); err != nil {
+			h := &halt{reason: reminder.ProviderUnreachable, until: s.Now().Add(retryUnreachable), err: err}
+			return givenBack(h.reason, h.until, err.Error()), h
+		}
+	}
+}
+
+// maxTries is how often a text in turn is checked and begun anew when no
+// connection is ready in time.
+const maxTries = 3
+
+// checkAndPost tests once more what a text rests on, right before its request, and
+// hands it over. An outcome that holds says why it was not.
+func (s *Scheduler) checkAndPost(pass context.Context, t *store.Text, check *lastCheck) (r notifier.Result, o store.Outcome, err error) {
 	stop, changed, checkedAt, err := check.verdict(context.WithoutCancel(pass), t)
 	now := s.Now()
 	if err != nil {
-		return givenBack(reminder.NotHandedOver, now.Add(retryUnreachable), "what it rests on could not be read once more"), err
+		return r, givenBack(reminder.NotHandedOver, now.Add(retryUnreachable), "what it rests on could not be read once more"), err
 	}
+	by := checkedAt.Add(checkToRequest)
 	switch closed := s.closed(t, now); {
 	case pass.Err() != nil:
-		return withdrawn(context.Cause(pass), now), nil //nolint:nilerr // whoever stopped the pass has the reason
+		o = withdrawn(context.Cause(pass), now)
 	case s.clockWasSet(s.passClock):
-		return givenBack(reminder.ClockUnsure, t.Decided, "the clock was set before it could be handed over"), errClockSet
+		return r, givenBack(reminder.ClockUnsure, t.Decided, "the clock was set before it could be handed over"), errClockSet
 	case stop != nil:
-		return givenBack(stop.Reason, now, "sending was stopped before it could be handed over: "+stop.Detail), nil
+		o = givenBack(stop.Reason, now, "sending was stopped before it could be handed over: "+stop.Detail)
 	case changed != "":
-		return givenBack(reminder.ChangedMeanwhile, now, changed), nil
+		o = givenBack(reminder.ChangedMeanwhile, now, changed)
 	case s.balanceTooOld(t, now):
-		return givenBack(reminder.BalanceStale, now, "its balance grew too old before it could be handed over"), nil
+		o = givenBack(reminder.BalanceStale, now, "its balance grew too old before it could be handed over")
 	case t.NotAfter.Sub(now) < time.Second: // less than the provider takes as validity
-		return givenBack(reminder.NotHandedOver, t.NotAfter, "it stopped being useful before it could be handed over"), nil
+		o = givenBack(reminder.NotHandedOver, t.NotAfter, "it stopped being useful before it could be handed over")
 	case closed != nil:
-		return givenBack(reminder.OutsideWindow, closed.NextOpen(now), "the window closed before it could be handed over"), nil
+		o = givenBack(reminder.OutsideWindow, closed.NextOpen(now), "the window closed before it could be handed over")
 	case now.Sub(t.Decided) > lease/2:
 		// Soon it would be taken for one that a dead process left.
-		return givenBack(reminder.NotHandedOver, now, "it waited too long to be handed over"), nil
+		o = givenBack(reminder.NotHandedOver, now, "it waited too long to be handed over")
+	case time.Now().After(by):
+		o = givenBack(reminder.NotHandedOver, now.Add(retryUnreachable), "the store took too long to say whether it may leave")
+	}
+	if o.Hold != "" {
+		return r, o, nil
 	}
 	// A shutdown must not cut off the answer: it would leave a text in doubt.
-	result := s.Notifier.Send(context.WithoutCancel(pass), notifier.Message{
-		To: t.To, Body: t.Body, Validity: s.validity(t, now), WriteBy: checkedAt.Add(checkToRequest),
-	})
-	now = s.Now()
-	if errors.Is(result.Err, notifier.ErrLate) {
-		return s.late(t, result.Err, now)
-	}
-	s.slow.Clear()
-	o := outcomeOf(result, len(t.Parts) > 1, s.Policies.For(t.Parts[0].Service), s.ReconcileAfter[0], now)
-	err = s.weigh(t, result, &o, now)
-	return o, err
+	return s.Notifier.Send(context.WithoutCancel(pass), notifier.Message{To: t.To, Body: t.Body, Validity: s.validity(t, now), WriteBy: by}), o, nil
 }
 
 // late gives back a text whose request was not written soon enough after the
-// check. The connection that it waited for serves the next one; when several
-// texts in a row wait in vain, the provider is not to be reached.
+// check, time and again. When several texts in a row wait in vain, the provider is
+// not to be reached.
 func (s *Scheduler) late(t *store.Text, why error, now time.Time) (store.Outcome, error) {
 	if s.slow.Against(t.To.E164()) {
 		h := &halt{reason: reminder.ProviderUnreachable, until: now.Add(retryUnreachable), err: why}
 		return givenBack(h.reason, h.until, why.Error()), h
 	}
-	return givenBack(reminder.NotHandedOver, now, why.Error()), nil
+	return givenBack(reminder.NotHandedOver, now.Add(retryUnreachable), why.Error()), nil
 }
 
 // record writes what became of texts, as of now.

@@ -38,7 +38,7 @@ func TestAnIntentIsOnDiskBeforeItIsHandedOut(t *testing.T) {
 	want := Text{
 		ID: 1, To: phone(1), Body: x.Body, Language: "en", Segments: 1, Decided: firstStage, NotAfter: due.At(p.Window.To, nairobi),
 		Parts: []Part{{BillID: b.ID, Service: "water", Account: b.Account, Stage: -3, DueDate: due, Reason: reminder.OnSchedule, Planned: firstStage,
-			Balance: &owed, BalanceAt: firstStage, Verified: new(true)}},
+			Balance: &owed, BalanceAt: firstStage, WithAmount: true, Verified: new(true)}},
 	}
 	if diff := cmp.Diff(want, x, cmpTimes); diff != "" {
 		t.Errorf("text (-want +got):\n%s", diff)

@@ -88,7 +88,7 @@ func newIntent(r Round, d decided, to *Text) intent {
 	for _, s := range j.Items {
 		to.Parts = append(to.Parts, Part{
 			BillID: s.Bill.ID, Service: s.Bill.Service, Account: s.Bill.Account, DueDate: s.Bill.DueDate,
-			Stage: s.Text.Stage, Reason: s.Text.Reason, Planned: s.Text.Planned, Balance: s.Bill.Balance, BalanceAt: s.Bill.BalanceAt,
+			Stage: s.Text.Stage, Reason: s.Text.Reason, Planned: s.Text.Planned, Balance: s.Bill.Balance, BalanceAt: s.Bill.BalanceAt, WithAmount: s.Text.WithAmount,
 			Verified: s.Bill.Verified,
 		})
 		if !slices.Contains(n.services, s.Bill.Service) {

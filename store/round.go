@@ -54,7 +54,9 @@ type Part struct {
 	// The balance it was decided on, nil = not known, and when that was learned.
 	Balance   *reminder.Money
 	BalanceAt time.Time
-	Verified  *bool // as of the bill
+	// WithAmount is whether it was young enough to be named.
+	WithAmount bool
+	Verified   *bool // as of the bill
 }
 
 // NewRecord is a record that is new, for the log and the metrics.
