@@ -180,6 +180,13 @@ func (s *Scheduler) clockKnown(ctx context.Context, seen time.Time) (bool, error
 	if !s.ClockCheck.dateless() {
 		return false, nil
 	}
+	if seen.IsZero() {
+		// Nothing was learned by a clock that is believed. Bills were added by some
+		// clock; later events may be this one's.
+		if seen, err = s.Store.TrailBegan(ctx); err != nil {
+			return false, err
+		}
+	}
 	now := s.Now()
 	// A store that knows of nothing has nothing to lose.
 	return seen.IsZero() || !now.Before(seen.Add(-clockSlack)) && now.Sub(seen) <= clockKnownFor, nil
@@ -203,14 +210,30 @@ func (s *Scheduler) askTime(ctx context.Context) {
 // decided or sent, so that no hour of an unknown clock gets through.
 func (s *Scheduler) clockWasSet(by clockState) bool { return s.ClockCheck.stateNow() != by }
 
+// wasSet reports whether something may have been written by another clock than
+// this one, which is believed.
+func (s *Scheduler) wasSet(ctx context.Context, state clockState) (bool, error) {
+	switch {
+	case s.ClockCheck == nil:
+		return false, nil
+	case s.believed != nil:
+		return s.believed.sets != state.sets, nil
+	case state.sets > 0: // since the start, before any was believed
+		return true, nil
+	}
+	return s.Store.WroteUnsure(ctx)
+}
+
 // noticeClock puts right what an earlier clock has written: when this one was set
 // meanwhile, or is behind the latest instant that the store knows of. What was
 // learned at hours that are now to come would look fresh when they come.
 func (s *Scheduler) noticeClock(ctx context.Context, state clockState) error {
-	set := s.believed != nil && s.believed.sets != state.sets
+	set, err := s.wasSet(ctx, state)
+	if err != nil {
+		return err
+	}
 	latest := s.seen
 	if latest.IsZero() || set {
-		var err error
 		if latest, err = s.Store.Latest(ctx); err != nil {
 			return err
 		}

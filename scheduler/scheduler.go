@@ -119,6 +119,7 @@ type Scheduler struct {
 // New prepares the jobs. It fails on a bad cron expression.
 func New(c Config) (*Scheduler, error) {
 	s := &Scheduler{Config: c, pace: newPace(c.SegmentsPerSecond), sender: newSenderEvidence(c.Country), replan: make(chan struct{}, 1)}
+	c.Store.TrustClock(c.ClockCheck.stateNow().sure)
 	if c.Virtual != nil {
 		s.Now = c.Virtual.Now
 		s.virtual = &virtual{clock: c.Virtual, askRate: c.AskRate, segments: c.SegmentsPerSecond, began: c.Virtual.Now()}

@@ -2,6 +2,8 @@ package store
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -20,6 +22,13 @@ const (
 // While it is not, what is learned does not count as an instant seen: else an
 // error of years would vouch for itself.
 func (s *Store) TrustClock(sure bool) { s.unsure.Store(!sure) }
+
+// WroteUnsure reports whether something was learned by a clock that nobody vouched
+// for, since one was last believed.
+func (s *Store) WroteUnsure(ctx context.Context) (bool, error) {
+	at, err := s.instant(ctx, metaSeenUnsure)
+	return !at.IsZero(), err
+}
 
 // seen keeps the instant at which something was learned; zero = nothing was.
 func (t *tx) seen(s *Store, now time.Time) error {
@@ -72,6 +81,15 @@ func (s *Store) Latest(ctx context.Context) (latest time.Time, err error) {
 		return at, err
 	})
 	return latest, err
+}
+
+// TrailBegan is the instant of the first event that there is; zero = none.
+func (s *Store) TrailBegan(ctx context.Context) (at time.Time, err error) {
+	err = s.read.QueryRowContext(ctx, "SELECT at FROM events ORDER BY id LIMIT 1").Scan(instantColumn{&at})
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return time.Time{}, fmt.Errorf("read the beginning of the trail: %w", explain(err))
+	}
+	return at, nil
 }
 
 // instant reads a fact that is one; zero = it is not there.
@@ -154,7 +172,13 @@ func (s *Store) ClockSet(now, lookUp time.Time) (forgotten int64, err error) {
 		if err := t.notTooFar(now, lookUp); err != nil {
 			return err
 		}
-		for _, ahead := range []string{"DELETE FROM answer_minutes WHERE minute > ?1", "DELETE FROM doubted_payments WHERE since > ?1"} {
+		for _, ahead := range []string{
+			"DELETE FROM answer_minutes WHERE minute > ?1",
+			"DELETE FROM doubted_payments WHERE since > ?1",
+			"DELETE FROM lifts WHERE since > ?1", // until their midnight, which may be years away
+			"DELETE FROM usage WHERE since > ?1",
+			"DELETE FROM meta WHERE key LIKE '" + metaReleased + "%' AND CAST(value AS BIGINT) > ?1",
+		} {
 			if _, err := t.exec(ahead, now.UnixMilli()); err != nil {
 				return err
 			}

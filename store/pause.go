@@ -194,6 +194,19 @@ func (t *tx) resume(b *reminder.Bill, policy *reminder.Policy, oneOfMany bool, e
 	if err != nil {
 		return look, err
 	}
+	// By a clock that is ahead, a pause begins after stages that it kept silent:
+	// while none is believed, what came since the last one was is evaluated, too.
+	var unsure bool
+	if err := t.row("SELECT EXISTS (SELECT 1 FROM stops WHERE reason = ?1)", reminder.ClockUnsure).Scan(&unsure); err != nil {
+		return look, explain(err)
+	}
+	if unsure {
+		sure, err := t.surely(since)
+		if err != nil {
+			return look, err
+		}
+		since = time.UnixMilli(sure)
+	}
 	return policy.EvalAfterPause(*b, since, done, now), t.schedule(dueRecheck, b.ID, policy.CheckAfterPause(*b, oneOfMany, now))
 }
 

@@ -245,6 +245,7 @@ var mayScan = map[string]string{
 	"FROM opt_outs ORDER BY":                    "lists them",
 	"count(DISTINCT phone) FROM opt_outs":       "counts them",
 	"UPDATE destinations":                       "once for each time that the clock is set back",
+	"DELETE FROM meta WHERE key LIKE":           "once for each time that the clock is set back",
 	"FROM doubted_payments":                     "holds one row for each fault of a feed",
 	"UPDATE doubted_payments":                   "the same",
 	"FROM shrunk_lists":                         "holds one row for each list at most",
