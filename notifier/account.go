@@ -70,7 +70,7 @@ func (n *Notifier) Connect(ctx context.Context) error {
 		return nil
 	})
 	if answered {
-		return nil //nolint:nilerr // a connection is ready
+		return nil // a connection is ready
 	}
 	return err
 }

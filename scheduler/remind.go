@@ -4,266 +4,213 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"strings"
 	"sync"
 	"time"
 
-	"duewatch/notifier"
 	"duewatch/reminder"
 	"duewatch/store"
 )
 
-// remind looks at every bill whose hour has come. Data flows one way:
-//
-//	claim and decide ─→ ask Almara Pay where the balance is old ─→ decide ─→ intents on disk ─→ senders ─→ outcomes on disk
-//
-// A round takes a bounded number of bills, and the next one is decided while
-// the texts of this one are being sent: at most two rounds of texts (three, where
-// more than a round leaves in a second) are ever between intent and outcome, and
+// remind makes one pass over the bills whose time has come. Every text that it
+// hands over has its intent on disk before the call, and its outcome on disk after
+// it. At most three rounds of texts are ever between the two (pace.ahead), so that
 // memory does not grow with what is due.
-func (s *Scheduler) remind(ctx context.Context, j *job) error {
-	var err error
+//
+// The order of the calls below is the order of events: first what may keep all
+// texts back (the clock, what an earlier pass could not write, the provider's list),
+// then the rounds, then what the pass leaves behind.
+func (s *Scheduler) remind(ctx context.Context, j *job) (err error) {
 	if s.passClock, err = s.clockOf(ctx); err != nil || !s.passClock.sure {
 		return err
 	}
 	if err := s.settleKnown(ctx); err != nil {
 		return err
 	}
-	stopped := s.compare(ctx, j)
-	if h := (*halt)(nil); stopped != nil && !errors.As(stopped, &h) {
-		return stopped
+	// While the list cannot be compared nothing leaves, and decisions go on.
+	notCompared := s.compare(ctx, j)
+	if h := (*halt)(nil); notCompared != nil && !errors.As(notCompared, &h) {
+		return notCompared
 	}
-	pass, stop := context.WithCancelCause(ctx)
-	defer stop(nil)
-	d := newInFlight(s.pace.ahead+s.pace.round, newLastCheck(s.Store, s.Now, s.pace.within(checkFor)+s.SendConcurrency))
-	var senders, recorder sync.WaitGroup
-	for range s.SendConcurrency {
-		senders.Go(func() {
-			for t := range d.texts {
-				o, err := s.send(pass, t, d.check)
-				if err != nil {
-					stop(err)
-				}
-				j.heartbeat()
-				d.results <- &sendResult{t, o}
-			}
-		})
-	}
-	recorder.Go(func() {
-		for some := d.next(); len(some) > 0; some = d.next() {
-			now, err := s.record(some)
-			if err != nil {
-				stop(err)
-			}
-			d.done(len(some)) // the next round need not wait until all is told
-			for _, e := range some {
-				s.logText(*e.text, e.outcome, now)
-			}
-		}
-	})
-	err = func() error {
-		// Also on a panic: nobody must wait for ever.
-		defer recorder.Wait()
-		defer close(d.results)
-		defer senders.Wait()
-		defer close(d.texts)
-		return s.decideAll(pass, j, d)
-	}()
-	if pass.Err() != nil || errors.Is(err, errClockSet) {
+	p := s.startPass(ctx, j)
+	defer p.stop(nil)
+	err = p.run()
+	if p.ctx.Err() != nil || errors.Is(err, errClockSet) {
+		// What was claimed for Almara Pay to be asked about is not.
 		err = errors.Join(err, s.Store.Unclaim(s.Now(), s.Owner))
 	}
-	if err != nil || context.Cause(pass) != nil {
+	why := context.Cause(p.ctx)
+	if err != nil || why != nil {
 		s.report(ctx, "settle what is known of texts", s.settleKnown(context.WithoutCancel(ctx)))
 	}
-	if cause := context.Cause(pass); ctx.Err() == nil && !errors.Is(err, cause) {
-		err = errors.Join(err, cause)
+	if ctx.Err() == nil && !errors.Is(err, why) { // else the daemon is stopping, which is no failure
+		err = errors.Join(err, why)
 	}
-	return errors.Join(stopped, err)
+	return errors.Join(notCompared, err)
 }
 
 // errClockSet ends a pass in the middle: its decisions were made by another clock.
 var errClockSet = errors.New("the clock was set in the middle of a pass")
 
-// decideAll feeds the senders, round by round, until nothing is due or the
-// pass is stopped. When Almara Pay lets nobody in, or does not answer anybody,
-// it is hardly asked any more in this pass: what needs an answer is decided by
-// reminders.stale_balance, and the rest goes on.
-func (s *Scheduler) decideAll(pass context.Context, j *job, d *inFlight) error {
-	a := &asking{s: s}
-	segments := 0
-	for pass.Err() == nil && !s.yields(j, segments, s.SegmentsPerSecond) {
-		j.heartbeat()
-		d.await(s.pace.ahead)
-		round := s.round()
-		if s.clockWasSet(s.passClock) {
-			return errors.Join(a.over(), errClockSet)
-		}
-		looked, err := s.Store.DecideDue(pass, round, s.pace.round)
+// remindPass is one pass of the remind job: rounds of decisions in this goroutine,
+// and beside them the senders and a recorder.
+type remindPass struct {
+	*Scheduler
+	job *job
+	// ctx ends when the daemon stops, or when something that one text met would
+	// be met by all others. What is in flight then gets its outcome all the same.
+	ctx  context.Context
+	stop context.CancelCauseFunc
+
+	inFlight *inFlight
+	asking   *asking // how Almara Pay has answered so far
+	senders  sync.WaitGroup
+	recorder sync.WaitGroup
+}
+
+// startPass starts the senders and the recorder, which wait for texts.
+func (s *Scheduler) startPass(ctx context.Context, j *job) *remindPass {
+	p := &remindPass{Scheduler: s, job: j, asking: &asking{s: s}}
+	p.ctx, p.stop = context.WithCancelCause(ctx)
+	p.inFlight = newInFlight(s.pace.ahead+s.pace.round, newLastCheck(s.Store, s.Now, s.pace.within(checkFor)+s.SendConcurrency))
+	for range s.SendConcurrency {
+		p.senders.Go(p.sendAll)
+	}
+	p.recorder.Go(p.recordOutcomes)
+	return p
+}
+
+// run makes the rounds, and waits for what is in flight: also on a panic, or
+// senders and recorder would wait for ever.
+func (p *remindPass) run() error {
+	defer func() {
+		close(p.inFlight.texts)
+		p.senders.Wait()
+		close(p.inFlight.results)
+		p.recorder.Wait()
+	}()
+	return p.rounds()
+}
+
+// sendAll hands texts to the provider, one after the other.
+func (p *remindPass) sendAll() {
+	for t := range p.inFlight.texts {
+		o, err := p.send(p.ctx, t, p.inFlight.check)
 		if err != nil {
-			return errors.Join(a.over(), ignoreEnd(pass, err))
+			p.stop(err)
 		}
-		if looked.Bills == 0 {
+		p.job.heartbeat()
+		p.inFlight.results <- &sendResult{t, o}
+	}
+}
+
+// recordOutcomes writes outcomes, those that come together by one commit.
+func (p *remindPass) recordOutcomes() {
+	for some := p.inFlight.next(); len(some) > 0; some = p.inFlight.next() {
+		now, err := p.record(some)
+		if err != nil {
+			p.stop(err)
+		}
+		p.inFlight.done(len(some)) // the next round need not wait for the log
+		for _, r := range some {
+			p.logText(*r.text, r.outcome, now)
+		}
+	}
+}
+
+// rounds decides about what is due, round by round, until nothing is or the pass
+// is stopped. The next round is decided while the texts of this one are sent: with
+// less than a second's worth of texts in hand the senders would wait for commits.
+//
+// When Almara Pay lets nobody in, or answers nobody, it is hardly asked any more in
+// this pass: what needs an answer is decided by reminders.stale_balance, and the
+// rest goes on.
+func (p *remindPass) rounds() error {
+	for segments := 0; p.ctx.Err() == nil && !p.yields(p.job, segments, p.SegmentsPerSecond); {
+		p.job.heartbeat()
+		p.inFlight.await(p.pace.ahead)
+		round := p.round()
+		if p.clockWasSet(p.passClock) { // after the hour was read, so that no hour of an unknown clock gets through
+			return errors.Join(p.asking.over(), errClockSet)
+		}
+		decided, err := p.Store.DecideDue(p.ctx, round, p.pace.round)
+		if err != nil {
+			return errors.Join(p.asking.over(), ignoreEnd(p.ctx, err))
+		}
+		if decided.Bills == 0 {
 			break
 		}
-		segments += s.enqueue(looked, d)
-		if len(looked.Ask) == 0 {
+		segments += p.enqueue(decided)
+		if len(decided.Ask) == 0 {
 			continue
 		}
-		lessons := s.askRound(pass, j, a, looked.Ask)
-		if pass.Err() == nil {
-			lessons = unanswered(looked.Ask, lessons)
-		}
-		if round = s.round(); s.clockWasSet(s.passClock) {
-			return errors.Join(a.over(), errClockSet) // what is claimed comes back at the end of the pass
-		}
-		answered, err := s.Store.DecideAnswered(round, lessons)
+		checked, err := p.askAndDecide(decided.Ask)
 		if err != nil {
-			return errors.Join(a.over(), ignoreEnd(pass, err))
+			return errors.Join(p.asking.over(), ignoreEnd(p.ctx, err))
 		}
-		for _, b := range answered.Rejected {
-			s.logRejected(b)
-		}
-		segments += s.enqueue(answered, d)
+		segments += p.enqueue(checked)
 	}
-	return a.over()
+	return p.asking.over()
+}
+
+// askAndDecide asks Almara Pay about bills whose balance is too old, and decides
+// about them by what it says, or by what it does not.
+func (p *remindPass) askAndDecide(bills []reminder.Bill) (store.RoundResult, error) {
+	checks := p.askRound(p.ctx, p.job, p.asking, bills)
+	if p.ctx.Err() == nil {
+		checks = unanswered(bills, checks)
+	}
+	round := p.round()
+	if p.clockWasSet(p.passClock) {
+		return store.RoundResult{}, errClockSet
+	}
+	decided, err := p.Store.DecideAnswered(round, checks)
+	if err != nil {
+		return store.RoundResult{}, err
+	}
+	for _, b := range decided.Rejected {
+		p.logRejected(b)
+	}
+	return decided, nil
 }
 
 func (s *Scheduler) round() store.Round {
 	return store.Round{Now: s.Now(), Policies: s.Policies, Delivery: s.Delivery, Claim: s.claim()}
 }
 
-// enqueue passes committed intents to the senders, which end each of them: they
-// take them even after a stop, to give them back. It returns their segments.
-func (s *Scheduler) enqueue(l store.RoundResult, d *inFlight) (segments int) {
-	for _, fault := range l.Faults {
-		s.Log.Error("no decision could be made", "err", fault)
+// enqueue logs what was decided and passes committed intents to the senders, which
+// take them also after a stop, to give them back. It returns their segments.
+func (p *remindPass) enqueue(decided store.RoundResult) (segments int) {
+	for _, fault := range decided.Faults {
+		p.Log.Error("no decision could be made", "err", fault)
 	}
-	for _, n := range l.Records {
-		if n.Outcome != reminder.Texted { // counted once it was handed over
-			s.Metrics.reminded(n.Outcome, n.Reason)
+	for _, r := range decided.Records {
+		if r.Outcome != reminder.Texted { // counted once it was handed over
+			p.Metrics.reminded(r.Outcome, r.Reason)
 		}
-		s.logRecord(n)
+		p.logRecord(r)
 	}
-	d.add(l.Texts)
-	for _, t := range l.Texts {
+	p.inFlight.add(decided.Texts)
+	for _, t := range decided.Texts {
 		segments += t.Segments
 	}
 	return segments
 }
 
-// logRecord logs what was decided; a text is told of once it was handed over.
-func (s *Scheduler) logRecord(n store.NewRecord) {
+// logRecord logs what was decided; a text is logged once it was handed over.
+func (s *Scheduler) logRecord(r store.NewRecord) {
 	level := slog.LevelInfo
-	if n.Outcome == reminder.Texted || n.Reason == reminder.Superseded {
+	if r.Outcome == reminder.Texted || r.Reason == reminder.Superseded {
 		level = slog.LevelDebug
 	}
 	if !s.Log.Enabled(context.Background(), level) {
 		return
 	}
-	why := n.Detail
+	why := r.Detail
 	if why == "" {
-		why = n.Reason.Info().Means
+		why = r.Reason.Info().Means
 	}
-	s.about(n.Bill.Service, n.Bill.Account).Log(context.Background(), level, "reminder "+string(n.Outcome),
-		"stage", n.Stage.String(), "due", n.Bill.DueDate.String(), "reason", string(n.Reason), "why", why)
-}
-
-// send ends one intent: the text is handed to the provider or given back. The
-// error is a reason to stop the pass: the next text would fare no better.
-func (s *Scheduler) send(pass context.Context, t *store.Text, check *lastCheck) (o store.Outcome, err error) {
-	if s.pace.wait(pass, t.Segments) == nil {
-		o, err = s.sendInTurn(pass, t, check)
-	} else {
-		check.withdraw(t)
-		o = withdrawn(context.Cause(pass), s.Now())
-	}
-	if h := (*halt)(nil); errors.As(err, &h) {
-		o.Stop, o.Evidence = h.stop(), h.evidence
-	}
-	o.TextID = t.ID
-	if o.Until.After(t.NotAfter) {
-		o.Until = t.NotAfter // where the reminder expires by itself
-	}
-	return o, err
-}
-
-// sendInTurn sends a text whose turn has come, unless something that it rests on
-// has changed since it was decided.
-func (s *Scheduler) sendInTurn(pass context.Context, t *store.Text, check *lastCheck) (store.Outcome, error) {
-	for try := 1; ; try++ {
-		result, o, err := s.checkAndPost(pass, t, check)
-		if o.Hold != "" || err != nil {
-			return o, err
-		}
-		now := s.Now()
-		switch late := errors.Is(result.Err, notifier.ErrLate); {
-		case !late:
-			s.slow.Clear()
-			o = outcomeOf(result, len(t.Parts) > 1, s.Policies.For(t.Parts[0].Service), s.ReconcileAfter[0], now)
-			err = s.weigh(t, result, &o, now)
-			return o, err
-		case try == maxTries:
-			return s.late(t, result.Err, now)
-		}
-		// The connection that it waited for is ready once this returns, and the text
-		// is checked anew. Making one may take longer than a check lasts.
-		if err := s.Notifier.Connect(context.WithoutCancel(pass)); err != nil {
-			h := &halt{reason: reminder.ProviderUnreachable, until: s.Now().Add(retryUnreachable), err: err}
-			return givenBack(h.reason, h.until, err.Error()), h
-		}
-	}
-}
-
-// maxTries is how often a text in turn is checked and begun anew when no
-// connection is ready in time.
-const maxTries = 3
-
-// checkAndPost tests once more what a text rests on, right before its request, and
-// hands it over. An outcome that holds says why it was not.
-func (s *Scheduler) checkAndPost(pass context.Context, t *store.Text, check *lastCheck) (r notifier.Result, o store.Outcome, err error) {
-	stop, changed, checkedAt, err := check.verdict(context.WithoutCancel(pass), t)
-	now := s.Now()
-	if err != nil {
-		return r, givenBack(reminder.NotHandedOver, now.Add(retryUnreachable), "what it rests on could not be read once more"), err
-	}
-	by := checkedAt.Add(checkToRequest)
-	switch closed := s.closed(t, now); {
-	case pass.Err() != nil:
-		o = withdrawn(context.Cause(pass), now)
-	case s.clockWasSet(s.passClock):
-		return r, givenBack(reminder.ClockUnsure, t.Decided, "the clock was set before it could be handed over"), errClockSet
-	case stop != nil:
-		o = givenBack(stop.Reason, now, "sending was stopped before it could be handed over: "+stop.Detail)
-	case changed != "":
-		o = givenBack(reminder.ChangedMeanwhile, now, changed)
-	case s.balanceTooOld(t, now):
-		o = givenBack(reminder.BalanceStale, now, "its balance grew too old before it could be handed over")
-	case t.NotAfter.Sub(now) < time.Second: // less than the provider takes as validity
-		o = givenBack(reminder.NotHandedOver, t.NotAfter, "it stopped being useful before it could be handed over")
-	case closed != nil:
-		o = givenBack(reminder.OutsideWindow, closed.NextOpen(now), "the window closed before it could be handed over")
-	case now.Sub(t.Decided) > lease/2:
-		// Soon it would be taken for one that a dead process left.
-		o = givenBack(reminder.NotHandedOver, now, "it waited too long to be handed over")
-	case time.Now().After(by):
-		o = givenBack(reminder.NotHandedOver, now.Add(retryUnreachable), "the store took too long to say whether it may leave")
-	}
-	if o.Hold != "" {
-		return r, o, nil
-	}
-	// A shutdown must not cut off the answer: it would leave a text in doubt.
-	return s.Notifier.Send(context.WithoutCancel(pass), notifier.Message{To: t.To, Body: t.Body, Validity: s.validity(t, now), WriteBy: by}), o, nil
-}
-
-// late gives back a text whose request was not written soon enough after the
-// check, time and again. When several texts in a row wait in vain, the provider is
-// not to be reached.
-func (s *Scheduler) late(t *store.Text, why error, now time.Time) (store.Outcome, error) {
-	if s.slow.Against(t.To.E164()) {
-		h := &halt{reason: reminder.ProviderUnreachable, until: now.Add(retryUnreachable), err: why}
-		return givenBack(h.reason, h.until, why.Error()), h
-	}
-	return givenBack(reminder.NotHandedOver, now.Add(retryUnreachable), why.Error()), nil
+	s.about(r.Bill.Service, r.Bill.Account).Log(context.Background(), level, "reminder "+string(r.Outcome),
+		"stage", r.Stage.String(), "due", r.Bill.DueDate.String(), "reason", string(r.Reason), "why", why)
 }
 
 // record writes what became of texts, as of now.
@@ -274,67 +221,6 @@ func (s *Scheduler) record(some []*sendResult) (now time.Time, err error) {
 		outcomes[i] = e.outcome
 	}
 	return now, s.unwritten.record(s.Store, now, outcomes)
-}
-
-// closed is the policy of one of the text's bills whose window is closed; nil
-// when all are open.
-func (s *Scheduler) closed(t *store.Text, now time.Time) *reminder.Policy {
-	for _, part := range t.Parts {
-		if p := s.Policies.For(part.Service); !p.OpenAt(now) {
-			return p
-		}
-	}
-	return nil
-}
-
-// validity is how long the provider may try: while all windows are open, and
-// the text is useful for all its bills.
-func (s *Scheduler) validity(t *store.Text, now time.Time) time.Duration {
-	v := t.NotAfter.Sub(now)
-	for _, part := range t.Parts {
-		v = min(v, s.Policies.For(part.Service).Validity(now))
-	}
-	return v
-}
-
-// logText counts a reminder for each bill, and the text once.
-func (s *Scheduler) logText(t store.Text, o store.Outcome, now time.Time) {
-	var accounts, stages []string
-	for _, part := range t.Parts {
-		accounts, stages = append(accounts, part.Account), append(stages, part.Stage.String())
-		switch o.State {
-		case store.Accepted:
-			s.Metrics.reminded(reminder.Texted, part.Reason)
-			s.Metrics.late(max(0, now.Sub(part.Planned)))
-		case store.Unknown:
-			s.Metrics.reminded(reminder.Texted, part.Reason)
-		default:
-			s.Metrics.reminded(outcomeName(o), o.Hold+o.Skip)
-		}
-	}
-	s.Metrics.textMoved(o.State)
-	tell := func(level slog.Level, what string, more ...slog.Attr) {
-		attrs := [...]slog.Attr{
-			slog.String("service", s.Policies.Name(t.Parts[0].Service)), slog.String("account", strings.Join(accounts, ", ")),
-			slog.String("stage", strings.Join(stages, ", ")), slog.Any("to", t.To), slog.Int64("text", t.ID),
-		}
-		s.Log.LogAttrs(context.Background(), level, what, append(attrs[:], more...)...)
-	}
-	switch o.State {
-	case store.Accepted:
-		tell(slog.LevelInfo, "text accepted by the provider", slog.String("sid", o.ProviderID), slog.Int("segments", t.Segments))
-	case store.Unknown:
-		tell(slog.LevelWarn, "text in doubt: the provider may or may not have it, so it is looked up there", slog.String("err", o.Error))
-	default:
-		tell(slog.LevelWarn, "text not sent", slog.String("reason", string(o.Hold+o.Skip)), slog.String("err", o.Error))
-	}
-}
-
-func outcomeName(o store.Outcome) reminder.Outcome {
-	if o.Hold != "" {
-		return reminder.Held
-	}
-	return reminder.Skipped
 }
 
 // ignoreEnd drops an error that comes of the pass being stopped.

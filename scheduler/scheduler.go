@@ -119,7 +119,6 @@ type Scheduler struct {
 // New prepares the jobs. It fails on a bad cron expression.
 func New(c Config) (*Scheduler, error) {
 	s := &Scheduler{Config: c, pace: newPace(c.SegmentsPerSecond), sender: newSenderEvidence(c.Country), replan: make(chan struct{}, 1)}
-	c.Store.TrustClock(c.ClockCheck.stateNow().sure)
 	if c.Virtual != nil {
 		s.Now = c.Virtual.Now
 		s.virtual = &virtual{clock: c.Virtual, askRate: c.AskRate, segments: c.SegmentsPerSecond, began: c.Virtual.Now()}
@@ -179,6 +178,7 @@ func (s *Scheduler) Run(ctx context.Context) error {
 // prepare takes over what a dead process has left, before the first pass. It
 // returns how many texts are thereby in doubt.
 func (s *Scheduler) prepare(ctx context.Context) (orphans int, err error) {
+	s.Store.TrustClock(s.ClockCheck.stateNow().sure)
 	if orphans, err = s.orphans(ctx); err != nil {
 		return 0, err
 	}

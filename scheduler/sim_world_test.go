@@ -219,6 +219,7 @@ func (s *sim) start() {
 	})
 	s.must(err)
 	s.say("-- process %d starts", s.starts)
+	db.TrustClock(s.ClockCheck.stateNow().sure)
 	s.declare(db)
 	dies := -1
 	if dice := s.diceOf("start", s.starts); s.wire.faults > 0 && !s.calm.Load() && dice.IntN(6) == 0 {
