@@ -36,6 +36,12 @@ type GuardState struct {
 	Overridden     map[Reason]bool // guards that the operator has lifted for now
 }
 
+// Add counts one more text, of so many segments.
+func (s *GuardState) Add(segments int) {
+	s.Today++
+	s.Month += segments
+}
+
 // Stop is a reason for which no text may leave at all.
 type Stop struct {
 	Reason Reason

@@ -9,165 +9,177 @@ import (
 	"duewatch/reminder"
 )
 
-// decided is a bill that was due, and what is to be done about it together with
-// those that share its text.
+// decided is what is to be done about a bill that was due, together with those
+// that share its text.
 type decided struct {
-	billID  int64 // the id of the bill that was due
+	billID  int64 // of the bill that was due
 	phoneID int64 // as in fact
 	bundle  reminder.Bundle
 }
 
-// decide decides about bills that are due, and about those that share their
-// texts. All facts are read first and all decisions written last, each by
-// statements over many rows. So whatever a decision changes for another one,
-// which must have the same phone, is left to a second turn: the facts of that
-// one are read anew then.
-func (t *tx) decide(r Round, ids []int64, l *roundResult) error {
+// decideAll decides about bills that are due, and about those that share their
+// texts. What a decision changes for another bill, which must have the same phone,
+// that one has to see: it waits for a further turn, in which its facts are read
+// anew.
+func (t *tx) decideAll(r Round, ids []int64, res *roundResult) (err error) {
+	for len(ids) > 0 {
+		if ids, err = t.decideTurn(r, ids, res); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// decideTurn reads all facts first and writes all decisions last, each by
+// statements over many rows. It returns the bills that wait for the next turn.
+func (t *tx) decideTurn(r Round, ids []int64, res *roundResult) (waiting []int64, err error) {
 	facts, err := t.facts(r, ids)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	var later []int64
-	seen := make(map[reminder.Phone]bool, len(facts))
-	facts = slices.DeleteFunc(facts, func(f fact) bool {
-		if !f.sharesPhone {
-			return false
-		}
-		again := seen[f.Bill.Phone]
-		if seen[f.Bill.Phone] = true; again {
-			later = append(later, f.Bill.ID)
-		}
-		return again
-	})
-	others, err := t.bundleCandidates(r, facts)
+	facts, waiting = onePerPhone(facts)
+	candidates, err := t.bundleCandidates(r, facts)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	all := make([]decided, 0, len(facts))
-	texted := make(map[reminder.Phone]bool, len(facts))
+	texted := make(map[reminder.Phone]bool, len(facts)) // in this turn
+	before := *r.guards
 	for i := range facts {
 		f := &facts[i]
 		if texted[f.Bill.Phone] {
-			later = append(later, f.Bill.ID)
+			waiting = append(waiting, f.Bill.ID)
 			continue
 		}
-		l.Bills++
-		due, err := t.endPause(r, &f.Bill)
+		isDue, err := t.endPause(r, &f.Bill)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		if !due {
+		if !isDue {
+			res.Bills++
 			continue
 		}
-		_, joint := r.decide(&f.Case, others[f.Bill.Phone])
-		if len(joint.Ask) > 0 {
-			l.Ask, l.open = append(l.Ask, joint.Ask...), append(l.open, f.Bill.ID)
+		_, bundle := r.decide(&f.Case, candidates[f.Bill.Phone])
+		if len(bundle.Ask) > 0 {
+			res.Bills++
+			res.Ask, res.open = append(res.Ask, bundle.Ask...), append(res.open, f.Bill.ID)
 			continue
 		}
-		if joint.Text != nil {
+		if bundle.Text != nil {
 			texted[f.Bill.Phone] = true
-			r.count(joint, 1)
+			r.guards.Add(bundle.Text.Count.Segments) // for the next decisions to see
 		}
-		all = append(all, decided{f.Bill.ID, f.phoneID, joint})
+		all = append(all, decided{f.Bill.ID, f.phoneID, bundle})
 	}
-	if err := t.carryOut(r, all, l); err != nil || len(later) == 0 {
-		return err
+	left, err := t.carryOut(r, all, res)
+	if errors.Is(err, errUnfit) && len(all) == 1 {
+		*r.guards = before
+		return waiting, t.decideOtherwise(r, all[0], res)
 	}
-	return t.decide(r, later, l)
+	return append(waiting, left...), err
+}
+
+// onePerPhone leaves one bill of each phone whose texts may be about several
+// bills. The others wait.
+func onePerPhone(facts []fact) (one []fact, waiting []int64) {
+	has := make(map[reminder.Phone]bool, len(facts))
+	one = facts[:0]
+	for _, f := range facts {
+		if f.sharesPhone && has[f.Bill.Phone] {
+			waiting = append(waiting, f.Bill.ID)
+			continue
+		}
+		has[f.Bill.Phone] = true
+		one = append(one, f)
+	}
+	return one, waiting
 }
 
 // decide decides about one bill, from its facts, and about it together with the
-// bills that may share its text. It completes c, to which the shares point.
-func (r Round) decide(c *reminder.Case, others []reminder.Case) (reminder.BundleItem, reminder.Bundle) {
+// bills that may share its text. It completes c, to which the items point.
+func (r Round) decide(c *reminder.Case, candidates []reminder.Case) (reminder.BundleItem, reminder.Bundle) {
 	policy := r.Policies.For(c.Bill.Service)
 	c.Guards, c.RecentBody = *r.guards, r.recentBody
-	lead := reminder.BundleItem{Case: c, Decision: reminder.Decide(*c, policy, r.Delivery, r.Now)}
-	if policy.Bundle && !r.single && len(others) > 0 && (lead.Ask || lead.Text != nil) {
-		return lead, reminder.Join(lead, others, r.Policies, r.Delivery, r.Now)
+	item := reminder.BundleItem{Case: c, Decision: reminder.Decide(*c, policy, r.Delivery, r.Now)}
+	if policy.Bundle && !r.single && len(candidates) > 0 && (item.Ask || item.Text != nil) {
+		return item, reminder.Join(item, candidates, r.Policies, r.Delivery, r.Now)
 	}
-	return lead, reminder.Single(lead)
+	return item, reminder.Single(item)
 }
 
-// count has the next decisions of the round see a text, or see it no more.
-func (r Round) count(j reminder.Bundle, n int) {
-	r.guards.Today += n
-	r.guards.Month += n * j.Text.Count.Segments
+// decideOtherwise is for a bill whose text cannot be written as it was decided:
+// the phone was opted out meanwhile, or has just had these very words. It is
+// decided once more, with a text of its own; if it had one, with other words.
+func (t *tx) decideOtherwise(r Round, d decided, res *roundResult) error {
+	if len(d.bundle.Items) == 1 {
+		r.recentBody = d.bundle.Text.Body
+	}
+	r.single = true
+	return t.decideAll(r, []int64{d.billID}, res)
 }
 
 // carryOut writes what was decided: the intents to send texts, the records of
-// their bills, and when to look again. No two texts have the same phone.
-func (t *tx) carryOut(r Round, all []decided, l *roundResult) error {
+// their bills, and when each is evaluated next. No two texts have the same phone.
+// It returns the bills that were due and had no room in their own bundles, since
+// others are due sooner: they are decided about in another turn.
+func (t *tx) carryOut(r Round, all []decided, res *roundResult) (left []int64, err error) {
 	texts, err := t.intend(r, all)
-	if errors.Is(err, errUnfit) && len(all) == 1 {
-		only := all[0]
-		r.count(only.bundle, -1)
-		if len(only.bundle.Items) == 1 {
-			r.recentBody = only.bundle.Text.Body
-		}
-		r.single = true
-		l.Bills-- // it is looked at once more
-		return t.decide(r, []int64{only.billID}, l)
-	}
 	if err != nil {
-		return err // of several, one after the other is tried
+		return nil, err
 	}
 	if err := t.used(r, texts); err != nil {
-		return err
+		return nil, err
 	}
 	stages := 0
 	for i := range all {
-		for _, s := range all[i].bundle.Items {
-			stages += len(s.Records)
+		for j := range all[i].bundle.Items {
+			stages += len(all[i].bundle.Items[j].Records)
 		}
 	}
-	records, looks := make([]acted, 0, stages), make([]nextEval, 0, len(all))
-	l.Texts, l.Records = slices.Grow(l.Texts, len(all)), slices.Grow(l.Records, stages)
-	var unled []int64 // others were due sooner, and took the room
+	records, evals := make([]acted, 0, stages), make([]nextEval, 0, len(all))
+	res.Texts, res.Records = slices.Grow(res.Texts, len(all)), slices.Grow(res.Records, stages)
 	for i := range all {
 		d := &all[i]
 		var textID int64
 		if d.bundle.Text != nil {
 			textID = texts[i].ID
-			l.Texts = append(l.Texts, texts[i])
+			res.Texts = append(res.Texts, texts[i])
 		}
-		led := false
-		for i := range d.bundle.Items {
-			s := &d.bundle.Items[i]
-			led = led || s.Bill.ID == d.billID
-			due := s.Bill.DueDate.String()
-			for _, rec := range s.Records {
-				if s.Knows(rec) {
+		included := false
+		for j := range d.bundle.Items {
+			item := &d.bundle.Items[j]
+			included = included || item.Bill.ID == d.billID
+			for _, rec := range item.Records {
+				if item.Knows(rec) {
 					continue
 				}
 				if others := len(d.bundle.Items) - 1; others > 0 && rec.Outcome == reminder.Texted {
-					rec.Detail = fmt.Sprintf("%s; in one text with %s", orElse(rec.Detail, rec.Reason.Info().Means), accountsBut(s.Bill, d.bundle.Items))
+					rec.Detail = fmt.Sprintf("%s; in one text with %s", orElse(rec.Detail, rec.Reason.Info().Means), accountsBut(item.Bill, d.bundle.Items))
 				}
-				records = append(records, acted{&s.Bill, due, rec, textID})
-				l.Records = append(l.Records, NewRecord{&s.Bill, rec})
+				records = append(records, acted{&item.Bill, item.Bill.DueDate.String(), rec, textID})
+				res.Records = append(res.Records, NewRecord{&item.Bill, rec})
 			}
-			looks = append(looks, nextEval{s.Bill.ID, s.Next})
+			evals = append(evals, nextEval{item.Bill.ID, item.Next})
 		}
-		if !led {
-			unled = append(unled, d.billID)
+		if included {
+			res.Bills++
+		} else {
+			left = append(left, d.billID)
 		}
 	}
 	if err := t.record(records, r.Now); err != nil {
-		return err
+		return nil, err
 	}
-	if err := t.scheduleEvals(looks); err != nil || len(unled) == 0 {
-		return err
-	}
-	l.Bills -= len(unled)
-	return t.decide(r, unled, l)
+	return left, t.scheduleEvals(evals)
 }
 
 // endPause ends the pause of a bill when its time is over, and reports whether
 // a decision about it is due now.
-func (t *tx) endPause(r Round, b *reminder.Bill) (due bool, err error) {
+func (t *tx) endPause(r Round, b *reminder.Bill) (isDue bool, err error) {
 	if b.State != reminder.BillPaused || b.PausedUntil.IsZero() || r.Now.Before(b.PausedUntil) {
 		return true, nil
 	}
-	look, err := t.resume(b, r.Policies.For(b.Service), true, Event{At: r.Now, Reason: "rule", Detail: "the time of the pause is over"})
+	next, err := t.resume(b, r.Policies.For(b.Service), true, Event{At: r.Now, Reason: "rule", Detail: "the time of the pause is over"})
 	if err != nil {
 		return false, err
 	}
@@ -175,18 +187,18 @@ func (t *tx) endPause(r Round, b *reminder.Bill) (due bool, err error) {
 	if paused, err := t.pausedByRule(b, r.Now); err != nil || paused {
 		return false, err
 	}
-	if look.IsZero() || look.After(r.Now) {
-		return false, t.schedule(dueRemind, b.ID, look)
+	if next.IsZero() || next.After(r.Now) {
+		return false, t.schedule(dueRemind, b.ID, next)
 	}
 	return true, nil
 }
 
 // accountsBut names the other accounts of a text, for the trail.
-func accountsBut(b reminder.Bill, shares []reminder.BundleItem) string {
+func accountsBut(b reminder.Bill, items []reminder.BundleItem) string {
 	var all []string
-	for _, s := range shares {
-		if s.Bill.ID != b.ID {
-			all = append(all, s.Bill.Account)
+	for _, item := range items {
+		if item.Bill.ID != b.ID {
+			all = append(all, item.Bill.Account)
 		}
 	}
 	return "account " + strings.Join(all, ", ")

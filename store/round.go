@@ -16,15 +16,15 @@ type Round struct {
 	Delivery reminder.Delivery
 	Claim    Claim // for bills and intents
 
-	// standing is read once in the transaction of a round, and counts on with
-	// each of its intents.
+	// guards is read once in the transaction of a round, and counts on with each of
+	// its intents.
 	guards  *reminder.GuardState
-	foreign bool // whether there are any
-	refused bool // whether any destinations are
+	foreign bool // whether the provider has texts that this store does not know
+	refused bool // whether it refuses any destinations
 	// asked are the bills that Almara Pay was asked about for this round.
 	asked map[int64]reminder.Asked
 
-	// Of a bill whose text cannot be sent as it is: it shares none then, or does
+	// Of a bill whose text cannot be sent as it was decided: it shares none, or does
 	// not say this.
 	single     bool
 	recentBody string
@@ -189,7 +189,7 @@ func (t *tx) readGuardState(r *Round) error {
 // confined, about one after the other.
 func (t *tx) decideEach(r Round, ids []int64, l *roundResult) error {
 	if t.batched {
-		_, all := t.savepoint(func(t *tx) error { return t.decide(r, ids, l) })
+		_, all := t.savepoint(func(t *tx) error { return t.decideAll(r, ids, l) })
 		return all
 	}
 	for _, id := range ids {
@@ -212,7 +212,7 @@ func (t *tx) decideEach(r Round, ids []int64, l *roundResult) error {
 // decideOne decides about one bill, and reports whether that met a fault.
 func (t *tx) decideOne(r Round, id int64, l *roundResult) (failed bool, err error) {
 	before, faults := *r.guards, len(l.Faults)
-	err = t.single(id, l, func(l *roundResult) error { return t.decide(r, []int64{id}, l) })
+	err = t.single(id, l, func(l *roundResult) error { return t.decideAll(r, []int64{id}, l) })
 	if failed = len(l.Faults) > faults; failed {
 		*r.guards = before
 	}
