@@ -88,6 +88,14 @@ func (b *Bill) Backoff() time.Duration {
 	return wait - time.Duration(spread(b.ID, int64(b.Failures))*float64(wait)/4)
 }
 
+// Scatter is an instant within a time after another one: always the same for the
+// same bill and instant, and another one for its neighbours. Bad bills lie in a
+// row, such as those of one import; what waits for the same end is tried in another
+// order, so that they do not all come first.
+func Scatter(billID int64, at time.Time, within time.Duration) time.Time {
+	return at.Add(time.Duration(spread(billID*neighbours, at.Unix()) * float64(within)))
+}
+
 // neighbours are so many bills, numbered one after the other, that they share
 // some pages of a store and a batch of calls.
 const neighbours = 64

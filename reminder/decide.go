@@ -20,6 +20,9 @@ const (
 	retryUnreached = 2 * time.Minute
 )
 
+// ScatterFor is over what time the bills are tried anew that a stop held back.
+const ScatterFor = time.Minute
+
 // Asked is what came of asking Almara Pay for the balance in this look.
 type Asked int
 
@@ -163,7 +166,11 @@ func Decide(c Case, p *Policy, to Delivery, now time.Time) Decision {
 	}
 
 	if stop := c.Guards.Stop; stop != nil {
-		return l.hold(stop.Reason, stop.Until, stop.Detail)
+		until := stop.Until
+		if !until.IsZero() {
+			until = Scatter(b.ID, until, ScatterFor)
+		}
+		return l.hold(stop.Reason, until, stop.Detail)
 	}
 	if held, until, figures := p.Guarded(c.Guards, 1, now); held != "" {
 		return l.hold(held, until, figures)
@@ -191,8 +198,7 @@ func Decide(c Case, p *Policy, to Delivery, now time.Time) Decision {
 			withAmount = false
 		case c.Asked == NotReached: // by the fault of others, so that it is not skipped either
 			// Spread out, bill by bill: the bad ones may be all in a row, and come first.
-			wait := retryUnreached + time.Duration(spread(b.ID*neighbours, now.Unix())*float64(retryUnreached))
-			return l.hold(BalanceStale, now.Add(wait), "Almara Pay could not be asked, since calls about other bills had failed")
+			return l.hold(BalanceStale, Scatter(b.ID, now.Add(retryUnreached), retryUnreached), "Almara Pay could not be asked, since calls about other bills had failed")
 		case p.StaleBalance == StaleSkip:
 			return l.skip(StaleSkipped, b.LastError)
 		default:

@@ -315,7 +315,7 @@ var decideCases = []struct {
 	{"the account was refused", "2026-03-17 09:00", []func(*scene){func(s *scene) {
 		s.Guards.Stop = &Stop{Reason: AccountFault, Until: on(s.tb, s.policy, "2026-03-17 09:05")}
 	}},
-		"3 days before: held, account_fault; again 2026-03-17 09:05"},
+		"3 days before: held, account_fault; again 2026-03-17 09:05:20"},
 	{"the day's limit", "2026-03-17 09:00", []func(*scene){func(s *scene) { s.policy.Guards.MaxTextsPerDay, s.Guards.Today = 5, 5 }},
 		"3 days before: held, daily_limit; again 2026-03-18 09:00"},
 	{"a surge", "2026-03-17 09:00", []func(*scene){func(s *scene) { s.policy.Guards.Surge, s.Guards.Median, s.Guards.Today = 2, 5, 10 }},

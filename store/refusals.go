@@ -22,9 +22,13 @@ const (
 	Forbidden          // a 403
 )
 
+// refusedApart is how far apart two refusals are at least that amount to a
+// rejection: a fault that passes within the hour may pass over midnight.
+const refusedApart = 6 * time.Hour
+
 // refused notes a refusal of the bill, and reports whether it amounts to a
-// rejection: the bill was refused so on an earlier day too, and others were
-// answered well in between. While nobody is answered well, a wrong address may
+// rejection: the bill was refused so on an earlier day too, hours ago, and others
+// were answered well in between. While nobody is answered well, a wrong address may
 // be to blame, and lonely says that this is all that spoke against it.
 func (t *tx) refused(b reminder.Bill, r Refusal, p *reminder.Policy, now time.Time) (rejected, lonely bool, err error) {
 	var since time.Time
@@ -38,7 +42,7 @@ func (t *tx) refused(b reminder.Bill, r Refusal, p *reminder.Policy, now time.Ti
 			ON CONFLICT (bill_id) DO UPDATE SET since = excluded.since, forbidden = excluded.forbidden`, b.ID, now.UnixMilli(), r == Forbidden)
 		return false, false, err
 	}
-	if r == Forbidden || !reminder.DateOf(since.In(p.Zone)).Before(reminder.DateOf(now.In(p.Zone))) {
+	if r == Forbidden || now.Sub(since) < refusedApart || !reminder.DateOf(since.In(p.Zone)).Before(reminder.DateOf(now.In(p.Zone))) {
 		return false, false, nil
 	}
 	answered, err := t.instant(metaAnswered)

@@ -13,18 +13,20 @@ func unclear(id int64) CheckResult {
 
 func TestARefusalInNoKnownFormRejectsOnAnotherDayOnly(t *testing.T) {
 	evening := time.Date(2026, 3, 9, 23, 50, 0, 0, nairobi)
-	night := evening.Add(20 * time.Minute) // another day in Nairobi, the same one in UTC
+	night := evening.Add(refusedApart) // another day in Nairobi
+	midnight := evening.Add(20 * time.Minute)
 	for name, c := range map[string]struct {
 		between func(*testing.T, *Store, *reminder.Policy)
 		second  time.Time
 		lesson  CheckResult
 		state   reminder.BillState
 	}{
-		"others were answered between": {answeredAt(evening.Add(time.Minute), 2), night, unclear(1), reminder.BillRejected},
-		"the same day":                 {answeredAt(evening.Add(time.Minute), 2), evening.Add(9 * time.Minute), unclear(1), reminder.BillPending},
-		"nobody was answered between":  {answeredAt(evening.Add(-time.Minute), 2), night, unclear(1), reminder.BillPending},
-		"a 503 on the second day":      {answeredAt(evening.Add(time.Minute), 2), night, CheckResult{BillID: 1, Failed: "503"}, reminder.BillPending},
-		"a 403 on the second day":      {answeredAt(evening.Add(time.Minute), 2), night, CheckResult{BillID: 1, Failed: "403", Refused: Forbidden}, reminder.BillPending},
+		"others were answered between":      {answeredAt(evening.Add(time.Minute), 2), night, unclear(1), reminder.BillRejected},
+		"a fault that passes over midnight": {answeredAt(evening.Add(time.Minute), 2), midnight, unclear(1), reminder.BillPending},
+		"the same day":                      {answeredAt(evening.Add(time.Minute), 2), evening.Add(9 * time.Minute), unclear(1), reminder.BillPending},
+		"nobody was answered between":       {answeredAt(evening.Add(-time.Minute), 2), night, unclear(1), reminder.BillPending},
+		"a 503 on the second day":           {answeredAt(evening.Add(time.Minute), 2), night, CheckResult{BillID: 1, Failed: "503"}, reminder.BillPending},
+		"a 403 on the second day":           {answeredAt(evening.Add(time.Minute), 2), night, CheckResult{BillID: 1, Failed: "403", Refused: Forbidden}, reminder.BillPending},
 		"it was retried between": {func(t *testing.T, s *Store, p *reminder.Policy) {
 			answeredAt(evening.Add(time.Minute), 2)(t, s, p)
 			must(s.Retry(t.Context(), BulkOp{Selector: Selector{Account: billOf(0).Account}, At: evening, Who: "x"}))

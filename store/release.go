@@ -161,7 +161,8 @@ func (t *tx) release(now time.Time, billID int64, reason reminder.Reason, who st
 			return 0, err
 		}
 	}
-	if err := t.schedule(dueRemind, billID, now); err != nil {
+	// In the past, and so at once, but not in the order in which they were refused.
+	if err := t.schedule(dueRemind, billID, reminder.Scatter(billID, now.Add(-reminder.ScatterFor), reminder.ScatterFor)); err != nil {
 		return 0, err
 	}
 	return n, t.event(Event{At: now, BillID: billID, What: "released", Reason: "operator", Detail: string(reason) + ", by " + who})
