@@ -55,6 +55,7 @@ type daemon struct {
 	metrics  *scheduler.Metrics
 	process  string                // names this process on the claims and intents it writes
 	clock    *scheduler.ClockCheck // of this machine
+	compared *scheduler.Comparison // of the provider's list with the store
 	reloads  int
 	sandbox  *embedded
 	file     *billsFile                      // what bills_file lists, until it is declared
@@ -92,7 +93,7 @@ func (a *app) run(ctx context.Context, useSandbox bool) (err error) {
 	defer func() { err = errors.Join(err, s.Close()) }()
 
 	d := &daemon{app: a, lines: lines, store: s, registry: prometheus.NewRegistry(), process: fmt.Sprintf("%d-%s", os.Getpid(), rand.Text()[:8])}
-	d.clock = scheduler.NewClockCheck(a.now, scheduler.Uptime)
+	d.clock, d.compared = scheduler.NewClockCheck(a.now, scheduler.Uptime), new(scheduler.Comparison)
 	d.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), web.NewDoubt(s, a.now, log), web.NewSending(s, d.policy.Load, a.now, log))
 	d.metrics = scheduler.NewMetrics(d.registry)
 	if err := d.keepApart(ctx, cfg.Store, useSandbox); err != nil {
@@ -297,7 +298,8 @@ func (d *daemon) next(ctx context.Context, cfg *config.Config, log *slog.Logger)
 // build makes the parts of one generation.
 func (d *daemon) build(cfg *config.Config, log *slog.Logger) (*scheduler.Scheduler, error) {
 	return Parts{
-		Store: d.store, Owner: fmt.Sprintf("%s-%d", d.process, d.reloads), Log: log, Metrics: d.metrics, Now: d.app.now, ClockCheck: d.clock,
+		Store: d.store, Owner: fmt.Sprintf("%s-%d", d.process, d.reloads), Log: log, Metrics: d.metrics, Now: d.app.now,
+		ClockCheck: d.clock, Comparison: d.compared,
 		OnAlmara: func(op, outcome string, took time.Duration) { d.metrics.Call("almara", op, outcome, took) },
 		OnTwilio: func(op, outcome string, took time.Duration) { d.metrics.Call("twilio", op, outcome, took) },
 	}.Build(cfg)
