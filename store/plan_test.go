@@ -194,7 +194,7 @@ func useAll(t *testing.T, s *Store) {
 	must(s.Resume(ctx, BulkOp{Selector: Selector{Service: "water"}, At: firstStage, Who: "x"}, policiesOf(p)))
 	must(s.Pauses(ctx, firstStage))
 	must(s.RecordChecks(policiesOf(p), firstStage, CheckResult{BillID: 20, Answer: answer(firstStage, "0", due)})) // paid
-	mustDo(t, s.do(func(t *tx) error { return t.doubtPayments(firstStage, learnedAt, "water") }))
+	mustDo(t, s.do(func(t *tx) error { return t.doubtPayments(firstStage, learnedAt, "water", reminder.Answers{}) }))
 	must(s.RecordChecks(policiesOf(p), firstStage, CheckResult{BillID: 20, Answer: answer(firstStage, "7", due)})) // and owes again
 	mustDo(t, s.do(func(t *tx) error { return t.believePayments(firstStage, "water") }))
 	must(s.ShrunkLists(ctx))
@@ -284,6 +284,10 @@ var hot = map[string]string{
 	"FROM refusals WHERE since > -1 AND forbidden = 0":           "refusals_unclear (since>?)",
 	"FROM refusals WHERE since > -1 AND forbidden = 1":           "refusals_forbidden (since>?)",
 	"DELETE FROM rejections WHERE at <= ?1":                      "rejections_at (at<?)",
+	"1 FROM answer_minutes WHERE minute = ?1":                    "answer_minutes_minute (minute=?)",
+	"DELETE FROM answer_minutes WHERE minute <":                  "answer_minutes_minute (minute<?)",
+	"unread) FROM answer_minutes WHERE minute > ?1":              "answer_minutes_minute (minute>? AND minute<?)",
+	"FROM answer_minutes WHERE service = +?1":                    "sqlite_autoindex_answer_minutes_1 (service=? AND minute>? AND minute<?)",
 	"UPDATE reminders SET paid_at = ?1":                          "sqlite_autoindex_reminders_1 (bill_id=? AND due_date=?)",
 	"SELECT bill_id FROM due_remind WHERE at":                    "due_remind_at (at<?)",
 	"UPDATE due_remind SET at = ?1, owner = ?2":                  "INTEGER PRIMARY KEY",
