@@ -116,7 +116,7 @@ func (f *Forecast) begin(t *tx) error {
 	for _, statement := range []string{
 		"CREATE TEMP TABLE came (bill_id INTEGER PRIMARY KEY, phone TEXT NOT NULL)", // since the last copying
 		"INSERT INTO temp.phones SELECT * FROM main.phones WHERE phone_id = (SELECT max(phone_id) FROM main.phones)",
-		fmt.Sprintf("INSERT INTO temp.texts SELECT * FROM main.texts ORDER BY id DESC LIMIT %d", reminder.RecentTexts),
+		fmt.Sprintf("INSERT INTO temp.texts SELECT * FROM main.texts ORDER BY id DESC LIMIT %d", recentScanned),
 	} {
 		if _, err := t.exec(statement); err != nil {
 			return err
