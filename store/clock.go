@@ -154,7 +154,10 @@ func (s *Store) ClockSet(now, lookUp time.Time) (forgotten int64, err error) {
 		if err := t.notTooFar(now, lookUp); err != nil {
 			return err
 		}
-		for _, ahead := range []string{"DELETE FROM answer_minutes WHERE minute > ?1", "DELETE FROM doubted_payments WHERE since > ?1"} {
+		for _, ahead := range []string{
+			"DELETE FROM answer_minutes WHERE minute > ?1", "DELETE FROM doubted_payments WHERE since > ?1",
+			"UPDATE rejections SET at = ?1 WHERE at > ?1", // else they would count until then
+		} {
 			if _, err := t.exec(ahead, now.UnixMilli()); err != nil {
 				return err
 			}

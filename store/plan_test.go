@@ -23,6 +23,7 @@ type statements struct {
 	connector
 	mu   sync.Mutex
 	seen map[string][]any
+	runs map[string]int // how often each was run; nil = not counted
 }
 
 func (c *statements) Connect(ctx context.Context) (driver.Conn, error) {
@@ -36,6 +37,9 @@ func (c *statements) Connect(ctx context.Context) (driver.Conn, error) {
 func (c *statements) note(query string, args []driver.NamedValue) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.runs != nil {
+		c.runs[query]++
+	}
 	if _, ok := c.seen[query]; ok {
 		return
 	}
