@@ -6,9 +6,9 @@ import (
 	"duewatch/reminder"
 )
 
-// keepCounts is for how long answers are counted by the minute: longer than the hour that
-// is judged. What came since a doubt began is summed in its own row, however long it lasts.
-const keepCounts = 2 * reminder.FeedSpan
+// keepCounts is for how long answers are counted by the minute: the hour that is judged. What
+// came since a doubt began is summed in its own row, however long it lasts.
+const keepCounts = reminder.FeedSpan
 
 // fed are the answers of a batch about the bills of one service.
 type fed struct {
@@ -26,9 +26,10 @@ var countAnswers = newBatchStmt(`INSERT INTO answer_minutes (service, minute, an
 // The sums of the answers of the minutes that began after an instant.
 const sumAnswers = "sum(answers), sum(asked), sum(owed), sum(turned), sum(returned), sum(unread) FROM answer_minutes WHERE "
 
-// answersSince sums the answers of all services, by service.
+// answersSince sums the answers of all services, by service. Nearly all rows are of the hour
+// that is judged, so they are read in the order of the services and not by their minute.
 func (t *tx) answersSince(after, now time.Time) (map[string]reminder.Answers, error) {
-	rows, err := t.query("SELECT service, "+sumAnswers+"minute > ?1 AND minute <= ?2 GROUP BY service", after.UnixMilli(), now.UnixMilli())
+	rows, err := t.query("SELECT service, "+sumAnswers+"+minute > ?1 AND +minute <= ?2 GROUP BY service", after.UnixMilli(), now.UnixMilli())
 	if err != nil {
 		return nil, err
 	}

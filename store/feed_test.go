@@ -200,8 +200,8 @@ func TestADoubtThatLastsForDaysIsSummedAndNotCountedAnew(t *testing.T) {
 		now = now.Add(30 * time.Minute)
 		learn(t, s, p, now, answersOf(1, 20, now, "0", later)...)
 	}
-	if n := number(t, s, "SELECT count(*) FROM answer_minutes"); n > 5 {
-		t.Errorf("%d minutes are kept of the last two hours", n)
+	if n := number(t, s, "SELECT count(*) FROM answer_minutes"); n > 3 {
+		t.Errorf("%d minutes are kept of the last hour", n)
 	}
 	now = now.Add(time.Minute)
 	learn(t, s, p, now, answersOf(1, 29, now, "2315.50", later)...)

@@ -67,7 +67,7 @@ CREATE TABLE shrunk_lists (
 );
 
 -- Almara Pay's answers, by the minute in which they came, the service, and what they
--- say of its biller's feed. A few hours of them.
+-- say of its biller's feed. An hour of them.
 CREATE TABLE answer_minutes (
     service  TEXT    NOT NULL,
     minute   BIGINT  NOT NULL,    -- its first instant
