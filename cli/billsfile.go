@@ -179,8 +179,12 @@ func markFrom(cfg *config.Config, sum []byte) string {
 // A bill that moved from one to the other is taken over, not removed and added:
 // so the file's bills are added first and swept last. When a list has lost
 // too many bills at once, both stay as they were, since bills move between them.
+// Without a file that was read nothing is declared, and what is held stays held.
 func (d *daemon) declare(ctx context.Context, cfg *config.Config, log *slog.Logger) (err error) {
 	file := d.file
+	if file == nil {
+		return nil
+	}
 	d.file = nil
 	defer func() { err = errors.Join(err, file.close()) }()
 	if held, err := d.holdShrunk(ctx, cfg, file, log); err != nil || held {

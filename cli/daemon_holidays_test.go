@@ -2,9 +2,11 @@ package cli
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -76,5 +78,102 @@ func TestDaemonFollowsHolidaysFurther(t *testing.T) {
 				t.Errorf("the next generation cannot begin: %v", err)
 			}
 		})
+	}
+}
+
+// The next generation declares no list when only the holidays have moved on: a list that
+// is held stays held with its warning, and no bill goes for having moved to it.
+func TestAHeldListStaysHeldWhenTheHolidaysMoveOn(t *testing.T) {
+	dir := t.TempDir()
+	file, list, calendar := filepath.Join(dir, "config.yaml"), filepath.Join(dir, "bills.csv"), filepath.Join(dir, "h.ics")
+	write := func(name, text string) {
+		t.Helper()
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	head := "timezone: UTC\nbills_file: " + list + "\nreminders: {holidays: [h.ics]}\n"
+	const moves = "bills: [{service: 1042, account: MOVES, phone: \"0710000099\"}]\n"
+	rows := func(n int) string {
+		var b strings.Builder
+		b.WriteString("service,account,phone\n")
+		for i := range n {
+			fmt.Fprintf(&b, "1042,ACC%02d,07100000%02d\n", i, i)
+		}
+		return b.String()
+	}
+	write(calendar, "BEGIN:VCALENDAR\nBEGIN:VEVENT\nDTSTART:19901225\nRRULE:FREQ=YEARLY\nEND:VEVENT\nEND:VCALENDAR\n")
+	write(file, head+moves)
+	write(list, rows(40))
+	ctx, log, begin := t.Context(), slog.New(slog.DiscardHandler), time.Now()
+	a := &app{configPath: file, now: time.Now}
+	s, err := store.Open(ctx, filepath.Join(dir, "duewatch.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close() //nolint:errcheck // of the test
+	d := &daemon{app: a, store: s}
+	var cfg *config.Config
+	declare := func() {
+		t.Helper()
+		if err := d.declare(ctx, cfg, log); err != nil {
+			t.Fatal(err)
+		}
+	}
+	start := func() {
+		t.Helper()
+		if cfg, err = a.load(true); err != nil {
+			t.Fatal(err)
+		}
+		if d.file, err = d.readBillsFile(ctx, cfg, log); err != nil {
+			t.Fatal(err)
+		}
+		declare()
+	}
+	wantHeld := func(when string, agreed bool) {
+		t.Helper()
+		warnings, err := s.Warnings(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		lists, err := s.ShrunkLists(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(d.held) != 1 || (len(warnings) == 0) != agreed || len(lists) != 1 || lists[0].Agreed != agreed {
+			t.Errorf("%s: held %v, warnings %v, shrunk lists %+v", when, d.held, warnings, lists)
+		}
+		var bills int
+		if err := s.Bills(ctx, store.BillFilter{}, func(store.Watched) error { bills++; return nil }); err != nil || bills != 41 {
+			t.Errorf("%s: %d bills are left of 41 (%v)", when, bills, err)
+		}
+	}
+	start()
+	write(file, head) // one bill moves to the file, whose end is missing
+	write(list, rows(1)+"1042,MOVES,0710000099\n")
+	start()
+	wantHeld("when the list shrank", false)
+
+	for days, when := range []string{"when the holidays move on", "when they move on after the operator has agreed"} {
+		a.now = func() time.Time { return begin.AddDate(0, 0, 40*(days+1)) }
+		next, err := d.followHolidays(cfg, log)
+		if err != nil || next == nil {
+			t.Fatalf("the holidays do not move on: %v", err)
+		}
+		cfg = next
+		declare()
+		wantHeld(when, days > 0)
+		if days == 0 {
+			if _, err := s.ReleaseAll(ctx, cfg.Policies.Default, a.now(), reminder.ListShrank, "somebody", nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if again, err := d.agreedLists(ctx, cfg, log); err != nil || !again {
+		t.Fatalf("what the operator has agreed to is lost: %v", err)
+	}
+	declare()
+	if len(d.held) != 0 {
+		t.Errorf("still held: %v", d.held)
 	}
 }

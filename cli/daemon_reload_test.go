@@ -3,6 +3,8 @@ package cli_test
 import (
 	"fmt"
 	"net"
+	"net/http"
+	"net/url"
 	"os"
 	"strings"
 	"syscall"
@@ -217,4 +219,38 @@ func TestDaemonReloadsHolidays(t *testing.T) {
 	d.awaitPasses(2)
 	d.stop()
 	o.wantTexts(1)
+}
+
+// What another program on the account has sent since the start speaks of a copy at the
+// next start alone: a process that ran on through a reload cannot be one.
+func TestDaemonComparesTheListOnceForAProcess(t *testing.T) {
+	t.Parallel()
+	o := newOutside(t, "DUE+3-A")
+	d := o.start()
+	d.await("text accepted", "DUE+3-A")
+	elsewhere := url.Values{"From": {sandbox.From}, "To": {"+254710000001"}, "Body": {"From our office: " + o.sandbox.Texts()[0].Body}}
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, o.url+"/2010-04-01/Accounts/"+sandbox.AccountSID+"/Messages.json",
+		strings.NewReader(elsewhere.Encode()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	r.SetBasicAuth(sandbox.AccountSID, sandbox.AuthToken)
+	answer, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := answer.Body.Close(); err != nil || answer.StatusCode != http.StatusCreated {
+		t.Fatalf("the other program's text: %s, %v", answer.Status, err)
+	}
+	d.signal(syscall.SIGHUP)
+	d.await("the config was read again")
+	d.awaitPasses(2)
+	if d.said("the provider has texts that this store does not know") {
+		t.Error("a reload compared the list again")
+	}
+	d.stop()
+	next := o.start()
+	next.await("the provider has texts that this store does not know")
+	next.stop()
 }

@@ -27,6 +27,8 @@ type Parts struct {
 	// ClockCheck is told of the Date of each answer, and says whether Now may be
 	// believed; nil = it may.
 	ClockCheck *scheduler.ClockCheck
+	// Comparison is kept from one generation to the next; nil = there is only one.
+	Comparison *scheduler.Comparison
 	// Virtual takes the place of Now in a simulation: time passes by itself, and
 	// with it the rates.
 	Virtual *scheduler.Clock
@@ -54,7 +56,7 @@ func (p Parts) Build(cfg *config.Config) (*scheduler.Scheduler, error) {
 		Sender:          cmp.Or(p.Sender, senderOf(cfg)),
 		SendConcurrency: cfg.Notifier.Concurrency, AskConcurrency: cfg.Almara.Concurrency, AskRate: cfg.Almara.Rate, Retention: cfg.Retention,
 		ReconcileAfter: cfg.Notifier.ReconcileAfter, Resend: cfg.Notifier.Unknown == config.UnknownResend,
-		Now: p.Now, ClockCheck: p.ClockCheck, Virtual: p.Virtual, Log: p.Log, Metrics: p.Metrics,
+		Now: p.Now, ClockCheck: p.ClockCheck, Comparison: p.Comparison, Virtual: p.Virtual, Log: p.Log, Metrics: p.Metrics,
 	})
 }
 

@@ -55,9 +55,10 @@ type daemon struct {
 	metrics  *scheduler.Metrics
 	process  string                // names this process on the claims and intents it writes
 	clock    *scheduler.ClockCheck // of this machine
+	compared *scheduler.Comparison // of the provider's list with the store
 	reloads  int
 	sandbox  *embedded
-	file     *billsFile                      // what bills_file lists, until it is declared
+	file     *billsFile                      // what bills_file lists, until it is declared; nil = no list is to be declared
 	held     []store.ShrunkList              // declared lists that lost too many bills at once: those stay
 	refused  atomic.Pointer[string]          // why the last reload was not taken; nil = it was
 	policy   atomic.Pointer[reminder.Policy] // the present one of bills whose service has none of its own
@@ -92,7 +93,7 @@ func (a *app) run(ctx context.Context, useSandbox bool) (err error) {
 	defer func() { err = errors.Join(err, s.Close()) }()
 
 	d := &daemon{app: a, lines: lines, store: s, registry: prometheus.NewRegistry(), process: fmt.Sprintf("%d-%s", os.Getpid(), rand.Text()[:8])}
-	d.clock = scheduler.NewClockCheck(a.now, scheduler.Uptime)
+	d.clock, d.compared = scheduler.NewClockCheck(a.now, scheduler.Uptime), new(scheduler.Comparison)
 	d.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), web.NewDoubt(s, a.now, log), web.NewSending(s, d.policy.Load, a.now, log))
 	d.metrics = scheduler.NewMetrics(d.registry)
 	if err := d.keepApart(ctx, cfg.Store, useSandbox); err != nil {
@@ -205,7 +206,8 @@ const checkHolidays = time.Minute
 
 // awaitReload returns the config to go on with after a SIGHUP, or when the
 // window of its holidays has to move on, or the same one when the operator has let
-// go a list that it declares; nil when ctx ends.
+// go a list that it declares; nil when ctx ends. When only the holidays move on, no list
+// is declared: a list that is held stays held, whatever the operator agrees to meanwhile.
 func (d *daemon) awaitReload(ctx context.Context, cfg *config.Config, log *slog.Logger, hangup <-chan os.Signal) *config.Config {
 	check := time.NewTicker(checkHolidays)
 	defer check.Stop()
@@ -232,19 +234,15 @@ func (d *daemon) awaitReload(ctx context.Context, cfg *config.Config, log *slog.
 			}
 			continue
 		case <-check.C:
-			today := reminder.DateOf(d.app.now().In(cfg.Zone))
-			if cfg.HolidaysReach(today) {
-				continue
-			}
-			next, err := cfg.HolidaysAbout(today)
+			next, err := d.followHolidays(cfg, log)
 			if err != nil {
 				log.Error("the holidays cannot be followed further: leave out events of past years, and reload", "err", err)
 				check.Stop()
-				continue
 			}
-			d.file = &billsFile{same: true} // it is not read again either
-			log.Info("the holidays are followed further", "from", today.String())
-			return next
+			if next != nil {
+				return next
+			}
+			continue
 		case <-hangup:
 		}
 		next, err := d.next(ctx, cfg, log)
@@ -261,6 +259,21 @@ func (d *daemon) awaitReload(ctx context.Context, cfg *config.Config, log *slog.
 		log.Info("the config was read again")
 		return next
 	}
+}
+
+// followHolidays returns the config with the holidays of a window that has moved on, or nil
+// while the present one reaches. It leaves the declared lists alone.
+func (d *daemon) followHolidays(cfg *config.Config, log *slog.Logger) (*config.Config, error) {
+	today := reminder.DateOf(d.app.now().In(cfg.Zone))
+	if cfg.HolidaysReach(today) {
+		return nil, nil //nolint:nilnil // nothing to go on to
+	}
+	next, err := cfg.HolidaysAbout(today)
+	if err != nil {
+		return nil, err
+	}
+	log.Info("the holidays are followed further", "from", today.String())
+	return next, nil
 }
 
 // next reads the config again and tries all of it that can be tried while the
@@ -297,7 +310,8 @@ func (d *daemon) next(ctx context.Context, cfg *config.Config, log *slog.Logger)
 // build makes the parts of one generation.
 func (d *daemon) build(cfg *config.Config, log *slog.Logger) (*scheduler.Scheduler, error) {
 	return Parts{
-		Store: d.store, Owner: fmt.Sprintf("%s-%d", d.process, d.reloads), Log: log, Metrics: d.metrics, Now: d.app.now, ClockCheck: d.clock,
+		Store: d.store, Owner: fmt.Sprintf("%s-%d", d.process, d.reloads), Log: log, Metrics: d.metrics, Now: d.app.now,
+		ClockCheck: d.clock, Comparison: d.compared,
 		OnAlmara: func(op, outcome string, took time.Duration) { d.metrics.Call("almara", op, outcome, took) },
 		OnTwilio: func(op, outcome string, took time.Duration) { d.metrics.Call("twilio", op, outcome, took) },
 	}.Build(cfg)

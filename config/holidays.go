@@ -87,10 +87,22 @@ func (c *Config) Holidays(service string) *HolidayList {
 
 // HolidaysReach reports whether the holidays are those of a window about that
 // day. When they are not, after weeks or because a clock was wrong, HolidaysAbout
-// has them.
+// has them. Only calendars are read for a window: days that the config names reach always.
 func (c *Config) HolidaysReach(today reminder.Date) bool {
+	if !c.hasCalendars() {
+		return true
+	}
 	apart := today.Sub(c.holidaysAbout)
 	return -holidaysLast <= apart && apart <= holidaysLast
+}
+
+func (c *Config) hasCalendars() bool {
+	for _, list := range c.holidays {
+		if len(list.source.files) > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // HolidaysAbout is the Config with the holidays of the window about another

@@ -139,6 +139,19 @@ func TestHolidaysFromBadCalendar(t *testing.T) {
 	}
 }
 
+// A list of days needs no window: the daemon would begin anew each month for nothing.
+func TestDaysOfTheConfigReachAlways(t *testing.T) {
+	for _, text := range []string{"timezone: UTC\n", "reminders: {holidays: [2030-12-31]}\n"} {
+		cfg, err := Load(besideConfig(t, text, ""), onDay("2026-03-01"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !cfg.HolidaysReach(reminder.NewDate(2036, time.March, 1)) {
+			t.Errorf("the window of %q has to move on", text)
+		}
+	}
+}
+
 // The plan of a bill asks about days around its due date, which may be two
 // years ahead: all of them are in the window, until it is moved.
 func TestHolidaysOfTheLatestDueDate(t *testing.T) {

@@ -36,13 +36,14 @@ type Answers struct {
 	Asked    int // of them, about bills that were known before and whose due date has not passed
 	Owed     int // of Asked: owed something before
 	Turned   int // of Owed: owe nothing now
-	Undated  int // of Owed: owe as before, and have lost their due date
 	Returned int // owed nothing before, and owe something of the same due date now
 	Unread   int // in which something could not be read
 }
 
 // Add counts the answer that made a bill from what it was before, on a day. The
-// first answer about a bill turns nothing: there is nothing to compare it with.
+// first answer about a bill turns nothing: there is nothing to compare it with. An answer
+// that does not say a due date is no sign of a fault, since the earlier date stays (see
+// Bill.Apply) and silences nobody: some billers say it once and never again.
 func (c *Answers) Add(before, b Bill, a Answer, today Date) {
 	c.All++
 	if a.Problem != "" {
@@ -62,18 +63,15 @@ func (c *Answers) Add(before, b Bill, a Answer, today Date) {
 	if owed {
 		c.Owed++
 	}
-	switch {
-	case owed && !owes:
+	if owed && !owes {
 		c.Turned++
-	case owed && a.DueDate.IsZero() && a.Problem == "":
-		c.Undated++
 	}
 }
 
 // MassPaid reports whether the answers of an hour are those of a feed that says of
 // everybody that nothing is owed, and not of people who paid.
 func (c Answers) MassPaid() bool {
-	lost := float64(c.Turned + c.Undated - c.Returned)
+	lost := float64(c.Turned - c.Returned)
 	return lost > max(massPaidLeast, massPaidShare*float64(c.Asked)) && lost >= massPaidOwing*float64(c.Owed)
 }
 
@@ -87,11 +85,8 @@ func (c Answers) PaidRight(since Answers) bool {
 // PaidSentence says to the operator what is odd.
 func (c Answers) PaidSentence() string {
 	more := ""
-	if c.Undated > 0 {
-		more = fmt.Sprintf(", and %d lost their due date", c.Undated)
-	}
 	if c.Returned > 0 {
-		more += fmt.Sprintf(", of which %d owe again", c.Returned)
+		more = fmt.Sprintf(", of which %d owe again", c.Returned)
 	}
 	return fmt.Sprintf("of %d bills that owed something, %d turned to owing nothing%s", c.Owed, c.Turned, more)
 }

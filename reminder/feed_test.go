@@ -29,7 +29,7 @@ func TestAnAnswerIsCountedByWhatItSaysOfTheFeed(t *testing.T) {
 		"owed nothing before":        {bill("0", "2026-03-20"), bill("0", "2026-03-20"), Answer{}, Answers{All: 1, Asked: 1}},
 		"is paid after its due date": {bill("100", "2026-03-16"), bill("0", "2026-03-16"), Answer{}, Answers{All: 1}},
 		"is paid on its due date":    {bill("100", "2026-03-17"), bill("0", "2026-03-17"), Answer{}, Answers{All: 1, Asked: 1, Owed: 1, Turned: 1}},
-		"has lost its due date":      {bill("100", "2026-03-20"), bill("100", "2026-03-20"), Answer{}, Answers{All: 1, Asked: 1, Owed: 1, Undated: 1}},
+		"says no due date again":     {bill("100", "2026-03-20"), bill("100", "2026-03-20"), Answer{}, Answers{All: 1, Asked: 1, Owed: 1}},
 		"owes again":                 {bill("0", "2026-03-20"), bill("100", "2026-03-20"), Answer{}, Answers{All: 1, Asked: 1, Returned: 1}},
 		"owes the next bill":         {bill("0", "2026-03-16"), bill("100", "2026-04-16"), Answer{}, Answers{All: 1}},
 		"is registered":              {fresh, bill("0", "2026-03-20"), Answer{}, Answers{All: 1}},
@@ -56,7 +56,6 @@ func TestTooManyPaymentsAtOnceAreNotBelieved(t *testing.T) {
 		"more than a fifth":            {Answers{Asked: 1000, Owed: 250, Turned: 201}, true},
 		"a pay day: two thirds":        {Answers{Asked: 1000, Owed: 900, Turned: 600}, false},
 		"four of five that owed":       {Answers{Asked: 1000, Owed: 500, Turned: 400}, true},
-		"some turned, some undated":    {Answers{Asked: 100, Owed: 25, Turned: 11, Undated: 10}, true},
 		"half of them owe again":       {Answers{Asked: 1000, Owed: 300, Turned: 300, Returned: 150}, false},
 		"many could not be read, only": {Answers{Asked: 100, Owed: 100, Unread: 100}, false},
 	} {

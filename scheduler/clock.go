@@ -252,7 +252,7 @@ func (s *Scheduler) noticeClock(ctx context.Context, state clockState) error {
 		if err != nil {
 			return err
 		}
-		s.compared = false // texts may have been sent meanwhile, by whatever clock
+		s.Comparison.forget() // texts may have been sent meanwhile, by whatever clock
 		s.planSoon()
 		s.Log.Warn("the clock was set back or ahead: balances learned at hours that are still to come count as old",
 			"latest", latest.Format(time.RFC3339), "now", now.Format(time.RFC3339), "balances", forgotten)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 	"unicode"
 
@@ -52,14 +53,50 @@ func (s *Scheduler) checkSender(ctx context.Context) error {
 		Detail: fmt.Sprintf("this store's texts went out by %s, and the config now says %s", have, s.Sender)})
 }
 
-// compare reads, before the first text of a run, what the provider has sent of
+// Comparison remembers that the provider's list was compared with the store. It belongs
+// to the process and not to one Scheduler: a process that ran on has the store that it
+// had, so a reload is no reason to compare again. On an account that other programs share
+// and that shows no words, each further comparison would stop sending for a message of
+// theirs. The zero value has not compared yet.
+type Comparison struct {
+	mu   sync.Mutex
+	done *comparedBy // nil = not yet
+}
+
+// comparedBy is what a comparison was made by: another sender may have another list, and
+// under a clock that was set meanwhile the machine may be a copy that was resumed.
+type comparedBy struct {
+	sender string
+	sets   int // how often the clock had been set
+}
+
+func (c *Comparison) isDone(by comparedBy) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.done != nil && *c.done == by
+}
+
+func (c *Comparison) finish(by comparedBy) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.done = &by
+}
+
+func (c *Comparison) forget() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.done = nil
+}
+
+// compare reads, before the first text of a process and after the clock was set, what the provider has sent of
 // late. Texts about our bills that this store does not know mean that it is a
 // copy, or was restored from a backup: it would text everyone again. Then
 // sending is stopped until the operator has looked, and what was sent
 // elsewhere is not sent again in any case. While the list cannot be read,
 // nothing leaves: the error is a *halt then, and decisions go on.
 func (s *Scheduler) compare(ctx context.Context, j *job) error {
-	if s.compared || s.Delivery.Mode == reminder.ModeOff || s.Delivery.Mode == reminder.ModeRedirect {
+	by := comparedBy{s.Sender, s.passClock.sets}
+	if s.Comparison.isDone(by) || s.Delivery.Mode == reminder.ModeOff || s.Delivery.Mode == reminder.ModeRedirect {
 		return nil
 	}
 	now := s.Now()
@@ -87,7 +124,7 @@ func (s *Scheduler) compare(ctx context.Context, j *job) error {
 		s.Log.Error("sending is stopped: the provider has texts that this store does not know. "+
 			"Is it a copy, or was it restored? `duewatch release` lists them", "texts", news+more)
 	}
-	s.compared = true
+	s.Comparison.finish(by)
 	return nil
 }
 

@@ -346,3 +346,55 @@ func TestMessagesThatShowNothingStopOnce(t *testing.T) {
 	w.tick()
 	w.wantStops()
 }
+
+// A process that ran on through a reload cannot have become a copy meanwhile, so what
+// other programs sent since its start is nothing to it.
+func TestAReloadDoesNotStopSendingForAPasswordOfAnotherProgram(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.forgotten = true
+	w.toProvider.next = hiding{w.toProvider.next}
+	w.watch("A1", "2026-03-12", phone(1))
+	w.at("2026-03-09 09:00")
+	w.tick()
+	for n := range 3 {
+		w.clock.pass(time.Hour)
+		w.sentBy(phone(60+n), "Your code is 731955.")
+		w.reload()
+		w.tick()
+		w.wantStops()
+	}
+	w.restart() // a new process may be a copy
+	w.tick()
+	w.wantStops(reminder.CopiedStore)
+}
+
+// Another account has another list, and a clock that was set between two generations may
+// be that of a copy which was resumed.
+func TestAReloadComparesTheListOfAnotherSenderAndByAnotherClock(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]func(*world, *comparedBy){
+		"another sender": func(w *world, _ *comparedBy) { w.sender = "account AC2" },
+		"another clock":  func(_ *world, by *comparedBy) { by.sets++ },
+		"nothing":        nil,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.forgotten = true
+			w.toProvider.next = hiding{w.toProvider.next}
+			w.watch("A1", "2026-03-12", phone(1))
+			w.sentBy(phone(60), "Your code is 731955.")
+			if change != nil {
+				change(w, w.Comparison.done)
+			}
+			w.reload()
+			w.tick()
+			if change == nil {
+				w.wantStops()
+			} else {
+				w.wantStops(reminder.CopiedStore)
+			}
+		})
+	}
+}

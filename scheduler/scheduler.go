@@ -78,6 +78,9 @@ type Config struct {
 	Now func() time.Time
 	// ClockCheck says whether Now may be believed; nil = it may.
 	ClockCheck *ClockCheck
+	// Comparison remembers for the whole process that the provider's list was compared
+	// with the store; nil = this Scheduler is the only one of its process.
+	Comparison *Comparison
 	Log        *slog.Logger
 	Metrics    *Metrics
 
@@ -104,7 +107,6 @@ type Scheduler struct {
 	receiptsClock clockState // that of the pass of the receipts job under way
 
 	// Of the remind job alone.
-	compared  bool          // with the provider's list
 	seen      time.Time     // the clock at its last pass
 	believed  *clockState   // the clock that it last worked by; nil = none yet
 	passClock clockState    // and that of the pass under way
@@ -119,6 +121,9 @@ type Scheduler struct {
 // New prepares the jobs. It fails on a bad cron expression.
 func New(c Config) (*Scheduler, error) {
 	s := &Scheduler{Config: c, pace: newPace(c.SegmentsPerSecond), sender: newSenderEvidence(c.Country), replan: make(chan struct{}, 1)}
+	if s.Comparison == nil {
+		s.Comparison = new(Comparison)
+	}
 	if c.Virtual != nil {
 		s.Now = c.Virtual.Now
 		s.virtual = &virtual{clock: c.Virtual, askRate: c.AskRate, segments: c.SegmentsPerSecond, began: c.Virtual.Now()}

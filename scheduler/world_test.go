@@ -173,7 +173,8 @@ type world struct {
 	askers       int
 	round        int // 0 = as the rate gives it
 	resend       bool
-	truth        *truth // what the clock is held against; nil = nothing
+	truth        *truth      // what the clock is held against; nil = nothing
+	comparison   *Comparison // of the next start; nil = it is a new process
 }
 
 // newWorld is a world at 08:00 on Monday, 9 March 2026, with texts 3
@@ -314,9 +315,10 @@ func (w *world) build() {
 		Sender:            w.sender,
 		SegmentsPerSecond: 1e6, SendConcurrency: w.senders, AskConcurrency: w.askers, Retention: 400 * 24 * time.Hour,
 		ReconcileAfter: []time.Duration{2 * time.Minute, 15 * time.Minute}, Resend: w.resend,
-		Now: w.clock.now, ClockCheck: check, Log: log, Metrics: NewMetrics(w.registry),
+		Now: w.clock.now, ClockCheck: check, Comparison: w.comparison, Log: log, Metrics: NewMetrics(w.registry),
 	})
 	fail(err)
+	w.comparison = nil
 	if w.round > 0 {
 		w.pace.round, w.pace.ahead = w.round, w.round
 	}
@@ -337,6 +339,13 @@ func (w *world) restart(change ...func(*world)) {
 		c(w)
 	}
 	w.start()
+}
+
+// reload begins another generation of the same process.
+func (w *world) reload(change ...func(*world)) {
+	w.t.Helper()
+	kept := w.Comparison
+	w.restart(append(change, func(w *world) { w.comparison = kept })...)
 }
 
 // at sets the clock, in Nairobi.

@@ -29,7 +29,9 @@ type RecordedChecks struct {
 	Faults []error
 
 	latest time.Time // when the last of them was learned; zero = there was no answer
-	unsure bool      // nobody vouches for the clock: nothing is counted by the hour or the day
+	unsure bool      // nobody vouches for the clock: nothing is counted by the hour, or forgotten
+
+	rejections *rejectionCount // of the store
 }
 
 // RecordChecks writes lessons into their bills and renews what depends on them: when
@@ -37,7 +39,7 @@ type RecordedChecks struct {
 func (s *Store) RecordChecks(policies reminder.Policies, now time.Time, lessons ...CheckResult) (RecordedChecks, error) {
 	var l RecordedChecks
 	err := s.do(func(t *tx) error {
-		l = RecordedChecks{unsure: s.unsure.Load()}
+		l = s.newChecks()
 		for some := range slices.Chunk(lessons, t.batchSize(len(lessons))) {
 			own, all := t.savepoint(func(t *tx) error { return t.recordChecks(policies, now, some, &l) })
 			switch {
@@ -57,6 +59,10 @@ func (s *Store) RecordChecks(policies reminder.Policies, now time.Time, lessons 
 	return l, nil
 }
 
+func (s *Store) newChecks() RecordedChecks {
+	return RecordedChecks{unsure: s.unsure.Load(), rejections: &s.rejections}
+}
+
 // recordChecks learns all of the lessons, or none of them when it fails.
 func (t *tx) recordChecks(policies reminder.Policies, now time.Time, lessons []CheckResult, l *RecordedChecks) error {
 	ids := make([]int64, len(lessons))
@@ -67,7 +73,7 @@ func (t *tx) recordChecks(policies reminder.Policies, now time.Time, lessons []C
 	if err != nil {
 		return err
 	}
-	w := checkBatch{policies: policies, now: now, unsure: l.unsure}
+	w := checkBatch{policies: policies, now: now, unsure: l.unsure, rejections: l.rejections}
 	taught, learned := make([]reminder.Bill, 0, len(lessons)), make([]CheckResult, 0, len(lessons))
 	var latest time.Time
 	for _, lesson := range lessons {
@@ -106,9 +112,15 @@ func (t *tx) recordChecks(policies reminder.Policies, now time.Time, lessons []C
 // count takes in what a batch says of Almara Pay, of a biller's feed and of many
 // bills at once. latest is that of its last good answer; zero = there was none.
 func (t *tx) count(w *checkBatch, latest time.Time) error {
-	if w.unsure {
-		return nil
+	if !w.unsure {
+		if err := t.countAnswers(w, latest); err != nil {
+			return err
+		}
 	}
+	return t.countRejections(w)
+}
+
+func (t *tx) countAnswers(w *checkBatch, latest time.Time) error {
 	if err := t.addAnswers(w.answers, w.now); err != nil {
 		return err
 	}
@@ -122,7 +134,7 @@ func (t *tx) count(w *checkBatch, latest time.Time) error {
 			return err
 		}
 	}
-	return t.countRejections(w.rejected, w.now)
+	return nil
 }
 
 // checkBatch is a batch of lessons, with what has yet to be written of them: many
@@ -131,6 +143,8 @@ type checkBatch struct {
 	policies reminder.Policies
 	now      time.Time
 	unsure   bool // as in RecordedChecks
+
+	rejections *rejectionCount
 
 	bills  []reminder.Bill
 	has    map[int64]bool

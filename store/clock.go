@@ -178,6 +178,7 @@ func (s *Store) ClockSet(now, lookUp time.Time) (forgotten int64, err error) {
 			"DELETE FROM lifts WHERE since > ?1", // until their midnight, which may be years away
 			"DELETE FROM usage WHERE since > ?1",
 			"DELETE FROM meta WHERE key LIKE '" + metaReleased + "%' AND CAST(value AS BIGINT) > ?1",
+			"UPDATE rejections SET at = ?1 WHERE at > ?1", // else they would count until then
 		} {
 			if _, err := t.exec(ahead, now.UnixMilli()); err != nil {
 				return err

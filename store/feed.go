@@ -12,26 +12,15 @@ import (
 	"duewatch/reminder"
 )
 
-// keepCounts is for how long answers are counted by the minute: far longer than the hour
-// that is judged, since a fault of a feed may last over a weekend.
-const keepCounts = 7 * 24 * time.Hour
-
-// fed are the answers of a batch about the bills of one service.
-type fed struct {
-	service string
-	reminder.Answers
-	example string // a problem of one of them
-}
-
-var countAnswers = newBatchStmt(`INSERT INTO answer_minutes (minute, service, answers, asked, owed, turned, undated, returned, unread) VALUES %s
-	ON CONFLICT (minute, service) DO UPDATE SET answers = answer_minutes.answers + excluded.answers, asked = answer_minutes.asked + excluded.asked,
-		owed = answer_minutes.owed + excluded.owed, turned = answer_minutes.turned + excluded.turned,
-		undated = answer_minutes.undated + excluded.undated, returned = answer_minutes.returned + excluded.returned,
-		unread = answer_minutes.unread + excluded.unread`, 0, 9)
+var sumDoubted = newBatchStmt(`WITH v (service, owed, turned, returned) AS (VALUES %s)
+	UPDATE doubted_payments SET owed = doubted_payments.owed + v.owed, turned = doubted_payments.turned + v.turned,
+		returned = doubted_payments.returned + v.returned
+	FROM v WHERE doubted_payments.service = v.service AND doubted_payments.until_at IS NULL`, 0, 4)
 
 // addAnswers counts the answers of a batch for their minute and service, and warns when those
 // of the hour say more of a biller's feed than of its bills, or ends such a warning. That is
-// one row for each service of a batch; what stands already is gone through once a minute.
+// one row for each service of a batch, and only these services are judged; all of them, and
+// what stands already, are gone through once a minute.
 func (t *tx) addAnswers(all map[string]*fed, now time.Time) error {
 	if len(all) == 0 {
 		return nil
@@ -48,16 +37,21 @@ func (t *tx) addAnswers(all map[string]*fed, now time.Time) error {
 	}
 	some := slices.SortedFunc(maps.Values(all), func(a, b *fed) int { return cmp.Compare(a.service, b.service) })
 	if _, err := execBatch(t, &countAnswers, some, func(args []any, c *fed) []any {
-		return append(args, minute, c.service, c.All, c.Asked, c.Owed, c.Turned, c.Undated, c.Returned, c.Unread)
+		return append(args, c.service, minute, c.All, c.Asked, c.Owed, c.Turned, c.Returned, c.Unread)
 	}); err != nil {
 		return fmt.Errorf("count answers: %w", err)
 	}
+	if _, err := execBatch(t, &sumDoubted, some, func(args []any, c *fed) []any {
+		return append(args, c.service, c.Owed, c.Turned, c.Returned)
+	}); err != nil {
+		return fmt.Errorf("count answers in doubt: %w", err)
+	}
 	lost, unread := !begun, !begun
 	for _, c := range some {
-		lost, unread = lost || c.Turned+c.Undated > 0, unread || c.Unread > 0
+		lost, unread = lost || c.Turned > 0, unread || c.Unread > 0
 	}
 	if lost {
-		if err := t.judgePayments(now, !begun); err != nil {
+		if err := t.judgePayments(now, !begun, some); err != nil {
 			return fmt.Errorf("judge what is paid: %w", err)
 		}
 	}
@@ -67,24 +61,6 @@ func (t *tx) addAnswers(all map[string]*fed, now time.Time) error {
 		}
 	}
 	return nil
-}
-
-// answersSince sums the answers of the minutes that began after an instant, by service.
-func (t *tx) answersSince(after, now time.Time) (map[string]reminder.Answers, error) {
-	rows, err := t.query(`SELECT service, sum(answers), sum(asked), sum(owed), sum(turned), sum(undated), sum(returned), sum(unread)
-		FROM answer_minutes WHERE minute > ?1 AND minute <= ?2 GROUP BY service`, after.UnixMilli(), now.UnixMilli())
-	if err != nil {
-		return nil, err
-	}
-	all := map[string]reminder.Answers{}
-	_, err = collect(rows, func(r row) (none struct{}, err error) {
-		var service string
-		var c reminder.Answers
-		err = r.Scan(&service, &c.All, &c.Asked, &c.Owed, &c.Turned, &c.Undated, &c.Returned, &c.Unread)
-		all[service] = c
-		return none, err
-	})
-	return all, err
 }
 
 // judgedFrom is from when on answers count: the last hour, without what the operator has
@@ -99,14 +75,14 @@ func (t *tx) judgedFrom(reason reminder.Reason, now time.Time) (time.Time, error
 }
 
 // judgePayments doubts what Almara Pay says is paid when it says so of too many bills of a
-// service, and believes it again when most of them owe again. update: also what stands
-// already.
-func (t *tx) judgePayments(now time.Time, update bool) error {
+// service of a batch, and believes it again when most of them owe again. update: of all
+// services, and what stands already.
+func (t *tx) judgePayments(now time.Time, update bool, batch []*fed) error {
 	from, err := t.judgedFrom(reminder.MassPaid, now)
 	if err != nil {
 		return err
 	}
-	hour, err := t.answersSince(from, now)
+	hour, err := t.answersToJudge(from, now, update, batch)
 	if err != nil {
 		return err
 	}
@@ -122,39 +98,36 @@ func (t *tx) judgePayments(now time.Time, update bool) error {
 		case open || !c.MassPaid():
 			continue
 		case d.Until.After(from): // what was doubted before counts no more
-			since, err := t.answersSince(d.Until, now)
+			since, err := t.answersOf(service, d.Until, now)
 			if err != nil {
 				return err
 			}
-			if !since[service].MassPaid() {
+			if !since.MassPaid() {
 				continue
 			}
 		}
-		if err := t.doubtPayments(now, from, service); err != nil {
+		if err := t.doubtPayments(now, from, service, c); err != nil {
 			return err
 		}
-		doubts[service], news = reminder.Doubt{Since: from}, true
+		news = true
 	}
 	if !update && !news {
 		return nil
 	}
+	open, err := t.openDoubts()
+	if err != nil {
+		return err
+	}
 	var sentences []string
-	for _, service := range slices.Sorted(maps.Keys(doubts)) {
-		d := doubts[service]
-		if !d.Until.IsZero() {
-			continue
-		}
-		since, err := t.answersSince(d.Since, now)
-		if err != nil {
-			return err
-		}
-		if hour[service].PaidRight(since[service]) {
+	for _, service := range slices.Sorted(maps.Keys(open)) {
+		since := open[service]
+		if hour[service].PaidRight(since) {
 			if err := t.believePayments(now, service); err != nil {
 				return err
 			}
 			continue
 		}
-		sentences = append(sentences, "service "+service+": "+since[service].PaidSentence())
+		sentences = append(sentences, "service "+service+": "+since.PaidSentence())
 	}
 	if len(sentences) == 0 {
 		return t.endWarning(reminder.MassPaid)
@@ -174,7 +147,7 @@ func (t *tx) judgeReading(now time.Time, update bool, batch []*fed) error {
 	if err := t.row("SELECT EXISTS (SELECT 1 FROM warnings WHERE reason = ?1)", reminder.UnreadableAnswers).Scan(&stands); err != nil {
 		return explain(err)
 	}
-	hour, err := t.answersSince(from, now)
+	hour, err := t.answersToJudge(from, now, update, batch)
 	if err != nil {
 		return err
 	}
@@ -206,12 +179,14 @@ func (t *tx) judgeReading(now time.Time, update bool, batch []*fed) error {
 // mostUnskipped bounds how many reminders one transaction takes up again.
 const mostUnskipped = 5000
 
-// doubtPayments begins a doubt about what was said of a service's bills since from. What
+// doubtPayments begins a doubt about what was said of a service's bills since from, of
+// which since are the sums. What
 // was skipped by it as paid, which is little since the doubt begins with the first bills
 // that are too many, waits from now on.
-func (t *tx) doubtPayments(now, from time.Time, service string) error {
-	if _, err := t.exec(`INSERT INTO doubted_payments (service, since) VALUES (?1, ?2)
-		ON CONFLICT (service, since) DO UPDATE SET until_at = NULL`, service, from.UnixMilli()); err != nil {
+func (t *tx) doubtPayments(now, from time.Time, service string, since reminder.Answers) error {
+	if _, err := t.exec(`INSERT INTO doubted_payments (service, since, owed, turned, returned) VALUES (?1, ?2, ?3, ?4, ?5)
+		ON CONFLICT (service, since) DO UPDATE SET until_at = NULL, owed = excluded.owed, turned = excluded.turned, returned = excluded.returned`,
+		service, from.UnixMilli(), since.Owed, since.Turned, since.Returned); err != nil {
 		return err
 	}
 	rows, err := t.query(`UPDATE reminders SET outcome = 'held', reason = ?2, decided_at = ?1
@@ -282,6 +257,23 @@ func lastDoubts(ctx context.Context, q querier) (map[string]reminder.Doubt, erro
 		var d reminder.Doubt
 		err = r.Scan(&service, instantColumn{&d.Since}, instantColumn{&d.Until})
 		all[service] = d
+		return none, err
+	})
+	return all, err
+}
+
+// openDoubts are the sums of the answers since each doubt began that is not over, by service.
+func (t *tx) openDoubts() (map[string]reminder.Answers, error) {
+	rows, err := t.query("SELECT service, owed, turned, returned FROM doubted_payments WHERE until_at IS NULL")
+	if err != nil {
+		return nil, err
+	}
+	all := map[string]reminder.Answers{}
+	_, err = collect(rows, func(r row) (none struct{}, err error) {
+		var service string
+		var c reminder.Answers
+		err = r.Scan(&service, &c.Owed, &c.Turned, &c.Returned)
+		all[service] = c
 		return none, err
 	})
 	return all, err

@@ -183,3 +183,51 @@ func TestAnswersAreCountedByTheMinute(t *testing.T) {
 		t.Errorf("%d rows after a week, want the last one", n)
 	}
 }
+
+// A fault over a weekend: what came since it began is summed once, in one row, and not
+// added up from every minute of it each time.
+func TestADoubtThatLastsForDaysIsSummedAndNotCountedAnew(t *testing.T) {
+	s, p := openNew(t), newPolicy()
+	later := due.AddDays(30)
+	all := billsOf(60)
+	watch(t, s, p, all...)
+	began := learnedAt.Add(24 * time.Hour)
+	learn(t, s, p, began, answersOf(1, 60, began, "2315.50", later)...)
+	began = began.Add(2 * time.Hour)
+	learn(t, s, p, began, answersOf(1, 60, began, "0", later)...)
+	now := began
+	for now.Before(began.Add(72 * time.Hour)) {
+		now = now.Add(30 * time.Minute)
+		learn(t, s, p, now, answersOf(1, 20, now, "0", later)...)
+	}
+	if n := number(t, s, "SELECT count(*) FROM answer_minutes"); n > 3 {
+		t.Errorf("%d minutes are kept of the last hour", n)
+	}
+	now = now.Add(time.Minute)
+	learn(t, s, p, now, answersOf(1, 29, now, "2315.50", later)...)
+	if got := warningOf(t, s, reminder.MassPaid); !strings.Contains(got, "of 60 bills that owed something, 60 turned to owing nothing, of which 29 owe again") {
+		t.Errorf("the warning is %q", got)
+	}
+	now = now.Add(time.Minute)
+	learn(t, s, p, now, answersOf(30, 30, now, "2315.50", later)...)
+	now = now.Add(time.Minute)
+	learn(t, s, p, now, answersOf(30, 30, now, "2315.50", later)...)
+	if got := warningOf(t, s, reminder.MassPaid); got != "" {
+		t.Errorf("half of the bills owe again, but: %s", got)
+	}
+}
+
+// A biller may say the due date with its first answer alone: the earlier date stays, so
+// nobody is silenced by it, and nobody has paid.
+func TestABillerThatSaysTheDueDateOnceIsNoFaultOfTheFeed(t *testing.T) {
+	s, p := openNew(t), newPolicy()
+	ready(t, s, p, billsOf(60)...)
+	morning := due.At(p.SendAt, nairobi)
+	learn(t, s, p, morning, answersOf(1, 60, morning, "2315.50", reminder.Date{})...)
+	if got := warningOf(t, s, reminder.MassPaid); got != "" {
+		t.Errorf("warned: %s", got)
+	}
+	if l := must(s.DecideDue(t.Context(), roundAt(p, morning), 100)); len(l.Texts) != 60 {
+		t.Errorf("%d are texted, want 60", len(l.Texts))
+	}
+}

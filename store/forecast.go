@@ -70,19 +70,20 @@ func openForecast(ctx context.Context, c driver.Connector) (_ *Forecast, err err
 // What of a table is copied. A table that is not named here is small and copied
 // as a whole.
 var copied = map[string]string{
-	"bills":        "with their phone",
-	"due_remind":   "with their bill",
-	"reminders":    "with their bill, of its due date, and its last texts",
-	"strangers":    "with their bill",
-	"opt_outs":     "with their phone",
-	"phones":       "with their bills; and the last of all, after which those to come are counted",
-	"texts":        "with their phone, those of late; and the latest of all",
-	"unattributed": "not at all",
-	"due_register": "not at all",
-	"due_recheck":  "not at all",
-	"refusals":     "not at all",
-	"rejections":   "not at all",
-	"events":       "not at all",
+	"bills":          "with their phone",
+	"due_remind":     "with their bill",
+	"reminders":      "with their bill, of its due date, and its last texts",
+	"strangers":      "with their bill",
+	"opt_outs":       "with their phone",
+	"phones":         "with their bills; and the last of all, after which those to come are counted",
+	"texts":          "with their phone, those of late; and the latest of all",
+	"unattributed":   "not at all",
+	"answer_minutes": "not at all",
+	"due_register":   "not at all",
+	"due_recheck":    "not at all",
+	"refusals":       "not at all",
+	"rejections":     "not at all",
+	"events":         "not at all",
 }
 
 // begin makes the empty copy, and fills the tables that are copied as a whole.
@@ -115,7 +116,7 @@ func (f *Forecast) begin(t *tx) error {
 	for _, statement := range []string{
 		"CREATE TEMP TABLE came (bill_id INTEGER PRIMARY KEY, phone TEXT NOT NULL)", // since the last copying
 		"INSERT INTO temp.phones SELECT * FROM main.phones WHERE phone_id = (SELECT max(phone_id) FROM main.phones)",
-		fmt.Sprintf("INSERT INTO temp.texts SELECT * FROM main.texts ORDER BY id DESC LIMIT %d", reminder.RecentTexts),
+		fmt.Sprintf("INSERT INTO temp.texts SELECT * FROM main.texts ORDER BY id DESC LIMIT %d", recentScanned),
 	} {
 		if _, err := t.exec(statement); err != nil {
 			return err

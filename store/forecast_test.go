@@ -245,7 +245,7 @@ func TestAForecastNeedsAStore(t *testing.T) {
 // A new table must be thought of: is it as small as a stop, or as large as the
 // bills?
 func TestAForecastKnowsEveryTable(t *testing.T) {
-	small := []string{"answer_minutes", "destinations", "doubted_payments", "lifts", "meta", "pauses", "shrunk_lists", "stops", "usage", "warnings"}
+	small := []string{"destinations", "doubted_payments", "lifts", "meta", "pauses", "shrunk_lists", "stops", "usage", "warnings"}
 	s := openNew(t)
 	var list string
 	mustDo(t, s.read.QueryRowContext(t.Context(), "SELECT group_concat(name) FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' AND name <> 'goose_db_version'").Scan(&list))
@@ -273,7 +273,7 @@ func TestForecastStatementsUseTheirIndexes(t *testing.T) {
 	_, _, err := f.Idle(t.Context(), firstStage)
 	mustDo(t, err)
 	mayScan := []string{"temp.came", "temp.reminders", "ORDER BY id DESC LIMIT", "ORDER BY id LIMIT", "count(*) FROM main.due_register", "sqlite_master", "strangers", "1 FROM destinations", "FROM doubted_payments", "FROM stops", "FROM lifts"}
-	for _, name := range []string{"answer_minutes", "destinations", "doubted_payments", "lifts", "meta", "pauses", "shrunk_lists", "stops", "usage", "warnings"} {
+	for _, name := range []string{"destinations", "doubted_payments", "lifts", "meta", "pauses", "shrunk_lists", "stops", "usage", "warnings"} {
 		mayScan = append(mayScan, "FROM main."+name)
 	}
 	looked := 0

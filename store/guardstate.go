@@ -119,43 +119,45 @@ func readOverrides(ctx context.Context, q querier, now, recentFrom time.Time, s 
 	return recentFrom, err
 }
 
-// readRecent counts how the last texts fared: refused for what they are,
-// refused later, or lost. What was given back for another reason, such as a
-// provider that asked to slow down, says nothing.
+// recentScanned is among how many of the latest texts the last reminder.RecentTexts are
+// looked for that say something of the provider: more than are in flight at a time, with
+// some hundreds that were given back unsent.
+const recentScanned = 2000
+
+// readRecent counts how the last texts fared: refused for what they are, refused later, or
+// lost. What is in flight, or was given back for another reason, such as a change before the
+// call or a provider that asked to slow down, says nothing and takes no place among them:
+// an afternoon of such texts would hide the failures before it. Nor does a text that our
+// own end has left in doubt.
 func readRecent(ctx context.Context, q querier, from time.Time, s *reminder.GuardState) error {
-	rows, err := q.QueryContext(ctx, "SELECT state, refused_for, created_at FROM texts ORDER BY id DESC LIMIT +?1", reminder.RecentTexts)
+	rows, err := q.QueryContext(ctx, `SELECT state, refused_for, created_at FROM texts
+		WHERE id > (SELECT max(id) FROM texts) - ?1 AND state <> 'sending'
+			AND NOT (state = 'refused' AND refused_for NOT IN (?2, ?3, ?4, ?5))
+			AND NOT (state IN ('unknown', 'not_found', 'undelivered', 'failed') AND refused_for = ?6)
+		ORDER BY id DESC LIMIT +?7`,
+		recentScanned, reminder.BadNumber, reminder.TextRefused, reminder.RefusalUnclear, reminder.TryApart, reminder.ShuttingDown, reminder.RecentTexts)
 	if err != nil {
 		return explain(err)
 	}
-	_, err = collect(rows, func(r row) (struct{}, error) {
+	_, err = collect(rows, func(r row) (none struct{}, err error) {
 		var state TextState
 		var why reminder.Reason
 		var created time.Time
 		if err := r.Scan(&state, &why, instantColumn{&created}); err != nil || !created.After(from) {
-			return struct{}{}, err
+			return none, err
 		}
+		s.Recent++
 		switch state {
-		case Sending:
 		case Refused:
-			switch why {
-			case reminder.BadNumber, reminder.TextRefused, reminder.RefusalUnclear, reminder.TryApart:
-				s.Recent++
-				s.Failed++
-			default:
-			}
+			s.Failed++
 		case Unknown, NotFound, Undelivered, Failed:
-			if why == reminder.ShuttingDown {
-				break // our own end left it in doubt
-			}
-			s.Recent++
 			s.Failed++
 			if why == reminder.TextRefused || why == reminder.TryApart {
 				s.Filtered++
 			}
-		case Accepted, Sent, Delivered, Canceled, Unconfirmed:
-			s.Recent++
+		case Sending, Accepted, Sent, Delivered, Canceled, Unconfirmed:
 		}
-		return struct{}{}, nil
+		return none, nil
 	})
 	return err
 }

@@ -23,6 +23,7 @@ type statements struct {
 	connector
 	mu   sync.Mutex
 	seen map[string][]any
+	runs map[string]int // how often each was run; nil = not counted
 }
 
 func (c *statements) Connect(ctx context.Context) (driver.Conn, error) {
@@ -36,6 +37,9 @@ func (c *statements) Connect(ctx context.Context) (driver.Conn, error) {
 func (c *statements) note(query string, args []driver.NamedValue) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.runs != nil {
+		c.runs[query]++
+	}
 	if _, ok := c.seen[query]; ok {
 		return
 	}
@@ -194,7 +198,7 @@ func useAll(t *testing.T, s *Store) {
 	must(s.Resume(ctx, BulkOp{Selector: Selector{Service: "water"}, At: firstStage, Who: "x"}, policiesOf(p)))
 	must(s.Pauses(ctx, firstStage))
 	must(s.RecordChecks(policiesOf(p), firstStage, CheckResult{BillID: 20, Answer: answer(firstStage, "0", due)})) // paid
-	mustDo(t, s.do(func(t *tx) error { return t.doubtPayments(firstStage, learnedAt, "water") }))
+	mustDo(t, s.do(func(t *tx) error { return t.doubtPayments(firstStage, learnedAt, "water", reminder.Answers{}) }))
 	must(s.RecordChecks(policiesOf(p), firstStage, CheckResult{BillID: 20, Answer: answer(firstStage, "7", due)})) // and owes again
 	mustDo(t, s.do(func(t *tx) error { return t.believePayments(firstStage, "water") }))
 	must(s.ShrunkLists(ctx))
@@ -246,6 +250,7 @@ var mayScan = map[string]string{
 	"count(DISTINCT phone) FROM opt_outs":       "counts them",
 	"UPDATE destinations":                       "once for each time that the clock is set back",
 	"DELETE FROM meta WHERE key LIKE":           "once for each time that the clock is set back",
+	"FROM answer_minutes WHERE +minute":         "holds one row for each service and minute of the last hour",
 	"FROM doubted_payments":                     "holds one row for each fault of a feed",
 	"UPDATE doubted_payments":                   "the same",
 	"FROM shrunk_lists":                         "holds one row for each list at most",
@@ -285,6 +290,9 @@ var hot = map[string]string{
 	"FROM refusals WHERE since > -1 AND forbidden = 0":           "refusals_unclear (since>?)",
 	"FROM refusals WHERE since > -1 AND forbidden = 1":           "refusals_forbidden (since>?)",
 	"DELETE FROM rejections WHERE at <= ?1":                      "rejections_at (at<?)",
+	"1 FROM answer_minutes WHERE minute = ?1":                    "answer_minutes_minute (minute=?)",
+	"DELETE FROM answer_minutes WHERE minute <":                  "answer_minutes_minute (minute<?)",
+	"FROM answer_minutes WHERE service = +?1":                    "sqlite_autoindex_answer_minutes_1 (service=? AND minute>? AND minute<?)",
 	"UPDATE reminders SET paid_at = ?1":                          "sqlite_autoindex_reminders_1 (bill_id=? AND due_date=?)",
 	"SELECT bill_id FROM due_remind WHERE at":                    "due_remind_at (at<?)",
 	"UPDATE due_remind SET at = ?1, owner = ?2":                  "INTEGER PRIMARY KEY",

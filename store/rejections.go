@@ -16,12 +16,39 @@ const (
 	rejectionsFor  = 24 * time.Hour
 )
 
+// countBillsEvery is how soon bills that stopped being active for another reason, such as a
+// pause, count: all bills that are not active are counted anew then, which may be millions.
+const countBillsEvery = time.Minute
+
+// rejectionCount is what the last count of the active bills has said. It belongs to the one
+// writer. One that is lost or out of step with the store has the bills counted too early.
+type rejectionCount struct {
+	at      time.Time // when they were counted; zero = not yet
+	missing int       // how many more rejections were not too many
+	since   int       // rejections since
+}
+
+// due takes n more rejections in, and reports whether the bills have to be counted.
+func (c *rejectionCount) due(n int, now time.Time) bool {
+	c.since += n
+	return c.at.IsZero() || now.Sub(c.at).Abs() >= countBillsEvery || c.since > c.missing
+}
+
+// counted keeps what was counted. A bill that is rejected is one active bill less, too.
+func (c *rejectionCount) counted(rejected, active int, now time.Time) {
+	*c = rejectionCount{at: now, missing: max(0, active-rejected*rejectionShare) / (rejectionShare + 1)}
+}
+
 // countRejections notes that bills were rejected that had been accepted, and
 // stops sending when they are too many for a usual day: a fault of Almara Pay's
 // or of the biller's would end the watch over healthy bills. A bill that was
 // never accepted, such as a wrong account of a new list, does not count: nothing
 // that worked is lost with it.
-func (t *tx) countRejections(bills []reminder.Bill, now time.Time) error {
+//
+// By a clock that nobody vouches for they count as well: that an account is closed is no
+// matter of the hour, and the bill is rejected for good. Only nothing is forgotten by it.
+func (t *tx) countRejections(w *checkBatch) error {
+	bills, now := w.rejected, w.now
 	if len(bills) == 0 {
 		return nil
 	}
@@ -36,21 +63,26 @@ func (t *tx) countRejections(bills []reminder.Bill, now time.Time) error {
 	if err != nil || stands { // those that follow are kept for the release
 		return explain(err)
 	}
-	if _, err := t.exec("DELETE FROM rejections WHERE at <= ?1", now.Add(-rejectionsFor).UnixMilli()); err != nil {
-		return err
+	from := now.Add(-rejectionsFor).UnixMilli()
+	if !w.unsure {
+		if _, err := t.exec("DELETE FROM rejections WHERE at <= ?1", from); err != nil {
+			return err
+		}
 	}
 	var rejected, active int
-	if err := t.row("SELECT count(*) FROM rejections").Scan(&rejected); err != nil {
+	err = t.row("SELECT count(*) FROM (SELECT 1 FROM rejections WHERE at > ?1 LIMIT +?2)", from, fewRejections+1).Scan(&rejected)
+	if err != nil || rejected <= fewRejections || !w.rejections.due(len(bills), now) {
 		return explain(err)
 	}
-	if rejected <= fewRejections {
-		return nil
+	if err := t.row("SELECT count(*) FROM rejections WHERE at > ?1", from).Scan(&rejected); err != nil {
+		return explain(err)
 	}
 	// Ids have no gaps, and most bills are active: the others are counted in an
 	// index of their own.
 	if err := t.row("SELECT (SELECT coalesce(max(id), 0) FROM bills) - (SELECT count(*) FROM bills WHERE " + odd + ")").Scan(&active); err != nil {
 		return explain(err)
 	}
+	w.rejections.counted(rejected, active, now)
 	if rejected*rejectionShare <= active {
 		return nil
 	}

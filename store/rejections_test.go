@@ -68,6 +68,85 @@ func TestManyRejectionsInADayStopSending(t *testing.T) {
 	}
 }
 
+// On a bad day each batch has a rejection, and the bills that are not active may be
+// millions: they are counted when it may have become too much, and not for each batch.
+func TestABadDayDoesNotCountAllBillsWithEachRejection(t *testing.T) {
+	s, heard := listened(t)
+	p := newPolicy()
+	watch(t, s, p, billsOf(1000)...)
+	heard.runs = map[string]int{}
+	now := firstStage
+	rejects(t, s, p, now, 1, 47)
+	if stops := stopsNow(t, s, now); len(stops) > 0 {
+		t.Fatalf("stopped for 47 of 1000: %v", stops)
+	}
+	for query, runs := range heard.runs {
+		counts := strings.Contains(query, "count(*) FROM bills") || strings.Contains(query, "count(*) FROM rejections")
+		if counts && runs > 3 {
+			t.Errorf("ran %d times for 47 rejections: %s", runs, query)
+		}
+	}
+	rejects(t, s, p, now, 48, 48)
+	if stops := stopsNow(t, s, now); len(stops) != 1 || !strings.Contains(stops[0], "rejected 48 bills that it had accepted, and 952 are active") {
+		t.Errorf("stops %v", stops)
+	}
+}
+
+// A pause of many bills makes rejections many that were few among them: a minute later.
+func TestRejectionsAreHeldAgainstTheBillsThatAreStillActive(t *testing.T) {
+	s, p := openNew(t), newPolicy()
+	bills := billsOf(1000)
+	for i := range bills[:600] {
+		bills[i].Service = "rent"
+	}
+	watch(t, s, p, bills...)
+	now := firstStage
+	rejects(t, s, p, now, 970, 990)
+	must(s.Pause(t.Context(), BulkOp{Selector: Selector{Service: "rent"}, At: now, Who: "x"}, Pause{Detail: "by x"}))
+	if stops := stopsNow(t, s, now); len(stops) > 0 {
+		t.Fatalf("stopped for 21 of 1000: %v", stops)
+	}
+	now = now.Add(time.Minute)
+	rejects(t, s, p, now, 991, 991)
+	if stops := stopsNow(t, s, now); len(stops) != 1 {
+		t.Errorf("22 of 400 do not stop sending: %v", stops)
+	}
+}
+
+// That an account is closed is no matter of the hour: a rejection takes effect while nobody
+// vouches for the clock, so it counts as well.
+func TestRejectionsCountWhileNobodyVouchesForTheClock(t *testing.T) {
+	for name, wrong := range map[string]time.Duration{"right": 0, "years ahead": 3 * 365 * 24 * time.Hour, "hours behind": -5 * time.Hour} {
+		t.Run(name, func(t *testing.T) {
+			s, p := openNew(t), newPolicy()
+			watch(t, s, p, billsOf(60)...)
+			now := firstStage
+			rejects(t, s, p, now, 1, 5)
+			s.TrustClock(false)
+			rejects(t, s, p, now.Add(wrong), 6, 10)
+			if n := must(s.Rejections(t.Context())); n != 10 {
+				t.Errorf("%d count, want 10: nothing is forgotten by such a clock", n)
+			}
+			mustDo(t, s.BelieveClock(now))
+			must(s.ClockSet(now, now))
+			now = now.Add(time.Hour)
+			rejects(t, s, p, now, 11, 11)
+			if stops := stopsNow(t, s, now); len(stops) != 1 || !strings.Contains(stops[0], "rejected 11 bills") {
+				t.Errorf("stops %v", stops)
+			}
+		})
+	}
+	t.Run("enough of them stop sending", func(t *testing.T) {
+		s, p := openNew(t), newPolicy()
+		watch(t, s, p, billsOf(60)...)
+		s.TrustClock(false)
+		rejects(t, s, p, firstStage, 1, 11)
+		if stops := stopsNow(t, s, firstStage); len(stops) != 1 {
+			t.Errorf("stops %v", stops)
+		}
+	})
+}
+
 // A new list with many wrong accounts is no reason to silence those who were
 // registered long ago.
 func TestWrongAccountsOfANewListDoNotStopSending(t *testing.T) {

@@ -130,7 +130,7 @@ func (s *Store) DecideAnswered(r Round, lessons []CheckResult) (RoundResult, err
 		r.asked = make(map[int64]reminder.Asked, len(lessons))
 		ids := make([]int64, 0, len(lessons))
 		learn := func(some []CheckResult, to *roundResult) error {
-			learned := RecordedChecks{unsure: s.unsure.Load()}
+			learned := s.newChecks()
 			if err := t.recordChecks(r.Policies, r.Now, some, &learned); err != nil {
 				return err
 			}

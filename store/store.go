@@ -51,6 +51,8 @@ type Store struct {
 	unlock func()
 	daemon string      // the lock file of the daemon that may run beside; "" in the daemon itself
 	unsure atomic.Bool // the clock is not vouched for: see TrustClock
+
+	rejections rejectionCount // of the writer
 }
 
 // busyTimeout is how long a statement waits for a command that writes beside

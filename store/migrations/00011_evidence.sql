@@ -67,19 +67,19 @@ CREATE TABLE shrunk_lists (
 );
 
 -- Almara Pay's answers, by the minute in which they came, the service, and what they
--- say of its biller's feed. A few days of them.
+-- say of its biller's feed. An hour of them.
 CREATE TABLE answer_minutes (
-    minute   BIGINT  NOT NULL,    -- its first instant
     service  TEXT    NOT NULL,
+    minute   BIGINT  NOT NULL,    -- its first instant
     answers  INTEGER NOT NULL,    -- all
     asked    INTEGER NOT NULL,    -- about bills that were known before, and whose due date has not passed
     owed     INTEGER NOT NULL,    -- of these, those that owed something before
     turned   INTEGER NOT NULL,    -- of these, those that owe nothing now
-    undated  INTEGER NOT NULL,    -- of owed, those that owe as before and have lost their due date
     returned INTEGER NOT NULL,    -- that owed nothing before, and owe something of the same due date now
     unread   INTEGER NOT NULL,    -- in which something could not be read
-    PRIMARY KEY (minute, service)
+    PRIMARY KEY (service, minute)
 );
+CREATE INDEX answer_minutes_minute ON answer_minutes (minute);
 
 -- Spans in which so many bills turned from owing to nothing that it was not
 -- believed: what reminders.paid_at says of such a span is in no report.
@@ -87,5 +87,9 @@ CREATE TABLE doubted_payments (
     service  TEXT   NOT NULL,
     since    BIGINT NOT NULL,
     until_at BIGINT,             -- NULL = not over
+    -- Sums of the answers since then, as in answer_minutes, while it is not over.
+    owed     BIGINT NOT NULL,
+    turned   BIGINT NOT NULL,
+    returned BIGINT NOT NULL,
     PRIMARY KEY (service, since)
 );

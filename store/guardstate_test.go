@@ -1,0 +1,44 @@
+package store
+
+import (
+	"testing"
+	"time"
+
+	"duewatch/reminder"
+)
+
+// An afternoon on which many texts are given back unsent, or are in flight, hides none of
+// the failures before it from the guard.
+func TestTextsThatWereNotHandedOverDoNotHideFailures(t *testing.T) {
+	s, p := openNew(t), newPolicy()
+	p.Guards.MaxFailureRate, p.PerNumberDaily = 0.2, 1000
+	ready(t, s, p, billsOf(400)...)
+	decided := must(s.DecideDue(t.Context(), roundAt(p, firstStage), 1000)).Texts
+	if len(decided) != 400 {
+		t.Fatalf("%d texts", len(decided))
+	}
+	for i, x := range decided {
+		o := Outcome{TextID: x.ID, State: Refused, Hold: reminder.ChangedMeanwhile, Until: firstStage}
+		switch {
+		case i < 20:
+			o = Outcome{TextID: x.ID, State: Accepted, ProviderID: "SM" + x.Parts[0].Account, NextPollAt: firstStage}
+		case i < 60:
+			o = Outcome{TextID: x.ID, State: Refused, Skip: reminder.TextRefused}
+		case i < 180:
+		case i < 300:
+			o.Hold = reminder.NotHandedOver
+		default:
+			continue // in flight
+		}
+		mustDo(t, s.RecordOutcome(firstStage, o))
+	}
+	now := firstStage.Add(time.Minute)
+	st := must(s.GuardState(t.Context(), p, now))
+	if st.Recent != 60 || st.Failed != 40 {
+		t.Errorf("of %d texts %d came to nothing, want 40 of 60", st.Recent, st.Failed)
+	}
+	foreseen := must(foresee(t, s).GuardState(t.Context(), p, now))
+	if foreseen.Recent != 60 || foreseen.Failed != 40 {
+		t.Errorf("a look ahead knows of %d texts, of which %d came to nothing", foreseen.Recent, foreseen.Failed)
+	}
+}
