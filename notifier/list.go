@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	api "github.com/twilio/twilio-go/rest/api/v2010"
@@ -27,6 +28,11 @@ type Listed struct {
 	// Masked means that To is no number: the list hides it, in part or wholly,
 	// so that nobody can say whose text this is by its phone.
 	Masked bool
+}
+
+// Readable reports whether the body has words: an account may redact them.
+func (l Listed) Readable() bool {
+	return strings.ContainsFunc(l.Body, func(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigit(r) })
 }
 
 // Format leaves out the body, which names the customer and the balance,

@@ -88,6 +88,10 @@ func (c *Comparison) forget() {
 	c.done = nil
 }
 
+// laterBack is how far back a message without words may lie and still have been
+// about a stage that is sent now: it may have joined a text some days ahead.
+const laterBack = (reminder.MaxBundleDays + 2) * 24 * time.Hour
+
 // compare reads, before the first text of a process and after the clock was set, what the provider has sent of
 // late. Texts about our bills that this store does not know mean that it is a
 // copy, or was restored from a backup: it would text everyone again. Then
@@ -114,6 +118,9 @@ func (s *Scheduler) compare(ctx context.Context, j *job) error {
 	stop := reminder.Stop{Reason: reminder.CopiedStore, Detail: found.detail}
 	news, err := s.Store.RecordForeignMessages(now, found.strangers, stop)
 	if err != nil {
+		return err
+	}
+	if err := s.Store.KeepForeignMessages(found.later); err != nil {
 		return err
 	}
 	more, err := s.Store.RecordUnattributed(now, found.nobodys, stop)
@@ -146,6 +153,7 @@ func (s *Scheduler) cannotCompare(ctx context.Context, err error, now time.Time)
 type foreign struct {
 	strangers []store.ForeignMessage // each about a bill
 	nobodys   []store.ForeignMessage // the list shows neither phone nor words: they may be about any bill
+	later     []store.ForeignMessage // without words, to a phone of a bill with no stage near it: one may be learned
 	detail    string                 // for the operator
 }
 
@@ -171,7 +179,7 @@ func (s *Scheduler) foreign(ctx context.Context, j *job, most int) (f foreign, e
 	if err != nil {
 		return f, err
 	}
-	c := comparison{Scheduler: s, since: since, unfound: make(map[reminder.Phone][]time.Time)}
+	c := comparison{Scheduler: s, since: since, recent: s.Now().Add(-laterBack), unfound: make(map[reminder.Phone][]time.Time)}
 	seen := make(map[string]bool, len(listed))
 	example := ""
 	for _, m := range listed {
@@ -180,9 +188,12 @@ func (s *Scheduler) foreign(ctx context.Context, j *job, most int) (f foreign, e
 			continue // the customer does not have it
 		}
 		seen[m.SID] = true
-		bills, nobodys, err := c.about(ctx, m)
+		bills, later, nobodys, err := c.about(ctx, m)
 		if err != nil {
 			return f, err
+		}
+		for _, b := range later {
+			f.later = append(f.later, store.ForeignMessage{ProviderID: m.SID, BillID: b.ID, At: m.CreatedAt})
 		}
 		for _, b := range bills {
 			f.strangers = append(f.strangers, store.ForeignMessage{ProviderID: m.SID, BillID: b.ID, At: m.CreatedAt})
@@ -211,49 +222,55 @@ func (s *Scheduler) foreign(ctx context.Context, j *job, most int) (f foreign, e
 type comparison struct {
 	*Scheduler
 	since   time.Time
+	recent  time.Time                      // messages before it are near no stage that may still come
 	ids     map[string]bool                // of the store's messages; nil until a masked phone asks for them
 	unfound map[reminder.Phone][]time.Time // texts without a message, each of which accounts for one that cannot be read
 }
 
 // about finds the bills that a message is, or may be, about and that the store does
-// not know of. nobodys means that it may be about any.
-func (c *comparison) about(ctx context.Context, m notifier.Listed) (bills []reminder.Bill, nobodys bool, err error) {
-	readable := strings.TrimSpace(m.Body) != ""
+// not know of. later are those of its phone that it may turn out to be about once
+// another due date is learned. nobodys means that it may be about any.
+func (c *comparison) about(ctx context.Context, m notifier.Listed) (bills, later []reminder.Bill, nobodys bool, err error) {
+	readable := m.Readable()
 	if m.Masked {
 		if c.ids == nil {
 			if c.ids, err = c.Store.KnowsByID(ctx, c.since.Add(-lookBack)); err != nil {
-				return nil, false, err
+				return nil, nil, false, err
 			}
 		}
 		if c.ids[m.SID] {
-			return nil, false, nil
+			return nil, nil, false, nil
 		}
 		if !readable {
-			return nil, true, nil
+			return nil, nil, true, nil
 		}
-		return c.named(ctx, m)
+		bills, nobodys, err = c.named(ctx, m)
+		return bills, nil, nobodys, err
 	}
 	known, err := c.Store.Knows(ctx, m.SID, m.To, m.Body)
 	if err != nil || known {
-		return nil, false, err
+		return nil, nil, false, err
 	}
 	if !readable {
 		accounted, err := c.ofTextInDoubt(ctx, m)
 		if err != nil || accounted {
-			return nil, false, err
+			return nil, nil, false, err
 		}
 	}
 	of, err := c.Store.BillsOf(ctx, m.To)
 	if err != nil {
-		return nil, false, err
+		return nil, nil, false, err
 	}
 	for _, b := range of {
 		p := c.Policies.For(b.Service)
-		if readable && p.MatchesReminder(b, m.Body, reminder.DateOf(m.CreatedAt.In(p.Zone))) || !readable && p.InReach(b, m.CreatedAt) {
+		switch {
+		case readable && p.MatchesReminder(b, m.Body, reminder.DateOf(m.CreatedAt.In(p.Zone))), !readable && p.InReach(b, m.CreatedAt):
 			bills = append(bills, b)
+		case !readable && m.CreatedAt.After(c.recent):
+			later = append(later, b)
 		}
 	}
-	return bills, false, nil
+	return bills, later, false, nil
 }
 
 // named finds the bills that a readable message names, whoever had it.

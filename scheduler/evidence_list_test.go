@@ -13,6 +13,7 @@ import (
 	"duewatch/notifier"
 	"duewatch/reminder"
 	"duewatch/sandbox"
+	"duewatch/store"
 )
 
 // sentBy puts a message into the provider's list that is no text of this store, as
@@ -397,4 +398,43 @@ func TestAReloadComparesTheListOfAnotherSenderAndByAnotherClock(t *testing.T) {
 			}
 		})
 	}
+}
+
+// The backup does not know of the due date that was learned after it, and so of no
+// stage near the messages that the list shows without words.
+func TestARestoredBackupThatLearnsItsDueDateLaterTextsNobodyAgain(t *testing.T) {
+	t.Parallel()
+	const bills = 12
+	w := newWorld(t, func(w *world) { w.resend, w.policy.Stages = true, []reminder.Stage{-3} })
+	w.forgotten = true
+	for i := range bills {
+		w.watch(fmt.Sprintf("A%02d", i), "2026-02-20", phone(i))
+	}
+	backup := w.snapshot()
+	learn := func() {
+		owed, due := reminder.MustMoney("1250.50"), reminder.NewDate(2026, time.March, 12)
+		for i := range bills {
+			account := fmt.Sprintf("A%02d", i)
+			w.owes(account, "2026-03-12", "1250.50")
+			answer := &reminder.Answer{At: w.clock.now(), Balance: &owed, DueDate: due}
+			if _, err := w.Store.RecordChecks(w.Policies, w.clock.now(), store.CheckResult{BillID: w.bill(account).ID, Answer: answer}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		w.ticks(time.Hour, 10*time.Minute)
+	}
+	w.at("2026-03-09 09:00")
+	learn()
+	if n := len(w.texts()); n != bills {
+		t.Fatalf("%d texts of %d bills", n, bills)
+	}
+	w.faults(sandbox.Fault{Where: sandbox.List, What: sandbox.Redact})
+	w.restart(func(w *world) { w.path = backup })
+	w.tick() // the list is compared before the due date is learned
+	learn()
+	w.wantStops()
+	if n := len(w.texts()); n != bills {
+		t.Errorf("%d texts, want the %d of before", n, bills)
+	}
+	w.wantStory("A00", "3 days before: skipped, sent_elsewhere")
 }

@@ -145,7 +145,7 @@ func (s *Scheduler) lookUp(ctx context.Context, d store.Doubtful) error {
 // others. A readable one that names none of its accounts is somebody else's, such
 // as a one-time password of another program on the account.
 func mayBe(m notifier.Listed, d store.Doubtful) bool {
-	if strings.TrimSpace(m.Body) == "" || strings.Contains(m.Body, d.Body) {
+	if !m.Readable() || strings.Contains(m.Body, d.Body) {
 		return true
 	}
 	return slices.ContainsFunc(strings.Split(d.Account, ", "), func(account string) bool { return reminder.Mentions(m.Body, account) })

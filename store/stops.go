@@ -157,6 +157,28 @@ func (s *Store) RecordForeignMessages(now time.Time, found []ForeignMessage, sto
 	return news, nil
 }
 
+// KeepForeignMessages keeps messages that may be about bills once another due date
+// of these is learned, such as that of the month that a restored backup does not
+// know: a stage near one of them is not texted again. Nothing is stopped for them.
+func (s *Store) KeepForeignMessages(found []ForeignMessage) error {
+	if len(found) == 0 {
+		return nil
+	}
+	err := s.do(func(t *tx) error {
+		for _, f := range found {
+			if _, err := t.exec("INSERT INTO strangers (provider_id, bill_id, at) VALUES (?1, ?2, ?3) ON CONFLICT (provider_id, bill_id) DO NOTHING",
+				f.ProviderID, f.BillID, f.At.UnixMilli()); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("keep unknown messages: %w", err)
+	}
+	return nil
+}
+
 // ForeignMessageOf is a stranger and the bill it is about.
 type ForeignMessageOf struct {
 	ForeignMessage
