@@ -52,6 +52,11 @@ func (t *tx) decide(r Round, ids []int64, l *roundResult) error {
 			continue
 		}
 		l.Bills++
+		if paused, err := t.pauseUnreached(r, &f.Bill); err != nil {
+			return err
+		} else if paused {
+			continue
+		}
 		due, err := t.endPause(r, &f.Bill)
 		if err != nil {
 			return err

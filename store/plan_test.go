@@ -104,6 +104,8 @@ func useAll(t *testing.T, s *Store) {
 	if n := must(s.PhonesOptedOut(ctx)); n != 100 {
 		t.Errorf("%d phones on the list of opt-outs, want 100", n)
 	}
+	begun := actOn(Selector{Service: "rent"}, firstStage) // a pause that was interrupted
+	mustDo(t, s.do(func(t *tx) error { return t.keepPause(begun, Pause{}) }))
 	l := must(s.DecideDue(ctx, roundAt(p, firstStage), 1000))
 	must(s.CheckIntents(ctx, firstStage, []*Text{&l.Texts[0], &l.Texts[1]}))
 	for i, x := range l.Texts {
