@@ -22,13 +22,15 @@ func (a *app) pauseCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "pause [ACCOUNT]",
 		Short: "Keep bills silent for a while, or until you resume them",
-		Long: `Keeps bills from being texted, from the next decision on: the bill of an
+		Long: `Keeps bills from being texted, from the first moment on: the bill of an
 account, or all bills of a phone or of a service. A text that is being handed
-over at that moment still leaves. Almara Pay is not asked about a paused bill.
+over at that moment, or within two seconds, still leaves. Almara Pay is not
+asked about a paused bill.
 
 A phone or a service is paused as a whole: bills of it that are registered
 later are paused too, until it is resumed. A bill that is paused for longer
-already stays so.
+already stays so. A service of a million bills takes minutes; none of them is
+texted meanwhile, also when the command is interrupted.
 
 --until ends the pause by itself, with the first minute of that day. Then each
 bill is asked about again, and of the reminders that were missed the latest is
@@ -107,7 +109,8 @@ func (a *app) resumeCommand() *cobra.Command {
 		Long: `Ends the pause of an account's bill, or of all bills of a phone or a service.
 Each is asked about again, those of a service spread over six hours, and of the
 reminders that were missed the latest is sent, if it is still of use and
-something is owed. One account can be resumed while its service stays paused.`,
+something is owed. One account can be resumed while its service stays paused,
+once the pause of the service has reached it.`,
 		Example: "  duewatch resume 14200331\n  duewatch resume --service 1042",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -144,13 +147,19 @@ func (a *app) tellPauses(c *cobra.Command, asJSON bool) (err error) {
 				Since   time.Time `json:"since"`
 				Until   time.Time `json:"until,omitzero"`
 				Detail  string    `json:"detail"`
-			}{p.Service, p.Phone.String(), utc(p.Since), utc(p.Until), p.Detail})
+				// It has yet to reach some of its bills, which are not texted meanwhile.
+				Unfinished bool `json:"unfinished,omitempty"`
+			}{p.Service, p.Phone.String(), utc(p.Since), utc(p.Until), p.Detail, p.Unfinished})
 			if err != nil {
 				return err
 			}
 			continue
 		}
-		for _, line := range wrap(fmt.Sprintf("%s: paused since %s, %s", what, a.shortTime(p.Since, cfg.Zone), p.Detail), 79) {
+		unfinished := ""
+		if p.Unfinished {
+			unfinished = " (it has not reached all bills, which are not texted meanwhile: its command is at work, or type it again)"
+		}
+		for _, line := range wrap(fmt.Sprintf("%s: paused since %s, %s%s", what, a.shortTime(p.Since, cfg.Zone), p.Detail, unfinished), 79) {
 			fmt.Fprintln(a.stdout, line)
 		}
 	}

@@ -44,7 +44,9 @@ is held as in_doubt or implausible_balance; the rest is let go for all at once.
   daily_limit, surge, monthly_budget, failure_rate
                        a guard of the config; released, it is back with the
                        next day (monthly_budget: the next month)
-  account_fault        the provider refused the account, and it is mended
+  account_fault        the provider refused the account, and it is mended. When
+                       it took texts and failed them later, for the account
+                       or the sender, this never ends by itself
   destination_refused  the provider refused some phones or countries, and that
                        is mended: they are tried at once
   throttled, provider_unreachable, refusal_unclear, not_on_allowlist

@@ -88,6 +88,32 @@ func TestNoEvidenceIsNoProofThatATextWasNotSent(t *testing.T) {
 	}
 }
 
+// What was in the list before the text was tried is not the text, but for an hour by
+// which the provider's clock may be behind.
+func TestAMessageFromBeforeTheAttemptIsNotTakenForATextInDoubt(t *testing.T) {
+	t.Parallel()
+	for before, states := range map[time.Duration]string{
+		35 * time.Hour:                 "not_found delivered",
+		providerBehind + time.Minute:   "not_found delivered",
+		providerBehind - 5*time.Minute: "not_found",
+	} {
+		w := newWorld(t, func(w *world) { w.resend = true })
+		w.forgotten = true
+		w.watch("A1", "2026-03-12", phone(1))
+		w.at("2026-03-09 09:00")
+		w.clock.pass(-before)
+		w.sentBy(phone(1), "Your code is 731955.")
+		w.clock.pass(before)
+		w.faults(sandbox.Fault{Where: sandbox.Send, What: sandbox.Drop, Times: 1})
+		w.tick()
+		w.faults(sandbox.Fault{Where: sandbox.List, What: sandbox.Redact})
+		w.ticks(time.Hour, time.Minute)
+		if t.Run(before.String(), func(t *testing.T) { w.wantStates("A1", states) }); t.Failed() {
+			return
+		}
+	}
+}
+
 // The list has a message that another text of the phone has: it is no reason to
 // hold this one.
 func TestAKnownMessageWithoutWordsIsNotTakenForATextInDoubt(t *testing.T) {

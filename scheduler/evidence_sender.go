@@ -2,6 +2,7 @@ package scheduler
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -15,7 +16,8 @@ import (
 // one text or phone, or for the account, the sender and the connection that all
 // texts share. One answer speaks for what is shared only where it says so itself;
 // what it says of a destination speaks for the sender when several different ones
-// say it, with nothing accepted between.
+// say it, with nothing accepted between; and of codes that come after acceptance,
+// with nothing between that fared well.
 
 // scopeAtCreate is what the answer to a text that was handed over speaks for.
 func scopeAtCreate(r notifier.Result) scope {
@@ -60,55 +62,60 @@ func scopeLate(c notifier.Class) scope {
 type senderEvidence struct {
 	home string // calling code of the operator's own country; "" = every country counts as it
 
-	mu      sync.Mutex
-	refused witnesses                     // phones of the own country, at create
-	late    witnesses                     // the same, after acceptance
-	abroad  map[string]*reminder.Evidence // phones of other countries, by calling code
-	unclear reminder.Evidence             // phones refused for a reason that nobody knows
+	mu         sync.Mutex
+	refused    witnesses                     // phones of the own country, at create
+	lateFaults witnesses                     // the same, after acceptance
+	abroad     map[string]*reminder.Evidence // phones of other countries, by calling code
+	unclear    reminder.Evidence             // phones refused for a reason that nobody knows
 }
 
 // witnesses are phones of the own country that speak against the sender.
 type witnesses struct {
-	evidence reminder.Evidence
-	phones   []reminder.Phone
-	// spent are phones that were the evidence for a stop. When another phone is
-	// served well after it, they were not right: those are refuted, and speak for
+	// since is, for each phone, the creation of its text that met the fault; zero where
+	// what comes later is later.
+	since map[reminder.Phone]time.Time
+	// spent are phones that were the evidence for a stop, as since. When another phone
+	// is served well after it, they were not right: those are refuted, and speak for
 	// themselves alone from then on.
-	spent, refuted map[reminder.Phone]bool
+	spent   map[reminder.Phone]time.Time
+	refuted map[reminder.Phone]bool
+	good    time.Time // creation of the latest text that fared well, where that is known
 }
 
 // against returns the phones once there are enough of them, and begins anew: the
-// next stop takes other evidence than that of the last.
-func (w *witnesses) against(p reminder.Phone) (enough []reminder.Phone) {
-	if w.refuted[p] {
+// next stop takes other evidence than that of the last. A text says nothing when
+// one that was created with it or later fared well.
+func (w *witnesses) against(p reminder.Phone, created time.Time) (enough []reminder.Phone) {
+	if w.refuted[p] || !w.good.IsZero() && !created.After(w.good) {
 		return nil
 	}
-	if !slices.Contains(w.phones, p) {
-		w.phones = append(w.phones, p)
+	if w.since == nil {
+		w.since, w.spent, w.refuted = make(map[reminder.Phone]time.Time), make(map[reminder.Phone]time.Time), make(map[reminder.Phone]bool)
 	}
-	if !w.evidence.Against(p.E164()) {
+	w.since[p] = created
+	if len(w.since) < reminder.EnoughWitnesses {
 		return nil
 	}
-	enough = w.phones
-	w.evidence.Clear()
-	w.phones = nil
-	if w.spent == nil {
-		w.spent, w.refuted = make(map[reminder.Phone]bool), make(map[reminder.Phone]bool)
-	}
-	for _, p := range enough {
-		w.spent[p] = true
-	}
+	enough = slices.Sorted(maps.Keys(w.since))
+	maps.Copy(w.spent, w.since)
+	clear(w.since)
 	return enough
 }
 
-// served notes a phone for which all went well.
-func (w *witnesses) served(p reminder.Phone) {
-	w.evidence.Clear()
-	w.phones = nil
-	for spent := range w.spent {
-		w.refuted[spent] = true
+// served notes a phone for which all went well with a text: what was created before
+// it, or in the same round, speaks against the sender no more.
+func (w *witnesses) served(p reminder.Phone, created time.Time) {
+	if created.After(w.good) {
+		w.good = created
 	}
-	clear(w.spent)
+	before := func(_ reminder.Phone, failed time.Time) bool { return !failed.After(created) }
+	maps.DeleteFunc(w.since, before)
+	maps.DeleteFunc(w.spent, func(spent reminder.Phone, failed time.Time) bool {
+		if before(spent, failed) {
+			w.refuted[spent] = true
+		}
+		return before(spent, failed)
+	})
 	delete(w.refuted, p)
 }
 
@@ -129,7 +136,7 @@ func (e *senderEvidence) country(p reminder.Phone) string {
 func (e *senderEvidence) accepted(p reminder.Phone) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.refused.served(p)
+	e.refused.served(p, time.Time{})
 	e.unclear.Clear()
 	if len(e.abroad) > 0 { // a country is judged by its own phones alone
 		delete(e.abroad, e.country(p))
@@ -150,7 +157,7 @@ func (e *senderEvidence) destination(p reminder.Phone) (refused []string, agains
 		}
 		return []string{p.E164()}, nil
 	}
-	if against := e.refused.against(p); against != nil {
+	if against := e.refused.against(p, time.Time{}); against != nil {
 		return nil, against
 	}
 	return []string{p.E164()}, nil
@@ -168,16 +175,27 @@ func (e *senderEvidence) unknownReason(witness string) bool {
 	return true
 }
 
-// failedLate notes what became of a text after it was accepted. It returns the
-// phones that speak against the sender once there are enough.
-func (e *senderEvidence) failedLate(r store.Receipt) (against []reminder.Phone) {
+// sentProves is the age at which a text that the provider still calls sent speaks for
+// the sender: a route without delivery receipts never says more. The codes that speak
+// against the sender come minutes after acceptance, until when such a text is called
+// sent as well. It is one of receiptAges.
+const sentProves = 15 * time.Minute
+
+// late weighs what the provider says at an instant of a text that it took. It
+// returns the phones that speak against the sender once there are enough. What
+// speaks for it is a text that was created no earlier than those of the witnesses, to a
+// phone of the own country: texts that are accepted meanwhile may fail as theirs did.
+func (e *senderEvidence) late(r store.Receipt, now time.Time) (against []reminder.Phone) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if e.country(r.SentTo) != "" {
+		return nil
+	}
 	switch {
-	case r.State == store.Delivered:
-		e.late.served(r.SentTo)
-	case scopeLate(notifier.ClassOf(r.Code)) == forSenderIfOthersAgree && e.country(r.SentTo) == "":
-		return e.late.against(r.SentTo)
+	case r.State == store.Delivered, r.State == store.Sent && now.Sub(r.AcceptedAt) >= sentProves:
+		e.lateFaults.served(r.SentTo, r.CreatedAt)
+	case (r.State == store.Undelivered || r.State == store.Failed) && scopeLate(notifier.ClassOf(r.Code)) == forSenderIfOthersAgree:
+		return e.lateFaults.against(r.SentTo, r.CreatedAt)
 	}
 	return nil
 }

@@ -56,8 +56,13 @@ func (s *Scheduler) recordReceipts(_ context.Context, some []store.Receipt) erro
 		return errClockSet // before they were judged by their age, or after
 	}
 	moved, err := s.Store.RecordReceipts(now, some)
+	for _, r := range some { // what speaks for the sender first; for how long a text stays sent counts, too
+		if r.State == store.Sent || r.State == store.Delivered {
+			s.sender.late(r, now)
+		}
+	}
 	for _, r := range moved {
-		if against := s.sender.failedLate(r); against != nil {
+		if against := s.sender.late(r, now); against != nil {
 			stop := lateStop(fmt.Sprintf("texts to %d different phones of the own country were taken and then failed alike, the last: %s (code %d)",
 				len(against), r.Error, r.Code))
 			err = errors.Join(err, s.Store.StopSender(s.Now(), stop, against))
@@ -171,7 +176,7 @@ func (s *Scheduler) logReceipt(r store.Receipt) {
 // receiptOf translates the provider's word into our state.
 func (s *Scheduler) receiptOf(t store.OpenText, r notifier.Receipt, err error, now time.Time) store.Receipt {
 	out := store.Receipt{
-		TextID: t.ID, Service: t.Service, Account: t.Account, SentTo: t.SentTo,
+		TextID: t.ID, Service: t.Service, Account: t.Account, SentTo: t.SentTo, CreatedAt: t.CreatedAt, AcceptedAt: t.AcceptedAt,
 		ProviderStatus: r.Status, Code: r.Code, Error: notifier.Describe(r.Code),
 		BilledSegments: r.Segments, Price: r.Price, PriceUnit: r.PriceUnit, NextPollAt: nextReceipt(t.AcceptedAt, now),
 	}

@@ -20,6 +20,14 @@ import (
 // them was lost.
 const lookBack = 36 * time.Hour
 
+// providerBehind is by how much the provider's clock may be behind ours in the date of
+// a message that cannot be compared and may be the text. Such a message proves
+// nothing, so it is not looked for as far back as one with the text's very words:
+// what is older than the attempt is not the attempt. An hour, as in reminder.clocks:
+// ours is vouched for within minutes, but maybe not by the provider, and a date that
+// is believed wrongly costs a second text.
+const providerBehind = time.Hour
+
 // listMost bounds the messages of one phone that are read for one look-up.
 const listMost = 1000
 
@@ -143,8 +151,12 @@ func (s *Scheduler) lookUp(ctx context.Context, d store.Doubtful) error {
 // mayBe reports whether a message that does not read as the text may be it all the
 // same: the provider shows no words of it, or the text's words or accounts among
 // others. A readable one that names none of its accounts is somebody else's, such
-// as a one-time password of another program on the account.
+// as a one-time password of another program on the account; and so is one that was there
+// before the text was tried.
 func mayBe(m notifier.Listed, d store.Doubtful) bool {
+	if !m.CreatedAt.IsZero() && m.CreatedAt.Before(d.CreatedAt.Add(-providerBehind)) {
+		return false
+	}
 	if !m.Readable() || strings.Contains(m.Body, d.Body) {
 		return true
 	}

@@ -24,6 +24,11 @@ type unwritten struct {
 func (u *unwritten) record(db *store.Store, now time.Time, some []store.Outcome) error {
 	u.mu.Lock()
 	defer u.mu.Unlock()
+	return u.write(db, now, some)
+}
+
+// write is record for who holds the lock.
+func (u *unwritten) write(db *store.Store, now time.Time, some []store.Outcome) error {
 	errs := db.RecordOutcomes(now, some)
 	for i, o := range some {
 		switch err := errs[i]; {
@@ -43,29 +48,41 @@ func (u *unwritten) record(db *store.Store, now time.Time, some []store.Outcome)
 // still cannot be.
 func (u *unwritten) again(db *store.Store, now time.Time) error {
 	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.writeAgain(db, now)
+}
+
+// writeAgain is again for who holds the lock.
+func (u *unwritten) writeAgain(db *store.Store, now time.Time) error {
 	some := u.all
 	u.all = nil
-	u.mu.Unlock()
 	if len(some) == 0 {
 		return nil
 	}
-	err := u.record(db, now, some)
-	u.mu.Lock()
-	defer u.mu.Unlock()
+	err := u.write(db, now, some)
 	if len(u.all) == 0 {
 		return nil // what failed now is settled already, or cannot be written at all
 	}
 	return fmt.Errorf("what became of %d texts is known, and cannot be written: %w", len(u.all), err)
 }
 
-// settleKnown writes what this process knows of its texts and could not write, and
-// gives back those that it never handed over. Call it where none of them is under
-// way.
-func (s *Scheduler) settleKnown(ctx context.Context) error {
-	if err := s.unwritten.again(s.Store, s.Now()); err != nil {
-		return err
+// settle is again, and gives back the texts of an owner of which nothing is known. It
+// holds the lock over both: several jobs write what is known, and a text whose
+// outcome one of them has in its hands must not be taken for one that was never
+// handed over.
+func (u *unwritten) settle(ctx context.Context, db *store.Store, now time.Time, owner string) (givenBack int, err error) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if err := u.writeAgain(db, now); err != nil {
+		return 0, err
 	}
-	n, err := s.Store.GiveBack(ctx, s.Now(), s.Owner, s.unwritten.lost)
+	return db.GiveBack(ctx, now, owner, u.lost)
+}
+
+// settleKnown writes what this process knows of its texts and could not write, and
+// gives back those that it never handed over. Call it where no text is being sent.
+func (s *Scheduler) settleKnown(ctx context.Context) error {
+	n, err := s.unwritten.settle(ctx, s.Store, s.Now(), s.Owner)
 	if n > 0 {
 		s.Log.Warn("texts were decided on and never handed over, since the store failed: they are decided anew", "texts", n)
 	}

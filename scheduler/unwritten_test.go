@@ -1,6 +1,7 @@
 package scheduler
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"strings"
@@ -162,6 +163,50 @@ func TestAnOutcomeThatCannotBeWrittenAtAllIsNotSentAgain(t *testing.T) {
 		t.Errorf("posted %d times", n)
 	}
 	w.wantStates("A1", "sending")
+}
+
+// watchedContext is a context that calls a hook whenever somebody looks whether it is over.
+type watchedContext struct {
+	context.Context
+	hook func()
+}
+
+func (a watchedContext) Err() error {
+	a.hook()
+	return a.Context.Err()
+}
+
+func (a watchedContext) Done() <-chan struct{} {
+	a.hook()
+	return a.Context.Done()
+}
+
+// The jobs for reminders and for receipts both write what is known. While one of them
+// looks for texts to give back, the other must have no outcome in its hands that is
+// not on disk.
+func TestNothingIsGivenBackWhileAnotherJobWritesAnOutcome(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.watch("A1", "2026-03-12", phone(1))
+	w.at("2026-03-09 09:00")
+	if decided, err := w.Store.DecideDue(w.ctx, w.Scheduler.round(), 10); err != nil || len(decided.Texts) != 1 {
+		t.Fatalf("%d texts, %v", len(decided.Texts), err)
+	}
+	looked, free := 0, 0
+	ctx := watchedContext{w.ctx, func() {
+		looked++
+		if w.unwritten.mu.TryLock() {
+			free++
+			w.unwritten.mu.Unlock()
+		}
+	}}
+	if err := w.settleKnown(ctx); err != nil {
+		t.Fatal(err)
+	}
+	w.wantStates("A1", "refused")
+	if looked == 0 || free > 0 {
+		t.Errorf("of %d instants in which texts were given back, another job could begin to write in %d", looked, free)
+	}
 }
 
 // firstPost makes a hook of f for the first request that hands over a text.

@@ -44,6 +44,11 @@ func (t *tx) addCandidates(r Round, ids []int64, to map[reminder.Phone][]reminde
 		return err
 	}
 	for _, f := range facts {
+		if p, err := t.unreachedBy(r, f.Bill); err != nil {
+			return err
+		} else if p != nil {
+			continue
+		}
 		to[f.Bill.Phone] = append(to[f.Bill.Phone], f.Case)
 	}
 	return nil

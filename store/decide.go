@@ -51,6 +51,12 @@ func (t *tx) decideTurn(r Round, ids []int64, res *roundResult) (waiting []int64
 			waiting = append(waiting, f.Bill.ID)
 			continue
 		}
+		if paused, err := t.pauseUnreached(r, &f.Bill); err != nil {
+			return nil, err
+		} else if paused {
+			res.Bills++
+			continue
+		}
 		isDue, err := t.endPause(r, &f.Bill)
 		if err != nil {
 			return nil, err

@@ -34,7 +34,7 @@ var changedParts = newBatchStmt(`SELECT t.id, b.id, t.state, t.phone = b.phone, 
 
 // CheckIntents tests once more what the intents of some texts rest on: stops,
 // opt-outs, pauses, and what was learned of their bills since the decision. It
-// reads the last commit, of whatever process, by two statements for hundreds of
+// reads the last commit, of whatever process, by three statements for hundreds of
 // texts.
 func (s *Store) CheckIntents(ctx context.Context, now time.Time, texts []*Text) (c IntentCheck, err error) {
 	stops, err := stopsAt(ctx, s.read, now)
@@ -61,23 +61,43 @@ func (s *Store) CheckIntents(ctx context.Context, now time.Time, texts []*Text) 
 	defer conn.Close() //nolint:errcheck // it goes back to the pool
 	t := &tx{ctx: ctx, conn: conn, buffer: new(argBuffer)}
 
+	change := func(textID int64, why string) {
+		if c.Changed == nil {
+			c.Changed = make(map[int64]string)
+		}
+		c.Changed[textID] = why
+	}
 	var textID, billID int64
 	var b billNow // each in turn
 	columns := []sql.Scanner{
 		numberColumn[int64]{&textID}, numberColumn[int64]{&billID}, wordColumn[TextState]{&b.text}, flagColumn{&b.samePhone}, wordColumn[reminder.BillState]{&b.state},
 		moneyColumn{&b.balance}, dayColumn{&b.dueDate}, wordColumn[reminder.Reason]{&b.suppressed},
 	}
+	pausing, err := t.anyUnfinished(now)
+	if err == nil && pausing {
+		// Before the bills are read: a page of the pause that is committed in between
+		// moves a bill from here to those that are paused.
+		err = eachBatch(&unreachedParts, ids, func(query string, some []int64) error {
+			return t.queryRows(query, idsAfter(some, now.UnixMilli()), []sql.Scanner{numberColumn[int64]{&textID}}, func() error {
+				change(textID, "a pause of its service or phone holds for the bill by now")
+				return nil
+			})
+		})
+	}
+	if err != nil {
+		return c, fmt.Errorf("check intents: %w", err)
+	}
 	err = eachBatch(&changedParts, ids, func(query string, some []int64) error {
 		return t.queryRows(query, idsAfter(some, decided.Add(-answerSlack).UnixMilli()), columns, func() error {
 			if why := b.differs(textOf[textID].part(billID)); why != "" {
-				if c.Changed == nil {
-					c.Changed = make(map[int64]string)
-				}
-				c.Changed[textID] = why
+				change(textID, why)
 			}
 			return nil
 		})
 	})
+	if err != nil {
+		return c, fmt.Errorf("check intents: %w", err)
+	}
 	if err != nil {
 		return c, fmt.Errorf("check intents: %w", err)
 	}

@@ -18,14 +18,18 @@ type Pause struct {
 
 // Pause keeps the bills of a choice from being texted, and Almara Pay from
 // being asked about them, from the next decision on. A service or a phone that
-// is paused as a whole stays so for bills that are registered later. Bills that
+// is paused as a whole stays so for bills that are registered later, and those that
+// its pages have not reached yet are under it as well. Bills that
 // are rejected or removed are left alone, and so are those that are paused
 // until the same instant; a choice of many also leaves those that are paused
 // for longer.
 func (s *Store) Pause(ctx context.Context, a BulkOp, p Pause) (BulkResult, error) {
-	var rule func(*tx) error
+	var rule bulkRule
 	if !a.Selector.single() {
-		rule = func(t *tx) error { return t.keepPause(a, p) }
+		rule.begin = func(t *tx) error { return t.keepPause(a, p) }
+		rule.reached = func(t *tx, before, last reminder.Bill, done bool) error {
+			return t.pauseReached(a.Selector, before, last, done)
+		}
 	}
 	n, err := s.bulk(ctx, a, rule, func(b reminder.Bill) bool {
 		switch b.State {
@@ -54,15 +58,18 @@ func (p Pause) endsBefore(other time.Time) bool {
 // phone as a whole. Each is asked about again, and what was missed meanwhile is
 // caught up with as after a downtime.
 func (s *Store) Resume(ctx context.Context, a BulkOp, policies reminder.Policies) (BulkResult, error) {
-	var rule func(*tx) error
+	var rule bulkRule
 	if !a.Selector.single() {
-		rule = func(t *tx) error {
+		rule.begin = func(t *tx) error {
 			_, err := t.exec("DELETE FROM pauses WHERE service = ?1 AND phone = ?2", a.Selector.Service, a.Selector.Phone.E164())
 			return err
 		}
 	}
 	paused := func(b reminder.Bill) bool { return b.State == reminder.BillPaused }
 	n, err := s.bulk(ctx, a, rule, paused, func(t *tx, b reminder.Bill) error {
+		if err := t.notBeingPaused(b, a.At); err != nil {
+			return err
+		}
 		many := a.Selector.Account == "" && a.Selector.Phone == ""
 		look, err := t.resume(&b, policies.For(b.Service), many, Event{At: a.At, Reason: "operator", Detail: "by " + a.Who})
 		if err != nil {
@@ -79,7 +86,7 @@ func (s *Store) Resume(ctx context.Context, a BulkOp, policies reminder.Policies
 // Retry has the bills of a choice registered again that Almara Pay rejected,
 // and those asked about at once that wait after calls that failed.
 func (s *Store) Retry(ctx context.Context, a BulkOp) (BulkResult, error) {
-	n, err := s.bulk(ctx, a, nil, func(b reminder.Bill) bool {
+	n, err := s.bulk(ctx, a, bulkRule{}, func(b reminder.Bill) bool {
 		switch b.State {
 		case reminder.BillRejected:
 			return true
@@ -126,7 +133,8 @@ func afterWord(lastError string) string {
 	return ", after: " + lastError
 }
 
-// keepPause pauses a service or a phone for the bills to come.
+// keepPause pauses a service or a phone for the bills to come, and for those that
+// there are, of which none is reached yet.
 func (t *tx) keepPause(a BulkOp, p Pause) error {
 	over, err := t.surely(a.At)
 	if err != nil {
@@ -135,8 +143,9 @@ func (t *tx) keepPause(a BulkOp, p Pause) error {
 	if _, err := t.exec("DELETE FROM pauses WHERE until_at <= ?1", over); err != nil {
 		return err
 	}
-	_, err = t.exec(`INSERT INTO pauses (service, phone, since, until_at, detail) VALUES (?1, ?2, ?3, ?4, ?5)
-		ON CONFLICT (service, phone) DO UPDATE SET until_at = excluded.until_at, detail = excluded.detail`,
+	_, err = t.exec(`INSERT INTO pauses (service, phone, since, until_at, detail, reached_id, reached_account)
+		VALUES (?1, ?2, ?3, ?4, ?5, 0, '') ON CONFLICT (service, phone) DO UPDATE
+		SET until_at = excluded.until_at, detail = excluded.detail, reached_id = excluded.reached_id, reached_account = excluded.reached_account`,
 		a.Selector.Service, a.Selector.Phone.E164(), a.At.UnixMilli(), millis(p.Until), p.Detail)
 	return err
 }
@@ -215,18 +224,21 @@ type PausedWhole struct {
 	Service string // "" = every one
 	Phone   reminder.Phone
 	Since   time.Time
+	// Unfinished means that it has yet to reach some of its bills: its command is at
+	// work, or was interrupted.
+	Unfinished bool
 	Pause
 }
 
 // Pauses reads the services and phones that are paused as a whole.
 func (s *Store) Pauses(ctx context.Context, now time.Time) ([]PausedWhole, error) {
-	rows, err := s.read.QueryContext(ctx, `SELECT service, phone, since, until_at, detail FROM pauses
+	rows, err := s.read.QueryContext(ctx, `SELECT service, phone, since, reached_id IS NOT NULL, until_at, detail FROM pauses
 		WHERE until_at IS NULL OR until_at > ?1 ORDER BY service, phone`, now.UnixMilli())
 	if err != nil {
 		return nil, fmt.Errorf("read pauses: %w", explain(err))
 	}
 	return collect(rows, func(r row) (p PausedWhole, err error) {
-		err = r.Scan(&p.Service, &p.Phone, instantColumn{&p.Since}, instantColumn{&p.Until}, &p.Detail)
+		err = r.Scan(&p.Service, &p.Phone, instantColumn{&p.Since}, &p.Unfinished, instantColumn{&p.Until}, &p.Detail)
 		return p, err
 	})
 }

@@ -108,6 +108,8 @@ func useAll(t *testing.T, s *Store) {
 	if n := must(s.PhonesOptedOut(ctx)); n != 100 {
 		t.Errorf("%d phones on the list of opt-outs, want 100", n)
 	}
+	begun := actOn(Selector{Service: "rent"}, firstStage) // a pause that was interrupted
+	mustDo(t, s.do(func(t *tx) error { return t.keepPause(begun, Pause{}) }))
 	l := must(s.DecideDue(ctx, roundAt(p, firstStage), 1000))
 	must(s.CheckIntents(ctx, firstStage, []*Text{&l.Texts[0], &l.Texts[1]}))
 	for i, x := range l.Texts {
@@ -307,7 +309,7 @@ var hot = map[string]string{
 	"FROM v WHERE texts.id = v.id":                               "SEARCH texts USING INTEGER PRIMARY KEY",
 	"FROM v CROSS JOIN reminders r":                              "reminders_text (text_id=?)",
 	"CROSS JOIN reminders ON bill_id = bill":                     "sqlite_autoindex_reminders_1 (bill_id=? AND due_date>? AND due_date<?)",
-	"SELECT id, provider_id, state, accepted_at":                 "texts_next_look (next_look_at<?)",
+	"SELECT id, provider_id, state, created_at, accepted_at":     "texts_next_look (next_look_at<?)",
 	"SELECT id, sent_to, body, created_at":                       "texts_next_look (next_look_at<?)",
 	"state = 'sending' AND (owner <> ?1 OR lease_until":          "texts_in_doubt",
 	"SELECT count(*), min(created_at) FROM texts":                "texts_in_doubt",

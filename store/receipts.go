@@ -21,6 +21,7 @@ type OpenText struct {
 	ProviderID string
 	State      TextState
 	SentTo     reminder.Phone
+	CreatedAt  time.Time
 	AcceptedAt time.Time
 	Looks      int // how often it was asked about
 }
@@ -68,13 +69,13 @@ func whose[T any](ctx context.Context, s *Store, texts []T, id func(T) int64) (m
 
 // OpenTexts reads up to n texts whose next look has come, the oldest first.
 func (s *Store) OpenTexts(ctx context.Context, now time.Time, n int) ([]OpenText, error) {
-	rows, err := s.read.QueryContext(ctx, `SELECT id, provider_id, state, accepted_at, looks, sent_to FROM texts
+	rows, err := s.read.QueryContext(ctx, `SELECT id, provider_id, state, created_at, accepted_at, looks, sent_to FROM texts
 		WHERE next_look_at <= ?1 AND provider_id IS NOT NULL ORDER BY next_look_at LIMIT +?2`, now.UnixMilli(), n)
 	if err != nil {
 		return nil, fmt.Errorf("read open texts: %w", explain(err))
 	}
 	open, err := collect(rows, func(r row) (o OpenText, err error) {
-		err = r.Scan(&o.ID, &o.ProviderID, &o.State, instantColumn{&o.AcceptedAt}, &o.Looks, &o.SentTo)
+		err = r.Scan(&o.ID, &o.ProviderID, &o.State, instantColumn{&o.CreatedAt}, instantColumn{&o.AcceptedAt}, &o.Looks, &o.SentTo)
 		return o, err
 	})
 	if err != nil {
@@ -94,6 +95,8 @@ type Receipt struct {
 	Service        string // of its first bill, for the log only
 	Account        string // of all its bills
 	SentTo         reminder.Phone
+	CreatedAt      time.Time // of the text, as of OpenText
+	AcceptedAt     time.Time
 	State          TextState
 	ProviderStatus string
 	Code           int

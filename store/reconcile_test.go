@@ -86,7 +86,10 @@ func TestALookUpThatFindsTheText(t *testing.T) {
 	}
 	wantRecorded(t, s, 1, "3 days before, texted, on_schedule")
 	open := must(s.OpenTexts(t.Context(), next, 10))
-	want := []OpenText{{ID: x.ID, Service: x.Parts[0].Service, Account: x.Parts[0].Account, Bills: 1, ProviderID: "SM1", State: Accepted, SentTo: phone(1), AcceptedAt: next}}
+	want := []OpenText{{
+		ID: x.ID, Service: x.Parts[0].Service, Account: x.Parts[0].Account, Bills: 1, ProviderID: "SM1", State: Accepted,
+		SentTo: phone(1), CreatedAt: x.Decided, AcceptedAt: next,
+	}}
 	if diff := cmp.Diff(want, open, cmpTimes); diff != "" {
 		t.Errorf("open (-want +got):\n%s", diff)
 	}

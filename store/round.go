@@ -21,6 +21,7 @@ type Round struct {
 	guards  *reminder.GuardState
 	foreign bool // whether the provider has texts that this store does not know
 	refused bool // whether it refuses any destinations
+	pausing bool // whether a pause has not reached all of its bills
 	// asked are the bills that Almara Pay was asked about for this round.
 	asked map[int64]reminder.Asked
 
@@ -182,7 +183,8 @@ func (t *tx) readGuardState(r *Round) error {
 	if err := t.row("SELECT EXISTS (SELECT 1 FROM strangers), EXISTS (SELECT 1 FROM destinations)").Scan(&r.foreign, &r.refused); err != nil {
 		return explain(err)
 	}
-	return nil
+	r.pausing, err = t.anyUnfinished(r.Now)
+	return err
 }
 
 // decideEach decides about all of the bills together or, when a fault must be

@@ -82,12 +82,20 @@ func selected(ctx context.Context, q querier, c Selector, after reminder.Bill, n
 	return collect(rows, scanBill)
 }
 
+// bulkRule is what an act writes of a kind of bills, beside what it does to each.
+type bulkRule struct {
+	begin func(*tx) error // together with the first page; nil = there is nothing to write
+	// reached is called together with each page: for the last bill of the page before,
+	// and of this one; done = no other page follows. nil = nobody needs to know.
+	reached func(t *tx, before, last reminder.Bill, done bool) error
+}
+
 // bulk goes through the bills of a choice, a page in each transaction, and does
 // what is to be done to those for which it is wanted. The rule for bills to
 // come, if there is one, is written together with the first page: a bill that
 // it caught in between would be counted as left alone, as one of a later page
 // still may be. An act that ends early is completed by the same act again.
-func (s *Store) bulk(ctx context.Context, a BulkOp, rule func(*tx) error, wanted func(reminder.Bill) bool, do func(*tx, reminder.Bill) error) (n BulkResult, err error) {
+func (s *Store) bulk(ctx context.Context, a BulkOp, rule bulkRule, wanted func(reminder.Bill) bool, do func(*tx, reminder.Bill) error) (n BulkResult, err error) {
 	if a.DryRun && a.Selector.WholeService() {
 		return s.countWanted(ctx, a.Selector.Service, wanted)
 	}
@@ -115,18 +123,25 @@ func (s *Store) bulk(ctx context.Context, a BulkOp, rule func(*tx) error, wanted
 			err = each(ctx, s.read, func(reminder.Bill) error { return nil })
 		} else {
 			err = s.do(func(t *tx) error {
-				if rule != nil {
-					if err := rule(t); err != nil {
+				if rule.begin != nil {
+					if err := rule.begin(t); err != nil {
 						return err
 					}
 				}
-				return each(t.ctx, t, func(b reminder.Bill) error { return do(t, b) })
+				if err := each(t.ctx, t, func(b reminder.Bill) error { return do(t, b) }); err != nil || rule.reached == nil {
+					return err
+				}
+				last := after
+				if len(page) > 0 {
+					last = page[len(page)-1]
+				}
+				return rule.reached(t, after, last, len(page) < selectorPage)
 			})
 		}
 		if err != nil {
 			break
 		}
-		rule = nil
+		rule.begin = nil
 		n.Done += done
 		for _, b := range page {
 			if !wanted(b) {

@@ -37,6 +37,14 @@ CREATE INDEX rejections_at ON rejections (at);
 ALTER TABLE bills ADD COLUMN biller_verified INTEGER;
 CREATE INDEX bills_not_verified ON bills (biller_verified) WHERE biller_verified = 0;
 
+-- How far the pause of a service or a phone as a whole has come through the bills
+-- that there were at its beginning, which it goes through by account or by id: the
+-- last bill that it has reached. It holds for those behind that one as well. NULL =
+-- it has reached them all.
+ALTER TABLE pauses ADD COLUMN reached_id BIGINT;
+ALTER TABLE pauses ADD COLUMN reached_account TEXT;
+CREATE INDEX pauses_unfinished ON pauses (reached_id) WHERE reached_id IS NOT NULL;
+
 -- Phones, and countries by their calling code, that the provider refuses to
 -- text: their bills wait until then, each time longer. A text that is taken
 -- ends the row.
