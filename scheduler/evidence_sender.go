@@ -136,10 +136,11 @@ func (e *senderEvidence) country(p reminder.Phone) string {
 func (e *senderEvidence) accepted(p reminder.Phone) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.refused.served(p, time.Time{})
 	e.unclear.Clear()
-	if len(e.abroad) > 0 { // a country is judged by its own phones alone
-		delete(e.abroad, e.country(p))
+	if country := e.country(p); country != "" { // judged by its own phones alone
+		delete(e.abroad, country)
+	} else {
+		e.refused.served(p, time.Time{})
 	}
 }
 
@@ -182,8 +183,8 @@ func (e *senderEvidence) unknownReason(witness string) bool {
 const sentProves = 15 * time.Minute
 
 // late weighs what the provider says at an instant of a text that it took. It
-// returns the phones that speak against the sender once there are enough. What
-// speaks for it is a text that was created no earlier than those of the witnesses, to a
+// returns the phones that speak against the sender once there are enough; a fault
+// of the sender that stands already needs none. What speaks for it is a text that was created no earlier than those of the witnesses, to a
 // phone of the own country: texts that are accepted meanwhile may fail as theirs did.
 func (e *senderEvidence) late(r store.Receipt, now time.Time) (against []reminder.Phone) {
 	e.mu.Lock()
@@ -194,6 +195,7 @@ func (e *senderEvidence) late(r store.Receipt, now time.Time) (against []reminde
 	switch {
 	case r.State == store.Delivered, r.State == store.Sent && now.Sub(r.AcceptedAt) >= sentProves:
 		e.lateFaults.served(r.SentTo, r.CreatedAt)
+	case r.Why == reminder.AccountFault:
 	case (r.State == store.Undelivered || r.State == store.Failed) && scopeLate(notifier.ClassOf(r.Code)) == forSenderIfOthersAgree:
 		return e.lateFaults.against(r.SentTo, r.CreatedAt)
 	}

@@ -302,7 +302,7 @@ func TestOneBillRefusedForAnUnknownReasonIsNoAccount(t *testing.T) {
 func TestLateRefusalsOfASenderNeedThreePhones(t *testing.T) {
 	t.Parallel()
 	for _, code := range []int{30018, 30032, 30034} {
-		for _, phones := range []int{1, 2, 3} {
+		for _, phones := range []int{1, 2, 3, 7} {
 			t.Run(fmt.Sprintf("%d of %d", code, phones), func(t *testing.T) {
 				t.Parallel()
 				w := newWorld(t, func(w *world) { twilio{fetch: reports("failed", code)}.inFront(w) })
@@ -332,6 +332,63 @@ func TestLateRefusalsOfASenderNeedThreePhones(t *testing.T) {
 					w.wantStory(fmt.Sprint("A", i), "3 days before: texted, on_schedule")
 				}
 			})
+		}
+	}
+}
+
+// What is heard of once the sender is known to be at fault speaks against no phone.
+func TestALateRefusalWaitsForTheFaultOfTheSenderThatStands(t *testing.T) {
+	t.Parallel()
+	fails := func(x sandbox.Text) bool { return x.To != phone(6) }
+	w := newWorld(t, func(w *world) {
+		twilio{fetch: func(rw http.ResponseWriter, r *http.Request) {
+			for _, x := range w.sandbox.Texts() {
+				if strings.Contains(r.URL.Path, x.SID) && fails(x) {
+					reports("failed", 30034)(rw, r)
+					return
+				}
+			}
+			reports("queued", 0)(rw, r)
+		}}.inFront(w)
+	})
+	for i := range 7 {
+		w.watch(fmt.Sprint("A", i), "2026-03-12", phone(i))
+		w.sandboxTextsAreTries(fmt.Sprint("A", i))
+	}
+	w.at("2026-03-09 09:00")
+	w.tick()
+	w.clock.pass(time.Minute)
+	_ = w.tryTick()
+	w.wantStops(reminder.AccountFault)
+	fails = func(sandbox.Text) bool { return true }
+	w.clock.pass(5 * time.Minute)
+	_ = w.tryTick()
+	w.wantStory("A6", "3 days before: held, account_fault")
+	if refused, _, err := w.Store.RefusedDestinations(w.ctx, w.clock.now(), 10); err != nil || len(refused) > 0 {
+		t.Errorf("%d destinations are said to be refused (%v)", len(refused), err)
+	}
+	w.restart(func(w *world) { w.provider = "" })
+	w.releaseAll(reminder.AccountFault, 7)
+	w.ticks(10*time.Minute, time.Minute)
+	w.wantStory("A6", "3 days before: texted, on_schedule")
+}
+
+// An operator's own country is judged by its own phones: a text abroad that is taken
+// does not speak for the sender there.
+func TestATextAbroadDoesNotSpeakForTheSenderAtHome(t *testing.T) {
+	t.Parallel()
+	e := newSenderEvidence("KE")
+	for i := range reminder.EnoughWitnesses {
+		e.accepted("+256712000001")
+		_, against := e.destination(phone(i))
+		if last := i == reminder.EnoughWitnesses-1; (against != nil) != last {
+			t.Errorf("phone %d: %d phones speak against the sender", i, len(against))
+		}
+	}
+	for i := range 2 * reminder.EnoughWitnesses {
+		e.accepted(phone(20))
+		if _, against := e.destination(phone(i)); against != nil {
+			t.Errorf("phone %d speaks against the sender just after a text was taken", i)
 		}
 	}
 }

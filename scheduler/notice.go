@@ -2,7 +2,10 @@ package scheduler
 
 import (
 	"context"
+	"errors"
 	"time"
+
+	"duewatch/reminder"
 )
 
 // noticeEvery is how soon the daemon acts on what a command changed beside it.
@@ -31,4 +34,57 @@ func (s *Scheduler) noticeCommands(ctx context.Context) {
 			}
 		}
 	}
+}
+
+// logChangesEvery is how soon the log says that a stop or a warning begins or ends.
+const logChangesEvery = 10 * time.Second
+
+func (s *Scheduler) logChanges(ctx context.Context) {
+	every := time.NewTicker(logChangesEvery)
+	defer every.Stop()
+	var stand map[reminder.Reason]string
+	for {
+		stand = s.logChange(ctx, stand)
+		select {
+		case <-ctx.Done():
+			return
+		case <-every.C:
+		}
+	}
+}
+
+// logChange logs each stop and each warning that began or ended since a look, whichever
+// process or job wrote it: whoever reads the log alone must learn why no text leaves. It
+// returns those that stand now.
+func (s *Scheduler) logChange(ctx context.Context, before map[reminder.Reason]string) map[reminder.Reason]string {
+	now, err := s.standing(ctx)
+	if err != nil {
+		s.report(ctx, "read stops and warnings", err)
+		return before
+	}
+	for reason, detail := range now {
+		if _, known := before[reason]; !known {
+			s.Log.Error(reason.Info().Means, "reason", string(reason), "detail", detail)
+		}
+	}
+	for reason := range before {
+		if _, still := now[reason]; !still {
+			s.Log.Info("over: "+reason.Info().Means, "reason", string(reason))
+		}
+	}
+	return now
+}
+
+// standing are the stops and warnings that stand, with their details.
+func (s *Scheduler) standing(ctx context.Context) (map[reminder.Reason]string, error) {
+	stops, err := s.Store.Stops(ctx, s.Now())
+	warnings, errWarnings := s.Store.Warnings(ctx)
+	stand := make(map[reminder.Reason]string, len(stops)+len(warnings))
+	for _, x := range stops {
+		stand[x.Reason] = x.Detail
+	}
+	for _, x := range warnings {
+		stand[x.Reason] = x.Detail
+	}
+	return stand, errors.Join(err, errWarnings)
 }

@@ -61,12 +61,10 @@ func (s *Scheduler) recordReceipts(_ context.Context, some []store.Receipt) erro
 			s.sender.late(r, now)
 		}
 	}
+	var against []reminder.Phone
 	for _, r := range moved {
-		if against := s.sender.late(r, now); against != nil {
-			stop := lateStop(fmt.Sprintf("texts to %d different phones of the own country were taken and then failed alike, the last: %s (code %d)",
-				len(against), r.Error, r.Code))
-			err = errors.Join(err, s.Store.StopSender(s.Now(), stop, against))
-			s.Log.Error("sending is stopped: the provider takes texts and then fails them for their sender", "code", r.Code, "why", r.Error)
+		if against == nil {
+			against = s.sender.late(r, now)
 		}
 		s.Metrics.textMoved(r.State)
 		if r.State == store.Undelivered || r.State == store.Failed {
@@ -74,7 +72,28 @@ func (s *Scheduler) recordReceipts(_ context.Context, some []store.Receipt) erro
 		}
 		s.logReceipt(r)
 	}
+	if against != nil {
+		err = errors.Join(err, s.stopSenderLate(moved, against))
+	}
 	return err
+}
+
+// stopSenderLate stops sending for a fault of the sender that phones are the evidence
+// of. What came in with theirs failed no less for it.
+func (s *Scheduler) stopSenderLate(moved []store.Receipt, against []reminder.Phone) error {
+	var last store.Receipt
+	phones := slices.Clone(against)
+	for _, r := range moved {
+		if len(r.Destinations) == 0 || s.sender.country(r.SentTo) != "" {
+			continue
+		}
+		if phones = append(phones, r.SentTo); slices.Contains(against, r.SentTo) {
+			last = r
+		}
+	}
+	slices.Sort(phones)
+	return s.Store.StopSender(s.Now(), lateStop(fmt.Sprintf("texts to %d different phones of the own country were taken and then failed alike, the last: %s (code %d)",
+		len(against), last.Error, last.Code)), slices.Compact(phones))
 }
 
 // lateStop is for texts that are taken, billed and lost: it takes somebody to look

@@ -175,6 +175,7 @@ func (s *Scheduler) Run(ctx context.Context) error {
 	}
 	running.Go(func() { s.keepPlanned(ctx) })
 	running.Go(func() { s.noticeCommands(ctx) })
+	running.Go(func() { s.logChanges(ctx) })
 	s.keepTime(ctx)
 	running.Wait()
 	return s.lastWrites()

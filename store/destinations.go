@@ -188,6 +188,13 @@ func (s *Store) StopSender(now time.Time, stop reminder.Stop, evidence []reminde
 	return nil
 }
 
+func laterOf(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
+
 func orNow(at, now time.Time) time.Time {
 	if at.IsZero() {
 		return now

@@ -124,18 +124,17 @@ func readOverrides(ctx context.Context, q querier, now, recentFrom time.Time, s 
 // some hundreds that were given back unsent.
 const recentScanned = 2000
 
-// readRecent counts how the last texts fared: refused for what they are, refused later, or
-// lost. What is in flight, or was given back for another reason, such as a change before the
-// call or a provider that asked to slow down, says nothing and takes no place among them:
-// an afternoon of such texts would hide the failures before it. Nor does a text that our
-// own end has left in doubt.
+// readRecent counts how the last texts fared: refused for what they are, or lost after
+// they were accepted. What is in flight, in doubt or not found, or was given back for
+// another reason, such as a change before the call or a provider that asked to slow down,
+// says something of connections and nothing of texts. It takes no place among them: an
+// afternoon of such texts would hide the failures before it.
 func readRecent(ctx context.Context, q querier, from time.Time, s *reminder.GuardState) error {
 	rows, err := q.QueryContext(ctx, `SELECT state, refused_for, created_at FROM texts
-		WHERE id > (SELECT max(id) FROM texts) - ?1 AND state <> 'sending'
+		WHERE id > (SELECT max(id) FROM texts) - ?1 AND state NOT IN ('sending', 'unknown', 'not_found')
 			AND NOT (state = 'refused' AND refused_for NOT IN (?2, ?3, ?4, ?5))
-			AND NOT (state IN ('unknown', 'not_found', 'undelivered', 'failed') AND refused_for = ?6)
-		ORDER BY id DESC LIMIT +?7`,
-		recentScanned, reminder.BadNumber, reminder.TextRefused, reminder.RefusalUnclear, reminder.TryApart, reminder.ShuttingDown, reminder.RecentTexts)
+		ORDER BY id DESC LIMIT +?6`,
+		recentScanned, reminder.BadNumber, reminder.TextRefused, reminder.RefusalUnclear, reminder.TryApart, reminder.RecentTexts)
 	if err != nil {
 		return explain(err)
 	}
@@ -150,12 +149,12 @@ func readRecent(ctx context.Context, q querier, from time.Time, s *reminder.Guar
 		switch state {
 		case Refused:
 			s.Failed++
-		case Unknown, NotFound, Undelivered, Failed:
+		case Undelivered, Failed:
 			s.Failed++
 			if why == reminder.TextRefused || why == reminder.TryApart {
 				s.Filtered++
 			}
-		case Sending, Accepted, Sent, Delivered, Canceled, Unconfirmed:
+		case Sending, Unknown, NotFound, Accepted, Sent, Delivered, Canceled, Unconfirmed:
 		}
 		return none, nil
 	})

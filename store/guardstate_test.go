@@ -7,9 +7,9 @@ import (
 	"duewatch/reminder"
 )
 
-// An afternoon on which many texts are given back unsent, or are in flight, hides none of
-// the failures before it from the guard.
-func TestTextsThatWereNotHandedOverDoNotHideFailures(t *testing.T) {
+// An afternoon on which many texts are given back unsent, in flight or in doubt hides none
+// of the failures before it from the guard, and is none: connections failed, not texts.
+func TestTextsThatTheProviderDidNotJudgeAreNoFailures(t *testing.T) {
 	s, p := openNew(t), newPolicy()
 	p.Guards.MaxFailureRate, p.PerNumberDaily = 0.2, 1000
 	ready(t, s, p, billsOf(400)...)
@@ -24,7 +24,15 @@ func TestTextsThatWereNotHandedOverDoNotHideFailures(t *testing.T) {
 			o = Outcome{TextID: x.ID, State: Accepted, ProviderID: "SM" + x.Parts[0].Account, NextPollAt: firstStage}
 		case i < 60:
 			o = Outcome{TextID: x.ID, State: Refused, Skip: reminder.TextRefused}
+		case i < 100:
+		case i < 140:
+			o = Outcome{TextID: x.ID, State: Unknown, NextPollAt: firstStage}
 		case i < 180:
+			mustDo(t, s.RecordOutcome(firstStage, Outcome{TextID: x.ID, State: Unknown, NextPollAt: firstStage}))
+			if got := lookUp(t, s, LookUp{TextID: x.ID, Last: true}); got != NotFound {
+				t.Fatalf("looked up, the text is %s", got)
+			}
+			continue
 		case i < 300:
 			o.Hold = reminder.NotHandedOver
 		default:

@@ -175,7 +175,7 @@ func (t *tx) receipts(now time.Time, some []Receipt) (moved []Receipt, err error
 	}
 	for _, r := range some {
 		if !isNew[r.TextID] {
-			if isNew[r.TextID], err = t.receipt(now, r); err != nil {
+			if isNew[r.TextID], err = t.receipt(now, &r); err != nil {
 				return nil, err
 			}
 		}
@@ -248,7 +248,8 @@ func (t *tx) plainReceipts(now time.Time, receipts []Receipt) (moved map[int64]b
 	})
 }
 
-func (t *tx) receipt(now time.Time, r Receipt) (moved bool, err error) {
+// receipt writes one. Where a fault of the sender stands, it is changed to say so.
+func (t *tx) receipt(now time.Time, r *Receipt) (moved bool, err error) {
 	if _, err := t.exec("UPDATE texts SET next_look_at = ?2, looks = looks + 1 WHERE id = ?1", r.TextID, millis(r.NextPollAt)); err != nil {
 		return false, err
 	}
@@ -260,6 +261,15 @@ func (t *tx) receipt(now time.Time, r Receipt) (moved bool, err error) {
 			price_unit = coalesce(?4, price_unit) WHERE id = ?1`,
 		r.TextID, positive(r.BilledSegments), nullable(r.Price), nullable(r.PriceUnit)); err != nil {
 		return false, err
+	}
+	if len(r.Destinations) > 0 { // as in judgeDestinations
+		until, stopped, err := t.senderStopped(now)
+		if err != nil {
+			return false, err
+		}
+		if stopped {
+			r.Why, r.RetryAt, r.Destinations = reminder.AccountFault, laterOf(r.RetryAt, until.Add(behindAll)), nil
+		}
 	}
 	var settled any
 	if r.State.Final() {
