@@ -244,8 +244,8 @@ func (c *comparison) about(ctx context.Context, m notifier.Listed) (bills, later
 		if !readable {
 			return nil, nil, true, nil
 		}
-		bills, nobodys, err = c.named(ctx, m)
-		return bills, nil, nobodys, err
+		bills, err = c.named(ctx, m)
+		return bills, nil, false, err
 	}
 	known, err := c.Store.Knows(ctx, m.SID, m.To, m.Body)
 	if err != nil || known {
@@ -274,7 +274,7 @@ func (c *comparison) about(ctx context.Context, m notifier.Listed) (bills, later
 }
 
 // named finds the bills that a readable message names, whoever had it.
-func (c *comparison) named(ctx context.Context, m notifier.Listed) (bills []reminder.Bill, nobodys bool, err error) {
+func (c *comparison) named(ctx context.Context, m notifier.Listed) (bills []reminder.Bill, err error) {
 	tried := make(map[string]bool)
 	for _, word := range strings.FieldsFunc(m.Body, func(r rune) bool { return unicode.IsSpace(r) || strings.ContainsRune("(),.:;", r) }) {
 		if tried[word] || !strings.ContainsFunc(word, unicode.IsDigit) {
@@ -283,7 +283,7 @@ func (c *comparison) named(ctx context.Context, m notifier.Listed) (bills []remi
 		tried[word] = true
 		of, err := c.Store.BillsOfAccount(ctx, word)
 		if err != nil {
-			return nil, false, err
+			return nil, err
 		}
 		for _, b := range of {
 			if p := c.Policies.For(b.Service); p.MatchesReminder(b, m.Body, reminder.DateOf(m.CreatedAt.In(p.Zone))) {
@@ -291,7 +291,7 @@ func (c *comparison) named(ctx context.Context, m notifier.Listed) (bills []remi
 			}
 		}
 	}
-	return bills, false, nil
+	return bills, nil
 }
 
 // ofTextInDoubt reports whether a message without words may be that of a text whose

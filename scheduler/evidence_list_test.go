@@ -108,8 +108,9 @@ func TestAMessageFromBeforeTheAttemptIsNotTakenForATextInDoubt(t *testing.T) {
 		w.tick()
 		w.faults(sandbox.Fault{Where: sandbox.List, What: sandbox.Redact})
 		w.ticks(time.Hour, time.Minute)
-		if t.Run(before.String(), func(t *testing.T) { w.wantStates("A1", states) }); t.Failed() {
-			return
+		w.wantStates("A1", states)
+		if t.Failed() {
+			t.Fatalf("with a message %s before the text", before)
 		}
 	}
 }
