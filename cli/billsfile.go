@@ -199,7 +199,7 @@ func (d *daemon) declare(ctx context.Context, cfg *config.Config, log *slog.Logg
 			return err
 		}
 	}
-	if err := d.declareConfig(ctx, cfg, log); err != nil {
+	if err := d.declareConfig(cfg, log); err != nil {
 		return err
 	}
 	if file.same {
@@ -215,7 +215,7 @@ func (d *daemon) declare(ctx context.Context, cfg *config.Config, log *slog.Logg
 	return d.store.ForgetList(store.SourceFile)
 }
 
-func (d *daemon) declareConfig(_ context.Context, cfg *config.Config, log *slog.Logger) error {
+func (d *daemon) declareConfig(cfg *config.Config, log *slog.Logger) error {
 	bills := make([]store.Row, 0, len(cfg.Bills))
 	for _, b := range cfg.Bills {
 		bills = append(bills, store.Row{Bill: storedBill(b)})

@@ -38,7 +38,7 @@ func (d *daemon) health(ctx context.Context, s *scheduler.Scheduler) web.Health 
 		said = append(said, err.Error())
 	}
 	h.Problems = append(h.Problems, said...)
-	if err := d.store.Writable(ctx, d.app.now()); err != nil {
+	if err := d.store.Writable(d.app.now()); err != nil {
 		h.Alive = false
 		h.Problems = append(h.Problems, "the store cannot be written: "+err.Error())
 	}

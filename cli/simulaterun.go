@@ -52,7 +52,7 @@ func (a *app) simulateOne(ctx context.Context, cfg *config.Config, f simulateFla
 	if err := w.populate(ctx, cfg, f); err != nil {
 		return nil, err
 	}
-	if err := w.build(ctx, cfg); err != nil {
+	if err := w.build(cfg); err != nil {
 		return nil, err
 	}
 	p := newDays(a.stderr, begin, f.days, nth, of)
@@ -99,7 +99,7 @@ func (w *madeUp) run(ctx context.Context, end time.Time, p *dayProgress) error {
 
 // build makes the daemon's parts, but for the two stand-ins, which take the
 // place of the network: there is no socket, whatever the config says.
-func (w *madeUp) build(_ context.Context, cfg *config.Config) error {
+func (w *madeUp) build(cfg *config.Config) error {
 	const sender = "the stand-in of a simulation"
 	for key, value := range scheduler.RememberSender(sender) {
 		if err := w.store.SetMeta(key, value); err != nil {

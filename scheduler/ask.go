@@ -98,7 +98,7 @@ func (s *Scheduler) sweep(ctx context.Context, j *job, q queue, call call) (err 
 		hand(some)
 		close(lessons)
 	}()
-	err = s.recordAll(ctx, lessons, batch, &open, stop)
+	err = s.recordAll(lessons, batch, &open, stop)
 	switch fault := context.Cause(pass); {
 	case fault == nil || ctx.Err() != nil:
 	case errors.Is(fault, errCutShort):
@@ -144,7 +144,7 @@ func (s *Scheduler) try(ctx context.Context, j *job, a *asking, t *turns, call c
 		close(learned)
 		var open atomic.Int64
 		open.Store(int64(len(lessons)))
-		err = s.recordAll(ctx, learned, len(lessons), &open, func(error) {})
+		err = s.recordAll(learned, len(lessons), &open, func(error) {})
 	}
 	return errors.Join(s.putOff(a), err)
 }
@@ -180,7 +180,7 @@ func (s *Scheduler) takeAll(pass context.Context, j *job, t *turns, batch int, t
 // commit. What came is recorded also when the pass is over. The remind job is
 // woken after most of them and at the end, not after each: bills of one phone
 // that are new together should share a text.
-func (s *Scheduler) recordAll(_ context.Context, from <-chan store.CheckResult, most int, open *atomic.Int64, stop context.CancelCauseFunc) (err error) {
+func (s *Scheduler) recordAll(from <-chan store.CheckResult, most int, open *atomic.Int64, stop context.CancelCauseFunc) (err error) {
 	due, since, told := false, 0, tally{}
 	for first := range from {
 		some := gather(first, from, most, open)

@@ -27,7 +27,7 @@ func (s *Scheduler) receipts(ctx context.Context, j *job) error {
 	if s.receiptsClock = s.ClockCheck.stateNow(); !s.receiptsClock.sure {
 		return nil
 	}
-	if _, err := s.orphans(ctx); err != nil {
+	if _, err := s.orphans(); err != nil {
 		return err
 	}
 	// What keeps texts in doubt from being looked up need not be in the way here.
@@ -41,7 +41,7 @@ func (s *Scheduler) receipts(ctx context.Context, j *job) error {
 		}
 		found, fault := s.fetch(ctx, j, open)
 		for some := range slices.Chunk(found, 250) { // other writes are let in between
-			fault = errors.Join(fault, s.recordReceipts(ctx, some))
+			fault = errors.Join(fault, s.recordReceipts(some))
 		}
 		if fault != nil || len(open) < batch {
 			return errors.Join(doubt, fault)
@@ -50,7 +50,7 @@ func (s *Scheduler) receipts(ctx context.Context, j *job) error {
 	return doubt
 }
 
-func (s *Scheduler) recordReceipts(_ context.Context, some []store.Receipt) error {
+func (s *Scheduler) recordReceipts(some []store.Receipt) error {
 	now := s.Now()
 	if s.clockWasSet(s.receiptsClock) {
 		return errClockSet // before they were judged by their age, or after

@@ -35,7 +35,7 @@ const listMost = 1000
 const moreLooks = 3
 
 // orphans finds the texts that a dead process left in the middle of the call.
-func (s *Scheduler) orphans(_ context.Context) (int, error) {
+func (s *Scheduler) orphans() (int, error) {
 	now := s.Now()
 	return s.Store.Orphans(now, s.Owner, now.Add(s.ReconcileAfter[0]))
 }

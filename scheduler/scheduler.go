@@ -185,7 +185,7 @@ func (s *Scheduler) Run(ctx context.Context) error {
 // returns how many texts are thereby in doubt.
 func (s *Scheduler) prepare(ctx context.Context) (orphans int, err error) {
 	s.Store.TrustClock(s.ClockCheck.stateNow().sure)
-	if orphans, err = s.orphans(ctx); err != nil {
+	if orphans, err = s.orphans(); err != nil {
 		return 0, err
 	}
 	if err := s.Store.Reclaim(s.Now(), s.Owner); err != nil {

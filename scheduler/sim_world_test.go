@@ -226,7 +226,7 @@ func (s *sim) start() {
 		dies = dice.IntN(5)
 	}
 	for i, step := range []func() error{
-		func() error { _, err := s.orphans(s.ctx); return err },
+		func() error { _, err := s.orphans(); return err },
 		func() error { return db.Reclaim(s.Now(), s.Owner) },
 		func() error { return db.EndTimedStops(s.ctx) },
 		func() error { return s.checkSender(s.ctx) },

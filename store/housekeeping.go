@@ -88,6 +88,6 @@ func (s *Store) Tidy(ctx context.Context) (err error) {
 }
 
 // Writable proves that the store can be written, by a write as durable as any.
-func (s *Store) Writable(_ context.Context, now time.Time) error {
+func (s *Store) Writable(now time.Time) error {
 	return s.SetMeta("alive", now.UTC().Format(time.RFC3339))
 }

@@ -156,5 +156,5 @@ func TestMeta(t *testing.T) {
 			t.Errorf("it is %q, want %q", got, v)
 		}
 	}
-	mustDo(t, s.Writable(t.Context(), learnedAt))
+	mustDo(t, s.Writable(learnedAt))
 }

@@ -239,7 +239,7 @@ func useAll(t *testing.T, s *Store) {
 	mustDo(t, s.DistrustClock(firstStage, "why"))
 	mustDo(t, s.BelieveClock(firstStage))
 	must(s.ClockSet(learnedAt, firstStage))
-	mustDo(t, s.Writable(ctx, firstStage))
+	mustDo(t, s.Writable(firstStage))
 	ready(t, s, p, billOf(999))
 	must(s.DecideDue(ctx, roundAt(p, due.AddDays(40).At(9*60, nairobi)), 1000)) // too late for it
 }
