@@ -48,17 +48,17 @@ func year(ctx context.Context, p params, _ io.Reader) (took, error) {
 		first := reminder.DateOf(now.In(d.cfg.Zone)).AddDays(40) // later than any in the generated store
 		due := first
 		for range 12 {
-			var lessons []store.CheckResult
+			var results []store.CheckResult
 			for id := range p.n {
 				m := reminder.MustMoney(fmt.Sprintf("%d.50", 900+id))
-				lessons = append(lessons, store.CheckResult{BillID: int64(id + 1), Answer: &reminder.Answer{At: now, Customer: "Wanjiku Kamau", Balance: &m, DueDate: due, Verified: new(true)}})
+				results = append(results, store.CheckResult{BillID: int64(id + 1), Answer: &reminder.Answer{At: now, Customer: "Wanjiku Kamau", Balance: &m, DueDate: due, Verified: new(true)}})
 			}
 			for _, stage := range []int{-7, -3, 0} {
 				now = due.AddDays(stage).At(9*60, d.cfg.Zone)
-				for i := range lessons {
-					lessons[i].Answer.At = now.Add(-time.Minute)
+				for i := range results {
+					results[i].Answer.At = now.Add(-time.Minute)
 				}
-				if _, err := d.store.RecordChecks(d.cfg.Policies, now.Add(-time.Minute), lessons...); err != nil {
+				if _, err := d.store.RecordChecks(d.cfg.Policies, now.Add(-time.Minute), results...); err != nil {
 					return t, err
 				}
 				n, err := d.textAll(ctx, now)

@@ -23,9 +23,9 @@ type history struct {
 	events  []store.Event
 	optOuts []store.OptOut
 	// What the remind job would decide now, alone or together with other bills of
-	// the phone; joint.Shares may lack the bill, when others take the room.
+	// the phone; bundle.Items may lack the bill, when others take the room.
 	decision reminder.Decision
-	joint    reminder.Bundle
+	bundle   reminder.Bundle
 	now      time.Time
 }
 
@@ -49,14 +49,14 @@ func (a *app) storyOf(ctx context.Context, cfg *config.Config, s *store.Store, w
 			st.optOuts = append(st.optOuts, o)
 		}
 	}
-	lead, joint, err := s.Weigh(ctx, store.Round{Now: st.now, Policies: cfg.Policies, Delivery: cfg.Delivery}, w.Bill)
+	lead, bundle, err := s.DryRun(ctx, store.Round{Now: st.now, Policies: cfg.Policies, Delivery: cfg.Delivery}, w.Bill)
 	if err != nil {
 		return nil, err
 	}
-	st.decision, st.joint = lead.Decision, joint
-	for _, share := range joint.Items {
-		if share.Bill.ID == w.ID {
-			st.decision = share.Decision
+	st.decision, st.bundle = lead.Decision, bundle
+	for _, item := range bundle.Items {
+		if item.Bill.ID == w.ID {
+			st.decision = item.Decision
 		}
 	}
 	return st, nil
@@ -65,14 +65,14 @@ func (a *app) storyOf(ctx context.Context, cfg *config.Config, s *store.Store, w
 // others are the accounts of the other bills that are asked about or texted
 // together with this one.
 func (st *history) others() (accounts []string) {
-	for _, b := range st.joint.Ask {
+	for _, b := range st.bundle.Ask {
 		if b.ID != st.bill.ID {
 			accounts = append(accounts, b.Account)
 		}
 	}
-	for _, share := range st.joint.Items {
-		if share.Bill.ID != st.bill.ID {
-			accounts = append(accounts, share.Bill.Account)
+	for _, item := range st.bundle.Items {
+		if item.Bill.ID != st.bill.ID {
+			accounts = append(accounts, item.Bill.Account)
 		}
 	}
 	return accounts
@@ -81,7 +81,7 @@ func (st *history) others() (accounts []string) {
 // crowdedOut reports whether other bills of the phone would take all the room
 // of a text.
 func (st *history) crowdedOut() bool {
-	return len(st.joint.Items) > 0 && !slices.ContainsFunc(st.joint.Items, func(s reminder.BundleItem) bool { return s.Bill.ID == st.bill.ID })
+	return len(st.bundle.Items) > 0 && !slices.ContainsFunc(st.bundle.Items, func(s reminder.BundleItem) bool { return s.Bill.ID == st.bill.ID })
 }
 
 // planned is one stage of the present due date and how it stands.
@@ -121,7 +121,7 @@ func (st *history) prospect(step reminder.Step) string {
 		return "to be sent if something is owed then"
 	case st.bill.NextRemind.IsZero():
 		return "had passed before the due date was known"
-	case len(st.joint.Ask) > 0:
+	case len(st.bundle.Ask) > 0:
 		return "to be looked at now, when Almara Pay has said what is owed"
 	}
 	for _, r := range st.decision.Records {
@@ -214,7 +214,7 @@ func (st *history) stageAt(at time.Time) string {
 func (st *history) verdict() string {
 	d, others := st.decision, "account "+strings.Join(st.others(), ", ")
 	switch {
-	case len(st.joint.Ask) > 0 && !d.Ask:
+	case len(st.bundle.Ask) > 0 && !d.Ask:
 		return "Almara Pay would be asked first about " + others + ", which may share its text"
 	case d.Ask:
 		age := "which is not known"
@@ -222,14 +222,14 @@ func (st *history) verdict() string {
 			age = "which is of " + st.stamp(at)
 		}
 		first := "Almara Pay would be asked for the balance first, " + age
-		if len(st.joint.Ask) > 1 {
+		if len(st.bundle.Ask) > 1 {
 			first += "; and about " + others + ", which may share its text"
 		}
 		return first
 	case st.crowdedOut():
 		return others + " of the same phone would be texted first, and it would be looked at again after that"
-	case d.Text != nil && len(st.joint.Items) > 1:
-		return fmt.Sprintf("%s would be sent, in one text with %s, of %s", d.Text.Stage, others, countOf(st.joint.Text.Count.Segments, "segment"))
+	case d.Text != nil && len(st.bundle.Items) > 1:
+		return fmt.Sprintf("%s would be sent, in one text with %s, of %s", d.Text.Stage, others, countOf(st.bundle.Text.Count.Segments, "segment"))
 	case d.Text != nil:
 		return fmt.Sprintf("%s would be sent, in %s", d.Text.Stage, countOf(d.Text.Count.Segments, "segment"))
 	case len(d.Records) > 0:

@@ -89,7 +89,7 @@ func (a *app) pauseOf(cfg *config.Config, until, reason string) (p store.Pause, 
 }
 
 func (ch *selector) pause(ctx context.Context, cfg *config.Config, s *store.Store, act store.BulkOp, p store.Pause) error {
-	d := deed{act: "pause", doing: "pausing", done: "paused", more: "until you resume", until: p.Until, before: reminder.BillPaused}
+	d := opWords{act: "pause", doing: "pausing", done: "paused", more: "until you resume", until: p.Until, before: reminder.BillPaused}
 	if !p.Until.IsZero() {
 		d.more = "until " + ch.app.shortTime(p.Until, cfg.Zone)
 	}
@@ -115,7 +115,7 @@ once the pause of the service has reached it.`,
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			return ch.do(c, args, func(ctx context.Context, cfg *config.Config, s *store.Store, act store.BulkOp) error {
-				d := deed{act: "resume", doing: "resuming", done: "resumed", before: reminder.BillActive}
+				d := opWords{act: "resume", doing: "resuming", done: "resumed", before: reminder.BillActive}
 				return ch.carryOut(ctx, cfg, act, d, func(a store.BulkOp) (store.BulkResult, error) { return s.Resume(ctx, a, cfg.Policies) })
 			})
 		},

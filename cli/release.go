@@ -214,7 +214,7 @@ func (a *app) tellHeld(c *cobra.Command, asJSON bool) (err error) {
 			fmt.Fprintf(a.stdout, "  %s\n", line)
 		}
 		if stop.Reason == reminder.CopiedStore {
-			if err := a.tellStrangers(ctx, cfg, s); err != nil {
+			if err := a.printForeign(ctx, cfg, s); err != nil {
 				return err
 			}
 		}
@@ -309,17 +309,17 @@ func heldJSON(stops []store.Stopped, warnings []store.Warning, held []store.Held
 	return out
 }
 
-// fewStrangers is how many of them are listed.
-const fewStrangers = 20
+// fewForeign is how many of them are listed.
+const fewForeign = 20
 
-func (a *app) tellStrangers(ctx context.Context, cfg *config.Config, s *store.Store) error {
-	strangers, more, err := s.ForeignMessages(ctx, fewStrangers)
+func (a *app) printForeign(ctx context.Context, cfg *config.Config, s *store.Store) error {
+	messages, more, err := s.ForeignMessages(ctx, fewForeign)
 	if err != nil {
 		return err
 	}
 	fmt.Fprintln(a.stdout)
 	out := newTable(a.stdout, 1, "SENT", "SERVICE", "ACCOUNT", "AT THE PROVIDER")
-	for _, x := range strangers {
+	for _, x := range messages {
 		if err := out.row(a.shortTime(x.At, cfg.Zone), cfg.Policies.Name(x.Service), x.Account, x.ProviderID); err != nil {
 			return err
 		}

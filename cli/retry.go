@@ -26,7 +26,7 @@ that are not texted: duewatch optout remove takes it off.`,
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			return ch.do(c, args, func(ctx context.Context, cfg *config.Config, s *store.Store, act store.BulkOp) error {
-				d := deed{act: "retry", doing: "retrying", done: "retried"}
+				d := opWords{act: "retry", doing: "retrying", done: "retried"}
 				err := ch.carryOut(ctx, cfg, act, d, func(a store.BulkOp) (store.BulkResult, error) { return s.Retry(ctx, a) })
 				if err != nil || ch.asJSON {
 					return err

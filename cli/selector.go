@@ -137,8 +137,8 @@ func inWords(c store.Selector) string {
 	return strings.Join(words, ", ")
 }
 
-// deed is what is done to bills, in the words in which it is told.
-type deed struct {
+// opWords is what is done to bills, in the words in which it is told.
+type opWords struct {
 	act, doing, done string // "pause", "pausing", "paused"
 	more             string // "until 1 Dec 00:00"
 	until            time.Time
@@ -147,7 +147,7 @@ type deed struct {
 
 // carryOut does it, and tells what it came to. Of a service, whose bills may be
 // millions, it says first what is about to be done.
-func (ch *selector) carryOut(ctx context.Context, cfg *config.Config, a store.BulkOp, d deed, do func(store.BulkOp) (store.BulkResult, error)) error {
+func (ch *selector) carryOut(ctx context.Context, cfg *config.Config, a store.BulkOp, d opWords, do func(store.BulkOp) (store.BulkResult, error)) error {
 	if a.Selector.WholeService() && !ch.asJSON {
 		ch.announce(cfg, a, d)
 		d.more = ""
@@ -159,7 +159,7 @@ func (ch *selector) carryOut(ctx context.Context, cfg *config.Config, a store.Bu
 	return ch.tell(a, d, n)
 }
 
-func (ch *selector) announce(cfg *config.Config, a store.BulkOp, d deed) {
+func (ch *selector) announce(cfg *config.Config, a store.BulkOp, d opWords) {
 	of := inWords(a.Selector)
 	if name := cfg.Policies.Name(ch.service); name != ch.service {
 		of += " (" + name + ")"
@@ -174,7 +174,7 @@ func (ch *selector) announce(cfg *config.Config, a store.BulkOp, d deed) {
 }
 
 // run does it with its progress on stderr.
-func (ch *selector) run(ctx context.Context, a store.BulkOp, d deed, do func(store.BulkOp) (store.BulkResult, error)) (n store.BulkResult, err error) {
+func (ch *selector) run(ctx context.Context, a store.BulkOp, d opWords, do func(store.BulkOp) (store.BulkResult, error)) (n store.BulkResult, err error) {
 	p := newProgressOf(ch.app.stderr, d.doing, "bills", 0)
 	a.Tell = func(bills int) { p.at(bills, 0) }
 	n, err = do(a)
@@ -187,7 +187,7 @@ func (ch *selector) run(ctx context.Context, a store.BulkOp, d deed, do func(sto
 
 // tell prints what it came to. It fails when nothing was there to be done,
 // unless that is so since it was done before.
-func (ch *selector) tell(a store.BulkOp, d deed, n store.BulkResult) error {
+func (ch *selector) tell(a store.BulkOp, d opWords, n store.BulkResult) error {
 	if ch.asJSON {
 		return json.NewEncoder(ch.app.stdout).Encode(struct {
 			Act     string                     `json:"act"`

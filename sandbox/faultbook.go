@@ -25,7 +25,7 @@ type faultBook struct {
 
 type rule struct {
 	Fault
-	struck  int
+	matched int
 	holding int
 }
 
@@ -80,7 +80,7 @@ func (b *faultBook) status() ([]FaultStatus, int, <-chan struct{}) {
 	defer b.mu.Unlock()
 	list := make([]FaultStatus, len(b.rules))
 	for i, r := range b.rules {
-		list[i] = FaultStatus{Fault: r.Fault, Struck: r.struck, Holding: r.holding}
+		list[i] = FaultStatus{Fault: r.Fault, Struck: r.matched, Holding: r.holding}
 	}
 	return list, b.holding, b.changed
 }
@@ -107,7 +107,7 @@ func (b *faultBook) awaitHolding(ctx context.Context, n int) error {
 
 // draw is the rules that strike a call with this content: waits in order, and
 // at most one of the others. released is closed when they are cleared.
-func (b *faultBook) draw(where Endpoint, content string) (struck []*rule, released <-chan struct{}) {
+func (b *faultBook) draw(where Endpoint, content string) (matched []*rule, released <-chan struct{}) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	spoilt := false
@@ -115,16 +115,16 @@ func (b *faultBook) draw(where Endpoint, content string) (struck []*rule, releas
 		switch {
 		case r.Where != where && r.Where != Any,
 			!r.waits() && spoilt,
-			r.Times > 0 && r.struck >= r.Times,
+			r.Times > 0 && r.matched >= r.Times,
 			!strings.Contains(content, r.Match),
 			r.Rate > 0 && b.dice.Float64() >= r.Rate:
 			continue
 		}
-		r.struck++
+		r.matched++
 		spoilt = spoilt || !r.waits()
-		struck = append(struck, r)
+		matched = append(matched, r)
 	}
-	return struck, b.released
+	return matched, b.released
 }
 
 // wait passes a rule's time, and reports whether the call goes on.

@@ -77,10 +77,10 @@ type Fault struct {
 
 func (f Fault) waits() bool { return f.What == Delay || f.What == Hold }
 
-func (f Fault) after() bool { return f.After || f.What == Truncate || f.veils() }
+func (f Fault) after() bool { return f.After || f.What == Truncate || f.redacts() }
 
-// veils reports whether the fault hides a part of the true answer.
-func (f Fault) veils() bool { return f.What == Redact || f.What == Mask }
+// redacts reports whether the fault hides a part of the true answer.
+func (f Fault) redacts() bool { return f.What == Redact || f.What == Mask }
 
 func (f Fault) duration() time.Duration {
 	if f.Seconds == 0 {
@@ -98,7 +98,7 @@ func (f Fault) validate() error {
 	if all := []Trouble{Status, HTML, Empty, Truncate, Drop, Redact, Mask, Delay, Hold}; !slices.Contains(all, f.What) {
 		complain("what is %q: write one of %v", f.What, all)
 	}
-	if f.veils() && f.Where != List {
+	if f.redacts() && f.Where != List {
 		complain("%s hides a part of the list: write where as list", f.What)
 	}
 	if f.Status != 0 && (f.Status < 200 || f.Status > 599) || f.What == Status && f.Status == 0 {

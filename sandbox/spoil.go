@@ -27,8 +27,8 @@ func (s *Sandbox) spoilt(where Endpoint, next http.HandlerFunc) http.Handler {
 			return
 		}
 		r.Body = io.NopCloser(bytes.NewReader(body))
-		c := &ordeal{book: s.faults, where: where, w: w, r: r}
-		c.struck, c.released = s.faults.draw(where, decoded(r.URL.RawQuery)+"\n"+decoded(string(body)))
+		c := &faultedCall{book: s.faults, where: where, w: w, r: r}
+		c.matched, c.released = s.faults.draw(where, decoded(r.URL.RawQuery)+"\n"+decoded(string(body)))
 		if !c.before() {
 			return
 		}
@@ -37,49 +37,50 @@ func (s *Sandbox) spoilt(where Endpoint, next http.HandlerFunc) http.Handler {
 	})
 }
 
-// ordeal is one call on its way through the rules that struck it.
-type ordeal struct {
+// faultedCall is one call on its way through the rules that matched it.
+type faultedCall struct {
 	book     *faultBook
 	where    Endpoint
 	w        http.ResponseWriter
 	r        *http.Request
-	struck   []*rule
+	matched  []*rule
 	released <-chan struct{} // closed when the faults are cleared
 	answer   answer          // the true one, once there is one
 }
 
 // before does what strikes before the processing, and reports whether the
 // call goes on to it.
-func (c *ordeal) before() bool {
-	spoiler := c.suffer(false)
-	if spoiler != nil {
-		c.ruin(spoiler.Fault)
+func (c *faultedCall) before() bool {
+	fault := c.applyWaits(false)
+	if fault != nil {
+		c.writeFault(fault.Fault)
 	}
-	return spoiler == nil
+	return fault == nil
 }
 
 // after does what strikes after the processing, and answers.
-func (c *ordeal) after() {
-	if spoiler := c.suffer(true); spoiler != nil {
-		c.ruin(spoiler.Fault)
+func (c *faultedCall) after() {
+	if fault := c.applyWaits(true); fault != nil {
+		c.writeFault(fault.Fault)
 		return
 	}
 	c.answer.send(c.w)
 }
 
-// suffer passes the time of this side's waits and returns its spoiler, if any.
+// applyWaits passes the time of the waits on this side of the processing, and returns
+// the fault that answers there, if any.
 // A held caller who goes away ends the call there.
-func (c *ordeal) suffer(after bool) (spoiler *rule) {
-	for _, f := range c.struck {
+func (c *faultedCall) applyWaits(after bool) (fault *rule) {
+	for _, f := range c.matched {
 		switch {
 		case f.after() != after:
 		case !f.waits():
-			spoiler = f
+			fault = f
 		case !c.book.wait(c.r.Context(), f, c.released):
 			panic(http.ErrAbortHandler)
 		}
 	}
-	return spoiler
+	return fault
 }
 
 func decoded(s string) string {
@@ -89,8 +90,8 @@ func decoded(s string) string {
 	return s
 }
 
-// ruin answers as the fault says, instead of the true answer.
-func (c *ordeal) ruin(f Fault) {
+// writeFault answers as the fault says, instead of the true answer.
+func (c *faultedCall) writeFault(f Fault) {
 	w := c.w
 	if f.RetryAfter > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(f.RetryAfter))
@@ -105,8 +106,8 @@ func (c *ordeal) ruin(f Fault) {
 		_, _ = w.Write(c.answer.body.Bytes()[:c.answer.body.Len()/2])
 		_ = http.NewResponseController(w).Flush()
 		panic(http.ErrAbortHandler)
-	case f.veils():
-		veil(&c.answer, f.What)
+	case f.redacts():
+		redact(&c.answer, f.What)
 		c.answer.send(w)
 	case f.What == Empty:
 		status := http.StatusOK
@@ -139,8 +140,8 @@ func (c *ordeal) ruin(f Fault) {
 	}
 }
 
-// veil takes the words or the phones out of a list of messages.
-func veil(a *answer, what Trouble) {
+// redact takes the words or the phones out of a list of messages.
+func redact(a *answer, what Trouble) {
 	var list map[string]any
 	if err := json.Unmarshal(a.body.Bytes(), &list); err != nil {
 		return // an error's answer hides nothing

@@ -96,13 +96,13 @@ func (o PreviewConfig) round(ctx context.Context, now time.Time, n int) (store.R
 	if err != nil || len(looked.Ask) == 0 {
 		return looked, err
 	}
-	lessons := make([]store.CheckResult, len(looked.Ask))
+	results := make([]store.CheckResult, len(looked.Ask))
 	for i, b := range looked.Ask {
-		lessons[i] = store.CheckResult{BillID: b.ID, Answer: &reminder.Answer{
+		results[i] = store.CheckResult{BillID: b.ID, Answer: &reminder.Answer{
 			At: now, Customer: b.Customer, Balance: b.Balance, DueDate: b.DueDate, Verified: b.Verified,
 		}}
 	}
-	answered, err := o.Store.DecideAnswered(round, lessons)
+	answered, err := o.Store.DecideAnswered(round, results)
 	if err != nil {
 		return looked, err
 	}

@@ -31,8 +31,8 @@ func (s *Scheduler) recheck(ctx context.Context, j *job) error {
 	return s.sweep(ctx, j, s.Store.ToRecheck, s.Almara.Recheck)
 }
 
-// sweep asks about all bills that are due and records what each call taught.
-// Bills are read and lessons recorded by the batch while calls are under way: no
+// sweep asks about all bills that are due and records the result of each call.
+// Bills are read and results recorded by the batch while calls are under way: no
 // call waits for the store. A bill that is thereby due for a reminder wakes
 // that job. A bill about which nothing was learned stays due, and is asked about
 // again by the next pass.
@@ -55,14 +55,14 @@ func (s *Scheduler) sweep(ctx context.Context, j *job, q queue, call call) (err 
 	began, again := s.Now(), j.cutShort
 	j.cutShort = false
 	pass, stop := context.WithCancelCause(ctx)
-	bills, lessons := make(chan reminder.Bill, batch), make(chan store.CheckResult, batch) // the next batch is read ahead
-	// Also on a panic: nobody must wait for ever to hand over a lesson.
+	bills, results := make(chan reminder.Bill, batch), make(chan store.CheckResult, batch) // the next batch is read ahead
+	// Also on a panic: nobody must wait for ever to hand over a result.
 	defer func() {
 		stop(nil)
-		for range lessons {
+		for range results {
 		}
 	}()
-	var open atomic.Int64 // bills that were taken, and taught nothing yet
+	var open atomic.Int64 // bills that were taken, whose result is to come
 	var workers sync.WaitGroup
 	workers.Go(func() {
 		defer close(bills)
@@ -72,7 +72,7 @@ func (s *Scheduler) sweep(ctx context.Context, j *job, q queue, call call) (err 
 	})
 	hand := func(some []store.CheckResult) {
 		for _, l := range some {
-			lessons <- l
+			results <- l
 		}
 	}
 	for range s.AskConcurrency {
@@ -96,9 +96,9 @@ func (s *Scheduler) sweep(ctx context.Context, j *job, q queue, call call) (err 
 		some := a.rest()
 		open.Add(int64(len(some)))
 		hand(some)
-		close(lessons)
+		close(results)
 	}()
-	err = s.recordAll(lessons, batch, &open, stop)
+	err = s.recordAll(results, batch, &open, stop)
 	switch fault := context.Cause(pass); {
 	case fault == nil || ctx.Err() != nil:
 	case errors.Is(fault, errCutShort):
@@ -136,15 +136,15 @@ func (s *Scheduler) try(ctx context.Context, j *job, a *asking, t *turns, call c
 	if err != nil {
 		return ignoreEnd(ctx, err)
 	}
-	if lessons := s.ask(ctx, j, a, bills, call); len(lessons) > 0 {
-		learned := make(chan store.CheckResult, len(lessons))
-		for _, l := range lessons {
+	if results := s.ask(ctx, j, a, bills, call); len(results) > 0 {
+		learned := make(chan store.CheckResult, len(results))
+		for _, l := range results {
 			learned <- l
 		}
 		close(learned)
 		var open atomic.Int64
-		open.Store(int64(len(lessons)))
-		err = s.recordAll(learned, len(lessons), &open, func(error) {})
+		open.Store(int64(len(results)))
+		err = s.recordAll(learned, len(results), &open, func(error) {})
 	}
 	return errors.Join(s.putOff(a), err)
 }
@@ -176,7 +176,7 @@ func (s *Scheduler) takeAll(pass context.Context, j *job, t *turns, batch int, t
 	return nil
 }
 
-// recordAll records lessons as they come, those that come together by one
+// recordAll records results as they come, those that come together by one
 // commit. What came is recorded also when the pass is over. The remind job is
 // woken after most of them and at the end, not after each: bills of one phone
 // that are new together should share a text.
@@ -216,7 +216,7 @@ func (s *Scheduler) recordAll(from <-chan store.CheckResult, most int, open *ato
 // answersWait is how long an answer waits for the next one, to share a commit.
 const answersWait = 2 * time.Millisecond
 
-// gather returns the lessons that come within a moment of each other, up to
+// gather returns the results that come within a moment of each other, up to
 // most and no more than are open.
 func gather(first store.CheckResult, from <-chan store.CheckResult, most int, open *atomic.Int64) []store.CheckResult {
 	some := append(make([]store.CheckResult, 0, most), first)
@@ -237,18 +237,18 @@ func gather(first store.CheckResult, from <-chan store.CheckResult, most int, op
 	return some
 }
 
-// unanswered adds a lesson that says nothing for each bill that has none.
-func unanswered(bills []reminder.Bill, lessons []store.CheckResult) []store.CheckResult {
-	has := make(map[int64]bool, len(lessons))
-	for _, l := range lessons {
+// unanswered adds an empty result for each bill that has none.
+func unanswered(bills []reminder.Bill, results []store.CheckResult) []store.CheckResult {
+	has := make(map[int64]bool, len(results))
+	for _, l := range results {
 		has[l.BillID] = true
 	}
 	for _, b := range bills {
 		if !has[b.ID] {
-			lessons = append(lessons, store.CheckResult{BillID: b.ID})
+			results = append(results, store.CheckResult{BillID: b.ID})
 		}
 	}
-	return lessons
+	return results
 }
 
 // logFirst is how many bills that were registered or rejected in one pass are told
@@ -260,10 +260,10 @@ const logFirst = 20
 // the first is told of at once.
 type tally struct{ registered, rejected, unclear, forbidden, failed int }
 
-// logChecks logs what a batch of calls taught.
-func (s *Scheduler) logChecks(lessons []store.CheckResult, bills []reminder.Bill, told *tally) {
+// logChecks logs the results of a batch of calls.
+func (s *Scheduler) logChecks(results []store.CheckResult, bills []reminder.Bill, told *tally) {
 	debug := s.Log.Enabled(context.Background(), slog.LevelDebug)
-	for i, l := range lessons {
+	for i, l := range results {
 		b, level := bills[i], slog.LevelInfo
 		if isNew(b) {
 			told.registered++

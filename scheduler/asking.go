@@ -91,31 +91,31 @@ func (a *asking) heard(ctx context.Context, b reminder.Bill, answer reminder.Ans
 		return a.notLetIn(ctx, b, err)
 	case forItself, forPhone, forSenderIfOthersAgree:
 	}
-	lesson := checkResultOf(b.ID, answer, err)
-	if err != nil && lesson.Rejected == "" { // a refusal that is not understood may be a proxy's
-		return []store.CheckResult{lesson}
+	result := checkResultOf(b.ID, answer, err)
+	if err != nil && result.Rejected == "" { // a refusal that is not understood may be a proxy's
+		return []store.CheckResult{result}
 	}
 	a.s.admission.Clear()
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	lessons := append(slices.Clone(a.unsure), lesson)
+	results := append(slices.Clone(a.unsure), result)
 	a.letIn, a.down, a.unsure = true, nil, nil
-	return lessons
+	return results
 }
 
 // notLetIn is heard for a 403. It speaks for the bill alone where others were let
 // in by this pass, or when it was refused so before; and for the account when
 // enough different bills meet it and none is let in.
 func (a *asking) notLetIn(ctx context.Context, b reminder.Bill, err error) []store.CheckResult {
-	lesson := checkResultOf(b.ID, reminder.Answer{}, err)
+	result := checkResultOf(b.ID, reminder.Answer{}, err)
 	known, failed := a.s.Store.Forbidden(ctx, b.ID)
 	a.s.report(ctx, "look whether a bill was refused before", failed)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if known || a.letIn {
-		return []store.CheckResult{lesson}
+		return []store.CheckResult{result}
 	}
-	a.unsure = append(a.unsure, lesson)
+	a.unsure = append(a.unsure, result)
 	if a.s.admission.Against(strconv.FormatInt(b.ID, 10)) && a.refuse == nil {
 		a.refuse = fmt.Errorf("Almara Pay refuses duewatch itself, so no bill is asked about: none of at least %d bills was let in, "+ //nolint:staticcheck // a name
 			"the last being account %s of %s: %w", reminder.EnoughWitnesses, b.Account, a.s.Policies.Name(b.Service), err)
@@ -123,9 +123,9 @@ func (a *asking) notLetIn(ctx context.Context, b reminder.Bill, err error) []sto
 	return nil
 }
 
-// rest are the lessons that were held back and speak for their bills alone in
+// rest are the results that were held back and speak for their bills alone in
 // the end. The bills of the others wait behind all others.
-func (a *asking) rest() (lessons []store.CheckResult) {
+func (a *asking) rest() (results []store.CheckResult) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.refuse != nil && !a.letIn {
@@ -133,10 +133,10 @@ func (a *asking) rest() (lessons []store.CheckResult) {
 			a.last = append(a.last, l.BillID)
 		}
 	} else {
-		lessons = a.unsure
+		results = a.unsure
 	}
 	a.unsure = nil
-	return lessons
+	return results
 }
 
 // behind are the bills that are to wait behind all others, each once.
@@ -156,10 +156,10 @@ func (s *Scheduler) ask(ctx context.Context, j *job, a *asking, bills []reminder
 	group.SetLimit(s.AskConcurrency)
 	var mu sync.Mutex
 	of := make(map[int64]store.CheckResult, len(bills))
-	keep := func(lessons []store.CheckResult) {
+	keep := func(results []store.CheckResult) {
 		mu.Lock()
 		defer mu.Unlock()
-		for _, l := range lessons {
+		for _, l := range results {
 			of[l.BillID] = l
 		}
 	}
@@ -189,11 +189,11 @@ func (s *Scheduler) askRound(ctx context.Context, j *job, a *asking, bills []rem
 		return s.ask(ctx, j, a, bills, s.Almara.Recheck)
 	}
 	tried, others := apart(bills, reminder.EnoughWitnesses)
-	lessons := s.ask(ctx, j, a, tried, s.Almara.Recheck)
+	results := s.ask(ctx, j, a, tried, s.Almara.Recheck)
 	if a.over() != nil {
-		return lessons
+		return results
 	}
-	return append(lessons, s.ask(ctx, j, a, others, s.Almara.Recheck)...)
+	return append(results, s.ask(ctx, j, a, others, s.Almara.Recheck)...)
 }
 
 // apart takes n bills, the first, the last and what lies evenly between, out of

@@ -202,10 +202,10 @@ func (e *senderEvidence) late(r store.Receipt, now time.Time) (against []reminde
 	return nil
 }
 
-// weigh takes in what became of a text that was handed over, and completes its
+// applyEvidence takes in what became of a text that was handed over, and completes its
 // outcome by what that speaks for. The error is a *halt when it speaks for all
 // texts.
-func (s *Scheduler) weigh(t *store.Text, r notifier.Result, o *store.Outcome, now time.Time) error {
+func (s *Scheduler) applyEvidence(t *store.Text, r notifier.Result, o *store.Outcome, now time.Time) error {
 	said := worded{o.Error, r.Err}
 	kind := scopeAtCreate(r)
 	redirected := s.Delivery.Mode == reminder.ModeRedirect

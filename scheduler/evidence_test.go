@@ -43,7 +43,7 @@ func TestWhatAnAnswerOfAlmaraPaySpeaksFor(t *testing.T) {
 	type row struct {
 		reply
 		scope scope
-		makes string // of the bill's lesson
+		makes string // of the bill's result
 	}
 	rows := map[string]row{
 		"answer":                 {reply{200, asJSON, `{"message": ` + flat + `}`}, forItself, "answer"},
@@ -123,7 +123,7 @@ func TestWhatAnAnswerOfAlmaraPaySpeaksFor(t *testing.T) {
 	}
 }
 
-// makes is what a lesson makes of its bill.
+// makes is what a result makes of its bill.
 func makes(l store.CheckResult) string {
 	switch {
 	case l.Answer != nil:

@@ -29,13 +29,13 @@ func TestNoTextLeavesAfterWhatSpeaksAgainstItWasCommitted(t *testing.T) {
 		end    string // of a bill whose text waited; those that were not decided about yet may have none
 	}{
 		{"everybody pays", func(w *world) error {
-			lessons := make([]store.CheckResult, bills)
-			for i := range lessons {
+			results := make([]store.CheckResult, bills)
+			for i := range results {
 				nothing, bill := reminder.MustMoney("0"), w.bill(account(i))
 				w.pays(account(i))
-				lessons[i] = store.CheckResult{BillID: bill.ID, Answer: &reminder.Answer{At: w.clock.now(), Balance: &nothing, DueDate: bill.DueDate}}
+				results[i] = store.CheckResult{BillID: bill.ID, Answer: &reminder.Answer{At: w.clock.now(), Balance: &nothing, DueDate: bill.DueDate}}
 			}
-			_, err := w.Store.RecordChecks(w.Policies, w.clock.now(), lessons...)
+			_, err := w.Store.RecordChecks(w.Policies, w.clock.now(), results...)
 			return err
 		}, "3 days before: skipped, paid"},
 		{"a list of opt-outs is imported", func(w *world) error {

@@ -44,7 +44,7 @@ func (h *halt) stop() *reminder.Stop {
 }
 
 // outcomeOf says what to record for a result of the provider. Whether more than
-// this text is at fault, weigh says. A text of unknown outcome is looked up after
+// this text is at fault, applyEvidence says. A text of unknown outcome is looked up after
 // firstLook. When a text that several bills share is refused for its words, they
 // are tried apart: the words about one of them may be to blame.
 func outcomeOf(r notifier.Result, shared bool, policy *reminder.Policy, firstLook time.Duration, now time.Time) store.Outcome {

@@ -44,7 +44,7 @@ func (s *Scheduler) sendInTurn(pass context.Context, t *store.Text, check *lastC
 		case !late:
 			s.slow.Clear()
 			o = outcomeOf(result, len(t.Parts) > 1, s.Policies.For(t.Parts[0].Service), s.ReconcileAfter[0], now)
-			err = s.weigh(t, result, &o, now)
+			err = s.applyEvidence(t, result, &o, now)
 			return o, err
 		case try == maxTries:
 			return s.late(t, result.Err, now)

@@ -16,7 +16,7 @@ type batchStmt [len(sizes)]string
 // newBatchStmt writes the texts. %s stands for the rows, whose placeholders are
 // numbered after the fixed ones. Those that write many pages say OR FAIL: SQLite
 // then keeps no copy of each page by which to undo a statement that fails
-// half-way. The transaction is undone, or the savepoint (tx.isolated).
+// half-way. The transaction is undone, or the savepoint (tx.savepoint).
 func newBatchStmt(query string, fixed, columns int) (m batchStmt) {
 	for i, size := range sizes {
 		m[i] = fmt.Sprintf(query, valuesOf(size, fixed, columns))

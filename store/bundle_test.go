@@ -67,12 +67,12 @@ func TestWhoHasPaidIsLeftOutOfTheText(t *testing.T) {
 	if len(l.Ask) != 3 || len(l.Texts) != 0 {
 		t.Fatalf("%+v", l)
 	}
-	lessons := []CheckResult{
+	results := []CheckResult{
 		{BillID: 1, Answer: answer(firstStage, "2315.50", due)},
 		{BillID: 2, Answer: answer(firstStage, "0", due)},
 		{BillID: 3, Failed: "503"},
 	}
-	l = must(s.DecideAnswered(roundAt(p, firstStage), lessons))
+	l = must(s.DecideAnswered(roundAt(p, firstStage), results))
 	if len(l.Texts) != 1 || len(l.Texts[0].Parts) != 1 || strings.Contains(l.Texts[0].Body, "bills") || len(l.Faults) > 0 {
 		t.Fatalf("%+v", l)
 	}
@@ -90,11 +90,11 @@ func TestAllIsLearnedBeforeATextIsDecided(t *testing.T) {
 			if l := must(s.DecideDue(t.Context(), roundAt(p, firstStage), 10)); len(l.Ask) != 2 {
 				t.Fatalf("asked about %d bills, want each once", len(l.Ask))
 			}
-			var lessons []CheckResult
+			var results []CheckResult
 			for _, id := range order {
-				lessons = append(lessons, CheckResult{BillID: id, Answer: answer(firstStage, "5", due)})
+				results = append(results, CheckResult{BillID: id, Answer: answer(firstStage, "5", due)})
 			}
-			l := must(s.DecideAnswered(roundAt(p, firstStage), lessons))
+			l := must(s.DecideAnswered(roundAt(p, firstStage), results))
 			if len(l.Texts) != 1 || len(l.Texts[0].Parts) != 2 {
 				t.Fatalf("%+v", l)
 			}

@@ -19,7 +19,7 @@ type CheckResult struct {
 	After    time.Duration // with Failed: repeat no earlier than this
 }
 
-// RecordedChecks is what came of a batch of lessons.
+// RecordedChecks is what came of a batch of results.
 type RecordedChecks struct {
 	Checks []CheckResult   // those that were learned
 	Bills  []reminder.Bill // theirs, as they are now
@@ -34,13 +34,13 @@ type RecordedChecks struct {
 	rejections *rejectionCount // of the store
 }
 
-// RecordChecks writes lessons into their bills and renews what depends on them: when
+// RecordChecks writes results into their bills and renews what depends on them: when
 // to ask again, and when to look for a reminder.
-func (s *Store) RecordChecks(policies reminder.Policies, now time.Time, lessons ...CheckResult) (RecordedChecks, error) {
+func (s *Store) RecordChecks(policies reminder.Policies, now time.Time, results ...CheckResult) (RecordedChecks, error) {
 	var l RecordedChecks
 	err := s.do(func(t *tx) error {
 		l = s.newChecks()
-		for some := range slices.Chunk(lessons, t.batchSize(len(lessons))) {
+		for some := range slices.Chunk(results, t.batchSize(len(results))) {
 			own, all := t.savepoint(func(t *tx) error { return t.recordChecks(policies, now, some, &l) })
 			switch {
 			case all != nil:
@@ -63,21 +63,21 @@ func (s *Store) newChecks() RecordedChecks {
 	return RecordedChecks{unsure: s.unsure.Load(), rejections: &s.rejections}
 }
 
-// recordChecks learns all of the lessons, or none of them when it fails.
-func (t *tx) recordChecks(policies reminder.Policies, now time.Time, lessons []CheckResult, l *RecordedChecks) error {
-	ids := make([]int64, len(lessons))
-	for i, lesson := range lessons {
-		ids[i] = lesson.BillID
+// recordChecks learns all of the results, or none of them when it fails.
+func (t *tx) recordChecks(policies reminder.Policies, now time.Time, results []CheckResult, l *RecordedChecks) error {
+	ids := make([]int64, len(results))
+	for i, result := range results {
+		ids[i] = result.BillID
 	}
 	bills, err := t.billsOf(ids)
 	if err != nil {
 		return err
 	}
 	w := checkBatch{policies: policies, now: now, unsure: l.unsure, rejections: l.rejections}
-	taught, learned := make([]reminder.Bill, 0, len(lessons)), make([]CheckResult, 0, len(lessons))
+	applied, recorded := make([]reminder.Bill, 0, len(results)), make([]CheckResult, 0, len(results))
 	var latest time.Time
-	for _, lesson := range lessons {
-		b, ok := bills[lesson.BillID]
+	for _, result := range results {
+		b, ok := bills[result.BillID]
 		if !ok {
 			return ErrNotFound // of which bill is told once it is alone
 		}
@@ -86,15 +86,15 @@ func (t *tx) recordChecks(policies reminder.Policies, now time.Time, lessons []C
 				return err
 			}
 		}
-		if err := t.applyCheck(&w, &b, &lesson); err != nil {
+		if err := t.applyCheck(&w, &b, &result); err != nil {
 			return err
 		}
 		bills[b.ID] = b
-		learned = append(learned, lesson)
-		if a := lesson.Answer; a != nil && a.At.After(latest) && b.CheckedAt.Equal(a.At) {
+		recorded = append(recorded, result)
+		if a := result.Answer; a != nil && a.At.After(latest) && b.CheckedAt.Equal(a.At) {
 			latest = a.At
 		}
-		taught = append(taught, b)
+		applied = append(applied, b)
 	}
 	if err := t.write(&w); err != nil {
 		return err
@@ -105,7 +105,7 @@ func (t *tx) recordChecks(policies reminder.Policies, now time.Time, lessons []C
 	if err := t.count(&w, latest); err != nil {
 		return err
 	}
-	l.Checks, l.Bills, l.Due = append(l.Checks, learned...), append(l.Bills, taught...), l.Due || w.due
+	l.Checks, l.Bills, l.Due = append(l.Checks, recorded...), append(l.Bills, applied...), l.Due || w.due
 	return nil
 }
 
@@ -137,7 +137,7 @@ func (t *tx) countAnswers(w *checkBatch, latest time.Time) error {
 	return nil
 }
 
-// checkBatch is a batch of lessons, with what has yet to be written of them: many
+// checkBatch is a batch of results, with what has yet to be written of them: many
 // bills with each statement.
 type checkBatch struct {
 	policies reminder.Policies
@@ -223,8 +223,8 @@ func (w *checkBatch) schedule(q queue, billID int64, at time.Time) {
 	w.looks[q] = append(w.looks[q], nextEval{billID, at})
 }
 
-// applyCheck makes the bill what it is with the lesson. What follows from it is
-// written by write. A refusal may turn out to be a rejection; the lesson says so
+// applyCheck makes the bill what it is with the result. What follows from it is
+// written by write. A refusal may turn out to be a rejection; the result says so
 // then.
 func (t *tx) applyCheck(w *checkBatch, b *reminder.Bill, l *CheckResult) error {
 	policy, now := w.policies.For(b.Service), w.now

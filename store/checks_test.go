@@ -171,7 +171,7 @@ func notDue(t *testing.T, s *Store, billID int64) {
 }
 
 func TestLearnOfABillThatWasRemovedMeanwhile(t *testing.T) {
-	for name, lesson := range map[string]CheckResult{
+	for name, result := range map[string]CheckResult{
 		"answer":   {BillID: 1, Answer: answer(learnedAt, "7", due)},
 		"rejected": {BillID: 1, Rejected: "no"},
 		"failed":   {BillID: 1, Failed: "503"},
@@ -181,7 +181,7 @@ func TestLearnOfABillThatWasRemovedMeanwhile(t *testing.T) {
 			must(s.Declare("config", billsOf(1), learnedAt))
 			must(s.Declare("config", nil, learnedAt))
 			quiet(t, s, func() {
-				l := learn(t, s, p, learnedAt, lesson)
+				l := learn(t, s, p, learnedAt, result)
 				if len(l.Bills) != 1 || l.Bills[0].State != reminder.BillRemoved || l.Due {
 					t.Errorf("got %+v", l)
 				}
@@ -191,7 +191,7 @@ func TestLearnOfABillThatWasRemovedMeanwhile(t *testing.T) {
 	}
 }
 
-// A batch of lessons is one write, but a bill of which nothing can be learned
+// A batch of results is one write, but a bill of which nothing can be learned
 // holds up no other.
 func TestLearnConfinesAFault(t *testing.T) {
 	s, p := openNew(t), newPolicy()

@@ -43,11 +43,11 @@ func sendForever(ctx context.Context, path string) error {
 		if err != nil {
 			return err
 		}
-		lessons := make([]CheckResult, len(taken))
+		results := make([]CheckResult, len(taken))
 		for i, b := range taken {
-			lessons[i] = CheckResult{BillID: b.ID, Answer: answer(firstStage, "2315.50", due)}
+			results[i] = CheckResult{BillID: b.ID, Answer: answer(firstStage, "2315.50", due)}
 		}
-		must(s.RecordChecks(policiesOf(p), firstStage, lessons...))
+		must(s.RecordChecks(policiesOf(p), firstStage, results...))
 		for _, b := range taken {
 			say("active", b.ID)
 		}

@@ -368,7 +368,7 @@ func TestAskingKeepsTheClaim(t *testing.T) {
 func TestDecideAnswered(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
-		lesson CheckResult
+		result CheckResult
 		before func(*testing.T, *Store)
 		want   []string
 	}{
@@ -388,7 +388,7 @@ func TestDecideAnswered(t *testing.T) {
 			if tt.before != nil {
 				tt.before(t, s)
 			}
-			l := must(s.DecideAnswered(roundAt(p, firstStage), []CheckResult{tt.lesson}))
+			l := must(s.DecideAnswered(roundAt(p, firstStage), []CheckResult{tt.result}))
 			if len(l.Texts) != 0 || len(l.Ask) != 0 {
 				t.Errorf("got %+v", l)
 			}

@@ -232,8 +232,8 @@ func TestManyBillsArePausedInBatches(t *testing.T) {
 func TestRetryAsksAgainAtOnce(t *testing.T) {
 	s, p := openNew(t), newPolicy()
 	watch(t, s, p, billsOf(4)...)
-	lessons := []CheckResult{{BillID: 1, Rejected: "no such account"}, {BillID: 2, Failed: "503"}, {BillID: 3, Rejected: "no such account"}}
-	must(s.RecordChecks(policiesOf(p), learnedAt, lessons...))
+	results := []CheckResult{{BillID: 1, Rejected: "no such account"}, {BillID: 2, Failed: "503"}, {BillID: 3, Rejected: "no such account"}}
+	must(s.RecordChecks(policiesOf(p), learnedAt, results...))
 	must(s.AddOptOuts(OptOut{Phone: phone(0), Reason: reminder.BadNumber, Since: learnedAt, Source: "provider", Who: "x"}))
 	now := learnedAt.Add(time.Second)
 	if n := must(s.Retry(t.Context(), actOn(Selector{Service: "water"}, now))); n.Done != 3 || n.Left[reminder.BillActive] != 1 {

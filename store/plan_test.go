@@ -164,7 +164,7 @@ func useAll(t *testing.T, s *Store) {
 	must(s.InUse(ctx))
 	must(s.Accounts(ctx, "00", 10))
 	mustDo(t, s.Bills(ctx, BillFilter{Phone: phone(1)}, func(w Watched) error {
-		_, _, err := s.Weigh(ctx, Round{Now: firstStage, Policies: policiesOf(p), Delivery: reminder.Delivery{Mode: reminder.ModeLive}}, w.Bill)
+		_, _, err := s.DryRun(ctx, Round{Now: firstStage, Policies: policiesOf(p), Delivery: reminder.Delivery{Mode: reminder.ModeLive}}, w.Bill)
 		return err
 	}))
 	must(s.OptOutsOf(ctx, phone(1)))

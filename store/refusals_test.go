@@ -18,7 +18,7 @@ func TestARefusalInNoKnownFormRejectsOnAnotherDayOnly(t *testing.T) {
 	for name, c := range map[string]struct {
 		between func(*testing.T, *Store, *reminder.Policy)
 		second  time.Time
-		lesson  CheckResult
+		result  CheckResult
 		state   reminder.BillState
 	}{
 		"others were answered between":      {answeredAt(evening.Add(time.Minute), 2), night, unclear(1), reminder.BillRejected},
@@ -46,7 +46,7 @@ func TestARefusalInNoKnownFormRejectsOnAnotherDayOnly(t *testing.T) {
 			must(s.Declare("config", billsOf(3), learnedAt))
 			learn(t, s, p, evening, unclear(1))
 			c.between(t, s, p)
-			l := learn(t, s, p, c.second, c.lesson)
+			l := learn(t, s, p, c.second, c.result)
 			if b := watched(t, s, 1); b.State != c.state {
 				t.Errorf("the bill is %s, want %s", b.State, c.state)
 			}

@@ -171,11 +171,11 @@ func TestAStopThatWasLearnedOfHoldsTheTextsOfTheSameRound(t *testing.T) {
 	if len(l.Ask) != 12 {
 		t.Fatalf("%d bills to ask about", len(l.Ask))
 	}
-	lessons := []CheckResult{{BillID: 12, Answer: answer(old, "2315.50", due)}}
+	results := []CheckResult{{BillID: 12, Answer: answer(old, "2315.50", due)}}
 	for id := int64(1); id <= 11; id++ {
-		lessons = append(lessons, CheckResult{BillID: id, Rejected: "closed"})
+		results = append(results, CheckResult{BillID: id, Rejected: "closed"})
 	}
-	l = must(s.DecideAnswered(roundAt(p, old), lessons))
+	l = must(s.DecideAnswered(roundAt(p, old), results))
 	if len(l.Texts) > 0 || len(l.Rejected) != 11 {
 		t.Errorf("%d texts, %d rejected", len(l.Texts), len(l.Rejected))
 	}

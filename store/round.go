@@ -124,13 +124,13 @@ func (s *Store) DecideDue(ctx context.Context, r Round, n int) (RoundResult, err
 // was asked about: it records what was learned and decides, in one
 // transaction. All is learned before anything is decided, since bills may share
 // a text.
-func (s *Store) DecideAnswered(r Round, lessons []CheckResult) (RoundResult, error) {
+func (s *Store) DecideAnswered(r Round, results []CheckResult) (RoundResult, error) {
 	var l roundResult
 	err := s.do(func(t *tx) error {
 		l = roundResult{}
-		r.asked = make(map[int64]reminder.Asked, len(lessons))
-		ids := make([]int64, 0, len(lessons))
-		learn := func(some []CheckResult, to *roundResult) error {
+		r.asked = make(map[int64]reminder.Asked, len(results))
+		ids := make([]int64, 0, len(results))
+		record := func(some []CheckResult, to *roundResult) error {
 			learned := s.newChecks()
 			if err := t.recordChecks(r.Policies, r.Now, some, &learned); err != nil {
 				return err
@@ -143,21 +143,21 @@ func (s *Store) DecideAnswered(r Round, lessons []CheckResult) (RoundResult, err
 					to.Rejected = append(to.Rejected, b)
 				}
 			}
-			for _, lesson := range some {
+			for _, result := range some {
 				switch {
-				case lesson.Answer != nil:
-					r.asked[lesson.BillID] = reminder.Answered
-				case lesson.Failed == "" && lesson.Rejected == "":
-					r.asked[lesson.BillID] = reminder.NotReached
+				case result.Answer != nil:
+					r.asked[result.BillID] = reminder.Answered
+				case result.Failed == "" && result.Rejected == "":
+					r.asked[result.BillID] = reminder.NotReached
 				default:
-					r.asked[lesson.BillID] = reminder.CouldNotSay
+					r.asked[result.BillID] = reminder.CouldNotSay
 				}
-				ids = append(ids, lesson.BillID)
+				ids = append(ids, result.BillID)
 			}
 			return nil
 		}
-		for some := range slices.Chunk(lessons, t.batchSize(len(lessons))) {
-			if err := t.single(some[0].BillID, &l, func(one *roundResult) error { return learn(some, one) }); err != nil {
+		for some := range slices.Chunk(results, t.batchSize(len(results))) {
+			if err := t.single(some[0].BillID, &l, func(one *roundResult) error { return record(some, one) }); err != nil {
 				return err
 			}
 		}

@@ -115,11 +115,11 @@ func watch(t testing.TB, s *Store, p *reminder.Policy, bills ...reminder.Bill) [
 	t.Helper()
 	must(s.Declare("config", bills, learnedAt))
 	taken := toRegister(t, s, learnedAt, len(bills))
-	lessons := make([]CheckResult, len(taken))
+	results := make([]CheckResult, len(taken))
 	for i, b := range taken {
-		lessons[i] = CheckResult{BillID: b.ID, Answer: answer(learnedAt, "2315.50", due)}
+		results[i] = CheckResult{BillID: b.ID, Answer: answer(learnedAt, "2315.50", due)}
 	}
-	return must(s.RecordChecks(policiesOf(p), learnedAt, lessons...)).Bills
+	return must(s.RecordChecks(policiesOf(p), learnedAt, results...)).Bills
 }
 
 // ready is watch, with a balance that is fresh when the first stage is due.

@@ -27,11 +27,11 @@ func BenchmarkText(b *testing.B) {
 				b.StopTimer()
 				s, p := openNew(b), newPolicy()
 				must(s.Import(b.Context(), SourceImport, all, firstStage.Add(-24*time.Hour), nil))
-				lessons := make([]CheckResult, 0, bills)
+				results := make([]CheckResult, 0, bills)
 				for _, bill := range toRegister(b, s, firstStage.Add(-24*time.Hour), bills) {
-					lessons = append(lessons, CheckResult{BillID: bill.ID, Answer: answer(firstStage.Add(-2*answerSlack), "2315.50", due)})
+					results = append(results, CheckResult{BillID: bill.ID, Answer: answer(firstStage.Add(-2*answerSlack), "2315.50", due)})
 				}
-				must(s.RecordChecks(policiesOf(p), firstStage, lessons...))
+				must(s.RecordChecks(policiesOf(p), firstStage, results...))
 				before := cpu()
 				b.StartTimer()
 				for {

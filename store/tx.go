@@ -15,7 +15,7 @@ import (
 // cache.
 type tx struct {
 	ctx     context.Context // lives as long as the transaction; that of a write cannot be cancelled
-	batched bool            // nothing is isolated: the first failure ends this try
+	batched bool            // nothing stands under a savepoint: the first failure ends this try
 	rows    []*sql.Rows     // that were asked for
 	conn    *sql.Conn
 	buffer  *argBuffer
@@ -51,7 +51,7 @@ func (e *batchedError) Error() string { return e.err.Error() }
 func (e *batchedError) Unwrap() error { return e.err }
 
 // batchSize is how many of n things that may fail are done together: all of them in
-// a try that is hurried, and then one by one.
+// a try that is batched, and then one by one.
 func (t *tx) batchSize(n int) int {
 	if t.batched {
 		return max(n, 1)
@@ -61,7 +61,7 @@ func (t *tx) batchSize(n int) int {
 
 // savepoint runs do, in a group or within a write, so that it is undone alone
 // when it fails. own is do's failure, all is one of the transaction itself, or
-// of a try that is hurried.
+// of a try that is batched.
 func (t *tx) savepoint(do func(*tx) error) (own, all error) {
 	if t.batched {
 		if err := run(t, do); err != nil {

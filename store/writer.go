@@ -142,7 +142,7 @@ func (w *writer) transact(group []write, errs []error) error {
 	return err
 }
 
-func (w *writer) try(group []write, errs []error, hurried bool) error {
+func (w *writer) try(group []write, errs []error, batched bool) error {
 	// Not the caller's context: half a group must not die with one caller.
 	ctx := context.Background()
 	conn, err := w.db.Conn(ctx)
@@ -155,7 +155,7 @@ func (w *writer) try(group []write, errs []error, hurried bool) error {
 	if _, err := conn.ExecContext(ctx, "BEGIN IMMEDIATE"); err != nil {
 		return fmt.Errorf("begin write: %w", explain(err))
 	}
-	t := &tx{ctx: ctx, batched: hurried, conn: conn, buffer: &w.buffer}
+	t := &tx{ctx: ctx, batched: batched, conn: conn, buffer: &w.buffer}
 	if len(group) == 1 {
 		err = run(t, group[0].do)
 	}
