@@ -3,6 +3,7 @@ package scheduler
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"time"
 
 	"duewatch/reminder"
@@ -42,7 +43,7 @@ const logChangesEvery = 10 * time.Second
 func (s *Scheduler) logChanges(ctx context.Context) {
 	every := time.NewTicker(logChangesEvery)
 	defer every.Stop()
-	var stand map[reminder.Reason]string
+	var stand map[reminder.Reason]alarm
 	for {
 		stand = s.logChange(ctx, stand)
 		select {
@@ -56,15 +57,15 @@ func (s *Scheduler) logChanges(ctx context.Context) {
 // logChange logs each stop and each warning that began or ended since a look, whichever
 // process or job wrote it: whoever reads the log alone must learn why no text leaves. It
 // returns those that stand now.
-func (s *Scheduler) logChange(ctx context.Context, before map[reminder.Reason]string) map[reminder.Reason]string {
-	now, err := s.standing(ctx)
+func (s *Scheduler) logChange(ctx context.Context, before map[reminder.Reason]alarm) map[reminder.Reason]alarm {
+	now, err := s.alarms(ctx)
 	if err != nil {
 		s.report(ctx, "read stops and warnings", err)
 		return before
 	}
-	for reason, detail := range now {
+	for reason, is := range now {
 		if _, known := before[reason]; !known {
-			s.Log.Error(reason.Info().Means, "reason", string(reason), "detail", detail)
+			s.Log.Log(ctx, is.level, reason.Info().Means, "reason", string(reason), "detail", is.detail)
 		}
 	}
 	for reason := range before {
@@ -75,16 +76,26 @@ func (s *Scheduler) logChange(ctx context.Context, before map[reminder.Reason]st
 	return now
 }
 
-// standing are the stops and warnings that stand, with their details.
-func (s *Scheduler) standing(ctx context.Context) (map[reminder.Reason]string, error) {
+// alarm is a stop or a warning.
+type alarm struct {
+	level  slog.Level // error where nothing leaves until somebody acts
+	detail string
+}
+
+// alarms are those that stand.
+func (s *Scheduler) alarms(ctx context.Context) (map[reminder.Reason]alarm, error) {
 	stops, err := s.Store.Stops(ctx, s.Now())
 	warnings, errWarnings := s.Store.Warnings(ctx)
-	stand := make(map[reminder.Reason]string, len(stops)+len(warnings))
-	for _, x := range stops {
-		stand[x.Reason] = x.Detail
+	stand := make(map[reminder.Reason]alarm, len(stops)+len(warnings))
+	for _, w := range warnings {
+		stand[w.Reason] = alarm{slog.LevelWarn, w.Detail}
 	}
-	for _, x := range warnings {
-		stand[x.Reason] = x.Detail
+	for _, stop := range stops {
+		level := slog.LevelError
+		if !stop.Until.IsZero() {
+			level = slog.LevelWarn
+		}
+		stand[stop.Reason] = alarm{level, stop.Detail}
 	}
 	return stand, errors.Join(err, errWarnings)
 }

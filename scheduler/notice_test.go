@@ -32,7 +32,7 @@ func TestTheLogTellsWhenAStopOrAWarningBeginsAndEnds(t *testing.T) {
 	}
 	log := w.log.String()
 	for _, want := range []string{
-		"level=ERROR msg=\"" + reminder.MassPaid.Info().Means + "\" reason=mass_paid detail=\"of 200 bills 190 turned\"",
+		"level=WARN msg=\"" + reminder.MassPaid.Info().Means + "\" reason=mass_paid detail=\"of 200 bills 190 turned\"",
 		"level=ERROR msg=\"" + reminder.MassRejected.Info().Means + "\" reason=mass_rejected detail=\"40 bills of service 1042\"",
 		"level=INFO msg=\"over: " + reminder.MassPaid.Info().Means + "\" reason=mass_paid",
 		"level=INFO msg=\"over: " + reminder.MassRejected.Info().Means + "\" reason=mass_rejected",
