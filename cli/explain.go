@@ -35,7 +35,7 @@ config as it is now.`,
 				return err
 			}
 			defer func() { err = errors.Join(err, s.Close()) }()
-			f, err := a.blockersOf(c.Context(), cfg, s)
+			blockers, err := s.Blockers(c.Context(), cfg.Policies.Default, a.now())
 			if err != nil {
 				return err
 			}
@@ -49,8 +49,8 @@ config as it is now.`,
 					return err
 				}
 				if !asJSON {
-					st.tell(f)
-				} else if err := json.NewEncoder(a.stdout).Encode(st.forPrograms(f)); err != nil {
+					st.tell(blockers)
+				} else if err := json.NewEncoder(a.stdout).Encode(st.forPrograms(blockers)); err != nil {
 					return err
 				}
 			}
@@ -92,36 +92,15 @@ func (a *app) billsNamed(ctx context.Context, cfg *config.Config, s *store.Store
 	return nil, noSuchBill(cfg, store.Selector{Account: name})
 }
 
-// blockers is what holds for all bills alike, and may keep a text from leaving.
-type blockers struct {
-	stops  []store.Stopped
-	guard  reminder.Reason
-	figure string // of the guard
-	mode   reminder.Mode
-}
-
-func (a *app) blockersOf(ctx context.Context, cfg *config.Config, s *store.Store) (f blockers, err error) {
-	f.mode = cfg.Delivery.Mode
-	if f.stops, err = s.Stops(ctx, a.now()); err != nil {
-		return f, err
-	}
-	standing, err := s.GuardState(ctx, cfg.Policies.Default, a.now())
-	if err != nil {
-		return f, err
-	}
-	f.guard, _, f.figure = cfg.Policies.Default.Guarded(standing, 1, a.now())
-	return f, nil
-}
-
-// sentences says what of it is in force.
-func (f blockers) sentences(st *history) (all []string) {
-	for _, stop := range f.stops {
+// blocked says what keeps texts of all bills alike from leaving.
+func (st *history) blocked(by store.Blockers) (all []string) {
+	for _, stop := range by.Stops {
 		all = append(all, "sending is stopped since "+st.stamp(stop.Since)+": "+st.app.stopSentence(stop, st.cfg.Zone))
 	}
-	if f.guard != "" {
-		all = append(all, fmt.Sprintf("a guard holds texts: %s: %s", f.guard, f.figure))
+	if by.Guard != "" {
+		all = append(all, fmt.Sprintf("a guard holds texts: %s: %s", by.Guard, by.Figures))
 	}
-	switch f.mode {
+	switch st.cfg.Delivery.Mode {
 	case reminder.ModeLive:
 	case reminder.ModeRedirect:
 		all = append(all, "notifier.mode is redirect: texts go to one phone of yours")

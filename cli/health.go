@@ -62,18 +62,14 @@ const manyFiltered = 5
 // sendingProblems says what keeps texts from leaving, and what to do about it.
 func (d *daemon) sendingProblems(ctx context.Context) (problems []string) {
 	now, policy := d.app.now(), d.policy.Load()
-	stops, err := d.store.Stops(ctx, now)
+	blockers, err := d.store.Blockers(ctx, policy, now)
 	if err != nil {
 		return []string{err.Error()}
 	}
-	for _, s := range stops {
+	for _, s := range blockers.Stops {
 		problems = append(problems, "sending is stopped since "+d.app.shortTime(s.Since, policy.Zone)+": "+d.app.stopSentence(s, policy.Zone))
 	}
-	warnings, err := d.store.Warnings(ctx)
-	if err != nil {
-		return append(problems, err.Error())
-	}
-	for _, w := range warnings {
+	for _, w := range blockers.Warnings {
 		problems = append(problems, d.app.warningSentence(w, policy.Zone))
 	}
 	refused, err := d.app.refusedSentences(ctx, d.store, policy.Zone)
@@ -81,15 +77,12 @@ func (d *daemon) sendingProblems(ctx context.Context) (problems []string) {
 		return append(problems, err.Error())
 	}
 	problems = append(problems, refused...)
-	standing, err := d.store.GuardState(ctx, policy, now)
-	if err != nil {
-		return append(problems, err.Error())
+	if guard := blockers.Guard; guard != "" {
+		problems = append(problems, fmt.Sprintf("texts are held by a guard, %s: %s; after a look, duewatch release --reason %s lets them go",
+			guard, blockers.Figures, guard))
 	}
-	if guard, _, figures := policy.Guarded(standing, 1, now); guard != "" {
-		problems = append(problems, fmt.Sprintf("texts are held by a guard, %s: %s; after a look, duewatch release --reason %s lets them go", guard, figures, guard))
-	}
-	if standing.Filtered >= manyFiltered {
-		problems = append(problems, fmt.Sprintf("%d of the last %d texts were kept back for their words: carriers take them for advertising", standing.Filtered, standing.Recent))
+	if filtered, recent := blockers.State.Filtered, blockers.State.Recent; filtered >= manyFiltered {
+		problems = append(problems, fmt.Sprintf("%d of the last %d texts were kept back for their words: carriers take them for advertising", filtered, recent))
 	}
 	return problems
 }

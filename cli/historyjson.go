@@ -8,7 +8,7 @@ import (
 )
 
 // forPrograms is the story as JSON.
-func (st *history) forPrograms(f blockers) any {
+func (st *history) forPrograms(blockers store.Blockers) any {
 	type event struct {
 		At     time.Time `json:"at"`
 		What   string    `json:"what"`
@@ -48,7 +48,7 @@ func (st *history) forPrograms(f blockers) any {
 		Events      []event   `json:"events"`
 		Next        []coming  `json:"next"`
 		InForce     []string  `json:"in_force,omitempty"`
-	}{Bill: billJSON(st.bill, reminder.Phone.String), Plan: st.plan(), InForce: f.sentences(st)}
+	}{Bill: billJSON(st.bill, reminder.Phone.String), Plan: st.plan(), InForce: st.blocked(blockers)}
 	if st.bill.State == reminder.BillPaused {
 		story.PausedAt, story.PausedUntil = utc(st.bill.PausedAt), utc(st.bill.PausedUntil)
 	}

@@ -11,7 +11,7 @@ import (
 
 // tell prints the story: how the bill stands, its reminders, its texts, what
 // happened, and what comes next.
-func (st *history) tell(f blockers) {
+func (st *history) tell(blockers store.Blockers) {
 	b := st.bill
 	st.printf("%s, account %s: %s\n", st.cfg.Policies.Name(b.Service), b.Account, b.State)
 	if b.Customer != "" {
@@ -66,7 +66,7 @@ func (st *history) tell(f blockers) {
 	for _, c := range st.next() {
 		st.row(c.At, "", c.What)
 	}
-	if inForce := f.sentences(st); len(inForce) > 0 {
+	if inForce := st.blocked(blockers); len(inForce) > 0 {
 		st.printf("\nIn force for all bills\n")
 		for _, s := range inForce {
 			st.row(time.Time{}, "", s)

@@ -185,14 +185,11 @@ func (a *app) tellHeld(c *cobra.Command, asJSON bool) (err error) {
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
 	ctx := c.Context()
-	stops, err := s.Stops(ctx, a.now())
+	blockers, err := s.Blockers(ctx, cfg.Policies.Default, a.now())
 	if err != nil {
 		return err
 	}
-	warnings, err := s.Warnings(ctx)
-	if err != nil {
-		return err
-	}
+	stops, warnings := blockers.Stops, blockers.Warnings
 	held, err := s.Held(ctx)
 	if err != nil {
 		return err

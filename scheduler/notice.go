@@ -2,7 +2,6 @@ package scheduler
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"time"
 
@@ -37,9 +36,10 @@ func (s *Scheduler) noticeCommands(ctx context.Context) {
 	}
 }
 
-// logChangesEvery is how soon the log says that a stop or a warning begins or ends.
+// logChangesEvery is how soon the log says that a stop, a guard or a warning begins or ends.
 const logChangesEvery = 10 * time.Second
 
+// logChanges looks for them until ctx ends.
 func (s *Scheduler) logChanges(ctx context.Context) {
 	every := time.NewTicker(logChangesEvery)
 	defer every.Stop()
@@ -54,13 +54,13 @@ func (s *Scheduler) logChanges(ctx context.Context) {
 	}
 }
 
-// logChange logs each stop and each warning that began or ended since a look, whichever
+// logChange logs each stop, guard and warning that began or ended since a look, whichever
 // process or job wrote it: whoever reads the log alone must learn why no text leaves. It
 // returns those that stand now.
 func (s *Scheduler) logChange(ctx context.Context, before map[reminder.Reason]alarm) map[reminder.Reason]alarm {
 	now, err := s.alarms(ctx)
 	if err != nil {
-		s.report(ctx, "read stops and warnings", err)
+		s.report(ctx, "read what holds texts", err)
 		return before
 	}
 	for reason, is := range now {
@@ -76,7 +76,7 @@ func (s *Scheduler) logChange(ctx context.Context, before map[reminder.Reason]al
 	return now
 }
 
-// alarm is a stop or a warning.
+// alarm is a stop, a guard that holds texts, or a warning.
 type alarm struct {
 	level  slog.Level // error where nothing leaves until somebody acts
 	detail string
@@ -84,18 +84,23 @@ type alarm struct {
 
 // alarms are those that stand.
 func (s *Scheduler) alarms(ctx context.Context) (map[reminder.Reason]alarm, error) {
-	stops, err := s.Store.Stops(ctx, s.Now())
-	warnings, errWarnings := s.Store.Warnings(ctx)
-	stand := make(map[reminder.Reason]alarm, len(stops)+len(warnings))
-	for _, w := range warnings {
+	blockers, err := s.Store.Blockers(ctx, s.Policies.Default, s.Now())
+	if err != nil {
+		return nil, err
+	}
+	stand := make(map[reminder.Reason]alarm)
+	for _, w := range blockers.Warnings {
 		stand[w.Reason] = alarm{slog.LevelWarn, w.Detail}
 	}
-	for _, stop := range stops {
+	if blockers.Guard != "" {
+		stand[blockers.Guard] = alarm{slog.LevelWarn, blockers.Figures}
+	}
+	for _, stop := range blockers.Stops {
 		level := slog.LevelError
 		if !stop.Until.IsZero() {
 			level = slog.LevelWarn
 		}
 		stand[stop.Reason] = alarm{level, stop.Detail}
 	}
-	return stand, errors.Join(err, errWarnings)
+	return stand, nil
 }

@@ -48,19 +48,9 @@ func (s *sending) Collect(ch chan<- prometheus.Metric) {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	policy, now := s.policy(), s.now()
-	stops, err := s.store.Stops(ctx, now)
+	blockers, err := s.store.Blockers(ctx, policy, now)
 	if err != nil {
-		s.log.Warn("the stops cannot be counted", "err", err)
-		return
-	}
-	standing, err := s.store.GuardState(ctx, policy, now)
-	if err != nil {
-		s.log.Warn("the guards cannot be counted", "err", err)
-		return
-	}
-	warnings, err := s.store.Warnings(ctx)
-	if err != nil {
-		s.log.Warn("the warnings cannot be counted", "err", err)
+		s.log.Warn("what holds texts cannot be counted", "err", err)
 		return
 	}
 	held, err := s.store.Held(ctx)
@@ -71,18 +61,18 @@ func (s *sending) Collect(ch chan<- prometheus.Metric) {
 	gauge := func(d *prometheus.Desc, v int, labels ...string) {
 		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, float64(v), labels...)
 	}
-	for _, stop := range stops {
+	for _, stop := range blockers.Stops {
 		gauge(s.stopped, 1, string(stop.Reason))
 	}
-	if guard, _, _ := policy.Guarded(standing, 1, now); guard != "" {
-		gauge(s.stopped, 1, string(guard))
+	if blockers.Guard != "" {
+		gauge(s.stopped, 1, string(blockers.Guard))
 	}
-	for _, w := range warnings {
+	for _, w := range blockers.Warnings {
 		gauge(s.warned, 1, string(w.Reason))
 	}
 	for _, h := range held {
 		gauge(s.held, h.Count, string(h.Reason))
 	}
-	gauge(s.today, standing.Today)
-	gauge(s.segments, standing.Month)
+	gauge(s.today, blockers.State.Today)
+	gauge(s.segments, blockers.State.Month)
 }
