@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"math"
 	"strconv"
 	"time"
 
@@ -70,18 +71,28 @@ func (s *Store) Latest(ctx context.Context) (latest time.Time, err error) {
 			latest = at
 		}
 	}
-	rows, err := s.read.QueryContext(ctx, "SELECT at FROM events ORDER BY id DESC LIMIT +?1", 1)
+	rows, err := s.read.QueryContext(ctx, "SELECT at, what FROM events ORDER BY id DESC LIMIT +?1", lastEvents)
 	if err != nil {
 		return latest, fmt.Errorf("read the end of the trail: %w", explain(err))
 	}
+	putRight := false // what is older was put right by ClockSet
 	_, err = collect(rows, func(r row) (at time.Time, err error) {
-		if err = r.Scan(instantColumn{&at}); at.After(latest) {
+		var what string
+		if err = r.Scan(instantColumn{&at}, &what); !putRight && at.After(latest) {
 			latest = at
 		}
+		putRight = putRight || what == clockSet
 		return at, err
 	})
 	return latest, err
 }
+
+// lastEvents is how many of the last events Latest reads. The very last may be a command's,
+// given once the clock was right.
+const lastEvents = 1000
+
+// clockSet is the event that ClockSet leaves.
+const clockSet = "clock_set"
 
 // TrailBegan is the instant of the first event that there is; zero = none.
 func (s *Store) TrailBegan(ctx context.Context) (at time.Time, err error) {
@@ -158,6 +169,10 @@ const (
 // earlier than at lookUp, since nobody knows how long ago its last look was. It
 // reads all bills.
 func (s *Store) ClockSet(now, lookUp time.Time) (forgotten int64, err error) {
+	first, err := s.firstAhead(now)
+	if err != nil {
+		return 0, fmt.Errorf("look for what another clock wrote: %w", err)
+	}
 	err = s.do(func(t *tx) error {
 		r, err := t.exec("UPDATE bills SET balance_at = NULL WHERE balance_at > ?1", now.UnixMilli())
 		if err != nil {
@@ -184,7 +199,7 @@ func (s *Store) ClockSet(now, lookUp time.Time) (forgotten int64, err error) {
 				return err
 			}
 		}
-		if err := t.lookAgain(now); err != nil {
+		if err := t.lookAgain(now, first); err != nil {
 			return err
 		}
 		if _, err := t.exec("UPDATE meta SET value = ?2 WHERE key = ?1 AND CAST(value AS BIGINT) > CAST(?2 AS BIGINT)",
@@ -194,7 +209,7 @@ func (s *Store) ClockSet(now, lookUp time.Time) (forgotten int64, err error) {
 		if _, err := t.exec("DELETE FROM meta WHERE key = ?1", metaSeenUnsure); err != nil {
 			return err
 		}
-		return t.event(Event{At: now, What: "clock_set", Reason: "clock", Detail: fmt.Sprintf("%d balances have an unknown age", forgotten)})
+		return t.event(Event{At: now, What: clockSet, Reason: "clock", Detail: fmt.Sprintf("%d balances have an unknown age", forgotten)})
 	})
 	if err != nil {
 		return 0, fmt.Errorf("put right what another clock wrote: %w", err)
@@ -221,20 +236,24 @@ func (t *tx) notTooFar(now, lookUp time.Time) error {
 	return err
 }
 
-// lookAgain has the remind job look at the bills of the events that are later
-// than now, which are the last ones: at once, whatever it was put off to, and
-// also at stages that ended by the hour alone.
-func (t *tx) lookAgain(now time.Time) error {
-	var last int64 // event that is not later
-	err := t.row("SELECT coalesce((SELECT id FROM events WHERE at <= ?1 ORDER BY id DESC LIMIT 1), 0)", now.UnixMilli()).Scan(&last)
-	if err != nil {
-		return explain(err)
-	}
+// firstAhead is the first event that is later than now. Events that are not may follow:
+// those that were written once the clock was right, and before it was believed.
+func (s *Store) firstAhead(now time.Time) (id int64, err error) {
+	// Not within the transaction: it reads all events, and other writes go on.
+	err = s.read.QueryRowContext(context.Background(), "SELECT coalesce(min(id), ?2) FROM events WHERE at > ?1",
+		now.UnixMilli(), int64(math.MaxInt64)).Scan(&id)
+	return id, explain(err)
+}
+
+// lookAgain has the remind job look at the bills of the events from the first on that
+// are later than now: at once, whatever it was put off to, and also at stages that ended
+// by the hour alone.
+func (t *tx) lookAgain(now time.Time, first int64) error {
 	rows, err := t.query(`UPDATE reminders SET outcome = 'held', reason = ?2, decided_at = ?1
-		WHERE bill_id IN (SELECT bill_id FROM events WHERE id > ?3) AND outcome = 'skipped' AND reason IN (?4, ?5) AND decided_at > ?1
+		WHERE bill_id IN (SELECT bill_id FROM events WHERE id >= ?3 AND at > ?1) AND outcome = 'skipped' AND reason IN (?4, ?5) AND decided_at > ?1
 			AND due_date = (SELECT due_date FROM bills WHERE id = bill_id)
 		RETURNING bill_id, stage, due_date`,
-		now.UnixMilli(), reminder.ClockSetBack, last, reminder.Expired, reminder.Superseded)
+		now.UnixMilli(), reminder.ClockSetBack, first, reminder.Expired, reminder.Superseded)
 	if err != nil {
 		return err
 	}
@@ -250,8 +269,8 @@ func (t *tx) lookAgain(now time.Time) error {
 		return err
 	}
 	_, err = t.exec(`INSERT INTO due_remind (bill_id, at) SELECT id, ?1 FROM bills
-			WHERE id IN (SELECT bill_id FROM events WHERE id > ?2) AND state = 'active'
-		ON CONFLICT (bill_id) DO UPDATE SET at = excluded.at, owner = NULL WHERE due_remind.at > excluded.at`, now.UnixMilli(), last)
+			WHERE id IN (SELECT bill_id FROM events WHERE id >= ?2 AND at > ?1) AND state = 'active'
+		ON CONFLICT (bill_id) DO UPDATE SET at = excluded.at, owner = NULL WHERE due_remind.at > excluded.at`, now.UnixMilli(), first)
 	if err != nil {
 		return err
 	}

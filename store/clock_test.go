@@ -41,6 +41,33 @@ func TestWhatAClockThatWasAheadPutOffIsDueNow(t *testing.T) {
 	}
 }
 
+// Commands go on once the clock is right and before anybody vouches for it: what they
+// write hides nothing that was written by the clock that was ahead.
+func TestACommandByTheRightClockHidesNoneByTheWrongOne(t *testing.T) {
+	s, p := openNew(t), newPolicy()
+	ready(t, s, p, billOf(1), billOf(2))
+	ahead := firstStage.Add(2 * aYear)
+	s.TrustClock(false)
+	moved := answer(ahead, "10", due)
+	moved.DueDate = due.AddDays(1)
+	must(s.RecordChecks(policiesOf(p), ahead, CheckResult{BillID: 1, Answer: moved}))
+	if n := number(t, s, "SELECT count(*) FROM due_remind WHERE bill_id = 1"); n != 0 {
+		t.Fatal("its stages are not over by the clock that is ahead")
+	}
+	must(s.Pause(t.Context(), actOn(Selector{Account: billOf(2).Account}, firstStage), Pause{Detail: "by desk"}))
+	if got := must(s.Latest(t.Context())); !got.Equal(ahead) {
+		t.Errorf("the latest instant is %s, want %s", got, ahead)
+	}
+	s.TrustClock(true)
+	must(s.ClockSet(firstStage, firstStage))
+	if at := dueAt(t, s, dueRemind, 1); at.After(firstStage) {
+		t.Errorf("it is looked at again at %s", at)
+	}
+	if got := must(s.Latest(t.Context())); got.After(firstStage) {
+		t.Errorf("the latest instant is still %s", got)
+	}
+}
+
 // A claim of a dead process is not put off to an hour of a clock that is ahead.
 func TestAClaimIsGivenBackByItsLeaseAtTheLatest(t *testing.T) {
 	s, p := openNew(t), newPolicy()
