@@ -197,15 +197,19 @@ func (ch *selector) tell(a store.BulkOp, d opWords, n store.BulkResult) error {
 			Until   time.Time                  `json:"until,omitzero"`
 		}{d.act, !a.DryRun, n.Done, n.Left, utc(d.until)})
 	}
+	left := leftWords(n.Left)
+	if d.before == reminder.BillActive && n.Left[reminder.BillPaused] > 0 {
+		left += "; another pause holds the paused ones: duewatch pause lists it"
+	}
 	if n.Done == 0 && n.Bills() > 0 && n.Left[d.before] == 0 {
-		return fmt.Errorf("nothing of %s could be %s: %s", inWords(a.Selector), d.done, leftWords(n.Left))
+		return fmt.Errorf("nothing of %s could be %s: %s", inWords(a.Selector), d.done, left)
 	}
 	would := ""
 	if a.DryRun {
 		would = "would be "
 	}
 	line := strings.TrimSpace(fmt.Sprintf("%s %s%s %s", countOf(n.Done, "bill"), would, d.done, d.more))
-	if left := leftWords(n.Left); left != "" {
+	if left != "" {
 		line += "; left as it was: " + left
 	}
 	for _, l := range wrap(line, 79) {

@@ -143,6 +143,9 @@ func Decide(c Case, p *Policy, to Delivery, now time.Time) Decision {
 		// Sending it again would be a guess; it ends as expired unless the
 		// operator says otherwise.
 		return l.hold(InDoubt, time.Time{}, "")
+	case record.Reason == NotDelivered && now.Before(record.DecidedAt.Add(RetryUndelivered)) && !record.DecidedAt.After(now):
+		// It is looked at before its time, since the config or the bill has changed.
+		return l.hold(NotDelivered, record.DecidedAt.Add(RetryUndelivered), "")
 	case c.Suppressed != "":
 		return l.skip(c.Suppressed, "")
 	case c.textedElsewhere(l.step, p):
@@ -265,6 +268,10 @@ func Decide(c Case, p *Policy, to Delivery, now time.Time) Decision {
 // catchUpAfter is how late a text may be and still count as on schedule: a
 // large audience takes its time at the provider's rate.
 const catchUpAfter = 2 * time.Hour
+
+// RetryUndelivered is how long a reminder waits whose text was taken but could not be
+// delivered: the phone was off, or its network was busy.
+const RetryUndelivered = 30 * time.Minute
 
 // leastBalanceAge is the age up to which a balance that was asked about for this
 // very text is not asked again, where max_balance_age is shorter: the bills of a

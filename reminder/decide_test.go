@@ -49,6 +49,13 @@ func didBefore(due string, stage Stage, o Outcome, r Reason) func(*scene) {
 	}
 }
 
+// notDeliveredAt is a text of three days before that came to nothing at an instant.
+func notDeliveredAt(at string) func(*scene) {
+	return func(sc *scene) {
+		sc.Done = append(sc.Done, Reminder{DueDate: sc.Bill.DueDate, Stage: -3, Outcome: Held, Reason: NotDelivered, Tries: 1, DecidedAt: on(sc.tb, sc.policy, at)})
+	}
+}
+
 func dueOn(s string) func(*scene) { return func(sc *scene) { sc.Bill.DueDate = day(s) } }
 
 // toldOf is a text about the bill that named another due date.
@@ -159,6 +166,10 @@ var decideCases = []struct {
 		"3 days before: held, in_doubt; again 2026-03-20 09:00"},
 	{"in doubt ends at last", "2026-03-20 18:00", []func(*scene){didBefore("2026-03-20", -3, Texted, OnSchedule), didBefore("2026-03-20", 0, Held, InDoubt)},
 		"due day: skipped, expired; again never"},
+	{"not delivered, and looked at again for another reason", "2026-03-17 09:10", []func(*scene){notDeliveredAt("2026-03-17 09:05")},
+		"3 days before: held, not_delivered; again 2026-03-17 09:35"},
+	{"not delivered, half an hour ago", "2026-03-17 09:35", []func(*scene){notDeliveredAt("2026-03-17 09:05"), askedAt("2026-03-17 09:35")},
+		"3 days before: texted, on_schedule; to +254710000001; again 2026-03-20 09:00"},
 
 	// Due dates that move.
 	{"forwards: the new stages apply", "2026-03-17 09:00", []func(*scene){dueOn("2026-04-20")}, "again 2026-04-13 09:00"},
@@ -354,7 +365,7 @@ func TestDecide(t *testing.T) {
 var notDecides = []Reason{
 	Bundled,
 	MayHaveIt,
-	TextRefused, Throttled, ProviderUnreachable, RefusalUnclear, ShuttingDown, NotHandedOver, ChangedMeanwhile, NotAtProvider, NotDelivered, TryApart, Released, ClockSetBack,
+	TextRefused, Throttled, ProviderUnreachable, RefusalUnclear, ShuttingDown, NotHandedOver, ChangedMeanwhile, NotAtProvider, TryApart, Released, ClockSetBack,
 }
 
 // Every reason that Decide can give has a case above, so that a reason cannot

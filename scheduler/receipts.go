@@ -231,12 +231,8 @@ func (s *Scheduler) receiptOf(t store.OpenText, r notifier.Receipt, err error, n
 	return out
 }
 
-// How often, and how soon, a reminder is tried again whose text was taken but
-// not delivered.
-const (
-	lateTries     = 3
-	retryLateness = 30 * time.Minute
-)
+// lateTries is how often a reminder is tried whose text was taken but not delivered.
+const lateTries = 3
 
 // failedLate says what a failure after acceptance means for the phone and the
 // reminder. What several bills shared and was kept back for its words is tried
@@ -253,7 +249,7 @@ func failedLate(out *store.Receipt, class notifier.Class, shared, redirected boo
 		// Each further text would be lost, and billed, like this one. The reminder
 		// waits and is not lost.
 		stop := lateStop(fmt.Sprintf("a text was taken and then failed: %s (code %d)", out.Error, out.Code))
-		out.Why, out.RetryAt, out.MaxTries, out.Stop = reminder.AccountFault, now.Add(retryLateness), lateTries, &stop
+		out.Why, out.RetryAt, out.MaxTries, out.Stop = reminder.AccountFault, now.Add(reminder.RetryUndelivered), lateTries, &stop
 		return
 	}
 	switch class {
@@ -262,11 +258,11 @@ func failedLate(out *store.Receipt, class notifier.Class, shared, redirected boo
 	case notifier.OptedOut:
 		out.Why, out.Suppress = reminder.OptedOut, reminder.OptedOut
 	case notifier.TryLater, notifier.SlowDown, notifier.SlowDownPhone, notifier.UntilTomorrow:
-		out.Why, out.RetryAt, out.MaxTries = reminder.NotDelivered, now.Add(retryLateness), lateTries
+		out.Why, out.RetryAt, out.MaxTries = reminder.NotDelivered, now.Add(reminder.RetryUndelivered), lateTries
 	case notifier.TryOnce:
-		out.Why, out.RetryAt, out.MaxTries = reminder.NotDelivered, now.Add(retryLateness), 1
+		out.Why, out.RetryAt, out.MaxTries = reminder.NotDelivered, now.Add(reminder.RetryUndelivered), 1
 	case notifier.Destination: // the store says until when
-		out.Why, out.RetryAt, out.MaxTries = reminder.DestinationRefused, now.Add(retryLateness), lateTries
+		out.Why, out.RetryAt, out.MaxTries = reminder.DestinationRefused, now.Add(reminder.RetryUndelivered), lateTries
 		out.Destinations = []string{out.SentTo.E164()}
 		out.Error += ": " + notifier.Advice(out.Code)
 	case notifier.MaybeHasIt: // a second text is worse than none

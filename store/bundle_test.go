@@ -120,7 +120,7 @@ func TestAStageOfTomorrowComesAlong(t *testing.T) {
 
 // Whatever becomes of the text becomes of all its reminders.
 func TestATextGivesAllItsRemindersBack(t *testing.T) {
-	next := firstStage.Add(time.Minute)
+	next := firstStage.Add(reminder.RetryUndelivered)
 	tests := map[string]struct {
 		settle func(*testing.T, *Store, Text)
 		want   string

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -54,8 +55,13 @@ func (p Pause) endsBefore(other time.Time) bool {
 	return !p.Until.IsZero() && (other.IsZero() || p.Until.Before(other))
 }
 
+// errStaysPaused means that a pause of a service or a phone still holds a bill when
+// another one has ended.
+var errStaysPaused = errors.New("it stays paused")
+
 // Resume ends the pause of the bills of a choice, and that of a service or a
-// phone as a whole. Each is asked about again, and what was missed meanwhile is
+// phone as a whole. A bill that another such pause still holds stays under that one,
+// but for the very bill that is named. Each is asked about again, and what was missed meanwhile is
 // caught up with as after a downtime.
 func (s *Store) Resume(ctx context.Context, a BulkOp, policies reminder.Policies) (BulkResult, error) {
 	var rule bulkRule
@@ -69,6 +75,11 @@ func (s *Store) Resume(ctx context.Context, a BulkOp, policies reminder.Policies
 	n, err := s.bulk(ctx, a, rule, paused, func(t *tx, b reminder.Bill) error {
 		if err := t.notBeingPaused(b, a.At); err != nil {
 			return err
+		}
+		if !a.Selector.single() {
+			if still, err := t.pausedByRule(&b, a.At); err != nil || still {
+				return cmp.Or(err, errStaysPaused)
+			}
 		}
 		many := a.Selector.Account == "" && a.Selector.Phone == ""
 		look, err := t.resume(&b, policies.For(b.Service), many, Event{At: a.At, Reason: "operator", Detail: "by " + a.Who})

@@ -318,3 +318,39 @@ func TestTheLongerPauseHolds(t *testing.T) {
 		})
 	}
 }
+
+// A phone is paused, and then the pause of a service ends that its bill is of, or none
+// of that service stood at all: the bill stays under the pause of its phone.
+func TestTheEndOfOnePauseEndsNoOther(t *testing.T) {
+	service, mobile := Selector{Service: billOf(1).Service}, Selector{Phone: phone(1)}
+	for name, tt := range map[string]struct {
+		first, ends Selector
+		also        bool // the one that ends stood
+	}{
+		"a phone's stays when its service's ends":     {mobile, service, true},
+		"a phone's stays when no other stood":         {mobile, service, false},
+		"a service's stays when that of a phone ends": {service, mobile, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, p := openNew(t), newPolicy()
+			ready(t, s, p, billOf(1), billOf(2))
+			must(s.Pause(t.Context(), actOn(tt.first, learnedAt), Pause{Until: learnedAt.AddDate(0, 2, 0), Detail: "dispute"}))
+			if tt.also {
+				must(s.Pause(t.Context(), actOn(tt.ends, learnedAt), Pause{Detail: "outage"}))
+			}
+			n := must(s.Resume(t.Context(), actOn(tt.ends, learnedAt), policiesOf(p)))
+			if billState(t, s, billOf(1).Account) != reminder.BillPaused || n.Left[reminder.BillPaused] == 0 {
+				t.Errorf("the bill is %s, and %+v is said", billState(t, s, billOf(1).Account), n)
+			}
+			for _, x := range must(s.DecideDue(t.Context(), roundAt(p, firstStage), 10)).Texts {
+				if x.To == phone(1) {
+					t.Error("it is texted")
+				}
+			}
+			n = must(s.Resume(t.Context(), actOn(tt.first, learnedAt), policiesOf(p)))
+			if billState(t, s, billOf(1).Account) != reminder.BillActive || n.Done == 0 {
+				t.Errorf("none holds it any more, and it is %s, and %+v is said", billState(t, s, billOf(1).Account), n)
+			}
+		})
+	}
+}

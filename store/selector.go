@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -102,9 +103,9 @@ func (s *Store) bulk(ctx context.Context, a BulkOp, rule bulkRule, wanted func(r
 	n.Left = make(map[reminder.BillState]int)
 	for after := (reminder.Bill{}); err == nil; {
 		var page []reminder.Bill
-		began, done := time.Now(), 0
+		began, done, stay := time.Now(), 0, 0
 		each := func(ctx context.Context, q querier, do func(reminder.Bill) error) (err error) {
-			done = 0
+			done, stay = 0, 0
 			if page, err = selected(ctx, q, a.Selector, after, selectorPage); err != nil {
 				return err
 			}
@@ -112,9 +113,13 @@ func (s *Store) bulk(ctx context.Context, a BulkOp, rule bulkRule, wanted func(r
 				if !wanted(b) {
 					continue
 				}
-				done++
-				if err := do(b); err != nil {
+				switch err := do(b); {
+				case errors.Is(err, errStaysPaused):
+					stay++
+				case err != nil:
 					return err
+				default:
+					done++
 				}
 			}
 			return nil
@@ -143,6 +148,9 @@ func (s *Store) bulk(ctx context.Context, a BulkOp, rule bulkRule, wanted func(r
 		}
 		rule.begin = nil
 		n.Done += done
+		if stay > 0 {
+			n.Left[reminder.BillPaused] += stay
+		}
 		for _, b := range page {
 			if !wanted(b) {
 				n.Left[b.State]++
