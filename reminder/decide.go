@@ -143,15 +143,15 @@ func Decide(c Case, p *Policy, to Delivery, now time.Time) Decision {
 		// Sending it again would be a guess; it ends as expired unless the
 		// operator says otherwise.
 		return l.hold(InDoubt, time.Time{}, "")
-	case record.Reason == NotDelivered && now.Before(record.DecidedAt.Add(RetryUndelivered)) && !record.DecidedAt.After(now):
-		// It is looked at before its time, since the config or the bill has changed.
-		return l.hold(NotDelivered, record.DecidedAt.Add(RetryUndelivered), "")
 	case c.Suppressed != "":
 		return l.skip(c.Suppressed, "")
 	case c.textedElsewhere(l.step, p):
 		return l.skip(SentElsewhere, "")
 	case c.Moved.movedLately(b.DueDate, l.step.Stage, p.Zone, now):
 		return l.skip(DateMoved, "a text of "+DateOf(c.Moved.At.In(p.Zone)).String()+" said that it is due on "+c.Moved.DueDate.String())
+	case record.Reason == NotDelivered && now.Before(record.DecidedAt.Add(RetryUndelivered)) && !record.DecidedAt.After(now):
+		// It is looked at before its time, since the config or the bill has changed.
+		return l.hold(NotDelivered, record.DecidedAt.Add(RetryUndelivered), "")
 	case open.After(now):
 		return l.hold(OutsideWindow, open, "")
 	case !l.next.IsZero() && DateOf(l.next.In(p.Zone)) == DateOf(now.In(p.Zone)):

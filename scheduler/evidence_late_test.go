@@ -91,6 +91,20 @@ func TestAFailureThatIsHeardOfAfterALaterDeliverySaysNothing(t *testing.T) {
 	}
 }
 
+// reportsByPhone answers a receipt of the phones that are odd with one report, and of
+// all others with another.
+func reportsByPhone(w *world, odd func(reminder.Phone) bool, ofOdd, ofOthers http.HandlerFunc) http.HandlerFunc {
+	return func(rw http.ResponseWriter, r *http.Request) {
+		for _, x := range w.sandbox.Texts() {
+			if strings.Contains(r.URL.Path, x.SID) && odd(x.To) {
+				ofOdd(rw, r)
+				return
+			}
+		}
+		ofOthers(rw, r)
+	}
+}
+
 // Through the jobs: a route without delivery receipts, and one phone a day that fails
 // for its sender's reasons.
 func TestALateFailureADayOnARouteWithoutDeliveryReceiptsStopsNothing(t *testing.T) {
@@ -98,15 +112,7 @@ func TestALateFailureADayOnARouteWithoutDeliveryReceiptsStopsNothing(t *testing.
 	odd := func(p reminder.Phone) bool { return p <= phone(9) }
 	w := newWorld(t, func(w *world) {
 		w.policy.Stages = []reminder.Stage{0}
-		twilio{fetch: func(rw http.ResponseWriter, r *http.Request) {
-			for _, x := range w.sandbox.Texts() {
-				if strings.Contains(r.URL.Path, x.SID) && odd(x.To) {
-					reports("undelivered", 30032)(rw, r)
-					return
-				}
-			}
-			reports("sent", 0)(rw, r)
-		}}.inFront(w)
+		twilio{fetch: reportsByPhone(w, odd, reports("undelivered", 30032), reports("sent", 0))}.inFront(w)
 	})
 	for day, date := range []string{"2026-03-09", "2026-03-10", "2026-03-11", "2026-03-12"} {
 		w.watch(fmt.Sprint("A", day), date, phone(day))

@@ -257,14 +257,7 @@ func (t *tx) lookAgain(now time.Time, first int64) error {
 	if err != nil {
 		return err
 	}
-	again, err := collect(rows, func(r row) (e Event, err error) {
-		var stage reminder.Stage
-		var due reminder.Date
-		err = r.Scan(&e.BillID, &stage, dayColumn{&due})
-		e.At, e.What, e.Reason = now, string(reminder.Held), string(reminder.ClockSetBack)
-		e.Detail = fmt.Sprintf("%s, due %s: %s", stage, due, reminder.ClockSetBack.Info().Means)
-		return e, err
-	})
+	again, err := heldAgain(rows, now, reminder.ClockSetBack)
 	if err != nil {
 		return err
 	}

@@ -199,14 +199,7 @@ func (t *tx) doubtPayments(now, from time.Time, service string, since reminder.A
 	if err != nil {
 		return err
 	}
-	again, err := collect(rows, func(r row) (e Event, err error) {
-		var stage reminder.Stage
-		var due reminder.Date
-		err = r.Scan(&e.BillID, &stage, dayColumn{&due})
-		e.At, e.What, e.Reason = now, string(reminder.Held), string(reminder.MassPaid)
-		e.Detail = fmt.Sprintf("%s, due %s: %s", stage, due, reminder.MassPaid.Info().Means)
-		return e, err
-	})
+	again, err := heldAgain(rows, now, reminder.MassPaid)
 	if err != nil {
 		return err
 	}

@@ -98,9 +98,6 @@ func (s *Store) CheckIntents(ctx context.Context, now time.Time, texts []*Text) 
 	if err != nil {
 		return c, fmt.Errorf("check intents: %w", err)
 	}
-	if err != nil {
-		return c, fmt.Errorf("check intents: %w", err)
-	}
 	return c, nil
 }
 

@@ -61,8 +61,8 @@ var errStaysPaused = errors.New("it stays paused")
 
 // Resume ends the pause of the bills of a choice, and that of a service or a
 // phone as a whole. A bill that another such pause still holds stays under that one,
-// but for the very bill that is named. Each is asked about again, and what was missed meanwhile is
-// caught up with as after a downtime.
+// but for a bill that is named by its account. Each is asked about again, and what was
+// missed meanwhile is caught up with as after a downtime.
 func (s *Store) Resume(ctx context.Context, a BulkOp, policies reminder.Policies) (BulkResult, error) {
 	var rule bulkRule
 	if !a.Selector.single() {
@@ -77,7 +77,11 @@ func (s *Store) Resume(ctx context.Context, a BulkOp, policies reminder.Policies
 			return err
 		}
 		if !a.Selector.single() {
-			if still, err := t.pausedByRule(&b, a.At); err != nil || still {
+			over, err := t.surely(a.At) // as in pausedWhenNew
+			if err != nil {
+				return err
+			}
+			if still, err := t.pausedByRule(&b, time.UnixMilli(over)); err != nil || still {
 				return cmp.Or(err, errStaysPaused)
 			}
 		}

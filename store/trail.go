@@ -2,8 +2,11 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"time"
+
+	"duewatch/reminder"
 )
 
 // Event is one line of the trail.
@@ -28,6 +31,19 @@ func (t *tx) events(all []Event) error {
 
 func ofEvent(args []any, e Event) []any {
 	return append(args, e.At.UnixMilli(), e.BillID, positive(e.TextID), e.What, e.Reason, e.Detail)
+}
+
+// heldAgain are the events of reminders that are held for a reason after they had ended,
+// from an update that returns their bill_id, stage and due_date.
+func heldAgain(rows *sql.Rows, now time.Time, why reminder.Reason) ([]Event, error) {
+	return collect(rows, func(r row) (e Event, err error) {
+		var stage reminder.Stage
+		var due reminder.Date
+		err = r.Scan(&e.BillID, &stage, dayColumn{&due})
+		e.At, e.What, e.Reason = now, string(reminder.Held), string(why)
+		e.Detail = fmt.Sprintf("%s, due %s: %s", stage, due, why.Info().Means)
+		return e, err
+	})
 }
 
 // Events reads the trail of a bill, oldest first.
