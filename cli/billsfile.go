@@ -238,7 +238,7 @@ func (d *daemon) addFromFile(ctx context.Context, file *billsFile, n *store.Decl
 		return nil
 	}
 	done, tell := 0, d.teller(log)
-	return file.roll.Each(ctx, batchAlone, func(some []store.Row) error {
+	return file.roll.Each(batchAlone, func(some []store.Row) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}

@@ -211,7 +211,7 @@ func (i *billImport) writeChecked(ctx context.Context, file *billSource) error {
 	i.count, i.read = importCount{}, 0
 	i.progress = newProgress(i.app.stderr, "importing", int64(all))
 	defer i.progress.done()
-	return file.roll.Each(ctx, file.size, func(some []store.Row) error {
+	return file.roll.Each(file.size, func(some []store.Row) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}

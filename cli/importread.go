@@ -84,7 +84,7 @@ func (s *billSource) each(ctx context.Context, do func(billBatch) error) error {
 
 func (s *billSource) produce(ctx context.Context, to chan<- billBatch) error {
 	for {
-		b, err := s.batch(ctx)
+		b, err := s.batch()
 		last := errors.Is(err, io.EOF)
 		if err != nil && !last {
 			return err
@@ -102,7 +102,7 @@ func (s *billSource) produce(ctx context.Context, to chan<- billBatch) error {
 
 // batch reads some rows, fewer at the end of the file, with io.EOF. What was
 // read before another error is lost with it: reading that file went wrong.
-func (s *billSource) batch(ctx context.Context) (b billBatch, err error) {
+func (s *billSource) batch() (b billBatch, err error) {
 	b.good = make([]store.Row, 0, s.size)
 	for len(b.good)+b.badRows < s.size && err == nil {
 		var row config.BillRow
@@ -120,7 +120,7 @@ func (s *billSource) batch(ctx context.Context) (b billBatch, err error) {
 		return b, err
 	}
 	inIndexOrder(b.good)
-	doubles, rollErr := s.roll.Add(ctx, b.good)
+	doubles, rollErr := s.roll.Add(b.good)
 	if rollErr != nil {
 		return b, rollErr
 	}

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"duewatch/reminder"
+	"duewatch/store/db"
 )
 
 // keepCounts is for how long answers are counted by the minute: the hour that is judged. What
@@ -17,11 +18,12 @@ type fed struct {
 	example string // a problem of one of them
 }
 
-var countAnswers = newBatchStmt(`INSERT INTO answer_minutes (service, minute, answers, asked, owed, turned, returned, unread) VALUES %s
+var countAnswers = db.NewBatch(`INSERT INTO answer_minutes (service, minute, answers, asked, owed, turned, returned, unread) VALUES %s
 	ON CONFLICT (service, minute) DO UPDATE SET answers = answer_minutes.answers + excluded.answers, asked = answer_minutes.asked + excluded.asked,
 		owed = answer_minutes.owed + excluded.owed, turned = answer_minutes.turned + excluded.turned,
 		returned = answer_minutes.returned + excluded.returned,
-		unread = answer_minutes.unread + excluded.unread`, 0, 8)
+		unread = answer_minutes.unread + excluded.unread`, 0,
+	db.Text, db.Integer, db.Integer, db.Integer, db.Integer, db.Integer, db.Integer, db.Integer)
 
 // The sums of the answers of the minutes that began after an instant.
 const sumAnswers = "sum(answers), sum(asked), sum(owed), sum(turned), sum(returned), sum(unread) FROM answer_minutes WHERE "
@@ -29,12 +31,12 @@ const sumAnswers = "sum(answers), sum(asked), sum(owed), sum(turned), sum(return
 // answersSince sums the answers of all services, by service. Nearly all rows are of the hour
 // that is judged, so they are read in the order of the services and not by their minute.
 func (t *tx) answersSince(after, now time.Time) (map[string]reminder.Answers, error) {
-	rows, err := t.query("SELECT service, "+sumAnswers+"+minute > ?1 AND +minute <= ?2 GROUP BY service", after.UnixMilli(), now.UnixMilli())
+	rows, err := t.Query("SELECT service, "+sumAnswers+"+minute > ?1 AND +minute <= ?2 GROUP BY service", after.UnixMilli(), now.UnixMilli())
 	if err != nil {
 		return nil, err
 	}
 	all := map[string]reminder.Answers{}
-	_, err = collect(rows, func(r row) (none struct{}, err error) {
+	_, err = db.Collect(rows, func(r db.Scanner) (none struct{}, err error) {
 		var service string
 		var c reminder.Answers
 		err = r.Scan(&service, &c.All, &c.Asked, &c.Owed, &c.Turned, &c.Returned, &c.Unread)
@@ -46,12 +48,12 @@ func (t *tx) answersSince(after, now time.Time) (map[string]reminder.Answers, er
 
 // answersOf sums the answers of one service.
 func (t *tx) answersOf(service string, after, now time.Time) (c reminder.Answers, err error) {
-	rows, err := t.query("SELECT "+sumAnswers+"service = +?1 AND minute > ?2 AND minute <= ?3 GROUP BY service",
+	rows, err := t.Query("SELECT "+sumAnswers+"service = ?1 || '' AND minute > ?2 AND minute <= ?3 GROUP BY service",
 		service, after.UnixMilli(), now.UnixMilli())
 	if err != nil {
 		return c, err
 	}
-	_, err = collect(rows, func(r row) (none struct{}, err error) {
+	_, err = db.Collect(rows, func(r db.Scanner) (none struct{}, err error) {
 		return none, r.Scan(&c.All, &c.Asked, &c.Owed, &c.Turned, &c.Returned, &c.Unread)
 	})
 	return c, err

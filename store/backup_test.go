@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -145,7 +146,8 @@ func TestBackupTakesNoOthersPlace(t *testing.T) {
 			}
 		})
 	}
-	part := must(openPart(file + ".part"))
+	part := must(os.OpenFile(file+".part", os.O_RDWR|os.O_CREATE, 0o600)) // as another backup holds it
+	mustDo(t, syscall.Flock(int(part.Fd()), syscall.LOCK_EX))
 	if err := backup(file, true); err == nil || !strings.Contains(err.Error(), "another backup") {
 		t.Errorf("error %v", err)
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"duewatch/reminder"
+	"duewatch/store/db"
 )
 
 // Declared counts what a declaration changed.
@@ -68,11 +69,11 @@ const (
 )
 
 func (t *tx) removeOthers(source string, keep map[int64]bool, now time.Time, n *Declared) error {
-	rows, err := t.query("SELECT id FROM bills WHERE source = ?1 AND "+declared+" AND state <> 'removed'", source)
+	rows, err := t.Query("SELECT id FROM bills WHERE source = ?1 AND "+declared+" AND state <> 'removed'", source)
 	if err != nil {
 		return err
 	}
-	ids, err := collect(rows, scanID)
+	ids, err := db.Collect(rows, db.ScanID)
 	if err != nil {
 		return err
 	}
@@ -94,32 +95,31 @@ func (t *tx) removeOthers(source string, keep map[int64]bool, now time.Time, n *
 // saved are the columns that saveBills writes, after the id.
 const saved = "state, customer, balance, balance_at, due_date, biller_verified, registered_at, checked_at, failures, last_error, usual"
 
-var saveBills = newBatchStmt("WITH v (id, "+saved+`) AS (VALUES %s) UPDATE OR FAIL bills SET state = v.state, customer = v.customer, balance = v.balance,
+var saveBills = db.NewBatch("WITH v (id, "+saved+`) AS (VALUES %s) UPDATE bills SET state = v.state, customer = v.customer, balance = v.balance,
 	balance_at = v.balance_at, due_date = v.due_date, biller_verified = v.biller_verified, registered_at = v.registered_at, checked_at = v.checked_at,
-	failures = v.failures, last_error = v.last_error, usual = v.usual FROM v WHERE bills.id = v.id`, 0, 12)
+	failures = v.failures, last_error = v.last_error, usual = v.usual FROM v WHERE bills.id = v.id`, 0,
+	db.Integer, db.Text, db.Text, db.Text, db.Integer, db.Text, db.Integer, db.Integer, db.Integer, db.Integer, db.Text, db.Text)
 
 // saveBills writes what Almara Pay said of bills, and their states. Each may be
 // there only once.
 func (t *tx) saveBills(bills []reminder.Bill) error {
-	_, err := execBatch(t, &saveBills, bills, func(args []any, b reminder.Bill) []any {
+	_, err := db.ExecBatch(t.Tx, saveBills, bills, func(args []any, b reminder.Bill) []any {
 		return append(args, b.ID, string(b.State), b.Customer, money(b.Balance), millis(b.BalanceAt), day(b.DueDate), knownFlag(b.Verified),
 			millis(b.RegisteredAt), millis(b.CheckedAt), int64(b.Failures), b.LastError, money(b.Usual))
 	})
 	return err
 }
 
-var billsByID = newBatchStmt("SELECT "+billColumns+" FROM bills WHERE id IN (%s)", 0, 1)
+var billsByID = db.NewBatch("SELECT "+billColumns+" FROM bills WHERE id IN (%s)", 0, db.Integer)
 
 // billsOf reads bills by their ids, many with each statement.
 func (t *tx) billsOf(ids []int64) (map[int64]reminder.Bill, error) {
 	all := make(map[int64]reminder.Bill, len(ids))
 	var b reminder.Bill // each in turn
 	columns := columnsOfBill(&b)
-	err := eachBatch(&billsByID, ids, func(query string, some []int64) error {
-		return t.queryRows(query, idsAfter(some), columns, func() error {
-			all[b.ID] = b
-			return nil
-		})
+	err := db.QueryBatch(t.Tx, billsByID, ids, db.ID, columns, func() error {
+		all[b.ID] = b
+		return nil
 	})
 	if err != nil {
 		return nil, fmt.Errorf("read bills: %w", err)
@@ -129,9 +129,9 @@ func (t *tx) billsOf(ids []int64) (map[int64]reminder.Bill, error) {
 
 // bill reads one bill by its id.
 func (t *tx) bill(id int64) (reminder.Bill, error) {
-	b, err := scanBill(t.row("SELECT "+billColumns+" FROM bills WHERE id = ?1", id))
+	b, err := scanBill(t.Row("SELECT "+billColumns+" FROM bills WHERE id = ?1", id))
 	if err != nil {
-		return b, fmt.Errorf("read bill %d: %w", id, explain(err))
+		return b, fmt.Errorf("read bill %d: %w", id, err)
 	}
 	return b, nil
 }

@@ -161,7 +161,7 @@ func TestDeclareTakesOverFromAnotherSource(t *testing.T) {
 func TestDeclareIsAllOrNothing(t *testing.T) {
 	s := openNew(t)
 	declare(t, s, "config", Declared{Added: 1}, billOf(1))
-	must(s.write.db.ExecContext(t.Context(), "CREATE TRIGGER fail BEFORE INSERT ON bills WHEN new.account LIKE '%7' BEGIN SELECT raise(ABORT, 'no'); END"))
+	change(t, s, "CREATE TRIGGER fail BEFORE INSERT ON bills WHEN new.account LIKE '%7' BEGIN SELECT raise(ABORT, 'no'); END")
 	if _, err := s.Declare("config", []reminder.Bill{billOf(2), billOf(7)}, learnedAt); err == nil {
 		t.Error("no error")
 	}

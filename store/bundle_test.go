@@ -180,8 +180,8 @@ func TestATextGivesAllItsRemindersBack(t *testing.T) {
 func TestABundleNotFoundTwiceIsInDoubtForWhomItIsTheSecond(t *testing.T) {
 	s, p := openNew(t), bundling()
 	ready(t, s, p, ofOnePhone(2)...)
-	must(s.write.db.ExecContext(t.Context(), `INSERT INTO reminders (bill_id, due_date, stage, outcome, reason, tries, decided_at)
-		VALUES (1, ?1, -3, 'held', 'not_at_provider', 1, 0)`, due.String()))
+	change(t, s, `INSERT INTO reminders (bill_id, due_date, stage, outcome, reason, tries, decided_at)
+		VALUES (1, ?1, -3, 'held', 'not_at_provider', 1, 0)`, due.String())
 	x := text(t, s, p, firstStage)
 	mustDo(t, s.RecordOutcome(firstStage, Outcome{TextID: x.ID, State: Unknown, NextPollAt: firstStage}))
 	must(s.RecordLookUp(firstStage, LookUp{TextID: x.ID, Last: true, Resend: true}))
@@ -219,7 +219,7 @@ func TestAPhoneOfManyBillsHoldsUpNoOther(t *testing.T) {
 func TestABrokenCompanionIsLeftOut(t *testing.T) {
 	s, p := openNew(t), bundling()
 	ready(t, s, p, ofOnePhone(3)...)
-	must(s.write.db.ExecContext(t.Context(), "UPDATE bills SET balance = 'rubbish' WHERE id = 2"))
+	change(t, s, "UPDATE bills SET balance = 'rubbish' WHERE id = 2")
 	l := must(s.DecideDue(t.Context(), roundAt(p, firstStage), 10))
 	if len(l.Texts) != 1 || len(l.Faults) != 1 {
 		t.Fatalf("%+v", l)

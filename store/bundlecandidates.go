@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"duewatch/reminder"
+	"duewatch/store/db"
 )
 
 // mostOfPhone bounds the bills of one phone that are looked through for
@@ -27,15 +28,9 @@ func (t *tx) bundleCandidates(r Round, leads []fact) (map[reminder.Phone][]remin
 		}
 		ids = append(ids, some...)
 	}
-	if t.batched {
-		return others, t.addCandidates(r, ids, others)
-	}
-	for _, id := range ids {
-		if err := t.addCandidates(r, []int64{id}, others); ofTheMachine(err) {
-			return nil, err
-		} // of another fault its own look tells
-	}
-	return others, nil
+	err := db.Together(t.Tx, ids, func(some []int64) error { return t.addCandidates(r, some, others) },
+		func(int64, error) error { return nil }) // its own evaluation reports the fault
+	return others, err
 }
 
 func (t *tx) addCandidates(r Round, ids []int64, to map[reminder.Phone][]reminder.Case) error {
@@ -55,14 +50,14 @@ func (t *tx) addCandidates(r Round, ids []int64, to map[reminder.Phone][]reminde
 }
 
 func (t *tx) candidatesOf(r Round, b reminder.Bill) ([]int64, error) {
-	rows, err := t.query(`SELECT bill_id, at FROM due_remind WHERE at < ?4
-		AND bill_id IN (SELECT id FROM bills WHERE phone = +?1 AND id <> ?2 ORDER BY id LIMIT +?3)`,
+	rows, err := t.Query(`SELECT bill_id, at FROM due_remind WHERE at < ?4
+		AND bill_id IN (SELECT id FROM bills WHERE phone = ?1 || '' AND id <> ?2 ORDER BY id LIMIT ?3 + 0)`,
 		b.Phone.E164(), b.ID, mostOfPhone, r.Now.AddDate(0, 0, reminder.MaxBundleDays+1).UnixMilli())
 	if err != nil {
 		return nil, err
 	}
-	looks, err := collect(rows, func(r row) (l nextEval, err error) {
-		err = r.Scan(&l.billID, instantColumn{&l.at})
+	looks, err := db.Collect(rows, func(r db.Scanner) (l nextEval, err error) {
+		err = r.Scan(&l.billID, db.InstantTo(&l.at))
 		return l, err
 	})
 	if err != nil {

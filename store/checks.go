@@ -1,11 +1,12 @@
 package store
 
 import (
+	"database/sql"
 	"fmt"
-	"slices"
 	"time"
 
 	"duewatch/reminder"
+	"duewatch/store/db"
 )
 
 // CheckResult is what came of one call to Almara Pay about a bill: one of Answer,
@@ -40,16 +41,14 @@ func (s *Store) RecordChecks(policies reminder.Policies, now time.Time, results 
 	var l RecordedChecks
 	err := s.do(func(t *tx) error {
 		l = s.newChecks()
-		for some := range slices.Chunk(results, t.batchSize(len(results))) {
-			own, all := t.savepoint(func(t *tx) error { return t.recordChecks(policies, now, some, &l) })
-			switch {
-			case all != nil:
-				return all
-			case ofTheMachine(own):
-				return own
-			case own != nil:
-				l.Faults = append(l.Faults, fmt.Errorf("bill %d: %w", some[0].BillID, own))
-			}
+		err := db.Together(t.Tx, results, func(some []CheckResult) error {
+			return t.recordChecks(policies, now, some, &l)
+		}, func(result CheckResult, err error) error {
+			l.Faults = append(l.Faults, fmt.Errorf("bill %d: %w", result.BillID, err))
+			return nil
+		})
+		if err != nil {
+			return err
 		}
 		return t.seen(s, l.latest)
 	})
@@ -304,8 +303,8 @@ func (w *checkBatch) count(before, b reminder.Bill, a reminder.Answer, policy *r
 func (t *tx) pausedWhenNew(w *checkBatch, b *reminder.Bill) error {
 	if w.pauses == nil {
 		w.pauses = new(bool)
-		if err := t.row("SELECT EXISTS (SELECT 1 FROM pauses)").Scan(w.pauses); err != nil {
-			return fmt.Errorf("read pauses: %w", explain(err))
+		if err := t.Row("SELECT EXISTS (SELECT 1 FROM pauses)").Scan(w.pauses); err != nil {
+			return fmt.Errorf("read pauses: %w", err)
 		}
 	}
 	if !*w.pauses {
@@ -324,27 +323,19 @@ func (t *tx) pausedWhenNew(w *checkBatch, b *reminder.Bill) error {
 	return err
 }
 
-var payReminders = newBatchStmt(`UPDATE reminders SET paid_at = ?1
-	WHERE (bill_id, due_date) IN (VALUES %s) AND outcome = 'texted' AND paid_at IS NULL RETURNING bill_id`, 1, 2)
+var payReminders = db.NewBatch(`UPDATE reminders SET paid_at = ?1
+	WHERE (bill_id, due_date) IN (VALUES %s) AND outcome = 'texted' AND paid_at IS NULL RETURNING bill_id`, 1, db.Integer, db.Text)
 
 // paid notes that what the texts of bills' due dates reminded of is paid.
 func (t *tx) paid(w *checkBatch) error {
 	texted := make(map[int64]int)
-	err := eachBatch(&payReminders, w.paid, func(query string, some []reminder.Bill) error {
-		args := append(make([]any, 0, 1+2*len(some)), w.now.UnixMilli())
-		for _, b := range some {
-			args = append(args, b.ID, b.DueDate.String())
-		}
-		rows, err := t.query(query, args...)
-		if err != nil {
-			return err
-		}
-		ids, err := collect(rows, scanID)
-		for _, id := range ids {
-			texted[id]++
-		}
-		return err
-	})
+	var id int64 // each in turn
+	err := db.QueryBatch(t.Tx, payReminders, w.paid, func(args []any, b reminder.Bill) []any {
+		return append(args, b.ID, b.DueDate.String())
+	}, []sql.Scanner{db.NumberTo(&id)}, func() error {
+		texted[id]++
+		return nil
+	}, w.now.UnixMilli())
 	if err != nil {
 		return fmt.Errorf("note what is paid: %w", err)
 	}
@@ -384,11 +375,11 @@ func (w *checkBatch) scheduleCalls(b reminder.Bill, before reminder.BillState, p
 func (s *Store) Replan(policies reminder.Policies, now time.Time, afterID int64, n int) (last int64, err error) {
 	err = s.do(func(t *tx) error {
 		last = 0
-		rows, err := t.query("SELECT "+billColumns+" FROM bills WHERE id > ?1 ORDER BY id LIMIT +?2", afterID, n)
+		rows, err := t.Query("SELECT "+billColumns+" FROM bills WHERE id > ?1 ORDER BY id LIMIT ?2 + 0", afterID, n)
 		if err != nil {
 			return err
 		}
-		bills, err := collect(rows, scanBill)
+		bills, err := db.Collect(rows, scanBill)
 		if err != nil {
 			return err
 		}
@@ -414,9 +405,9 @@ func (t *tx) replan(b reminder.Bill, policy *reminder.Policy, now time.Time) err
 		return err
 	}
 	if look := policy.NextEval(b, done, now); look.IsZero() {
-		_, err = t.exec("DELETE FROM due_remind WHERE bill_id = ?1 AND at > ?2 AND owner IS NULL", b.ID, now.UnixMilli())
+		_, err = t.Exec("DELETE FROM due_remind WHERE bill_id = ?1 AND at > ?2 AND owner IS NULL", b.ID, now.UnixMilli())
 	} else {
-		_, err = t.exec(`INSERT INTO due_remind (bill_id, at) VALUES (?1, ?2)
+		_, err = t.Exec(`INSERT INTO due_remind (bill_id, at) VALUES (?1, ?2)
 			ON CONFLICT (bill_id) DO UPDATE SET at = excluded.at WHERE due_remind.at > ?3 AND due_remind.at <> excluded.at AND due_remind.owner IS NULL`,
 			b.ID, look.UnixMilli(), now.UnixMilli())
 	}
@@ -424,6 +415,6 @@ func (t *tx) replan(b reminder.Bill, policy *reminder.Policy, now time.Time) err
 		return err
 	}
 	// Never later than planned before: a call too many is cheaper than a stale balance.
-	_, err = t.exec("UPDATE due_recheck SET at = ?2 WHERE bill_id = ?1 AND at > ?2", b.ID, policy.NextCheck(b, now).UnixMilli())
+	_, err = t.Exec("UPDATE due_recheck SET at = ?2 WHERE bill_id = ?1 AND at > ?2", b.ID, policy.NextCheck(b, now).UnixMilli())
 	return err
 }

@@ -196,8 +196,8 @@ func TestLearnOfABillThatWasRemovedMeanwhile(t *testing.T) {
 func TestLearnConfinesAFault(t *testing.T) {
 	s, p := openNew(t), newPolicy()
 	must(s.Declare("config", billsOf(3), learnedAt))
-	must(s.write.db.ExecContext(t.Context(), `CREATE TRIGGER faulty BEFORE INSERT ON events WHEN NEW.bill_id = 2 AND NEW.what <> 'added'
-		BEGIN SELECT raise(ABORT, 'no'); END`))
+	change(t, s, `CREATE TRIGGER faulty BEFORE INSERT ON events WHEN NEW.bill_id = 2 AND NEW.what <> 'added'
+		BEGIN SELECT raise(ABORT, 'no'); END`)
 	l := learn(t, s, p, learnedAt, CheckResult{BillID: 1, Answer: answer(learnedAt, "7", due)}, CheckResult{BillID: 2, Answer: answer(learnedAt, "7", due)},
 		CheckResult{BillID: 99, Failed: "x"}, CheckResult{BillID: 3, Answer: answer(learnedAt, "7", due)})
 	if got := idsOf(l.Bills); !slices.Equal(got, []int64{1, 3}) || len(l.Checks) != 2 || l.Checks[1].BillID != 3 {
@@ -222,8 +222,8 @@ func TestReplan(t *testing.T) {
 	must(s.Declare("import", []reminder.Bill{billOf(8)}, learnedAt)) // pending
 	// Bill 2 is due and unclaimed, bill 3 is being worked on.
 	due2 := firstStage.Add(-time.Hour)
-	must(s.write.db.ExecContext(t.Context(), "UPDATE due_remind SET at = ?1 WHERE bill_id = 2", due2.UnixMilli()))
-	must(s.write.db.ExecContext(t.Context(), "UPDATE due_remind SET owner = 'test' WHERE bill_id = 3"))
+	change(t, s, "UPDATE due_remind SET at = ?1 WHERE bill_id = 2", due2.UnixMilli())
+	change(t, s, "UPDATE due_remind SET owner = 'test' WHERE bill_id = 3")
 
 	later := newPolicy()
 	later.Stages = []reminder.Stage{-1}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"duewatch/reminder"
+	"duewatch/store/db"
 )
 
 // The latest instants at which something was learned, in milliseconds: by a clock
@@ -40,7 +41,7 @@ func (t *tx) seen(s *Store, now time.Time) error {
 	if s.unsure.Load() {
 		key = metaSeenUnsure
 	}
-	_, err := t.exec(`INSERT INTO meta (key, value) VALUES (?1, ?2)
+	_, err := t.Exec(`INSERT INTO meta (key, value) VALUES (?1, ?2)
 		ON CONFLICT (key) DO UPDATE SET value = excluded.value WHERE CAST(meta.value AS BIGINT) < CAST(excluded.value AS BIGINT)`,
 		key, strconv.FormatInt(now.UnixMilli(), 10))
 	return err
@@ -50,8 +51,8 @@ func (t *tx) seen(s *Store, now time.Time) error {
 // instant that a clock that was vouched for has seen, if that is earlier. What a
 // wrong clock must not end is ended by it.
 func (t *tx) surely(now time.Time) (ms int64, err error) {
-	err = t.row("SELECT coalesce((SELECT CAST(value AS BIGINT) FROM meta WHERE key = ?1), ?2)", metaSeen, now.UnixMilli()).Scan(&ms)
-	return min(ms, now.UnixMilli()), explain(err)
+	err = t.Row("SELECT coalesce((SELECT CAST(value AS BIGINT) FROM meta WHERE key = ?1), ?2)", metaSeen, now.UnixMilli()).Scan(&ms)
+	return min(ms, now.UnixMilli()), err
 }
 
 // Seen is the latest instant at which something was learned by a clock that was
@@ -71,14 +72,14 @@ func (s *Store) Latest(ctx context.Context) (latest time.Time, err error) {
 			latest = at
 		}
 	}
-	rows, err := s.read.QueryContext(ctx, "SELECT at, what FROM events ORDER BY id DESC LIMIT +?1", lastEvents)
+	rows, err := s.read(ctx).Query("SELECT at, what FROM events ORDER BY id DESC LIMIT ?1 + 0", lastEvents)
 	if err != nil {
-		return latest, fmt.Errorf("read the end of the trail: %w", explain(err))
+		return latest, fmt.Errorf("read the end of the trail: %w", err)
 	}
 	putRight := false // what is older was put right by ClockSet
-	_, err = collect(rows, func(r row) (at time.Time, err error) {
+	_, err = db.Collect(rows, func(r db.Scanner) (at time.Time, err error) {
 		var what string
-		if err = r.Scan(instantColumn{&at}, &what); !putRight && at.After(latest) {
+		if err = r.Scan(db.InstantTo(&at), &what); !putRight && at.After(latest) {
 			latest = at
 		}
 		putRight = putRight || what == clockSet
@@ -96,9 +97,9 @@ const clockSet = "clock_set"
 
 // TrailBegan is the instant of the first event that there is; zero = none.
 func (s *Store) TrailBegan(ctx context.Context) (at time.Time, err error) {
-	err = s.read.QueryRowContext(ctx, "SELECT at FROM events ORDER BY id LIMIT 1").Scan(instantColumn{&at})
+	err = s.read(ctx).Row("SELECT at FROM events ORDER BY id LIMIT 1").Scan(db.InstantTo(&at))
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
-		return time.Time{}, fmt.Errorf("read the beginning of the trail: %w", explain(err))
+		return time.Time{}, fmt.Errorf("read the beginning of the trail: %w", err)
 	}
 	return at, nil
 }
@@ -123,7 +124,7 @@ func (s *Store) DistrustClock(now time.Time, why string) error {
 		if err := t.stopSending(now, reminder.Stop{Reason: reminder.ClockUnsure, Detail: why}); err != nil {
 			return err
 		}
-		_, err := t.exec("UPDATE stops SET detail = ?2 WHERE reason = ?1 AND detail <> ?2", reminder.ClockUnsure, why)
+		_, err := t.Exec("UPDATE stops SET detail = ?2 WHERE reason = ?1 AND detail <> ?2", reminder.ClockUnsure, why)
 		return err
 	})
 	if err != nil {
@@ -137,7 +138,7 @@ func (s *Store) DistrustClock(now time.Time, why string) error {
 func (s *Store) BelieveClock(now time.Time) error {
 	s.TrustClock(true)
 	err := s.do(func(t *tx) error {
-		if _, err := t.exec("DELETE FROM stops WHERE reason = ?1", reminder.ClockUnsure); err != nil {
+		if _, err := t.Exec("DELETE FROM stops WHERE reason = ?1", reminder.ClockUnsure); err != nil {
 			return err
 		}
 		return t.seen(s, now)
@@ -174,12 +175,12 @@ func (s *Store) ClockSet(now, lookUp time.Time) (forgotten int64, err error) {
 		return 0, fmt.Errorf("look for what another clock wrote: %w", err)
 	}
 	err = s.do(func(t *tx) error {
-		r, err := t.exec("UPDATE bills SET balance_at = NULL WHERE balance_at > ?1", now.UnixMilli())
+		r, err := t.Exec("UPDATE bills SET balance_at = NULL WHERE balance_at > ?1", now.UnixMilli())
 		if err != nil {
 			return err
 		}
 		if forgotten, err = r.RowsAffected(); err != nil {
-			return explain(err)
+			return err
 		}
 		if err := t.endTimedStops(); err != nil {
 			return err
@@ -195,18 +196,18 @@ func (s *Store) ClockSet(now, lookUp time.Time) (forgotten int64, err error) {
 			"DELETE FROM meta WHERE key LIKE '" + metaReleased + "%' AND CAST(value AS BIGINT) > ?1",
 			"UPDATE rejections SET at = ?1 WHERE at > ?1", // else they would count until then
 		} {
-			if _, err := t.exec(ahead, now.UnixMilli()); err != nil {
+			if _, err := t.Exec(ahead, now.UnixMilli()); err != nil {
 				return err
 			}
 		}
 		if err := t.lookAgain(now, first); err != nil {
 			return err
 		}
-		if _, err := t.exec("UPDATE meta SET value = ?2 WHERE key = ?1 AND CAST(value AS BIGINT) > CAST(?2 AS BIGINT)",
+		if _, err := t.Exec("UPDATE meta SET value = ?2 WHERE key = ?1 AND CAST(value AS BIGINT) > CAST(?2 AS BIGINT)",
 			metaSeen, strconv.FormatInt(now.UnixMilli(), 10)); err != nil {
 			return err
 		}
-		if _, err := t.exec("DELETE FROM meta WHERE key = ?1", metaSeenUnsure); err != nil {
+		if _, err := t.Exec("DELETE FROM meta WHERE key = ?1", metaSeenUnsure); err != nil {
 			return err
 		}
 		return t.event(Event{At: now, What: clockSet, Reason: "clock", Detail: fmt.Sprintf("%d balances have an unknown age", forgotten)})
@@ -228,11 +229,11 @@ func (t *tx) notTooFar(now, lookUp time.Time) error {
 		{"UPDATE texts SET next_look_at = ?1 WHERE next_look_at > ?2", receiptMost},
 		{"UPDATE destinations SET until_at = ?1 WHERE until_at > ?2", destinationMost},
 	} {
-		if _, err := t.exec(put.sql, now.UnixMilli(), now.Add(put.most).UnixMilli()); err != nil {
+		if _, err := t.Exec(put.sql, now.UnixMilli(), now.Add(put.most).UnixMilli()); err != nil {
 			return err
 		}
 	}
-	_, err := t.exec("UPDATE texts SET next_look_at = ?1 WHERE "+inDoubt+" AND state = 'unknown'", lookUp.UnixMilli())
+	_, err := t.Exec("UPDATE texts SET next_look_at = ?1 WHERE "+inDoubt+" AND state = 'unknown'", lookUp.UnixMilli())
 	return err
 }
 
@@ -240,16 +241,16 @@ func (t *tx) notTooFar(now, lookUp time.Time) error {
 // those that were written once the clock was right, and before it was believed.
 func (s *Store) firstAhead(now time.Time) (id int64, err error) {
 	// Not within the transaction: it reads all events, and other writes go on.
-	err = s.read.QueryRowContext(context.Background(), "SELECT coalesce(min(id), ?2) FROM events WHERE at > ?1",
+	err = s.read(context.Background()).Row("SELECT coalesce(min(id), ?2) FROM events WHERE at > ?1",
 		now.UnixMilli(), int64(math.MaxInt64)).Scan(&id)
-	return id, explain(err)
+	return id, err
 }
 
 // lookAgain has the remind job look at the bills of the events from the first on that
 // are later than now: at once, whatever it was put off to, and also at stages that ended
 // by the hour alone.
 func (t *tx) lookAgain(now time.Time, first int64) error {
-	rows, err := t.query(`UPDATE reminders SET outcome = 'held', reason = ?2, decided_at = ?1
+	rows, err := t.Query(`UPDATE reminders SET outcome = 'held', reason = ?2, decided_at = ?1
 		WHERE bill_id IN (SELECT bill_id FROM events WHERE id >= ?3 AND at > ?1) AND outcome = 'skipped' AND reason IN (?4, ?5) AND decided_at > ?1
 			AND due_date = (SELECT due_date FROM bills WHERE id = bill_id)
 		RETURNING bill_id, stage, due_date`,
@@ -261,7 +262,7 @@ func (t *tx) lookAgain(now time.Time, first int64) error {
 	if err != nil {
 		return err
 	}
-	_, err = t.exec(`INSERT INTO due_remind (bill_id, at) SELECT id, ?1 FROM bills
+	_, err = t.Exec(`INSERT INTO due_remind (bill_id, at) SELECT id, ?1 FROM bills
 			WHERE id IN (SELECT bill_id FROM events WHERE id >= ?2 AND at > ?1) AND state = 'active'
 		ON CONFLICT (bill_id) DO UPDATE SET at = excluded.at, owner = NULL WHERE due_remind.at > excluded.at`, now.UnixMilli(), first)
 	if err != nil {

@@ -2,68 +2,17 @@ package store
 
 import (
 	"errors"
-	"fmt"
 	"path/filepath"
-	"runtime"
 	"testing"
+
+	"duewatch/store/db"
 )
-
-func TestCloseWaitsForWritesUnderWay(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "duewatch.db")
-	s := must(Open(t.Context(), path))
-	release := hold(t, s)
-	const n = 50
-	errs := make(chan error, n)
-	for i := range n {
-		go func() { errs <- s.write.do(setMeta(fmt.Sprint(i))) }()
-	}
-	for len(s.write.queue) < n {
-		runtime.Gosched()
-	}
-	closed := make(chan error, 2)
-	for range 2 {
-		go func() { closed <- s.Close() }()
-	}
-	for !s.write.isClosed() {
-		runtime.Gosched()
-	}
-	select {
-	case err := <-closed:
-		t.Fatal("Close did not wait", err)
-	default:
-	}
-	if err := s.SetMeta("late", "x"); !errors.Is(err, ErrClosed) {
-		t.Errorf("a write after Close: %v, want ErrClosed", err)
-	}
-	release()
-	for range n {
-		if err := <-errs; err != nil {
-			t.Errorf("a write before Close: %v", err)
-		}
-	}
-	for range 2 {
-		if err := <-closed; err != nil {
-			t.Errorf("close: %v", err)
-		}
-	}
-	if got := number(t, openAt(t, path), "SELECT count(*) FROM meta"); got != n {
-		t.Errorf("%d of %d writes survived", got, n)
-	}
-}
-
-func (w *writer) isClosed() bool {
-	if !w.mu.TryRLock() {
-		return false
-	}
-	defer w.mu.RUnlock()
-	return w.closed
-}
 
 func TestEveryWriteOfAClosedStoreSaysSo(t *testing.T) {
 	s := must(Open(t.Context(), filepath.Join(t.TempDir(), "duewatch.db")))
 	mustDo(t, s.Close())
 	for name, err := range writes(t, s) {
-		if !errors.Is(err, ErrClosed) {
+		if !errors.Is(err, db.ErrClosed) {
 			t.Errorf("%s: %v, want ErrClosed", name, err)
 		}
 	}

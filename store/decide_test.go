@@ -75,7 +75,7 @@ func TestATickRunAThousandTimesTextsOnce(t *testing.T) {
 	})
 	// Not even when the bill is put into the queue again.
 	for range 100 {
-		must(s.write.db.ExecContext(t.Context(), "UPDATE due_remind SET at = 0"))
+		change(t, s, "UPDATE due_remind SET at = 0")
 		l := must(s.DecideDue(t.Context(), roundAt(p, firstStage.Add(time.Hour)), 10))
 		if l.Bills != 3 || len(l.Texts)+len(l.Ask)+len(l.Records) != 0 {
 			t.Fatalf("decided again: %+v", l)
@@ -119,7 +119,7 @@ func TestNoTextToAnOptedOutPhoneCanBeWritten(t *testing.T) {
 		b := ready(t, s, p, billOf(1))[0]
 		o.Since, o.Source = firstStage, "operator"
 		must(s.AddOptOuts(o))
-		err := s.write.do(func(x *tx) error {
+		err := s.do(func(x *tx) error {
 			// Alone, and in a text about another one too; the first try gives the phone its number, 1.
 			for phoneID, services := range [][]string{{b.Service}, {"power", b.Service}} {
 				var shares []reminder.BundleItem
@@ -171,8 +171,8 @@ func TestWordsThatCameToNothingMayBeRepeated(t *testing.T) {
 		other.Service = "power"
 		bills := ready(t, s, p, one, other)
 		first := text(t, s, p, firstStage)
-		must(s.write.db.ExecContext(t.Context(), "UPDATE texts SET state = ?1, provider_id = 'SM1' WHERE id = ?2", state, first.ID))
-		must(s.write.db.ExecContext(t.Context(), "UPDATE due_remind SET at = 0 WHERE bill_id = ?1", bills[1].ID))
+		change(t, s, "UPDATE texts SET state = ?1, provider_id = 'SM1' WHERE id = ?2", state, first.ID)
+		change(t, s, "UPDATE due_remind SET at = 0 WHERE bill_id = ?1", bills[1].ID)
 		want := 0
 		if nothing := []TextState{Refused, NotFound, Failed, Undelivered, Canceled}; slices.Contains(nothing, state) {
 			want = 1
@@ -187,7 +187,7 @@ func TestTheDatabaseRefusesASecondText(t *testing.T) {
 	s, p := openNew(t), newPolicy()
 	b := ready(t, s, p, billOf(1))[0]
 	text(t, s, p, firstStage)
-	err := s.write.do(func(x *tx) error {
+	err := s.do(func(x *tx) error {
 		again := reminder.Single(reminder.BundleItem{Case: &reminder.Case{Bill: b}, Decision: reminder.Decision{Text: &reminder.TextOrder{
 			Draft: reminder.Draft{Body: "again", Language: "en"}, Stage: -3, To: phone(1), Planned: firstStage, NotAfter: firstStage}}})
 		second, err := x.intend(roundAt(p, firstStage), []decided{{phoneID: 1, bundle: again}})
@@ -213,7 +213,7 @@ func TestTheDatabaseRefusesASecondText(t *testing.T) {
 		"an empty reason":                "UPDATE reminders SET reason = ''",
 		"an unknown outcome":             "UPDATE reminders SET outcome = 'lost', text_id = NULL",
 	} {
-		if _, err := s.write.db.ExecContext(t.Context(), statement); err == nil {
+		if err := tryChange(s, statement); err == nil {
 			t.Errorf("the database takes %s", name)
 		}
 	}
@@ -223,20 +223,18 @@ func TestDecideSeesWhatWasRecordedAMomentBefore(t *testing.T) {
 	t.Run("opt-out", func(t *testing.T) {
 		s, p := openNew(t), newPolicy()
 		ready(t, s, p, billOf(1))
-		errs := queued(t, s, func(x *tx) error {
-			_, err := x.exec("INSERT INTO opt_outs (phone, service, reason, since, source, who) VALUES (?1, '', 'opted_out', 0, 'provider', 'x')", phone(1).E164())
-			return err
-		}, func(x *tx) error {
+		mustDo(t, s.do(func(x *tx) error { // as two writes of one commit
+			_, err := x.Exec("INSERT INTO opt_outs (phone, service, reason, since, source, who) VALUES (?1, '', 'opted_out', 0, 'provider', 'x')", phone(1).E164())
+			if err != nil {
+				return err
+			}
 			var l roundResult
 			r := roundAt(p, firstStage)
 			if err := x.readGuardState(&r); err != nil {
 				return err
 			}
 			return x.decideEach(r, []int64{1}, &l)
-		})
-		for _, err := range errs {
-			mustDo(t, err)
-		}
+		}))
 		wantRecorded(t, s, 1, "3 days before, skipped, opted_out")
 	})
 	t.Run("opt-out while Almara Pay was asked", func(t *testing.T) {
@@ -314,9 +312,9 @@ func TestTheDailyCapCountsTheLocalDay(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			s, p := openNew(t), newPolicy()
 			ready(t, s, p, billOf(1))
-			must(s.write.db.ExecContext(t.Context(), "INSERT INTO phones (phone_id, number) VALUES (7, ?1)", phone(1).E164()))
-			must(s.write.db.ExecContext(t.Context(), `INSERT INTO texts (phone, phone_id, sent_to, body, language, segments, state, owner, lease_until, planned_at, not_after, created_at, provider_id)
-				VALUES (?1, 7, ?1, 'x', 'en', 1, ?2, 'x', 0, 0, 0, ?3, 'SM1')`, phone(1).E164(), tt.state, tt.sent.UnixMilli()))
+			change(t, s, "INSERT INTO phones (phone_id, number) VALUES (7, ?1)", phone(1).E164())
+			change(t, s, `INSERT INTO texts (phone, phone_id, sent_to, body, language, segments, state, owner, lease_until, planned_at, not_after, created_at, provider_id)
+				VALUES (?1, 7, ?1, 'x', 'en', 1, ?2, 'x', 0, 0, 0, ?3, 'SM1')`, phone(1).E164(), tt.state, tt.sent.UnixMilli())
 			if l := must(s.DecideDue(t.Context(), roundAt(p, firstStage), 1)); len(l.Texts) != tt.want {
 				t.Errorf("%d texts, want %d", len(l.Texts), tt.want)
 			}
@@ -405,7 +403,7 @@ func TestHeldAndSupersededAreRecordedOnChangeOnly(t *testing.T) {
 	watch(t, s, p, billOf(1))
 	look := func(now time.Time) (noted int) {
 		t.Helper()
-		must(s.write.db.ExecContext(t.Context(), "UPDATE due_remind SET at = 0"))
+		change(t, s, "UPDATE due_remind SET at = 0")
 		l := must(s.DecideDue(t.Context(), roundAt(p, now), 1))
 		noted = len(l.Records)
 		if len(l.Ask) == 1 {

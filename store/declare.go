@@ -1,14 +1,12 @@
 package store
 
 import (
-	"context"
 	"database/sql"
-	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"duewatch/reminder"
+	"duewatch/store/db"
 )
 
 // Who declares bills. A bill has one source: the last that named it, except
@@ -98,61 +96,25 @@ func (old declaredBill) change(b reminder.Bill) Change {
 	return Change{Kind: Changed, Fields: f}
 }
 
-// together is how many rows one statement looks up. Fewer cost more calls into
-// SQLite; more gained nothing.
-const together = 50
-
-// findBills is written once, for together rows, so that it is prepared once.
-var findBills = `SELECT id, service, account, phone, language, description, source, state, due_date FROM bills
-	WHERE (service, account) IN (VALUES ` + rowsOf("(?, ?)") + ")"
-
-// rowsOf repeats the placeholders of one row, numbered through.
-func rowsOf(row string) string {
-	var b strings.Builder
-	n := 0
-	for i := range together {
-		if i > 0 {
-			b.WriteString(", ")
-		}
-		for _, c := range row {
-			b.WriteRune(c)
-			if c == '?' {
-				n++
-				fmt.Fprint(&b, n)
-			}
-		}
-	}
-	return b.String()
-}
+var findBills = db.NewBatch(`SELECT id, service, account, phone, language, description, source, state, due_date FROM bills
+	WHERE (service, account) IN (VALUES %s)`, 0, db.Text, db.Text)
 
 // find reads the bills of these identities that there are.
-func find(ctx context.Context, q querier, bills []reminder.Bill) (map[identity]declaredBill, error) {
+func (t *tx) find(bills []reminder.Bill) (map[identity]declaredBill, error) {
 	found := make(map[identity]declaredBill, len(bills))
-	args := make([]any, 0, 2*together)
-	for len(bills) > 0 {
-		args = args[:0]
-		for i := range together {
-			b := bills[min(i, len(bills)-1)] // the last one again, up to the number of the statement
-			args = append(args, b.Service, b.Account)
-		}
-		bills = bills[min(together, len(bills)):]
-		rows, err := q.QueryContext(ctx, findBills, args...)
-		if err != nil {
-			return nil, explain(err)
-		}
-		_, err = collect(rows, func(r row) (none struct{}, err error) {
-			var id identity
-			var b declaredBill
-			err = r.Scan(&b.id, &id.service, &id.account, &b.phone, &b.language, &b.description, &b.source, &b.state, &b.dueDate)
-			found[id] = b
-			return none, err
-		})
-		if err != nil {
-			return nil, err
-		}
+	var id identity // each in turn
+	var b declaredBill
+	columns := []sql.Scanner{
+		db.NumberTo(&b.id), db.TextTo(&id.service), db.TextTo(&id.account), db.TextTo(&b.phone), db.TextTo(&b.language), db.TextTo(&b.description),
+		db.TextTo(&b.source), db.TextTo(&b.state), &b.dueDate,
 	}
-	return found, nil
+	return found, db.QueryBatch(t.Tx, findBills, bills, ofIdentity, columns, func() error {
+		found[id] = b
+		return nil
+	})
 }
+
+func ofIdentity(args []any, b reminder.Bill) []any { return append(args, b.Service, b.Account) }
 
 // declareAll adds and changes bills, each of which must name its source and may
 // be there only once. keep, unless nil, collects the ids of those that are the
@@ -161,31 +123,26 @@ func find(ctx context.Context, q querier, bills []reminder.Bill) (map[identity]d
 // It adds first and looks only where something was there already: a large file
 // is new as a rule, or is not at all.
 func (t *tx) declareAll(bills []reminder.Bill, now time.Time, keep map[int64]bool) ([]Change, error) {
-	var before int64 // the highest id of those that were there
-	if err := t.row("SELECT coalesce(max(id), 0) FROM bills").Scan(&before); err != nil {
-		return nil, explain(err)
-	}
-	changes, fresh := make([]Change, 0, len(bills)), int64(0)
-	for some := range slices.Chunk(bills, together) {
-		added, err := t.addMissing(some)
+	changes := make([]Change, 0, len(bills))
+	for some := range slices.Chunk(bills, declaredTogether) {
+		added, err := t.addMissing(some, now)
 		if err != nil {
 			return nil, err
 		}
-		fresh += added
-		if added == int64(len(some)) && keep == nil {
+		if len(added) == len(some) && keep == nil {
 			for range some {
 				changes = append(changes, Change{Kind: Added})
 			}
 			continue
 		}
-		found, err := find(t.ctx, t, some)
+		found, err := t.find(some)
 		if err != nil {
 			return nil, err
 		}
 		for _, b := range some {
 			old := found[identity{b.Service, b.Account}]
 			c := Change{Kind: Added}
-			if old.id <= before {
+			if _, isNew := slices.BinarySearch(added, old.id); !isNew {
 				c = old.change(b)
 			}
 			if c.Kind == Changed {
@@ -199,54 +156,35 @@ func (t *tx) declareAll(bills []reminder.Bill, now time.Time, keep map[int64]boo
 			changes = append(changes, c)
 		}
 	}
-	if fresh > 0 {
-		return changes, t.begin(before, bills[0].Source, now)
-	}
 	return changes, nil
 }
 
-// What adds a bill that is not there, for one row and for many. OR FAIL: a
-// statement that fails takes its transaction with it in any case, so SQLite need
-// not keep the old pages of each to undo it alone, which costs more than many
-// rows in one call save. It is SQLite's own; PostgreSQL does without it.
-const (
-	addOne      = addBills + "(?1, ?2, ?3, ?4, ?5, ?6, 'pending')" + unlessThere
-	addBills    = "INSERT OR FAIL INTO bills (service, account, phone, language, description, source, state) VALUES "
-	unlessThere = " ON CONFLICT (service, account) DO NOTHING"
+// declaredTogether is how many bills are added, and looked up, at a time: as many
+// as one statement takes.
+const declaredTogether = 256
+
+var (
+	addBills = db.NewBatch(`INSERT INTO bills (service, account, phone, language, description, source, state) VALUES %s
+		ON CONFLICT (service, account) DO NOTHING`, 0, db.Text, db.Text, db.Text, db.Text, db.Text, db.Text, db.Text)
+	queueNew = db.NewBatch("WITH v (id) AS (VALUES %s) INSERT INTO due_register (bill_id, at) SELECT v.id, ?1 FROM v", 1, db.Integer)
+	addedNew = db.NewBatch(`WITH v (id) AS (VALUES %s) INSERT INTO events (at, bill_id, text_id, what, reason, detail)
+		SELECT ?1, v.id, NULL, 'added', 'declared', ?2 FROM v`, 2, db.Integer)
 )
 
-var addMany = addBills + rowsOf("(?, ?, ?, ?, ?, ?, 'pending')") + unlessThere
-
-// addMissing adds those of at most together bills that are not there, and
-// returns how many.
-func (t *tx) addMissing(bills []reminder.Bill) (added int64, err error) {
-	query, rows := addMany, together
-	if len(bills) < together {
-		query, rows = addOne, 1
+// addMissing adds those bills that are not there, and has them registered. It
+// returns their ids, in order. All are of one source.
+func (t *tx) addMissing(bills []reminder.Bill, now time.Time) (added []int64, err error) {
+	added, err = db.InsertBatch(t.Tx, addBills, bills, func(args []any, b reminder.Bill) []any {
+		return append(args, b.Service, b.Account, b.Phone.E164(), b.Language, b.Description, b.Source, string(reminder.BillPending))
+	})
+	if err != nil {
+		return nil, err
 	}
-	args := make([]any, 0, 6*rows)
-	for some := range slices.Chunk(bills, rows) {
-		args = args[:0]
-		for _, b := range some {
-			args = append(args, b.Service, b.Account, b.Phone.E164(), b.Language, b.Description, b.Source)
-		}
-		n, err := t.execRows(query, args)
-		if err != nil {
-			return 0, err
-		}
-		added += n
+	if _, err := db.ExecBatch(t.Tx, queueNew, added, db.ID, now.UnixMilli()); err != nil {
+		return nil, err
 	}
-	return added, nil
-}
-
-// begin has the bills above an id, all of them new, registered.
-func (t *tx) begin(above int64, source string, now time.Time) error {
-	if _, err := t.exec("INSERT INTO due_register (bill_id, at) SELECT id, ?2 FROM bills WHERE id > ?1 ORDER BY id", above, now.UnixMilli()); err != nil {
-		return err
-	}
-	_, err := t.exec(`INSERT INTO events (at, bill_id, text_id, what, reason, detail)
-		SELECT ?2, id, NULL, 'added', 'declared', ?3 FROM bills WHERE id > ?1 ORDER BY id`, above, now.UnixMilli(), "by "+source)
-	return err
+	_, err = db.ExecBatch(t.Tx, addedNew, added, db.ID, now.UnixMilli(), "by "+bills[0].Source)
+	return added, err
 }
 
 // changeBill writes a declared change of a bill.
@@ -256,7 +194,7 @@ func (t *tx) changeBill(old declaredBill, b reminder.Bill, fields Fields, now ti
 		what, state = "declared_again", reminder.BillPending
 	}
 	// A bill is not known to be registered any more when it awaits that again.
-	if _, err := t.exec(`UPDATE bills SET phone = ?2, language = ?3, description = ?4, source = ?5, state = ?6,
+	if _, err := t.Exec(`UPDATE bills SET phone = ?2, language = ?3, description = ?4, source = ?5, state = ?6,
 		registered_at = CASE ?6 WHEN 'pending' THEN NULL ELSE registered_at END, failures = 0, last_error = '' WHERE id = ?1`,
 		old.id, b.Phone.E164(), b.Language, b.Description, b.Source, state); err != nil {
 		return err
@@ -269,7 +207,7 @@ func (t *tx) changeBill(old declaredBill, b reminder.Bill, fields Fields, now ti
 	if state == reminder.BillPending {
 		err = t.schedule(dueRegister, old.id, now)
 	} else {
-		_, err = t.exec(`UPDATE due_remind SET at = ?2 WHERE bill_id = ?1 AND at > ?2 AND owner IS NULL
+		_, err = t.Exec(`UPDATE due_remind SET at = ?2 WHERE bill_id = ?1 AND at > ?2 AND owner IS NULL
 			AND EXISTS (SELECT 1 FROM reminders WHERE bill_id = ?1 AND due_date = ?3 AND outcome = 'held')`,
 			old.id, now.UnixMilli(), old.dueDate.String)
 	}
@@ -287,7 +225,7 @@ func (t *tx) changeBill(old declaredBill, b reminder.Bill, fields Fields, now ti
 
 // remove ends the watch over a bill that its source no longer names.
 func (t *tx) remove(source string, id int64, now time.Time) (removed bool, err error) {
-	removed, err = t.changed("UPDATE bills SET state = 'removed' WHERE id = ?1 AND source = ?2 AND state <> 'removed'", id, source)
+	removed, err = t.Changed("UPDATE bills SET state = 'removed' WHERE id = ?1 AND source = ?2 AND state <> 'removed'", id, source)
 	if err != nil || !removed {
 		return false, err
 	}

@@ -24,15 +24,15 @@ func withoutFiles(t *testing.T, fn func()) {
 func TestAStoreOutOfFileDescriptorsSaysSo(t *testing.T) {
 	s := openNew(t)
 	path := pathOf(t, s)
-	idle := must(s.read.Conn(t.Context())) // the one that is open: the next must be made
-	defer idle.Close()                     //nolint:errcheck // only read from
-
 	var read, opened, written error
-	withoutFiles(t, func() {
-		_, read = s.Meta(t.Context(), "key")
-		_, opened = OpenReader(t.Context(), path)
-		written = s.SetMeta("key", "value")
-	})
+	mustDo(t, s.view(t.Context(), func(*tx) error { // has the one connection that is open: the next must be made
+		withoutFiles(t, func() {
+			_, read = s.Meta(t.Context(), "key")
+			_, opened = OpenReader(t.Context(), path)
+			written = s.SetMeta("key", "value")
+		})
+		return nil
+	}))
 	for what, err := range map[string]error{"a read": read, "another process": opened} {
 		if err == nil {
 			t.Errorf("%s needed no file: the test tries nothing", what)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"duewatch/reminder"
+	"duewatch/store/db"
 )
 
 // A destination that the provider refused is tried again after retryDestination,
@@ -35,7 +36,7 @@ type Destination struct {
 // tried again. One that is refused again before its time was tried beside the
 // first, and counts once.
 func (t *tx) refuse(now time.Time, scopes []string, code int, detail string) (until time.Time, err error) {
-	if _, err := t.exec("DELETE FROM destinations WHERE until_at < ?1", now.Add(-forgetDestination).UnixMilli()); err != nil {
+	if _, err := t.Exec("DELETE FROM destinations WHERE until_at < ?1", now.Add(-forgetDestination).UnixMilli()); err != nil {
 		return until, err
 	}
 	for _, scope := range scopes {
@@ -52,11 +53,11 @@ func (t *tx) refuse(now time.Time, scopes []string, code int, detail string) (un
 
 func (t *tx) refuseOne(now time.Time, scope string, code int, detail string) (until time.Time, err error) {
 	var times int
-	rows, err := t.query("SELECT until_at, times FROM destinations WHERE scope = ?1", scope)
+	rows, err := t.Query("SELECT until_at, times FROM destinations WHERE scope = ?1", scope)
 	if err != nil {
 		return until, err
 	}
-	if _, err := collect(rows, func(r row) (none struct{}, err error) { return none, r.Scan(instantColumn{&until}, &times) }); err != nil {
+	if _, err := db.Collect(rows, func(r db.Scanner) (none struct{}, err error) { return none, r.Scan(db.InstantTo(&until), &times) }); err != nil {
 		return until, err
 	}
 	if until.After(now) {
@@ -67,7 +68,7 @@ func (t *tx) refuseOne(now time.Time, scope string, code int, detail string) (un
 		wait = min(2*wait, retryDestinationMost)
 	}
 	until = now.Add(wait)
-	_, err = t.exec(`INSERT INTO destinations (scope, since, until_at, times, code, detail) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+	_, err = t.Exec(`INSERT INTO destinations (scope, since, until_at, times, code, detail) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
 		ON CONFLICT (scope) DO UPDATE SET until_at = excluded.until_at, times = excluded.times, code = excluded.code, detail = excluded.detail`,
 		scope, now.UnixMilli(), until.UnixMilli(), times+1, code, detail)
 	return until, err
@@ -80,15 +81,15 @@ func (t *tx) served(taken []Outcome) error {
 		return nil
 	}
 	var refused bool
-	if err := t.row("SELECT EXISTS (SELECT 1 FROM destinations)").Scan(&refused); err != nil || !refused {
-		return explain(err)
+	if err := t.Row("SELECT EXISTS (SELECT 1 FROM destinations)").Scan(&refused); err != nil || !refused {
+		return err
 	}
 	for _, o := range taken {
 		var to reminder.Phone
-		if err := t.row("SELECT sent_to FROM texts WHERE id = ?1", o.TextID).Scan(&to); err != nil {
-			return explain(err)
+		if err := t.Row("SELECT sent_to FROM texts WHERE id = ?1", o.TextID).Scan(&to); err != nil {
+			return err
 		}
-		if _, err := t.exec("DELETE FROM destinations WHERE scope"+ofPhone, scopesOf(to)...); err != nil {
+		if _, err := t.Exec("DELETE FROM destinations WHERE scope"+ofPhone, scopesOf(to)...); err != nil {
 			return err
 		}
 	}
@@ -111,13 +112,13 @@ func scopesOf(p reminder.Phone) []any {
 // refusedUntil is until when the phone of a bill waits since the provider refused
 // it or its country, and what it said; zero = it does not.
 func (t *tx) refusedUntil(p reminder.Phone, now time.Time) (until time.Time, why string, err error) {
-	rows, err := t.query("SELECT until_at, detail FROM destinations WHERE scope"+ofPhone+" AND until_at > ?5 ORDER BY until_at",
+	rows, err := t.Query("SELECT until_at, detail FROM destinations WHERE scope"+ofPhone+" AND until_at > ?5 ORDER BY until_at",
 		append(scopesOf(p), now.UnixMilli())...)
 	if err != nil {
 		return until, "", err
 	}
-	_, err = collect(rows, func(r row) (none struct{}, err error) {
-		return none, r.Scan(instantColumn{&until}, &why) // the last is the latest
+	_, err = db.Collect(rows, func(r db.Scanner) (none struct{}, err error) {
+		return none, r.Scan(db.InstantTo(&until), &why) // the last is the latest
 	})
 	return until, why, err
 }
@@ -125,14 +126,14 @@ func (t *tx) refusedUntil(p reminder.Phone, now time.Time) (until time.Time, why
 // senderStopped is until when a fault of the sender or the account stands; zero =
 // none does. What is refused meanwhile says nothing of a destination.
 func (t *tx) senderStopped(now time.Time) (until time.Time, stands bool, err error) {
-	rows, err := t.query("SELECT until_at FROM stops WHERE reason = ?1 AND (until_at IS NULL OR until_at > ?2)",
+	rows, err := t.Query("SELECT until_at FROM stops WHERE reason = ?1 AND (until_at IS NULL OR until_at > ?2)",
 		reminder.AccountFault, now.UnixMilli())
 	if err != nil {
 		return until, false, err
 	}
-	_, err = collect(rows, func(r row) (none struct{}, err error) {
+	_, err = db.Collect(rows, func(r db.Scanner) (none struct{}, err error) {
 		stands = true
-		return none, r.Scan(instantColumn{&until})
+		return none, r.Scan(db.InstantTo(&until))
 	})
 	return until, stands, err
 }
@@ -146,16 +147,16 @@ const behindAll = time.Minute
 // to be the sender's fault: it is decided again once the stop is over.
 func (t *tx) acquit(now time.Time, phones []reminder.Phone, until time.Time) error {
 	for _, p := range phones {
-		if _, err := t.exec("DELETE FROM destinations WHERE scope = ?1", p.E164()); err != nil {
+		if _, err := t.Exec("DELETE FROM destinations WHERE scope = ?1", p.E164()); err != nil {
 			return err
 		}
-		rows, err := t.query(`UPDATE reminders SET reason = ?2, decided_at = ?3
+		rows, err := t.Query(`UPDATE reminders SET reason = ?2, decided_at = ?3
 			WHERE bill_id IN (SELECT id FROM bills WHERE phone = ?1) AND outcome = 'held' AND reason = ?4 RETURNING bill_id`,
 			p.E164(), reminder.AccountFault, now.UnixMilli(), reminder.DestinationRefused)
 		if err != nil {
 			return err
 		}
-		bills, err := collect(rows, scanID)
+		bills, err := db.Collect(rows, db.ScanID)
 		if err != nil {
 			return err
 		}
@@ -205,16 +206,16 @@ func orNow(at, now time.Time) time.Time {
 // RefusedDestinations reads up to n destinations that wait since the provider
 // refused them, those that wait longest first, and how many more there are.
 func (s *Store) RefusedDestinations(ctx context.Context, now time.Time, n int) (some []Destination, more int, err error) {
-	rows, err := s.read.QueryContext(ctx, `SELECT scope, since, until_at, code, detail,
+	rows, err := s.read(ctx).Query(`SELECT scope, since, until_at, code, detail,
 			coalesce((SELECT service FROM bills WHERE phone = scope ORDER BY id LIMIT 1), ''),
 			coalesce((SELECT account FROM bills WHERE phone = scope ORDER BY id LIMIT 1), '')
-		FROM destinations WHERE until_at > ?1 ORDER BY length(scope) >= ?3, since, scope LIMIT +?2`, now.UnixMilli(), n, shortestPhone)
+		FROM destinations WHERE until_at > ?1 ORDER BY length(scope) >= ?3, since, scope LIMIT ?2 + 0`, now.UnixMilli(), n, shortestPhone)
 	if err != nil {
-		return nil, 0, fmt.Errorf("read refused destinations: %w", explain(err))
+		return nil, 0, fmt.Errorf("read refused destinations: %w", err)
 	}
-	some, err = collect(rows, func(r row) (d Destination, err error) {
+	some, err = db.Collect(rows, func(r db.Scanner) (d Destination, err error) {
 		var scope string
-		err = r.Scan(&scope, instantColumn{&d.Since}, instantColumn{&d.Until}, &d.Code, &d.Detail, &d.Service, &d.Account)
+		err = r.Scan(&scope, db.InstantTo(&d.Since), db.InstantTo(&d.Until), &d.Code, &d.Detail, &d.Service, &d.Account)
 		if len(scope) < shortestPhone {
 			d.Country = scope
 		} else {
@@ -225,8 +226,8 @@ func (s *Store) RefusedDestinations(ctx context.Context, now time.Time, n int) (
 	if err != nil {
 		return nil, 0, fmt.Errorf("read refused destinations: %w", err)
 	}
-	if err := s.read.QueryRowContext(ctx, "SELECT count(*) FROM destinations WHERE until_at > ?1", now.UnixMilli()).Scan(&more); err != nil {
-		return nil, 0, fmt.Errorf("count refused destinations: %w", explain(err))
+	if err := s.read(ctx).Row("SELECT count(*) FROM destinations WHERE until_at > ?1", now.UnixMilli()).Scan(&more); err != nil {
+		return nil, 0, fmt.Errorf("count refused destinations: %w", err)
 	}
 	return some, more - len(some), nil
 }

@@ -11,14 +11,11 @@ import (
 // and with which others of its phone: by its own facts and rules, and without
 // writing anything. A claim is neither made nor looked at.
 func (s *Store) DryRun(ctx context.Context, r Round, b reminder.Bill) (lead reminder.BundleItem, bundle reminder.Bundle, err error) {
-	conn, err := s.read.Conn(ctx)
+	err = s.view(ctx, func(t *tx) error {
+		lead, bundle, err = t.dryRun(r, b)
+		return err
+	})
 	if err != nil {
-		return lead, bundle, fmt.Errorf("decide about a bill on trial: %w", explain(err))
-	}
-	defer conn.Close() //nolint:errcheck // it goes back to the pool
-	t := &tx{ctx: ctx, conn: conn, buffer: new(argBuffer)}
-	defer t.closeRows()
-	if lead, bundle, err = t.dryRun(r, b); err != nil {
 		return lead, bundle, fmt.Errorf("decide about a bill on trial: %w", err)
 	}
 	return lead, bundle, nil

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"duewatch/reminder"
+	"duewatch/store/db"
 )
 
 // queue is one of the tables that say when a job next looks at a bill.
@@ -31,19 +32,19 @@ type nextEval struct {
 }
 
 var (
-	dropLooks  = inQueues("DELETE FROM QUEUE WHERE bill_id IN (%s)", 1)
-	keepLooks  = inQueues("INSERT INTO QUEUE (bill_id, at) VALUES %s ON CONFLICT (bill_id) DO UPDATE SET at = excluded.at FREE WHERE QUEUE.at <> excluded.at BUSY", 2)
-	claimLooks = newBatchStmt("UPDATE due_remind SET at = ?1, owner = ?2 WHERE bill_id IN (%s)", 2, 1)
+	dropLooks = inQueues("DELETE FROM QUEUE WHERE bill_id IN (%s)", db.Integer)
+	keepLooks = inQueues("INSERT INTO QUEUE (bill_id, at) VALUES %s ON CONFLICT (bill_id) DO UPDATE SET at = excluded.at FREE "+
+		"WHERE QUEUE.at <> excluded.at BUSY", db.Integer, db.Integer)
+	claimLooks = db.NewBatch("UPDATE due_remind SET at = ?1, owner = ?2 WHERE bill_id IN (%s)", 2, db.Integer)
 )
 
-// inQueues is manyRows for each of the queues. Only the remind job claims bills,
+// inQueues is db.NewBatch for each of the queues. Only the remind job claims bills,
 // and what moves a bill in its queue frees it.
-func inQueues(query string, columns int) map[queue]*batchStmt {
-	all := map[queue]*batchStmt{}
+func inQueues(query string, columns ...db.Type) map[queue]*db.Batch {
+	all := map[queue]*db.Batch{}
 	for q, claims := range map[queue][2]string{dueRegister: {}, dueRecheck: {}, dueRemind: {", owner = NULL", "OR QUEUE.owner IS NOT NULL"}} {
 		text := strings.NewReplacer("FREE", claims[0], "BUSY", claims[1]).Replace(query)
-		m := newBatchStmt(strings.ReplaceAll(text, "QUEUE", string(q)), 0, columns)
-		all[q] = &m
+		all[q] = db.NewBatch(strings.ReplaceAll(text, "QUEUE", string(q)), 0, columns...)
 	}
 	return all
 }
@@ -62,16 +63,16 @@ func (t *tx) scheduleAll(q queue, looks []nextEval) error {
 			keep = append(keep, l)
 		}
 	}
-	if _, err := execBatch(t, dropLooks[q], drop, ofID); err != nil {
+	if _, err := db.ExecBatch(t.Tx, dropLooks[q], drop, db.ID); err != nil {
 		return err
 	}
-	_, err := execBatch(t, keepLooks[q], keep, func(args []any, l nextEval) []any { return append(args, l.billID, l.at.UnixMilli()) })
+	_, err := db.ExecBatch(t.Tx, keepLooks[q], keep, func(args []any, l nextEval) []any { return append(args, l.billID, l.at.UnixMilli()) })
 	return err
 }
 
 // claimLooks takes bills that are due for a look.
 func (t *tx) claimLooks(ids []int64, now time.Time, c Claim) error {
-	_, err := execBatch(t, &claimLooks, ids, ofID, now.Add(c.Lease).UnixMilli(), c.Owner)
+	_, err := db.ExecBatch(t.Tx, claimLooks, ids, db.ID, now.Add(c.Lease).UnixMilli(), c.Owner)
 	return err
 }
 
@@ -104,7 +105,7 @@ func (s *Store) ToRecheck(ctx context.Context, now time.Time, after Place, n int
 func (s *Store) PutOff(now time.Time, billID int64) error {
 	err := s.do(func(t *tx) error {
 		for _, q := range []queue{dueRegister, dueRecheck} {
-			if _, err := t.exec("UPDATE "+string(q)+" SET at = ?2 WHERE bill_id = ?1 AND at < ?2", billID, now.UnixMilli()+1); err != nil {
+			if _, err := t.Exec("UPDATE "+string(q)+" SET at = ?2 WHERE bill_id = ?1 AND at < ?2", billID, now.UnixMilli()+1); err != nil {
 				return err
 			}
 		}
@@ -131,7 +132,7 @@ func (s *Store) Reclaim(now time.Time, owner string) error {
 func (s *Store) free(whose string, now time.Time, owner string) error {
 	err := s.do(func(t *tx) error {
 		// Not later than their claims end: the clock may be years ahead.
-		_, err := t.exec("UPDATE due_remind SET at = CASE WHEN at < ?1 THEN at ELSE ?1 END, owner = NULL WHERE "+whose, now.UnixMilli(), owner)
+		_, err := t.Exec("UPDATE due_remind SET at = CASE WHEN at < ?1 THEN at ELSE ?1 END, owner = NULL WHERE "+whose, now.UnixMilli(), owner)
 		return err
 	})
 	if err != nil {
@@ -143,9 +144,9 @@ func (s *Store) free(whose string, now time.Time, owner string) error {
 // anyToRemind reports whether a bill is due for a look of the remind job: a tick
 // with nothing due reads one index entry and writes nothing.
 func (s *Store) anyToRemind(ctx context.Context, now time.Time) (due bool, err error) {
-	err = s.read.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM due_remind WHERE at <= ?1)", now.UnixMilli()).Scan(&due)
+	err = s.read(ctx).Row("SELECT EXISTS (SELECT 1 FROM due_remind WHERE at <= ?1)", now.UnixMilli()).Scan(&due)
 	if err != nil {
-		return false, fmt.Errorf("look into the queue of reminders: %w", explain(err))
+		return false, fmt.Errorf("look into the queue of reminders: %w", err)
 	}
 	return due, nil
 }

@@ -21,8 +21,8 @@ func acceptedTexts(t *testing.T, n int) (*Store, []Text) {
 
 func TestOneReceiptThatCannotBeWrittenHoldsUpNoOther(t *testing.T) {
 	s, texts := acceptedTexts(t, 5)
-	must(s.write.db.ExecContext(t.Context(), `CREATE TEMP TRIGGER odd BEFORE UPDATE OF state ON main.texts WHEN new.id = `+word(t, s, "SELECT min(id) FROM texts")+`
-		BEGIN SELECT RAISE(ABORT, 'odd'); END`))
+	change(t, s, `CREATE TEMP TRIGGER odd BEFORE UPDATE OF state ON main.texts WHEN new.id = `+word(t, s, "SELECT min(id) FROM texts")+`
+		BEGIN SELECT RAISE(ABORT, 'odd'); END`)
 	receipts := make([]Receipt, 0, len(texts))
 	for _, x := range texts {
 		receipts = append(receipts, Receipt{TextID: x.ID, State: Delivered})

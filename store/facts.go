@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"duewatch/reminder"
+	"duewatch/store/db"
 )
 
 // fact is what is known of a bill that a decision about it rests on.
@@ -26,11 +27,11 @@ const hadIt = "(x.state NOT IN " + cameToNothing + " OR x.refused_for = 'may_hav
 // it has had, or may have had; whether it has other bills; and its id in phones.
 // The + leaves the two services of an opt-out to be compared: SQLite would fill a
 // table with them, for each bill, to look them up in the index.
-var factsByID = newBatchStmt("SELECT "+billColumns+`,
+var factsByID = db.NewBatch("SELECT "+billColumns+`,
 		coalesce((SELECT max(reason) FROM opt_outs WHERE phone = b.phone AND (+service = '' OR +service = b.service)), ''),
 		(SELECT count(*) FROM texts x WHERE x.phone_id = p.phone_id AND x.created_at >= ?1 AND `+hadIt+`),
 		EXISTS (SELECT 1 FROM bills o WHERE o.phone = b.phone AND o.id <> b.id), coalesce(phone_id, 0)
-	FROM bills b LEFT JOIN phones p ON number = b.phone WHERE id IN (%s)`, 1, 1)
+	FROM bills b LEFT JOIN phones p ON number = b.phone WHERE id IN (%s)`, 1, db.Integer)
 
 // facts reads those of many bills, in the order of their ids.
 func (t *tx) facts(r Round, ids []int64) ([]fact, error) {
@@ -43,15 +44,13 @@ func (t *tx) facts(r Round, ids []int64) ([]fact, error) {
 		all = append(all, fact{})
 	}
 	var f fact // each in turn
-	columns := append(columnsOfBill(&f.Bill), wordColumn[reminder.Reason]{&f.Suppressed}, numberColumn[int]{&f.TextsToday}, flagColumn{&f.sharesPhone}, numberColumn[int64]{&f.phoneID})
-	err := eachBatch(&factsByID, ids, func(query string, some []int64) error {
-		return t.queryRows(query, idsAfter(some, midnight), columns, func() error {
-			f.Asked = r.asked[f.Bill.ID]
-			f.sharesPhone = f.sharesPhone && r.Policies.For(f.Bill.Service).Bundle
-			all[at[f.Bill.ID]] = f
-			return nil
-		})
-	})
+	columns := append(columnsOfBill(&f.Bill), db.TextTo(&f.Suppressed), db.NumberTo(&f.TextsToday), db.FlagTo(&f.sharesPhone), db.NumberTo(&f.phoneID))
+	err := db.QueryBatch(t.Tx, factsByID, ids, db.ID, columns, func() error {
+		f.Asked = r.asked[f.Bill.ID]
+		f.sharesPhone = f.sharesPhone && r.Policies.For(f.Bill.Service).Bundle
+		all[at[f.Bill.ID]] = f
+		return nil
+	}, midnight)
 	if err != nil {
 		return nil, fmt.Errorf("read bills: %w", err)
 	}
@@ -113,8 +112,8 @@ func (t *tx) told(moved []movedFrom) error {
 			continue
 		}
 		var came bool
-		if err := t.row("SELECT EXISTS (SELECT 1 FROM texts WHERE id = ?1 AND state NOT IN "+cameToNothing+")", m.TextID).Scan(&came); err != nil {
-			return fmt.Errorf("read the last text about a bill: %w", explain(err))
+		if err := t.Row("SELECT EXISTS (SELECT 1 FROM texts WHERE id = ?1 AND state NOT IN "+cameToNothing+")", m.TextID).Scan(&came); err != nil {
+			return fmt.Errorf("read the last text about a bill: %w", err)
 		}
 		if came {
 			m.Moved = reminder.NamedDate{At: m.DecidedAt, DueDate: m.DueDate}
@@ -128,13 +127,13 @@ const reminderColumns = "due_date, stage, outcome, reason, coalesce(text_id, 0),
 // columnsOfStage is where the columns of a stage go.
 func columnsOfStage(m *reminder.Reminder) []sql.Scanner {
 	return []sql.Scanner{
-		dayColumn{&m.DueDate}, numberColumn[reminder.Stage]{&m.Stage}, wordColumn[reminder.Outcome]{&m.Outcome}, wordColumn[reminder.Reason]{&m.Reason},
-		numberColumn[int64]{&m.TextID}, numberColumn[int]{&m.Tries}, instantColumn{&m.DecidedAt},
+		dayColumn{&m.DueDate}, db.NumberTo(&m.Stage), db.TextTo(&m.Outcome), db.TextTo(&m.Reason),
+		db.NumberTo(&m.TextID), db.NumberTo(&m.Tries), db.InstantTo(&m.DecidedAt),
 	}
 }
 
-func scanReminder(r row) (m reminder.Reminder, err error) {
-	err = scan(r, columnsOfStage(&m))
+func scanReminder(r db.Scanner) (m reminder.Reminder, err error) {
+	err = db.ScanTo(r, columnsOfStage(&m))
 	return m, err
 }
 
@@ -144,39 +143,35 @@ type dueBill struct {
 	due reminder.Date
 }
 
-var doneByID = newBatchStmt("WITH v (bill, first, last) AS (VALUES %s) SELECT "+reminderColumns+`, bill_id
-	FROM v CROSS JOIN reminders ON bill_id = bill AND due_date >= first AND due_date <= last`, 0, 3)
+var doneByID = db.NewBatch("WITH v (bill, first, last) AS (VALUES %s) SELECT "+reminderColumns+`, bill_id
+	FROM v CROSS JOIN reminders ON bill_id = bill AND due_date >= first AND due_date <= last`, 0, db.Integer, db.Text, db.Text)
 
 // readDone calls each with what was recorded for the bills' present due dates, and
 // for those that they have moved from (reminder.NearDates).
 func (t *tx) readDone(bills []dueBill, each func(billID int64, m reminder.Reminder)) error {
 	var m reminder.Reminder // each in turn
 	var of int64
-	columns := append(columnsOfStage(&m), numberColumn[int64]{&of})
-	return eachBatch(&doneByID, bills, func(query string, some []dueBill) error {
-		args := make([]any, 0, 3*len(some))
-		var due reminder.Date
-		var from, to any // of the due date before, which is that of most
-		for _, b := range some {
-			if b.due != due {
-				due = b.due
-				first, last := reminder.NearDates(due)
-				from, to = first.String(), last.String()
-			}
-			args = append(args, b.id, from, to)
+	columns := append(columnsOfStage(&m), db.NumberTo(&of))
+	var due reminder.Date
+	var from, to any // of the due date before, which is that of most
+	return db.QueryBatch(t.Tx, doneByID, bills, func(args []any, b dueBill) []any {
+		if b.due != due {
+			due = b.due
+			first, last := reminder.NearDates(due)
+			from, to = first.String(), last.String()
 		}
-		return t.queryRows(query, args, columns, func() error {
-			each(of, m)
-			return nil
-		})
+		return append(args, b.id, from, to)
+	}, columns, func() error {
+		each(of, m)
+		return nil
 	})
 }
 
 // done reads what was recorded for the bill's present due date.
 func (t *tx) done(b reminder.Bill) ([]reminder.Reminder, error) {
-	rows, err := t.query("SELECT "+reminderColumns+" FROM reminders WHERE bill_id = ?1 AND due_date = ?2", b.ID, b.DueDate.String())
+	rows, err := t.Query("SELECT "+reminderColumns+" FROM reminders WHERE bill_id = ?1 AND due_date = ?2", b.ID, b.DueDate.String())
 	if err != nil {
 		return nil, err
 	}
-	return collect(rows, scanReminder)
+	return db.Collect(rows, scanReminder)
 }

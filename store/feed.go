@@ -2,7 +2,6 @@ package store
 
 import (
 	"cmp"
-	"context"
 	"fmt"
 	"maps"
 	"slices"
@@ -10,12 +9,13 @@ import (
 	"time"
 
 	"duewatch/reminder"
+	"duewatch/store/db"
 )
 
-var sumDoubted = newBatchStmt(`WITH v (service, owed, turned, returned) AS (VALUES %s)
+var sumDoubted = db.NewBatch(`WITH v (service, owed, turned, returned) AS (VALUES %s)
 	UPDATE doubted_payments SET owed = doubted_payments.owed + v.owed, turned = doubted_payments.turned + v.turned,
 		returned = doubted_payments.returned + v.returned
-	FROM v WHERE doubted_payments.service = v.service AND doubted_payments.until_at IS NULL`, 0, 4)
+	FROM v WHERE doubted_payments.service = v.service AND doubted_payments.until_at IS NULL`, 0, db.Text, db.Integer, db.Integer, db.Integer)
 
 // addAnswers counts the answers of a batch for their minute and service, and warns when those
 // of the hour say more of a biller's feed than of its bills, or ends such a warning. That is
@@ -27,21 +27,21 @@ func (t *tx) addAnswers(all map[string]*fed, now time.Time) error {
 	}
 	minute := now.Truncate(time.Minute).UnixMilli()
 	var begun bool
-	if err := t.row("SELECT EXISTS (SELECT 1 FROM answer_minutes WHERE minute = ?1)", minute).Scan(&begun); err != nil {
-		return fmt.Errorf("count answers: %w", explain(err))
+	if err := t.Row("SELECT EXISTS (SELECT 1 FROM answer_minutes WHERE minute = ?1)", minute).Scan(&begun); err != nil {
+		return fmt.Errorf("count answers: %w", err)
 	}
 	if !begun {
-		if _, err := t.exec("DELETE FROM answer_minutes WHERE minute < ?1", now.Add(-keepCounts).UnixMilli()); err != nil {
+		if _, err := t.Exec("DELETE FROM answer_minutes WHERE minute < ?1", now.Add(-keepCounts).UnixMilli()); err != nil {
 			return fmt.Errorf("count answers: %w", err)
 		}
 	}
 	some := slices.SortedFunc(maps.Values(all), func(a, b *fed) int { return cmp.Compare(a.service, b.service) })
-	if _, err := execBatch(t, &countAnswers, some, func(args []any, c *fed) []any {
+	if _, err := db.ExecBatch(t.Tx, countAnswers, some, func(args []any, c *fed) []any {
 		return append(args, c.service, minute, c.All, c.Asked, c.Owed, c.Turned, c.Returned, c.Unread)
 	}); err != nil {
 		return fmt.Errorf("count answers: %w", err)
 	}
-	if _, err := execBatch(t, &sumDoubted, some, func(args []any, c *fed) []any {
+	if _, err := db.ExecBatch(t.Tx, sumDoubted, some, func(args []any, c *fed) []any {
 		return append(args, c.service, c.Owed, c.Turned, c.Returned)
 	}); err != nil {
 		return fmt.Errorf("count answers in doubt: %w", err)
@@ -86,7 +86,7 @@ func (t *tx) judgePayments(now time.Time, update bool, batch []*fed) error {
 	if err != nil {
 		return err
 	}
-	doubts, err := lastDoubts(t.ctx, t)
+	doubts, err := lastDoubts(t)
 	if err != nil {
 		return err
 	}
@@ -144,8 +144,8 @@ func (t *tx) judgeReading(now time.Time, update bool, batch []*fed) error {
 		return err
 	}
 	var stands bool
-	if err := t.row("SELECT EXISTS (SELECT 1 FROM warnings WHERE reason = ?1)", reminder.UnreadableAnswers).Scan(&stands); err != nil {
-		return explain(err)
+	if err := t.Row("SELECT EXISTS (SELECT 1 FROM warnings WHERE reason = ?1)", reminder.UnreadableAnswers).Scan(&stands); err != nil {
+		return err
 	}
 	hour, err := t.answersToJudge(from, now, update, batch)
 	if err != nil {
@@ -184,14 +184,14 @@ const mostUnskipped = 5000
 // was skipped by it as paid, which is little since the doubt begins with the first bills
 // that are too many, waits from now on.
 func (t *tx) doubtPayments(now, from time.Time, service string, since reminder.Answers) error {
-	if _, err := t.exec(`INSERT INTO doubted_payments (service, since, owed, turned, returned) VALUES (?1, ?2, ?3, ?4, ?5)
+	if _, err := t.Exec(`INSERT INTO doubted_payments (service, since, owed, turned, returned) VALUES (?1, ?2, ?3, ?4, ?5)
 		ON CONFLICT (service, since) DO UPDATE SET until_at = NULL, owed = excluded.owed, turned = excluded.turned, returned = excluded.returned`,
 		service, from.UnixMilli(), since.Owed, since.Turned, since.Returned); err != nil {
 		return err
 	}
-	rows, err := t.query(`UPDATE reminders SET outcome = 'held', reason = ?2, decided_at = ?1
+	rows, err := t.Query(`UPDATE reminders SET outcome = 'held', reason = ?2, decided_at = ?1
 		WHERE id IN (SELECT r.id FROM (SELECT bill_id AS bill FROM events
-				WHERE id > coalesce((SELECT id FROM events WHERE at < ?3 ORDER BY id DESC LIMIT 1), 0) AND what = 'skipped' AND reason IN (?4, ?5) ORDER BY id DESC LIMIT +?6)
+				WHERE id > coalesce((SELECT id FROM events WHERE at < ?3 ORDER BY id DESC LIMIT 1), 0) AND what = 'skipped' AND reason IN (?4, ?5) ORDER BY id DESC LIMIT ?6 + 0)
 			CROSS JOIN bills b ON b.id = bill CROSS JOIN reminders r ON r.bill_id = b.id AND r.due_date = b.due_date
 			WHERE r.outcome = 'skipped' AND r.reason IN (?4, ?5) AND r.decided_at >= ?3 AND b.state = 'active' AND b.service = ?7)
 		RETURNING bill_id, stage, due_date`,
@@ -221,12 +221,12 @@ func (t *tx) doubtPayments(now, from time.Time, service string, since reminder.A
 // stays doubted, so bills are asked about anew; the first of those that wait at once, the
 // others when their time comes.
 func (t *tx) believePayments(now time.Time, service string) error {
-	_, err := t.exec("UPDATE doubted_payments SET until_at = ?1 WHERE service = ?2 AND until_at IS NULL", now.UnixMilli(), service)
+	_, err := t.Exec("UPDATE doubted_payments SET until_at = ?1 WHERE service = ?2 AND until_at IS NULL", now.UnixMilli(), service)
 	if err != nil {
 		return err
 	}
-	_, err = t.exec(`UPDATE due_remind SET owner = NULL, at = ?1 WHERE at > ?1
-		AND bill_id IN (SELECT bill_id FROM reminders WHERE outcome = 'held' AND reason = ?2 ORDER BY bill_id LIMIT +?3)`,
+	_, err = t.Exec(`UPDATE due_remind SET owner = NULL, at = ?1 WHERE at > ?1
+		AND bill_id IN (SELECT bill_id FROM reminders WHERE outcome = 'held' AND reason = ?2 ORDER BY bill_id LIMIT ?3 + 0)`,
 		now.UnixMilli(), reminder.MassPaid, mostUnskipped)
 	return err
 }
@@ -234,21 +234,21 @@ func (t *tx) believePayments(now time.Time, service string) error {
 // payersAreReal ends the doubt by the operator's word: what was said to be paid is, and
 // counts.
 func (t *tx) payersAreReal() error {
-	_, err := t.exec("DELETE FROM doubted_payments WHERE until_at IS NULL")
+	_, err := t.Exec("DELETE FROM doubted_payments WHERE until_at IS NULL")
 	return err
 }
 
 // lastDoubts are the latest spans of doubt of the services that had any.
-func lastDoubts(ctx context.Context, q querier) (map[string]reminder.Doubt, error) {
-	rows, err := q.QueryContext(ctx, "SELECT service, since, until_at FROM doubted_payments ORDER BY since")
+func lastDoubts(q db.Reader) (map[string]reminder.Doubt, error) {
+	rows, err := q.Query("SELECT service, since, until_at FROM doubted_payments ORDER BY since")
 	if err != nil {
-		return nil, explain(err)
+		return nil, err
 	}
 	all := map[string]reminder.Doubt{}
-	_, err = collect(rows, func(r row) (none struct{}, err error) {
+	_, err = db.Collect(rows, func(r db.Scanner) (none struct{}, err error) {
 		var service string
 		var d reminder.Doubt
-		err = r.Scan(&service, instantColumn{&d.Since}, instantColumn{&d.Until})
+		err = r.Scan(&service, db.InstantTo(&d.Since), db.InstantTo(&d.Until))
 		all[service] = d
 		return none, err
 	})
@@ -257,12 +257,12 @@ func lastDoubts(ctx context.Context, q querier) (map[string]reminder.Doubt, erro
 
 // openDoubts are the sums of the answers since each doubt began that is not over, by service.
 func (t *tx) openDoubts() (map[string]reminder.Answers, error) {
-	rows, err := t.query("SELECT service, owed, turned, returned FROM doubted_payments WHERE until_at IS NULL")
+	rows, err := t.Query("SELECT service, owed, turned, returned FROM doubted_payments WHERE until_at IS NULL")
 	if err != nil {
 		return nil, err
 	}
 	all := map[string]reminder.Answers{}
-	_, err = collect(rows, func(r row) (none struct{}, err error) {
+	_, err = db.Collect(rows, func(r db.Scanner) (none struct{}, err error) {
 		var service string
 		var c reminder.Answers
 		err = r.Scan(&service, &c.Owed, &c.Turned, &c.Returned)
@@ -272,8 +272,8 @@ func (t *tx) openDoubts() (map[string]reminder.Answers, error) {
 	return all, err
 }
 
-var unpayReminders = newBatchStmt(`UPDATE reminders SET paid_at = NULL
-	WHERE (bill_id, due_date) IN (VALUES %s) AND paid_at >= ?1 AND (?2 IS NULL OR paid_at < ?2)`, 2, 2)
+var unpayReminders = db.NewBatch(`UPDATE reminders SET paid_at = NULL
+	WHERE (bill_id, due_date) IN (VALUES %s) AND paid_at >= ?1 AND (?2 IS NULL OR paid_at < ?2)`, 2, db.Integer, db.Text)
 
 // unpaid takes back that bills were paid which owe again, where that was said in
 // the last doubt: their customers may pay yet.
@@ -281,13 +281,13 @@ func (t *tx) unpaid(bills []reminder.Bill) error {
 	if len(bills) == 0 {
 		return nil
 	}
-	doubts, err := lastDoubts(t.ctx, t)
+	doubts, err := lastDoubts(t)
 	if err != nil {
 		return err
 	}
 	for service, d := range doubts {
 		own := slices.DeleteFunc(slices.Clone(bills), func(b reminder.Bill) bool { return b.Service != service })
-		if _, err := execBatch(t, &unpayReminders, own, func(args []any, b reminder.Bill) []any {
+		if _, err := db.ExecBatch(t.Tx, unpayReminders, own, func(args []any, b reminder.Bill) []any {
 			return append(args, b.ID, b.DueDate.String())
 		}, d.Since.UnixMilli(), millis(d.Until)); err != nil {
 			return err

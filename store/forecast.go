@@ -3,15 +3,14 @@ package store
 import (
 	"context"
 	"database/sql"
-	"database/sql/driver"
 	"errors"
 	"fmt"
-	"net/url"
 	"os"
 	"strings"
 	"time"
 
 	"duewatch/reminder"
+	"duewatch/store/db"
 )
 
 // Forecast is a store to look ahead in. Whatever is decided in it is decided by
@@ -35,7 +34,6 @@ type Forecast struct {
 // OpenForecast opens an existing file to look ahead from it. It returns
 // ErrNotFound when there is no file yet.
 func OpenForecast(ctx context.Context, path string) (*Forecast, error) {
-	path = realPath(path)
 	file, err := OpenReader(ctx, path) // says what is wrong with it
 	if err != nil {
 		return nil, err
@@ -43,24 +41,11 @@ func OpenForecast(ctx context.Context, path string) (*Forecast, error) {
 	if err := file.Close(); err != nil {
 		return nil, err
 	}
-	settings := url.Values{
-		"mode": {"ro"}, "_foreign_keys": {"off"}, // the copy has not all that it refers to
-		"_busy_timeout": {fmt.Sprint(busyTimeout.Milliseconds())}, "_stmt_cache_size": {"128"},
+	s, err := opened(db.OpenShadow(ctx, path))
+	if err != nil {
+		return nil, err
 	}
-	return openForecast(ctx, connector{"file:" + (&url.URL{Path: path}).EscapedPath() + "?" + settings.Encode()})
-}
-
-func openForecast(ctx context.Context, c driver.Connector) (_ *Forecast, err error) {
-	db := sql.OpenDB(c)
-	// The copy belongs to one connection, which must last.
-	db.SetMaxOpenConns(1)
-	db.SetMaxIdleConns(1)
-	for _, setting := range []string{"PRAGMA temp.journal_mode = MEMORY", "PRAGMA temp.cache_size = -64000"} { // 64 MB, the rest in the file
-		if _, err := db.ExecContext(ctx, setting); err != nil {
-			return nil, errors.Join(fmt.Errorf("look ahead: %w", explain(err)), db.Close())
-		}
-	}
-	f := &Forecast{Store: &Store{read: db, write: startWriter(db)}, at: -1 << 62}
+	f := &Forecast{Store: s, at: -1 << 62}
 	if err := f.do(func(t *tx) error { return f.begin(t) }); err != nil {
 		return nil, errors.Join(fmt.Errorf("look ahead (in the temporary folder %s): %w", os.TempDir(), err), f.Close())
 	}
@@ -88,13 +73,13 @@ var copied = map[string]string{
 
 // begin makes the empty copy, and fills the tables that are copied as a whole.
 func (f *Forecast) begin(t *tx) error {
-	rows, err := t.query(`SELECT type, name, sql FROM main.sqlite_master
+	rows, err := t.Query(`SELECT type, name, sql FROM main.sqlite_master
 		WHERE sql IS NOT NULL AND tbl_name <> 'goose_db_version' AND name NOT LIKE 'sqlite_%' ORDER BY type = 'index'`)
 	if err != nil {
 		return err
 	}
 	type part struct{ kind, name, sql string }
-	parts, err := collect(rows, func(r row) (p part, err error) {
+	parts, err := db.Collect(rows, func(r db.Scanner) (p part, err error) {
 		err = r.Scan(&p.kind, &p.name, &p.sql)
 		return p, err
 	})
@@ -104,11 +89,11 @@ func (f *Forecast) begin(t *tx) error {
 	for _, p := range parts {
 		statement := strings.NewReplacer("CREATE TABLE ", "CREATE TEMP TABLE ", "CREATE INDEX ", "CREATE INDEX temp.",
 			"CREATE UNIQUE INDEX ", "CREATE UNIQUE INDEX temp.").Replace(p.sql)
-		if _, err := t.exec(statement); err != nil {
+		if _, err := t.Exec(statement); err != nil {
 			return fmt.Errorf("copy %s %s: %w", p.kind, p.name, err)
 		}
 		if _, partly := copied[p.name]; p.kind == "table" && !partly {
-			if _, err := t.exec("INSERT INTO temp." + p.name + " SELECT * FROM main." + p.name); err != nil {
+			if _, err := t.Exec("INSERT INTO temp." + p.name + " SELECT * FROM main." + p.name); err != nil {
 				return err
 			}
 		}
@@ -118,11 +103,11 @@ func (f *Forecast) begin(t *tx) error {
 		"INSERT INTO temp.phones SELECT * FROM main.phones WHERE phone_id = (SELECT max(phone_id) FROM main.phones)",
 		fmt.Sprintf("INSERT INTO temp.texts SELECT * FROM main.texts ORDER BY id DESC LIMIT %d", recentScanned),
 	} {
-		if _, err := t.exec(statement); err != nil {
+		if _, err := t.Exec(statement); err != nil {
 			return err
 		}
 	}
-	return explain(t.row("SELECT coalesce(max(id), 0) FROM temp.texts").Scan(&f.lastText))
+	return t.Row("SELECT coalesce(max(id), 0) FROM temp.texts").Scan(&f.lastText)
 }
 
 // Walk copies the next n bills or so that the remind job will look at by the
@@ -153,13 +138,13 @@ func (f *Forecast) walk(until time.Time, n int) (walked int, err error) {
 		}
 	}
 	err = f.do(func(t *tx) error {
-		rows, err := t.query("SELECT at, bill_id FROM "+queue+`
+		rows, err := t.Query("SELECT at, bill_id FROM "+queue+`
 			WHERE (at, bill_id) > (?1, ?2) AND at <= ?3 ORDER BY at, bill_id LIMIT +?4`, f.at, f.bill, latest, n)
 		if err != nil {
 			return err
 		}
 		var at int64
-		ids, err := collect(rows, func(r row) (id int64, err error) {
+		ids, err := db.Collect(rows, func(r db.Scanner) (id int64, err error) {
 			err = r.Scan(&at, &id)
 			return id, err
 		})
@@ -167,7 +152,7 @@ func (f *Forecast) walk(until time.Time, n int) (walked int, err error) {
 			return err
 		}
 		for _, id := range ids {
-			if _, err := t.exec(`INSERT INTO temp.came SELECT b.id, b.phone FROM main.bills p CROSS JOIN main.bills b ON b.phone = p.phone
+			if _, err := t.Exec(`INSERT INTO temp.came SELECT b.id, b.phone FROM main.bills p CROSS JOIN main.bills b ON b.phone = p.phone
 				WHERE p.id = ?1 AND NOT EXISTS (SELECT 1 FROM temp.bills WHERE id = b.id) ON CONFLICT DO NOTHING`, id); err != nil {
 				return err
 			}
@@ -222,7 +207,7 @@ func (f *Forecast) copyCame(t *tx, now time.Time) error {
 			WHERE x.id <= ?2 ON CONFLICT DO NOTHING`, []any{now.Add(-sameWords - 24*time.Hour).UnixMilli(), f.lastText}},
 		{"DELETE FROM temp.came", nil},
 	} {
-		if _, err := t.exec(c.statement, c.args...); err != nil {
+		if _, err := t.Exec(c.statement, c.args...); err != nil {
 			return err
 		}
 	}
@@ -232,7 +217,7 @@ func (f *Forecast) copyCame(t *tx, now time.Time) error {
 // NextEval is the next instant at which the remind job looks at a bill, copied
 // or not, when Walk has come to its end; zero when there is none.
 func (f *Forecast) NextEval(ctx context.Context) (next time.Time, err error) {
-	err = f.read.QueryRowContext(ctx, "SELECT min(at) FROM temp.due_remind").Scan(instantColumn{&next})
+	err = f.read(ctx).Row("SELECT min(at) FROM temp.due_remind").Scan(db.InstantTo(&next))
 	var further time.Time
 	switch {
 	case err != nil:
@@ -243,14 +228,14 @@ func (f *Forecast) NextEval(ctx context.Context) (next time.Time, err error) {
 		if f.plan != nil {
 			queue = "temp.plan"
 		}
-		err = f.read.QueryRowContext(ctx, "SELECT at FROM "+queue+" WHERE (at, bill_id) > (?1, ?2) ORDER BY at, bill_id LIMIT 1",
-			f.at, f.bill).Scan(instantColumn{&further})
+		err = f.read(ctx).Row("SELECT at FROM "+queue+" WHERE (at, bill_id) > (?1, ?2) ORDER BY at, bill_id LIMIT 1",
+			f.at, f.bill).Scan(db.InstantTo(&further))
 		if errors.Is(err, sql.ErrNoRows) {
 			err = nil
 		}
 	}
 	if err != nil {
-		return next, fmt.Errorf("look ahead: %w", explain(err))
+		return next, fmt.Errorf("look ahead: %w", err)
 	}
 	if next.IsZero() || (!further.IsZero() && further.Before(next)) {
 		next = further
@@ -268,12 +253,12 @@ type Ended struct {
 // Ended counts what was texted and skipped since from, and what is held at the
 // end.
 func (f *Forecast) Ended(ctx context.Context, from time.Time) ([]Ended, error) {
-	rows, err := f.read.QueryContext(ctx, `SELECT outcome, reason, count(*) FROM temp.reminders
+	rows, err := f.read(ctx).Query(`SELECT outcome, reason, count(*) FROM temp.reminders
 		WHERE decided_at >= ?1 OR outcome = 'held' GROUP BY outcome, reason ORDER BY outcome DESC, count(*) DESC, reason`, from.UnixMilli())
 	if err != nil {
-		return nil, fmt.Errorf("look ahead: %w", explain(err))
+		return nil, fmt.Errorf("look ahead: %w", err)
 	}
-	return collect(rows, func(r row) (e Ended, err error) {
+	return db.Collect(rows, func(r db.Scanner) (e Ended, err error) {
 		err = r.Scan(&e.Outcome, &e.Reason, &e.Count)
 		return e, err
 	})
@@ -283,13 +268,13 @@ func (f *Forecast) Ended(ctx context.Context, from time.Time) ([]Ended, error) {
 // their registration, of which nobody knows yet when they are due, and those
 // that are paused until after the instant, or without an end.
 func (f *Forecast) Idle(ctx context.Context, until time.Time) (unregistered, paused int, err error) {
-	err = f.read.QueryRowContext(ctx, "SELECT count(*) FROM main.due_register").Scan(&unregistered)
+	err = f.read(ctx).Row("SELECT count(*) FROM main.due_register").Scan(&unregistered)
 	if err == nil {
-		err = f.read.QueryRowContext(ctx, `SELECT count(*) FROM main.bills WHERE state = 'paused' AND `+odd+`
+		err = f.read(ctx).Row(`SELECT count(*) FROM main.bills WHERE state = 'paused' AND `+odd+`
 			AND NOT EXISTS (SELECT 1 FROM main.due_remind WHERE bill_id = main.bills.id AND at < ?1)`, until.UnixMilli()).Scan(&paused)
 	}
 	if err != nil {
-		return 0, 0, fmt.Errorf("look ahead: %w", explain(err))
+		return 0, 0, fmt.Errorf("look ahead: %w", err)
 	}
 	return unregistered, paused, nil
 }

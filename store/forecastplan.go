@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"duewatch/reminder"
+	"duewatch/store/db"
 )
 
 // planPage is over how many ids one statement of a plan goes: few enough for the
@@ -38,7 +39,7 @@ func (f *Forecast) PlanAnew(policies reminder.Policies, now, until time.Time, pr
 			"CREATE TEMP TABLE own (service TEXT PRIMARY KEY) WITHOUT ROWID",
 			"CREATE TEMP TABLE steps (service TEXT NOT NULL, due_date TEXT NOT NULL, stage INTEGER, at BIGINT NOT NULL, PRIMARY KEY (service, due_date, at)) WITHOUT ROWID",
 		} {
-			if _, err := t.exec(statement); err != nil {
+			if _, err := t.Exec(statement); err != nil {
 				return err
 			}
 		}
@@ -46,7 +47,7 @@ func (f *Forecast) PlanAnew(policies reminder.Policies, now, until time.Time, pr
 			return err
 		}
 		for service, p := range policies.ByService {
-			if _, err := t.exec("INSERT INTO temp.own VALUES (?1)", service); err != nil {
+			if _, err := t.Exec("INSERT INTO temp.own VALUES (?1)", service); err != nil {
 				return err
 			}
 			if err := stepsOf(t, service, p, now, until); err != nil {
@@ -54,11 +55,11 @@ func (f *Forecast) PlanAnew(policies reminder.Policies, now, until time.Time, pr
 			}
 		}
 		var first sql.NullInt64
-		if err := t.row("SELECT min(at) FROM temp.steps").Scan(&first); err != nil || !first.Valid {
-			return explain(err) // without a step no bill has a look
+		if err := t.Row("SELECT min(at) FROM temp.steps").Scan(&first); err != nil || !first.Valid {
+			return err // without a step no bill has a look
 		}
 		p.first = first.Int64
-		return explain(t.row("SELECT coalesce(max(id), 0) FROM main.bills").Scan(&p.last))
+		return t.Row("SELECT coalesce(max(id), 0) FROM main.bills").Scan(&p.last)
 	})
 	if err != nil {
 		return fmt.Errorf("look ahead by the present config: %w", err)
@@ -71,7 +72,7 @@ func (f *Forecast) PlanAnew(policies reminder.Policies, now, until time.Time, pr
 func (p *plan) more(f *Forecast) error {
 	err := f.do(func(t *tx) error {
 		// A stage of the past comes now, unless it was acted on for good.
-		_, err := t.exec(`INSERT INTO temp.plan (at, bill_id) SELECT s.at, b.id FROM main.bills b CROSS JOIN temp.steps s
+		_, err := t.Exec(`INSERT INTO temp.plan (at, bill_id) SELECT s.at, b.id FROM main.bills b CROSS JOIN temp.steps s
 			ON s.service = CASE WHEN EXISTS (SELECT 1 FROM temp.own WHERE service = b.service) THEN b.service ELSE '' END AND s.due_date = b.due_date
 			WHERE b.id > ?1 AND b.id <= ?2 AND b.state IN ('active', 'paused') AND NOT EXISTS (SELECT 1 FROM main.reminders r
 				WHERE r.bill_id = b.id AND r.due_date = b.due_date AND r.stage = s.stage AND r.outcome <> 'held') ON CONFLICT DO NOTHING`,
@@ -123,7 +124,7 @@ func stepsOf(t *tx, service string, p *reminder.Policy, now, until time.Time) er
 			looks = append(looks, look{nil, steps[next].At})
 		}
 		for _, l := range looks {
-			if _, err := t.exec("INSERT INTO temp.steps VALUES (?1, ?2, ?3, ?4)", service, due.String(), l.stage, l.at.UnixMilli()); err != nil {
+			if _, err := t.Exec("INSERT INTO temp.steps VALUES (?1, ?2, ?3, ?4)", service, due.String(), l.stage, l.at.UnixMilli()); err != nil {
 				return err
 			}
 		}
@@ -133,9 +134,9 @@ func stepsOf(t *tx, service string, p *reminder.Policy, now, until time.Time) er
 
 // came are the bills that are about to be copied.
 func (f *Forecast) came(t *tx) ([]int64, error) {
-	rows, err := t.query("SELECT bill_id FROM temp.came")
+	rows, err := t.Query("SELECT bill_id FROM temp.came")
 	if err != nil {
 		return nil, err
 	}
-	return collect(rows, scanID)
+	return db.Collect(rows, db.ScanID)
 }

@@ -2,59 +2,48 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"time"
 
 	"duewatch/reminder"
+	"duewatch/store/db"
 )
-
-// querier is what a write transaction and the pool for reading have in common.
-//
-// Each connection keeps its statements prepared. But SQLite prepares one anew where
-// its plan may depend on a value that is bound, such as that of LIMIT ?1, or of a
-// column = ?1 where another index may do: so it is LIMIT +?1 everywhere, and
-// = +?1 where it mattered. An expression's value is not looked at.
-// SQLite could be told so as a whole (SQLITE_DBCONFIG_ENABLE_QPSG), but not by this driver.
-type querier interface {
-	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
-}
 
 // GuardState reads what holds for all bills alike: the stop, the guards' figures
 // and what the operator has lifted.
 func (s *Store) GuardState(ctx context.Context, p *reminder.Policy, now time.Time) (reminder.GuardState, error) {
-	st, err := guardState(ctx, s.read, p, now)
+	st, err := guardState(s.read(ctx), p, now)
 	if err != nil {
 		return st, fmt.Errorf("read how sending stands: %w", err)
 	}
 	return st, nil
 }
 
-func guardState(ctx context.Context, q querier, p *reminder.Policy, now time.Time) (s reminder.GuardState, err error) {
-	stops, err := stopsAt(ctx, q, now)
+func guardState(q db.Reader, p *reminder.Policy, now time.Time) (s reminder.GuardState, err error) {
+	stops, err := stopsAt(q, now)
 	if err != nil {
 		return s, err
 	}
 	if len(stops) > 0 {
 		s.Stop = &stops[0].Stop
 	}
-	if s.Doubts, err = lastDoubts(ctx, q); err != nil {
+	if s.Doubts, err = lastDoubts(q); err != nil {
 		return s, err
 	}
-	if err := readUsage(ctx, q, p, now, &s); err != nil {
+	if err := readUsage(q, p, now, &s); err != nil {
 		return s, err
 	}
 	recentFrom := now.Add(-reminder.RecentFor)
-	if recentFrom, err = readOverrides(ctx, q, now, recentFrom, &s); err != nil {
+	if recentFrom, err = readOverrides(q, now, recentFrom, &s); err != nil {
 		return s, err
 	}
 	if p.Guards.MaxFailureRate > 0 {
-		err = readRecent(ctx, q, recentFrom, &s)
+		err = readRecent(q, recentFrom, &s)
 	}
 	return s, err
 }
 
-func readUsage(ctx context.Context, q querier, p *reminder.Policy, now time.Time, s *reminder.GuardState) error {
+func readUsage(q db.Reader, p *reminder.Policy, now time.Time, s *reminder.GuardState) error {
 	today := reminder.DateOf(now.In(p.Zone))
 	midnight := today.At(0, p.Zone)
 	month := today.AddDays(1-today.Day()).At(0, p.Zone)
@@ -63,16 +52,16 @@ func readUsage(ctx context.Context, q querier, p *reminder.Policy, now time.Time
 	if history.Before(from) {
 		from = history
 	}
-	rows, err := q.QueryContext(ctx, "SELECT since, texts, segments FROM usage WHERE since >= ?1", from.UnixMilli())
+	rows, err := q.Query("SELECT since, texts, segments FROM usage WHERE since >= ?1", from.UnixMilli())
 	if err != nil {
-		return explain(err)
+		return err
 	}
 	type day struct {
 		since           time.Time
 		texts, segments int
 	}
-	days, err := collect(rows, func(r row) (d day, err error) {
-		err = r.Scan(instantColumn{&d.since}, &d.texts, &d.segments)
+	days, err := db.Collect(rows, func(r db.Scanner) (d day, err error) {
+		err = r.Scan(db.InstantTo(&d.since), &d.texts, &d.segments)
 		return d, err
 	})
 	if err != nil {
@@ -96,15 +85,15 @@ func readUsage(ctx context.Context, q querier, p *reminder.Policy, now time.Time
 
 // readOverrides returns from when on texts count as recent: those that the
 // operator has looked at and let pass do not.
-func readOverrides(ctx context.Context, q querier, now, recentFrom time.Time, s *reminder.GuardState) (time.Time, error) {
-	rows, err := q.QueryContext(ctx, "SELECT guard, since FROM lifts WHERE until_at > ?1", now.UnixMilli())
+func readOverrides(q db.Reader, now, recentFrom time.Time, s *reminder.GuardState) (time.Time, error) {
+	rows, err := q.Query("SELECT guard, since FROM lifts WHERE until_at > ?1", now.UnixMilli())
 	if err != nil {
-		return recentFrom, explain(err)
+		return recentFrom, err
 	}
-	_, err = collect(rows, func(r row) (struct{}, error) {
+	_, err = db.Collect(rows, func(r db.Scanner) (struct{}, error) {
 		var guard reminder.Reason
 		var since time.Time
-		err := r.Scan(&guard, instantColumn{&since})
+		err := r.Scan(&guard, db.InstantTo(&since))
 		switch {
 		case guard == reminder.FailureRate && since.After(recentFrom):
 			recentFrom = since
@@ -129,20 +118,20 @@ const recentScanned = 2000
 // another reason, such as a change before the call or a provider that asked to slow down,
 // says something of connections and nothing of texts. It takes no place among them: an
 // afternoon of such texts would hide the failures before it.
-func readRecent(ctx context.Context, q querier, from time.Time, s *reminder.GuardState) error {
-	rows, err := q.QueryContext(ctx, `SELECT state, refused_for, created_at FROM texts
+func readRecent(q db.Reader, from time.Time, s *reminder.GuardState) error {
+	rows, err := q.Query(`SELECT state, refused_for, created_at FROM texts
 		WHERE id > (SELECT max(id) FROM texts) - ?1 AND state NOT IN ('sending', 'unknown', 'not_found')
 			AND NOT (state = 'refused' AND refused_for NOT IN (?2, ?3, ?4, ?5))
-		ORDER BY id DESC LIMIT +?6`,
+		ORDER BY id DESC LIMIT ?6 + 0`,
 		recentScanned, reminder.BadNumber, reminder.TextRefused, reminder.RefusalUnclear, reminder.TryApart, reminder.RecentTexts)
 	if err != nil {
-		return explain(err)
+		return err
 	}
-	_, err = collect(rows, func(r row) (none struct{}, err error) {
+	_, err = db.Collect(rows, func(r db.Scanner) (none struct{}, err error) {
 		var state TextState
 		var why reminder.Reason
 		var created time.Time
-		if err := r.Scan(&state, &why, instantColumn{&created}); err != nil || !created.After(from) {
+		if err := r.Scan(&state, &why, db.InstantTo(&created)); err != nil || !created.After(from) {
 			return none, err
 		}
 		s.Recent++
@@ -174,7 +163,7 @@ func (t *tx) used(r Round, texts []Text) error {
 	}
 	zone := r.Policies.Default.Zone
 	midnight := reminder.DateOf(r.Now.In(zone)).At(0, zone)
-	_, err := t.exec(`INSERT INTO usage (since, texts, segments) VALUES (?1, ?2, ?3)
+	_, err := t.Exec(`INSERT INTO usage (since, texts, segments) VALUES (?1, ?2, ?3)
 		ON CONFLICT (since) DO UPDATE SET texts = usage.texts + excluded.texts, segments = usage.segments + excluded.segments`,
 		midnight.UnixMilli(), n, segments)
 	return err
@@ -182,7 +171,7 @@ func (t *tx) used(r Round, texts []Text) error {
 
 // unused takes a text out of its day's count: the provider does not have it.
 func (t *tx) unused(textID int64) error {
-	_, err := t.exec(`UPDATE usage SET texts = texts - 1, segments = segments - (SELECT segments FROM texts WHERE id = ?1)
+	_, err := t.Exec(`UPDATE usage SET texts = texts - 1, segments = segments - (SELECT segments FROM texts WHERE id = ?1)
 		WHERE texts > 0 AND since = (SELECT max(since) FROM usage WHERE since <= (SELECT created_at FROM texts WHERE id = ?1))`, textID)
 	return err
 }

@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -23,26 +22,26 @@ func (s *Store) Trim(cutoff time.Time, n int) (deleted int64, err error) {
 		sql  string
 		args []any
 	}{
-		{"DELETE FROM events WHERE id IN (SELECT id FROM events WHERE " + head("events", "at") + " ORDER BY id LIMIT +?2)", nil},
+		{"DELETE FROM events WHERE id IN (SELECT id FROM events WHERE " + head("events", "at") + " ORDER BY id LIMIT ?2 + 0)", nil},
 		{"DELETE FROM reminders WHERE id IN (SELECT id FROM reminders WHERE " + head("reminders", "decided_at") +
-			" AND due_date < ?3 ORDER BY id LIMIT +?2)", []any{oldest}},
+			" AND due_date < ?3 ORDER BY id LIMIT ?2 + 0)", []any{oldest}},
 		{"DELETE FROM texts WHERE id IN (SELECT id FROM texts WHERE " + head("texts", "created_at") + ` AND state NOT IN ('sending', 'unknown')
-			AND NOT EXISTS (SELECT 1 FROM reminders WHERE text_id = texts.id) ORDER BY id LIMIT +?2)`, nil},
+			AND NOT EXISTS (SELECT 1 FROM reminders WHERE text_id = texts.id) ORDER BY id LIMIT ?2 + 0)`, nil},
 	}
 	err = s.do(func(t *tx) error {
 		deleted = 0
 		for _, st := range statements {
-			r, err := t.exec(st.sql, append([]any{cutoff.UnixMilli(), n}, st.args...)...)
+			r, err := t.Exec(st.sql, append([]any{cutoff.UnixMilli(), n}, st.args...)...)
 			if err != nil {
 				return err
 			}
 			rows, err := r.RowsAffected()
 			if err != nil {
-				return explain(err)
+				return err
 			}
 			deleted += rows
 		}
-		if _, err := t.exec("DELETE FROM doubted_payments WHERE until_at < ?1", cutoff.UnixMilli()); err != nil {
+		if _, err := t.Exec("DELETE FROM doubted_payments WHERE until_at < ?1", cutoff.UnixMilli()); err != nil {
 			return err
 		}
 		return nil
@@ -56,33 +55,11 @@ func (s *Store) Trim(cutoff time.Time, n int) (deleted int64, err error) {
 // Tidy keeps the write-ahead log short. It leaves it as it is when a command
 // reads for so long that writes would have to wait.
 //
-// It does not gather statistics (PRAGMA optimize): every statement finds its
-// index without them, and those of a young store make SQLite read whole tables
-// that have grown since.
-func (s *Store) Tidy(ctx context.Context) (err error) {
-	// A write of nothing finds out whether the store can be written at all.
-	if err := s.do(func(*tx) error { return nil }); err != nil {
+// It gathers no statistics: every statement finds its index without them, and those
+// of a young store make an engine read whole tables that have grown since.
+func (s *Store) Tidy(ctx context.Context) error {
+	if err := s.db.Tidy(ctx); err != nil {
 		return fmt.Errorf("tidy store: %w", err)
-	}
-	if log := s.write.log; log != nil {
-		log.carrying.Lock()
-		defer log.carrying.Unlock()
-	}
-	c, err := s.write.db.Conn(ctx)
-	if err != nil {
-		return fmt.Errorf("tidy store: %w", explain(err))
-	}
-	defer func() { err = errors.Join(err, c.Close()) }()
-	patience := func(d time.Duration) error {
-		_, err := c.ExecContext(context.WithoutCancel(ctx), fmt.Sprintf("PRAGMA busy_timeout = %d", d.Milliseconds()))
-		return err
-	}
-	if err := patience(100 * time.Millisecond); err != nil {
-		return fmt.Errorf("tidy store: %w", explain(err))
-	}
-	_, err = c.ExecContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)")
-	if err = errors.Join(err, patience(busyTimeout)); err != nil {
-		return fmt.Errorf("tidy store: %w", explain(err))
 	}
 	return nil
 }

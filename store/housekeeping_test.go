@@ -2,7 +2,6 @@ package store
 
 import (
 	"os"
-	"strings"
 	"testing"
 	"time"
 
@@ -64,7 +63,7 @@ func TestTrimKeepsWhatIsNeeded(t *testing.T) {
 	old := firstStage.AddDate(1, 0, 0)
 	// A bill whose due date lies ahead still needs its record: without it the
 	// stage would be texted again.
-	must(s.write.db.ExecContext(t.Context(), "UPDATE reminders SET due_date = '2028-01-01' WHERE bill_id = 3"))
+	change(t, s, "UPDATE reminders SET due_date = '2028-01-01' WHERE bill_id = 3")
 	trimAll(t, s, old, 100)
 	if got := word(t, s, "SELECT group_concat(state) FROM (SELECT state FROM texts ORDER BY id)"); got != "sending,unknown,accepted" {
 		t.Errorf("texts that are left: %s", got)
@@ -103,46 +102,6 @@ func TestTidyShortensTheLog(t *testing.T) {
 		t.Errorf("the log is %d bytes long", info.Size())
 	}
 	mustDo(t, s.Check(t.Context()))
-}
-
-// Who deletes much has the log carried over just when it is to be shortened.
-func TestTidyWaitsForTheLogToBeCarriedOver(t *testing.T) {
-	s := openNew(t)
-	wal := pathOf(t, s) + "-wal"
-	long := strings.Repeat("x", 100*4096)
-	for round := range 5 {
-		for i := range carryEach/100 + 1 {
-			mustDo(t, s.SetMeta("key", long[round+i:]))
-		}
-		mustDo(t, s.Tidy(t.Context()))
-		if info := must(os.Stat(wal)); info.Size() != 0 {
-			t.Errorf("the log is %d bytes long", info.Size())
-		}
-	}
-}
-
-// A command that reads for long keeps the log from being shortened, and must
-// not keep the daemon from writing meanwhile.
-func TestTidyDoesNotHoldUpWrites(t *testing.T) {
-	s := openNew(t)
-	rows, err := s.read.QueryContext(t.Context(), "SELECT version_id FROM goose_db_version")
-	if err != nil || !rows.Next() {
-		t.Fatal(err)
-	}
-	defer rows.Close() //nolint:errcheck // only read from
-	mustDo(t, s.SetMeta("key", "one"))
-	start := time.Now()
-	mustDo(t, s.Tidy(t.Context()))
-	if took := time.Since(start); took > busyTimeout/4 {
-		t.Errorf("writes stood still for %s", took)
-	}
-	mustDo(t, s.SetMeta("key", "two"))
-	mustDo(t, rows.Err())
-	var timeout int64
-	mustDo(t, s.write.db.QueryRowContext(t.Context(), "PRAGMA busy_timeout").Scan(&timeout))
-	if timeout != busyTimeout.Milliseconds() {
-		t.Errorf("the busy timeout is %d ms after it", timeout)
-	}
 }
 
 func TestMeta(t *testing.T) {

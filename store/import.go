@@ -2,20 +2,15 @@ package store
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"os"
 	"slices"
-	"strconv"
-	"strings"
-	"syscall"
 	"time"
 
 	"duewatch/reminder"
 )
 
 // reportEach is how many bills an import goes through before it tells of them.
-const reportEach = 40 * together
+const reportEach = 2000
 
 // Import adds and changes bills in one transaction, as Declare does, and
 // removes none. Each bill may be there only once. The changes are in the order
@@ -43,14 +38,18 @@ func (s *Store) Import(ctx context.Context, source string, bills []reminder.Bill
 	if err != nil {
 		return nil, fmt.Errorf("import bills: %w", err)
 	}
-	s.giveWay(ctx, time.Since(began))
+	s.db.GiveWay(ctx, time.Since(began))
 	return changes, nil
 }
 
 // CompareBills says what Import would change, and changes nothing.
 func (s *Store) CompareBills(ctx context.Context, source string, bills []reminder.Bill) ([]Change, error) {
 	bills = sourced(source, bills)
-	found, err := find(ctx, s.read, bills)
+	var found map[identity]declaredBill
+	err := s.view(ctx, func(t *tx) (err error) {
+		found, err = t.find(bills)
+		return err
+	})
 	if err != nil {
 		return nil, fmt.Errorf("compare bills: %w", err)
 	}
@@ -72,7 +71,7 @@ func (s *Store) RemoveUnlisted(ctx context.Context, source string, listed *Impor
 	if err != nil {
 		return 0, 0, fmt.Errorf("sweep bills: %w", err)
 	}
-	gone, err := listed.missing(ctx, bills)
+	gone, err := listed.missing(bills)
 	if err != nil {
 		return 0, 0, err
 	}
@@ -97,35 +96,5 @@ func (s *Store) RemoveUnlisted(ctx context.Context, source string, listed *Impor
 	return last, removed, nil
 }
 
-// giveWay waits for as long as a command held the file, when a daemon may want
-// it: SQLite lets waiting programs look only now and then whether it is free.
-func (s *Store) giveWay(ctx context.Context, held time.Duration) {
-	if !s.BesideDaemon() {
-		return
-	}
-	wait := time.NewTimer(min(held, time.Second))
-	defer wait.Stop()
-	select {
-	case <-wait.C:
-	case <-ctx.Done():
-	}
-}
-
 // BesideDaemon reports whether a daemon works on the same file just now.
-func (s *Store) BesideDaemon() bool { return s.daemon != "" && running(s.daemon) }
-
-// running reports whether the process named in a lock file is there. It does
-// not ask for the lock, which would turn away a daemon that starts just then;
-// a number that another program has by now costs some speed only.
-func running(lockFile string) bool {
-	content, err := os.ReadFile(lockFile) //nolint:gosec // beside the operator's own store
-	if err != nil {
-		return false
-	}
-	pid, err := strconv.Atoi(strings.TrimSpace(string(content)))
-	if err != nil || pid <= 0 {
-		return false
-	}
-	err = syscall.Kill(pid, 0)
-	return err == nil || errors.Is(err, syscall.EPERM)
-}
+func (s *Store) BesideDaemon() bool { return s.db.BesideDaemon() }

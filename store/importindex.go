@@ -3,23 +3,18 @@ package store
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 
 	"duewatch/reminder"
+	"duewatch/store/db"
 )
 
 // ImportIndex is the list of bills read from one file. It finds those that stand there
-// twice however long the file is: it is a database of its own, in a file that
-// SQLite makes in the temporary folder and that is gone with the process, with
-// 32 MB of it in memory. It is safe for one goroutine at a time.
+// twice however long the file is: it is a database of its own, which is gone with the
+// process (db.Temporary). It is safe for one goroutine at a time.
 type ImportIndex struct {
-	db    *sql.DB
-	conn  *sql.Conn
+	db    *db.Temporary
 	keeps bool
-	// Of many rows, and of one.
-	list, listOne, keep, keepOne *sql.Stmt
-	find                         *sql.Stmt
 }
 
 // Row is a bill and the line of the file that names it.
@@ -28,43 +23,26 @@ type Row struct {
 	Bill reminder.Bill
 }
 
+const listTables = `
+	CREATE TABLE listed (service TEXT NOT NULL, account TEXT NOT NULL, line INTEGER NOT NULL, PRIMARY KEY (service, account)) WITHOUT ROWID;
+	CREATE TABLE kept (line INTEGER PRIMARY KEY, service TEXT NOT NULL, account TEXT NOT NULL, phone TEXT NOT NULL,
+		language TEXT NOT NULL, description TEXT NOT NULL)`
+
 var (
-	rollTables = `BEGIN;
-		CREATE TABLE listed (service TEXT NOT NULL, account TEXT NOT NULL, line INTEGER NOT NULL, PRIMARY KEY (service, account)) WITHOUT ROWID;
-		CREATE TABLE kept (line INTEGER PRIMARY KEY, service TEXT NOT NULL, account TEXT NOT NULL, phone TEXT NOT NULL,
-			language TEXT NOT NULL, description TEXT NOT NULL)`
-	rollList = "INSERT INTO listed (service, account, line) VALUES %s ON CONFLICT DO NOTHING"
-	rollKeep = "INSERT INTO kept (line, service, account, phone, language, description) VALUES %s"
-	rollFind = "SELECT service, account, line FROM listed WHERE (service, account) IN (VALUES " + rowsOf("(?, ?)") + ")"
+	listRows = db.NewBatch("INSERT INTO listed (service, account, line) VALUES %s ON CONFLICT DO NOTHING", 0, db.Text, db.Text, db.Integer)
+	keepRows = db.NewBatch("INSERT INTO kept (line, service, account, phone, language, description) VALUES %s", 0,
+		db.Integer, db.Text, db.Text, db.Text, db.Text, db.Text)
+	findRows = db.NewBatch("SELECT service, account, line FROM listed WHERE (service, account) IN (VALUES %s)", 0, db.Text, db.Text)
 )
 
-// NewImportIndex makes an empty list. One that keeps can give the bills back with Each.
-func NewImportIndex(ctx context.Context, keeps bool) (_ *ImportIndex, err error) {
-	r := &ImportIndex{db: sql.OpenDB(connector{"file:?_journal_mode=OFF&_synchronous=OFF&_cache_size=-32000"}), keeps: keeps}
-	defer func() {
-		if err != nil {
-			err = errors.Join(fmt.Errorf("make a list in the temporary folder: %w", explain(err)), r.Close())
-		}
-	}()
-	if r.conn, err = r.db.Conn(ctx); err != nil {
-		return nil, err
+// NewImportIndex makes an empty list, which works until ctx ends. One that keeps can
+// give the bills back with Each.
+func NewImportIndex(ctx context.Context, keeps bool) (*ImportIndex, error) {
+	temporary, err := db.OpenTemporary(ctx, listTables)
+	if err != nil {
+		return nil, fmt.Errorf("make a list in the temporary folder: %w", err)
 	}
-	if _, err := r.conn.ExecContext(ctx, rollTables); err != nil {
-		return nil, err
-	}
-	for _, s := range []struct {
-		to    **sql.Stmt
-		query string
-	}{
-		{&r.list, fmt.Sprintf(rollList, rowsOf("(?, ?, ?)"))}, {&r.listOne, fmt.Sprintf(rollList, "(?1, ?2, ?3)")},
-		{&r.keep, fmt.Sprintf(rollKeep, rowsOf("(?, ?, ?, ?, ?, ?)"))}, {&r.keepOne, fmt.Sprintf(rollKeep, "(?1, ?2, ?3, ?4, ?5, ?6)")},
-		{&r.find, rollFind},
-	} {
-		if *s.to, err = r.conn.PrepareContext(ctx, s.query); err != nil { //nolint:sqlclosecheck // closed with its connection
-			return nil, err
-		}
-	}
-	return r, nil
+	return &ImportIndex{db: temporary, keeps: keeps}, nil
 }
 
 // Close drops the list.
@@ -72,123 +50,72 @@ func (r *ImportIndex) Close() error {
 	if r == nil {
 		return nil
 	}
-	var errs []error
-	if r.conn != nil {
-		errs = append(errs, r.conn.Close())
-	}
-	return errors.Join(append(errs, r.db.Close())...)
+	return r.db.Close()
 }
 
 // Add adds bills; of those of one identity the one that counts comes first. Those
 // that were listed before are in doubles: the place in rows, and the line that named it first.
-func (r *ImportIndex) Add(ctx context.Context, rows []Row) (doubles map[int]int, err error) {
-	for from := 0; from < len(rows) && err == nil; from += together {
-		some := rows[from:min(from+together, len(rows))]
-		var added int64
-		if added, err = r.add(ctx, some); err == nil && added < int64(len(some)) {
-			doubles, err = r.doubles(ctx, some, from, doubles)
-		}
+func (r *ImportIndex) Add(rows []Row) (doubles map[int]int, err error) {
+	added, err := db.ExecBatch(r.db.Tx, listRows, rows, func(args []any, l Row) []any {
+		return append(args, l.Bill.Service, l.Bill.Account, l.Line)
+	})
+	if err == nil && r.keeps {
+		_, err = db.ExecBatch(r.db.Tx, keepRows, rows, func(args []any, l Row) []any {
+			return append(args, l.Line, l.Bill.Service, l.Bill.Account, l.Bill.Phone.E164(), l.Bill.Language, l.Bill.Description)
+		})
+	}
+	if err == nil && added < int64(len(rows)) {
+		doubles, err = r.doubles(rows)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("list bills in the temporary folder: %w", explain(err))
+		return nil, fmt.Errorf("list bills in the temporary folder: %w", err)
 	}
 	return doubles, nil
 }
 
-func (r *ImportIndex) add(ctx context.Context, some []Row) (added int64, err error) {
-	list := func(l Row) []any { return []any{l.Bill.Service, l.Bill.Account, l.Line} }
-	keep := func(l Row) []any {
-		b := l.Bill
-		return []any{l.Line, b.Service, b.Account, b.Phone.E164(), b.Language, b.Description}
-	}
-	if added, err = fill(ctx, r.list, r.listOne, some, list); err != nil || !r.keeps {
-		return added, err
-	}
-	_, err = fill(ctx, r.keep, r.keepOne, some, keep)
-	return added, err
-}
-
-// fill runs a statement for all rows at once, or where they are too few for it
-// that for one row on each.
-func fill(ctx context.Context, many, one *sql.Stmt, rows []Row, values func(Row) []any) (n int64, err error) {
-	args := make([]any, 0, 6*together)
+func (r *ImportIndex) doubles(rows []Row) (map[int]int, error) {
+	bills := make([]reminder.Bill, len(rows))
 	for i, l := range rows {
-		args = append(args, values(l)...)
-		s := one
-		if len(rows) == together {
-			if i < together-1 {
-				continue
-			}
-			s = many
-		}
-		result, err := s.ExecContext(ctx, args...)
-		if err != nil {
-			return 0, err
-		}
-		added, err := result.RowsAffected()
-		if err != nil {
-			return 0, err
-		}
-		n, args = n+added, args[:0]
+		bills[i] = l.Bill
 	}
-	return n, nil
-}
-
-func (r *ImportIndex) doubles(ctx context.Context, some []Row, from int, to map[int]int) (map[int]int, error) {
-	lines, err := r.lines(ctx, len(some), func(i int) reminder.Bill { return some[i].Bill })
+	lines, err := r.lines(bills)
 	if err != nil {
 		return nil, err
 	}
-	if to == nil {
-		to = map[int]int{}
-	}
-	for i, l := range some {
+	doubles := map[int]int{}
+	for i, l := range rows {
 		if first := lines[identity{l.Bill.Service, l.Bill.Account}]; first != l.Line {
-			to[from+i] = first
+			doubles[i] = first
 		}
 	}
-	return to, nil
+	return doubles, nil
 }
 
-// lines are where the first together of n bills are listed.
-func (r *ImportIndex) lines(ctx context.Context, n int, bill func(i int) reminder.Bill) (map[identity]int, error) {
-	args := make([]any, 0, 2*together)
-	for i := range together {
-		b := bill(min(i, n-1)) // the last one again, up to the number of the statement
-		args = append(args, b.Service, b.Account)
-	}
-	rows, err := r.find.QueryContext(ctx, args...)
-	if err != nil {
-		return nil, err
-	}
-	lines := make(map[identity]int, n)
-	_, err = collect(rows, func(r row) (none struct{}, err error) {
-		var id identity
-		var line int
-		err = r.Scan(&id.service, &id.account, &line)
+// lines are where bills are listed.
+func (r *ImportIndex) lines(bills []reminder.Bill) (map[identity]int, error) {
+	lines := make(map[identity]int, len(bills))
+	var id identity // each in turn
+	var line int
+	columns := []sql.Scanner{db.TextTo(&id.service), db.TextTo(&id.account), db.NumberTo(&line)}
+	return lines, db.QueryBatch(r.db.Tx, findRows, bills, ofIdentity, columns, func() error {
 		lines[id] = line
-		return none, err
+		return nil
 	})
-	return lines, err
 }
 
 // missing are those bills that are not listed: all of them when there is no
 // list.
-func (r *ImportIndex) missing(ctx context.Context, bills []reminder.Bill) (gone []reminder.Bill, err error) {
+func (r *ImportIndex) missing(bills []reminder.Bill) (gone []reminder.Bill, err error) {
 	if r == nil {
 		return bills, nil
 	}
-	for len(bills) > 0 {
-		some := bills[:min(together, len(bills))]
-		bills = bills[len(some):]
-		lines, err := r.lines(ctx, len(some), func(i int) reminder.Bill { return some[i] })
-		if err != nil {
-			return nil, fmt.Errorf("look bills up in the temporary folder: %w", explain(err))
-		}
-		for _, b := range some {
-			if lines[identity{b.Service, b.Account}] == 0 {
-				gone = append(gone, b)
-			}
+	lines, err := r.lines(bills)
+	if err != nil {
+		return nil, fmt.Errorf("look bills up in the temporary folder: %w", err)
+	}
+	for _, b := range bills {
+		if lines[identity{b.Service, b.Account}] == 0 {
+			gone = append(gone, b)
 		}
 	}
 	return gone, nil
@@ -196,14 +123,14 @@ func (r *ImportIndex) missing(ctx context.Context, bills []reminder.Bill) (gone 
 
 // Each calls do for all bills in the order of their lines, n at a time, and
 // stops at its first error.
-func (r *ImportIndex) Each(ctx context.Context, n int, do func([]Row) error) error {
+func (r *ImportIndex) Each(n int, do func([]Row) error) error {
 	for last := 0; ; {
-		rows, err := r.conn.QueryContext(ctx, `SELECT line, service, account, phone, language, description FROM kept
-			WHERE line > ?1 ORDER BY line LIMIT +?2`, last, n)
+		rows, err := r.db.Query(`SELECT line, service, account, phone, language, description FROM kept
+			WHERE line > ?1 ORDER BY line LIMIT ?2 + 0`, last, n)
 		if err != nil {
-			return fmt.Errorf("read the list in the temporary folder: %w", explain(err))
+			return fmt.Errorf("read the list in the temporary folder: %w", err)
 		}
-		some, err := collect(rows, func(r row) (l Row, err error) {
+		some, err := db.Collect(rows, func(r db.Scanner) (l Row, err error) {
 			err = r.Scan(&l.Line, &l.Bill.Service, &l.Bill.Account, &l.Bill.Phone, &l.Bill.Language, &l.Bill.Description)
 			return l, err
 		})

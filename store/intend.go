@@ -4,10 +4,12 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
 	"duewatch/reminder"
+	"duewatch/store/db"
 )
 
 // sameWords is for how long no two texts of one phone may have the same words:
@@ -18,28 +20,23 @@ const sameWords = 3 * 24 * time.Hour
 // very words, or must not be texted.
 var errUnfit = errors.New("the phone is opted out, or has just had these words")
 
-// intentColumns are those of an intent that differ from text to text, and those
-// that a round has in common.
-const (
-	intentColumns = 8
-	intentFixed   = 4
-)
-
 // intents is the statement that writes intents for texts about so many services
 // each. An opt-out is a reason not to get here; it is tested again, so that
 // whatever is decided, no text to such a phone can be written.
-func intents(services int) batchStmt {
+func intents(services int) *db.Batch {
+	columns := []db.Type{db.Text, db.Integer, db.Text, db.Text, db.Text, db.Integer, db.Integer, db.Integer}
 	names, within := "", "+o.service = ''"
 	for i := range services {
+		columns = append(columns, db.Text)
 		names += fmt.Sprintf(", s%d", i)
 		within += fmt.Sprintf(" OR +o.service = v.s%d", i)
 	}
-	return newBatchStmt(`WITH v (phone, phone_id, sent_to, body, language, segments, planned_at, not_after`+names+`) AS (VALUES %s)
-		INSERT OR FAIL INTO texts (phone, phone_id, sent_to, body, language, segments, state, owner, lease_until, planned_at, not_after, created_at)
+	return db.NewBatch(`WITH v (phone, phone_id, sent_to, body, language, segments, planned_at, not_after`+names+`) AS (VALUES %s)
+		INSERT INTO texts (phone, phone_id, sent_to, body, language, segments, state, owner, lease_until, planned_at, not_after, created_at)
 		SELECT v.phone, v.phone_id, v.sent_to, v.body, v.language, v.segments, 'sending', ?1, ?2, v.planned_at, v.not_after, ?3 FROM v
 		WHERE NOT EXISTS (SELECT 1 FROM texts x WHERE x.phone_id = v.phone_id AND x.created_at >= ?4 AND x.body = v.body AND `+hadIt+`)
 			AND NOT EXISTS (SELECT 1 FROM opt_outs o WHERE o.phone = v.phone AND (`+within+`))
-		RETURNING id, phone`, intentFixed, intentColumns+services)
+		RETURNING id, phone`, 4, columns...)
 }
 
 // intentsOfOne is for texts about one service each, as almost all are.
@@ -66,7 +63,7 @@ func (t *tx) intend(r Round, all []decided) ([]Text, error) {
 	if most > 1 {
 		statement = intents(most)
 	}
-	return texts, eachBatch(&statement, some, func(query string, some []intent) error { return t.intendSome(r, query, some, most) })
+	return texts, t.writeIntents(r, statement, some, most)
 }
 
 // intent is a text that is about to be written, and the services it is about.
@@ -98,56 +95,59 @@ func newIntent(r Round, d decided, to *Text) intent {
 	return n
 }
 
-var newPhones = newBatchStmt("INSERT OR FAIL INTO phones (phone_id, number) VALUES %s", 0, 2)
+var newPhones = db.NewBatch("INSERT INTO phones (number) VALUES %s RETURNING phone_id, number", 0, db.Text)
 
 // addPhones gives phones that are texted for the first time their ids.
 func (t *tx) addPhones(all []intent) error {
-	var fresh []*intent
+	fresh := make(map[string]*intent)
 	for i := range all {
 		if n := &all[i]; n.phoneID == 0 {
-			fresh = append(fresh, n)
+			fresh[n.phone.E164()] = n
 		}
 	}
 	if len(fresh) == 0 {
 		return nil
 	}
-	var last int64
-	if err := t.row("SELECT coalesce(max(phone_id), 0) FROM phones").Scan(&last); err != nil {
-		return fmt.Errorf("read phones: %w", explain(err))
-	}
-	for i, n := range fresh {
-		n.phoneID = last + 1 + int64(i)
-	}
-	if _, err := execBatch(t, &newPhones, fresh, func(args []any, n *intent) []any { return append(args, n.phoneID, n.phone.E164()) }); err != nil {
+	numbers := slices.Sorted(maps.Keys(fresh)) // one order, whatever that of the map
+	var id int64                               // each in turn
+	var number string
+	err := db.QueryBatch(t.Tx, newPhones, numbers, func(args []any, number string) []any { return append(args, number) },
+		[]sql.Scanner{db.NumberTo(&id), db.TextTo(&number)}, func() error {
+			fresh[number].phoneID = id
+			return nil
+		})
+	if err != nil {
 		return fmt.Errorf("write phones: %w", err)
 	}
 	return nil
 }
 
-func (t *tx) intendSome(r Round, query string, some []intent, services int) error {
-	args := t.buffer.args[:0]
-	args = append(args, r.Claim.Owner, r.Now.Add(r.Claim.Lease).UnixMilli(), r.Now.UnixMilli(), r.Now.Add(-sameWords).UnixMilli())
-	of := make(map[string]*Text, len(some))
-	for _, n := range some {
+// writeIntents writes them by a statement for texts about so many services each, and
+// gives the texts their ids.
+func (t *tx) writeIntents(r Round, statement *db.Batch, all []intent, services int) error {
+	of := make(map[string]*Text, len(all))
+	for _, n := range all {
 		of[n.phone.E164()] = n.Text
+	}
+	row := func(args []any, n intent) []any {
 		args = append(args, n.phone.E164(), n.phoneID, n.To.E164(), n.Body, n.Language, int64(n.Segments), n.planned.UnixMilli(), n.NotAfter.UnixMilli())
 		for i := range services {
 			args = append(args, n.services[min(i, len(n.services)-1)])
 		}
+		return args
 	}
-	t.buffer.args = args
-	var id int64
+	var id int64 // each in turn
 	var phone string
 	written := 0
-	err := t.queryRows(query, args, []sql.Scanner{numberColumn[int64]{&id}, textColumn{&phone}}, func() error {
+	err := db.QueryBatch(t.Tx, statement, all, row, []sql.Scanner{db.NumberTo(&id), db.TextTo(&phone)}, func() error {
 		of[phone].ID = id
 		written++
 		return nil
-	})
+	}, r.Claim.Owner, r.Now.Add(r.Claim.Lease).UnixMilli(), r.Now.UnixMilli(), r.Now.Add(-sameWords).UnixMilli())
 	switch {
 	case err != nil:
 		return fmt.Errorf("write intents: %w", err)
-	case written < len(some):
+	case written < len(all):
 		return errUnfit
 	}
 	return nil
@@ -170,15 +170,16 @@ func (r acted) ofText() int64 {
 	return 0
 }
 
-var addRecords = newBatchStmt(`WITH v (bill_id, due_date, stage, outcome, reason, text_id) AS (VALUES %s)
-	INSERT OR FAIL INTO reminders (bill_id, due_date, stage, outcome, reason, text_id, decided_at) SELECT v.*, ?1 FROM v WHERE true
+var addRecords = db.NewBatch(`WITH v (bill_id, due_date, stage, outcome, reason, text_id) AS (VALUES %s)
+	INSERT INTO reminders (bill_id, due_date, stage, outcome, reason, text_id, decided_at) SELECT v.*, ?1 FROM v WHERE true
 	ON CONFLICT (bill_id, due_date, stage) DO UPDATE
 		SET outcome = excluded.outcome, reason = excluded.reason, text_id = excluded.text_id, decided_at = excluded.decided_at
-		WHERE reminders.outcome = 'held'`, 1, 6)
+		WHERE reminders.outcome = 'held'`, 1,
+	db.Integer, db.Text, db.Integer, db.Text, db.Text, db.Integer)
 
 // record writes what became of stages, each of which is news.
 func (t *tx) record(all []acted, now time.Time) error {
-	n, err := execBatch(t, &addRecords, all, func(args []any, r acted) []any {
+	n, err := db.ExecBatch(t.Tx, addRecords, all, func(args []any, r acted) []any {
 		return append(args, r.bill.ID, r.due, int64(r.Stage), string(r.Outcome), string(r.Reason), positive(r.ofText()))
 	}, now.UnixMilli())
 	if err == nil && n < int64(len(all)) {
@@ -187,7 +188,7 @@ func (t *tx) record(all []acted, now time.Time) error {
 	if err != nil {
 		return fmt.Errorf("write records: %w", err)
 	}
-	_, err = execBatch(t, &addEvents, all, func(args []any, r acted) []any {
+	_, err = db.ExecBatch(t.Tx, addEvents, all, func(args []any, r acted) []any {
 		return ofEvent(args, Event{
 			At: now, BillID: r.bill.ID, TextID: r.ofText(), What: string(r.Outcome), Reason: string(r.Reason),
 			Detail: r.Stage.String() + ", due " + r.due + ": " + orElse(r.Detail, r.Reason.Info().Means),

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"duewatch/reminder"
+	"duewatch/store/db"
 )
 
 // IntentCheck is what was found out about committed intents right before they
@@ -26,18 +27,18 @@ const answerSlack = time.Minute
 // changedParts reads, of the bills of many texts, those that cannot be texted as
 // they are, and those about which something may have been learned of late. Nearly
 // always there are none. The + is explained at factsByID.
-var changedParts = newBatchStmt(`SELECT t.id, b.id, t.state, t.phone = b.phone, b.state, b.balance, b.due_date,
+var changedParts = db.NewBatch(`SELECT t.id, b.id, t.state, t.phone = b.phone, b.state, b.balance, b.due_date,
 		coalesce((SELECT max(reason) FROM opt_outs WHERE phone = b.phone AND (+service = '' OR +service = b.service)), '')
 	FROM texts t CROSS JOIN reminders r ON r.text_id = t.id CROSS JOIN bills b ON b.id = r.bill_id
 	WHERE t.id IN (%s) AND (t.state <> 'sending' OR t.phone <> b.phone OR b.state <> 'active' OR b.checked_at >= ?1
-		OR EXISTS (SELECT 1 FROM opt_outs WHERE phone = b.phone AND (+service = '' OR +service = b.service)))`, 1, 1)
+		OR EXISTS (SELECT 1 FROM opt_outs WHERE phone = b.phone AND (+service = '' OR +service = b.service)))`, 1, db.Integer)
 
 // CheckIntents tests once more what the intents of some texts rest on: stops,
 // opt-outs, pauses, and what was learned of their bills since the decision. It
 // reads the last commit, of whatever process, by three statements for hundreds of
 // texts.
 func (s *Store) CheckIntents(ctx context.Context, now time.Time, texts []*Text) (c IntentCheck, err error) {
-	stops, err := stopsAt(ctx, s.read, now)
+	stops, err := stopsAt(s.read(ctx), now)
 	if err != nil {
 		return c, fmt.Errorf("check intents: read stops: %w", err)
 	}
@@ -54,46 +55,39 @@ func (s *Store) CheckIntents(ctx context.Context, now time.Time, texts []*Text) 
 			decided = t.Decided
 		}
 	}
-	conn, err := s.read.Conn(ctx)
-	if err != nil {
-		return c, fmt.Errorf("check intents: %w", explain(err))
-	}
-	defer conn.Close() //nolint:errcheck // it goes back to the pool
-	t := &tx{ctx: ctx, conn: conn, buffer: new(argBuffer)}
-
 	change := func(textID int64, why string) {
 		if c.Changed == nil {
 			c.Changed = make(map[int64]string)
 		}
 		c.Changed[textID] = why
 	}
-	var textID, billID int64
-	var b billNow // each in turn
-	columns := []sql.Scanner{
-		numberColumn[int64]{&textID}, numberColumn[int64]{&billID}, wordColumn[TextState]{&b.text}, flagColumn{&b.samePhone}, wordColumn[reminder.BillState]{&b.state},
-		moneyColumn{&b.balance}, dayColumn{&b.dueDate}, wordColumn[reminder.Reason]{&b.suppressed},
-	}
-	pausing, err := t.anyUnfinished(now)
-	if err == nil && pausing {
-		// Before the bills are read: a page of the pause that is committed in between
-		// moves a bill from here to those that are paused.
-		err = eachBatch(&unreachedParts, ids, func(query string, some []int64) error {
-			return t.queryRows(query, idsAfter(some, now.UnixMilli()), []sql.Scanner{numberColumn[int64]{&textID}}, func() error {
+	err = s.view(ctx, func(t *tx) error {
+		pausing, err := t.anyUnfinished(now)
+		if err != nil {
+			return err
+		}
+		var textID, billID int64
+		if pausing {
+			// Before the bills are read: a page of the pause that is committed in between
+			// moves a bill from here to those that are paused.
+			if err := db.QueryBatch(t.Tx, unreachedParts, ids, db.ID, []sql.Scanner{db.NumberTo(&textID)}, func() error {
 				change(textID, "a pause of its service or phone holds for the bill by now")
 				return nil
-			})
-		})
-	}
-	if err != nil {
-		return c, fmt.Errorf("check intents: %w", err)
-	}
-	err = eachBatch(&changedParts, ids, func(query string, some []int64) error {
-		return t.queryRows(query, idsAfter(some, decided.Add(-answerSlack).UnixMilli()), columns, func() error {
+			}, now.UnixMilli()); err != nil {
+				return err
+			}
+		}
+		var b billNow // each in turn
+		columns := []sql.Scanner{
+			db.NumberTo(&textID), db.NumberTo(&billID), db.TextTo(&b.text), db.FlagTo(&b.samePhone), db.TextTo(&b.state),
+			moneyColumn{&b.balance}, dayColumn{&b.dueDate}, db.TextTo(&b.suppressed),
+		}
+		return db.QueryBatch(t.Tx, changedParts, ids, db.ID, columns, func() error {
 			if why := b.differs(textOf[textID].part(billID)); why != "" {
 				change(textID, why)
 			}
 			return nil
-		})
+		}, decided.Add(-answerSlack).UnixMilli())
 	})
 	if err != nil {
 		return c, fmt.Errorf("check intents: %w", err)

@@ -13,6 +13,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"duewatch/store/db"
 )
 
 func TestASecondDaemonIsKeptAway(t *testing.T) {
@@ -22,7 +24,7 @@ func TestASecondDaemonIsKeptAway(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = Open(t.Context(), path)
-	if !errors.Is(err, ErrLocked) {
+	if !errors.Is(err, db.ErrLocked) {
 		t.Fatalf("got %v, want ErrLocked", err)
 	}
 	if want := "process " + strconv.Itoa(os.Getpid()); !strings.Contains(err.Error(), want) {
@@ -72,7 +74,7 @@ func TestASecondDaemonByAnotherNameIsKeptAway(t *testing.T) {
 				if err == nil {
 					mustDo(t, s.Close())
 				}
-				if !errors.Is(err, ErrLocked) {
+				if !errors.Is(err, db.ErrLocked) {
 					t.Errorf("got %v, want ErrLocked", err)
 				}
 			})
@@ -90,7 +92,7 @@ func TestASecondDaemonIsKeptAwayWhereTheLockFileWasRemoved(t *testing.T) {
 	if err == nil {
 		mustDo(t, second.Close())
 	}
-	if !errors.Is(err, ErrLocked) {
+	if !errors.Is(err, db.ErrLocked) {
 		t.Errorf("got %v, want ErrLocked", err)
 	}
 	mustDo(t, s.Close())
@@ -157,7 +159,7 @@ func TestTheLockDiesWithItsProcess(t *testing.T) {
 		t.Fatalf("the child said %q: %s", got, c.errors())
 	}
 	_, err := Open(t.Context(), path)
-	if want := "process " + strconv.Itoa(c.cmd.Process.Pid); !errors.Is(err, ErrLocked) || !strings.Contains(err.Error(), want) {
+	if want := "process " + strconv.Itoa(c.cmd.Process.Pid); !errors.Is(err, db.ErrLocked) || !strings.Contains(err.Error(), want) {
 		t.Errorf("got %v, want ErrLocked with %q", err, want)
 	}
 	c.kill()

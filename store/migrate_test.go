@@ -1,6 +1,7 @@
 package store
 
 import (
+	"database/sql"
 	"errors"
 	"os"
 	"path/filepath"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"duewatch/reminder"
+	"duewatch/store/db"
 )
 
 // oldStore makes a store of schema 10, as the last duewatch before it was brought
@@ -17,7 +19,7 @@ func oldStore(t *testing.T) (path string) {
 	t.Helper()
 	path = filepath.Join(t.TempDir(), "duewatch.db")
 	dump := must(os.ReadFile("testdata/store-of-schema-10.sql"))
-	old := must(openPool(t.Context(), path, "rwc", 1, commandCache))
+	old := must(sql.Open("sqlite3", path))
 	must(old.ExecContext(t.Context(), strings.ReplaceAll(string(dump), "PRAGMA foreign_keys=OFF;", "")))
 	mustDo(t, old.Close())
 	return path
@@ -27,7 +29,7 @@ func oldStore(t *testing.T) (path string) {
 // that was known is there.
 func TestAStoreOfSchema10GoesOn(t *testing.T) {
 	path := oldStore(t)
-	if _, err := OpenReader(t.Context(), path); !errors.Is(err, ErrOldSchema) {
+	if _, err := OpenReader(t.Context(), path); !errors.Is(err, db.ErrOldSchema) {
 		t.Errorf("a command opens it before the daemon has brought it up to date: %v", err)
 	}
 	s := openAt(t, path)
@@ -57,13 +59,13 @@ func TestAStoreOfSchema10GoesOn(t *testing.T) {
 
 func TestAStoreFromBeforeSchema10IsRefused(t *testing.T) {
 	path := oldStore(t)
-	old := must(openPool(t.Context(), path, "rwc", 1, commandCache))
+	old := must(sql.Open("sqlite3", path))
 	must(old.ExecContext(t.Context(), "DELETE FROM goose_db_version WHERE version_id = 10"))
 	mustDo(t, old.Close())
-	if _, err := Open(t.Context(), path); !errors.Is(err, ErrTooOld) {
+	if _, err := Open(t.Context(), path); !errors.Is(err, db.ErrTooOld) {
 		t.Errorf("the daemon opens it: %v", err)
 	}
-	if _, err := OpenReader(t.Context(), path); !errors.Is(err, ErrTooOld) {
+	if _, err := OpenReader(t.Context(), path); !errors.Is(err, db.ErrTooOld) {
 		t.Errorf("a command opens it: %v", err)
 	}
 }

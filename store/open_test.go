@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -13,31 +12,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/mattn/go-sqlite3"
+	"duewatch/store/db"
 )
-
-func TestOpenReadsBackItsSettings(t *testing.T) {
-	s := openNew(t)
-	w := openWriter(t, s)
-	for name, db := range map[string]*Store{"reading": s, "writing": w} {
-		pool := db.read
-		if name == "writing" {
-			pool = db.write.db
-		}
-		for pragma, want := range map[string]string{"journal_mode": "wal", "synchronous": "2", "foreign_keys": "1", "busy_timeout": "10000"} {
-			var got string
-			if err := pool.QueryRowContext(t.Context(), "PRAGMA "+pragma).Scan(&got); err != nil {
-				t.Fatal(err)
-			}
-			if got != want {
-				t.Errorf("%s connection: %s is %s, want %s", name, pragma, got, want)
-			}
-		}
-	}
-	if _, err := s.read.ExecContext(t.Context(), "DELETE FROM bills"); err == nil {
-		t.Error("a reading connection can write")
-	}
-}
 
 // openWriter opens the same file as a command does beside the daemon.
 func openWriter(t *testing.T, s *Store) *Store {
@@ -50,7 +26,7 @@ func openWriter(t *testing.T, s *Store) *Store {
 	return w
 }
 
-func pathOf(t *testing.T, s *Store) string {
+func pathOf(t testing.TB, s *Store) string {
 	t.Helper()
 	return word(t, s, "SELECT file FROM pragma_database_list WHERE name = 'main'")
 }
@@ -110,7 +86,7 @@ func TestSchemaOfAnotherVersion(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		must(s.write.db.ExecContext(t.Context(), statement))
+		change(t, s, statement)
 		mustDo(t, s.Close())
 		return path
 	}
@@ -120,14 +96,14 @@ func TestSchemaOfAnotherVersion(t *testing.T) {
 		_, readErr := OpenReader(t.Context(), path)
 		_, writeErr := OpenWriter(t.Context(), path)
 		for _, err := range []error{err, readErr, writeErr} {
-			if !errors.Is(err, ErrTooNew) {
+			if !errors.Is(err, db.ErrTooNew) {
 				t.Errorf("got %v, want ErrTooNew", err)
 			}
 		}
 	})
 	t.Run("older", func(t *testing.T) {
 		path := version(t, "DELETE FROM goose_db_version WHERE version_id > 10")
-		if _, err := OpenReader(t.Context(), path); !errors.Is(err, ErrOldSchema) {
+		if _, err := OpenReader(t.Context(), path); !errors.Is(err, db.ErrOldSchema) {
 			t.Errorf("got %v, want ErrOldSchema", err)
 		}
 	})
@@ -265,20 +241,4 @@ func TestOpenIsCancelled(t *testing.T) {
 		t.Errorf("got %v, want the context's error", err)
 	}
 	openAt(t, path) // nothing was left locked
-}
-
-// Whoever meets a failure of SQLite is told what to do about it.
-func TestExplain(t *testing.T) {
-	for want, e := range map[string]sqlite3.Error{
-		"the disk is full":                    {Code: sqlite3.ErrFull},
-		"free some space":                     {Code: sqlite3.ErrIoErr, SystemErrno: syscall.ENOSPC},
-		"raise its limit of open files":       {Code: sqlite3.ErrCantOpen, SystemErrno: syscall.EMFILE},
-		"use sudo, or check owner and mode":   {Code: sqlite3.ErrCantOpen, SystemErrno: syscall.EACCES},
-		"use sudo, or check owner and mode (": {Code: sqlite3.ErrReadonly},
-		"restore the last backup":             {Code: sqlite3.ErrCorrupt},
-	} {
-		if got := explain(fmt.Errorf("read: %w", e)); !strings.Contains(got.Error(), want) || !errors.As(got, new(sqlite3.Error)) {
-			t.Errorf("got %v, want %q and the cause", got, want)
-		}
-	}
 }

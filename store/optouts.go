@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"duewatch/reminder"
+	"duewatch/store/db"
 )
 
 // OptOut is a phone that must not be texted, and why.
@@ -24,7 +25,7 @@ func (s *Store) AddOptOuts(all ...OptOut) (added int, err error) {
 	err = s.do(func(t *tx) error {
 		added = 0
 		for _, o := range all {
-			isNew, err := t.changed(`INSERT INTO opt_outs (phone, service, reason, since, source, who) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+			isNew, err := t.Changed(`INSERT INTO opt_outs (phone, service, reason, since, source, who) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
 				`+orStronger, o.Phone.E164(), o.Service, o.Reason, o.Since.UnixMilli(), o.Source, o.Who)
 			if err != nil {
 				return err
@@ -50,7 +51,7 @@ func (s *Store) AddOptOuts(all ...OptOut) (added int, err error) {
 // last three for the trail.
 func (s *Store) RemoveOptOut(o OptOut) error {
 	err := s.do(func(t *tx) error {
-		gone, err := t.changed("DELETE FROM opt_outs WHERE phone = ?1 AND service = ?2", o.Phone.E164(), o.Service)
+		gone, err := t.Changed("DELETE FROM opt_outs WHERE phone = ?1 AND service = ?2", o.Phone.E164(), o.Service)
 		if err != nil {
 			return err
 		}
@@ -67,11 +68,11 @@ func (s *Store) RemoveOptOut(o OptOut) error {
 
 // optOutEvents writes the change into the trail of each bill it concerns.
 func (t *tx) optOutEvents(o OptOut, what string) error {
-	rows, err := t.query("SELECT id FROM bills WHERE phone = ?1 AND (?2 = '' OR service = ?2)", o.Phone.E164(), o.Service)
+	rows, err := t.Query("SELECT id FROM bills WHERE phone = ?1 AND (?2 = '' OR service = ?2)", o.Phone.E164(), o.Service)
 	if err != nil {
 		return err
 	}
-	ids, err := collect(rows, scanID)
+	ids, err := db.Collect(rows, db.ScanID)
 	if err != nil {
 		return err
 	}
@@ -85,43 +86,33 @@ func (t *tx) optOutEvents(o OptOut, what string) error {
 
 // OptOutsOf reads the opt-outs of a phone.
 func (s *Store) OptOutsOf(ctx context.Context, p reminder.Phone) ([]OptOut, error) {
-	rows, err := s.read.QueryContext(ctx, "SELECT "+optOutColumns+" FROM opt_outs WHERE phone = ?1 ORDER BY service", p.E164())
+	rows, err := s.read(ctx).Query("SELECT "+optOutColumns+" FROM opt_outs WHERE phone = ?1 ORDER BY service", p.E164())
 	if err != nil {
-		return nil, fmt.Errorf("read opt-outs of a phone: %w", explain(err))
+		return nil, fmt.Errorf("read opt-outs of a phone: %w", err)
 	}
-	return collect(rows, scanOptOut)
+	return db.Collect(rows, scanOptOut)
 }
 
 const optOutColumns = "phone, service, reason, since, source, who"
 
-func scanOptOut(r row) (o OptOut, err error) {
-	err = r.Scan(&o.Phone, &o.Service, &o.Reason, instantColumn{&o.Since}, &o.Source, &o.Who)
+func scanOptOut(r db.Scanner) (o OptOut, err error) {
+	err = r.Scan(&o.Phone, &o.Service, &o.Reason, db.InstantTo(&o.Since), &o.Source, &o.Who)
 	return o, err
 }
 
 // PhonesOptedOut counts the phones that have any opt-out.
 func (s *Store) PhonesOptedOut(ctx context.Context) (n int, err error) {
-	if err := s.read.QueryRowContext(ctx, "SELECT count(DISTINCT phone) FROM opt_outs").Scan(&n); err != nil {
-		return 0, fmt.Errorf("count opt-outs: %w", explain(err))
+	if err := s.read(ctx).Row("SELECT count(DISTINCT phone) FROM opt_outs").Scan(&n); err != nil {
+		return 0, fmt.Errorf("count opt-outs: %w", err)
 	}
 	return n, nil
 }
 
 // OptOuts calls each for every opt-out, by phone, and stops at its first error.
 func (s *Store) OptOuts(ctx context.Context, each func(OptOut) error) error {
-	rows, err := s.read.QueryContext(ctx, "SELECT "+optOutColumns+" FROM opt_outs ORDER BY phone, service")
+	rows, err := s.read(ctx).Query("SELECT " + optOutColumns + " FROM opt_outs ORDER BY phone, service")
 	if err != nil {
-		return fmt.Errorf("read opt-outs: %w", explain(err))
+		return fmt.Errorf("read opt-outs: %w", err)
 	}
-	defer rows.Close() //nolint:errcheck // Err reports what matters
-	for rows.Next() {
-		o, err := scanOptOut(rows)
-		if err != nil {
-			return fmt.Errorf("read opt-outs: %w", err)
-		}
-		if err := each(o); err != nil {
-			return err
-		}
-	}
-	return explain(rows.Err())
+	return db.Each(rows, scanOptOut, each)
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"duewatch/reminder"
+	"duewatch/store/db"
 )
 
 // inDoubt is the condition of the index texts_in_doubt, to the letter: SQLite
@@ -19,18 +20,18 @@ const inDoubt = "state IN ('sending', 'unknown')"
 // nextLook. It returns how many.
 func (s *Store) Orphans(now time.Time, owner string, nextLook time.Time) (n int, err error) {
 	err = s.do(func(t *tx) error {
-		rows, err := t.query("SELECT id FROM texts WHERE "+inDoubt+" AND state = 'sending' AND (owner <> ?1 OR lease_until < ?2)", owner, now.UnixMilli())
+		rows, err := t.Query("SELECT id FROM texts WHERE "+inDoubt+" AND state = 'sending' AND (owner <> ?1 OR lease_until < ?2)", owner, now.UnixMilli())
 		if err != nil {
 			return err
 		}
-		ids, err := collect(rows, scanID)
+		ids, err := db.Collect(rows, db.ScanID)
 		if err != nil {
 			return err
 		}
 		n = len(ids)
 		for _, id := range ids {
 			const why = "duewatch ended while the provider was being called"
-			if _, err := t.exec("UPDATE texts SET state = 'unknown', error = ?2, next_look_at = ?3, refused_for = ?4 WHERE id = ?1 AND state = 'sending'",
+			if _, err := t.Exec("UPDATE texts SET state = 'unknown', error = ?2, next_look_at = ?3, refused_for = ?4 WHERE id = ?1 AND state = 'sending'",
 				id, why, nextLook.UnixMilli(), reminder.ShuttingDown); err != nil {
 				return err
 			}
@@ -52,11 +53,11 @@ func (s *Store) Orphans(now time.Time, owner string, nextLook time.Time) (n int,
 // since. They are decided again at once. It returns how many there were.
 func (s *Store) GiveBack(ctx context.Context, now time.Time, owner string, but map[int64]bool) (n int, err error) {
 	const why = "it was never handed over: a fault of the store came first"
-	rows, err := s.read.QueryContext(ctx, "SELECT id FROM texts WHERE "+inDoubt+" AND state = 'sending' AND owner = ?1", owner)
+	rows, err := s.read(ctx).Query("SELECT id FROM texts WHERE "+inDoubt+" AND state = 'sending' AND owner = ?1", owner)
 	if err != nil {
-		return 0, fmt.Errorf("find texts that were not handed over: %w", explain(err))
+		return 0, fmt.Errorf("find texts that were not handed over: %w", err)
 	}
-	ids, err := collect(rows, scanID)
+	ids, err := db.Collect(rows, db.ScanID)
 	if err != nil {
 		return 0, fmt.Errorf("find texts that were not handed over: %w", err)
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"duewatch/reminder"
+	"duewatch/store/db"
 )
 
 // TextState is where a text stands; states only go forward:
@@ -97,19 +98,30 @@ func (s *Store) RecordOutcomes(now time.Time, all []Outcome) []error {
 	errs := make([]error, len(all))
 	err := s.do(func(t *tx) error {
 		clear(errs)
-		taken := make([]Outcome, 0, len(all)) // by the provider, as almost all are: they are written together
+		var taken, others []int // their places in all; almost all are taken
 		for i, o := range all {
-			if t.batched && o.plain() {
-				taken = append(taken, o)
-				continue
-			}
-			var failed error
-			if errs[i], failed = t.savepoint(func(t *tx) error { return t.settle(now, o) }); failed != nil {
-				return failed
+			if o.plain() {
+				taken = append(taken, i)
+			} else {
+				others = append(others, i)
 			}
 		}
-		_, failed := t.savepoint(func(t *tx) error { return t.accept(now, taken) })
-		return failed
+		failed := func(i int, err error) error {
+			errs[i] = err
+			return nil
+		}
+		err := db.Together(t.Tx, others, func(some []int) error {
+			for _, i := range some {
+				if err := t.settle(now, all[i]); err != nil {
+					return err
+				}
+			}
+			return nil
+		}, failed)
+		if err != nil {
+			return err
+		}
+		return db.Together(t.Tx, taken, func(some []int) error { return t.accept(now, all, some) }, failed)
 	})
 	for i := range errs {
 		if err != nil {
@@ -131,29 +143,33 @@ func (o Outcome) plain() bool {
 const takenTexts = "WITH v (id, provider_id, status, next_look) AS (VALUES %s) "
 
 var (
-	acceptTexts = newBatchStmt(takenTexts+`UPDATE OR FAIL texts SET state = 'accepted', provider_id = v.provider_id, provider_status = v.status,
+	acceptTexts = db.NewBatch(takenTexts+`UPDATE texts SET state = 'accepted', provider_id = v.provider_id, provider_status = v.status,
 			error_code = 0, error = '', refused_for = '', accepted_at = ?1, next_look_at = v.next_look
-		FROM v WHERE texts.id = v.id AND texts.state IN ('sending', 'unknown')`, 1, 4)
-	acceptEvents = newBatchStmt(takenTexts+`INSERT OR FAIL INTO events (at, bill_id, text_id, what, reason, detail)
+		FROM v WHERE texts.id = v.id AND texts.state IN ('sending', 'unknown')`, 1, db.Integer, db.Text, db.Text, db.Integer)
+	acceptEvents = db.NewBatch(takenTexts+`INSERT INTO events (at, bill_id, text_id, what, reason, detail)
 		SELECT ?1, r.bill_id, v.id, 'accepted', 'provider', 'the provider took it as ' || v.provider_id
-		FROM v CROSS JOIN reminders r WHERE r.text_id = v.id`, 1, 4)
+		FROM v CROSS JOIN reminders r WHERE r.text_id = v.id`, 1, db.Integer, db.Text, db.Text, db.Integer)
 )
 
 // accept is settle for texts of which there is no more to say than that the
-// provider took them.
-func (t *tx) accept(now time.Time, all []Outcome) error {
-	for _, statement := range []*batchStmt{&acceptTexts, &acceptEvents} {
-		n, err := execBatch(t, statement, all, func(args []any, o Outcome) []any {
+// provider took them: those at some places of all.
+func (t *tx) accept(now time.Time, all []Outcome, places []int) error {
+	taken := make([]Outcome, len(places))
+	for i, place := range places {
+		taken[i] = all[place]
+	}
+	for _, statement := range []*db.Batch{acceptTexts, acceptEvents} {
+		n, err := db.ExecBatch(t.Tx, statement, taken, func(args []any, o Outcome) []any {
 			return append(args, o.TextID, o.ProviderID, o.ProviderStatus, millis(o.NextPollAt))
 		}, now.UnixMilli())
-		if err == nil && n < int64(len(all)) { // a text may be about several bills
+		if err == nil && n < int64(len(taken)) { // a text may be about several bills
 			err = errSettled // which one is found one after the other
 		}
 		if err != nil {
 			return err
 		}
 	}
-	return t.served(all)
+	return t.served(taken)
 }
 
 var errSettled = errors.New("it is settled already")
@@ -161,7 +177,7 @@ var errSettled = errors.New("it is settled already")
 // WritableLater reports whether what could not be written may be written later:
 // the store was at fault, such as a full disk, and not what was to be written.
 func WritableLater(err error) bool {
-	return err != nil && !errors.Is(err, errSettled) && !errors.Is(err, errOutcome) && !ofTheRow(err)
+	return err != nil && !errors.Is(err, errSettled) && !errors.Is(err, errOutcome) && !db.OfTheRow(err)
 }
 
 // settle settles one text.
@@ -176,7 +192,7 @@ func (t *tx) settle(now time.Time, o Outcome) error {
 	if o.State.Final() {
 		settled = now.UnixMilli()
 	}
-	ok, err := t.changed(`UPDATE texts SET state = ?2, provider_id = ?3, provider_status = ?4, error_code = ?5, error = ?6,
+	ok, err := t.Changed(`UPDATE texts SET state = ?2, provider_id = ?3, provider_status = ?4, error_code = ?5, error = ?6,
 			accepted_at = ?7, settled_at = ?8, next_look_at = ?9, refused_for = ?10
 		WHERE id = ?1 AND state IN ('sending', 'unknown') AND state <> ?2`,
 		o.TextID, o.State, nullable(o.ProviderID), o.ProviderStatus, o.Code, o.Error, accepted, settled, millis(o.NextPollAt), o.Hold+o.Skip)
@@ -234,13 +250,13 @@ func (t *tx) judgeDestinations(now time.Time, o *Outcome) error {
 		}
 	}
 	var notAfter time.Time
-	if err := t.row("SELECT not_after FROM texts WHERE id = ?1", o.TextID).Scan(instantColumn{&notAfter}); err != nil {
-		return explain(err)
+	if err := t.Row("SELECT not_after FROM texts WHERE id = ?1", o.TextID).Scan(db.InstantTo(&notAfter)); err != nil {
+		return err
 	}
 	if o.Until.After(notAfter) {
 		o.Until = notAfter // where the reminder expires by itself
 	}
-	_, err = t.exec("UPDATE texts SET refused_for = ?2 WHERE id = ?1 AND state = 'refused'", o.TextID, o.Hold)
+	_, err = t.Exec("UPDATE texts SET refused_for = ?2 WHERE id = ?1 AND state = 'refused'", o.TextID, o.Hold)
 	return err
 }
 
@@ -253,7 +269,7 @@ func always(o Outcome) settling { return func(int) Outcome { return o } }
 // settleReminders writes the outcome into the trail of each bill the text was
 // for, and gives its reminders back when the text was refused.
 func (t *tx) settleReminders(now time.Time, textID int64, outcome settling) error {
-	rows, err := t.query("SELECT bill_id, tries FROM reminders WHERE text_id = ?1 ORDER BY id", textID)
+	rows, err := t.Query("SELECT bill_id, tries FROM reminders WHERE text_id = ?1 ORDER BY id", textID)
 	if err != nil {
 		return err
 	}
@@ -261,7 +277,7 @@ func (t *tx) settleReminders(now time.Time, textID int64, outcome settling) erro
 		bill  int64
 		tries int
 	}
-	parts, err := collect(rows, func(r row) (p part, err error) {
+	parts, err := db.Collect(rows, func(r db.Scanner) (p part, err error) {
 		err = r.Scan(&p.bill, &p.tries)
 		return p, err
 	})
@@ -301,13 +317,13 @@ func (t *tx) giveBack(now time.Time, billID int64, o Outcome) error {
 	if o.Tried {
 		tried = 1
 	}
-	if _, err := t.exec(`UPDATE reminders SET outcome = ?2, reason = ?3, text_id = NULL, tries = tries + ?4, decided_at = ?5
+	if _, err := t.Exec(`UPDATE reminders SET outcome = ?2, reason = ?3, text_id = NULL, tries = tries + ?4, decided_at = ?5
 		WHERE text_id = ?1 AND bill_id = ?6`, o.TextID, outcome, reason, tried, now.UnixMilli(), billID); err != nil {
 		return err
 	}
 	if o.Hold != "" {
 		// Not later than the look that is planned already: it may be the next stage.
-		if _, err := t.exec(`INSERT INTO due_remind (bill_id, at) VALUES (?1, ?2)
+		if _, err := t.Exec(`INSERT INTO due_remind (bill_id, at) VALUES (?1, ?2)
 			ON CONFLICT (bill_id) DO UPDATE SET at = excluded.at WHERE due_remind.at > excluded.at AND due_remind.owner IS NULL`,
 			billID, o.Until.UnixMilli()); err != nil {
 			return err
@@ -324,7 +340,7 @@ func (t *tx) suppress(textID int64, why reminder.Reason, now time.Time) error {
 	if why == "" {
 		return nil
 	}
-	_, err := t.exec(`INSERT INTO opt_outs (phone, service, reason, since, source, who)
+	_, err := t.Exec(`INSERT INTO opt_outs (phone, service, reason, since, source, who)
 			SELECT phone, '', ?2, ?3, 'provider', 'twilio' FROM texts WHERE id = ?1 AND phone = sent_to
 		`+orStronger, textID, why, now.UnixMilli())
 	return err

@@ -99,7 +99,7 @@ func TestAnOutcomeIsRecordedOnce(t *testing.T) {
 	}
 	s, _, x := intended(t)
 	for _, from := range []TextState{Accepted, Sent, Delivered, Undelivered, Failed, Canceled, Refused, NotFound} {
-		must(s.write.db.ExecContext(t.Context(), "UPDATE texts SET state = ?1, provider_id = 'SM1'", from))
+		change(t, s, "UPDATE texts SET state = ?1, provider_id = 'SM1'", from)
 		for to, o := range outcomes {
 			o.TextID = x.ID
 			quiet(t, s, func() {
@@ -179,7 +179,7 @@ func TestARefusalFindsItsBillChanged(t *testing.T) {
 	})
 	t.Run("being decided about meanwhile", func(t *testing.T) {
 		s, p, _ := intended(t)
-		must(s.write.db.ExecContext(t.Context(), "UPDATE due_remind SET at = ?1, owner = 'other'", firstStage.Add(time.Minute).UnixMilli()))
+		change(t, s, "UPDATE due_remind SET at = ?1, owner = 'other'", firstStage.Add(time.Minute).UnixMilli())
 		record(t, s, Outcome{TextID: 1, State: Refused, Hold: reminder.Throttled, Until: firstStage})
 		l := must(s.DecideAnswered(roundAt(p, firstStage), []CheckResult{{BillID: 1}}))
 		if len(l.Texts) != 1 {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"duewatch/reminder"
+	"duewatch/store/db"
 )
 
 // Pause is until when bills are kept silent, and why.
@@ -67,7 +68,7 @@ func (s *Store) Resume(ctx context.Context, a BulkOp, policies reminder.Policies
 	var rule bulkRule
 	if !a.Selector.single() {
 		rule.begin = func(t *tx) error {
-			_, err := t.exec("DELETE FROM pauses WHERE service = ?1 AND phone = ?2", a.Selector.Service, a.Selector.Phone.E164())
+			_, err := t.Exec("DELETE FROM pauses WHERE service = ?1 AND phone = ?2", a.Selector.Service, a.Selector.Phone.E164())
 			return err
 		}
 	}
@@ -122,7 +123,7 @@ func (t *tx) retry(b reminder.Bill, a BulkOp) error {
 	if b.State == reminder.BillActive {
 		q, state = dueRecheck, reminder.BillActive
 	}
-	if _, err := t.exec(`UPDATE bills SET state = ?2, failures = 0, last_error = '',
+	if _, err := t.Exec(`UPDATE bills SET state = ?2, failures = 0, last_error = '',
 		registered_at = CASE ?2 WHEN 'pending' THEN NULL ELSE registered_at END WHERE id = ?1`, b.ID, state); err != nil {
 		return err
 	}
@@ -133,7 +134,7 @@ func (t *tx) retry(b reminder.Bill, a BulkOp) error {
 		return err
 	}
 	// A reminder that is held may wait for the very answer.
-	if _, err := t.exec(`UPDATE due_remind SET at = ?2 WHERE bill_id = ?1 AND at > ?2 AND owner IS NULL
+	if _, err := t.Exec(`UPDATE due_remind SET at = ?2 WHERE bill_id = ?1 AND at > ?2 AND owner IS NULL
 		AND EXISTS (SELECT 1 FROM reminders WHERE bill_id = ?1 AND due_date = ?3 AND outcome = 'held')`,
 		b.ID, a.At.UnixMilli(), b.DueDate.String()); err != nil {
 		return err
@@ -155,10 +156,10 @@ func (t *tx) keepPause(a BulkOp, p Pause) error {
 	if err != nil {
 		return err
 	}
-	if _, err := t.exec("DELETE FROM pauses WHERE until_at <= ?1", over); err != nil {
+	if _, err := t.Exec("DELETE FROM pauses WHERE until_at <= ?1", over); err != nil {
 		return err
 	}
-	_, err = t.exec(`INSERT INTO pauses (service, phone, since, until_at, detail, reached_id, reached_account)
+	_, err = t.Exec(`INSERT INTO pauses (service, phone, since, until_at, detail, reached_id, reached_account)
 		VALUES (?1, ?2, ?3, ?4, ?5, 0, '') ON CONFLICT (service, phone) DO UPDATE
 		SET until_at = excluded.until_at, detail = excluded.detail, reached_id = excluded.reached_id, reached_account = excluded.reached_account`,
 		a.Selector.Service, a.Selector.Phone.E164(), a.At.UnixMilli(), millis(p.Until), p.Detail)
@@ -166,7 +167,7 @@ func (t *tx) keepPause(a BulkOp, p Pause) error {
 }
 
 func (t *tx) pause(billID int64, p Pause, now time.Time, why string) error {
-	if _, err := t.exec("UPDATE bills SET state = 'paused', paused_at = CASE state WHEN 'paused' THEN paused_at ELSE ?2 END, paused_until = ?3 WHERE id = ?1",
+	if _, err := t.Exec("UPDATE bills SET state = 'paused', paused_at = CASE state WHEN 'paused' THEN paused_at ELSE ?2 END, paused_until = ?3 WHERE id = ?1",
 		billID, now.UnixMilli(), millis(p.Until)); err != nil {
 		return err
 	}
@@ -186,13 +187,13 @@ func (t *tx) pause(billID int64, p Pause, now time.Time, why string) error {
 // active, or comes to another phone.
 func (t *tx) pausedByRule(b *reminder.Bill, now time.Time) (paused bool, err error) {
 	var p Pause
-	err = t.row(`SELECT until_at, detail FROM pauses WHERE service IN ('', ?1) AND phone IN ('', ?2) AND (until_at IS NULL OR until_at > ?3)
-		ORDER BY until_at IS NOT NULL, until_at DESC LIMIT 1`, b.Service, b.Phone.E164(), now.UnixMilli()).Scan(instantColumn{&p.Until}, &p.Detail)
+	err = t.Row(`SELECT until_at, detail FROM pauses WHERE service IN ('', ?1) AND phone IN ('', ?2) AND (until_at IS NULL OR until_at > ?3)
+		ORDER BY until_at IS NOT NULL, until_at DESC LIMIT 1`, b.Service, b.Phone.E164(), now.UnixMilli()).Scan(db.InstantTo(&p.Until), &p.Detail)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		return false, nil
 	case err != nil:
-		return false, fmt.Errorf("read pauses: %w", explain(err))
+		return false, fmt.Errorf("read pauses: %w", err)
 	}
 	b.State, b.PausedAt, b.PausedUntil = reminder.BillPaused, now, p.Until
 	return true, t.pause(b.ID, p, now, "rule")
@@ -204,7 +205,7 @@ func (t *tx) pausedByRule(b *reminder.Bill, now time.Time) (paused bool, err err
 func (t *tx) resume(b *reminder.Bill, policy *reminder.Policy, oneOfMany bool, e Event) (look time.Time, err error) {
 	since, now := b.PausedAt, e.At
 	b.Resume()
-	if _, err := t.exec("UPDATE bills SET state = ?2, paused_at = NULL, paused_until = NULL WHERE id = ?1", b.ID, b.State); err != nil {
+	if _, err := t.Exec("UPDATE bills SET state = ?2, paused_at = NULL, paused_until = NULL WHERE id = ?1", b.ID, b.State); err != nil {
 		return look, err
 	}
 	e.BillID, e.What = b.ID, "resumed"
@@ -221,8 +222,8 @@ func (t *tx) resume(b *reminder.Bill, policy *reminder.Policy, oneOfMany bool, e
 	// By a clock that is ahead, a pause begins after stages that it kept silent:
 	// while none is believed, what came since the last one was is evaluated, too.
 	var unsure bool
-	if err := t.row("SELECT EXISTS (SELECT 1 FROM stops WHERE reason = ?1)", reminder.ClockUnsure).Scan(&unsure); err != nil {
-		return look, explain(err)
+	if err := t.Row("SELECT EXISTS (SELECT 1 FROM stops WHERE reason = ?1)", reminder.ClockUnsure).Scan(&unsure); err != nil {
+		return look, err
 	}
 	if unsure {
 		sure, err := t.surely(since)
@@ -247,13 +248,13 @@ type PausedWhole struct {
 
 // Pauses reads the services and phones that are paused as a whole.
 func (s *Store) Pauses(ctx context.Context, now time.Time) ([]PausedWhole, error) {
-	rows, err := s.read.QueryContext(ctx, `SELECT service, phone, since, reached_id IS NOT NULL, until_at, detail FROM pauses
+	rows, err := s.read(ctx).Query(`SELECT service, phone, since, reached_id IS NOT NULL, until_at, detail FROM pauses
 		WHERE until_at IS NULL OR until_at > ?1 ORDER BY service, phone`, now.UnixMilli())
 	if err != nil {
-		return nil, fmt.Errorf("read pauses: %w", explain(err))
+		return nil, fmt.Errorf("read pauses: %w", err)
 	}
-	return collect(rows, func(r row) (p PausedWhole, err error) {
-		err = r.Scan(&p.Service, &p.Phone, instantColumn{&p.Since}, &p.Unfinished, instantColumn{&p.Until}, &p.Detail)
+	return db.Collect(rows, func(r db.Scanner) (p PausedWhole, err error) {
+		err = r.Scan(&p.Service, &p.Phone, db.InstantTo(&p.Since), &p.Unfinished, db.InstantTo(&p.Until), &p.Detail)
 		return p, err
 	})
 }

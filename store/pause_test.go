@@ -175,7 +175,7 @@ func TestARuleIsWrittenWithItsFirstBills(t *testing.T) {
 	const refuse = `CREATE TEMP TRIGGER refuse BEFORE UPDATE OF state ON main.bills BEGIN SELECT RAISE(ABORT, 'refused'); END`
 	s, p := openNew(t), newPolicy()
 	watch(t, s, p, billOf(1))
-	must(s.write.db.ExecContext(t.Context(), refuse))
+	change(t, s, refuse)
 	service := actOn(Selector{Service: "water"}, learnedAt)
 	if n, err := s.Pause(t.Context(), service, Pause{Detail: "by desk"}); err == nil {
 		t.Errorf("paused: %+v", n)
@@ -183,11 +183,11 @@ func TestARuleIsWrittenWithItsFirstBills(t *testing.T) {
 	if got := must(s.Pauses(t.Context(), learnedAt)); len(got) != 0 {
 		t.Errorf("the rule stands: %+v", got)
 	}
-	must(s.write.db.ExecContext(t.Context(), "DROP TRIGGER refuse"))
+	change(t, s, "DROP TRIGGER refuse")
 	if n := must(s.Pause(t.Context(), service, Pause{Detail: "by desk"})); n.Done != 1 || len(n.Left) != 0 {
 		t.Errorf("paused: %+v", n)
 	}
-	must(s.write.db.ExecContext(t.Context(), refuse))
+	change(t, s, refuse)
 	if n, err := s.Resume(t.Context(), service, policiesOf(p)); err == nil {
 		t.Errorf("resumed: %+v", n)
 	}
@@ -258,8 +258,8 @@ func TestRetryAsksAgainAtOnce(t *testing.T) {
 func TestReleaseOfAChoice(t *testing.T) {
 	s, p := openNew(t), newPolicy()
 	ready(t, s, p, billsOf(3)...)
-	must(s.write.db.ExecContext(t.Context(), `INSERT INTO reminders (bill_id, due_date, stage, outcome, reason, decided_at)
-		SELECT id, due_date, -3, 'held', 'in_doubt', 0 FROM bills`))
+	change(t, s, `INSERT INTO reminders (bill_id, due_date, stage, outcome, reason, decided_at)
+		SELECT id, due_date, -3, 'held', 'in_doubt', 0 FROM bills`)
 	a := actOn(Selector{Phone: phone(1)}, firstStage)
 	a.DryRun = true
 	quiet(t, s, func() {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"duewatch/reminder"
+	"duewatch/store/db"
 )
 
 // A pause of a service or a phone may take minutes to go through its bills, page by
@@ -43,7 +44,7 @@ func (t *tx) pauseReached(c Selector, before, last reminder.Bill, done bool) err
 	if !done {
 		id, account = position(last)
 	}
-	mine, err := t.changed(`UPDATE pauses SET reached_id = ?5, reached_account = ?6
+	mine, err := t.Changed(`UPDATE pauses SET reached_id = ?5, reached_account = ?6
 		WHERE service = ?1 AND phone = ?2 AND reached_id = ?3 AND reached_account = ?4`,
 		c.Service, c.Phone.E164(), wasID, wasAccount, id, account)
 	if err == nil && !mine {
@@ -59,13 +60,13 @@ func (t *tx) unreachedBy(r Round, b reminder.Bill) (*Pause, error) {
 		return nil, nil
 	}
 	var p Pause
-	err := t.row(`SELECT p.until_at, p.detail FROM pauses p CROSS JOIN bills b WHERE b.id = ?2 AND `+unfinished+" AND "+beingPaused+`
-		ORDER BY p.until_at IS NOT NULL, p.until_at DESC LIMIT 1`, r.Now.UnixMilli(), b.ID).Scan(instantColumn{&p.Until}, &p.Detail)
+	err := t.Row(`SELECT p.until_at, p.detail FROM pauses p CROSS JOIN bills b WHERE b.id = ?2 AND `+unfinished+" AND "+beingPaused+`
+		ORDER BY p.until_at IS NOT NULL, p.until_at DESC LIMIT 1`, r.Now.UnixMilli(), b.ID).Scan(db.InstantTo(&p.Until), &p.Detail)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		return nil, nil
 	case err != nil:
-		return nil, fmt.Errorf("read pauses under way: %w", explain(err))
+		return nil, fmt.Errorf("read pauses under way: %w", err)
 	}
 	return &p, nil
 }
@@ -83,13 +84,13 @@ func (t *tx) pauseUnreached(r Round, b *reminder.Bill) (paused bool, err error) 
 // right away.
 func (t *tx) notBeingPaused(b reminder.Bill, now time.Time) error {
 	var service, phone string
-	err := t.row("SELECT p.service, p.phone FROM pauses p CROSS JOIN bills b WHERE b.id = ?2 AND "+unfinished+" AND "+beingPaused+" LIMIT 1",
+	err := t.Row("SELECT p.service, p.phone FROM pauses p CROSS JOIN bills b WHERE b.id = ?2 AND "+unfinished+" AND "+beingPaused+" LIMIT 1",
 		now.UnixMilli(), b.ID).Scan(&service, &phone)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		return nil
 	case err != nil:
-		return fmt.Errorf("read pauses under way: %w", explain(err))
+		return fmt.Errorf("read pauses under way: %w", err)
 	}
 	what := "its phone"
 	if service != "" {
@@ -103,14 +104,14 @@ func (t *tx) notBeingPaused(b reminder.Bill, now time.Time) error {
 }
 
 // unreachedParts are the texts about a bill that an unfinished pause has yet to reach.
-var unreachedParts = newBatchStmt(`SELECT r.text_id FROM reminders r CROSS JOIN bills b ON b.id = r.bill_id CROSS JOIN pauses p
-	WHERE r.text_id IN (%s) AND `+unfinished+" AND "+beingPaused, 1, 1)
+var unreachedParts = db.NewBatch(`SELECT r.text_id FROM reminders r CROSS JOIN bills b ON b.id = r.bill_id CROSS JOIN pauses p
+	WHERE r.text_id IN (%s) AND `+unfinished+" AND "+beingPaused, 1, db.Integer)
 
 // anyUnfinished reports whether a pause is under way, or was interrupted.
 func (t *tx) anyUnfinished(now time.Time) (found bool, err error) {
-	err = t.row("SELECT EXISTS (SELECT 1 FROM pauses p WHERE "+unfinished+")", now.UnixMilli()).Scan(&found)
+	err = t.Row("SELECT EXISTS (SELECT 1 FROM pauses p WHERE "+unfinished+")", now.UnixMilli()).Scan(&found)
 	if err != nil {
-		return false, fmt.Errorf("read pauses under way: %w", explain(err))
+		return false, fmt.Errorf("read pauses under way: %w", err)
 	}
 	return found, nil
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"duewatch/reminder"
+	"duewatch/store/db"
 )
 
 // BillFilter narrows Bills. Empty fields match everything.
@@ -31,8 +32,8 @@ type Watched struct {
 // confirmed the account.
 func (s *Store) NotVerified(ctx context.Context) (n int, err error) {
 	const query = "SELECT count(*) FROM bills WHERE biller_verified = 0 AND state <> 'removed'"
-	if err := s.read.QueryRowContext(ctx, query).Scan(&n); err != nil {
-		return 0, fmt.Errorf("count bills that are not verified: %w", explain(err))
+	if err := s.read(ctx).Row(query).Scan(&n); err != nil {
+		return 0, fmt.Errorf("count bills that are not verified: %w", err)
 	}
 	return n, nil
 }
@@ -61,17 +62,16 @@ func (s *Store) Bills(ctx context.Context, f BillFilter, each func(Watched) erro
 		args = append(args, f.Held)
 		where += fmt.Sprintf(" AND id IN (SELECT bill_id FROM reminders WHERE outcome = 'held' AND reason = ?%d)", len(args))
 	}
-	//nolint:gosec // put together from constants; the values are arguments
 	query := "SELECT " + billColumns + `,
 			coalesce((SELECT at FROM due_register WHERE bill_id = bills.id), (SELECT at FROM due_recheck WHERE bill_id = bills.id)),
 			(SELECT at FROM due_remind WHERE bill_id = bills.id)
-		FROM bills WHERE id > ?1` + where + " ORDER BY id LIMIT +?2"
+		FROM bills WHERE id > ?1` + where + " ORDER BY id LIMIT ?2 + 0"
 	for {
-		rows, err := s.read.QueryContext(ctx, query, args...)
+		rows, err := s.read(ctx).Query(query, args...)
 		if err != nil {
-			return fmt.Errorf("read bills: %w", explain(err))
+			return fmt.Errorf("read bills: %w", err)
 		}
-		bills, err := collect(rows, scanWatched)
+		bills, err := db.Collect(rows, scanWatched)
 		if err != nil {
 			return fmt.Errorf("read bills: %w", err)
 		}
@@ -105,12 +105,12 @@ func (s *Store) Accounts(ctx context.Context, begin string, n int) (accounts []s
 		return nil, err
 	}
 	for _, service := range services {
-		rows, err := s.read.QueryContext(ctx, `SELECT account FROM bills WHERE service = ?1 AND account >= ?2 AND account < ?3
-			ORDER BY account LIMIT +?4`, service, begin, begin+"\U0010FFFF", n)
+		rows, err := s.read(ctx).Query(`SELECT account FROM bills WHERE service = ?1 AND account >= ?2 AND account < ?3
+			ORDER BY account LIMIT ?4 + 0`, service, begin, begin+"\U0010FFFF", n)
 		if err != nil {
-			return nil, fmt.Errorf("read accounts: %w", explain(err))
+			return nil, fmt.Errorf("read accounts: %w", err)
 		}
-		some, err := collect(rows, scanString)
+		some, err := db.Collect(rows, scanString)
 		if err != nil {
 			return nil, fmt.Errorf("read accounts: %w", err)
 		}
@@ -123,30 +123,30 @@ func (s *Store) Accounts(ctx context.Context, begin string, n int) (accounts []s
 
 // services are those that have bills.
 func (s *Store) services(ctx context.Context) ([]string, error) {
-	rows, err := s.read.QueryContext(ctx, servicesOfBills)
+	rows, err := s.read(ctx).Query(servicesOfBills)
 	if err != nil {
-		return nil, fmt.Errorf("read services: %w", explain(err))
+		return nil, fmt.Errorf("read services: %w", err)
 	}
-	return collect(rows, scanString)
+	return db.Collect(rows, scanString)
 }
 
-func scanString(r row) (s string, err error) {
+func scanString(r db.Scanner) (s string, err error) {
 	err = r.Scan(&s)
 	return s, err
 }
 
-func scanWatched(r row) (w Watched, err error) {
-	w.Bill, err = scanBill(withMore{r, []any{instantColumn{&w.NextCheck}, instantColumn{&w.NextRemind}}})
+func scanWatched(r db.Scanner) (w Watched, err error) {
+	w.Bill, err = scanBill(withMore{r, []any{db.InstantTo(&w.NextCheck), db.InstantTo(&w.NextRemind)}})
 	return w, err
 }
 
 // withMore scans further columns behind those its caller knows of.
 type withMore struct {
-	row
+	db.Scanner
 	more []any
 }
 
-func (m withMore) Scan(dest ...any) error { return m.row.Scan(append(dest, m.more...)...) }
+func (m withMore) Scan(dest ...any) error { return m.Scanner.Scan(append(dest, m.more...)...) }
 
 // looksAt bounds how many bills of a service InUse reads.
 const looksAt = 1000
@@ -161,11 +161,11 @@ func (s *Store) InUse(ctx context.Context) (languages map[string]map[string]bool
 	}
 	languages = map[string]map[string]bool{}
 	for _, service := range services {
-		rows, err := s.read.QueryContext(ctx, "SELECT language, state FROM bills WHERE service = ?1 ORDER BY account LIMIT +?2", service, looksAt)
+		rows, err := s.read(ctx).Query("SELECT language, state FROM bills WHERE service = ?1 ORDER BY account LIMIT ?2 + 0", service, looksAt)
 		if err != nil {
-			return nil, fmt.Errorf("read languages: %w", explain(err))
+			return nil, fmt.Errorf("read languages: %w", err)
 		}
-		bills, err := collect(rows, func(r row) (b reminder.Bill, err error) { return b, r.Scan(&b.Language, &b.State) })
+		bills, err := db.Collect(rows, func(r db.Scanner) (b reminder.Bill, err error) { return b, r.Scan(&b.Language, &b.State) })
 		if err != nil {
 			return nil, fmt.Errorf("read languages: %w", err)
 		}
@@ -185,11 +185,11 @@ func (s *Store) InUse(ctx context.Context) (languages map[string]map[string]bool
 // Reminders reads every stage of the bill that was acted on, over all its due
 // dates, oldest first.
 func (s *Store) Reminders(ctx context.Context, billID int64) ([]reminder.Reminder, error) {
-	rows, err := s.read.QueryContext(ctx, "SELECT "+reminderColumns+" FROM reminders WHERE bill_id = ?1 ORDER BY id", billID)
+	rows, err := s.read(ctx).Query("SELECT "+reminderColumns+" FROM reminders WHERE bill_id = ?1 ORDER BY id", billID)
 	if err != nil {
-		return nil, fmt.Errorf("read reminders: %w", explain(err))
+		return nil, fmt.Errorf("read reminders: %w", err)
 	}
-	return collect(rows, scanReminder)
+	return db.Collect(rows, scanReminder)
 }
 
 // SentText is a text as the store knows it, for explanations.
@@ -211,15 +211,15 @@ type SentText struct {
 
 // Texts reads the texts that carried reminders of the bill, oldest first.
 func (s *Store) Texts(ctx context.Context, billID int64) ([]SentText, error) {
-	rows, err := s.read.QueryContext(ctx, `SELECT t.id, t.state, t.body, t.segments, t.created_at, t.accepted_at, t.settled_at,
+	rows, err := s.read(ctx).Query(`SELECT t.id, t.state, t.body, t.segments, t.created_at, t.accepted_at, t.settled_at,
 			coalesce(t.provider_id, ''), t.error_code, t.error, coalesce(t.billed_segments, 0), coalesce(t.price, ''), coalesce(t.price_unit, '')
 		FROM texts t WHERE t.id IN (SELECT text_id FROM events WHERE bill_id = ?1) ORDER BY t.id`, billID)
 	if err != nil {
-		return nil, fmt.Errorf("read texts: %w", explain(err))
+		return nil, fmt.Errorf("read texts: %w", err)
 	}
-	return collect(rows, func(r row) (x SentText, err error) {
-		err = r.Scan(&x.ID, &x.State, &x.Body, &x.Segments, instantColumn{&x.CreatedAt}, instantColumn{&x.AcceptedAt},
-			instantColumn{&x.SettledAt}, &x.ProviderID, &x.Code, &x.Error,
+	return db.Collect(rows, func(r db.Scanner) (x SentText, err error) {
+		err = r.Scan(&x.ID, &x.State, &x.Body, &x.Segments, db.InstantTo(&x.CreatedAt), db.InstantTo(&x.AcceptedAt),
+			db.InstantTo(&x.SettledAt), &x.ProviderID, &x.Code, &x.Error,
 			&x.Billed, &x.Price, &x.PriceUnit)
 		return x, err
 	})
@@ -234,19 +234,19 @@ type Doubt struct {
 
 // InDoubt counts the texts in state unknown.
 func (s *Store) InDoubt(ctx context.Context) (d Doubt, err error) {
-	err = s.read.QueryRowContext(ctx, "SELECT count(*), min(created_at) FROM texts WHERE "+inDoubt+" AND state = 'unknown'").
-		Scan(&d.Texts, instantColumn{&d.Oldest})
+	err = s.read(ctx).Row("SELECT count(*), min(created_at) FROM texts WHERE "+inDoubt+" AND state = 'unknown'").
+		Scan(&d.Texts, db.InstantTo(&d.Oldest))
 	if err != nil {
-		return d, fmt.Errorf("count texts in doubt: %w", explain(err))
+		return d, fmt.Errorf("count texts in doubt: %w", err)
 	}
 	return d, nil
 }
 
 // Meta reads a fact about the store; "" when it was never set.
 func (s *Store) Meta(ctx context.Context, key string) (value string, err error) {
-	err = s.read.QueryRowContext(ctx, "SELECT value FROM meta WHERE key = ?1", key).Scan(&value)
+	err = s.read(ctx).Row("SELECT value FROM meta WHERE key = ?1", key).Scan(&value)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
-		return "", fmt.Errorf("read %s: %w", key, explain(err))
+		return "", fmt.Errorf("read %s: %w", key, err)
 	}
 	return value, nil
 }
@@ -260,7 +260,7 @@ func (s *Store) SetMeta(key, value string) error {
 }
 
 func (t *tx) setMeta(key, value string) error {
-	_, err := t.exec(`INSERT INTO meta (key, value) VALUES (?1, ?2)
+	_, err := t.Exec(`INSERT INTO meta (key, value) VALUES (?1, ?2)
 		ON CONFLICT (key) DO UPDATE SET value = excluded.value`, key, value)
 	return err
 }

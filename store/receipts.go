@@ -3,13 +3,14 @@ package store
 import (
 	"cmp"
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
 	"duewatch/reminder"
+	"duewatch/store/db"
 )
 
 // OpenText is a text that the provider may have more to say about.
@@ -33,8 +34,8 @@ type named struct {
 	accounts []string
 }
 
-var billsOfTexts = newBatchStmt(`SELECT r.text_id, b.service, b.account FROM reminders r JOIN bills b ON b.id = r.bill_id
-	WHERE r.text_id IN (%s) ORDER BY r.id`, 0, 1)
+var billsOfTexts = db.NewBatch(`SELECT r.text_id, b.service, b.account FROM reminders r JOIN bills b ON b.id = r.bill_id
+	WHERE r.text_id IN (%s) ORDER BY r.id`, 0, db.Integer)
 
 // whose names the bills of texts.
 func whose[T any](ctx context.Context, s *Store, texts []T, id func(T) int64) (map[int64]named, error) {
@@ -43,23 +44,16 @@ func whose[T any](ctx context.Context, s *Store, texts []T, id func(T) int64) (m
 		ids[i] = id(t)
 	}
 	of := make(map[int64]named, len(texts))
-	err := eachBatch(&billsOfTexts, ids, func(query string, some []int64) error {
-		rows, err := s.read.QueryContext(ctx, query, idsAfter(some)...)
-		if err != nil {
-			return explain(err)
-		}
-		_, err = collect(rows, func(r row) (none struct{}, err error) {
-			var id int64
-			var service, account string
-			if err := r.Scan(&id, &service, &account); err != nil {
-				return none, err
-			}
-			n := of[id]
+	var textID int64 // each in turn
+	var service, account string
+	columns := []sql.Scanner{db.NumberTo(&textID), db.TextTo(&service), db.TextTo(&account)}
+	err := s.view(ctx, func(t *tx) error {
+		return db.QueryBatch(t.Tx, billsOfTexts, ids, db.ID, columns, func() error {
+			n := of[textID]
 			n.service, n.accounts = cmp.Or(n.service, service), append(n.accounts, account)
-			of[id] = n
-			return none, nil
+			of[textID] = n
+			return nil
 		})
-		return err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("read the bills of texts: %w", err)
@@ -69,13 +63,13 @@ func whose[T any](ctx context.Context, s *Store, texts []T, id func(T) int64) (m
 
 // OpenTexts reads up to n texts whose next look has come, the oldest first.
 func (s *Store) OpenTexts(ctx context.Context, now time.Time, n int) ([]OpenText, error) {
-	rows, err := s.read.QueryContext(ctx, `SELECT id, provider_id, state, created_at, accepted_at, looks, sent_to FROM texts
-		WHERE next_look_at <= ?1 AND provider_id IS NOT NULL ORDER BY next_look_at LIMIT +?2`, now.UnixMilli(), n)
+	rows, err := s.read(ctx).Query(`SELECT id, provider_id, state, created_at, accepted_at, looks, sent_to FROM texts
+		WHERE next_look_at <= ?1 AND provider_id IS NOT NULL ORDER BY next_look_at LIMIT ?2 + 0`, now.UnixMilli(), n)
 	if err != nil {
-		return nil, fmt.Errorf("read open texts: %w", explain(err))
+		return nil, fmt.Errorf("read open texts: %w", err)
 	}
-	open, err := collect(rows, func(r row) (o OpenText, err error) {
-		err = r.Scan(&o.ID, &o.ProviderID, &o.State, instantColumn{&o.CreatedAt}, instantColumn{&o.AcceptedAt}, &o.Looks, &o.SentTo)
+	open, err := db.Collect(rows, func(r db.Scanner) (o OpenText, err error) {
+		err = r.Scan(&o.ID, &o.ProviderID, &o.State, db.InstantTo(&o.CreatedAt), db.InstantTo(&o.AcceptedAt), &o.Looks, &o.SentTo)
 		return o, err
 	})
 	if err != nil {
@@ -139,24 +133,16 @@ func (s *Store) RecordReceipts(now time.Time, receipts []Receipt) (moved []Recei
 	var odd []error
 	err = s.do(func(t *tx) error {
 		moved, odd = nil, nil
-		for some := range slices.Chunk(receipts, t.batchSize(len(receipts))) {
-			var isNew []Receipt
-			own, all := t.savepoint(func(t *tx) (err error) {
-				isNew, err = t.receipts(now, some)
-				return err
-			})
-			switch {
-			case all != nil:
-				return all
-			case ofTheMachine(own):
-				return own
-			case own != nil:
-				odd = append(odd, fmt.Errorf("text %d: %w", some[0].TextID, own))
-			default:
+		return db.Together(t.Tx, receipts, func(some []Receipt) error {
+			isNew, err := t.receipts(now, some)
+			if err == nil {
 				moved = append(moved, isNew...)
 			}
-		}
-		return nil
+			return err
+		}, func(r Receipt, err error) error {
+			odd = append(odd, fmt.Errorf("text %d: %w", r.TextID, err))
+			return nil
+		})
 	})
 	if err != nil {
 		return nil, fmt.Errorf("record receipts: %w", err)
@@ -198,13 +184,15 @@ const (
 )
 
 var (
-	receiptEvents = newBatchStmt(received+`INSERT INTO events (at, bill_id, text_id, what, reason, detail)
+	receiptColumns = []db.Type{db.Integer, db.Text, db.Text, db.Integer, db.Text, db.Integer, db.Integer, db.Text, db.Text, db.Integer}
+
+	receiptEvents = db.NewBatch(received+`INSERT INTO events (at, bill_id, text_id, what, reason, detail)
 		SELECT ?1, r.bill_id, v.id, v.state, 'provider', v.error FROM v CROSS JOIN texts CROSS JOIN reminders r
-		WHERE `+movesText+` AND r.text_id = v.id`, 1, 10)
-	receiptTexts = newBatchStmt(received+`UPDATE texts SET state = v.state, provider_status = v.status, error_code = v.code, error = v.error,
+		WHERE `+movesText+` AND r.text_id = v.id`, 1, receiptColumns...)
+	receiptTexts = db.NewBatch(received+`UPDATE texts SET state = v.state, provider_status = v.status, error_code = v.code, error = v.error,
 			settled_at = v.settled, refused_for = '', billed_segments = coalesce(v.segments, billed_segments), price = coalesce(v.price, texts.price),
 			price_unit = coalesce(v.unit, price_unit), next_look_at = v.next_look, looks = looks + 1
-		FROM v WHERE `+movesText+` RETURNING texts.id`, 0, 10)
+		FROM v WHERE `+movesText+` RETURNING texts.id`, 0, receiptColumns...)
 )
 
 // plainReceipts is receipt for those that are plain and move their texts, many
@@ -217,47 +205,35 @@ func (t *tx) plainReceipts(now time.Time, receipts []Receipt) (moved map[int64]b
 			all = append(all, r)
 		}
 	}
-	values := func(some []Receipt, args ...any) []any {
-		for _, r := range some {
-			var settled any
-			if r.State.Final() {
-				settled = now.UnixMilli()
-			}
-			args = append(args, r.TextID, r.State, r.ProviderStatus, r.Code, r.Error, settled,
-				positive(r.BilledSegments), nullable(r.Price), nullable(r.PriceUnit), millis(r.NextPollAt))
+	row := func(args []any, r Receipt) []any {
+		var settled any
+		if r.State.Final() {
+			settled = now.UnixMilli()
 		}
-		return args
+		return append(args, r.TextID, r.State, r.ProviderStatus, r.Code, r.Error, settled,
+			positive(r.BilledSegments), nullable(r.Price), nullable(r.PriceUnit), millis(r.NextPollAt))
 	}
 	// The trail first: whether a text moves is seen by its state before.
-	if err := eachBatch(&receiptEvents, all, func(query string, some []Receipt) error {
-		_, err := t.execRows(query, values(some, now.UnixMilli()))
-		return err
-	}); err != nil {
+	if _, err := db.ExecBatch(t.Tx, receiptEvents, all, row, now.UnixMilli()); err != nil {
 		return nil, err
 	}
-	return moved, eachBatch(&receiptTexts, all, func(query string, some []Receipt) error {
-		rows, err := t.query(query, values(some)...)
-		if err != nil {
-			return err
-		}
-		ids, err := collect(rows, scanID)
-		for _, id := range ids {
-			moved[id] = true
-		}
-		return err
+	var id int64 // each in turn
+	return moved, db.QueryBatch(t.Tx, receiptTexts, all, row, []sql.Scanner{db.NumberTo(&id)}, func() error {
+		moved[id] = true
+		return nil
 	})
 }
 
 // receipt writes one. Where a fault of the sender stands, it is changed to say so.
 func (t *tx) receipt(now time.Time, r *Receipt) (moved bool, err error) {
-	if _, err := t.exec("UPDATE texts SET next_look_at = ?2, looks = looks + 1 WHERE id = ?1", r.TextID, millis(r.NextPollAt)); err != nil {
+	if _, err := t.Exec("UPDATE texts SET next_look_at = ?2, looks = looks + 1 WHERE id = ?1", r.TextID, millis(r.NextPollAt)); err != nil {
 		return false, err
 	}
 	from, ok := comesAfter[r.State]
 	if !ok {
 		return false, nil
 	}
-	if _, err := t.exec(`UPDATE texts SET billed_segments = coalesce(?2, billed_segments), price = coalesce(?3, price),
+	if _, err := t.Exec(`UPDATE texts SET billed_segments = coalesce(?2, billed_segments), price = coalesce(?3, price),
 			price_unit = coalesce(?4, price_unit) WHERE id = ?1`,
 		r.TextID, positive(r.BilledSegments), nullable(r.Price), nullable(r.PriceUnit)); err != nil {
 		return false, err
@@ -275,7 +251,7 @@ func (t *tx) receipt(now time.Time, r *Receipt) (moved bool, err error) {
 	if r.State.Final() {
 		settled = now.UnixMilli()
 	}
-	moved, err = t.changed(`UPDATE texts SET state = ?2, provider_status = ?3, error_code = ?4, error = ?5, settled_at = ?6, refused_for = ?7
+	moved, err = t.Changed(`UPDATE texts SET state = ?2, provider_status = ?3, error_code = ?4, error = ?5, settled_at = ?6, refused_for = ?7
 		WHERE id = ?1 AND state <> ?2 AND state IN `+from, r.TextID, r.State, r.ProviderStatus, r.Code, r.Error, settled, r.Why)
 	if err != nil || !moved {
 		return false, err
@@ -314,6 +290,6 @@ func (t *tx) usefulAt(textID int64, at time.Time) (useful bool, err error) {
 	if at.IsZero() {
 		return false, nil
 	}
-	err = t.row("SELECT not_after > ?2 OR (SELECT count(*) FROM reminders WHERE text_id = ?1) > 1 FROM texts WHERE id = ?1", textID, at.UnixMilli()).Scan(&useful)
-	return useful, explain(err)
+	err = t.Row("SELECT not_after > ?2 OR (SELECT count(*) FROM reminders WHERE text_id = ?1) > 1 FROM texts WHERE id = ?1", textID, at.UnixMilli()).Scan(&useful)
+	return useful, err
 }

@@ -27,7 +27,7 @@ func TestReceiptsOnlyGoForward(t *testing.T) {
 	x := text(t, s, p, firstStage)
 	for _, from := range every {
 		for _, to := range append(every, "", "read") {
-			must(s.write.db.ExecContext(t.Context(), "UPDATE texts SET state = ?1, provider_id = 'SM1', provider_status = 'old', settled_at = NULL", from))
+			change(t, s, "UPDATE texts SET state = ?1, provider_id = 'SM1', provider_status = 'old', settled_at = NULL", from)
 			events := number(t, s, "SELECT count(*) FROM events")
 			receive(t, s, Receipt{TextID: x.ID, State: to, ProviderStatus: "new"})
 			want, moves := from, false
@@ -190,7 +190,7 @@ func TestAFailureAfterAcceptance(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s, p, x := accepted(t)
-			must(s.write.db.ExecContext(t.Context(), "UPDATE reminders SET tries = ?1", tt.tries))
+			change(t, s, "UPDATE reminders SET tries = ?1", tt.tries)
 			tt.r.TextID = x.ID
 			for range 3 { // said three times, it counts once
 				receive(t, s, tt.r)
@@ -235,7 +235,7 @@ func TestAnUndeliveredBundleIsUsefulForTheOther(t *testing.T) {
 	const latest = "SELECT outcome || ' ' || reason FROM reminders WHERE bill_id = ?1 ORDER BY stage DESC LIMIT 1"
 	for bill, want := range map[int64]string{1: "skipped expired", 2: "held outside_window"} {
 		var got string
-		if err := s.read.QueryRowContext(t.Context(), latest, bill).Scan(&got); err != nil || got != want {
+		if err := s.read(t.Context()).Row(latest, bill).Scan(&got); err != nil || got != want {
 			t.Errorf("bill %d: %q %v, want %q", bill, got, err, want)
 		}
 	}

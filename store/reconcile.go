@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"duewatch/reminder"
+	"duewatch/store/db"
 )
 
 // Doubtful is a text of unknown outcome that should be looked up at the
@@ -25,13 +26,13 @@ type Doubtful struct {
 // Doubtful reads up to n texts in state unknown whose look-up has come, the
 // longest waiting first.
 func (s *Store) Doubtful(ctx context.Context, now time.Time, n int) ([]Doubtful, error) {
-	rows, err := s.read.QueryContext(ctx, `SELECT id, sent_to, body, created_at, looks FROM texts
-		WHERE next_look_at <= ?1 AND state = 'unknown' ORDER BY next_look_at LIMIT +?2`, now.UnixMilli(), n)
+	rows, err := s.read(ctx).Query(`SELECT id, sent_to, body, created_at, looks FROM texts
+		WHERE next_look_at <= ?1 AND state = 'unknown' ORDER BY next_look_at LIMIT ?2 + 0`, now.UnixMilli(), n)
 	if err != nil {
-		return nil, fmt.Errorf("read texts in doubt: %w", explain(err))
+		return nil, fmt.Errorf("read texts in doubt: %w", err)
 	}
-	doubtful, err := collect(rows, func(r row) (d Doubtful, err error) {
-		err = r.Scan(&d.ID, &d.SentTo, &d.Body, instantColumn{&d.CreatedAt}, &d.Looks)
+	doubtful, err := db.Collect(rows, func(r db.Scanner) (d Doubtful, err error) {
+		err = r.Scan(&d.ID, &d.SentTo, &d.Body, db.InstantTo(&d.CreatedAt), &d.Looks)
 		return d, err
 	})
 	if err != nil {
@@ -69,7 +70,7 @@ type Message struct{ ProviderID, Body string }
 // behind those that wait for theirs.
 func (s *Store) PutOffLookUp(textID int64, next time.Time) error {
 	err := s.do(func(t *tx) error {
-		_, err := t.exec("UPDATE texts SET next_look_at = ?2 WHERE id = ?1 AND state = 'unknown'", textID, next.UnixMilli())
+		_, err := t.Exec("UPDATE texts SET next_look_at = ?2 WHERE id = ?1 AND state = 'unknown'", textID, next.UnixMilli())
 		return err
 	})
 	if err != nil {
@@ -93,14 +94,14 @@ func (s *Store) RecordLookUp(now time.Time, l LookUp) (state TextState, err erro
 }
 
 func (t *tx) lookUp(now time.Time, l LookUp) (state TextState, err error) {
-	if err := t.row("SELECT state FROM texts WHERE id = ?1", l.TextID).Scan(&state); err != nil {
-		return "", fmt.Errorf("text %d: %w", l.TextID, explain(err))
+	if err := t.Row("SELECT state FROM texts WHERE id = ?1", l.TextID).Scan(&state); err != nil {
+		return "", fmt.Errorf("text %d: %w", l.TextID, err)
 	}
 	if state != Unknown {
 		return state, nil // settled meanwhile
 	}
 	for _, id := range l.Found {
-		adopted, err := t.changed(`UPDATE texts SET state = 'accepted', provider_id = ?2, accepted_at = ?3, next_look_at = ?4, looks = 0, error = ''
+		adopted, err := t.Changed(`UPDATE texts SET state = 'accepted', provider_id = ?2, accepted_at = ?3, next_look_at = ?4, looks = 0, error = ''
 			WHERE id = ?1 AND state = 'unknown'
 				AND NOT EXISTS (SELECT 1 FROM texts x WHERE x.phone_id = (SELECT phone_id FROM phones WHERE number = texts.sent_to) AND x.provider_id = ?2)
 				AND NOT EXISTS (SELECT 1 FROM texts x WHERE x.sent_to = texts.sent_to AND x.sent_to <> x.phone AND x.provider_id = ?2)`,
@@ -117,7 +118,7 @@ func (t *tx) lookUp(now time.Time, l LookUp) (state TextState, err error) {
 		if l.Cut {
 			looks = 0
 		}
-		_, err := t.exec("UPDATE texts SET next_look_at = ?2, looks = looks + ?3 WHERE id = ?1 AND state = 'unknown'",
+		_, err := t.Exec("UPDATE texts SET next_look_at = ?2, looks = looks + ?3 WHERE id = ?1 AND state = 'unknown'",
 			l.TextID, l.NextAt.UnixMilli(), looks)
 		return Unknown, err
 	}
@@ -128,7 +129,7 @@ func (t *tx) lookUp(now time.Time, l LookUp) (state TextState, err error) {
 	if why != "" {
 		l.Resend = false
 	}
-	if _, err := t.exec(`UPDATE texts SET state = 'not_found', settled_at = ?2, next_look_at = NULL,
+	if _, err := t.Exec(`UPDATE texts SET state = 'not_found', settled_at = ?2, next_look_at = NULL,
 			error = CASE WHEN ?3 = '' THEN error ELSE ?3 END WHERE id = ?1`,
 		l.TextID, now.UnixMilli(), why); err != nil {
 		return "", err
@@ -137,8 +138,8 @@ func (t *tx) lookUp(now time.Time, l LookUp) (state TextState, err error) {
 		return "", err
 	}
 	var notAfter time.Time
-	if err := t.row("SELECT not_after FROM texts WHERE id = ?1", l.TextID).Scan(instantColumn{&notAfter}); err != nil {
-		return "", explain(err)
+	if err := t.Row("SELECT not_after FROM texts WHERE id = ?1", l.TextID).Scan(db.InstantTo(&notAfter)); err != nil {
+		return "", err
 	}
 	return NotFound, t.settleReminders(now, l.TextID, func(tries int) Outcome {
 		o := Outcome{
@@ -158,13 +159,13 @@ func (t *tx) lookUp(now time.Time, l LookUp) (state TextState, err error) {
 func (t *tx) cannotTell(l LookUp) (why string, err error) {
 	for _, m := range l.Unclear {
 		var mine bool
-		if err := t.row(`SELECT NOT EXISTS (SELECT 1 FROM texts x WHERE x.id <> ?1
+		if err := t.Row(`SELECT NOT EXISTS (SELECT 1 FROM texts x WHERE x.id <> ?1
 					AND x.phone_id = (SELECT phone_id FROM phones WHERE number = (SELECT sent_to FROM texts WHERE id = ?1))
 					AND (x.provider_id = ?2 OR x.body = ?3 AND x.state <> 'refused'))
 				AND NOT EXISTS (SELECT 1 FROM texts x WHERE x.sent_to = (SELECT sent_to FROM texts WHERE id = ?1) AND x.sent_to <> x.phone
 					AND x.id <> ?1 AND x.provider_id = ?2)`,
 			l.TextID, m.ProviderID, m.Body).Scan(&mine); err != nil {
-			return "", explain(err)
+			return "", err
 		}
 		if mine {
 			return "nobody can tell whether it was sent: the provider has " + m.ProviderID + ", which may be it and cannot be compared", nil
@@ -183,13 +184,13 @@ type LongDoubt struct {
 
 // LongInDoubt counts the texts that are in doubt since before an instant.
 func (s *Store) LongInDoubt(ctx context.Context, before time.Time) (l LongDoubt, err error) {
-	rows, err := s.read.QueryContext(ctx, "SELECT id, created_at FROM texts WHERE "+inDoubt+
+	rows, err := s.read(ctx).Query("SELECT id, created_at FROM texts WHERE "+inDoubt+
 		" AND state = 'unknown' AND created_at < ?1 ORDER BY created_at", before.UnixMilli())
 	if err != nil {
-		return l, fmt.Errorf("count texts in doubt: %w", explain(err))
+		return l, fmt.Errorf("count texts in doubt: %w", err)
 	}
-	all, err := collect(rows, func(r row) (d Doubtful, err error) {
-		err = r.Scan(&d.ID, instantColumn{&d.CreatedAt})
+	all, err := db.Collect(rows, func(r db.Scanner) (d Doubtful, err error) {
+		err = r.Scan(&d.ID, db.InstantTo(&d.CreatedAt))
 		return d, err
 	})
 	if err != nil || len(all) == 0 {

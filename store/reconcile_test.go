@@ -178,7 +178,7 @@ func TestALookUpThatDoesNotFindTheText(t *testing.T) {
 			t.Errorf("%d tries, want 2", got)
 		}
 		for _, at := range []time.Time{now, now.Add(24 * time.Hour)} {
-			must(s.write.db.ExecContext(t.Context(), "UPDATE due_remind SET at = 0"))
+			change(t, s, "UPDATE due_remind SET at = 0")
 			learn(t, s, p, at, CheckResult{BillID: 1, Answer: answer(at, "2315.50", due)})
 			if l := must(s.DecideDue(t.Context(), roundAt(p, at), 1)); len(l.Texts) != 0 {
 				t.Error("it was sent a third time")
@@ -194,7 +194,7 @@ func TestALookUpThatDoesNotFindTheText(t *testing.T) {
 			t.Errorf("state %s", got)
 		}
 		wantRecorded(t, s, 1, "3 days before, held, in_doubt")
-		must(s.write.db.ExecContext(t.Context(), "UPDATE due_remind SET at = 0"))
+		change(t, s, "UPDATE due_remind SET at = 0")
 		if l := must(s.DecideDue(t.Context(), roundAt(p, firstStage.Add(time.Hour)), 1)); len(l.Texts) != 0 {
 			t.Error("it was sent again")
 		}

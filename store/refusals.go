@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"duewatch/reminder"
+	"duewatch/store/db"
 )
 
 // Refusal is how Almara Pay refused a bill without rejecting it: the answer may
@@ -33,12 +34,12 @@ const refusedApart = 6 * time.Hour
 func (t *tx) refused(b reminder.Bill, r Refusal, p *reminder.Policy, now time.Time) (rejected, lonely bool, err error) {
 	var since time.Time
 	var forbidden bool
-	err = t.row("SELECT since, forbidden FROM refusals WHERE bill_id = ?1", b.ID).Scan(instantColumn{&since}, &forbidden)
+	err = t.Row("SELECT since, forbidden FROM refusals WHERE bill_id = ?1", b.ID).Scan(db.InstantTo(&since), &forbidden)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
-		return false, false, fmt.Errorf("read refusals: %w", explain(err))
+		return false, false, fmt.Errorf("read refusals: %w", err)
 	}
 	if err != nil || forbidden != (r == Forbidden) || since.After(now) {
-		_, err := t.exec(`INSERT INTO refusals (bill_id, since, forbidden) VALUES (?1, ?2, ?3)
+		_, err := t.Exec(`INSERT INTO refusals (bill_id, since, forbidden) VALUES (?1, ?2, ?3)
 			ON CONFLICT (bill_id) DO UPDATE SET since = excluded.since, forbidden = excluded.forbidden`, b.ID, now.UnixMilli(), r == Forbidden)
 		return false, false, err
 	}
@@ -72,12 +73,12 @@ func (t *tx) judgeRefusal(w *checkBatch, b reminder.Bill, l *CheckResult, policy
 	return nil
 }
 
-var forgetRefusals = newBatchStmt("DELETE FROM refusals WHERE bill_id IN (%s)", 0, 1)
+var forgetRefusals = db.NewBatch("DELETE FROM refusals WHERE bill_id IN (%s)", 0, db.Integer)
 
 // forgetRefusals forgets that bills were refused: they were answered well, or
 // something about them is new.
 func (t *tx) forgetRefusals(ids ...int64) error {
-	_, err := execBatch(t, &forgetRefusals, ids, ofID)
+	_, err := db.ExecBatch(t.Tx, forgetRefusals, ids, db.ID)
 	return err
 }
 
@@ -96,12 +97,12 @@ func (t *tx) answered(at time.Time) error {
 // instant reads a fact that is an instant; zero = there is none.
 func (t *tx) instant(key string) (at time.Time, err error) {
 	var value string
-	err = t.row("SELECT value FROM meta WHERE key = ?1", key).Scan(&value)
+	err = t.Row("SELECT value FROM meta WHERE key = ?1", key).Scan(&value)
 	if errors.Is(err, sql.ErrNoRows) {
 		return at, nil
 	}
 	if err != nil {
-		return at, fmt.Errorf("read %s: %w", key, explain(err))
+		return at, fmt.Errorf("read %s: %w", key, err)
 	}
 	ms, err := strconv.ParseInt(value, 10, 64)
 	if err != nil {
@@ -116,8 +117,8 @@ func (t *tx) instant(key string) (at time.Time, err error) {
 // there are. b is one of them.
 func (t *tx) warnNobodyAnswered(b reminder.Bill, lonely bool, p *reminder.Policy, now time.Time) error {
 	var stands bool
-	if err := t.row("SELECT EXISTS (SELECT 1 FROM warnings WHERE reason = ?1)", reminder.NobodyAnswered).Scan(&stands); err != nil || stands {
-		return explain(err)
+	if err := t.Row("SELECT EXISTS (SELECT 1 FROM warnings WHERE reason = ?1)", reminder.NobodyAnswered).Scan(&stands); err != nil || stands {
+		return err
 	}
 	answered, err := t.instant(metaAnswered)
 	if err != nil {
@@ -134,9 +135,9 @@ func (t *tx) warnNobodyAnswered(b reminder.Bill, lonely bool, p *reminder.Policy
 		}
 	}
 	var witnesses int
-	err = t.row("SELECT count(*) FROM (SELECT 1 FROM refusals WHERE since > ?1 AND forbidden = 0 LIMIT +?2)", from, reminder.EnoughWitnesses).Scan(&witnesses)
+	err = t.Row("SELECT count(*) FROM (SELECT 1 FROM refusals WHERE since > ?1 AND forbidden = 0 LIMIT ?2 + 0)", from, reminder.EnoughWitnesses).Scan(&witnesses)
 	if err != nil {
-		return explain(err)
+		return err
 	}
 	// What the operator has looked at warns again on the next day.
 	lonely = lonely && reminder.DateOf(released.In(p.Zone)).Before(reminder.DateOf(now.In(p.Zone)))
@@ -154,9 +155,9 @@ func (t *tx) warnNobodyAnswered(b reminder.Bill, lonely bool, p *reminder.Policy
 // Forbidden reports whether Almara Pay refused the bill by a 403 before, with
 // others let in: that it does so again says nothing of those.
 func (s *Store) Forbidden(ctx context.Context, billID int64) (known bool, err error) {
-	err = s.read.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM refusals WHERE bill_id = ?1 AND forbidden = 1)", billID).Scan(&known)
+	err = s.read(ctx).Row("SELECT EXISTS (SELECT 1 FROM refusals WHERE bill_id = ?1 AND forbidden = 1)", billID).Scan(&known)
 	if err != nil {
-		return false, fmt.Errorf("read refusals: %w", explain(err))
+		return false, fmt.Errorf("read refusals: %w", err)
 	}
 	return known, nil
 }
@@ -180,13 +181,13 @@ func (s *Store) RefusedBills(ctx context.Context, r Refusal) (found RefusedBills
 	if r == Forbidden {
 		query = of + "1"
 	}
-	err = s.read.QueryRowContext(ctx, "SELECT count(*) FROM (SELECT 1 "+query+" LIMIT +?1)", MostRefused).Scan(&found.Bills)
+	err = s.read(ctx).Row("SELECT count(*) FROM (SELECT 1 "+query+" LIMIT ?1 + 0)", MostRefused).Scan(&found.Bills)
 	if err == nil && found.Bills > 0 {
-		err = s.read.QueryRowContext(ctx, "SELECT since, service, account, last_error FROM (SELECT bill_id, since "+query+` ORDER BY since LIMIT 1)
-			CROSS JOIN bills ON id = bill_id`).Scan(instantColumn{&found.Since}, &found.Service, &found.Account, &found.Said)
+		err = s.read(ctx).Row("SELECT since, service, account, last_error FROM (SELECT bill_id, since "+query+` ORDER BY since LIMIT 1)
+			CROSS JOIN bills ON id = bill_id`).Scan(db.InstantTo(&found.Since), &found.Service, &found.Account, &found.Said)
 	}
 	if err != nil && !errors.Is(err, sql.ErrNoRows) { // the last one was answered well just now
-		return RefusedBills{}, fmt.Errorf("count what is refused: %w", explain(err))
+		return RefusedBills{}, fmt.Errorf("count what is refused: %w", err)
 	}
 	return found, nil
 }

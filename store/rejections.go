@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"duewatch/reminder"
+	"duewatch/store/db"
 )
 
 // How many bills, that Almara Pay had accepted, may be rejected within a day
@@ -53,34 +54,34 @@ func (t *tx) countRejections(w *checkBatch) error {
 		return nil
 	}
 	for _, b := range bills { // they are few
-		if _, err := t.exec(`INSERT INTO rejections (bill_id, at) VALUES (?1, ?2)
+		if _, err := t.Exec(`INSERT INTO rejections (bill_id, at) VALUES (?1, ?2)
 			ON CONFLICT (bill_id) DO UPDATE SET at = excluded.at`, b.ID, now.UnixMilli()); err != nil {
 			return err
 		}
 	}
 	var stands bool
-	err := t.row("SELECT EXISTS (SELECT 1 FROM stops WHERE reason = ?1)", reminder.MassRejected).Scan(&stands)
+	err := t.Row("SELECT EXISTS (SELECT 1 FROM stops WHERE reason = ?1)", reminder.MassRejected).Scan(&stands)
 	if err != nil || stands { // those that follow are kept for the release
-		return explain(err)
+		return err
 	}
 	from := now.Add(-rejectionsFor).UnixMilli()
 	if !w.unsure {
-		if _, err := t.exec("DELETE FROM rejections WHERE at <= ?1", from); err != nil {
+		if _, err := t.Exec("DELETE FROM rejections WHERE at <= ?1", from); err != nil {
 			return err
 		}
 	}
 	var rejected, active int
-	err = t.row("SELECT count(*) FROM (SELECT 1 FROM rejections WHERE at > ?1 LIMIT +?2)", from, fewRejections+1).Scan(&rejected)
+	err = t.Row("SELECT count(*) FROM (SELECT 1 FROM rejections WHERE at > ?1 LIMIT ?2 + 0)", from, fewRejections+1).Scan(&rejected)
 	if err != nil || rejected <= fewRejections || !w.rejections.due(len(bills), now) {
-		return explain(err)
+		return err
 	}
-	if err := t.row("SELECT count(*) FROM rejections WHERE at > ?1", from).Scan(&rejected); err != nil {
-		return explain(err)
+	if err := t.Row("SELECT count(*) FROM rejections WHERE at > ?1", from).Scan(&rejected); err != nil {
+		return err
 	}
 	// Ids have no gaps, and most bills are active: the others are counted in an
 	// index of their own.
-	if err := t.row("SELECT (SELECT coalesce(max(id), 0) FROM bills) - (SELECT count(*) FROM bills WHERE " + odd + ")").Scan(&active); err != nil {
-		return explain(err)
+	if err := t.Row("SELECT (SELECT coalesce(max(id), 0) FROM bills) - (SELECT count(*) FROM bills WHERE " + odd + ")").Scan(&active); err != nil {
+		return err
 	}
 	w.rejections.counted(rejected, active, now)
 	if rejected*rejectionShare <= active {
@@ -95,9 +96,9 @@ func (t *tx) countRejections(w *checkBatch) error {
 
 // Rejections is how many bills a release of mass_rejected has registered again.
 func (s *Store) Rejections(ctx context.Context) (n int, err error) {
-	err = s.read.QueryRowContext(ctx, "SELECT count(*) FROM rejections CROSS JOIN bills ON id = bill_id AND state = 'rejected'").Scan(&n)
+	err = s.read(ctx).Row("SELECT count(*) FROM rejections CROSS JOIN bills ON id = bill_id AND state = 'rejected'").Scan(&n)
 	if err != nil {
-		return 0, fmt.Errorf("count rejections: %w", explain(err))
+		return 0, fmt.Errorf("count rejections: %w", err)
 	}
 	return n, nil
 }
@@ -110,11 +111,11 @@ func (s *Store) registerRejected(ctx context.Context, a BulkOp) error {
 		var ids []int64
 		began := time.Now()
 		err := s.do(func(t *tx) error {
-			rows, err := t.query("SELECT bill_id FROM rejections ORDER BY bill_id LIMIT +?1", selectorPage)
+			rows, err := t.Query("SELECT bill_id FROM rejections ORDER BY bill_id LIMIT ?1 + 0", selectorPage)
 			if err != nil {
 				return err
 			}
-			if ids, err = collect(rows, scanID); err != nil {
+			if ids, err = db.Collect(rows, db.ScanID); err != nil {
 				return err
 			}
 			for _, id := range ids {
@@ -127,7 +128,7 @@ func (s *Store) registerRejected(ctx context.Context, a BulkOp) error {
 						return err
 					}
 				}
-				if _, err := t.exec("DELETE FROM rejections WHERE bill_id = ?1", id); err != nil {
+				if _, err := t.Exec("DELETE FROM rejections WHERE bill_id = ?1", id); err != nil {
 					return err
 				}
 			}
@@ -136,7 +137,7 @@ func (s *Store) registerRejected(ctx context.Context, a BulkOp) error {
 		if err != nil || len(ids) < selectorPage {
 			return err
 		}
-		s.giveWay(ctx, time.Since(began))
+		s.db.GiveWay(ctx, time.Since(began))
 		if err := ctx.Err(); err != nil {
 			return err
 		}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"duewatch/reminder"
+	"duewatch/store/db"
 )
 
 // OfOneBill are the reasons that are released bill by bill: somebody has looked
@@ -45,14 +46,14 @@ func (s *Store) ReleaseAll(ctx context.Context, p *reminder.Policy, now time.Tim
 		}
 	}
 	err = s.do(func(t *tx) error {
-		if _, err := t.exec("DELETE FROM stops WHERE reason = ?1", reason); err != nil {
+		if _, err := t.Exec("DELETE FROM stops WHERE reason = ?1", reason); err != nil {
 			return err
 		}
 		if err := t.endWarning(reason); err != nil {
 			return err
 		}
 		if reason == reminder.DestinationRefused {
-			if _, err := t.exec("DELETE FROM destinations"); err != nil {
+			if _, err := t.Exec("DELETE FROM destinations"); err != nil {
 				return err
 			}
 		}
@@ -70,7 +71,7 @@ func (s *Store) ReleaseAll(ctx context.Context, p *reminder.Policy, now time.Tim
 			return err
 		}
 		if until := p.OverriddenUntil(reason, now); !until.IsZero() {
-			if _, err := t.exec(`INSERT INTO lifts (guard, since, until_at, who) VALUES (?1, ?2, ?3, ?4)
+			if _, err := t.Exec(`INSERT INTO lifts (guard, since, until_at, who) VALUES (?1, ?2, ?3, ?4)
 				ON CONFLICT (guard) DO UPDATE SET since = excluded.since, until_at = excluded.until_at, who = excluded.who`,
 				reason, now.UnixMilli(), until.UnixMilli(), who); err != nil {
 				return err
@@ -99,8 +100,8 @@ const heldOf = ` FROM reminders r CROSS JOIN bills b WHERE b.id = r.bill_id AND 
 	AND (?2 = '' OR b.service = ?2) AND (?3 = '' OR b.account = ?3) AND (?4 = '' OR b.phone = ?4)`
 
 func (s *Store) countHeld(ctx context.Context, c Selector, reason reminder.Reason) (n int64, err error) {
-	err = s.read.QueryRowContext(ctx, "SELECT count(*)"+heldOf, reason, c.Service, c.Account, c.Phone.E164()).Scan(&n)
-	return n, explain(err)
+	err = s.read(ctx).Row("SELECT count(*)"+heldOf, reason, c.Service, c.Account, c.Phone.E164()).Scan(&n)
+	return n, err
 }
 
 // release goes through the bills with such a reminder, an empty choice is all
@@ -112,12 +113,12 @@ func (s *Store) release(ctx context.Context, a BulkOp, reason reminder.Reason) (
 		began := time.Now()
 		err = s.do(func(t *tx) error {
 			some = 0
-			rows, err := t.query("SELECT DISTINCT r.bill_id"+heldOf+" AND r.bill_id > ?5 ORDER BY r.bill_id LIMIT +?6",
+			rows, err := t.Query("SELECT DISTINCT r.bill_id"+heldOf+" AND r.bill_id > ?5 ORDER BY r.bill_id LIMIT ?6 + 0",
 				reason, a.Selector.Service, a.Selector.Account, a.Selector.Phone.E164(), last, selectorPage)
 			if err != nil {
 				return err
 			}
-			if bills, err = collect(rows, scanID); err != nil {
+			if bills, err = db.Collect(rows, db.ScanID); err != nil {
 				return err
 			}
 			for _, id := range bills {
@@ -137,7 +138,7 @@ func (s *Store) release(ctx context.Context, a BulkOp, reason reminder.Reason) (
 			return released, nil
 		}
 		last = bills[selectorPage-1]
-		s.giveWay(ctx, time.Since(began))
+		s.db.GiveWay(ctx, time.Since(began))
 		if err := ctx.Err(); err != nil {
 			return released, err
 		}
@@ -145,7 +146,7 @@ func (s *Store) release(ctx context.Context, a BulkOp, reason reminder.Reason) (
 }
 
 func (t *tx) release(now time.Time, billID int64, reason reminder.Reason, who string) (int64, error) {
-	r, err := t.exec(`UPDATE reminders SET reason = ?2, decided_at = ?3 WHERE bill_id = ?1 AND outcome = 'held' AND reason = ?4
+	r, err := t.Exec(`UPDATE reminders SET reason = ?2, decided_at = ?3 WHERE bill_id = ?1 AND outcome = 'held' AND reason = ?4
 		AND due_date = (SELECT due_date FROM bills WHERE id = ?1)`,
 		billID, reminder.Released, now.UnixMilli(), reason)
 	if err != nil {
@@ -153,11 +154,11 @@ func (t *tx) release(now time.Time, billID int64, reason reminder.Reason, who st
 	}
 	n, err := r.RowsAffected()
 	if err != nil || n == 0 {
-		return 0, explain(err)
+		return 0, err
 	}
 	if reason == reminder.ImplausibleBalance {
 		// Somebody has looked at it: it is what such a bill can be.
-		if _, err := t.exec("UPDATE bills SET usual = balance WHERE id = ?1", billID); err != nil {
+		if _, err := t.Exec("UPDATE bills SET usual = balance WHERE id = ?1", billID); err != nil {
 			return 0, err
 		}
 	}
@@ -177,11 +178,11 @@ type HeldCount struct {
 // Held counts the reminders that are held, by reason. It reads an index of
 // those alone.
 func (s *Store) Held(ctx context.Context) ([]HeldCount, error) {
-	rows, err := s.read.QueryContext(ctx, "SELECT reason, count(*) FROM reminders WHERE outcome = 'held' GROUP BY reason")
+	rows, err := s.read(ctx).Query("SELECT reason, count(*) FROM reminders WHERE outcome = 'held' GROUP BY reason")
 	if err != nil {
-		return nil, fmt.Errorf("count what is held: %w", explain(err))
+		return nil, fmt.Errorf("count what is held: %w", err)
 	}
-	held, err := collect(rows, func(r row) (h HeldCount, err error) {
+	held, err := db.Collect(rows, func(r db.Scanner) (h HeldCount, err error) {
 		err = r.Scan(&h.Reason, &h.Count)
 		return h, err
 	})

@@ -2,12 +2,12 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"strconv"
 	"time"
 
 	"duewatch/reminder"
+	"duewatch/store/db"
 )
 
 // Period is what a report looks at.
@@ -140,16 +140,15 @@ func (s *Store) ReportTexts(ctx context.Context, p Period, each func(TextCount) 
 		from += " LEFT JOIN bills b ON b.id = r.bill_id"
 	}
 	group, groupBy := p.By.column("x.created_at", 6)
-	//nolint:gosec // put together from constants; the values are arguments
 	query := "SELECT x.state, x.error_code, x.refused_for, coalesce(x.price, ''), coalesce(x.price_unit, ''), " + group + `,
 			count(*), sum(x.segments), coalesce(sum(x.billed_segments), 0), coalesce(sum(CASE WHEN x.billed_segments IS NULL THEN 0 ELSE x.segments END), 0)
 		FROM ` + from + ` WHERE x.id >= ?1 AND x.id < ?2 AND x.created_at >= ?3 AND x.created_at < ?4 GROUP BY 1, 2, 3, 4, 5` + groupBy
 	return s.pages(ctx, "texts", "created_at", p, p.Since, func(low, high int64) error {
-		rows, err := s.read.QueryContext(ctx, query, low, high, p.Since.UnixMilli(), p.Until.UnixMilli())
+		rows, err := s.read(ctx).Query(query, low, high, p.Since.UnixMilli(), p.Until.UnixMilli())
 		if err != nil {
-			return explain(err)
+			return err
 		}
-		return eachOf(rows, func(r row) (c TextCount, err error) {
+		return db.Each(rows, func(r db.Scanner) (c TextCount, err error) {
 			err = r.Scan(&c.State, &c.Code, &c.RefusedFor, &c.Price, &c.PriceUnit, p.By.scan(&c.Group), &c.Texts, &c.Segments, &c.Billed, &c.BilledOf)
 			return c, err
 		}, each)
@@ -166,31 +165,29 @@ func (s *Store) ReportReminders(ctx context.Context, p Period, now time.Time, ea
 	}
 	const decided = " WHERE r.id >= ?1 AND r.id < ?2 AND r.decided_at >= ?3 AND r.decided_at < ?4 AND r.outcome = "
 	group, groupBy := p.By.column("r.decided_at", 3)
-	//nolint:gosec // put together from constants; the values are arguments
 	skipped := "SELECT r.outcome, r.reason, " + group + ", count(*), 0, 0, 0 FROM reminders r" + bills + decided + "'skipped' GROUP BY 1, 2" + groupBy
 	// Nobody asks for which reason a text was sent.
 	if groupBy != "" {
 		groupBy = " GROUP BY 3"
 	}
 	const came = "CASE WHEN x.state NOT IN ('refused', 'not_found', 'failed', 'undelivered', 'canceled')"
-	//nolint:gosec // the same
 	texted := "SELECT 'texted', '', " + group + ", count(*), coalesce(sum(" + came + " THEN 1 ELSE 0 END), 0), coalesce(sum(" + came + ` AND r.decided_at > ?5 THEN 1 ELSE 0 END), 0),
 			coalesce(sum(` + came + ` AND r.decided_at <= ?5 AND r.paid_at - r.decided_at <= ?6 AND ` + undoubted + ` THEN 1 ELSE 0 END), 0)
 		FROM reminders r LEFT JOIN texts x ON x.id = r.text_id` + bills + decided + "'texted'" + groupBy + " HAVING count(*) > 0"
-	scan := func(r row) (ReminderCount, error) { return scanReminderCount(r, p.By) }
+	scan := func(r db.Scanner) (ReminderCount, error) { return scanReminderCount(r, p.By) }
 	return s.pages(ctx, "reminders", "decided_at", p, p.Since.Add(-p.HeldMost), func(low, high int64) error {
-		rows, err := s.read.QueryContext(ctx, skipped, low, high, p.Since.UnixMilli(), p.Until.UnixMilli())
+		rows, err := s.read(ctx).Query(skipped, low, high, p.Since.UnixMilli(), p.Until.UnixMilli())
 		if err != nil {
-			return explain(err)
-		}
-		if err := eachOf(rows, scan, each); err != nil {
 			return err
 		}
-		rows, err = s.read.QueryContext(ctx, texted, low, high, p.Since.UnixMilli(), p.Until.UnixMilli(), now.Add(-p.PaidWithin).UnixMilli(), p.PaidWithin.Milliseconds())
-		if err != nil {
-			return explain(err)
+		if err := db.Each(rows, scan, each); err != nil {
+			return err
 		}
-		return eachOf(rows, scan, each)
+		rows, err = s.read(ctx).Query(texted, low, high, p.Since.UnixMilli(), p.Until.UnixMilli(), now.Add(-p.PaidWithin).UnixMilli(), p.PaidWithin.Milliseconds())
+		if err != nil {
+			return err
+		}
+		return db.Each(rows, scan, each)
 	})
 }
 
@@ -198,40 +195,25 @@ func (s *Store) ReportReminders(ctx context.Context, p Period, now time.Time, ea
 // what is held, and nothing else.
 func (s *Store) HeldNow(ctx context.Context, by Grouping) ([]ReminderCount, error) {
 	group, groupBy := by.column("r.decided_at", 3)
-	//nolint:gosec // put together from constants
-	rows, err := s.read.QueryContext(ctx, "SELECT r.outcome, r.reason, "+group+`, count(*), 0, 0, 0 FROM reminders r CROSS JOIN bills b
-		WHERE b.id = r.bill_id AND r.outcome = 'held' AND r.due_date = b.due_date AND b.state IN ('active', 'paused') GROUP BY 1, 2`+groupBy)
+	rows, err := s.read(ctx).Query("SELECT r.outcome, r.reason, " + group + `, count(*), 0, 0, 0 FROM reminders r CROSS JOIN bills b
+		WHERE b.id = r.bill_id AND r.outcome = 'held' AND r.due_date = b.due_date AND b.state IN ('active', 'paused') GROUP BY 1, 2` + groupBy)
 	if err != nil {
-		return nil, fmt.Errorf("count what is held: %w", explain(err))
+		return nil, fmt.Errorf("count what is held: %w", err)
 	}
-	return collect(rows, func(r row) (ReminderCount, error) { return scanReminderCount(r, by) })
+	return db.Collect(rows, func(r db.Scanner) (ReminderCount, error) { return scanReminderCount(r, by) })
 }
 
-func scanReminderCount(r row, by Grouping) (c ReminderCount, err error) {
+func scanReminderCount(r db.Scanner, by Grouping) (c ReminderCount, err error) {
 	err = r.Scan(&c.Outcome, &c.Reason, by.scan(&c.Group), &c.Reminders, &c.Came, &c.TooEarly, &c.Paid)
 	return c, err
-}
-
-// eachOf calls each with what scan makes of the rows, when all are read.
-func eachOf[T any](rows *sql.Rows, scan func(row) (T, error), each func(T) error) error {
-	all, err := collect(rows, scan)
-	if err != nil {
-		return err
-	}
-	for _, v := range all {
-		if err := each(v); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // pages calls do for ranges of ids, from the first row of a table that may be
 // as young as since.
 func (s *Store) pages(ctx context.Context, table, column string, p Period, since time.Time, do func(low, high int64) error) error {
 	var least, most int64
-	if err := s.read.QueryRowContext(ctx, "SELECT (SELECT coalesce(min(id), 0) FROM "+table+"), (SELECT coalesce(max(id), 0) FROM "+table+")").Scan(&least, &most); err != nil {
-		return fmt.Errorf("report: %w", explain(err))
+	if err := s.read(ctx).Row("SELECT (SELECT coalesce(min(id), 0) FROM "+table+"), (SELECT coalesce(max(id), 0) FROM "+table+")").Scan(&least, &most); err != nil {
+		return fmt.Errorf("report: %w", err)
 	}
 	low, err := s.firstID(ctx, table, column, least, most, since)
 	for first := low; err == nil && low <= most; low += reportPage {
@@ -256,9 +238,9 @@ func (s *Store) firstID(ctx context.Context, table, column string, low, high int
 		middle := low + (high-low)/2
 		var id int64
 		var at time.Time
-		err := s.read.QueryRowContext(ctx, "SELECT id, "+column+" FROM "+table+" WHERE id >= ?1 ORDER BY id LIMIT 1", middle).Scan(&id, instantColumn{&at})
+		err := s.read(ctx).Row("SELECT id, "+column+" FROM "+table+" WHERE id >= ?1 ORDER BY id LIMIT 1", middle).Scan(&id, db.InstantTo(&at))
 		if err != nil {
-			return 0, explain(err)
+			return 0, err
 		}
 		if at.Before(since) {
 			low = id + 1

@@ -156,8 +156,7 @@ func TestReportOfReminders(t *testing.T) {
 // changed since say a later instant, and ids have gaps.
 func TestReportFindsItsFirstRow(t *testing.T) {
 	s := openNew(t)
-	db := s.write.db
-	must(db.ExecContext(t.Context(), "INSERT INTO bills (id, service, account, phone, language, description, source, state) VALUES (1, 's', 'a', 'p', '', '', '', 'active')"))
+	change(t, s, "INSERT INTO bills (id, service, account, phone, language, description, source, state) VALUES (1, 's', 'a', 'p', '', '', '', 'active')")
 	for i := range 200 {
 		if i%7 == 3 {
 			continue // trimmed
@@ -166,8 +165,8 @@ func TestReportFindsItsFirstRow(t *testing.T) {
 		if i%11 == 5 {
 			at = 1 << 40 // held until now
 		}
-		must(db.ExecContext(t.Context(), `INSERT INTO reminders (id, bill_id, due_date, stage, outcome, reason, decided_at)
-			VALUES (?1, 1, '2026-01-01', ?1, 'skipped', 'paid', ?2)`, i+1, at))
+		change(t, s, `INSERT INTO reminders (id, bill_id, due_date, stage, outcome, reason, decided_at)
+			VALUES (?1, 1, '2026-01-01', ?1, 'skipped', 'paid', ?2)`, i+1, at)
 	}
 	for since := range 220 {
 		n := 0

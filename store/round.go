@@ -3,10 +3,10 @@ package store
 import (
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
 	"duewatch/reminder"
+	"duewatch/store/db"
 )
 
 // Round is what one pass of the remind job decides with.
@@ -97,11 +97,11 @@ func (s *Store) DecideDue(ctx context.Context, r Round, n int) (RoundResult, err
 	}
 	err := s.do(func(t *tx) error {
 		l = roundResult{}
-		rows, err := t.query("SELECT bill_id FROM due_remind WHERE at <= ?1 ORDER BY at, bill_id LIMIT +?2", r.Now.UnixMilli(), n)
+		rows, err := t.Query("SELECT bill_id FROM due_remind WHERE at <= ?1 ORDER BY at, bill_id LIMIT ?2 + 0", r.Now.UnixMilli(), n)
 		if err != nil {
 			return err
 		}
-		ids, err := collect(rows, scanID)
+		ids, err := db.Collect(rows, db.ScanID)
 		if err != nil {
 			return err
 		}
@@ -130,7 +130,7 @@ func (s *Store) DecideAnswered(r Round, results []CheckResult) (RoundResult, err
 		l = roundResult{}
 		r.asked = make(map[int64]reminder.Asked, len(results))
 		ids := make([]int64, 0, len(results))
-		record := func(some []CheckResult, to *roundResult) error {
+		record := func(some []CheckResult) error {
 			learned := s.newChecks()
 			if err := t.recordChecks(r.Policies, r.Now, some, &learned); err != nil {
 				return err
@@ -140,7 +140,7 @@ func (s *Store) DecideAnswered(r Round, results []CheckResult) (RoundResult, err
 			}
 			for i, b := range learned.Bills {
 				if learned.Checks[i].Rejected != "" && b.State == reminder.BillRejected {
-					to.Rejected = append(to.Rejected, b)
+					l.Rejected = append(l.Rejected, b)
 				}
 			}
 			for _, result := range some {
@@ -156,10 +156,12 @@ func (s *Store) DecideAnswered(r Round, results []CheckResult) (RoundResult, err
 			}
 			return nil
 		}
-		for some := range slices.Chunk(results, t.batchSize(len(results))) {
-			if err := t.single(some[0].BillID, &l, func(one *roundResult) error { return record(some, one) }); err != nil {
-				return err
-			}
+		err := db.Together(t.Tx, results, record, func(result CheckResult, err error) error {
+			l.failed(result.BillID, err)
+			return nil
+		})
+		if err != nil {
+			return err
 		}
 		// What was learned may have stopped sending, or begun or ended a doubt.
 		if err := t.readGuardState(&r); err != nil {
@@ -175,13 +177,13 @@ func (s *Store) DecideAnswered(r Round, results []CheckResult) (RoundResult, err
 
 // readGuardState reads what all decisions of the round have in common.
 func (t *tx) readGuardState(r *Round) error {
-	s, err := guardState(t.ctx, t, r.Policies.Default, r.Now)
+	s, err := guardState(t, r.Policies.Default, r.Now)
 	if err != nil {
 		return err
 	}
 	r.guards = &s
-	if err := t.row("SELECT EXISTS (SELECT 1 FROM strangers), EXISTS (SELECT 1 FROM destinations)").Scan(&r.foreign, &r.refused); err != nil {
-		return explain(err)
+	if err := t.Row("SELECT EXISTS (SELECT 1 FROM strangers), EXISTS (SELECT 1 FROM destinations)").Scan(&r.foreign, &r.refused); err != nil {
+		return err
 	}
 	r.pausing, err = t.anyUnfinished(r.Now)
 	return err
@@ -190,54 +192,39 @@ func (t *tx) readGuardState(r *Round) error {
 // decideEach decides about all of the bills together or, when a fault must be
 // confined, about one after the other.
 func (t *tx) decideEach(r Round, ids []int64, l *roundResult) error {
-	if t.batched {
-		_, all := t.savepoint(func(t *tx) error { return t.decideAll(r, ids, l) })
-		return all
-	}
-	for _, id := range ids {
-		failed, err := t.decideOne(r, id, l)
-		if err == nil && failed && !r.single {
-			// One of the bills that would share its text may be to blame, and has
-			// a look of its own.
-			l.Faults, l.open, l.Bills = l.Faults[:len(l.Faults)-1], l.open[:len(l.open)-1], l.Bills-1
+	return db.Together(t.Tx, ids, func(some []int64) error { return t.decideSome(r, some, l) },
+		func(id int64, _ error) error {
+			// One of the bills that would share its text may be to blame, and has an
+			// evaluation of its own.
 			alone := r
 			alone.single = true
-			_, err = t.decideOne(alone, id, l)
-		}
-		if err != nil {
-			return err
-		}
+			return db.Together(t.Tx, []int64{id}, func(some []int64) error { return t.decideSome(alone, some, l) },
+				func(id int64, err error) error {
+					l.failed(id, err)
+					return nil
+				})
+		})
+}
+
+// decideSome adds what it makes of bills to l, or nothing when it fails.
+func (t *tx) decideSome(r Round, ids []int64, l *roundResult) error {
+	var some roundResult
+	guards := *r.guards
+	if err := t.decideAll(r, ids, &some); err != nil {
+		*r.guards = guards
+		return err
 	}
+	l.Bills += some.Bills
+	l.Texts = append(l.Texts, some.Texts...)
+	l.Ask = append(l.Ask, some.Ask...)
+	l.Records = append(l.Records, some.Records...)
+	l.open = append(l.open, some.open...)
 	return nil
 }
 
-// decideOne decides about one bill, and reports whether that met a fault.
-func (t *tx) decideOne(r Round, id int64, l *roundResult) (failed bool, err error) {
-	before, faults := *r.guards, len(l.Faults)
-	err = t.single(id, l, func(l *roundResult) error { return t.decideAll(r, []int64{id}, l) })
-	if failed = len(l.Faults) > faults; failed {
-		*r.guards = before
-	}
-	return failed, err
-}
-
-// single does something about one bill so that a fault in it holds up no other.
-func (t *tx) single(billID int64, l *roundResult, do func(*roundResult) error) error {
-	var one roundResult
-	own, all := t.savepoint(func(*tx) error { return do(&one) })
-	if all == nil && ofTheMachine(own) {
-		all = own // no bill is to blame: they all come back at the next tick, and not when their claims end
-	}
-	if own != nil {
-		one = roundResult{open: []int64{billID}}
-		one.Bills, one.Faults = 1, []error{fmt.Errorf("bill %d: %w", billID, own)}
-	}
-	l.Bills += one.Bills
-	l.Texts = append(l.Texts, one.Texts...)
-	l.Ask = append(l.Ask, one.Ask...)
-	l.Records = append(l.Records, one.Records...)
-	l.Rejected = append(l.Rejected, one.Rejected...)
-	l.Faults = append(l.Faults, one.Faults...)
-	l.open = append(l.open, one.open...)
-	return all
+// failed notes a bill about which nothing could be decided.
+func (l *roundResult) failed(billID int64, err error) {
+	l.Bills++
+	l.Faults = append(l.Faults, fmt.Errorf("bill %d: %w", billID, err))
+	l.open = append(l.open, billID)
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"duewatch/reminder"
+	"duewatch/store/db"
 )
 
 // A round reads and writes many bills by one statement. What it decides is what
@@ -52,10 +53,10 @@ func TestManyBillsAreDecidedLikeOneAfterTheOther(t *testing.T) {
 				bills := ready(t, s, p, prepare(p)...)
 				must(s.AddOptOuts(OptOut{Phone: bills[3].Phone, Service: "water", Reason: reminder.OptedOut, Since: learnedAt, Source: "operator", Who: "x"}))
 				must(s.Pause(t.Context(), BulkOp{Selector: Selector{Account: bills[5].Account}, At: learnedAt, Who: "x"}, Pause{Until: firstStage.Add(-time.Minute)}))
-				must(s.write.db.ExecContext(t.Context(), "UPDATE bills SET balance = '0' WHERE id = 9"))
-				must(s.write.db.ExecContext(t.Context(), "UPDATE bills SET balance_at = 0 WHERE id = 11"))
+				change(t, s, "UPDATE bills SET balance = '0' WHERE id = 9")
+				change(t, s, "UPDATE bills SET balance_at = 0 WHERE id = 11")
 				if name == "one cannot be read" { // all are decided one after the other then
-					must(s.write.db.ExecContext(t.Context(), "UPDATE bills SET balance = 'rubbish' WHERE id = 13"))
+					change(t, s, "UPDATE bills SET balance = 'rubbish' WHERE id = 13")
 				}
 				for looked := 1; looked > 0; {
 					looked = must(s.DecideDue(t.Context(), roundAt(p, firstStage), some)).Bills
@@ -90,9 +91,9 @@ func written(t *testing.T, s *Store) []string {
 		"SELECT 'due', bill_id, at, owner, 0, 0, 0 FROM due_remind",
 		"SELECT 'usage', since, texts, segments, 0, 0, 0 FROM usage",
 	} {
-		rows, err := s.read.QueryContext(t.Context(), query)
+		rows, err := s.read(t.Context()).Query(query)
 		mustDo(t, err)
-		all = append(all, must(collect(rows, func(r row) (string, error) {
+		all = append(all, must(db.Collect(rows, func(r db.Scanner) (string, error) {
 			var v [7]any
 			err := r.Scan(&v[0], &v[1], &v[2], &v[3], &v[4], &v[5], &v[6])
 			return fmt.Sprint(v), err

@@ -2,50 +2,12 @@ package store
 
 import (
 	"context"
-	"database/sql"
-	"errors"
 	"fmt"
-	"net/url"
 	"time"
 
 	"duewatch/reminder"
+	"duewatch/store/db"
 )
-
-// OpenScratch opens or makes a file that is thrown away, for one process alone,
-// or without a path an empty store in memory, of a gigabyte at most. What it has
-// written does not survive a power cut (synchronous=OFF), since nobody would miss
-// it; it has no log and no lock, so that a commit costs no more than its pages.
-func OpenScratch(ctx context.Context, path string) (*Store, error) {
-	// Not :memory:, where all pages stay dirty and each commit goes through them.
-	file, vfs := "scratch", "memdb"
-	if path != "" {
-		made, err := Open(ctx, path) // with its schema
-		if err != nil {
-			return nil, err
-		}
-		if err := made.Close(); err != nil {
-			return nil, err
-		}
-		file, vfs = escapedPath(realPath(path)), ""
-	}
-	settings := url.Values{
-		"_synchronous": {"OFF"}, "_journal_mode": {"MEMORY"}, "_locking_mode": {"EXCLUSIVE"}, "_foreign_keys": {"on"}, "_txlock": {"immediate"}, "_mutex": {"no"},
-		"_stmt_cache_size": {"128"}, "_cache_size": {"-8000"}, // 8 MB: where a b-tree was balanced, a commit goes through all pages that are cached
-	}
-	if vfs != "" {
-		settings.Set("vfs", vfs)
-	}
-	db := sql.OpenDB(connector{"file:" + file + "?" + settings.Encode()})
-	// Reads and writes share the connection, since the file is locked by it.
-	db.SetMaxOpenConns(1)
-	db.SetMaxIdleConns(1)
-	if path == "" {
-		if err := bringUp(ctx, db); err != nil {
-			return nil, errors.Join(err, db.Close())
-		}
-	}
-	return &Store{read: db, write: startWriter(db)}, nil
-}
 
 // EachReminder calls each for all stages that were acted on since, with their
 // bills' ids, in the order of their first record.
@@ -54,7 +16,7 @@ func (s *Store) EachReminder(ctx context.Context, since time.Time, each func(bil
 		id, bill int64
 		reminder.Reminder
 	}
-	return pages(ctx, s, "SELECT "+reminderColumns+", id, bill_id FROM reminders WHERE id > ?1 ORDER BY id LIMIT +?2", func(r row) (x ofBill, err error) {
+	return pages(ctx, s, "SELECT "+reminderColumns+", id, bill_id FROM reminders WHERE id > ?1 ORDER BY id LIMIT ?2 + 0", func(r db.Scanner) (x ofBill, err error) {
 		x.Reminder, err = scanReminder(withMore{r, []any{&x.id, &x.bill}})
 		return x, err
 	}, func(x ofBill) int64 {
@@ -79,8 +41,8 @@ type TextTo struct {
 // EachText calls each for all texts that were handed over since, in their
 // order.
 func (s *Store) EachText(ctx context.Context, since time.Time, each func(TextTo)) error {
-	return pages(ctx, s, "SELECT id, phone, language, state, segments, created_at, planned_at FROM texts WHERE id > ?1 ORDER BY id LIMIT +?2", func(r row) (x TextTo, err error) {
-		err = r.Scan(&x.ID, &x.Phone, &x.Language, &x.State, &x.Segments, instantColumn{&x.At}, instantColumn{&x.Planned})
+	return pages(ctx, s, "SELECT id, phone, language, state, segments, created_at, planned_at FROM texts WHERE id > ?1 ORDER BY id LIMIT ?2 + 0", func(r db.Scanner) (x TextTo, err error) {
+		err = r.Scan(&x.ID, &x.Phone, &x.Language, &x.State, &x.Segments, db.InstantTo(&x.At), db.InstantTo(&x.Planned))
 		return x, err
 	}, func(x TextTo) int64 {
 		if !x.At.Before(since) && x.State != Refused && x.State != NotFound {
@@ -92,14 +54,14 @@ func (s *Store) EachText(ctx context.Context, since time.Time, each func(TextTo)
 
 // pages reads all rows of a query that goes on after an id, ?1, with up to ?2
 // rows. each returns the row's id.
-func pages[T any](ctx context.Context, s *Store, query string, scan func(row) (T, error), each func(T) int64) error {
+func pages[T any](ctx context.Context, s *Store, query string, scan func(db.Scanner) (T, error), each func(T) int64) error {
 	const page = 1000
 	for last := int64(0); ; {
-		rows, err := s.read.QueryContext(ctx, query, last, page)
+		rows, err := s.read(ctx).Query(query, last, page)
 		if err != nil {
-			return fmt.Errorf("read all: %w", explain(err))
+			return fmt.Errorf("read all: %w", err)
 		}
-		some, err := collect(rows, scan)
+		some, err := db.Collect(rows, scan)
 		if err != nil {
 			return fmt.Errorf("read all: %w", err)
 		}

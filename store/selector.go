@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"duewatch/reminder"
+	"duewatch/store/db"
 )
 
 // Selector is which bills an operator means: those that match all of what is
@@ -53,7 +54,7 @@ const selectorPage = 500
 
 // SelectedBills reads up to n bills of a choice, in no order that matters.
 func (s *Store) SelectedBills(ctx context.Context, c Selector, n int) ([]reminder.Bill, error) {
-	bills, err := selected(ctx, s.read, c, reminder.Bill{}, n)
+	bills, err := selected(s.read(ctx), c, reminder.Bill{}, n)
 	if err != nil {
 		return nil, fmt.Errorf("read bills: %w", err)
 	}
@@ -62,25 +63,25 @@ func (s *Store) SelectedBills(ctx context.Context, c Selector, n int) ([]reminde
 
 // selected reads the n bills of a choice that come after one, in the order of the
 // index that finds them.
-func selected(ctx context.Context, q querier, c Selector, after reminder.Bill, n int) ([]reminder.Bill, error) {
+func selected(q db.Reader, c Selector, after reminder.Bill, n int) ([]reminder.Bill, error) {
 	var query string
 	var args []any
 	switch {
 	case c.Account != "":
-		query = " FROM bills WHERE " + ofAnyService + " AND account = ?1 AND id > ?2 AND (?3 = '' OR service = ?3) AND (?4 = '' OR phone = ?4) ORDER BY id LIMIT +?5"
+		query = " FROM bills WHERE " + ofAnyService + " AND account = ?1 AND id > ?2 AND (?3 = '' OR service = ?3) AND (?4 = '' OR phone = ?4) ORDER BY id LIMIT ?5 + 0"
 		args = []any{c.Account, after.ID, c.Service, c.Phone.E164(), n}
 	case c.Phone != "":
-		query = " FROM bills WHERE phone = ?1 AND id > ?2 AND (?3 = '' OR service = ?3) ORDER BY id LIMIT +?4"
+		query = " FROM bills WHERE phone = ?1 AND id > ?2 AND (?3 = '' OR service = ?3) ORDER BY id LIMIT ?4 + 0"
 		args = []any{c.Phone.E164(), after.ID, c.Service, n}
 	default:
-		query = " FROM bills WHERE service = ?1 AND account > ?2 ORDER BY account LIMIT +?3"
+		query = " FROM bills WHERE service = ?1 AND account > ?2 ORDER BY account LIMIT ?3 + 0"
 		args = []any{c.Service, after.Account, n}
 	}
-	rows, err := q.QueryContext(ctx, "SELECT "+billColumns+query, args...)
+	rows, err := q.Query("SELECT "+billColumns+query, args...)
 	if err != nil {
-		return nil, explain(err)
+		return nil, err
 	}
-	return collect(rows, scanBill)
+	return db.Collect(rows, scanBill)
 }
 
 // bulkRule is what an act writes of a kind of bills, beside what it does to each.
@@ -104,9 +105,9 @@ func (s *Store) bulk(ctx context.Context, a BulkOp, rule bulkRule, wanted func(r
 	for after := (reminder.Bill{}); err == nil; {
 		var page []reminder.Bill
 		began, done, stay := time.Now(), 0, 0
-		each := func(ctx context.Context, q querier, do func(reminder.Bill) error) (err error) {
+		each := func(q db.Reader, do func(reminder.Bill) error) (err error) {
 			done, stay = 0, 0
-			if page, err = selected(ctx, q, a.Selector, after, selectorPage); err != nil {
+			if page, err = selected(q, a.Selector, after, selectorPage); err != nil {
 				return err
 			}
 			for _, b := range page {
@@ -125,7 +126,7 @@ func (s *Store) bulk(ctx context.Context, a BulkOp, rule bulkRule, wanted func(r
 			return nil
 		}
 		if a.DryRun {
-			err = each(ctx, s.read, func(reminder.Bill) error { return nil })
+			err = each(s.read(ctx), func(reminder.Bill) error { return nil })
 		} else {
 			err = s.do(func(t *tx) error {
 				if rule.begin != nil {
@@ -133,7 +134,7 @@ func (s *Store) bulk(ctx context.Context, a BulkOp, rule bulkRule, wanted func(r
 						return err
 					}
 				}
-				if err := each(t.ctx, t, func(b reminder.Bill) error { return do(t, b) }); err != nil || rule.reached == nil {
+				if err := each(t, func(b reminder.Bill) error { return do(t, b) }); err != nil || rule.reached == nil {
 					return err
 				}
 				last := after
@@ -164,7 +165,7 @@ func (s *Store) bulk(ctx context.Context, a BulkOp, rule bulkRule, wanted func(r
 		}
 		after = page[selectorPage-1]
 		if !a.DryRun && done > 0 {
-			s.giveWay(ctx, time.Since(began))
+			s.db.GiveWay(ctx, time.Since(began))
 		}
 		err = ctx.Err()
 	}
@@ -188,12 +189,12 @@ func (s *Store) countWanted(ctx context.Context, service string, wanted func(rem
 		query += `
 		UNION ALL SELECT state, NULL, 1, count(*) FROM bills WHERE service = ?1 AND state = 'active' AND failures > 0 GROUP BY 1`
 	}
-	rows, err := s.read.QueryContext(ctx, query, service)
+	rows, err := s.read(ctx).Query(query, service)
 	if err != nil {
-		return n, explain(err)
+		return n, err
 	}
-	kinds, err := collect(rows, func(r row) (k kind, err error) {
-		err = r.Scan(&k.State, instantColumn{&k.PausedUntil}, &k.Failures, &k.bills)
+	kinds, err := db.Collect(rows, func(r db.Scanner) (k kind, err error) {
+		err = r.Scan(&k.State, db.InstantTo(&k.PausedUntil), &k.Failures, &k.bills)
 		return k, err
 	})
 	if err != nil {

@@ -23,13 +23,13 @@ func TestADryRunCountsWhatTheActDoes(t *testing.T) {
 	ready(t, s, p, bills[:50]...)
 	must(s.Declare("config", bills, learnedAt)) // the last ten are pending
 	later := learnedAt.Add(48 * time.Hour)
-	for _, change := range []string{
+	for _, to := range []string{
 		"state = 'rejected', failures = 1 WHERE id % 7 = 1",
 		"state = 'removed' WHERE id % 7 = 2",
 		"failures = 3 WHERE id % 3 = 0 AND state IN ('active', 'pending')",
 		"state = 'paused', paused_at = 1 WHERE id % 11 = 3 AND state = 'active'",
 	} {
-		must(s.write.db.ExecContext(t.Context(), "UPDATE bills SET "+change))
+		change(t, s, "UPDATE bills SET "+to)
 	}
 	for i := range 5 {
 		must(s.Pause(t.Context(), actOn(Selector{Account: bills[3*i].Account}, learnedAt), Pause{Until: later.Add(time.Duration(i) * time.Hour)}))

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"duewatch/reminder"
+	"duewatch/store/db"
 )
 
 // ShrunkList is a declared list that lost many of its bills at once: they stay
@@ -21,11 +22,11 @@ type ShrunkList struct {
 // ShrunkLists reads the lists whose bills stay, and those that the operator has
 // agreed to and that are not carried out yet.
 func (s *Store) ShrunkLists(ctx context.Context) ([]ShrunkList, error) {
-	rows, err := s.read.QueryContext(ctx, "SELECT source, mark, gone, of_bills, agreed_at IS NOT NULL FROM shrunk_lists ORDER BY source")
+	rows, err := s.read(ctx).Query("SELECT source, mark, gone, of_bills, agreed_at IS NOT NULL FROM shrunk_lists ORDER BY source")
 	if err != nil {
-		return nil, fmt.Errorf("read lists that shrank: %w", explain(err))
+		return nil, fmt.Errorf("read lists that shrank: %w", err)
 	}
-	return collect(rows, func(r row) (l ShrunkList, err error) {
+	return db.Collect(rows, func(r db.Scanner) (l ShrunkList, err error) {
 		err = r.Scan(&l.Source, &l.Mark, &l.Gone, &l.Of, &l.Agreed)
 		return l, err
 	})
@@ -41,7 +42,7 @@ func (s *Store) HoldLists(now time.Time, held, agreed []ShrunkList, detail strin
 		for _, l := range held {
 			keep[l.Source] = true
 			// An agreement that came a moment ago stands, if it is about this list.
-			if _, err := t.exec(`INSERT INTO shrunk_lists (source, mark, gone, of_bills) VALUES (?1, ?2, ?3, ?4)
+			if _, err := t.Exec(`INSERT INTO shrunk_lists (source, mark, gone, of_bills) VALUES (?1, ?2, ?3, ?4)
 				ON CONFLICT (source) DO UPDATE SET mark = excluded.mark, gone = excluded.gone, of_bills = excluded.of_bills,
 					agreed_at = CASE WHEN shrunk_lists.mark = excluded.mark AND shrunk_lists.gone >= excluded.gone THEN shrunk_lists.agreed_at END`,
 				l.Source, l.Mark, l.Gone, l.Of); err != nil {
@@ -79,13 +80,13 @@ func (s *Store) ForgetList(source string) error {
 }
 
 func (t *tx) forgetList(source string) error {
-	_, err := t.exec("DELETE FROM shrunk_lists WHERE source = ?1", source)
+	_, err := t.Exec("DELETE FROM shrunk_lists WHERE source = ?1", source)
 	return err
 }
 
 // agreeToLists notes that the operator agrees to the lists as they are held now.
 func (t *tx) agreeToLists(now time.Time) error {
-	_, err := t.exec("UPDATE shrunk_lists SET agreed_at = ?1 WHERE agreed_at IS NULL", now.UnixMilli())
+	_, err := t.Exec("UPDATE shrunk_lists SET agreed_at = ?1 WHERE agreed_at IS NULL", now.UnixMilli())
 	return err
 }
 
@@ -105,7 +106,7 @@ func (s *Store) Unlisted(ctx context.Context, source string, listed *ImportIndex
 			rest = append(rest, b)
 		}
 	}
-	lost, err := listed.missing(ctx, rest)
+	lost, err := listed.missing(rest)
 	return last, of, len(lost), err
 }
 
@@ -113,12 +114,12 @@ func (s *Store) Unlisted(ctx context.Context, source string, listed *ImportIndex
 // zero when there are no more.
 func (s *Store) declaredPage(ctx context.Context, source string, after int64) (bills []reminder.Bill, last int64, err error) {
 	const page = 1000
-	rows, err := s.read.QueryContext(ctx, `SELECT id, service, account FROM bills
-		WHERE id > ?1 AND source = ?2 AND `+declared+` AND state <> 'removed' ORDER BY id LIMIT +?3`, after, source, page)
+	rows, err := s.read(ctx).Query(`SELECT id, service, account FROM bills
+		WHERE id > ?1 AND source = ?2 AND `+declared+` AND state <> 'removed' ORDER BY id LIMIT ?3 + 0`, after, source, page)
 	if err != nil {
-		return nil, 0, explain(err)
+		return nil, 0, err
 	}
-	bills, err = collect(rows, func(r row) (b reminder.Bill, err error) {
+	bills, err = db.Collect(rows, func(r db.Scanner) (b reminder.Bill, err error) {
 		err = r.Scan(&b.ID, &b.Service, &b.Account)
 		return b, err
 	})

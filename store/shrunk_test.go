@@ -38,7 +38,7 @@ func TestABillThatMovesFromOneListToTheOtherIsNotGone(t *testing.T) {
 	for i, b := range all[1000:1900] {
 		listed = append(listed, Row{i + 2, b})
 	}
-	must(roll.Add(t.Context(), listed))
+	must(roll.Add(listed))
 	inConfig := func(_, account string) bool { return account < all[300].Account || account == all[1950].Account }
 	quiet(t, s, func() {
 		// Of the config's 1500, 300 are there still and 500 are in the file.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"duewatch/reminder"
+	"duewatch/store/db"
 )
 
 // Stopped is a stop and since when it stands.
@@ -29,13 +30,13 @@ func (s *Store) StopSending(now time.Time, stop reminder.Stop) error {
 }
 
 func (t *tx) stopSending(now time.Time, stop reminder.Stop) error {
-	isNew, err := t.changed("INSERT INTO stops (reason, since, until_at, detail) VALUES (?1, ?2, ?3, ?4) ON CONFLICT (reason) DO NOTHING",
+	isNew, err := t.Changed("INSERT INTO stops (reason, since, until_at, detail) VALUES (?1, ?2, ?3, ?4) ON CONFLICT (reason) DO NOTHING",
 		stop.Reason, now.UnixMilli(), millis(stop.Until), stop.Detail)
 	if err != nil {
 		return err
 	}
 	if !isNew {
-		_, err := t.exec(`UPDATE stops SET until_at = ?3, detail = ?4, since = CASE WHEN until_at < ?5 THEN ?2 ELSE since END
+		_, err := t.Exec(`UPDATE stops SET until_at = ?3, detail = ?4, since = CASE WHEN until_at < ?5 THEN ?2 ELSE since END
 			WHERE reason = ?1 AND until_at IS NOT NULL`,
 			stop.Reason, now.UnixMilli(), millis(stop.Until), stop.Detail, now.Add(-stopAgain).UnixMilli())
 		return err
@@ -46,21 +47,21 @@ func (t *tx) stopSending(now time.Time, stop reminder.Stop) error {
 // Stops reads why no text may leave now, the one that waits for the operator
 // first.
 func (s *Store) Stops(ctx context.Context, now time.Time) ([]Stopped, error) {
-	stops, err := stopsAt(ctx, s.read, now)
+	stops, err := stopsAt(s.read(ctx), now)
 	if err != nil {
 		return nil, fmt.Errorf("read stops: %w", err)
 	}
 	return stops, nil
 }
 
-func stopsAt(ctx context.Context, q querier, now time.Time) ([]Stopped, error) {
-	rows, err := q.QueryContext(ctx, `SELECT reason, since, until_at, detail FROM stops
+func stopsAt(q db.Reader, now time.Time) ([]Stopped, error) {
+	rows, err := q.Query(`SELECT reason, since, until_at, detail FROM stops
 		WHERE until_at IS NULL OR until_at > ?1 ORDER BY until_at IS NOT NULL, since, reason`, now.UnixMilli())
 	if err != nil {
-		return nil, explain(err)
+		return nil, err
 	}
-	return collect(rows, func(r row) (s Stopped, err error) {
-		err = r.Scan(&s.Reason, instantColumn{&s.Since}, instantColumn{&s.Until}, &s.Detail)
+	return db.Collect(rows, func(r db.Scanner) (s Stopped, err error) {
+		err = r.Scan(&s.Reason, db.InstantTo(&s.Since), db.InstantTo(&s.Until), &s.Detail)
 		return s, err
 	})
 }
@@ -75,14 +76,14 @@ func (s *Store) EndTimedStops(context.Context) error {
 }
 
 func (t *tx) endTimedStops() error {
-	_, err := t.exec("DELETE FROM stops WHERE until_at IS NOT NULL")
+	_, err := t.Exec("DELETE FROM stops WHERE until_at IS NOT NULL")
 	return err
 }
 
 // EndStop ends the stop of that reason, whose cause is gone.
 func (s *Store) EndStop(reason reminder.Reason) error {
 	err := s.do(func(t *tx) error {
-		_, err := t.exec("DELETE FROM stops WHERE reason = ?1", reason)
+		_, err := t.Exec("DELETE FROM stops WHERE reason = ?1", reason)
 		return err
 	})
 	if err != nil {
@@ -105,7 +106,7 @@ func (s *Store) RecordUnattributed(now time.Time, found []ForeignMessage, stop r
 	err = s.do(func(t *tx) error {
 		news = 0
 		for _, f := range found {
-			isNew, err := t.changed("INSERT INTO unattributed (provider_id, at) VALUES (?1, ?2) ON CONFLICT (provider_id) DO NOTHING",
+			isNew, err := t.Changed("INSERT INTO unattributed (provider_id, at) VALUES (?1, ?2) ON CONFLICT (provider_id) DO NOTHING",
 				f.ProviderID, f.At.UnixMilli())
 			if err != nil {
 				return err
@@ -132,7 +133,7 @@ func (s *Store) RecordForeignMessages(now time.Time, found []ForeignMessage, sto
 	err = s.do(func(t *tx) error {
 		news = 0
 		for _, f := range found {
-			isNew, err := t.changed("INSERT INTO strangers (provider_id, bill_id, at) VALUES (?1, ?2, ?3) ON CONFLICT (provider_id, bill_id) DO NOTHING",
+			isNew, err := t.Changed("INSERT INTO strangers (provider_id, bill_id, at) VALUES (?1, ?2, ?3) ON CONFLICT (provider_id, bill_id) DO NOTHING",
 				f.ProviderID, f.BillID, f.At.UnixMilli())
 			if err != nil {
 				return err
@@ -166,7 +167,7 @@ func (s *Store) KeepForeignMessages(found []ForeignMessage) error {
 	}
 	err := s.do(func(t *tx) error {
 		for _, f := range found {
-			if _, err := t.exec("INSERT INTO strangers (provider_id, bill_id, at) VALUES (?1, ?2, ?3) ON CONFLICT (provider_id, bill_id) DO NOTHING",
+			if _, err := t.Exec("INSERT INTO strangers (provider_id, bill_id, at) VALUES (?1, ?2, ?3) ON CONFLICT (provider_id, bill_id) DO NOTHING",
 				f.ProviderID, f.BillID, f.At.UnixMilli()); err != nil {
 				return err
 			}
@@ -187,32 +188,32 @@ type ForeignMessageOf struct {
 
 // ForeignMessages reads the latest n strangers, and how many more there are.
 func (s *Store) ForeignMessages(ctx context.Context, n int) (latest []ForeignMessageOf, more int, err error) {
-	rows, err := s.read.QueryContext(ctx, `SELECT x.provider_id, x.bill_id, x.at, b.service, b.account
-		FROM strangers x JOIN bills b ON b.id = x.bill_id ORDER BY x.at DESC LIMIT +?1`, n)
+	rows, err := s.read(ctx).Query(`SELECT x.provider_id, x.bill_id, x.at, b.service, b.account
+		FROM strangers x JOIN bills b ON b.id = x.bill_id ORDER BY x.at DESC LIMIT ?1 + 0`, n)
 	if err != nil {
-		return nil, 0, fmt.Errorf("read unknown texts: %w", explain(err))
+		return nil, 0, fmt.Errorf("read unknown texts: %w", err)
 	}
-	latest, err = collect(rows, func(r row) (x ForeignMessageOf, err error) {
-		err = r.Scan(&x.ProviderID, &x.BillID, instantColumn{&x.At}, &x.Service, &x.Account)
+	latest, err = db.Collect(rows, func(r db.Scanner) (x ForeignMessageOf, err error) {
+		err = r.Scan(&x.ProviderID, &x.BillID, db.InstantTo(&x.At), &x.Service, &x.Account)
 		return x, err
 	})
 	if err != nil {
 		return nil, 0, fmt.Errorf("read unknown texts: %w", err)
 	}
-	if err := s.read.QueryRowContext(ctx, "SELECT count(*) FROM strangers").Scan(&more); err != nil {
-		return nil, 0, fmt.Errorf("count unknown texts: %w", explain(err))
+	if err := s.read(ctx).Row("SELECT count(*) FROM strangers").Scan(&more); err != nil {
+		return nil, 0, fmt.Errorf("count unknown texts: %w", err)
 	}
 	return latest, more - len(latest), nil
 }
 
 // textedElsewhere are the instants of the strangers about the bill.
 func (t *tx) textedElsewhere(billID int64) ([]time.Time, error) {
-	rows, err := t.query("SELECT at FROM strangers WHERE bill_id = ?1", billID)
+	rows, err := t.Query("SELECT at FROM strangers WHERE bill_id = ?1", billID)
 	if err != nil {
 		return nil, err
 	}
-	return collect(rows, func(r row) (at time.Time, err error) {
-		err = r.Scan(instantColumn{&at})
+	return db.Collect(rows, func(r db.Scanner) (at time.Time, err error) {
+		err = r.Scan(db.InstantTo(&at))
 		return at, err
 	})
 }
@@ -220,20 +221,20 @@ func (t *tx) textedElsewhere(billID int64) ([]time.Time, error) {
 // foreignMessagesOf counts the texts that a phone has had since, and that this store
 // does not know: they are texts of its day like others.
 func (t *tx) foreignMessagesOf(p reminder.Phone, since int64) (n int, err error) {
-	err = t.row(`SELECT count(DISTINCT provider_id) FROM strangers
+	err = t.Row(`SELECT count(DISTINCT provider_id) FROM strangers
 		WHERE bill_id IN (SELECT id FROM bills WHERE phone = ?1) AND at >= ?2`, p.E164(), since).Scan(&n)
-	return n, explain(err)
+	return n, err
 }
 
 // Knows reports whether a message in the provider's list is a text of this
 // store: by its id, or, where the answer was lost, by its words; or is a
 // stranger already.
 func (s *Store) Knows(ctx context.Context, providerID string, to reminder.Phone, body string) (known bool, err error) {
-	err = s.read.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM texts WHERE phone_id = (SELECT phone_id FROM phones WHERE number = ?2) AND (provider_id = ?1 OR body = ?3))
+	err = s.read(ctx).Row(`SELECT EXISTS (SELECT 1 FROM texts WHERE phone_id = (SELECT phone_id FROM phones WHERE number = ?2) AND (provider_id = ?1 OR body = ?3))
 		OR EXISTS (SELECT 1 FROM texts WHERE sent_to = ?2 AND sent_to <> phone AND provider_id = ?1)
 		OR EXISTS (SELECT 1 FROM strangers WHERE provider_id = ?1)`, providerID, to.E164(), body).Scan(&known)
 	if err != nil {
-		return false, fmt.Errorf("look for a text: %w", explain(err))
+		return false, fmt.Errorf("look for a text: %w", err)
 	}
 	return known, nil
 }
@@ -242,13 +243,13 @@ func (s *Store) Knows(ctx context.Context, providerID string, to reminder.Phone,
 // that sending was stopped for before: a message whose phone the list hides is found
 // by nothing else. It reads all texts, since there is no index on these ids.
 func (s *Store) KnowsByID(ctx context.Context, since time.Time) (known map[string]bool, err error) {
-	rows, err := s.read.QueryContext(ctx, `SELECT provider_id FROM texts WHERE created_at >= ?1 AND provider_id IS NOT NULL
+	rows, err := s.read(ctx).Query(`SELECT provider_id FROM texts WHERE created_at >= ?1 AND provider_id IS NOT NULL
 		UNION SELECT provider_id FROM strangers UNION SELECT provider_id FROM unattributed`, since.UnixMilli())
 	if err != nil {
-		return nil, fmt.Errorf("look for texts: %w", explain(err))
+		return nil, fmt.Errorf("look for texts: %w", err)
 	}
 	known = make(map[string]bool)
-	_, err = collect(rows, func(r row) (none struct{}, err error) {
+	_, err = db.Collect(rows, func(r db.Scanner) (none struct{}, err error) {
 		var id string
 		err = r.Scan(&id)
 		known[id] = true
@@ -260,20 +261,20 @@ func (s *Store) KnowsByID(ctx context.Context, since time.Time) (known map[strin
 // Unfound are the texts of a phone of which the store has no message, and that may
 // have one: those in doubt, and those that were not found and are not sent again.
 func (s *Store) Unfound(ctx context.Context, to reminder.Phone) (created []time.Time, err error) {
-	rows, err := s.read.QueryContext(ctx, `SELECT created_at FROM texts WHERE phone_id = (SELECT phone_id FROM phones WHERE number = ?1)
+	rows, err := s.read(ctx).Query(`SELECT created_at FROM texts WHERE phone_id = (SELECT phone_id FROM phones WHERE number = ?1)
 		AND provider_id IS NULL AND state IN ('sending', 'unknown', 'not_found') ORDER BY created_at`, to.E164())
 	if err != nil {
-		return nil, fmt.Errorf("look for texts in doubt: %w", explain(err))
+		return nil, fmt.Errorf("look for texts in doubt: %w", err)
 	}
-	return collect(rows, func(r row) (at time.Time, err error) {
-		err = r.Scan(instantColumn{&at})
+	return db.Collect(rows, func(r db.Scanner) (at time.Time, err error) {
+		err = r.Scan(db.InstantTo(&at))
 		return at, err
 	})
 }
 
 // BillsOfAccount reads the bills of an account number, of any service.
 func (s *Store) BillsOfAccount(ctx context.Context, account string) ([]reminder.Bill, error) {
-	bills, err := selected(ctx, s.read, Selector{Account: account}, reminder.Bill{}, selectorPage)
+	bills, err := selected(s.read(ctx), Selector{Account: account}, reminder.Bill{}, selectorPage)
 	if err != nil {
 		return nil, fmt.Errorf("read bills of an account: %w", err)
 	}
@@ -282,9 +283,9 @@ func (s *Store) BillsOfAccount(ctx context.Context, account string) ([]reminder.
 
 // BillsOf reads the bills of a phone.
 func (s *Store) BillsOf(ctx context.Context, p reminder.Phone) ([]reminder.Bill, error) {
-	rows, err := s.read.QueryContext(ctx, "SELECT "+billColumns+" FROM bills WHERE phone = ?1", p.E164())
+	rows, err := s.read(ctx).Query("SELECT "+billColumns+" FROM bills WHERE phone = ?1", p.E164())
 	if err != nil {
-		return nil, fmt.Errorf("read bills of a phone: %w", explain(err))
+		return nil, fmt.Errorf("read bills of a phone: %w", err)
 	}
-	return collect(rows, scanBill)
+	return db.Collect(rows, scanBill)
 }

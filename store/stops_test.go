@@ -23,7 +23,7 @@ func TestATextSentElsewhereCountsForThePhone(t *testing.T) {
 			bills := billsOf(2)
 			bills[1].Phone = bills[0].Phone
 			ready(t, s, p, bills...)
-			must(s.write.db.ExecContext(t.Context(), "DELETE FROM due_remind WHERE bill_id = 2"))
+			change(t, s, "DELETE FROM due_remind WHERE bill_id = 2")
 			stop := reminder.Stop{Reason: reminder.CopiedStore}
 			must(s.RecordForeignMessages(tt.at, []ForeignMessage{{"SM1", 2, tt.at}, {"SM1", 2, tt.at}}, stop))
 			mustDo(t, s.EndStop(stop.Reason))

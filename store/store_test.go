@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"duewatch/reminder"
+	"duewatch/store/db"
 )
 
 // The tests start themselves again as a child that can be killed: what a
@@ -20,9 +21,8 @@ const (
 
 func TestMain(m *testing.M) {
 	roles := map[string]func(ctx context.Context, path string) error{
-		"hold":  holdOpen,
-		"send":  sendForever,
-		"panic": panicInWrite,
+		"hold": holdOpen,
+		"send": sendForever,
 	}
 	role := roles[os.Getenv(roleEnv)]
 	if role == nil {
@@ -158,10 +158,23 @@ func mustDo(t testing.TB, err error) {
 	}
 }
 
+// change writes to the store past its own rules.
+func change(t testing.TB, s *Store, query string, args ...any) {
+	t.Helper()
+	mustDo(t, tryChange(s, query, args...))
+}
+
+func tryChange(s *Store, query string, args ...any) error {
+	return s.do(func(x *tx) error {
+		_, err := x.Exec(query, args...)
+		return err
+	})
+}
+
 // number reads one number through the read pool.
 func number(t testing.TB, s *Store, query string, args ...any) (n int64) {
 	t.Helper()
-	if err := s.read.QueryRowContext(t.Context(), query, args...).Scan(&n); err != nil {
+	if err := s.read(t.Context()).Row(query, args...).Scan(&n); err != nil {
 		t.Fatalf("%s: %v", query, err)
 	}
 	return n
@@ -170,7 +183,7 @@ func number(t testing.TB, s *Store, query string, args ...any) (n int64) {
 // word reads one text, "" for NULL.
 func word(t testing.TB, s *Store, query string, args ...any) (v string) {
 	t.Helper()
-	if err := s.read.QueryRowContext(t.Context(), "SELECT coalesce(("+query+"), '')", args...).Scan(&v); err != nil {
+	if err := s.read(t.Context()).Row("SELECT coalesce(("+query+"), '')", args...).Scan(&v); err != nil {
 		t.Fatalf("%s: %v", query, err)
 	}
 	return v
@@ -180,7 +193,7 @@ func word(t testing.TB, s *Store, query string, args ...any) (v string) {
 func dueAt(t testing.TB, s *Store, q queue, billID int64) time.Time {
 	t.Helper()
 	var at time.Time
-	err := s.read.QueryRowContext(t.Context(), "SELECT (SELECT at FROM "+string(q)+" WHERE bill_id = ?1)", billID).Scan(instantColumn{&at})
+	err := s.read(t.Context()).Row("SELECT (SELECT at FROM "+string(q)+" WHERE bill_id = ?1)", billID).Scan(db.InstantTo(&at))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -190,19 +203,9 @@ func dueAt(t testing.TB, s *Store, q queue, billID int64) time.Time {
 // quiet runs fn and fails when the file changed meanwhile.
 func quiet(t testing.TB, s *Store, fn func()) {
 	t.Helper()
-	c, err := s.read.Conn(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close() //nolint:errcheck // only read from
-	// SQLite gives a connection another data_version after a commit of any
-	// other one that changed a page.
-	version := func() (v int64) {
-		if err := c.QueryRowContext(t.Context(), "PRAGMA data_version").Scan(&v); err != nil {
-			t.Fatal(err)
-		}
-		return v
-	}
+	beside := must(OpenWriter(t.Context(), pathOf(t, s)))
+	defer beside.Close() //nolint:errcheck // only read from
+	version := func() int64 { return must(beside.OthersWrote(t.Context())) }
 	before := version()
 	fn()
 	if version() != before {

@@ -2,11 +2,11 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"time"
 
 	"duewatch/reminder"
+	"duewatch/store/db"
 )
 
 // Event is one line of the trail.
@@ -21,11 +21,12 @@ type Event struct {
 
 func (t *tx) event(e Event) error { return t.events([]Event{e}) }
 
-var addEvents = newBatchStmt("INSERT OR FAIL INTO events (at, bill_id, text_id, what, reason, detail) VALUES %s", 0, 6)
+var addEvents = db.NewBatch("INSERT INTO events (at, bill_id, text_id, what, reason, detail) VALUES %s", 0,
+	db.Integer, db.Integer, db.Integer, db.Text, db.Text, db.Text)
 
 // events is event for many.
 func (t *tx) events(all []Event) error {
-	_, err := execBatch(t, &addEvents, all, ofEvent)
+	_, err := db.ExecBatch(t.Tx, addEvents, all, ofEvent)
 	return err
 }
 
@@ -35,8 +36,8 @@ func ofEvent(args []any, e Event) []any {
 
 // heldAgain are the events of reminders that are held for a reason after they had ended,
 // from an update that returns their bill_id, stage and due_date.
-func heldAgain(rows *sql.Rows, now time.Time, why reminder.Reason) ([]Event, error) {
-	return collect(rows, func(r row) (e Event, err error) {
+func heldAgain(rows *db.Rows, now time.Time, why reminder.Reason) ([]Event, error) {
+	return db.Collect(rows, func(r db.Scanner) (e Event, err error) {
 		var stage reminder.Stage
 		var due reminder.Date
 		err = r.Scan(&e.BillID, &stage, dayColumn{&due})
@@ -48,13 +49,13 @@ func heldAgain(rows *sql.Rows, now time.Time, why reminder.Reason) ([]Event, err
 
 // Events reads the trail of a bill, oldest first.
 func (s *Store) Events(ctx context.Context, billID int64) ([]Event, error) {
-	rows, err := s.read.QueryContext(ctx, `SELECT at, bill_id, coalesce(text_id, 0), what, reason, detail FROM events
+	rows, err := s.read(ctx).Query(`SELECT at, bill_id, coalesce(text_id, 0), what, reason, detail FROM events
 		WHERE bill_id = ?1 ORDER BY id`, billID)
 	if err != nil {
-		return nil, fmt.Errorf("read trail: %w", explain(err))
+		return nil, fmt.Errorf("read trail: %w", err)
 	}
-	return collect(rows, func(r row) (e Event, err error) {
-		err = r.Scan(instantColumn{&e.At}, &e.BillID, &e.TextID, &e.What, &e.Reason, &e.Detail)
+	return db.Collect(rows, func(r db.Scanner) (e Event, err error) {
+		err = r.Scan(db.InstantTo(&e.At), &e.BillID, &e.TextID, &e.What, &e.Reason, &e.Detail)
 		return e, err
 	})
 }

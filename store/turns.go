@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"duewatch/reminder"
+	"duewatch/store/db"
 )
 
 // Place is how far a pass has come in a queue, and which way it goes; the zero
@@ -65,11 +66,11 @@ func (p Place) ends(at, billID int64) bool {
 // through all that are due at the instant of the place for (at, bill_id) > (?1, ?2).
 const (
 	turnsOf = "SELECT id, service, account, phone, description, at FROM (\n\t\t\t"
-	onwards = turnsOf + `SELECT at, bill_id FROM QUEUE WHERE at = +?1 AND bill_id > ?2 UNION ALL
-			SELECT at, bill_id FROM QUEUE WHERE at > ?1 AND at <= ?3 ORDER BY at, bill_id LIMIT +?4)
+	onwards = turnsOf + `SELECT at, bill_id FROM QUEUE WHERE at = ?1 + 0 AND bill_id > ?2 UNION ALL
+			SELECT at, bill_id FROM QUEUE WHERE at > ?1 AND at <= ?3 ORDER BY at, bill_id LIMIT ?4 + 0)
 		CROSS JOIN bills ON id = bill_id ORDER BY at, bill_id`
-	backwards = turnsOf + `SELECT at, bill_id FROM QUEUE WHERE at = +?1 AND bill_id < ?2 UNION ALL
-			SELECT at, bill_id FROM QUEUE WHERE at < ?1 AND at <= ?3 ORDER BY at DESC, bill_id DESC LIMIT +?4)
+	backwards = turnsOf + `SELECT at, bill_id FROM QUEUE WHERE at = ?1 + 0 AND bill_id < ?2 UNION ALL
+			SELECT at, bill_id FROM QUEUE WHERE at < ?1 AND at <= ?3 ORDER BY at DESC, bill_id DESC LIMIT ?4 + 0)
 		CROSS JOIN bills ON id = bill_id ORDER BY at DESC, bill_id DESC`
 )
 
@@ -85,10 +86,10 @@ func (s *Store) turns(ctx context.Context, q queue, now time.Time, after Place, 
 	if after.back {
 		query = backwards
 	}
-	rows, err := s.read.QueryContext(ctx, strings.ReplaceAll(query, "QUEUE", string(q)), after.at, after.billID, now.UnixMilli(), n)
+	rows, err := s.read(ctx).Query(strings.ReplaceAll(query, "QUEUE", string(q)), after.at, after.billID, now.UnixMilli(), n)
 	if err == nil {
 		ended := false
-		_, err = collect(rows, func(r row) (none struct{}, err error) {
+		_, err = db.Collect(rows, func(r db.Scanner) (none struct{}, err error) {
 			var b reminder.Bill
 			var at int64
 			err = r.Scan(&b.ID, &b.Service, &b.Account, &b.Phone, &b.Description, &at)
@@ -100,7 +101,7 @@ func (s *Store) turns(ctx context.Context, q queue, now time.Time, after Place, 
 		})
 	}
 	if err != nil {
-		return nil, after, fmt.Errorf("read %s: %w", q, explain(err))
+		return nil, after, fmt.Errorf("read %s: %w", q, err)
 	}
 	return bills, last, nil
 }
@@ -111,8 +112,8 @@ func (s *Store) turns(ctx context.Context, q queue, now time.Time, after Place, 
 // that the longest and the shortest wait are apart.
 func (s *Store) findPlace(ctx context.Context, q queue, now time.Time, share float64) (p Place, err error) {
 	var first, last, firstID, lastID int64
-	row := func(query string, args ...any) *sql.Row {
-		return s.read.QueryRowContext(ctx, strings.ReplaceAll(query, "QUEUE", string(q)), args...)
+	row := func(query string, args ...any) db.Row {
+		return s.read(ctx).Row(strings.ReplaceAll(query, "QUEUE", string(q)), args...)
 	}
 	err = row("SELECT at, bill_id FROM QUEUE WHERE at <= ?1 ORDER BY at, bill_id LIMIT 1", now.UnixMilli()).Scan(&first, &firstID)
 	if err == nil {
@@ -124,7 +125,7 @@ func (s *Store) findPlace(ctx context.Context, q queue, now time.Time, share flo
 	case errors.Is(err, sql.ErrNoRows):
 		return p, nil
 	case err != nil:
-		return p, fmt.Errorf("look into %s: %w", q, explain(err))
+		return p, fmt.Errorf("look into %s: %w", q, err)
 	case share < 0.5 || first == last:
 		if first != last {
 			share *= 2

@@ -18,7 +18,7 @@ func TestTurnsFromSeveralPlacesMeetEachBillOnce(t *testing.T) {
 			at = at.Add(time.Duration(i) * time.Second)
 		}
 		mustDo(t, s.do(func(t *tx) error {
-			if _, err := t.exec(`INSERT INTO bills (id, service, account, phone, language, description, source, state)
+			if _, err := t.Exec(`INSERT INTO bills (id, service, account, phone, language, description, source, state)
 				VALUES (?1, 'water', ?2, '+254710000001', '', '', 'config', 'pending')`, i+1, fmt.Sprint(i)); err != nil {
 				return err
 			}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"duewatch/reminder"
+	"duewatch/store/db"
 )
 
 // Warning is a problem that an operator must know of although texts go on.
@@ -27,12 +28,12 @@ func (s *Store) Warn(now time.Time, reason reminder.Reason, detail string) error
 }
 
 func (t *tx) warn(now time.Time, reason reminder.Reason, detail string) error {
-	isNew, err := t.changed("INSERT INTO warnings (reason, since, detail) VALUES (?1, ?2, ?3) ON CONFLICT (reason) DO NOTHING", reason, now.UnixMilli(), detail)
+	isNew, err := t.Changed("INSERT INTO warnings (reason, since, detail) VALUES (?1, ?2, ?3) ON CONFLICT (reason) DO NOTHING", reason, now.UnixMilli(), detail)
 	if err != nil {
 		return err
 	}
 	if !isNew {
-		_, err := t.exec("UPDATE warnings SET detail = ?2 WHERE reason = ?1 AND detail <> ?2", reason, detail)
+		_, err := t.Exec("UPDATE warnings SET detail = ?2 WHERE reason = ?1 AND detail <> ?2", reason, detail)
 		return err
 	}
 	return t.event(Event{At: now, What: "warning", Reason: string(reason), Detail: detail})
@@ -47,18 +48,18 @@ func (s *Store) EndWarning(reason reminder.Reason) error {
 }
 
 func (t *tx) endWarning(reason reminder.Reason) error {
-	_, err := t.exec("DELETE FROM warnings WHERE reason = ?1", reason)
+	_, err := t.Exec("DELETE FROM warnings WHERE reason = ?1", reason)
 	return err
 }
 
 // Warnings reads those that stand, the oldest first.
 func (s *Store) Warnings(ctx context.Context) ([]Warning, error) {
-	rows, err := s.read.QueryContext(ctx, "SELECT reason, since, detail FROM warnings ORDER BY since, reason")
+	rows, err := s.read(ctx).Query("SELECT reason, since, detail FROM warnings ORDER BY since, reason")
 	if err != nil {
-		return nil, fmt.Errorf("read warnings: %w", explain(err))
+		return nil, fmt.Errorf("read warnings: %w", err)
 	}
-	return collect(rows, func(r row) (w Warning, err error) {
-		err = r.Scan(&w.Reason, instantColumn{&w.Since}, &w.Detail)
+	return db.Collect(rows, func(r db.Scanner) (w Warning, err error) {
+		err = r.Scan(&w.Reason, db.InstantTo(&w.Since), &w.Detail)
 		return w, err
 	})
 }

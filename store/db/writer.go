@@ -1,4 +1,4 @@
-package store
+package db
 
 import (
 	"context"
@@ -7,12 +7,6 @@ import (
 	"fmt"
 	"sync"
 )
-
-// ErrClosed means that the store was closed before the write began.
-var ErrClosed = errors.New("the store is closed")
-
-// ErrReadOnly means that the store was opened with OpenReader.
-var ErrReadOnly = errors.New("the store was opened for reading only")
 
 // maxGroup bounds how many writes share one commit, and so how much work a
 // failing commit takes back.
@@ -36,16 +30,8 @@ type writer struct {
 }
 
 type write struct {
-	do   func(*tx) error
+	do   func(*Tx) error
 	done chan error
-}
-
-func newWriter(ctx context.Context, path string, cache int) (*writer, error) {
-	db, err := openPool(ctx, path, "rwc", 1, cache)
-	if err != nil {
-		return nil, err
-	}
-	return startWriter(db), nil
 }
 
 // startWriter makes a writer of a pool of one connection.
@@ -55,19 +41,8 @@ func startWriter(db *sql.DB) *writer {
 	return w
 }
 
-// do is writer.do for a store that may have been opened for reading only.
-func (s *Store) do(fn func(*tx) error) error {
-	if s.write == nil {
-		return ErrReadOnly
-	}
-	return s.write.do(fn)
-}
-
-// do runs fn in a transaction and returns when its outcome is durable. It
-// cannot be cancelled: a caller that stopped waiting would not know whether
-// its write happened. fn must not keep the tx, and may be run a second time
-// after what it did first was undone: what it gives its caller is set anew.
-func (w *writer) do(fn func(*tx) error) error {
+// do is DB.Write.
+func (w *writer) do(fn func(*Tx) error) error {
 	job := write{fn, make(chan error, 1)}
 	w.mu.RLock()
 	if w.closed {
@@ -100,7 +75,7 @@ func (w *writer) close() error {
 func (w *writer) run() {
 	defer close(w.ended)
 	for job := range w.queue {
-		group := []write{job}
+		group := []grouped{{write: job}}
 	more:
 		for len(group) < maxGroup {
 			select {
@@ -108,7 +83,7 @@ func (w *writer) run() {
 				if !ok {
 					break more
 				}
-				group = append(group, next)
+				group = append(group, grouped{write: next})
 			default:
 				break more
 			}
@@ -118,31 +93,28 @@ func (w *writer) run() {
 }
 
 // commit runs a group in one transaction and tells each of its callers.
-func (w *writer) commit(group []write) {
-	errs := make([]error, len(group))
-	if err := w.transact(group, errs); err != nil {
-		for i := range errs {
-			errs[i] = err
-		}
-	}
-	for i, job := range group {
-		job.done <- errs[i]
-	}
-}
-
-// transact fills errs with what failed alone; the error it returns failed all.
-// Failures are rare and savepoints dear (SQLite copies each page that is
-// written under one), so the group is first run without; when anything fails,
-// all is undone and run again, each write under its own savepoint.
-func (w *writer) transact(group []write, errs []error) error {
-	err := w.try(group, errs, true)
+func (w *writer) commit(group []grouped) {
+	err := w.try(group, true)
 	if again := (*batchedError)(nil); errors.As(err, &again) {
-		err = w.try(group, errs, false)
+		err = w.try(group, false)
 	}
-	return err
+	for _, g := range group {
+		if err != nil {
+			g.err = err // what failed as a whole failed for each
+		}
+		g.done <- g.err
+	}
 }
 
-func (w *writer) try(group []write, errs []error, batched bool) error {
+// grouped is a write of a group, and its own failure.
+type grouped struct {
+	write
+	err error
+}
+
+// try runs a group in one transaction: batched at first and, when anything fails, all
+// of it again with each write under a savepoint of its own, as Together says.
+func (w *writer) try(group []grouped, batched bool) error {
 	// Not the caller's context: half a group must not die with one caller.
 	ctx := context.Background()
 	conn, err := w.db.Conn(ctx)
@@ -155,12 +127,12 @@ func (w *writer) try(group []write, errs []error, batched bool) error {
 	if _, err := conn.ExecContext(ctx, "BEGIN IMMEDIATE"); err != nil {
 		return fmt.Errorf("begin write: %w", explain(err))
 	}
-	t := &tx{ctx: ctx, batched: batched, conn: conn, buffer: &w.buffer}
-	if len(group) == 1 {
-		err = run(t, group[0].do)
+	t := &Tx{ctx: ctx, batched: batched, conn: conn, buffer: &w.buffer}
+	if len(group) == 1 { // there is nothing to confine its failure from
+		err = safely(func() error { return group[0].do(t) })
 	}
 	for i := 0; len(group) > 1 && err == nil && i < len(group); i++ {
-		errs[i], err = t.savepoint(group[i].do)
+		group[i].err, err = t.confined(func() error { return group[i].do(t) })
 	}
 	t.closeRows()
 	if err == nil {

@@ -1,6 +1,7 @@
-package store
+package db
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -9,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // realPath is the one name of a file that has several by symbolic links: two
@@ -67,7 +69,7 @@ var belongings = []string{"-wal", "-shm", "-journal", ".lock"}
 // and the two would spoil the file.
 func namedOnce(path string) error {
 	for _, end := range append([]string{""}, belongings...) {
-		info, err := os.Lstat(path + end) //nolint:gosec // the operator's own store
+		info, err := os.Lstat(path + end)
 		if err != nil {
 			continue // it is not there, or whoever opens it says why it cannot be
 		}
@@ -167,4 +169,37 @@ func lockedBy(path string, pid io.Reader, err error) error {
 		who += ", process " + s
 	}
 	return fmt.Errorf("%w (%s): stop it first", ErrLocked, who)
+}
+
+// GiveWay waits for as long as a command held the file, when a daemon may want
+// it: SQLite lets waiting programs look only now and then whether it is free.
+func (d *DB) GiveWay(ctx context.Context, held time.Duration) {
+	if !d.BesideDaemon() {
+		return
+	}
+	wait := time.NewTimer(min(held, time.Second))
+	defer wait.Stop()
+	select {
+	case <-wait.C:
+	case <-ctx.Done():
+	}
+}
+
+// BesideDaemon reports whether a daemon works on the same file just now.
+func (d *DB) BesideDaemon() bool { return d.beside != "" && running(d.beside) }
+
+// running reports whether the process named in a lock file is there. It does
+// not ask for the lock, which would turn away a daemon that starts just then;
+// a number that another program has by now costs some speed only.
+func running(lockFile string) bool {
+	content, err := os.ReadFile(lockFile) //nolint:gosec // beside the operator's own store
+	if err != nil {
+		return false
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(string(content)))
+	if err != nil || pid <= 0 {
+		return false
+	}
+	err = syscall.Kill(pid, 0)
+	return err == nil || errors.Is(err, syscall.EPERM)
 }

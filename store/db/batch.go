@@ -1,0 +1,108 @@
+package db
+
+import (
+	"database/sql"
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// Type is that of a column of a Batch. SQLite finds it in the value; other engines
+// have to be told, since a value that is NULL has none.
+type Type string
+
+// The types of columns.
+const (
+	Integer Type = "bigint" // numbers, ids, flags, and instants as milliseconds since 1970
+	Text    Type = "text"   // and days, and money
+)
+
+// sizes are the numbers of rows for which a statement over many rows is
+// written, so that each text is prepared once; any number is made up of them.
+var sizes = [...]int{256, 64, 16, 4, 1}
+
+// Batch is one statement over many rows, in a text for each of the sizes.
+type Batch [len(sizes)]string
+
+// NewBatch writes the texts. %s stands for the rows, each of these columns, whose
+// placeholders are numbered after so many fixed ones.
+func NewBatch(query string, fixed int, columns ...Type) *Batch {
+	var b Batch
+	query = orFail(query)
+	for i, size := range sizes {
+		b[i] = fmt.Sprintf(query, placeholders(size, fixed, len(columns)))
+	}
+	return &b
+}
+
+// placeholders are those of so many rows, of so many columns: (?2, ?3), (?4, ?5).
+func placeholders(rows, fixed, columns int) string {
+	var b strings.Builder
+	n := fixed
+	for i := range rows {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		for j := range columns {
+			n++
+			b.WriteString([]string{"(?", ", ?"}[min(j, 1)] + strconv.Itoa(n))
+		}
+		b.WriteByte(')')
+	}
+	return b.String()
+}
+
+// ExecBatch runs a batch that returns no rows. row appends the arguments of one row; the
+// fixed ones stand before all. It returns how many rows of tables were changed.
+func ExecBatch[T any](t *Tx, b *Batch, rows []T, row func(args []any, of T) []any, fixed ...any) (changed int64, err error) {
+	err = each(t, b, rows, row, fixed, func(query string, args []any) error {
+		n, err := t.execRows(query, args)
+		changed += n
+		return err
+	})
+	return changed, err
+}
+
+// InsertBatch runs a batch that inserts into a table with an id, and returns the ids of
+// the rows that were not there.
+func InsertBatch[T any](t *Tx, b *Batch, rows []T, row func(args []any, of T) []any) (added []int64, err error) {
+	added = make([]int64, 0, len(rows))
+	err = each(t, b, rows, row, nil, func(query string, args []any) error {
+		added, err = t.insertRows(query, args, added)
+		return err
+	})
+	return added, err
+}
+
+// QueryBatch runs a batch that returns rows: of each the columns take the values, then
+// found is called.
+func QueryBatch[T any](t *Tx, b *Batch, rows []T, row func(args []any, of T) []any, columns []sql.Scanner, found func() error, fixed ...any) error {
+	return each(t, b, rows, row, fixed, func(query string, args []any) error {
+		return t.queryRows(query, args, columns, found)
+	})
+}
+
+// each calls do with the text for as many rows as one has, until all are done. The
+// driver takes all arguments in one call where rows are asked for.
+func each[T any](t *Tx, b *Batch, rows []T, row func(args []any, of T) []any, fixed []any, do func(query string, args []any) error) error {
+	for len(rows) > 0 {
+		i := 0
+		for sizes[i] > len(rows) {
+			i++
+		}
+		args := t.buffer.args[:0]
+		args = append(args, fixed...)
+		for _, of := range rows[:sizes[i]] {
+			args = row(args, of)
+		}
+		t.buffer.args = args
+		if err := do(b[i], args); err != nil {
+			return err
+		}
+		rows = rows[sizes[i]:]
+	}
+	return nil
+}
+
+// ID is the row of a batch over ids.
+func ID(args []any, id int64) []any { return append(args, id) }
