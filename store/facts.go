@@ -25,10 +25,10 @@ const hadIt = "(x.state NOT IN " + cameToNothing + " OR x.refused_for = 'may_hav
 // factsByID reads bills with what else counts of their phones: an opt-out, which
 // outweighs a bad number since it is the customer's word; the texts since ?1 that
 // it has had, or may have had; whether it has other bills; and its id in phones.
-// The + leaves the two services of an opt-out to be compared: SQLite would fill a
+// The || leaves the two services of an opt-out to be compared: SQLite would fill a
 // table with them, for each bill, to look them up in the index.
 var factsByID = db.NewBatch("SELECT "+billColumns+`,
-		coalesce((SELECT max(reason) FROM opt_outs WHERE phone = b.phone AND (+service = '' OR +service = b.service)), ''),
+		coalesce((SELECT max(reason) FROM opt_outs WHERE phone = b.phone AND (service || '' = '' OR service || '' = b.service)), ''),
 		(SELECT count(*) FROM texts x WHERE x.phone_id = p.phone_id AND x.created_at >= ?1 AND `+hadIt+`),
 		EXISTS (SELECT 1 FROM bills o WHERE o.phone = b.phone AND o.id <> b.id), coalesce(phone_id, 0)
 	FROM bills b LEFT JOIN phones p ON number = b.phone WHERE id IN (%s)`, 1, db.Integer)
@@ -144,7 +144,7 @@ type dueBill struct {
 }
 
 var doneByID = db.NewBatch("WITH v (bill, first, last) AS (VALUES %s) SELECT "+reminderColumns+`, bill_id
-	FROM v CROSS JOIN reminders ON bill_id = bill AND due_date >= first AND due_date <= last`, 0, db.Integer, db.Text, db.Text)
+	FROM v CROSS JOIN reminders WHERE bill_id = bill AND due_date >= first AND due_date <= last`, 0, db.Integer, db.Text, db.Text)
 
 // readDone calls each with what was recorded for the bills' present due dates, and
 // for those that they have moved from (reminder.NearDates).

@@ -191,9 +191,10 @@ func (t *tx) doubtPayments(now, from time.Time, service string, since reminder.A
 	}
 	rows, err := t.Query(`UPDATE reminders SET outcome = 'held', reason = ?2, decided_at = ?1
 		WHERE id IN (SELECT r.id FROM (SELECT bill_id AS bill FROM events
-				WHERE id > coalesce((SELECT id FROM events WHERE at < ?3 ORDER BY id DESC LIMIT 1), 0) AND what = 'skipped' AND reason IN (?4, ?5) ORDER BY id DESC LIMIT ?6 + 0)
-			CROSS JOIN bills b ON b.id = bill CROSS JOIN reminders r ON r.bill_id = b.id AND r.due_date = b.due_date
-			WHERE r.outcome = 'skipped' AND r.reason IN (?4, ?5) AND r.decided_at >= ?3 AND b.state = 'active' AND b.service = ?7)
+				WHERE id > coalesce((SELECT id FROM events WHERE at < ?3 ORDER BY id DESC LIMIT 1), 0)
+					AND what = 'skipped' AND reason IN (?4, ?5) ORDER BY id DESC LIMIT ?6 + 0) AS late
+			CROSS JOIN bills b CROSS JOIN reminders r
+			WHERE b.id = late.bill AND r.bill_id = b.id AND r.due_date = b.due_date AND r.outcome = 'skipped' AND r.reason IN (?4, ?5) AND r.decided_at >= ?3 AND b.state = 'active' AND b.service = ?7)
 		RETURNING bill_id, stage, due_date`,
 		now.UnixMilli(), reminder.MassPaid, from.UnixMilli(), reminder.Paid, reminder.InCredit, mostUnskipped, service)
 	if err != nil {

@@ -25,11 +25,11 @@ var errUnfit = errors.New("the phone is opted out, or has just had these words")
 // whatever is decided, no text to such a phone can be written.
 func intents(services int) *db.Batch {
 	columns := []db.Type{db.Text, db.Integer, db.Text, db.Text, db.Text, db.Integer, db.Integer, db.Integer}
-	names, within := "", "+o.service = ''"
+	names, within := "", "o.service || '' = ''"
 	for i := range services {
 		columns = append(columns, db.Text)
 		names += fmt.Sprintf(", s%d", i)
-		within += fmt.Sprintf(" OR +o.service = v.s%d", i)
+		within += fmt.Sprintf(" OR o.service || '' = v.s%d", i)
 	}
 	return db.NewBatch(`WITH v (phone, phone_id, sent_to, body, language, segments, planned_at, not_after`+names+`) AS (VALUES %s)
 		INSERT INTO texts (phone, phone_id, sent_to, body, language, segments, state, owner, lease_until, planned_at, not_after, created_at)

@@ -26,12 +26,12 @@ const answerSlack = time.Minute
 
 // changedParts reads, of the bills of many texts, those that cannot be texted as
 // they are, and those about which something may have been learned of late. Nearly
-// always there are none. The + is explained at factsByID.
+// always there are none. The || is explained at factsByID.
 var changedParts = db.NewBatch(`SELECT t.id, b.id, t.state, t.phone = b.phone, b.state, b.balance, b.due_date,
-		coalesce((SELECT max(reason) FROM opt_outs WHERE phone = b.phone AND (+service = '' OR +service = b.service)), '')
-	FROM texts t CROSS JOIN reminders r ON r.text_id = t.id CROSS JOIN bills b ON b.id = r.bill_id
-	WHERE t.id IN (%s) AND (t.state <> 'sending' OR t.phone <> b.phone OR b.state <> 'active' OR b.checked_at >= ?1
-		OR EXISTS (SELECT 1 FROM opt_outs WHERE phone = b.phone AND (+service = '' OR +service = b.service)))`, 1, db.Integer)
+		coalesce((SELECT max(reason) FROM opt_outs WHERE phone = b.phone AND (service || '' = '' OR service || '' = b.service)), '')
+	FROM texts t CROSS JOIN reminders r CROSS JOIN bills b
+	WHERE t.id IN (%s) AND r.text_id = t.id AND b.id = r.bill_id AND (t.state <> 'sending' OR t.phone <> b.phone OR b.state <> 'active' OR b.checked_at >= ?1
+		OR EXISTS (SELECT 1 FROM opt_outs WHERE phone = b.phone AND (service || '' = '' OR service || '' = b.service)))`, 1, db.Integer)
 
 // CheckIntents tests once more what the intents of some texts rest on: stops,
 // opt-outs, pauses, and what was learned of their bills since the decision. It

@@ -104,8 +104,8 @@ func (t *tx) notBeingPaused(b reminder.Bill, now time.Time) error {
 }
 
 // unreachedParts are the texts about a bill that an unfinished pause has yet to reach.
-var unreachedParts = db.NewBatch(`SELECT r.text_id FROM reminders r CROSS JOIN bills b ON b.id = r.bill_id CROSS JOIN pauses p
-	WHERE r.text_id IN (%s) AND `+unfinished+" AND "+beingPaused, 1, db.Integer)
+var unreachedParts = db.NewBatch(`SELECT r.text_id FROM reminders r CROSS JOIN bills b CROSS JOIN pauses p
+	WHERE r.text_id IN (%s) AND b.id = r.bill_id AND `+unfinished+" AND "+beingPaused, 1, db.Integer)
 
 // anyUnfinished reports whether a pause is under way, or was interrupted.
 func (t *tx) anyUnfinished(now time.Time) (found bool, err error) {

@@ -135,7 +135,7 @@ func (t *tx) warnNobodyAnswered(b reminder.Bill, lonely bool, p *reminder.Policy
 		}
 	}
 	var witnesses int
-	err = t.Row("SELECT count(*) FROM (SELECT 1 FROM refusals WHERE since > ?1 AND forbidden = 0 LIMIT ?2 + 0)", from, reminder.EnoughWitnesses).Scan(&witnesses)
+	err = t.Row("SELECT count(*) FROM (SELECT 1 FROM refusals WHERE since > ?1 AND forbidden = 0 LIMIT ?2 + 0) AS found", from, reminder.EnoughWitnesses).Scan(&witnesses)
 	if err != nil {
 		return err
 	}
@@ -181,10 +181,10 @@ func (s *Store) RefusedBills(ctx context.Context, r Refusal) (found RefusedBills
 	if r == Forbidden {
 		query = of + "1"
 	}
-	err = s.read(ctx).Row("SELECT count(*) FROM (SELECT 1 "+query+" LIMIT ?1 + 0)", MostRefused).Scan(&found.Bills)
+	err = s.read(ctx).Row("SELECT count(*) FROM (SELECT 1 "+query+" LIMIT ?1 + 0) AS found", MostRefused).Scan(&found.Bills)
 	if err == nil && found.Bills > 0 {
-		err = s.read(ctx).Row("SELECT since, service, account, last_error FROM (SELECT bill_id, since "+query+` ORDER BY since LIMIT 1)
-			CROSS JOIN bills ON id = bill_id`).Scan(db.InstantTo(&found.Since), &found.Service, &found.Account, &found.Said)
+		err = s.read(ctx).Row("SELECT since, service, account, last_error FROM (SELECT bill_id, since "+query+` ORDER BY since LIMIT 1) AS longest
+			CROSS JOIN bills WHERE id = bill_id`).Scan(db.InstantTo(&found.Since), &found.Service, &found.Account, &found.Said)
 	}
 	if err != nil && !errors.Is(err, sql.ErrNoRows) { // the last one was answered well just now
 		return RefusedBills{}, fmt.Errorf("count what is refused: %w", err)

@@ -71,7 +71,7 @@ func (t *tx) countRejections(w *checkBatch) error {
 		}
 	}
 	var rejected, active int
-	err = t.Row("SELECT count(*) FROM (SELECT 1 FROM rejections WHERE at > ?1 LIMIT ?2 + 0)", from, fewRejections+1).Scan(&rejected)
+	err = t.Row("SELECT count(*) FROM (SELECT 1 FROM rejections WHERE at > ?1 LIMIT ?2 + 0) AS found", from, fewRejections+1).Scan(&rejected)
 	if err != nil || rejected <= fewRejections || !w.rejections.due(len(bills), now) {
 		return err
 	}
@@ -96,7 +96,7 @@ func (t *tx) countRejections(w *checkBatch) error {
 
 // Rejections is how many bills a release of mass_rejected has registered again.
 func (s *Store) Rejections(ctx context.Context) (n int, err error) {
-	err = s.read(ctx).Row("SELECT count(*) FROM rejections CROSS JOIN bills ON id = bill_id AND state = 'rejected'").Scan(&n)
+	err = s.read(ctx).Row("SELECT count(*) FROM rejections CROSS JOIN bills WHERE id = bill_id AND state = 'rejected'").Scan(&n)
 	if err != nil {
 		return 0, fmt.Errorf("count rejections: %w", err)
 	}

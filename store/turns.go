@@ -67,11 +67,11 @@ func (p Place) ends(at, billID int64) bool {
 const (
 	turnsOf = "SELECT id, service, account, phone, description, at FROM (\n\t\t\t"
 	onwards = turnsOf + `SELECT at, bill_id FROM QUEUE WHERE at = ?1 + 0 AND bill_id > ?2 UNION ALL
-			SELECT at, bill_id FROM QUEUE WHERE at > ?1 AND at <= ?3 ORDER BY at, bill_id LIMIT ?4 + 0)
-		CROSS JOIN bills ON id = bill_id ORDER BY at, bill_id`
+			SELECT at, bill_id FROM QUEUE WHERE at > ?1 AND at <= ?3 ORDER BY at, bill_id LIMIT ?4 + 0) AS queued
+		CROSS JOIN bills WHERE id = bill_id ORDER BY at, bill_id`
 	backwards = turnsOf + `SELECT at, bill_id FROM QUEUE WHERE at = ?1 + 0 AND bill_id < ?2 UNION ALL
-			SELECT at, bill_id FROM QUEUE WHERE at < ?1 AND at <= ?3 ORDER BY at DESC, bill_id DESC LIMIT ?4 + 0)
-		CROSS JOIN bills ON id = bill_id ORDER BY at DESC, bill_id DESC`
+			SELECT at, bill_id FROM QUEUE WHERE at < ?1 AND at <= ?3 ORDER BY at DESC, bill_id DESC LIMIT ?4 + 0) AS queued
+		CROSS JOIN bills WHERE id = bill_id ORDER BY at DESC, bill_id DESC`
 )
 
 func (s *Store) turns(ctx context.Context, q queue, now time.Time, after Place, n int) (bills []reminder.Bill, last Place, err error) {
