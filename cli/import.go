@@ -237,11 +237,11 @@ func (i *billImport) take(b billBatch, changes []store.Change) {
 					n.fields[f]++
 				}
 			}
-		case store.Elsewhere:
+		case store.OtherSource:
 		}
 	}
 	b.refuse(i.name, func(row int, _ store.Row) string {
-		if changes[row].Kind != store.Elsewhere {
+		if changes[row].Kind != store.OtherSource {
 			return ""
 		}
 		if changes[row].Source == store.SourceFile {

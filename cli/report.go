@@ -148,7 +148,7 @@ func (r *report) count(ctx context.Context, s *store.Store) error {
 	r.total, r.lines = newReportLine("all", ""), map[string]*reportLine{}
 	show := newProgress(r.app.stderr, "reading texts", 0)
 	defer func() { show.done() }()
-	p.Tell = func(rows int) { show.at(rows, 0) }
+	p.Progress = func(rows int) { show.at(rows, 0) }
 	if err := s.ReportTexts(ctx, *p, r.addTexts); err != nil {
 		return err
 	}
@@ -292,7 +292,7 @@ func (r *report) addReminders(c store.ReminderCount) error {
 		}
 		l.texted += c.Reminders
 		l.tooEarly += c.TooEarly
-		l.paidOf += c.Came - c.TooEarly
+		l.paidOf += c.NotFailed - c.TooEarly
 		l.paid += c.Paid
 	}
 	return nil

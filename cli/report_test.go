@@ -13,7 +13,7 @@ import (
 // row of nothing but noughts says nothing.
 func TestReportTableLeavesOutWhatIsEmpty(t *testing.T) {
 	back := store.TextCount{State: store.Refused, RefusedFor: reminder.Throttled, Texts: 2, Segments: 2}
-	stage := store.ReminderCount{Group: store.Group{Stage: -3, Linked: true}, Outcome: reminder.Texted, Reminders: 1, Came: 1, TooEarly: 1}
+	stage := store.ReminderCount{Group: store.Group{Stage: -3, Linked: true}, Outcome: reminder.Texted, Reminders: 1, NotFailed: 1, TooEarly: 1}
 	for name, c := range map[string]struct {
 		texts []store.TextCount
 		sent  []store.ReminderCount

@@ -176,7 +176,7 @@ func (ch *selector) announce(cfg *config.Config, a store.BulkOp, d opWords) {
 // run does it with its progress on stderr.
 func (ch *selector) run(ctx context.Context, a store.BulkOp, d opWords, do func(store.BulkOp) (store.BulkResult, error)) (n store.BulkResult, err error) {
 	p := newProgressOf(ch.app.stderr, d.doing, "bills", 0)
-	a.Tell = func(bills int) { p.at(bills, 0) }
+	a.Progress = func(bills int) { p.at(bills, 0) }
 	n, err = do(a)
 	p.done()
 	if errors.Is(err, context.Canceled) && ctx.Err() != nil && !a.DryRun {

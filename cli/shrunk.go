@@ -39,12 +39,12 @@ func (d *daemon) holdShrunk(ctx context.Context, cfg *config.Config, file *bills
 	if err != nil {
 		return false, err
 	}
-	lists := []store.ShrunkList{{Source: store.SourceConfig, Mark: markOfBills(cfg)}}
+	lists := []store.ShrunkList{{Source: store.SourceConfig, Fingerprint: markOfBills(cfg)}}
 	if d.sandbox != nil {
 		lists = nil // the samples give way to bills of one's own
 	}
 	if !file.same {
-		lists = append(lists, store.ShrunkList{Source: store.SourceFile, Mark: fileMark(file)})
+		lists = append(lists, store.ShrunkList{Source: store.SourceFile, Fingerprint: fileMark(file)})
 	}
 	var agreed []store.ShrunkList
 	d.held = nil
@@ -53,17 +53,17 @@ func (d *daemon) holdShrunk(ctx context.Context, cfg *config.Config, file *bills
 			return false, err
 		}
 		switch {
-		case l.Gone == 0:
+		case l.Missing == 0:
 		case agreesTo(known, l):
 			agreed = append(agreed, l)
-		case shrank(l.Gone, l.Of, cfg.MaxRemoved):
+		case shrank(l.Missing, l.Total, cfg.MaxRemoved):
 			d.held = append(d.held, l)
 		}
 	}
 	var sentences []string
 	for _, l := range d.held {
 		log.Warn("a list has lost many of its bills at once: the old lists stay until it is whole again, or duewatch release --reason list_shrank has it taken",
-			"list", listName(l.Source), "file", fileOf(l.Source, cfg), "gone", l.Gone, "of", l.Of)
+			"list", listName(l.Source), "file", fileOf(l.Source, cfg), "gone", l.Missing, "of", l.Total)
 		sentences = append(sentences, shrunkSentence(l, cfg))
 	}
 	return len(d.held) > 0, d.store.HoldLists(d.app.now(), d.held, agreed, strings.Join(sentences, "; "))
@@ -73,7 +73,7 @@ func (d *daemon) holdShrunk(ctx context.Context, cfg *config.Config, file *bills
 // fewer bills that go than it loses now.
 func agreesTo(known []store.ShrunkList, l store.ShrunkList) bool {
 	return slices.ContainsFunc(known, func(k store.ShrunkList) bool {
-		return k.Agreed && k.Source == l.Source && k.Mark == l.Mark && k.Gone >= l.Gone
+		return k.Agreed && k.Source == l.Source && k.Fingerprint == l.Fingerprint && k.Missing >= l.Missing
 	})
 }
 
@@ -94,11 +94,11 @@ func (d *daemon) countGone(ctx context.Context, cfg *config.Config, file *billsF
 		if err != nil {
 			return err
 		}
-		l.Of, l.Gone = l.Of+of, l.Gone+gone
+		l.Total, l.Missing = l.Total+of, l.Missing+gone
 		if next == 0 {
 			return nil
 		}
-		tell("bills are being compared with "+listName(l.Source), l.Of)
+		tell("bills are being compared with "+listName(l.Source), l.Total)
 		last = next
 	}
 }
@@ -145,7 +145,7 @@ func shrunkSentence(l store.ShrunkList, cfg *config.Config) string {
 		name = `bills_file, which is "" now,`
 	}
 	return fmt.Sprintf("%s no longer names %d of its %d bills, and guards.max_removed is %g%%: nothing of it is taken, and the old list stays; "+
-		"if it was cut off, mend it and reload; if they are to go, duewatch release --reason list_shrank", name, l.Gone, l.Of, 100*cfg.MaxRemoved)
+		"if it was cut off, mend it and reload; if they are to go, duewatch release --reason list_shrank", name, l.Missing, l.Total, 100*cfg.MaxRemoved)
 }
 
 // lookForRelease is how often a daemon that holds a list looks whether the
@@ -171,7 +171,7 @@ func (d *daemon) agreedLists(ctx context.Context, cfg *config.Config, log *slog.
 		return false, fmt.Errorf("the list that was released: %w", err)
 	}
 	for _, l := range d.held {
-		if l.Source == store.SourceFile && agreesTo(known, l) && l.Mark != fileMark(file) {
+		if l.Source == store.SourceFile && agreesTo(known, l) && l.Fingerprint != fileMark(file) {
 			// The operator has agreed to another list than is there now, and has not
 			// asked for this one.
 			return false, errors.Join(fmt.Errorf("%s is another list than the one that was released: reload, to have it taken as it is now", cfg.BillsFile), file.close())

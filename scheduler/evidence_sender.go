@@ -220,7 +220,7 @@ func (s *Scheduler) applyEvidence(t *store.Text, r notifier.Result, o *store.Out
 		// the next text would fare no better.
 		h := &halt{reason: reminder.AccountFault, until: now.Add(retryAccount), err: fmt.Errorf("notifier.redirect_to: %w", said)}
 		if o.State == store.Refused {
-			o.Skip, o.Suppress, o.Hold, o.Until = "", "", h.reason, h.until
+			o.Skip, o.OptOut, o.Hold, o.Until = "", "", h.reason, h.until
 		}
 		return h
 	case kind == forSenderIfOthersAgree:

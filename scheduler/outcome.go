@@ -77,10 +77,10 @@ func outcomeOf(r notifier.Result, shared bool, policy *reminder.Policy, firstLoo
 	}
 	switch r.Class {
 	case notifier.BadNumber:
-		o.Skip, o.Suppress = reminder.BadNumber, reminder.BadNumber
+		o.Skip, o.OptOut = reminder.BadNumber, reminder.BadNumber
 		return o
 	case notifier.OptedOut:
-		o.Skip, o.Suppress = reminder.OptedOut, reminder.OptedOut
+		o.Skip, o.OptOut = reminder.OptedOut, reminder.OptedOut
 		return o
 	case notifier.BadText:
 		o.Skip = reminder.TextRefused

@@ -254,9 +254,9 @@ func failedLate(out *store.Receipt, class notifier.Class, shared, redirected boo
 	}
 	switch class {
 	case notifier.BadNumber:
-		out.Why, out.Suppress = reminder.BadNumber, reminder.BadNumber
+		out.Why, out.OptOut = reminder.BadNumber, reminder.BadNumber
 	case notifier.OptedOut:
-		out.Why, out.Suppress = reminder.OptedOut, reminder.OptedOut
+		out.Why, out.OptOut = reminder.OptedOut, reminder.OptedOut
 	case notifier.TryLater, notifier.SlowDown, notifier.SlowDownPhone, notifier.UntilTomorrow:
 		out.Why, out.RetryAt, out.MaxTries = reminder.NotDelivered, now.Add(reminder.RetryUndelivered), lateTries
 	case notifier.TryOnce:

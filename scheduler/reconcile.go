@@ -37,7 +37,7 @@ const moreLooks = 3
 // orphans finds the texts that a dead process left in the middle of the call.
 func (s *Scheduler) orphans() (int, error) {
 	now := s.Now()
-	return s.Store.Orphans(now, s.Owner, now.Add(s.ReconcileAfter[0]))
+	return s.Store.MarkOrphans(now, s.Owner, now.Add(s.ReconcileAfter[0]))
 }
 
 // reconcile looks up, in the provider's message list, the texts of which
@@ -52,7 +52,7 @@ func (s *Scheduler) reconcile(ctx context.Context, j *job) (err error) {
 	const batch = 100
 	var silent reminder.Evidence
 	for ctx.Err() == nil {
-		doubtful, failed := s.Store.Doubtful(ctx, s.Now(), batch)
+		doubtful, failed := s.Store.UnknownTexts(ctx, s.Now(), batch)
 		if failed != nil {
 			return errors.Join(err, failed)
 		}
@@ -105,7 +105,7 @@ const enoughLooks = 2
 
 // lookUp asks for one text. The error matches notifier.ErrStop or ErrRetry where
 // there was no usable answer.
-func (s *Scheduler) lookUp(ctx context.Context, d store.Doubtful) error {
+func (s *Scheduler) lookUp(ctx context.Context, d store.UnknownText) error {
 	since := d.CreatedAt.Add(-lookBack)
 	listed, complete, err := s.Notifier.List(ctx, notifier.Query{To: d.SentTo, Since: since, MaxMessages: listMost})
 	if err != nil {
@@ -116,14 +116,14 @@ func (s *Scheduler) lookUp(ctx context.Context, d store.Doubtful) error {
 		return errClockSet
 	}
 	l := store.LookUp{
-		TextID: d.ID, NextAt: now.Add(s.untilNextLook(d.Looks + 1)), Resend: s.Resend,
-		Last: d.Looks+1 >= looks,
+		TextID: d.ID, NextAt: now.Add(s.untilNextLook(d.Polls + 1)), Resend: s.Resend,
+		Last: d.Polls+1 >= looks,
 	}
 	if !complete {
 		// A list cut off at its bound proves nothing: it is read a few times
 		// more, and then the operator decides.
 		last := s.ReconcileAfter[len(s.ReconcileAfter)-1]
-		l.Cut, l.Last, l.Resend = true, now.Sub(d.CreatedAt) >= (1+moreLooks)*last, false
+		l.Incomplete, l.Last, l.Resend = true, now.Sub(d.CreatedAt) >= (1+moreLooks)*last, false
 		l.NextAt = now.Add(last)
 	}
 	for _, m := range listed {
@@ -153,7 +153,7 @@ func (s *Scheduler) lookUp(ctx context.Context, d store.Doubtful) error {
 // others. A readable one that names none of its accounts is somebody else's, such
 // as a one-time password of another program on the account; and so is one that was there
 // before the text was tried.
-func mayBe(m notifier.Listed, d store.Doubtful) bool {
+func mayBe(m notifier.Listed, d store.UnknownText) bool {
 	if !m.CreatedAt.IsZero() && m.CreatedAt.Before(d.CreatedAt.Add(-providerBehind)) {
 		return false
 	}

@@ -7,12 +7,12 @@ import (
 	"duewatch/store/db"
 )
 
-// keepCounts is for how long answers are counted by the minute: the hour that is judged. What
+// keepAnswersFor is for how long answers are counted by the minute: the hour that is judged. What
 // came since a doubt began is summed in its own row, however long it lasts.
-const keepCounts = reminder.FeedSpan
+const keepAnswersFor = reminder.FeedSpan
 
-// fed are the answers of a batch about the bills of one service.
-type fed struct {
+// serviceAnswers are the answers of a batch about the bills of one service.
+type serviceAnswers struct {
 	service string
 	reminder.Answers
 	example string // a problem of one of them
@@ -60,7 +60,7 @@ func (t *tx) answersOf(service string, after, now time.Time) (c reminder.Answers
 }
 
 // answersToJudge sums the answers since an instant of all services, or of those of a batch.
-func (t *tx) answersToJudge(after, now time.Time, all bool, batch []*fed) (map[string]reminder.Answers, error) {
+func (t *tx) answersToJudge(after, now time.Time, all bool, batch []*serviceAnswers) (map[string]reminder.Answers, error) {
 	if all {
 		return t.answersSince(after, now)
 	}

@@ -55,7 +55,7 @@ func (n *Declared) Count(changes []Change) {
 			n.Added++
 		case Changed:
 			n.Changed++
-		case Same, Elsewhere:
+		case Same, OtherSource:
 		}
 	}
 }
@@ -65,7 +65,7 @@ func (n *Declared) Count(changes []Change) {
 // removed by a declaration.
 const (
 	declared = "source <> 'import'"
-	odd      = "state <> 'active'"
+	inactive = "state <> 'active'"
 )
 
 func (t *tx) removeOthers(source string, keep map[int64]bool, now time.Time, n *Declared) error {

@@ -130,7 +130,7 @@ func TestATextGivesAllItsRemindersBack(t *testing.T) {
 			mustDo(t, s.RecordOutcome(firstStage, Outcome{TextID: x.ID, State: Refused, Hold: reminder.Throttled, Until: next}))
 		}, "3 days before, held, throttled", 2},
 		"opted out": {func(t *testing.T, s *Store, x Text) {
-			mustDo(t, s.RecordOutcome(firstStage, Outcome{TextID: x.ID, State: Refused, Skip: reminder.OptedOut, Suppress: reminder.OptedOut}))
+			mustDo(t, s.RecordOutcome(firstStage, Outcome{TextID: x.ID, State: Refused, Skip: reminder.OptedOut, OptOut: reminder.OptedOut}))
 		}, "3 days before, skipped, opted_out", 0},
 		"not at the provider": {func(t *testing.T, s *Store, x Text) {
 			mustDo(t, s.RecordOutcome(firstStage, Outcome{TextID: x.ID, State: Unknown, NextPollAt: firstStage}))
@@ -149,10 +149,10 @@ func TestATextGivesAllItsRemindersBack(t *testing.T) {
 			must(s.RecordReceipts(firstStage, []Receipt{{TextID: x.ID, State: Undelivered, RetryAt: next, MaxTries: 3}}))
 		}, "3 days before, held, not_delivered", 2},
 		"left by a dead process": {func(t *testing.T, s *Store, x Text) {
-			if n := must(s.Orphans(firstStage, "successor", firstStage)); n != 1 {
+			if n := must(s.MarkOrphans(firstStage, "successor", firstStage)); n != 1 {
 				t.Fatalf("%d orphans", n)
 			}
-			d := must(s.Doubtful(t.Context(), firstStage, 10))
+			d := must(s.UnknownTexts(t.Context(), firstStage, 10))
 			if len(d) != 1 || d[0].Account != "0000000, 0000001" || d[0].Service != "water" {
 				t.Fatalf("in doubt: %+v", d)
 			}

@@ -56,14 +56,14 @@ func (t *tx) candidatesOf(r Round, b reminder.Bill) ([]int64, error) {
 	if err != nil {
 		return nil, err
 	}
-	looks, err := db.Collect(rows, func(r db.Scanner) (l nextEval, err error) {
+	looks, err := db.Collect(rows, func(r db.Scanner) (l queueEntry, err error) {
 		err = r.Scan(&l.billID, db.InstantTo(&l.at))
 		return l, err
 	})
 	if err != nil {
 		return nil, err
 	}
-	slices.SortFunc(looks, func(a, b nextEval) int { return cmp.Or(a.at.Compare(b.at), cmp.Compare(a.billID, b.billID)) })
+	slices.SortFunc(looks, func(a, b queueEntry) int { return cmp.Or(a.at.Compare(b.at), cmp.Compare(a.billID, b.billID)) })
 	var ids []int64
 	for _, l := range looks[:min(len(looks), reminder.MaxBundleCandidates)] {
 		ids = append(ids, l.billID)

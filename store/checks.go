@@ -50,7 +50,7 @@ func (s *Store) RecordChecks(policies reminder.Policies, now time.Time, results 
 		if err != nil {
 			return err
 		}
-		return t.seen(s, l.latest)
+		return t.recordSeen(s, l.latest)
 	})
 	if err != nil {
 		return RecordedChecks{}, fmt.Errorf("record what Almara Pay said: %w", err)
@@ -125,11 +125,11 @@ func (t *tx) countAnswers(w *checkBatch, latest time.Time) error {
 	}
 	switch {
 	case !latest.IsZero():
-		if err := t.answered(latest); err != nil {
+		if err := t.recordAnswered(latest); err != nil {
 			return err
 		}
 	case w.unclear.ID != 0:
-		if err := t.warnNobodyAnswered(w.unclear, w.lonely, w.policies.For(w.unclear.Service), w.now); err != nil {
+		if err := t.warnNobodyAnswered(w.unclear, w.noneAnswered, w.policies.For(w.unclear.Service), w.now); err != nil {
 			return err
 		}
 	}
@@ -145,23 +145,23 @@ type checkBatch struct {
 
 	rejections *rejectionCount
 
-	bills  []reminder.Bill
-	has    map[int64]bool
-	events []Event
-	looks  map[queue][]nextEval
-	paid   []reminder.Bill // as they were when they were owed
-	plan   []reminder.Bill // whose next reminder depends on what was learned
-	acted  []dueBill       // those of plan that may have had one
-	served []int64         // that may have been refused before, and are not any more
-	unpaid []reminder.Bill // that owed nothing, and owe again of the same due date
+	bills          []reminder.Bill
+	has            map[int64]bool
+	events         []Event
+	entries        map[queue][]queueEntry
+	paid           []reminder.Bill // as they were when they were owed
+	replan         []reminder.Bill // whose next reminder depends on what was learned
+	mayHaveRecords []dueBill       // those of plan that may have had one
+	notRefused     []int64         // that may have been refused before, and are not any more
+	unpaid         []reminder.Bill // that owed nothing, and owe again of the same due date
 
 	// Of the whole batch.
-	answers  map[string]*fed // by service
-	rejected []reminder.Bill // that had been accepted
-	unclear  reminder.Bill   // one that was refused in no known form; ID 0 = none
-	lonely   bool            // such a one would be rejected, if anybody had been answered well
-	due      bool            // one of them is due for a look by the remind job
-	pauses   *bool           // whether there are rules that pause new bills; nil = not looked yet
+	answers      map[string]*serviceAnswers // by service
+	rejected     []reminder.Bill            // that had been accepted
+	unclear      reminder.Bill              // one that was refused in no known form; ID 0 = none
+	noneAnswered bool                       // such a one would be rejected, if anybody had been answered well
+	due          bool                       // one of them is due for a look by the remind job
+	pauses       *bool                      // whether there are rules that pause new bills; nil = not looked yet
 }
 
 // write writes what is left to be written.
@@ -169,10 +169,10 @@ func (t *tx) write(w *checkBatch) error {
 	if err := t.saveBills(w.bills); err != nil {
 		return err
 	}
-	if err := t.paid(w); err != nil {
+	if err := t.recordPayments(w); err != nil {
 		return err
 	}
-	if err := t.unpaid(w.unpaid); err != nil {
+	if err := t.takeBackPayments(w.unpaid); err != nil {
 		return err
 	}
 	if err := t.events(w.events); err != nil {
@@ -181,15 +181,15 @@ func (t *tx) write(w *checkBatch) error {
 	if err := t.planChecked(w); err != nil {
 		return err
 	}
-	if err := t.forgetRefusals(w.served...); err != nil {
+	if err := t.forgetRefusals(w.notRefused...); err != nil {
 		return err
 	}
 	for _, q := range []queue{dueRegister, dueRecheck, dueRemind} {
-		if err := t.scheduleAll(q, w.looks[q]); err != nil {
+		if err := t.scheduleAll(q, w.entries[q]); err != nil {
 			return err
 		}
 	}
-	w.bills, w.has, w.events, w.looks, w.paid, w.plan, w.acted, w.unpaid, w.served = nil, nil, nil, nil, nil, nil, nil, nil, nil
+	w.bills, w.has, w.events, w.entries, w.paid, w.replan, w.mayHaveRecords, w.unpaid, w.notRefused = nil, nil, nil, nil, nil, nil, nil, nil, nil
 	return nil
 }
 
@@ -197,10 +197,10 @@ func (t *tx) write(w *checkBatch) error {
 // states are new, and are written.
 func (t *tx) planChecked(w *checkBatch) error {
 	done := make(map[int64][]reminder.Reminder)
-	if err := t.readDone(w.acted, func(id int64, m reminder.Reminder) { done[id] = append(done[id], m) }); err != nil {
+	if err := t.readDone(w.mayHaveRecords, func(id int64, m reminder.Reminder) { done[id] = append(done[id], m) }); err != nil {
 		return err
 	}
-	for _, b := range w.plan {
+	for _, b := range w.replan {
 		look := w.policies.For(b.Service).NextEval(b, done[b.ID], w.now)
 		w.schedule(dueRemind, b.ID, look)
 		w.due = w.due || (!look.IsZero() && !look.After(w.now))
@@ -216,10 +216,10 @@ func (w *checkBatch) save(b reminder.Bill) {
 }
 
 func (w *checkBatch) schedule(q queue, billID int64, at time.Time) {
-	if w.looks == nil {
-		w.looks = map[queue][]nextEval{}
+	if w.entries == nil {
+		w.entries = map[queue][]queueEntry{}
 	}
-	w.looks[q] = append(w.looks[q], nextEval{billID, at})
+	w.entries[q] = append(w.entries[q], queueEntry{billID, at})
 }
 
 // applyCheck makes the bill what it is with the result. What follows from it is
@@ -244,12 +244,12 @@ func (t *tx) applyCheck(w *checkBatch, b *reminder.Bill, l *CheckResult) error {
 		b.Believe(policy.Guards)
 		w.count(before, *b, *l.Answer, policy)
 		if before.Failures > 0 {
-			w.served = append(w.served, b.ID)
+			w.notRefused = append(w.notRefused, b.ID)
 		}
 	case l.Rejected != "":
 		b.State, b.LastError = reminder.BillRejected, l.Rejected
 		changes = []reminder.Change{{What: "rejected", Detail: l.Rejected}}
-		w.served = append(w.served, b.ID)
+		w.notRefused = append(w.notRefused, b.ID)
 		if !b.RegisteredAt.IsZero() {
 			w.rejected = append(w.rejected, *b)
 		}
@@ -268,9 +268,9 @@ func (t *tx) applyCheck(w *checkBatch, b *reminder.Bill, l *CheckResult) error {
 		w.paid = append(w.paid, before)
 	}
 	if b.DueDate != before.DueDate || b.State != before.State {
-		w.plan = append(w.plan, *b)
+		w.replan = append(w.replan, *b)
 		if !before.CheckedAt.IsZero() && !b.DueDate.IsZero() {
-			w.acted = append(w.acted, dueBill{b.ID, b.DueDate})
+			w.mayHaveRecords = append(w.mayHaveRecords, dueBill{b.ID, b.DueDate})
 		}
 	}
 	if before.State == reminder.BillPending && b.State == reminder.BillActive {
@@ -284,9 +284,9 @@ func (w *checkBatch) count(before, b reminder.Bill, a reminder.Answer, policy *r
 	c := w.answers[b.Service]
 	if c == nil {
 		if w.answers == nil {
-			w.answers = map[string]*fed{}
+			w.answers = map[string]*serviceAnswers{}
 		}
-		c = &fed{service: b.Service}
+		c = &serviceAnswers{service: b.Service}
 		w.answers[b.Service] = c
 	}
 	returned := c.Returned
@@ -315,7 +315,7 @@ func (t *tx) pausedWhenNew(w *checkBatch, b *reminder.Bill) error {
 	}
 	// A bill that is new while the clock is ahead must not slip past a pause that
 	// seems to be over: one that is over indeed ends at the next look at the bill.
-	over, err := t.surely(w.now)
+	over, err := t.surelyPast(w.now)
 	if err != nil {
 		return err
 	}
@@ -323,14 +323,14 @@ func (t *tx) pausedWhenNew(w *checkBatch, b *reminder.Bill) error {
 	return err
 }
 
-var payReminders = db.NewBatch(`UPDATE reminders SET paid_at = ?1
+var markPaid = db.NewBatch(`UPDATE reminders SET paid_at = ?1
 	WHERE (bill_id, due_date) IN (VALUES %s) AND outcome = 'texted' AND paid_at IS NULL RETURNING bill_id`, 1, db.Integer, db.Text)
 
-// paid notes that what the texts of bills' due dates reminded of is paid.
-func (t *tx) paid(w *checkBatch) error {
+// recordPayments notes that what the texts of bills' due dates reminded of is paid.
+func (t *tx) recordPayments(w *checkBatch) error {
 	texted := make(map[int64]int)
 	var id int64 // each in turn
-	err := db.QueryBatch(t.Tx, payReminders, w.paid, func(args []any, b reminder.Bill) []any {
+	err := db.QueryBatch(t.Tx, markPaid, w.paid, func(args []any, b reminder.Bill) []any {
 		return append(args, b.ID, b.DueDate.String())
 	}, []sql.Scanner{db.NumberTo(&id)}, func() error {
 		texted[id]++

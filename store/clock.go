@@ -32,8 +32,8 @@ func (s *Store) WroteUnsure(ctx context.Context) (bool, error) {
 	return !at.IsZero(), err
 }
 
-// seen keeps the instant at which something was learned; zero = nothing was.
-func (t *tx) seen(s *Store, now time.Time) error {
+// recordSeen keeps the instant at which something was learned; zero = nothing was.
+func (t *tx) recordSeen(s *Store, now time.Time) error {
 	if now.IsZero() {
 		return nil
 	}
@@ -47,10 +47,10 @@ func (t *tx) seen(s *Store, now time.Time) error {
 	return err
 }
 
-// surely is an instant that is past, whatever the clock shows: now, or the latest
+// surelyPast is an instant that is past, whatever the clock shows: now, or the latest
 // instant that a clock that was vouched for has seen, if that is earlier. What a
 // wrong clock must not end is ended by it.
-func (t *tx) surely(now time.Time) (ms int64, err error) {
+func (t *tx) surelyPast(now time.Time) (ms int64, err error) {
 	err = t.Row("SELECT coalesce((SELECT CAST(value AS BIGINT) FROM meta WHERE key = ?1), ?2)", metaSeen, now.UnixMilli()).Scan(&ms)
 	return min(ms, now.UnixMilli()), err
 }
@@ -141,7 +141,7 @@ func (s *Store) BelieveClock(now time.Time) error {
 		if _, err := t.Exec("DELETE FROM stops WHERE reason = ?1", reminder.ClockUnsure); err != nil {
 			return err
 		}
-		return t.seen(s, now)
+		return t.recordSeen(s, now)
 	})
 	if err != nil {
 		return fmt.Errorf("believe the clock: %w", err)
@@ -185,7 +185,7 @@ func (s *Store) ClockSet(now, lookUp time.Time) (forgotten int64, err error) {
 		if err := t.endTimedStops(); err != nil {
 			return err
 		}
-		if err := t.notTooFar(now, lookUp); err != nil {
+		if err := t.advanceFarEntries(now, lookUp); err != nil {
 			return err
 		}
 		for _, ahead := range []string{
@@ -200,7 +200,7 @@ func (s *Store) ClockSet(now, lookUp time.Time) (forgotten int64, err error) {
 				return err
 			}
 		}
-		if err := t.lookAgain(now, first); err != nil {
+		if err := t.reevaluate(now, first); err != nil {
 			return err
 		}
 		if _, err := t.Exec("UPDATE meta SET value = ?2 WHERE key = ?1 AND CAST(value AS BIGINT) > CAST(?2 AS BIGINT)",
@@ -218,8 +218,8 @@ func (s *Store) ClockSet(now, lookUp time.Time) (forgotten int64, err error) {
 	return forgotten, nil
 }
 
-// notTooFar has what was put off further than anything is be due now.
-func (t *tx) notTooFar(now, lookUp time.Time) error {
+// advanceFarEntries has what was put off further than anything is be due now.
+func (t *tx) advanceFarEntries(now, lookUp time.Time) error {
 	for _, put := range []struct {
 		sql  string
 		most time.Duration
@@ -246,10 +246,10 @@ func (s *Store) firstAhead(now time.Time) (id int64, err error) {
 	return id, err
 }
 
-// lookAgain has the remind job look at the bills of the events from the first on that
+// reevaluate has the remind job look at the bills of the events from the first on that
 // are later than now: at once, whatever it was put off to, and also at stages that ended
 // by the hour alone.
-func (t *tx) lookAgain(now time.Time, first int64) error {
+func (t *tx) reevaluate(now time.Time, first int64) error {
 	rows, err := t.Query(`UPDATE reminders SET outcome = 'held', reason = ?2, decided_at = ?1
 		WHERE bill_id IN (SELECT bill_id FROM events WHERE id >= ?3 AND at > ?1) AND outcome = 'skipped' AND reason IN (?4, ?5) AND decided_at > ?1
 			AND due_date = (SELECT due_date FROM bills WHERE id = bill_id)

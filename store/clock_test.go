@@ -91,10 +91,10 @@ func TestATextInDoubtIsLookedUpLaterAfterTheClockWasSet(t *testing.T) {
 	mustDo(t, s.RecordOutcome(firstStage, Outcome{TextID: l.Texts[0].ID, State: Unknown, NextPollAt: firstStage.Add(2 * time.Minute)}))
 	ahead := firstStage.Add(3 * time.Hour)
 	must(s.ClockSet(ahead, ahead.Add(15*time.Minute)))
-	if n := len(must(s.Doubtful(t.Context(), ahead.Add(14*time.Minute), 10))); n != 0 {
+	if n := len(must(s.UnknownTexts(t.Context(), ahead.Add(14*time.Minute), 10))); n != 0 {
 		t.Error("it is looked up too soon")
 	}
-	if n := len(must(s.Doubtful(t.Context(), ahead.Add(15*time.Minute), 10))); n != 1 {
+	if n := len(must(s.UnknownTexts(t.Context(), ahead.Add(15*time.Minute), 10))); n != 1 {
 		t.Error("it is not looked up")
 	}
 }

@@ -42,7 +42,7 @@ func writes(t *testing.T, s *Store) func(yield func(string, error) bool) {
 		{"Learn", func() error { _, err := s.RecordChecks(policiesOf(newPolicy()), learnedAt); return err }},
 		{"RecordOutcome", func() error { return s.RecordOutcome(learnedAt, Outcome{State: Unknown}) }},
 		{"RecordReceipts", func() error { _, err := s.RecordReceipts(learnedAt, nil); return err }},
-		{"Orphans", func() error { _, err := s.Orphans(learnedAt, "x", learnedAt); return err }},
+		{"MarkOrphans", func() error { _, err := s.MarkOrphans(learnedAt, "x", learnedAt); return err }},
 		{"AddOptOuts", func() error { _, err := s.AddOptOuts(); return err }},
 		{"SetMeta", func() error { return s.SetMeta("key", "value") }},
 		{"Trim", func() error { _, err := s.Trim(learnedAt, 1); return err }},

@@ -28,7 +28,7 @@ func sendForever(ctx context.Context, path string) error {
 	round.Claim.Owner = owner
 	say := func(what string, id int64) { fmt.Printf("%s %d\n", what, id) }
 
-	must(s.Orphans(firstStage, owner, firstStage))
+	must(s.MarkOrphans(firstStage, owner, firstStage))
 	if err := s.Reclaim(firstStage, owner); err != nil {
 		return err
 	}

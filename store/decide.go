@@ -78,7 +78,7 @@ func (t *tx) decideTurn(r Round, ids []int64, res *roundResult) (waiting []int64
 		all = append(all, decided{f.Bill.ID, f.phoneID, bundle})
 	}
 	left, err := t.carryOut(r, all, res)
-	if errors.Is(err, errUnfit) && len(all) == 1 {
+	if errors.Is(err, errNotSendable) && len(all) == 1 {
 		*r.guards = before
 		return waiting, t.decideOtherwise(r, all[0], res)
 	}
@@ -133,7 +133,7 @@ func (t *tx) carryOut(r Round, all []decided, res *roundResult) (left []int64, e
 	if err != nil {
 		return nil, err
 	}
-	if err := t.used(r, texts); err != nil {
+	if err := t.addUsage(r, texts); err != nil {
 		return nil, err
 	}
 	stages := 0
@@ -142,7 +142,7 @@ func (t *tx) carryOut(r Round, all []decided, res *roundResult) (left []int64, e
 			stages += len(all[i].bundle.Items[j].Records)
 		}
 	}
-	records, evals := make([]acted, 0, stages), make([]nextEval, 0, len(all))
+	records, evals := make([]stageRecord, 0, stages), make([]queueEntry, 0, len(all))
 	res.Texts, res.Records = slices.Grow(res.Texts, len(all)), slices.Grow(res.Records, stages)
 	for i := range all {
 		d := &all[i]
@@ -162,10 +162,10 @@ func (t *tx) carryOut(r Round, all []decided, res *roundResult) (left []int64, e
 				if others := len(d.bundle.Items) - 1; others > 0 && rec.Outcome == reminder.Texted {
 					rec.Detail = fmt.Sprintf("%s; in one text with %s", orElse(rec.Detail, rec.Reason.Info().Means), accountsBut(item.Bill, d.bundle.Items))
 				}
-				records = append(records, acted{&item.Bill, item.Bill.DueDate.String(), rec, textID})
+				records = append(records, stageRecord{&item.Bill, item.Bill.DueDate.String(), rec, textID})
 				res.Records = append(res.Records, NewRecord{&item.Bill, rec})
 			}
-			evals = append(evals, nextEval{item.Bill.ID, item.Next})
+			evals = append(evals, queueEntry{item.Bill.ID, item.Next})
 		}
 		if included {
 			res.Bills++

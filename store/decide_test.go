@@ -127,13 +127,13 @@ func TestNoTextToAnOptedOutPhoneCanBeWritten(t *testing.T) {
 					shares = append(shares, reminder.BundleItem{Case: &reminder.Case{Bill: b}, Decision: reminder.Decision{Text: &reminder.TextOrder{}}})
 				}
 				_, err := x.intend(roundAt(p, firstStage), []decided{{phoneID: int64(phoneID), bundle: reminder.Bundle{Items: shares, Text: &reminder.BundledText{Draft: reminder.Draft{Body: "Pay", Language: "en"}, To: phone(1)}}}})
-				if !errors.Is(err, errUnfit) {
+				if !errors.Is(err, errNotSendable) {
 					return fmt.Errorf("written: %w", err)
 				}
 			}
-			return errUnfit
+			return errNotSendable
 		})
-		if !errors.Is(err, errUnfit) || number(t, s, "SELECT count(*) FROM texts") != 0 {
+		if !errors.Is(err, errNotSendable) || number(t, s, "SELECT count(*) FROM texts") != 0 {
 			t.Errorf("%s: a text was written, or err %v", name, err)
 		}
 	}
@@ -194,7 +194,7 @@ func TestTheDatabaseRefusesASecondText(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		return x.record([]acted{{&b, b.DueDate.String(), reminder.Record{Stage: -3, Outcome: reminder.Texted, Reason: reminder.OnSchedule}, second[0].ID}}, firstStage)
+		return x.record([]stageRecord{{&b, b.DueDate.String(), reminder.Record{Stage: -3, Outcome: reminder.Texted, Reason: reminder.OnSchedule}, second[0].ID}}, firstStage)
 	})
 	if !errors.Is(err, errSettledStage) {
 		t.Errorf("got %v", err)

@@ -32,7 +32,7 @@ const (
 	Same ChangeKind = iota
 	Added
 	Changed
-	Elsewhere // declared by a source that this one does not take over from; left alone
+	OtherSource // declared by a source that this one does not take over from; left alone
 )
 
 // Fields is a set of columns.
@@ -74,7 +74,7 @@ type identity struct{ service, account string }
 // change compares a declared bill with the one that is there.
 func (old declaredBill) change(b reminder.Bill) Change {
 	if b.Source == SourceImport && (old.source == SourceConfig || old.source == SourceFile) && old.state != reminder.BillRemoved {
-		return Change{Kind: Elsewhere, Source: old.source}
+		return Change{Kind: OtherSource, Source: old.source}
 	}
 	var f Fields
 	for i, differs := range []bool{old.phone != b.Phone.E164(), old.language != b.Language, old.description != b.Description} {
@@ -150,7 +150,7 @@ func (t *tx) declareAll(bills []reminder.Bill, now time.Time, keep map[int64]boo
 					return nil, err
 				}
 			}
-			if keep != nil && c.Kind != Elsewhere {
+			if keep != nil && c.Kind != OtherSource {
 				keep[old.id] = true
 			}
 			changes = append(changes, c)

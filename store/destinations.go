@@ -32,15 +32,15 @@ type Destination struct {
 	Service, Account string
 }
 
-// refuse notes that the provider refused destinations, and returns when they are
+// refuseDestinations notes that the provider refused destinations, and returns when they are
 // tried again. One that is refused again before its time was tried beside the
 // first, and counts once.
-func (t *tx) refuse(now time.Time, scopes []string, code int, detail string) (until time.Time, err error) {
+func (t *tx) refuseDestinations(now time.Time, scopes []string, code int, detail string) (until time.Time, err error) {
 	if _, err := t.Exec("DELETE FROM destinations WHERE until_at < ?1", now.Add(-forgetDestination).UnixMilli()); err != nil {
 		return until, err
 	}
 	for _, scope := range scopes {
-		at, err := t.refuseOne(now, scope, code, detail)
+		at, err := t.refuseDestination(now, scope, code, detail)
 		if err != nil {
 			return until, err
 		}
@@ -51,7 +51,7 @@ func (t *tx) refuse(now time.Time, scopes []string, code int, detail string) (un
 	return until, nil
 }
 
-func (t *tx) refuseOne(now time.Time, scope string, code int, detail string) (until time.Time, err error) {
+func (t *tx) refuseDestination(now time.Time, scope string, code int, detail string) (until time.Time, err error) {
 	var times int
 	rows, err := t.Query("SELECT until_at, times FROM destinations WHERE scope = ?1", scope)
 	if err != nil {
@@ -74,9 +74,9 @@ func (t *tx) refuseOne(now time.Time, scope string, code int, detail string) (un
 	return until, err
 }
 
-// served ends what stands against the destinations of texts that the provider
+// endRefusalsOf ends what stands against the destinations of texts that the provider
 // took: their phones, and the countries of these.
-func (t *tx) served(taken []Outcome) error {
+func (t *tx) endRefusalsOf(taken []Outcome) error {
 	if len(taken) == 0 {
 		return nil
 	}
@@ -138,14 +138,14 @@ func (t *tx) senderStopped(now time.Time) (until time.Time, stands bool, err err
 	return until, stands, err
 }
 
-// behindAll is by how much later than all others those are tried that were the
+// evidenceLast is by how much later than all others those are tried that were the
 // evidence against a sender: were they first again, some that are refused for
 // good could stop all others again and again.
-const behindAll = time.Minute
+const evidenceLast = time.Minute
 
-// acquit gives back what the provider refused to these phones when it turned out
+// blameSender gives back what the provider refused to these phones when it turned out
 // to be the sender's fault: it is decided again once the stop is over.
-func (t *tx) acquit(now time.Time, phones []reminder.Phone, until time.Time) error {
+func (t *tx) blameSender(now time.Time, phones []reminder.Phone, until time.Time) error {
 	for _, p := range phones {
 		if _, err := t.Exec("DELETE FROM destinations WHERE scope = ?1", p.E164()); err != nil {
 			return err
@@ -161,7 +161,7 @@ func (t *tx) acquit(now time.Time, phones []reminder.Phone, until time.Time) err
 			return err
 		}
 		for _, id := range bills {
-			if err := t.schedule(dueRemind, id, until.Add(behindAll)); err != nil {
+			if err := t.schedule(dueRemind, id, until.Add(evidenceLast)); err != nil {
 				return err
 			}
 			if err := t.event(Event{At: now, BillID: id, What: string(reminder.Held), Reason: string(reminder.AccountFault),
@@ -178,7 +178,7 @@ func (t *tx) acquit(now time.Time, phones []reminder.Phone, until time.Time) err
 // else does.
 func (s *Store) StopSender(now time.Time, stop reminder.Stop, evidence []reminder.Phone) error {
 	err := s.do(func(t *tx) error {
-		if err := t.acquit(now, evidence, orNow(stop.Until, now)); err != nil {
+		if err := t.blameSender(now, evidence, orNow(stop.Until, now)); err != nil {
 			return err
 		}
 		return t.stopSending(now, stop)

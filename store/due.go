@@ -22,20 +22,20 @@ const (
 // schedule sets when the job next looks at the bill; a zero instant means that
 // it need not.
 func (t *tx) schedule(q queue, billID int64, at time.Time) (err error) {
-	return t.scheduleAll(q, []nextEval{{billID, at}})
+	return t.scheduleAll(q, []queueEntry{{billID, at}})
 }
 
-// nextEval is when a job next looks at a bill; zero = it need not.
-type nextEval struct {
+// queueEntry is when a job next looks at a bill; zero = it need not.
+type queueEntry struct {
 	billID int64
 	at     time.Time
 }
 
 var (
-	dropLooks = inQueues("DELETE FROM QUEUE WHERE bill_id IN (%s)", db.Integer)
-	keepLooks = inQueues("INSERT INTO QUEUE (bill_id, at) VALUES %s ON CONFLICT (bill_id) DO UPDATE SET at = excluded.at FREE "+
+	removeEntries = inQueues("DELETE FROM QUEUE WHERE bill_id IN (%s)", db.Integer)
+	writeEntries  = inQueues("INSERT INTO QUEUE (bill_id, at) VALUES %s ON CONFLICT (bill_id) DO UPDATE SET at = excluded.at FREE "+
 		"WHERE QUEUE.at <> excluded.at BUSY", db.Integer, db.Integer)
-	claimLooks = db.NewBatch("UPDATE due_remind SET at = ?1, owner = ?2 WHERE bill_id IN (%s)", 2, db.Integer)
+	claimBills = db.NewBatch("UPDATE due_remind SET at = ?1, owner = ?2 WHERE bill_id IN (%s)", 2, db.Integer)
 )
 
 // inQueues is db.NewBatch for each of the queues. Only the remind job claims bills,
@@ -50,11 +50,11 @@ func inQueues(query string, columns ...db.Type) map[queue]*db.Batch {
 }
 
 // scheduleEvals is schedule for looks of the remind job at many bills.
-func (t *tx) scheduleEvals(looks []nextEval) error { return t.scheduleAll(dueRemind, looks) }
+func (t *tx) scheduleEvals(looks []queueEntry) error { return t.scheduleAll(dueRemind, looks) }
 
 // scheduleAll is schedule for many bills, each of which is there once.
-func (t *tx) scheduleAll(q queue, looks []nextEval) error {
-	var keep []nextEval
+func (t *tx) scheduleAll(q queue, looks []queueEntry) error {
+	var keep []queueEntry
 	drop := make([]int64, 0, len(looks))
 	for _, l := range looks {
 		if l.at.IsZero() {
@@ -63,16 +63,16 @@ func (t *tx) scheduleAll(q queue, looks []nextEval) error {
 			keep = append(keep, l)
 		}
 	}
-	if _, err := db.ExecBatch(t.Tx, dropLooks[q], drop, db.ID); err != nil {
+	if _, err := db.ExecBatch(t.Tx, removeEntries[q], drop, db.ID); err != nil {
 		return err
 	}
-	_, err := db.ExecBatch(t.Tx, keepLooks[q], keep, func(args []any, l nextEval) []any { return append(args, l.billID, l.at.UnixMilli()) })
+	_, err := db.ExecBatch(t.Tx, writeEntries[q], keep, func(args []any, l queueEntry) []any { return append(args, l.billID, l.at.UnixMilli()) })
 	return err
 }
 
-// claimLooks takes bills that are due for a look.
-func (t *tx) claimLooks(ids []int64, now time.Time, c Claim) error {
-	_, err := db.ExecBatch(t.Tx, claimLooks, ids, db.ID, now.Add(c.Lease).UnixMilli(), c.Owner)
+// claimBills takes bills that are due for a look.
+func (t *tx) claimBills(ids []int64, now time.Time, c Claim) error {
+	_, err := db.ExecBatch(t.Tx, claimBills, ids, db.ID, now.Add(c.Lease).UnixMilli(), c.Owner)
 	return err
 }
 

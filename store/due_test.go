@@ -83,8 +83,8 @@ func TestNothingDueWritesNothing(t *testing.T) {
 				t.Errorf("%d bills to ask about, %v", len(got), err)
 			}
 			must(s.DecideDue(t.Context(), roundAt(p, now), 100))
-			must(s.Orphans(now, "test", now))
-			must(s.Doubtful(t.Context(), now, 100))
+			must(s.MarkOrphans(now, "test", now))
+			must(s.UnknownTexts(t.Context(), now, 100))
 			must(s.OpenTexts(t.Context(), now, 100))
 			must(s.RecordReceipts(now, nil))
 			must(s.Trim(now.AddDate(-1, 0, 0), 100))

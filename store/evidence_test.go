@@ -44,9 +44,9 @@ func TestOneReceiptThatCannotBeWrittenHoldsUpNoOther(t *testing.T) {
 func TestAListThatWasCutOffIsNoLook(t *testing.T) {
 	s, _, x := doubted(t)
 	for range 3 {
-		lookUp(t, s, LookUp{TextID: x.ID, Cut: true, NextAt: firstStage.Add(time.Minute)})
+		lookUp(t, s, LookUp{TextID: x.ID, Incomplete: true, NextAt: firstStage.Add(time.Minute)})
 	}
-	if d := must(s.Doubtful(t.Context(), firstStage.Add(time.Minute), 1)); len(d) != 1 || d[0].Looks != 0 {
+	if d := must(s.UnknownTexts(t.Context(), firstStage.Add(time.Minute), 1)); len(d) != 1 || d[0].Polls != 0 {
 		t.Errorf("after three lists that were cut off: %+v", d)
 	}
 }
@@ -91,7 +91,7 @@ func TestACountryThatIsRefusedHoldsItsOwnPhones(t *testing.T) {
 	bills[1].Phone, bills[2].Phone = "+256712000001", "+256712000002"
 	ready(t, s, p, bills...)
 	mustDo(t, s.do(func(t *tx) error {
-		_, err := t.refuse(firstStage, []string{"+256"}, 21408, "no")
+		_, err := t.refuseDestinations(firstStage, []string{"+256"}, 21408, "no")
 		return err
 	}))
 	if l := must(s.DecideDue(t.Context(), roundAt(p, firstStage), 3)); len(l.Texts) != 1 || l.Texts[0].To != bills[0].Phone {

@@ -15,12 +15,12 @@ type fact struct {
 	phoneID     int64 // of its phone in phones; 0 = it has none yet, and so no text
 }
 
-// cameToNothing are the states of texts that the customer does not have.
-const cameToNothing = "('refused', 'not_found', 'failed', 'undelivered', 'canceled')"
+// failedStates are the states of texts that the customer does not have.
+const failedStates = "('refused', 'not_found', 'failed', 'undelivered', 'canceled')"
 
-// hadIt is the condition on a text x that the customer has it, or may have it:
+// mayHaveArrived is the condition on a text x that the customer has it, or may have it:
 // one that failed at the network may have arrived all the same.
-const hadIt = "(x.state NOT IN " + cameToNothing + " OR x.refused_for = 'may_have_it')"
+const mayHaveArrived = "(x.state NOT IN " + failedStates + " OR x.refused_for = 'may_have_it')"
 
 // factsByID reads bills with what else counts of their phones: an opt-out, which
 // outweighs a bad number since it is the customer's word; the texts since ?1 that
@@ -29,7 +29,7 @@ const hadIt = "(x.state NOT IN " + cameToNothing + " OR x.refused_for = 'may_hav
 // table with them, for each bill, to look them up in the index.
 var factsByID = db.NewBatch("SELECT "+billColumns+`,
 		coalesce((SELECT max(reason) FROM opt_outs WHERE phone = b.phone AND (service || '' = '' OR service || '' = b.service)), ''),
-		(SELECT count(*) FROM texts x WHERE x.phone_id = p.phone_id AND x.created_at >= ?1 AND `+hadIt+`),
+		(SELECT count(*) FROM texts x WHERE x.phone_id = p.phone_id AND x.created_at >= ?1 AND `+mayHaveArrived+`),
 		EXISTS (SELECT 1 FROM bills o WHERE o.phone = b.phone AND o.id <> b.id), coalesce(phone_id, 0)
 	FROM bills b LEFT JOIN phones p ON number = b.phone WHERE id IN (%s)`, 1, db.Integer)
 
@@ -83,36 +83,36 @@ func (t *tx) facts(r Round, ids []int64) ([]fact, error) {
 			due = append(due, dueBill{f.Bill.ID, f.Bill.DueDate})
 		}
 	}
-	var moved []movedFrom
+	var moved []beforeMove
 	err = t.readDone(due, func(id int64, m reminder.Reminder) {
 		f := &all[at[id]]
 		switch {
 		case m.DueDate == f.Bill.DueDate:
 			f.Done = append(f.Done, m)
 		case m.Outcome == reminder.Texted && m.DecidedAt.After(r.Now.AddDate(0, 0, -reminder.QuietDays-1)):
-			moved = append(moved, movedFrom{f, m})
+			moved = append(moved, beforeMove{f, m})
 		}
 	})
 	if err == nil && len(moved) > 0 {
-		err = t.told(moved)
+		err = t.textedBeforeMove(moved)
 	}
 	return all, err
 }
 
-// movedFrom is a bill, and a late text about another due date than its present one.
-type movedFrom struct {
+// beforeMove is a bill, and a late text about another due date than its present one.
+type beforeMove struct {
 	*fact
 	reminder.Reminder
 }
 
-// told notes the latest of the texts that the customers may have; few bills move.
-func (t *tx) told(moved []movedFrom) error {
+// textedBeforeMove notes the latest of the texts that the customers may have; few bills move.
+func (t *tx) textedBeforeMove(moved []beforeMove) error {
 	for _, m := range moved {
 		if !m.DecidedAt.After(m.Moved.At) {
 			continue
 		}
 		var came bool
-		if err := t.Row("SELECT EXISTS (SELECT 1 FROM texts WHERE id = ?1 AND state NOT IN "+cameToNothing+")", m.TextID).Scan(&came); err != nil {
+		if err := t.Row("SELECT EXISTS (SELECT 1 FROM texts WHERE id = ?1 AND state NOT IN "+failedStates+")", m.TextID).Scan(&came); err != nil {
 			return fmt.Errorf("read the last text about a bill: %w", err)
 		}
 		if came {

@@ -21,7 +21,7 @@ var sumDoubted = db.NewBatch(`WITH v (service, owed, turned, returned) AS (VALUE
 // of the hour say more of a biller's feed than of its bills, or ends such a warning. That is
 // one row for each service of a batch, and only these services are judged; all of them, and
 // what stands already, are gone through once a minute.
-func (t *tx) addAnswers(all map[string]*fed, now time.Time) error {
+func (t *tx) addAnswers(all map[string]*serviceAnswers, now time.Time) error {
 	if len(all) == 0 {
 		return nil
 	}
@@ -31,17 +31,17 @@ func (t *tx) addAnswers(all map[string]*fed, now time.Time) error {
 		return fmt.Errorf("count answers: %w", err)
 	}
 	if !begun {
-		if _, err := t.Exec("DELETE FROM answer_minutes WHERE minute < ?1", now.Add(-keepCounts).UnixMilli()); err != nil {
+		if _, err := t.Exec("DELETE FROM answer_minutes WHERE minute < ?1", now.Add(-keepAnswersFor).UnixMilli()); err != nil {
 			return fmt.Errorf("count answers: %w", err)
 		}
 	}
-	some := slices.SortedFunc(maps.Values(all), func(a, b *fed) int { return cmp.Compare(a.service, b.service) })
-	if _, err := db.ExecBatch(t.Tx, countAnswers, some, func(args []any, c *fed) []any {
+	some := slices.SortedFunc(maps.Values(all), func(a, b *serviceAnswers) int { return cmp.Compare(a.service, b.service) })
+	if _, err := db.ExecBatch(t.Tx, countAnswers, some, func(args []any, c *serviceAnswers) []any {
 		return append(args, c.service, minute, c.All, c.Asked, c.Owed, c.Turned, c.Returned, c.Unread)
 	}); err != nil {
 		return fmt.Errorf("count answers: %w", err)
 	}
-	if _, err := db.ExecBatch(t.Tx, sumDoubted, some, func(args []any, c *fed) []any {
+	if _, err := db.ExecBatch(t.Tx, sumDoubted, some, func(args []any, c *serviceAnswers) []any {
 		return append(args, c.service, c.Owed, c.Turned, c.Returned)
 	}); err != nil {
 		return fmt.Errorf("count answers in doubt: %w", err)
@@ -77,7 +77,7 @@ func (t *tx) judgedFrom(reason reminder.Reason, now time.Time) (time.Time, error
 // judgePayments doubts what Almara Pay says is paid when it says so of too many bills of a
 // service of a batch, and believes it again when most of them owe again. update: of all
 // services, and what stands already.
-func (t *tx) judgePayments(now time.Time, update bool, batch []*fed) error {
+func (t *tx) judgePayments(now time.Time, update bool, batch []*serviceAnswers) error {
 	from, err := t.judgedFrom(reminder.MassPaid, now)
 	if err != nil {
 		return err
@@ -138,7 +138,7 @@ func (t *tx) judgePayments(now time.Time, update bool, batch []*fed) error {
 
 // judgeReading warns when too many answers about the bills of a service cannot be read,
 // and ends that.
-func (t *tx) judgeReading(now time.Time, update bool, batch []*fed) error {
+func (t *tx) judgeReading(now time.Time, update bool, batch []*serviceAnswers) error {
 	from, err := t.judgedFrom(reminder.UnreadableAnswers, now)
 	if err != nil {
 		return err
@@ -204,12 +204,12 @@ func (t *tx) doubtPayments(now, from time.Time, service string, since reminder.A
 	if err != nil {
 		return err
 	}
-	looks := make([]nextEval, 0, len(again))
+	looks := make([]queueEntry, 0, len(again))
 	seen := make(map[int64]bool, len(again))
 	for _, e := range again {
 		if !seen[e.BillID] {
 			seen[e.BillID] = true
-			looks = append(looks, nextEval{e.BillID, now})
+			looks = append(looks, queueEntry{e.BillID, now})
 		}
 	}
 	if err := t.scheduleEvals(looks); err != nil {
@@ -232,9 +232,9 @@ func (t *tx) believePayments(now time.Time, service string) error {
 	return err
 }
 
-// payersAreReal ends the doubt by the operator's word: what was said to be paid is, and
+// acceptPayments ends the doubt by the operator's word: what was said to be paid is, and
 // counts.
-func (t *tx) payersAreReal() error {
+func (t *tx) acceptPayments() error {
 	_, err := t.Exec("DELETE FROM doubted_payments WHERE until_at IS NULL")
 	return err
 }
@@ -273,12 +273,12 @@ func (t *tx) openDoubts() (map[string]reminder.Answers, error) {
 	return all, err
 }
 
-var unpayReminders = db.NewBatch(`UPDATE reminders SET paid_at = NULL
+var withdrawPayments = db.NewBatch(`UPDATE reminders SET paid_at = NULL
 	WHERE (bill_id, due_date) IN (VALUES %s) AND paid_at >= ?1 AND (?2 IS NULL OR paid_at < ?2)`, 2, db.Integer, db.Text)
 
-// unpaid takes back that bills were paid which owe again, where that was said in
+// takeBackPayments takes back that bills were paid which owe again, where that was said in
 // the last doubt: their customers may pay yet.
-func (t *tx) unpaid(bills []reminder.Bill) error {
+func (t *tx) takeBackPayments(bills []reminder.Bill) error {
 	if len(bills) == 0 {
 		return nil
 	}
@@ -288,7 +288,7 @@ func (t *tx) unpaid(bills []reminder.Bill) error {
 	}
 	for service, d := range doubts {
 		own := slices.DeleteFunc(slices.Clone(bills), func(b reminder.Bill) bool { return b.Service != service })
-		if _, err := db.ExecBatch(t.Tx, unpayReminders, own, func(args []any, b reminder.Bill) []any {
+		if _, err := db.ExecBatch(t.Tx, withdrawPayments, own, func(args []any, b reminder.Bill) []any {
 			return append(args, b.ID, b.DueDate.String())
 		}, d.Since.UnixMilli(), millis(d.Until)); err != nil {
 			return err
@@ -297,8 +297,8 @@ func (t *tx) unpaid(bills []reminder.Bill) error {
 	return nil
 }
 
-// undoubted is a condition of a report: what was paid at r.paid_at was said at a time
+// paymentBelieved is a condition of a report: what was paid at r.paid_at was said at a time
 // that nobody doubts.
-const undoubted = `NOT EXISTS (SELECT 1 FROM doubted_payments d
+const paymentBelieved = `NOT EXISTS (SELECT 1 FROM doubted_payments d
 	WHERE d.service = (SELECT service FROM bills WHERE id = r.bill_id) AND d.since <= r.paid_at
 		AND (d.until_at IS NULL OR d.until_at > r.paid_at))`

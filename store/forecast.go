@@ -204,7 +204,7 @@ func (f *Forecast) copyCame(t *tx, now time.Time) error {
 		// None that is older counts for today, or could be taken for one to come.
 		{`INSERT INTO temp.texts SELECT x.* FROM temp.came c CROSS JOIN main.phones p ON p.number = c.phone
 			CROSS JOIN main.texts x ON x.phone_id = p.phone_id AND x.created_at > ?1
-			WHERE x.id <= ?2 ON CONFLICT DO NOTHING`, []any{now.Add(-sameWords - 24*time.Hour).UnixMilli(), f.lastText}},
+			WHERE x.id <= ?2 ON CONFLICT DO NOTHING`, []any{now.Add(-sameBodyFor - 24*time.Hour).UnixMilli(), f.lastText}},
 		{"DELETE FROM temp.came", nil},
 	} {
 		if _, err := t.Exec(c.statement, c.args...); err != nil {
@@ -270,7 +270,7 @@ func (f *Forecast) Ended(ctx context.Context, from time.Time) ([]Ended, error) {
 func (f *Forecast) Idle(ctx context.Context, until time.Time) (unregistered, paused int, err error) {
 	err = f.read(ctx).Row("SELECT count(*) FROM main.due_register").Scan(&unregistered)
 	if err == nil {
-		err = f.read(ctx).Row(`SELECT count(*) FROM main.bills WHERE state = 'paused' AND `+odd+`
+		err = f.read(ctx).Row(`SELECT count(*) FROM main.bills WHERE state = 'paused' AND `+inactive+`
 			AND NOT EXISTS (SELECT 1 FROM main.due_remind WHERE bill_id = main.bills.id AND at < ?1)`, until.UnixMilli()).Scan(&paused)
 	}
 	if err != nil {

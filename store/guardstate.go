@@ -150,8 +150,8 @@ func readRecent(q db.Reader, from time.Time, s *reminder.GuardState) error {
 	return err
 }
 
-// used counts texts for the day on which they are handed over.
-func (t *tx) used(r Round, texts []Text) error {
+// addUsage counts texts for the day on which they are handed over.
+func (t *tx) addUsage(r Round, texts []Text) error {
 	n, segments := 0, 0
 	for _, text := range texts {
 		if text.ID != 0 {
@@ -169,8 +169,8 @@ func (t *tx) used(r Round, texts []Text) error {
 	return err
 }
 
-// unused takes a text out of its day's count: the provider does not have it.
-func (t *tx) unused(textID int64) error {
+// takeBackUsage takes a text out of its day's count: the provider does not have it.
+func (t *tx) takeBackUsage(textID int64) error {
 	_, err := t.Exec(`UPDATE usage SET texts = texts - 1, segments = segments - (SELECT segments FROM texts WHERE id = ?1)
 		WHERE texts > 0 AND since = (SELECT max(since) FROM usage WHERE since <= (SELECT created_at FROM texts WHERE id = ?1))`, textID)
 	return err

@@ -51,7 +51,7 @@ func TestImport(t *testing.T) {
 		edit(billOf(6), func(b *reminder.Bill) { b.Description = "moved" }),
 		edit(billOf(7), func(b *reminder.Bill) { b.Phone, b.Language = phone(70), "sw" }), billOf(8))
 	want := []Change{
-		{Kind: Elsewhere, Source: "config"}, {Kind: Changed, Fields: FieldSource | FieldState}, {Kind: Elsewhere, Source: "file"},
+		{Kind: OtherSource, Source: "config"}, {Kind: Changed, Fields: FieldSource | FieldState}, {Kind: OtherSource, Source: "file"},
 		{Kind: Same}, {Kind: Same}, {Kind: Changed, Fields: FieldDescription | FieldState}, {Kind: Changed, Fields: FieldPhone | FieldLanguage}, {Kind: Added},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

@@ -12,13 +12,13 @@ import (
 	"duewatch/store/db"
 )
 
-// sameWords is for how long no two texts of one phone may have the same words:
+// sameBodyFor is for how long no two texts of one phone may have the same words:
 // longer than one of them is looked for in the provider's list by its words.
-const sameWords = 3 * 24 * time.Hour
+const sameBodyFor = 3 * 24 * time.Hour
 
-// errUnfit means that the phone has just had, or may have had, a text of these
+// errNotSendable means that the phone has just had, or may have had, a text of these
 // very words, or must not be texted.
-var errUnfit = errors.New("the phone is opted out, or has just had these words")
+var errNotSendable = errors.New("the phone is opted out, or has just had these words")
 
 // intents is the statement that writes intents for texts about so many services
 // each. An opt-out is a reason not to get here; it is tested again, so that
@@ -34,7 +34,7 @@ func intents(services int) *db.Batch {
 	return db.NewBatch(`WITH v (phone, phone_id, sent_to, body, language, segments, planned_at, not_after`+names+`) AS (VALUES %s)
 		INSERT INTO texts (phone, phone_id, sent_to, body, language, segments, state, owner, lease_until, planned_at, not_after, created_at)
 		SELECT v.phone, v.phone_id, v.sent_to, v.body, v.language, v.segments, 'sending', ?1, ?2, v.planned_at, v.not_after, ?3 FROM v
-		WHERE NOT EXISTS (SELECT 1 FROM texts x WHERE x.phone_id = v.phone_id AND x.created_at >= ?4 AND x.body = v.body AND `+hadIt+`)
+		WHERE NOT EXISTS (SELECT 1 FROM texts x WHERE x.phone_id = v.phone_id AND x.created_at >= ?4 AND x.body = v.body AND `+mayHaveArrived+`)
 			AND NOT EXISTS (SELECT 1 FROM opt_outs o WHERE o.phone = v.phone AND (`+within+`))
 		RETURNING id, phone`, 4, columns...)
 }
@@ -143,27 +143,27 @@ func (t *tx) writeIntents(r Round, statement *db.Batch, all []intent, services i
 		of[phone].ID = id
 		written++
 		return nil
-	}, r.Claim.Owner, r.Now.Add(r.Claim.Lease).UnixMilli(), r.Now.UnixMilli(), r.Now.Add(-sameWords).UnixMilli())
+	}, r.Claim.Owner, r.Now.Add(r.Claim.Lease).UnixMilli(), r.Now.UnixMilli(), r.Now.Add(-sameBodyFor).UnixMilli())
 	switch {
 	case err != nil:
 		return fmt.Errorf("write intents: %w", err)
 	case written < len(all):
-		return errUnfit
+		return errNotSendable
 	}
 	return nil
 }
 
-// acted is what a decision makes of one stage of a bill.
-type acted struct {
+// stageRecord is what a decision makes of one stage of a bill.
+type stageRecord struct {
 	bill *reminder.Bill
 	due  string // its due date
 	reminder.Record
 	textID int64 // of the text that is sent now, 0 = none
 }
 
-// ofText is the text of the very stage: one that this look skips has no part
+// linkedText is the text of the very stage: one that this look skips has no part
 // in the text of another.
-func (r acted) ofText() int64 {
+func (r stageRecord) linkedText() int64 {
 	if r.Outcome == reminder.Texted {
 		return r.textID
 	}
@@ -178,9 +178,9 @@ var addRecords = db.NewBatch(`WITH v (bill_id, due_date, stage, outcome, reason,
 	db.Integer, db.Text, db.Integer, db.Text, db.Text, db.Integer)
 
 // record writes what became of stages, each of which is news.
-func (t *tx) record(all []acted, now time.Time) error {
-	n, err := db.ExecBatch(t.Tx, addRecords, all, func(args []any, r acted) []any {
-		return append(args, r.bill.ID, r.due, int64(r.Stage), string(r.Outcome), string(r.Reason), positive(r.ofText()))
+func (t *tx) record(all []stageRecord, now time.Time) error {
+	n, err := db.ExecBatch(t.Tx, addRecords, all, func(args []any, r stageRecord) []any {
+		return append(args, r.bill.ID, r.due, int64(r.Stage), string(r.Outcome), string(r.Reason), positive(r.linkedText()))
 	}, now.UnixMilli())
 	if err == nil && n < int64(len(all)) {
 		err = errSettledStage // which one is found one after the other
@@ -188,9 +188,9 @@ func (t *tx) record(all []acted, now time.Time) error {
 	if err != nil {
 		return fmt.Errorf("write records: %w", err)
 	}
-	_, err = db.ExecBatch(t.Tx, addEvents, all, func(args []any, r acted) []any {
+	_, err = db.ExecBatch(t.Tx, addEvents, all, func(args []any, r stageRecord) []any {
 		return ofEvent(args, Event{
-			At: now, BillID: r.bill.ID, TextID: r.ofText(), What: string(r.Outcome), Reason: string(r.Reason),
+			At: now, BillID: r.bill.ID, TextID: r.linkedText(), What: string(r.Outcome), Reason: string(r.Reason),
 			Detail: r.Stage.String() + ", due " + r.due + ": " + orElse(r.Detail, r.Reason.Info().Means),
 		})
 	})

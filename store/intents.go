@@ -80,7 +80,7 @@ func (s *Store) CheckIntents(ctx context.Context, now time.Time, texts []*Text) 
 		var b billNow // each in turn
 		columns := []sql.Scanner{
 			db.NumberTo(&textID), db.NumberTo(&billID), db.TextTo(&b.text), db.FlagTo(&b.samePhone), db.TextTo(&b.state),
-			moneyColumn{&b.balance}, dayColumn{&b.dueDate}, db.TextTo(&b.suppressed),
+			moneyColumn{&b.balance}, dayColumn{&b.dueDate}, db.TextTo(&b.optOut),
 		}
 		return db.QueryBatch(t.Tx, changedParts, ids, db.ID, columns, func() error {
 			if why := b.differs(textOf[textID].part(billID)); why != "" {
@@ -107,12 +107,12 @@ func (t *Text) part(billID int64) *Part {
 
 // billNow is what an intent, and a bill that it is about, have come to.
 type billNow struct {
-	text       TextState
-	samePhone  bool
-	state      reminder.BillState
-	balance    *reminder.Money
-	dueDate    reminder.Date
-	suppressed reminder.Reason
+	text      TextState
+	samePhone bool
+	state     reminder.BillState
+	balance   *reminder.Money
+	dueDate   reminder.Date
+	optOut    reminder.Reason
 }
 
 // differs says what is no longer as the part was decided on; "" = nothing.
@@ -122,8 +122,8 @@ func (b billNow) differs(p *Part) string {
 		return "another bill was added to it"
 	case b.text != Sending:
 		return "its intent was taken for that of a dead process"
-	case b.suppressed != "":
-		return "its phone must not be texted any more: " + b.suppressed.Info().Means
+	case b.optOut != "":
+		return "its phone must not be texted any more: " + b.optOut.Info().Means
 	case b.state != reminder.BillActive:
 		return "the bill is " + string(b.state) + " by now"
 	case !b.samePhone:

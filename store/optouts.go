@@ -26,7 +26,7 @@ func (s *Store) AddOptOuts(all ...OptOut) (added int, err error) {
 		added = 0
 		for _, o := range all {
 			isNew, err := t.Changed(`INSERT INTO opt_outs (phone, service, reason, since, source, who) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-				`+orStronger, o.Phone.E164(), o.Service, o.Reason, o.Since.UnixMilli(), o.Source, o.Who)
+				`+unlessOptedOut, o.Phone.E164(), o.Service, o.Reason, o.Since.UnixMilli(), o.Source, o.Who)
 			if err != nil {
 				return err
 			}

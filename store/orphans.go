@@ -14,11 +14,11 @@ import (
 // uses a partial index only where it finds its condition again.
 const inDoubt = "state IN ('sending', 'unknown')"
 
-// Orphans turns the texts that another process, which must be dead, or this
+// MarkOrphans turns the texts that another process, which must be dead, or this
 // one, past its lease, left in state sending into unknown: whether they
 // reached the provider cannot be told from here. They are looked up there at
 // nextLook. It returns how many.
-func (s *Store) Orphans(now time.Time, owner string, nextLook time.Time) (n int, err error) {
+func (s *Store) MarkOrphans(now time.Time, owner string, nextLook time.Time) (n int, err error) {
 	err = s.do(func(t *tx) error {
 		rows, err := t.Query("SELECT id FROM texts WHERE "+inDoubt+" AND state = 'sending' AND (owner <> ?1 OR lease_until < ?2)", owner, now.UnixMilli())
 		if err != nil {
@@ -35,7 +35,7 @@ func (s *Store) Orphans(now time.Time, owner string, nextLook time.Time) (n int,
 				id, why, nextLook.UnixMilli(), reminder.ShuttingDown); err != nil {
 				return err
 			}
-			if err := t.settleReminders(now, id, always(Outcome{TextID: id, State: Unknown, Error: why})); err != nil {
+			if err := t.settleReminders(now, id, anyTries(Outcome{TextID: id, State: Unknown, Error: why})); err != nil {
 				return err
 			}
 		}

@@ -57,8 +57,8 @@ type Outcome struct {
 	Skip  reminder.Reason
 	Why   reminder.Reason // for the trail, where neither is set
 	Tried bool            // it was handed over, and came to nothing: counts as a try of the stage
-	// Suppress is set when the phone must not be texted again.
-	Suppress reminder.Reason
+	// OptOut is why the phone must not be texted again; "" = it may be.
+	OptOut reminder.Reason
 	// Destinations were refused: the phone in full, and the calling code of its
 	// country where that is refused as a whole. With Hold, in the place of Until.
 	Destinations []string
@@ -137,16 +137,16 @@ func (s *Store) RecordOutcomes(now time.Time, all []Outcome) []error {
 // plain reports whether the outcome says no more than that the provider took
 // the text.
 func (o Outcome) plain() bool {
-	return o.State == Accepted && o.check() == nil && o.Code == 0 && o.Error == "" && o.Suppress == "" && o.Stop == nil
+	return o.State == Accepted && o.check() == nil && o.Code == 0 && o.Error == "" && o.OptOut == "" && o.Stop == nil
 }
 
-const takenTexts = "WITH v (id, provider_id, status, next_look) AS (VALUES %s) "
+const acceptedRows = "WITH v (id, provider_id, status, next_look) AS (VALUES %s) "
 
 var (
-	acceptTexts = db.NewBatch(takenTexts+`UPDATE texts SET state = 'accepted', provider_id = v.provider_id, provider_status = v.status,
+	acceptTexts = db.NewBatch(acceptedRows+`UPDATE texts SET state = 'accepted', provider_id = v.provider_id, provider_status = v.status,
 			error_code = 0, error = '', refused_for = '', accepted_at = ?1, next_look_at = v.next_look
 		FROM v WHERE texts.id = v.id AND texts.state IN ('sending', 'unknown')`, 1, db.Integer, db.Text, db.Text, db.Integer)
-	acceptEvents = db.NewBatch(takenTexts+`INSERT INTO events (at, bill_id, text_id, what, reason, detail)
+	acceptEvents = db.NewBatch(acceptedRows+`INSERT INTO events (at, bill_id, text_id, what, reason, detail)
 		SELECT ?1, r.bill_id, v.id, 'accepted', 'provider', 'the provider took it as ' || v.provider_id
 		FROM v CROSS JOIN reminders r WHERE r.text_id = v.id`, 1, db.Integer, db.Text, db.Text, db.Integer)
 )
@@ -169,7 +169,7 @@ func (t *tx) accept(now time.Time, all []Outcome, places []int) error {
 			return err
 		}
 	}
-	return t.served(taken)
+	return t.endRefusalsOf(taken)
 }
 
 var errSettled = errors.New("it is settled already")
@@ -205,28 +205,28 @@ func (t *tx) settle(now time.Time, o Outcome) error {
 	if err := t.judgeDestinations(now, &o); err != nil {
 		return err
 	}
-	if err := t.settleReminders(now, o.TextID, always(o)); err != nil {
+	if err := t.settleReminders(now, o.TextID, anyTries(o)); err != nil {
 		return err
 	}
 	if o.State == Accepted {
-		if err := t.served([]Outcome{o}); err != nil {
+		if err := t.endRefusalsOf([]Outcome{o}); err != nil {
 			return err
 		}
 	}
 	if o.State == Refused {
-		if err := t.unused(o.TextID); err != nil {
+		if err := t.takeBackUsage(o.TextID); err != nil {
 			return err
 		}
 	}
 	if o.Stop != nil {
-		if err := t.acquit(now, o.Evidence, o.Stop.Until); err != nil {
+		if err := t.blameSender(now, o.Evidence, o.Stop.Until); err != nil {
 			return err
 		}
 		if err := t.stopSending(now, *o.Stop); err != nil {
 			return err
 		}
 	}
-	return t.suppress(o.TextID, o.Suppress, now)
+	return t.optOutPhoneOf(o.TextID, o.OptOut, now)
 }
 
 // judgeDestinations says until when a text that was refused for its destination
@@ -241,11 +241,11 @@ func (t *tx) judgeDestinations(now time.Time, o *Outcome) error {
 	case err != nil:
 		return err
 	case len(o.Evidence) > 0:
-		o.Until = o.Stop.Until.Add(behindAll)
+		o.Until = o.Stop.Until.Add(evidenceLast)
 	case stopped:
-		o.Hold, o.Until = reminder.AccountFault, orNow(until, now).Add(behindAll)
+		o.Hold, o.Until = reminder.AccountFault, orNow(until, now).Add(evidenceLast)
 	default:
-		if o.Until, err = t.refuse(now, o.Destinations, o.Code, o.Error); err != nil {
+		if o.Until, err = t.refuseDestinations(now, o.Destinations, o.Code, o.Error); err != nil {
 			return err
 		}
 	}
@@ -260,15 +260,15 @@ func (t *tx) judgeDestinations(now time.Time, o *Outcome) error {
 	return err
 }
 
-// settling is what becomes of a reminder of a settled text: it may hang on how
+// outcomeByTries is what becomes of a reminder of a settled text: it may hang on how
 // many of its texts came to nothing before.
-type settling func(tries int) Outcome
+type outcomeByTries func(tries int) Outcome
 
-func always(o Outcome) settling { return func(int) Outcome { return o } }
+func anyTries(o Outcome) outcomeByTries { return func(int) Outcome { return o } }
 
 // settleReminders writes the outcome into the trail of each bill the text was
 // for, and gives its reminders back when the text was refused.
-func (t *tx) settleReminders(now time.Time, textID int64, outcome settling) error {
+func (t *tx) settleReminders(now time.Time, textID int64, outcome outcomeByTries) error {
 	rows, err := t.Query("SELECT bill_id, tries FROM reminders WHERE text_id = ?1 ORDER BY id", textID)
 	if err != nil {
 		return err
@@ -332,21 +332,21 @@ func (t *tx) giveBack(now time.Time, billID int64, o Outcome) error {
 	return nil
 }
 
-// suppress keeps the phone of a text from being texted again, on the
+// optOutPhoneOf keeps the phone of a text from being texted again, on the
 // provider's word. What it says of the phone that a text was redirected to is
 // not said of the customer's. An opt-out takes the place of a bad number: it
 // is the customer's word.
-func (t *tx) suppress(textID int64, why reminder.Reason, now time.Time) error {
+func (t *tx) optOutPhoneOf(textID int64, why reminder.Reason, now time.Time) error {
 	if why == "" {
 		return nil
 	}
 	_, err := t.Exec(`INSERT INTO opt_outs (phone, service, reason, since, source, who)
 			SELECT phone, '', ?2, ?3, 'provider', 'twilio' FROM texts WHERE id = ?1 AND phone = sent_to
-		`+orStronger, textID, why, now.UnixMilli())
+		`+unlessOptedOut, textID, why, now.UnixMilli())
 	return err
 }
 
-const orStronger = `ON CONFLICT (phone, service) DO UPDATE
+const unlessOptedOut = `ON CONFLICT (phone, service) DO UPDATE
 	SET reason = excluded.reason, since = excluded.since, source = excluded.source, who = excluded.who
 	WHERE opt_outs.reason = 'bad_number' AND excluded.reason = 'opted_out'`
 

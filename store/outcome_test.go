@@ -58,9 +58,9 @@ func TestRecordOutcome(t *testing.T) {
 			"3 days before, held, account_fault", "refused, account_fault", due.At(9*60, nairobi), 0, ""},
 		{"refused and skipped", Outcome{State: Refused, Code: 21617, Skip: reminder.TextRefused},
 			"3 days before, skipped, text_refused", "refused, text_refused", due.At(9*60, nairobi), 0, ""},
-		{"opted out", Outcome{State: Refused, Code: 21610, Skip: reminder.OptedOut, Suppress: reminder.OptedOut},
+		{"opted out", Outcome{State: Refused, Code: 21610, Skip: reminder.OptedOut, OptOut: reminder.OptedOut},
 			"3 days before, skipped, opted_out", "refused, opted_out", due.At(9*60, nairobi), 0, "opted_out"},
-		{"bad number", Outcome{State: Refused, Code: 21211, Skip: reminder.BadNumber, Suppress: reminder.BadNumber},
+		{"bad number", Outcome{State: Refused, Code: 21211, Skip: reminder.BadNumber, OptOut: reminder.BadNumber},
 			"3 days before, skipped, bad_number", "refused, bad_number", due.At(9*60, nairobi), 0, "bad_number"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -144,7 +144,7 @@ func TestUnknownTwiceIsOneEvent(t *testing.T) {
 }
 
 func TestARefusalFindsItsBillChanged(t *testing.T) {
-	refusal := Outcome{TextID: 1, State: Refused, Code: 21211, Skip: reminder.BadNumber, Suppress: reminder.BadNumber}
+	refusal := Outcome{TextID: 1, State: Refused, Code: 21211, Skip: reminder.BadNumber, OptOut: reminder.BadNumber}
 	t.Run("the phone was corrected meanwhile", func(t *testing.T) {
 		s, _, _ := intended(t)
 		corrected := billOf(1)
@@ -206,13 +206,13 @@ func TestARefusalOfTheRedirectSparesTheCustomer(t *testing.T) {
 	}
 	t.Run("at once", func(t *testing.T) {
 		s := redirected(t)
-		record(t, s, Outcome{TextID: 1, State: Refused, Code: 21610, Skip: reminder.OptedOut, Suppress: reminder.OptedOut})
+		record(t, s, Outcome{TextID: 1, State: Refused, Code: 21610, Skip: reminder.OptedOut, OptOut: reminder.OptedOut})
 		spared(t, s)
 	})
 	t.Run("later", func(t *testing.T) {
 		s := redirected(t)
 		record(t, s, Outcome{TextID: 1, State: Accepted, ProviderID: "SM1"})
-		must(s.RecordReceipts(firstStage, []Receipt{{TextID: 1, State: Failed, Code: 30006, Suppress: reminder.BadNumber}}))
+		must(s.RecordReceipts(firstStage, []Receipt{{TextID: 1, State: Failed, Code: 30006, OptOut: reminder.BadNumber}}))
 		spared(t, s)
 	})
 }
@@ -226,7 +226,7 @@ func TestAnOptOutReplacesABadNumber(t *testing.T) {
 	t.Run("by the provider", func(t *testing.T) {
 		s, _, _ := intended(t)
 		must(s.AddOptOuts(bad))
-		record(t, s, Outcome{TextID: 1, State: Refused, Skip: reminder.OptedOut, Suppress: reminder.OptedOut})
+		record(t, s, Outcome{TextID: 1, State: Refused, Skip: reminder.OptedOut, OptOut: reminder.OptedOut})
 		if got := reason(s); got != "opted_out" {
 			t.Errorf("it stands as %s", got)
 		}
@@ -243,7 +243,7 @@ func TestAnOptOutReplacesABadNumber(t *testing.T) {
 		s, _, _ := intended(t)
 		must(s.AddOptOuts(stop))
 		must(s.AddOptOuts(bad))
-		record(t, s, Outcome{TextID: 1, State: Refused, Skip: reminder.BadNumber, Suppress: reminder.BadNumber})
+		record(t, s, Outcome{TextID: 1, State: Refused, Skip: reminder.BadNumber, OptOut: reminder.BadNumber})
 		if got := reason(s); got != "opted_out" {
 			t.Errorf("it stands as %s", got)
 		}

@@ -28,7 +28,7 @@ type Pause struct {
 func (s *Store) Pause(ctx context.Context, a BulkOp, p Pause) (BulkResult, error) {
 	var rule bulkRule
 	if !a.Selector.single() {
-		rule.begin = func(t *tx) error { return t.keepPause(a, p) }
+		rule.begin = func(t *tx) error { return t.writePauseRule(a, p) }
 		rule.reached = func(t *tx, before, last reminder.Bill, done bool) error {
 			return t.pauseReached(a.Selector, before, last, done)
 		}
@@ -74,11 +74,11 @@ func (s *Store) Resume(ctx context.Context, a BulkOp, policies reminder.Policies
 	}
 	paused := func(b reminder.Bill) bool { return b.State == reminder.BillPaused }
 	n, err := s.bulk(ctx, a, rule, paused, func(t *tx, b reminder.Bill) error {
-		if err := t.notBeingPaused(b, a.At); err != nil {
+		if err := t.checkNoPauseUnderWay(b, a.At); err != nil {
 			return err
 		}
 		if !a.Selector.single() {
-			over, err := t.surely(a.At) // as in pausedWhenNew
+			over, err := t.surelyPast(a.At) // as in pausedWhenNew
 			if err != nil {
 				return err
 			}
@@ -149,10 +149,10 @@ func afterWord(lastError string) string {
 	return ", after: " + lastError
 }
 
-// keepPause pauses a service or a phone for the bills to come, and for those that
+// writePauseRule pauses a service or a phone for the bills to come, and for those that
 // there are, of which none is reached yet.
-func (t *tx) keepPause(a BulkOp, p Pause) error {
-	over, err := t.surely(a.At)
+func (t *tx) writePauseRule(a BulkOp, p Pause) error {
+	over, err := t.surelyPast(a.At)
 	if err != nil {
 		return err
 	}
@@ -226,7 +226,7 @@ func (t *tx) resume(b *reminder.Bill, policy *reminder.Policy, oneOfMany bool, e
 		return look, err
 	}
 	if unsure {
-		sure, err := t.surely(since)
+		sure, err := t.surelyPast(since)
 		if err != nil {
 			return look, err
 		}

@@ -217,7 +217,7 @@ func TestManyBillsArePausedInBatches(t *testing.T) {
 	must(s.Declare("config", bills, learnedAt))
 	var told []int
 	a := actOn(Selector{Service: "water"}, learnedAt)
-	a.Tell = func(n int) { told = append(told, n) }
+	a.Progress = func(n int) { told = append(told, n) }
 	if n := must(s.Pause(t.Context(), a, Pause{Detail: "by desk"})); n.Done != len(bills) {
 		t.Errorf("%+v", n)
 	}

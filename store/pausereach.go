@@ -80,9 +80,9 @@ func (t *tx) pauseUnreached(r Round, b *reminder.Bill) (paused bool, err error) 
 	return true, t.pause(b.ID, *p, r.Now, "rule")
 }
 
-// notBeingPaused refuses to resume a bill that an unfinished pause would pause again
+// checkNoPauseUnderWay refuses to resume a bill that an unfinished pause would pause again
 // right away.
-func (t *tx) notBeingPaused(b reminder.Bill, now time.Time) error {
+func (t *tx) checkNoPauseUnderWay(b reminder.Bill, now time.Time) error {
 	var service, phone string
 	err := t.Row("SELECT p.service, p.phone FROM pauses p CROSS JOIN bills b WHERE b.id = ?2 AND "+unfinished+" AND "+beingPaused+" LIMIT 1",
 		now.UnixMilli(), b.ID).Scan(&service, &phone)

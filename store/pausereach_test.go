@@ -27,7 +27,7 @@ func interrupted(t *testing.T, s *Store, c Selector, at time.Time, p Pause) {
 	t.Helper()
 	ctx, die := context.WithCancel(t.Context())
 	a := actOn(c, at)
-	a.Tell = func(int) { die() }
+	a.Progress = func(int) { die() }
 	if _, err := s.Pause(ctx, a, p); !errors.Is(err, context.Canceled) {
 		t.Fatalf("the pause was not interrupted: %v", err)
 	}
@@ -91,7 +91,7 @@ func TestABillThatAPauseHasNotReachedYetIsInNoTextOfAnother(t *testing.T) {
 	bills[1].Phone, bills[1].Service = bills[0].Phone, "rent"
 	ready(t, s, p, bills...)
 	begin := actOn(Selector{Service: "rent"}, firstStage)
-	mustDo(t, s.do(func(t *tx) error { return t.keepPause(begin, Pause{Detail: "by desk"}) }))
+	mustDo(t, s.do(func(t *tx) error { return t.writePauseRule(begin, Pause{Detail: "by desk"}) }))
 	if x := text(t, s, p, firstStage); len(x.Parts) != 1 || x.Parts[0].Service != "water" {
 		t.Errorf("the text is about %+v", x.Parts)
 	}
@@ -116,7 +116,7 @@ func TestAnInterruptedPauseGoesOnWhenItIsTypedAgain(t *testing.T) {
 	must(s.Resume(t.Context(), actOn(one, firstStage), policiesOf(p)))
 	// Of another pause that is under way it hears nothing.
 	begin := actOn(Selector{Service: "rent"}, firstStage)
-	mustDo(t, s.do(func(t *tx) error { return t.keepPause(begin, Pause{}) }))
+	mustDo(t, s.do(func(t *tx) error { return t.writePauseRule(begin, Pause{}) }))
 	at := dueAt(t, s, dueRemind, bills[1].ID)
 	must(s.RecordChecks(policiesOf(p), at, CheckResult{BillID: bills[1].ID, Answer: answer(at, "2315.50", due)}))
 	x := text(t, s, p, at)
@@ -149,7 +149,7 @@ func TestAPauseThatIsEndedWhileItGoesOnPausesNoMoreBills(t *testing.T) {
 			return err
 		},
 		"begun anew": func(s *Store, a BulkOp, _ *reminder.Policy) error {
-			return s.do(func(t *tx) error { return t.keepPause(a, Pause{Until: firstStage.Add(time.Hour)}) })
+			return s.do(func(t *tx) error { return t.writePauseRule(a, Pause{Until: firstStage.Add(time.Hour)}) })
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -158,7 +158,7 @@ func TestAPauseThatIsEndedWhileItGoesOnPausesNoMoreBills(t *testing.T) {
 			a := actOn(Selector{Service: "water"}, firstStage)
 			other := a
 			told := false
-			a.Tell = func(int) {
+			a.Progress = func(int) {
 				if !told {
 					told = true
 					mustDo(t, meanwhile(s, other, p))

@@ -116,7 +116,7 @@ func useAll(t *testing.T, s *Store) {
 		t.Errorf("%d phones on the list of opt-outs, want 100", n)
 	}
 	begun := actOn(Selector{Service: "rent"}, firstStage) // a pause that was interrupted
-	mustDo(t, s.do(func(t *tx) error { return t.keepPause(begun, Pause{}) }))
+	mustDo(t, s.do(func(t *tx) error { return t.writePauseRule(begun, Pause{}) }))
 	l := must(s.DecideDue(ctx, roundAt(p, firstStage), 1000))
 	must(s.CheckIntents(ctx, firstStage, []*Text{&l.Texts[0], &l.Texts[1]}))
 	for i, x := range l.Texts {
@@ -125,7 +125,7 @@ func useAll(t *testing.T, s *Store) {
 		case 0:
 			o = Outcome{TextID: x.ID, State: Refused, Hold: reminder.Throttled, Until: firstStage}
 		case 1:
-			o = Outcome{TextID: x.ID, State: Refused, Skip: reminder.BadNumber, Suppress: reminder.BadNumber}
+			o = Outcome{TextID: x.ID, State: Refused, Skip: reminder.BadNumber, OptOut: reminder.BadNumber}
 		case 2, 3, 4:
 			o = Outcome{TextID: x.ID, State: Unknown, NextPollAt: firstStage}
 		case 5, 6:
@@ -133,9 +133,9 @@ func useAll(t *testing.T, s *Store) {
 		}
 		mustDo(t, s.RecordOutcome(firstStage, o))
 	}
-	must(s.Orphans(firstStage, "successor", firstStage))
+	must(s.MarkOrphans(firstStage, "successor", firstStage))
 	mustDo(t, s.Reclaim(firstStage, "successor"))
-	doubtful := must(s.Doubtful(ctx, firstStage, 10))
+	doubtful := must(s.UnknownTexts(ctx, firstStage, 10))
 	must(s.RecordLookUp(firstStage, LookUp{TextID: doubtful[0].ID, Found: []string{"SMfound"}, NextAt: firstStage}))
 	must(s.RecordLookUp(firstStage, LookUp{TextID: doubtful[1].ID, NextAt: firstStage}))
 	must(s.RecordLookUp(firstStage, LookUp{TextID: doubtful[2].ID, Last: true, Resend: true}))
@@ -156,7 +156,7 @@ func useAll(t *testing.T, s *Store) {
 	open := must(s.OpenTexts(ctx, firstStage, 10))
 	must(s.RecordReceipts(firstStage, []Receipt{
 		{TextID: open[0].ID, State: Delivered, Price: "-1", PriceUnit: "USD"},
-		{TextID: open[1].ID, State: Failed, RetryAt: firstStage.Add(time.Hour), MaxTries: 2, Suppress: reminder.BadNumber},
+		{TextID: open[1].ID, State: Failed, RetryAt: firstStage.Add(time.Hour), MaxTries: 2, OptOut: reminder.BadNumber},
 	}))
 	old := roundAt(p, due.At(10*60, nairobi)) // all balances are
 	must(s.DecideDue(ctx, old, 1000))
@@ -211,7 +211,7 @@ func useAll(t *testing.T, s *Store) {
 	must(s.RecordChecks(policiesOf(p), firstStage, CheckResult{BillID: 20, Answer: answer(firstStage, "7", due)})) // and owes again
 	mustDo(t, s.do(func(t *tx) error { return t.believePayments(firstStage, "water") }))
 	must(s.ShrunkLists(ctx))
-	mustDo(t, s.HoldLists(firstStage, []ShrunkList{{Source: SourceFile, Mark: "x"}}, nil, "x"))
+	mustDo(t, s.HoldLists(firstStage, []ShrunkList{{Source: SourceFile, Fingerprint: "x"}}, nil, "x"))
 	must(s.ReleaseAll(ctx, p, firstStage, reminder.ListShrank, "x", nil))
 	must(s.ReleaseAll(ctx, p, firstStage, reminder.MassPaid, "x", nil))
 	_, _, _, err = s.Unlisted(ctx, SourceConfig, nil, func(string, string) bool { return false }, 0)
@@ -315,7 +315,7 @@ var hot = map[string]string{
 	"EXISTS (SELECT 1 FROM texts x WHERE x.phone_id = v":         "texts_phone (phone_id=? AND created_at>?)",
 	"FROM v WHERE texts.id = v.id":                               "SEARCH texts USING INTEGER PRIMARY KEY",
 	"FROM v CROSS JOIN reminders r":                              "reminders_text (text_id=?)",
-	"CROSS JOIN reminders WHERE bill_id = bill":                     "sqlite_autoindex_reminders_1 (bill_id=? AND due_date>? AND due_date<?)",
+	"CROSS JOIN reminders WHERE bill_id = bill":                  "sqlite_autoindex_reminders_1 (bill_id=? AND due_date>? AND due_date<?)",
 	"SELECT id, provider_id, state, created_at, accepted_at":     "texts_next_look (next_look_at<?)",
 	"SELECT id, sent_to, body, created_at":                       "texts_next_look (next_look_at<?)",
 	"state = 'sending' AND (owner <> ?1 OR lease_until":          "texts_in_doubt",

@@ -47,7 +47,7 @@ func (s *Store) Bills(ctx context.Context, f BillFilter, each func(Watched) erro
 		args = append(args, f.State)
 		where += fmt.Sprintf(" AND state = ?%d", len(args))
 		if f.State != reminder.BillActive {
-			where += " AND " + odd
+			where += " AND " + inactive
 		}
 	}
 	if f.Account != "" {
@@ -148,8 +148,8 @@ type withMore struct {
 
 func (m withMore) Scan(dest ...any) error { return m.Scanner.Scan(append(dest, m.more...)...) }
 
-// looksAt bounds how many bills of a service InUse reads.
-const looksAt = 1000
+// languageSample bounds how many bills of a service InUse reads.
+const languageSample = 1000
 
 // InUse finds the services that have bills, and the languages of these, ""
 // being that of the policy; of a service with very many bills, those of the
@@ -161,7 +161,7 @@ func (s *Store) InUse(ctx context.Context) (languages map[string]map[string]bool
 	}
 	languages = map[string]map[string]bool{}
 	for _, service := range services {
-		rows, err := s.read(ctx).Query("SELECT language, state FROM bills WHERE service = ?1 ORDER BY account LIMIT ?2 + 0", service, looksAt)
+		rows, err := s.read(ctx).Query("SELECT language, state FROM bills WHERE service = ?1 ORDER BY account LIMIT ?2 + 0", service, languageSample)
 		if err != nil {
 			return nil, fmt.Errorf("read languages: %w", err)
 		}
@@ -225,15 +225,15 @@ func (s *Store) Texts(ctx context.Context, billID int64) ([]SentText, error) {
 	})
 }
 
-// Doubt is how many texts may or may not have reached the provider, and since
+// TextsInDoubt is how many texts may or may not have reached the provider, and since
 // when the oldest of them.
-type Doubt struct {
+type TextsInDoubt struct {
 	Texts  int
 	Oldest time.Time
 }
 
 // InDoubt counts the texts in state unknown.
-func (s *Store) InDoubt(ctx context.Context) (d Doubt, err error) {
+func (s *Store) InDoubt(ctx context.Context) (d TextsInDoubt, err error) {
 	err = s.read(ctx).Row("SELECT count(*), min(created_at) FROM texts WHERE "+inDoubt+" AND state = 'unknown'").
 		Scan(&d.Texts, db.InstantTo(&d.Oldest))
 	if err != nil {

@@ -24,12 +24,12 @@ type OpenText struct {
 	SentTo     reminder.Phone
 	CreatedAt  time.Time
 	AcceptedAt time.Time
-	Looks      int // how often it was asked about
+	Polls      int // how often it was asked about
 }
 
-// named are the bills of a text for the log: the service of the first, and the
+// billNames are the bills of a text for the log: the service of the first, and the
 // accounts of all.
-type named struct {
+type billNames struct {
 	service  string
 	accounts []string
 }
@@ -37,13 +37,13 @@ type named struct {
 var billsOfTexts = db.NewBatch(`SELECT r.text_id, b.service, b.account FROM reminders r JOIN bills b ON b.id = r.bill_id
 	WHERE r.text_id IN (%s) ORDER BY r.id`, 0, db.Integer)
 
-// whose names the bills of texts.
-func whose[T any](ctx context.Context, s *Store, texts []T, id func(T) int64) (map[int64]named, error) {
+// namesOfBills names the bills of texts.
+func namesOfBills[T any](ctx context.Context, s *Store, texts []T, id func(T) int64) (map[int64]billNames, error) {
 	ids := make([]int64, len(texts))
 	for i, t := range texts {
 		ids[i] = id(t)
 	}
-	of := make(map[int64]named, len(texts))
+	of := make(map[int64]billNames, len(texts))
 	var textID int64 // each in turn
 	var service, account string
 	columns := []sql.Scanner{db.NumberTo(&textID), db.TextTo(&service), db.TextTo(&account)}
@@ -69,13 +69,13 @@ func (s *Store) OpenTexts(ctx context.Context, now time.Time, n int) ([]OpenText
 		return nil, fmt.Errorf("read open texts: %w", err)
 	}
 	open, err := db.Collect(rows, func(r db.Scanner) (o OpenText, err error) {
-		err = r.Scan(&o.ID, &o.ProviderID, &o.State, db.InstantTo(&o.CreatedAt), db.InstantTo(&o.AcceptedAt), &o.Looks, &o.SentTo)
+		err = r.Scan(&o.ID, &o.ProviderID, &o.State, db.InstantTo(&o.CreatedAt), db.InstantTo(&o.AcceptedAt), &o.Polls, &o.SentTo)
 		return o, err
 	})
 	if err != nil {
 		return nil, err
 	}
-	of, err := whose(ctx, s, open, func(o OpenText) int64 { return o.ID })
+	of, err := namesOfBills(ctx, s, open, func(o OpenText) int64 { return o.ID })
 	for i, o := range open {
 		n := of[o.ID]
 		open[i].Service, open[i].Account, open[i].Bills = n.service, strings.Join(n.accounts, ", "), len(n.accounts)
@@ -100,8 +100,8 @@ type Receipt struct {
 	PriceUnit      string
 	NextPollAt     time.Time // zero = no more
 
-	// Suppress is set when the phone must not be texted again.
-	Suppress reminder.Reason
+	// OptOut is why the phone must not be texted again; "" = it may be.
+	OptOut reminder.Reason
 	// Why it was not delivered, "" = it was, or nobody knows.
 	Why reminder.Reason
 	// RetryAt is set when the failure may pass: the reminders are decided again
@@ -175,21 +175,21 @@ func (t *tx) receipts(now time.Time, some []Receipt) (moved []Receipt, err error
 // plain reports whether there is no more to the receipt than a state to move on
 // to.
 func (r Receipt) plain() bool {
-	return comesAfter[r.State] != "" && r.State != Accepted && r.Suppress == "" && r.Why == "" && r.RetryAt.IsZero() && r.Stop == nil
+	return comesAfter[r.State] != "" && r.State != Accepted && r.OptOut == "" && r.Why == "" && r.RetryAt.IsZero() && r.Stop == nil
 }
 
 const (
-	received  = "WITH v (id, state, status, code, error, settled, segments, price, unit, next_look) AS (VALUES %s) "
-	movesText = "texts.id = v.id AND texts.state IN ('accepted', 'sent') AND texts.state <> v.state" // as in comesAfter
+	receiptRows = "WITH v (id, state, status, code, error, settled, segments, price, unit, next_look) AS (VALUES %s) "
+	movesText   = "texts.id = v.id AND texts.state IN ('accepted', 'sent') AND texts.state <> v.state" // as in comesAfter
 )
 
 var (
 	receiptColumns = []db.Type{db.Integer, db.Text, db.Text, db.Integer, db.Text, db.Integer, db.Integer, db.Text, db.Text, db.Integer}
 
-	receiptEvents = db.NewBatch(received+`INSERT INTO events (at, bill_id, text_id, what, reason, detail)
+	receiptEvents = db.NewBatch(receiptRows+`INSERT INTO events (at, bill_id, text_id, what, reason, detail)
 		SELECT ?1, r.bill_id, v.id, v.state, 'provider', v.error FROM v CROSS JOIN texts CROSS JOIN reminders r
 		WHERE `+movesText+` AND r.text_id = v.id`, 1, receiptColumns...)
-	receiptTexts = db.NewBatch(received+`UPDATE texts SET state = v.state, provider_status = v.status, error_code = v.code, error = v.error,
+	receiptTexts = db.NewBatch(receiptRows+`UPDATE texts SET state = v.state, provider_status = v.status, error_code = v.code, error = v.error,
 			settled_at = v.settled, refused_for = '', billed_segments = coalesce(v.segments, billed_segments), price = coalesce(v.price, texts.price),
 			price_unit = coalesce(v.unit, price_unit), next_look_at = v.next_look, looks = looks + 1
 		FROM v WHERE `+movesText+` RETURNING texts.id`, 0, receiptColumns...)
@@ -244,7 +244,7 @@ func (t *tx) receipt(now time.Time, r *Receipt) (moved bool, err error) {
 			return false, err
 		}
 		if stopped {
-			r.Why, r.RetryAt, r.Destinations = reminder.AccountFault, laterOf(r.RetryAt, until.Add(behindAll)), nil
+			r.Why, r.RetryAt, r.Destinations = reminder.AccountFault, laterOf(r.RetryAt, until.Add(evidenceLast)), nil
 		}
 	}
 	var settled any
@@ -257,7 +257,7 @@ func (t *tx) receipt(now time.Time, r *Receipt) (moved bool, err error) {
 		return false, err
 	}
 	if len(r.Destinations) > 0 {
-		if r.RetryAt, err = t.refuse(now, r.Destinations, r.Code, r.Error); err != nil {
+		if r.RetryAt, err = t.refuseDestinations(now, r.Destinations, r.Code, r.Error); err != nil {
 			return false, err
 		}
 	}
@@ -279,7 +279,7 @@ func (t *tx) receipt(now time.Time, r *Receipt) (moved bool, err error) {
 			return false, err
 		}
 	}
-	return true, t.suppress(r.TextID, r.Suppress, now)
+	return true, t.optOutPhoneOf(r.TextID, r.OptOut, now)
 }
 
 // usefulAt reports whether the text is still worth sending at an instant; at

@@ -158,7 +158,7 @@ func TestOpenTextsComeWhenTheirLookIsDue(t *testing.T) {
 	if diff := cmp.Diff([]int64{2, 1}, ids(firstStage.Add(time.Hour), 9)); diff != "" {
 		t.Errorf("after three receipts (-want +got):\n%s", diff)
 	}
-	if o := must(s.OpenTexts(t.Context(), firstStage.Add(time.Hour), 1))[0]; o.Looks != 1 || o.State != Accepted || !o.AcceptedAt.Equal(firstStage) {
+	if o := must(s.OpenTexts(t.Context(), firstStage.Add(time.Hour), 1))[0]; o.Polls != 1 || o.State != Accepted || !o.AcceptedAt.Equal(firstStage) {
 		t.Errorf("got %+v", o)
 	}
 }
@@ -210,7 +210,7 @@ func TestAFailureAfterAcceptance(t *testing.T) {
 	}
 	t.Run("suppresses the phone", func(t *testing.T) {
 		s, _, x := accepted(t)
-		receive(t, s, Receipt{TextID: x.ID, State: Undelivered, Code: 30005, Suppress: reminder.BadNumber})
+		receive(t, s, Receipt{TextID: x.ID, State: Undelivered, Code: 30005, OptOut: reminder.BadNumber})
 		if got := word(t, s, "SELECT phone || ' ' || reason FROM opt_outs"); got != phone(1).E164()+" bad_number" {
 			t.Errorf("suppressed %q", got)
 		}

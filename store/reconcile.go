@@ -11,34 +11,34 @@ import (
 	"duewatch/store/db"
 )
 
-// Doubtful is a text of unknown outcome that should be looked up at the
+// UnknownText is a text of unknown outcome that should be looked up at the
 // provider now.
-type Doubtful struct {
+type UnknownText struct {
 	ID        int64
 	Service   string // of its first bill
 	Account   string // of all its bills
 	SentTo    reminder.Phone
 	Body      string
 	CreatedAt time.Time
-	Looks     int // how often it was looked up
+	Polls     int // how often it was looked up
 }
 
-// Doubtful reads up to n texts in state unknown whose look-up has come, the
+// UnknownTexts reads up to n texts in state unknown whose look-up has come, the
 // longest waiting first.
-func (s *Store) Doubtful(ctx context.Context, now time.Time, n int) ([]Doubtful, error) {
+func (s *Store) UnknownTexts(ctx context.Context, now time.Time, n int) ([]UnknownText, error) {
 	rows, err := s.read(ctx).Query(`SELECT id, sent_to, body, created_at, looks FROM texts
 		WHERE next_look_at <= ?1 AND state = 'unknown' ORDER BY next_look_at LIMIT ?2 + 0`, now.UnixMilli(), n)
 	if err != nil {
 		return nil, fmt.Errorf("read texts in doubt: %w", err)
 	}
-	doubtful, err := db.Collect(rows, func(r db.Scanner) (d Doubtful, err error) {
-		err = r.Scan(&d.ID, &d.SentTo, &d.Body, db.InstantTo(&d.CreatedAt), &d.Looks)
+	doubtful, err := db.Collect(rows, func(r db.Scanner) (d UnknownText, err error) {
+		err = r.Scan(&d.ID, &d.SentTo, &d.Body, db.InstantTo(&d.CreatedAt), &d.Polls)
 		return d, err
 	})
 	if err != nil {
 		return nil, err
 	}
-	of, err := whose(ctx, s, doubtful, func(d Doubtful) int64 { return d.ID })
+	of, err := namesOfBills(ctx, s, doubtful, func(d UnknownText) int64 { return d.ID })
 	for i, d := range doubtful {
 		doubtful[i].Service, doubtful[i].Account = of[d.ID].service, strings.Join(of[d.ID].accounts, ", ")
 	}
@@ -55,7 +55,7 @@ type LookUp struct {
 	NextAt  time.Time // when to ask for its receipt, or to look again
 	// Cut means that the list was not read to its end: it proves nothing, and
 	// counts as no look.
-	Cut bool
+	Incomplete bool
 	// Last means that the text, when it is still not found, is taken as not
 	// sent: its reminder is decided once more if Resend is set and this is its
 	// first such text, and is otherwise held for the operator.
@@ -110,12 +110,12 @@ func (t *tx) lookUp(now time.Time, l LookUp) (state TextState, err error) {
 			return "", err
 		}
 		if adopted {
-			return Accepted, t.settleReminders(now, l.TextID, always(Outcome{TextID: l.TextID, State: Accepted, ProviderID: id}))
+			return Accepted, t.settleReminders(now, l.TextID, anyTries(Outcome{TextID: l.TextID, State: Accepted, ProviderID: id}))
 		}
 	}
 	if !l.Last {
 		looks := 1
-		if l.Cut {
+		if l.Incomplete {
 			looks = 0
 		}
 		_, err := t.Exec("UPDATE texts SET next_look_at = ?2, looks = looks + ?3 WHERE id = ?1 AND state = 'unknown'",
@@ -134,7 +134,7 @@ func (t *tx) lookUp(now time.Time, l LookUp) (state TextState, err error) {
 		l.TextID, now.UnixMilli(), why); err != nil {
 		return "", err
 	}
-	if err := t.unused(l.TextID); err != nil {
+	if err := t.takeBackUsage(l.TextID); err != nil {
 		return "", err
 	}
 	var notAfter time.Time
@@ -174,8 +174,8 @@ func (t *tx) cannotTell(l LookUp) (why string, err error) {
 	return "", nil
 }
 
-// LongDoubt are texts in doubt that should have been settled long ago.
-type LongDoubt struct {
+// LongInDoubt are texts in doubt that should have been settled long ago.
+type LongInDoubt struct {
 	Texts   int
 	Oldest  time.Time
 	Service string // of the oldest
@@ -183,20 +183,20 @@ type LongDoubt struct {
 }
 
 // LongInDoubt counts the texts that are in doubt since before an instant.
-func (s *Store) LongInDoubt(ctx context.Context, before time.Time) (l LongDoubt, err error) {
+func (s *Store) LongInDoubt(ctx context.Context, before time.Time) (l LongInDoubt, err error) {
 	rows, err := s.read(ctx).Query("SELECT id, created_at FROM texts WHERE "+inDoubt+
 		" AND state = 'unknown' AND created_at < ?1 ORDER BY created_at", before.UnixMilli())
 	if err != nil {
 		return l, fmt.Errorf("count texts in doubt: %w", err)
 	}
-	all, err := db.Collect(rows, func(r db.Scanner) (d Doubtful, err error) {
+	all, err := db.Collect(rows, func(r db.Scanner) (d UnknownText, err error) {
 		err = r.Scan(&d.ID, db.InstantTo(&d.CreatedAt))
 		return d, err
 	})
 	if err != nil || len(all) == 0 {
 		return l, err
 	}
-	of, err := whose(ctx, s, all[:1], func(d Doubtful) int64 { return d.ID })
+	of, err := namesOfBills(ctx, s, all[:1], func(d UnknownText) int64 { return d.ID })
 	first := of[all[0].ID]
-	return LongDoubt{len(all), all[0].CreatedAt, first.service, strings.Join(first.accounts, ", ")}, err
+	return LongInDoubt{len(all), all[0].CreatedAt, first.service, strings.Join(first.accounts, ", ")}, err
 }

@@ -23,7 +23,7 @@ func TestOrphans(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s, _, x := intended(t)
-			if got := must(s.Orphans(tt.now, tt.owner, nextLook)); got != tt.want {
+			if got := must(s.MarkOrphans(tt.now, tt.owner, nextLook)); got != tt.want {
 				t.Errorf("%d, want %d", got, tt.want)
 			}
 			wantState := map[int]TextState{0: Sending, 1: Unknown}[tt.want]
@@ -31,7 +31,7 @@ func TestOrphans(t *testing.T) {
 				t.Errorf("state %s, want %s", got, wantState)
 			}
 			wantRecorded(t, s, 1, "3 days before, texted, on_schedule") // and never blindly sent again
-			quiet(t, s, func() { must(s.Orphans(tt.now, tt.owner, nextLook)) })
+			quiet(t, s, func() { must(s.MarkOrphans(tt.now, tt.owner, nextLook)) })
 			if tt.want == 0 {
 				return
 			}
@@ -41,11 +41,11 @@ func TestOrphans(t *testing.T) {
 			if d := must(s.InDoubt(t.Context())); d.Texts != 1 || !d.Oldest.Equal(firstStage) {
 				t.Errorf("in doubt: %+v", d)
 			}
-			if got := must(s.Doubtful(t.Context(), nextLook.Add(-time.Millisecond), 10)); len(got) != 0 {
+			if got := must(s.UnknownTexts(t.Context(), nextLook.Add(-time.Millisecond), 10)); len(got) != 0 {
 				t.Error("it is looked up too early")
 			}
-			want := []Doubtful{{ID: x.ID, Service: x.Parts[0].Service, Account: x.Parts[0].Account, SentTo: phone(1), Body: x.Body, CreatedAt: firstStage}}
-			if diff := cmp.Diff(want, must(s.Doubtful(t.Context(), nextLook, 10)), cmpTimes); diff != "" {
+			want := []UnknownText{{ID: x.ID, Service: x.Parts[0].Service, Account: x.Parts[0].Account, SentTo: phone(1), Body: x.Body, CreatedAt: firstStage}}
+			if diff := cmp.Diff(want, must(s.UnknownTexts(t.Context(), nextLook, 10)), cmpTimes); diff != "" {
 				t.Errorf("to look up (-want +got):\n%s", diff)
 			}
 			if got := must(s.OpenTexts(t.Context(), nextLook, 10)); len(got) != 0 {
@@ -58,7 +58,7 @@ func TestOrphans(t *testing.T) {
 // A late answer still settles what was taken for an orphan.
 func TestAnOrphanMayStillBeAnswered(t *testing.T) {
 	s, _, x := intended(t)
-	must(s.Orphans(firstStage, "successor", firstStage))
+	must(s.MarkOrphans(firstStage, "successor", firstStage))
 	record(t, s, Outcome{TextID: x.ID, State: Accepted, ProviderID: "SM1", NextPollAt: firstStage})
 	if got := stateOf(t, s, x.ID); got != Accepted {
 		t.Errorf("state %s", got)
@@ -152,7 +152,7 @@ func TestALookUpThatDoesNotFindTheText(t *testing.T) {
 			if got := lookUp(t, s, LookUp{TextID: x.ID, NextAt: firstStage.Add(time.Minute)}); got != Unknown {
 				t.Errorf("state %s", got)
 			}
-			if d := must(s.Doubtful(t.Context(), firstStage.Add(time.Minute), 1)); len(d) != 1 || d[0].Looks != i+1 {
+			if d := must(s.UnknownTexts(t.Context(), firstStage.Add(time.Minute), 1)); len(d) != 1 || d[0].Polls != i+1 {
 				t.Errorf("after look %d: %+v", i+1, d)
 			}
 		}

@@ -27,11 +27,11 @@ const (
 // rejection: a fault that passes within the hour may pass over midnight.
 const refusedApart = 6 * time.Hour
 
-// refused notes a refusal of the bill, and reports whether it amounts to a
+// recordRefusal notes a refusal of the bill, and reports whether it amounts to a
 // rejection: the bill was refused so on an earlier day too, hours ago, and others
 // were answered well in between. While nobody is answered well, a wrong address may
 // be to blame, and lonely says that this is all that spoke against it.
-func (t *tx) refused(b reminder.Bill, r Refusal, p *reminder.Policy, now time.Time) (rejected, lonely bool, err error) {
+func (t *tx) recordRefusal(b reminder.Bill, r Refusal, p *reminder.Policy, now time.Time) (rejected, lonely bool, err error) {
 	var since time.Time
 	var forbidden bool
 	err = t.Row("SELECT since, forbidden FROM refusals WHERE bill_id = ?1", b.ID).Scan(db.InstantTo(&since), &forbidden)
@@ -58,7 +58,7 @@ func (t *tx) judgeRefusal(w *checkBatch, b reminder.Bill, l *CheckResult, policy
 	if w.unsure || l.Refused == NotRefused || b.State == reminder.BillRemoved || b.State == reminder.BillRejected {
 		return nil
 	}
-	rejected, lonely, err := t.refused(b, l.Refused, policy, w.now)
+	rejected, lonely, err := t.recordRefusal(b, l.Refused, policy, w.now)
 	if err != nil {
 		return err
 	}
@@ -67,7 +67,7 @@ func (t *tx) judgeRefusal(w *checkBatch, b reminder.Bill, l *CheckResult, policy
 		return nil
 	}
 	if l.Refused == Unclear {
-		w.unclear, w.lonely = b, w.lonely || lonely
+		w.unclear, w.noneAnswered = b, w.noneAnswered || lonely
 		w.unclear.LastError = l.Failed
 	}
 	return nil
@@ -86,8 +86,8 @@ func (t *tx) forgetRefusals(ids ...int64) error {
 // milliseconds.
 const metaAnswered = "answered_at"
 
-// answered notes that Almara Pay answers.
-func (t *tx) answered(at time.Time) error {
+// recordAnswered notes that Almara Pay answers.
+func (t *tx) recordAnswered(at time.Time) error {
 	if err := t.setMeta(metaAnswered, strconv.FormatInt(at.UnixMilli(), 10)); err != nil {
 		return err
 	}

@@ -80,7 +80,7 @@ func (t *tx) countRejections(w *checkBatch) error {
 	}
 	// Ids have no gaps, and most bills are active: the others are counted in an
 	// index of their own.
-	if err := t.Row("SELECT (SELECT coalesce(max(id), 0) FROM bills) - (SELECT count(*) FROM bills WHERE " + odd + ")").Scan(&active); err != nil {
+	if err := t.Row("SELECT (SELECT coalesce(max(id), 0) FROM bills) - (SELECT count(*) FROM bills WHERE " + inactive + ")").Scan(&active); err != nil {
 		return err
 	}
 	w.rejections.counted(rejected, active, now)

@@ -64,7 +64,7 @@ func (s *Store) ReleaseAll(ctx context.Context, p *reminder.Policy, now time.Tim
 		case reminder.ListShrank:
 			err = t.agreeToLists(now)
 		case reminder.MassPaid:
-			err = t.payersAreReal()
+			err = t.acceptPayments()
 		default:
 		}
 		if err != nil {

@@ -19,7 +19,7 @@ type Period struct {
 	// PaidWithin is how soon after its text a payment counts.
 	PaidWithin time.Duration
 	By         Grouping
-	Tell       func(rows int) // called now and then with the rows read so far; nil = nobody asks
+	Progress   func(rows int) // called now and then with the rows read so far; nil = nobody asks
 }
 
 // Grouping is what the lines of a report stand for.
@@ -66,7 +66,7 @@ type ReminderCount struct {
 	// Of those that were texted: how many of their texts did not come to
 	// nothing; and of these, for how many it is too early to say, and how many
 	// of the others were paid in time.
-	Came, TooEarly, Paid int
+	NotFailed, TooEarly, Paid int
 }
 
 // reportPage is over how many ids one statement of a report goes, so that no
@@ -172,7 +172,7 @@ func (s *Store) ReportReminders(ctx context.Context, p Period, now time.Time, ea
 	}
 	const came = "CASE WHEN x.state NOT IN ('refused', 'not_found', 'failed', 'undelivered', 'canceled')"
 	texted := "SELECT 'texted', '', " + group + ", count(*), coalesce(sum(" + came + " THEN 1 ELSE 0 END), 0), coalesce(sum(" + came + ` AND r.decided_at > ?5 THEN 1 ELSE 0 END), 0),
-			coalesce(sum(` + came + ` AND r.decided_at <= ?5 AND r.paid_at - r.decided_at <= ?6 AND ` + undoubted + ` THEN 1 ELSE 0 END), 0)
+			coalesce(sum(` + came + ` AND r.decided_at <= ?5 AND r.paid_at - r.decided_at <= ?6 AND ` + paymentBelieved + ` THEN 1 ELSE 0 END), 0)
 		FROM reminders r LEFT JOIN texts x ON x.id = r.text_id` + bills + decided + "'texted'" + groupBy + " HAVING count(*) > 0"
 	scan := func(r db.Scanner) (ReminderCount, error) { return scanReminderCount(r, p.By) }
 	return s.pages(ctx, "reminders", "decided_at", p, p.Since.Add(-p.HeldMost), func(low, high int64) error {
@@ -204,7 +204,7 @@ func (s *Store) HeldNow(ctx context.Context, by Grouping) ([]ReminderCount, erro
 }
 
 func scanReminderCount(r db.Scanner, by Grouping) (c ReminderCount, err error) {
-	err = r.Scan(&c.Outcome, &c.Reason, by.scan(&c.Group), &c.Reminders, &c.Came, &c.TooEarly, &c.Paid)
+	err = r.Scan(&c.Outcome, &c.Reason, by.scan(&c.Group), &c.Reminders, &c.NotFailed, &c.TooEarly, &c.Paid)
 	return c, err
 }
 
@@ -217,8 +217,8 @@ func (s *Store) pages(ctx context.Context, table, column string, p Period, since
 	}
 	low, err := s.firstID(ctx, table, column, least, most, since)
 	for first := low; err == nil && low <= most; low += reportPage {
-		if err = do(low, low+reportPage); err == nil && p.Tell != nil {
-			p.Tell(int(min(low+reportPage, most+1) - first))
+		if err = do(low, low+reportPage); err == nil && p.Progress != nil {
+			p.Progress(int(min(low+reportPage, most+1) - first))
 		}
 		if err == nil {
 			err = ctx.Err()

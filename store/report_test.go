@@ -42,7 +42,7 @@ func (c TextCount) words() string {
 }
 
 func (c ReminderCount) words() string {
-	return fmt.Sprintf("%s/%d/%s %s %s: %d, came %d, too early %d, paid %d", c.Service, c.Stage, wordAt(c.At), c.Outcome, c.Reason, c.Reminders, c.Came, c.TooEarly, c.Paid)
+	return fmt.Sprintf("%s/%d/%s %s %s: %d, came %d, too early %d, paid %d", c.Service, c.Stage, wordAt(c.At), c.Outcome, c.Reason, c.Reminders, c.NotFailed, c.TooEarly, c.Paid)
 }
 
 func wordAt(at time.Time) string {

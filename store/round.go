@@ -112,7 +112,7 @@ func (s *Store) DecideDue(ctx context.Context, r Round, n int) (RoundResult, err
 			return err
 		}
 		l.Ask = eachOnce(l.Ask)
-		return t.claimLooks(l.open, r.Now, r.Claim)
+		return t.claimBills(l.open, r.Now, r.Claim)
 	})
 	if err != nil {
 		return RoundResult{}, fmt.Errorf("decide about due bills: %w", err)
@@ -135,7 +135,7 @@ func (s *Store) DecideAnswered(r Round, results []CheckResult) (RoundResult, err
 			if err := t.recordChecks(r.Policies, r.Now, some, &learned); err != nil {
 				return err
 			}
-			if err := t.seen(s, learned.latest); err != nil {
+			if err := t.recordSeen(s, learned.latest); err != nil {
 				return err
 			}
 			for i, b := range learned.Bills {

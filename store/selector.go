@@ -46,7 +46,7 @@ type BulkOp struct {
 	At       time.Time
 	Who      string
 	DryRun   bool      // count only
-	Tell     func(int) // called now and then with the bills looked at so far; nil = nobody asks
+	Progress func(int) // called now and then with the bills looked at so far; nil = nobody asks
 }
 
 // selectorPage is how many bills one transaction of an operator's act takes.
@@ -157,8 +157,8 @@ func (s *Store) bulk(ctx context.Context, a BulkOp, rule bulkRule, wanted func(r
 				n.Left[b.State]++
 			}
 		}
-		if a.Tell != nil {
-			a.Tell(n.Bills())
+		if a.Progress != nil {
+			a.Progress(n.Bills())
 		}
 		if len(page) < selectorPage {
 			return n, nil

@@ -12,11 +12,11 @@ import (
 // ShrunkList is a declared list that lost many of its bills at once: they stay
 // until the operator agrees to this very list.
 type ShrunkList struct {
-	Source string
-	Mark   string // tells the list from every other
-	Gone   int    // bills that it no longer names
-	Of     int    // that there were
-	Agreed bool
+	Source      string
+	Fingerprint string // tells the list from every other
+	Missing     int    // bills that it no longer names
+	Total       int    // that there were
+	Agreed      bool
 }
 
 // ShrunkLists reads the lists whose bills stay, and those that the operator has
@@ -27,7 +27,7 @@ func (s *Store) ShrunkLists(ctx context.Context) ([]ShrunkList, error) {
 		return nil, fmt.Errorf("read lists that shrank: %w", err)
 	}
 	return db.Collect(rows, func(r db.Scanner) (l ShrunkList, err error) {
-		err = r.Scan(&l.Source, &l.Mark, &l.Gone, &l.Of, &l.Agreed)
+		err = r.Scan(&l.Source, &l.Fingerprint, &l.Missing, &l.Total, &l.Agreed)
 		return l, err
 	})
 }
@@ -45,7 +45,7 @@ func (s *Store) HoldLists(now time.Time, held, agreed []ShrunkList, detail strin
 			if _, err := t.Exec(`INSERT INTO shrunk_lists (source, mark, gone, of_bills) VALUES (?1, ?2, ?3, ?4)
 				ON CONFLICT (source) DO UPDATE SET mark = excluded.mark, gone = excluded.gone, of_bills = excluded.of_bills,
 					agreed_at = CASE WHEN shrunk_lists.mark = excluded.mark AND shrunk_lists.gone >= excluded.gone THEN shrunk_lists.agreed_at END`,
-				l.Source, l.Mark, l.Gone, l.Of); err != nil {
+				l.Source, l.Fingerprint, l.Missing, l.Total); err != nil {
 				return err
 			}
 		}

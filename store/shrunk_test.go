@@ -57,7 +57,7 @@ func TestABillThatMovesFromOneListToTheOtherIsNotGone(t *testing.T) {
 
 func TestAReleaseAgreesToTheListThatIsHeldAndToNoOther(t *testing.T) {
 	s, p := openNew(t), newPolicy()
-	cut := ShrunkList{Source: SourceFile, Mark: "cut", Gone: 39, Of: 40}
+	cut := ShrunkList{Source: SourceFile, Fingerprint: "cut", Missing: 39, Total: 40}
 	want := func(what string, want ...ShrunkList) {
 		t.Helper()
 		if diff := cmp.Diff(want, must(s.ShrunkLists(t.Context()))); diff != "" {
@@ -82,12 +82,12 @@ func TestAReleaseAgreesToTheListThatIsHeldAndToNoOther(t *testing.T) {
 	mustDo(t, s.HoldLists(learnedAt, []ShrunkList{cut}, nil, "39 of 40"))
 	want("held again, as by a daemon that had not yet seen the release", agreed(cut))
 	worse := cut
-	worse.Gone = 40
+	worse.Missing = 40
 	mustDo(t, s.HoldLists(learnedAt, []ShrunkList{worse}, nil, "40 of 40"))
 	want("more are gone than was agreed to", worse)
 	release()
 	other := cut
-	other.Mark = "other"
+	other.Fingerprint = "other"
 	mustDo(t, s.HoldLists(learnedAt, []ShrunkList{other}, nil, "another"))
 	want("another list", other)
 	release()
