@@ -29,7 +29,7 @@ var never = time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC)
 // simDueRows is what the jobs select by; of the texts in state sending only
 // that there are any.
 const simDueRows = `SELECT (SELECT min(at) FROM due_remind), (SELECT min(at) FROM due_register), (SELECT min(at) FROM due_recheck),
-	(SELECT min(next_look_at) FROM texts WHERE next_look_at IS NOT NULL AND (provider_id IS NOT NULL OR state = 'unknown')),
+	(SELECT min(next_poll_at) FROM texts WHERE next_poll_at IS NOT NULL AND (provider_id IS NOT NULL OR state = 'unknown')),
 	(SELECT count(*) FROM texts WHERE state IN ('sending', 'unknown') AND state = 'sending'), (SELECT count(*) FROM opt_outs)`
 
 const simBillRows = "SELECT id, account, state, coalesce(due_date, ''), at FROM bills LEFT JOIN due_remind ON bill_id = id ORDER BY id"

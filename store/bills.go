@@ -61,7 +61,7 @@ func (n *Declared) Count(changes []Change) {
 }
 
 // declared and odd are the conditions of the indexes bills_declared and
-// bills_odd, to the letter, as inDoubt is of its own. What was imported is not
+// bills_inactive, to the letter, as inDoubt is of its own. What was imported is not
 // removed by a declaration.
 const (
 	declared = "source <> 'import'"

@@ -191,7 +191,7 @@ func (s *Store) ClockSet(now, lookUp time.Time) (forgotten int64, err error) {
 		for _, ahead := range []string{
 			"DELETE FROM answer_minutes WHERE minute > ?1",
 			"DELETE FROM doubted_payments WHERE since > ?1",
-			"DELETE FROM lifts WHERE since > ?1", // until their midnight, which may be years away
+			"DELETE FROM overrides WHERE since > ?1", // until their midnight, which may be years away
 			"DELETE FROM usage WHERE since > ?1",
 			"DELETE FROM meta WHERE key LIKE '" + metaReleased + "%' AND CAST(value AS BIGINT) > ?1",
 			"UPDATE rejections SET at = ?1 WHERE at > ?1", // else they would count until then
@@ -226,14 +226,14 @@ func (t *tx) advanceFarEntries(now, lookUp time.Time) error {
 	}{
 		{"UPDATE due_register SET at = ?1 WHERE at > ?2", registerMost},
 		{"UPDATE due_recheck SET at = ?1 WHERE at > ?2", recheckMost},
-		{"UPDATE texts SET next_look_at = ?1 WHERE next_look_at > ?2", receiptMost},
-		{"UPDATE destinations SET until_at = ?1 WHERE until_at > ?2", destinationMost},
+		{"UPDATE texts SET next_poll_at = ?1 WHERE next_poll_at > ?2", receiptMost},
+		{"UPDATE refused_destinations SET until_at = ?1 WHERE until_at > ?2", destinationMost},
 	} {
 		if _, err := t.Exec(put.sql, now.UnixMilli(), now.Add(put.most).UnixMilli()); err != nil {
 			return err
 		}
 	}
-	_, err := t.Exec("UPDATE texts SET next_look_at = ?1 WHERE "+inDoubt+" AND state = 'unknown'", lookUp.UnixMilli())
+	_, err := t.Exec("UPDATE texts SET next_poll_at = ?1 WHERE "+inDoubt+" AND state = 'unknown'", lookUp.UnixMilli())
 	return err
 }
 

@@ -36,7 +36,7 @@ type Destination struct {
 // tried again. One that is refused again before its time was tried beside the
 // first, and counts once.
 func (t *tx) refuseDestinations(now time.Time, scopes []string, code int, detail string) (until time.Time, err error) {
-	if _, err := t.Exec("DELETE FROM destinations WHERE until_at < ?1", now.Add(-forgetDestination).UnixMilli()); err != nil {
+	if _, err := t.Exec("DELETE FROM refused_destinations WHERE until_at < ?1", now.Add(-forgetDestination).UnixMilli()); err != nil {
 		return until, err
 	}
 	for _, scope := range scopes {
@@ -53,7 +53,7 @@ func (t *tx) refuseDestinations(now time.Time, scopes []string, code int, detail
 
 func (t *tx) refuseDestination(now time.Time, scope string, code int, detail string) (until time.Time, err error) {
 	var times int
-	rows, err := t.Query("SELECT until_at, times FROM destinations WHERE scope = ?1", scope)
+	rows, err := t.Query("SELECT until_at, times FROM refused_destinations WHERE scope = ?1", scope)
 	if err != nil {
 		return until, err
 	}
@@ -68,7 +68,7 @@ func (t *tx) refuseDestination(now time.Time, scope string, code int, detail str
 		wait = min(2*wait, retryDestinationMost)
 	}
 	until = now.Add(wait)
-	_, err = t.Exec(`INSERT INTO destinations (scope, since, until_at, times, code, detail) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+	_, err = t.Exec(`INSERT INTO refused_destinations (scope, since, until_at, times, code, detail) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
 		ON CONFLICT (scope) DO UPDATE SET until_at = excluded.until_at, times = excluded.times, code = excluded.code, detail = excluded.detail`,
 		scope, now.UnixMilli(), until.UnixMilli(), times+1, code, detail)
 	return until, err
@@ -81,7 +81,7 @@ func (t *tx) endRefusalsOf(taken []Outcome) error {
 		return nil
 	}
 	var refused bool
-	if err := t.Row("SELECT EXISTS (SELECT 1 FROM destinations)").Scan(&refused); err != nil || !refused {
+	if err := t.Row("SELECT EXISTS (SELECT 1 FROM refused_destinations)").Scan(&refused); err != nil || !refused {
 		return err
 	}
 	for _, o := range taken {
@@ -89,7 +89,7 @@ func (t *tx) endRefusalsOf(taken []Outcome) error {
 		if err := t.Row("SELECT sent_to FROM texts WHERE id = ?1", o.TextID).Scan(&to); err != nil {
 			return err
 		}
-		if _, err := t.Exec("DELETE FROM destinations WHERE scope"+ofPhone, scopesOf(to)...); err != nil {
+		if _, err := t.Exec("DELETE FROM refused_destinations WHERE scope"+ofPhone, scopesOf(to)...); err != nil {
 			return err
 		}
 	}
@@ -112,7 +112,7 @@ func scopesOf(p reminder.Phone) []any {
 // refusedUntil is until when the phone of a bill waits since the provider refused
 // it or its country, and what it said; zero = it does not.
 func (t *tx) refusedUntil(p reminder.Phone, now time.Time) (until time.Time, why string, err error) {
-	rows, err := t.Query("SELECT until_at, detail FROM destinations WHERE scope"+ofPhone+" AND until_at > ?5 ORDER BY until_at",
+	rows, err := t.Query("SELECT until_at, detail FROM refused_destinations WHERE scope"+ofPhone+" AND until_at > ?5 ORDER BY until_at",
 		append(scopesOf(p), now.UnixMilli())...)
 	if err != nil {
 		return until, "", err
@@ -147,7 +147,7 @@ const evidenceLast = time.Minute
 // to be the sender's fault: it is decided again once the stop is over.
 func (t *tx) blameSender(now time.Time, phones []reminder.Phone, until time.Time) error {
 	for _, p := range phones {
-		if _, err := t.Exec("DELETE FROM destinations WHERE scope = ?1", p.E164()); err != nil {
+		if _, err := t.Exec("DELETE FROM refused_destinations WHERE scope = ?1", p.E164()); err != nil {
 			return err
 		}
 		rows, err := t.Query(`UPDATE reminders SET reason = ?2, decided_at = ?3
@@ -209,7 +209,7 @@ func (s *Store) RefusedDestinations(ctx context.Context, now time.Time, n int) (
 	rows, err := s.read(ctx).Query(`SELECT scope, since, until_at, code, detail,
 			coalesce((SELECT service FROM bills WHERE phone = scope ORDER BY id LIMIT 1), ''),
 			coalesce((SELECT account FROM bills WHERE phone = scope ORDER BY id LIMIT 1), '')
-		FROM destinations WHERE until_at > ?1 ORDER BY length(scope) >= ?3, since, scope LIMIT ?2 + 0`, now.UnixMilli(), n, shortestPhone)
+		FROM refused_destinations WHERE until_at > ?1 ORDER BY length(scope) >= ?3, since, scope LIMIT ?2 + 0`, now.UnixMilli(), n, shortestPhone)
 	if err != nil {
 		return nil, 0, fmt.Errorf("read refused destinations: %w", err)
 	}
@@ -226,7 +226,7 @@ func (s *Store) RefusedDestinations(ctx context.Context, now time.Time, n int) (
 	if err != nil {
 		return nil, 0, fmt.Errorf("read refused destinations: %w", err)
 	}
-	if err := s.read(ctx).Row("SELECT count(*) FROM destinations WHERE until_at > ?1", now.UnixMilli()).Scan(&more); err != nil {
+	if err := s.read(ctx).Row("SELECT count(*) FROM refused_destinations WHERE until_at > ?1", now.UnixMilli()).Scan(&more); err != nil {
 		return nil, 0, fmt.Errorf("count refused destinations: %w", err)
 	}
 	return some, more - len(some), nil

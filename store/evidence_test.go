@@ -79,7 +79,7 @@ func TestARefusedDestinationWaitsLongerEachTime(t *testing.T) {
 		}
 	}
 	record(t, s, Outcome{TextID: x.ID, State: Accepted, ProviderID: "SM1"})
-	if got := number(t, s, "SELECT count(*) FROM destinations"); got != 0 {
+	if got := number(t, s, "SELECT count(*) FROM refused_destinations"); got != 0 {
 		t.Errorf("%d destinations wait after a text was taken", got)
 	}
 }

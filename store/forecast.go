@@ -58,15 +58,15 @@ var copied = map[string]string{
 	"bills":          "with their phone",
 	"due_remind":     "with their bill",
 	"reminders":      "with their bill, of its due date, and its last texts",
-	"strangers":      "with their bill",
+	"foreign_messages":      "with their bill",
 	"opt_outs":       "with their phone",
 	"phones":         "with their bills; and the last of all, after which those to come are counted",
 	"texts":          "with their phone, those of late; and the latest of all",
-	"unattributed":   "not at all",
+	"unattributed_messages":   "not at all",
 	"answer_minutes": "not at all",
 	"due_register":   "not at all",
 	"due_recheck":    "not at all",
-	"refusals":       "not at all",
+	"refused_bills":       "not at all",
 	"rejections":     "not at all",
 	"events":         "not at all",
 }
@@ -198,7 +198,7 @@ func (f *Forecast) copyCame(t *tx, now time.Time) error {
 			SELECT r.bill_id, r.due_date, r.stage, r.outcome, r.reason, r.text_id, r.tries, r.decided_at
 			FROM temp.came c CROSS JOIN main.bills b ON b.id = c.bill_id CROSS JOIN main.reminders r ON r.bill_id = b.id
 				AND (r.due_date = b.due_date OR r.outcome = 'texted' AND r.decided_at >= ?1)`, []any{now.AddDate(0, 0, -reminder.QuietDays-1).UnixMilli()}},
-		{"INSERT INTO temp.strangers SELECT s.* FROM temp.came c CROSS JOIN main.strangers s ON s.bill_id = c.bill_id", nil},
+		{"INSERT INTO temp.foreign_messages SELECT s.* FROM temp.came c CROSS JOIN main.foreign_messages s ON s.bill_id = c.bill_id", nil},
 		{"INSERT INTO temp.opt_outs SELECT o.* FROM temp.came c CROSS JOIN main.opt_outs o ON o.phone = c.phone WHERE true ON CONFLICT DO NOTHING", nil},
 		{"INSERT INTO temp.phones SELECT p.* FROM temp.came c CROSS JOIN main.phones p ON p.number = c.phone WHERE true ON CONFLICT DO NOTHING", nil},
 		// None that is older counts for today, or could be taken for one to come.

@@ -244,7 +244,7 @@ func TestAForecastNeedsAStore(t *testing.T) {
 // A new table must be thought of: is it as small as a stop, or as large as the
 // bills?
 func TestAForecastKnowsEveryTable(t *testing.T) {
-	small := []string{"destinations", "doubted_payments", "lifts", "meta", "pauses", "shrunk_lists", "stops", "usage", "warnings"}
+	small := []string{"refused_destinations", "doubted_payments", "overrides", "meta", "pauses", "shrunk_lists", "stops", "usage", "warnings"}
 	s := openNew(t)
 	var list string
 	mustDo(t, s.read(t.Context()).Row("SELECT group_concat(name) FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' AND name <> 'goose_db_version'").Scan(&list))

@@ -86,7 +86,7 @@ func readUsage(q db.Reader, p *reminder.Policy, now time.Time, s *reminder.Guard
 // readOverrides returns from when on texts count as recent: those that the
 // operator has looked at and let pass do not.
 func readOverrides(q db.Reader, now, recentFrom time.Time, s *reminder.GuardState) (time.Time, error) {
-	rows, err := q.Query("SELECT guard, since FROM lifts WHERE until_at > ?1", now.UnixMilli())
+	rows, err := q.Query("SELECT guard, since FROM overrides WHERE until_at > ?1", now.UnixMilli())
 	if err != nil {
 		return recentFrom, err
 	}

@@ -57,6 +57,37 @@ func TestAStoreOfSchema10GoesOn(t *testing.T) {
 	}
 }
 
+// What the tables of an older schema hold is found under the names of this one.
+func TestWhatHasANewNameIsFoundUnderIt(t *testing.T) {
+	path := oldStore(t)
+	old := must(sql.Open("sqlite3", path))
+	for _, statement := range []string{
+		"INSERT INTO strangers (provider_id, bill_id, at) SELECT 'SM1', min(id), 1000 FROM bills",
+		"INSERT INTO events (at, bill_id, what, reason, detail) SELECT 1000, min(id), 'stranger', 'copied_store', '' FROM bills",
+		"INSERT INTO lifts (guard, since, until_at, who) VALUES ('daily_limit', 1000, 9000, 'asha')",
+		"UPDATE texts SET next_look_at = 7000, looks = 3 WHERE id = (SELECT min(id) FROM texts WHERE provider_id IS NOT NULL)",
+	} {
+		must(old.ExecContext(t.Context(), statement))
+	}
+	mustDo(t, old.Close())
+	s := openAt(t, path)
+	messages, more, err := s.ForeignMessages(t.Context(), 10)
+	if mustDo(t, err); len(messages) != 1 || more != 0 || messages[0].ProviderID != "SM1" {
+		t.Errorf("foreign messages: %+v and %d more", messages, more)
+	}
+	events := must(s.Events(t.Context(), messages[0].BillID))
+	if last := events[len(events)-1]; last.What != "foreign_message" {
+		t.Errorf("the event of it: %+v", last)
+	}
+	if st := must(s.GuardState(t.Context(), newPolicy(), time.UnixMilli(2000))); !st.Overridden[reminder.DailyLimit] {
+		t.Errorf("what the operator has overridden: %v", st.Overridden)
+	}
+	open := must(s.OpenTexts(t.Context(), time.UnixMilli(8000), 10))
+	if len(open) != 1 || open[0].Polls != 3 {
+		t.Errorf("texts to poll: %+v", open)
+	}
+}
+
 func TestAStoreFromBeforeSchema10IsRefused(t *testing.T) {
 	path := oldStore(t)
 	old := must(sql.Open("sqlite3", path))

@@ -13,7 +13,7 @@ import (
 func (s *Store) NextDue(ctx context.Context) (map[string]time.Time, error) {
 	var register, recheck, remind, receipts time.Time
 	err := s.read(ctx).Row(`SELECT (SELECT min(at) FROM due_register), (SELECT min(at) FROM due_recheck),
-		(SELECT min(at) FROM due_remind), (SELECT min(next_look_at) FROM texts WHERE next_look_at IS NOT NULL)`).
+		(SELECT min(at) FROM due_remind), (SELECT min(next_poll_at) FROM texts WHERE next_poll_at IS NOT NULL)`).
 		Scan(db.InstantTo(&register), db.InstantTo(&recheck), db.InstantTo(&remind), db.InstantTo(&receipts))
 	if err != nil {
 		return nil, fmt.Errorf("look into the queues: %w", err)

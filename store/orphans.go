@@ -31,7 +31,7 @@ func (s *Store) MarkOrphans(now time.Time, owner string, nextLook time.Time) (n 
 		n = len(ids)
 		for _, id := range ids {
 			const why = "duewatch ended while the provider was being called"
-			if _, err := t.Exec("UPDATE texts SET state = 'unknown', error = ?2, next_look_at = ?3, refused_for = ?4 WHERE id = ?1 AND state = 'sending'",
+			if _, err := t.Exec("UPDATE texts SET state = 'unknown', error = ?2, next_poll_at = ?3, refused_for = ?4 WHERE id = ?1 AND state = 'sending'",
 				id, why, nextLook.UnixMilli(), reminder.ShuttingDown); err != nil {
 				return err
 			}

@@ -140,11 +140,11 @@ func (o Outcome) plain() bool {
 	return o.State == Accepted && o.check() == nil && o.Code == 0 && o.Error == "" && o.OptOut == "" && o.Stop == nil
 }
 
-const acceptedRows = "WITH v (id, provider_id, status, next_look) AS (VALUES %s) "
+const acceptedRows = "WITH v (id, provider_id, status, next_poll) AS (VALUES %s) "
 
 var (
 	acceptTexts = db.NewBatch(acceptedRows+`UPDATE texts SET state = 'accepted', provider_id = v.provider_id, provider_status = v.status,
-			error_code = 0, error = '', refused_for = '', accepted_at = ?1, next_look_at = v.next_look
+			error_code = 0, error = '', refused_for = '', accepted_at = ?1, next_poll_at = v.next_poll
 		FROM v WHERE texts.id = v.id AND texts.state IN ('sending', 'unknown')`, 1, db.Integer, db.Text, db.Text, db.Integer)
 	acceptEvents = db.NewBatch(acceptedRows+`INSERT INTO events (at, bill_id, text_id, what, reason, detail)
 		SELECT ?1, r.bill_id, v.id, 'accepted', 'provider', 'the provider took it as ' || v.provider_id
@@ -193,7 +193,7 @@ func (t *tx) settle(now time.Time, o Outcome) error {
 		settled = now.UnixMilli()
 	}
 	ok, err := t.Changed(`UPDATE texts SET state = ?2, provider_id = ?3, provider_status = ?4, error_code = ?5, error = ?6,
-			accepted_at = ?7, settled_at = ?8, next_look_at = ?9, refused_for = ?10
+			accepted_at = ?7, settled_at = ?8, next_poll_at = ?9, refused_for = ?10
 		WHERE id = ?1 AND state IN ('sending', 'unknown') AND state <> ?2`,
 		o.TextID, o.State, nullable(o.ProviderID), o.ProviderStatus, o.Code, o.Error, accepted, settled, millis(o.NextPollAt), o.Hold+o.Skip)
 	if err != nil {

@@ -63,8 +63,8 @@ func namesOfBills[T any](ctx context.Context, s *Store, texts []T, id func(T) in
 
 // OpenTexts reads up to n texts whose next look has come, the oldest first.
 func (s *Store) OpenTexts(ctx context.Context, now time.Time, n int) ([]OpenText, error) {
-	rows, err := s.read(ctx).Query(`SELECT id, provider_id, state, created_at, accepted_at, looks, sent_to FROM texts
-		WHERE next_look_at <= ?1 AND provider_id IS NOT NULL ORDER BY next_look_at LIMIT ?2 + 0`, now.UnixMilli(), n)
+	rows, err := s.read(ctx).Query(`SELECT id, provider_id, state, created_at, accepted_at, polls, sent_to FROM texts
+		WHERE next_poll_at <= ?1 AND provider_id IS NOT NULL ORDER BY next_poll_at LIMIT ?2 + 0`, now.UnixMilli(), n)
 	if err != nil {
 		return nil, fmt.Errorf("read open texts: %w", err)
 	}
@@ -179,7 +179,7 @@ func (r Receipt) plain() bool {
 }
 
 const (
-	receiptRows = "WITH v (id, state, status, code, error, settled, segments, price, unit, next_look) AS (VALUES %s) "
+	receiptRows = "WITH v (id, state, status, code, error, settled, segments, price, unit, next_poll) AS (VALUES %s) "
 	movesText   = "texts.id = v.id AND texts.state IN ('accepted', 'sent') AND texts.state <> v.state" // as in comesAfter
 )
 
@@ -191,7 +191,7 @@ var (
 		WHERE `+movesText+` AND r.text_id = v.id`, 1, receiptColumns...)
 	receiptTexts = db.NewBatch(receiptRows+`UPDATE texts SET state = v.state, provider_status = v.status, error_code = v.code, error = v.error,
 			settled_at = v.settled, refused_for = '', billed_segments = coalesce(v.segments, billed_segments), price = coalesce(v.price, texts.price),
-			price_unit = coalesce(v.unit, price_unit), next_look_at = v.next_look, looks = looks + 1
+			price_unit = coalesce(v.unit, price_unit), next_poll_at = v.next_poll, polls = polls + 1
 		FROM v WHERE `+movesText+` RETURNING texts.id`, 0, receiptColumns...)
 )
 
@@ -226,7 +226,7 @@ func (t *tx) plainReceipts(now time.Time, receipts []Receipt) (moved map[int64]b
 
 // receipt writes one. Where a fault of the sender stands, it is changed to say so.
 func (t *tx) receipt(now time.Time, r *Receipt) (moved bool, err error) {
-	if _, err := t.Exec("UPDATE texts SET next_look_at = ?2, looks = looks + 1 WHERE id = ?1", r.TextID, millis(r.NextPollAt)); err != nil {
+	if _, err := t.Exec("UPDATE texts SET next_poll_at = ?2, polls = polls + 1 WHERE id = ?1", r.TextID, millis(r.NextPollAt)); err != nil {
 		return false, err
 	}
 	from, ok := comesAfter[r.State]

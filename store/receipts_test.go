@@ -83,9 +83,9 @@ func TestReceiptsComeTogether(t *testing.T) {
 		t.Fatalf("%d of %d texts moved, want 69 of 70", len(moved), len(texts))
 	}
 	for query, want := range map[string]int64{
-		"SELECT count(*) FROM texts WHERE state = 'delivered' AND price = '-0.02' AND billed_segments = 1 AND settled_at IS NOT NULL AND next_look_at IS NULL AND looks = 1": 68,
-		"SELECT count(*) FROM texts WHERE state = 'accepted' AND next_look_at IS NOT NULL AND looks = 1":                                                                     1,
-		"SELECT count(*) FROM texts WHERE state = 'undelivered' AND refused_for = 'not_delivered' AND looks = 1":                                                             1,
+		"SELECT count(*) FROM texts WHERE state = 'delivered' AND price = '-0.02' AND billed_segments = 1 AND settled_at IS NOT NULL AND next_poll_at IS NULL AND polls = 1": 68,
+		"SELECT count(*) FROM texts WHERE state = 'accepted' AND next_poll_at IS NOT NULL AND polls = 1":                                                                     1,
+		"SELECT count(*) FROM texts WHERE state = 'undelivered' AND refused_for = 'not_delivered' AND polls = 1":                                                             1,
 		"SELECT count(*) FROM events WHERE what = 'delivered' AND reason = 'provider'":                                                                                       68,
 		"SELECT count(*) FROM events WHERE what = 'undelivered'":                                                                                                             1,
 	} {

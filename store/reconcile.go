@@ -26,8 +26,8 @@ type UnknownText struct {
 // UnknownTexts reads up to n texts in state unknown whose look-up has come, the
 // longest waiting first.
 func (s *Store) UnknownTexts(ctx context.Context, now time.Time, n int) ([]UnknownText, error) {
-	rows, err := s.read(ctx).Query(`SELECT id, sent_to, body, created_at, looks FROM texts
-		WHERE next_look_at <= ?1 AND state = 'unknown' ORDER BY next_look_at LIMIT ?2 + 0`, now.UnixMilli(), n)
+	rows, err := s.read(ctx).Query(`SELECT id, sent_to, body, created_at, polls FROM texts
+		WHERE next_poll_at <= ?1 AND state = 'unknown' ORDER BY next_poll_at LIMIT ?2 + 0`, now.UnixMilli(), n)
 	if err != nil {
 		return nil, fmt.Errorf("read texts in doubt: %w", err)
 	}
@@ -70,7 +70,7 @@ type Message struct{ ProviderID, Body string }
 // behind those that wait for theirs.
 func (s *Store) PutOffLookUp(textID int64, next time.Time) error {
 	err := s.do(func(t *tx) error {
-		_, err := t.Exec("UPDATE texts SET next_look_at = ?2 WHERE id = ?1 AND state = 'unknown'", textID, next.UnixMilli())
+		_, err := t.Exec("UPDATE texts SET next_poll_at = ?2 WHERE id = ?1 AND state = 'unknown'", textID, next.UnixMilli())
 		return err
 	})
 	if err != nil {
@@ -101,7 +101,7 @@ func (t *tx) lookUp(now time.Time, l LookUp) (state TextState, err error) {
 		return state, nil // settled meanwhile
 	}
 	for _, id := range l.Found {
-		adopted, err := t.Changed(`UPDATE texts SET state = 'accepted', provider_id = ?2, accepted_at = ?3, next_look_at = ?4, looks = 0, error = ''
+		adopted, err := t.Changed(`UPDATE texts SET state = 'accepted', provider_id = ?2, accepted_at = ?3, next_poll_at = ?4, polls = 0, error = ''
 			WHERE id = ?1 AND state = 'unknown'
 				AND NOT EXISTS (SELECT 1 FROM texts x WHERE x.phone_id = (SELECT phone_id FROM phones WHERE number = texts.sent_to) AND x.provider_id = ?2)
 				AND NOT EXISTS (SELECT 1 FROM texts x WHERE x.sent_to = texts.sent_to AND x.sent_to <> x.phone AND x.provider_id = ?2)`,
@@ -114,12 +114,12 @@ func (t *tx) lookUp(now time.Time, l LookUp) (state TextState, err error) {
 		}
 	}
 	if !l.Last {
-		looks := 1
+		counted := 1
 		if l.Incomplete {
-			looks = 0
+			counted = 0
 		}
-		_, err := t.Exec("UPDATE texts SET next_look_at = ?2, looks = looks + ?3 WHERE id = ?1 AND state = 'unknown'",
-			l.TextID, l.NextAt.UnixMilli(), looks)
+		_, err := t.Exec("UPDATE texts SET next_poll_at = ?2, polls = polls + ?3 WHERE id = ?1 AND state = 'unknown'",
+			l.TextID, l.NextAt.UnixMilli(), counted)
 		return Unknown, err
 	}
 	why, err := t.cannotTell(l)
@@ -129,7 +129,7 @@ func (t *tx) lookUp(now time.Time, l LookUp) (state TextState, err error) {
 	if why != "" {
 		l.Resend = false
 	}
-	if _, err := t.Exec(`UPDATE texts SET state = 'not_found', settled_at = ?2, next_look_at = NULL,
+	if _, err := t.Exec(`UPDATE texts SET state = 'not_found', settled_at = ?2, next_poll_at = NULL,
 			error = CASE WHEN ?3 = '' THEN error ELSE ?3 END WHERE id = ?1`,
 		l.TextID, now.UnixMilli(), why); err != nil {
 		return "", err

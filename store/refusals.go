@@ -34,12 +34,12 @@ const refusedApart = 6 * time.Hour
 func (t *tx) recordRefusal(b reminder.Bill, r Refusal, p *reminder.Policy, now time.Time) (rejected, lonely bool, err error) {
 	var since time.Time
 	var forbidden bool
-	err = t.Row("SELECT since, forbidden FROM refusals WHERE bill_id = ?1", b.ID).Scan(db.InstantTo(&since), &forbidden)
+	err = t.Row("SELECT since, forbidden FROM refused_bills WHERE bill_id = ?1", b.ID).Scan(db.InstantTo(&since), &forbidden)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return false, false, fmt.Errorf("read refusals: %w", err)
 	}
 	if err != nil || forbidden != (r == Forbidden) || since.After(now) {
-		_, err := t.Exec(`INSERT INTO refusals (bill_id, since, forbidden) VALUES (?1, ?2, ?3)
+		_, err := t.Exec(`INSERT INTO refused_bills (bill_id, since, forbidden) VALUES (?1, ?2, ?3)
 			ON CONFLICT (bill_id) DO UPDATE SET since = excluded.since, forbidden = excluded.forbidden`, b.ID, now.UnixMilli(), r == Forbidden)
 		return false, false, err
 	}
@@ -73,7 +73,7 @@ func (t *tx) judgeRefusal(w *checkBatch, b reminder.Bill, l *CheckResult, policy
 	return nil
 }
 
-var forgetRefusals = db.NewBatch("DELETE FROM refusals WHERE bill_id IN (%s)", 0, db.Integer)
+var forgetRefusals = db.NewBatch("DELETE FROM refused_bills WHERE bill_id IN (%s)", 0, db.Integer)
 
 // forgetRefusals forgets that bills were refused: they were answered well, or
 // something about them is new.
@@ -135,7 +135,7 @@ func (t *tx) warnNobodyAnswered(b reminder.Bill, lonely bool, p *reminder.Policy
 		}
 	}
 	var witnesses int
-	err = t.Row("SELECT count(*) FROM (SELECT 1 FROM refusals WHERE since > ?1 AND forbidden = 0 LIMIT ?2 + 0) AS found", from, reminder.EnoughWitnesses).Scan(&witnesses)
+	err = t.Row("SELECT count(*) FROM (SELECT 1 FROM refused_bills WHERE since > ?1 AND forbidden = 0 LIMIT ?2 + 0) AS found", from, reminder.EnoughWitnesses).Scan(&witnesses)
 	if err != nil {
 		return err
 	}
@@ -155,7 +155,7 @@ func (t *tx) warnNobodyAnswered(b reminder.Bill, lonely bool, p *reminder.Policy
 // Forbidden reports whether Almara Pay refused the bill by a 403 before, with
 // others let in: that it does so again says nothing of those.
 func (s *Store) Forbidden(ctx context.Context, billID int64) (known bool, err error) {
-	err = s.read(ctx).Row("SELECT EXISTS (SELECT 1 FROM refusals WHERE bill_id = ?1 AND forbidden = 1)", billID).Scan(&known)
+	err = s.read(ctx).Row("SELECT EXISTS (SELECT 1 FROM refused_bills WHERE bill_id = ?1 AND forbidden = 1)", billID).Scan(&known)
 	if err != nil {
 		return false, fmt.Errorf("read refusals: %w", err)
 	}
@@ -176,7 +176,7 @@ const MostRefused = 1000
 // RefusedBills counts the bills that are refused and not rejected. The example is the
 // one that has been refused for the longest time.
 func (s *Store) RefusedBills(ctx context.Context, r Refusal) (found RefusedBills, err error) {
-	const of = "FROM refusals WHERE since > -1 AND forbidden = "
+	const of = "FROM refused_bills WHERE since > -1 AND forbidden = "
 	query := of + "0"
 	if r == Forbidden {
 		query = of + "1"

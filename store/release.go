@@ -53,7 +53,7 @@ func (s *Store) ReleaseAll(ctx context.Context, p *reminder.Policy, now time.Tim
 			return err
 		}
 		if reason == reminder.DestinationRefused {
-			if _, err := t.Exec("DELETE FROM destinations"); err != nil {
+			if _, err := t.Exec("DELETE FROM refused_destinations"); err != nil {
 				return err
 			}
 		}
@@ -71,7 +71,7 @@ func (s *Store) ReleaseAll(ctx context.Context, p *reminder.Policy, now time.Tim
 			return err
 		}
 		if until := p.OverriddenUntil(reason, now); !until.IsZero() {
-			if _, err := t.Exec(`INSERT INTO lifts (guard, since, until_at, who) VALUES (?1, ?2, ?3, ?4)
+			if _, err := t.Exec(`INSERT INTO overrides (guard, since, until_at, who) VALUES (?1, ?2, ?3, ?4)
 				ON CONFLICT (guard) DO UPDATE SET since = excluded.since, until_at = excluded.until_at, who = excluded.who`,
 				reason, now.UnixMilli(), until.UnixMilli(), who); err != nil {
 				return err

@@ -182,7 +182,7 @@ func (t *tx) readGuardState(r *Round) error {
 		return err
 	}
 	r.guards = &s
-	if err := t.Row("SELECT EXISTS (SELECT 1 FROM strangers), EXISTS (SELECT 1 FROM destinations)").Scan(&r.foreign, &r.refused); err != nil {
+	if err := t.Row("SELECT EXISTS (SELECT 1 FROM foreign_messages), EXISTS (SELECT 1 FROM refused_destinations)").Scan(&r.foreign, &r.refused); err != nil {
 		return err
 	}
 	r.pausing, err = t.anyUnfinished(r.Now)

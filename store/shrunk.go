@@ -22,7 +22,7 @@ type ShrunkList struct {
 // ShrunkLists reads the lists whose bills stay, and those that the operator has
 // agreed to and that are not carried out yet.
 func (s *Store) ShrunkLists(ctx context.Context) ([]ShrunkList, error) {
-	rows, err := s.read(ctx).Query("SELECT source, mark, gone, of_bills, agreed_at IS NOT NULL FROM shrunk_lists ORDER BY source")
+	rows, err := s.read(ctx).Query("SELECT source, fingerprint, missing, total, agreed_at IS NOT NULL FROM shrunk_lists ORDER BY source")
 	if err != nil {
 		return nil, fmt.Errorf("read lists that shrank: %w", err)
 	}
@@ -42,9 +42,9 @@ func (s *Store) HoldLists(now time.Time, held, agreed []ShrunkList, detail strin
 		for _, l := range held {
 			keep[l.Source] = true
 			// An agreement that came a moment ago stands, if it is about this list.
-			if _, err := t.Exec(`INSERT INTO shrunk_lists (source, mark, gone, of_bills) VALUES (?1, ?2, ?3, ?4)
-				ON CONFLICT (source) DO UPDATE SET mark = excluded.mark, gone = excluded.gone, of_bills = excluded.of_bills,
-					agreed_at = CASE WHEN shrunk_lists.mark = excluded.mark AND shrunk_lists.gone >= excluded.gone THEN shrunk_lists.agreed_at END`,
+			if _, err := t.Exec(`INSERT INTO shrunk_lists (source, fingerprint, missing, total) VALUES (?1, ?2, ?3, ?4)
+				ON CONFLICT (source) DO UPDATE SET fingerprint = excluded.fingerprint, missing = excluded.missing, total = excluded.total,
+					agreed_at = CASE WHEN shrunk_lists.fingerprint = excluded.fingerprint AND shrunk_lists.missing >= excluded.missing THEN shrunk_lists.agreed_at END`,
 				l.Source, l.Fingerprint, l.Missing, l.Total); err != nil {
 				return err
 			}

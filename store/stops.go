@@ -106,7 +106,7 @@ func (s *Store) RecordUnattributed(now time.Time, found []ForeignMessage, stop r
 	err = s.do(func(t *tx) error {
 		news = 0
 		for _, f := range found {
-			isNew, err := t.Changed("INSERT INTO unattributed (provider_id, at) VALUES (?1, ?2) ON CONFLICT (provider_id) DO NOTHING",
+			isNew, err := t.Changed("INSERT INTO unattributed_messages (provider_id, at) VALUES (?1, ?2) ON CONFLICT (provider_id) DO NOTHING",
 				f.ProviderID, f.At.UnixMilli())
 			if err != nil {
 				return err
@@ -133,7 +133,7 @@ func (s *Store) RecordForeignMessages(now time.Time, found []ForeignMessage, sto
 	err = s.do(func(t *tx) error {
 		news = 0
 		for _, f := range found {
-			isNew, err := t.Changed("INSERT INTO strangers (provider_id, bill_id, at) VALUES (?1, ?2, ?3) ON CONFLICT (provider_id, bill_id) DO NOTHING",
+			isNew, err := t.Changed("INSERT INTO foreign_messages (provider_id, bill_id, at) VALUES (?1, ?2, ?3) ON CONFLICT (provider_id, bill_id) DO NOTHING",
 				f.ProviderID, f.BillID, f.At.UnixMilli())
 			if err != nil {
 				return err
@@ -142,7 +142,7 @@ func (s *Store) RecordForeignMessages(now time.Time, found []ForeignMessage, sto
 				continue
 			}
 			news++
-			if err := t.event(Event{At: now, BillID: f.BillID, What: "stranger", Reason: string(stop.Reason),
+			if err := t.event(Event{At: now, BillID: f.BillID, What: "foreign_message", Reason: string(stop.Reason),
 				Detail: "the provider has a text from " + f.At.UTC().Format(time.RFC3339) + " that this store did not know: " + f.ProviderID}); err != nil {
 				return err
 			}
@@ -167,7 +167,7 @@ func (s *Store) KeepForeignMessages(found []ForeignMessage) error {
 	}
 	err := s.do(func(t *tx) error {
 		for _, f := range found {
-			if _, err := t.Exec("INSERT INTO strangers (provider_id, bill_id, at) VALUES (?1, ?2, ?3) ON CONFLICT (provider_id, bill_id) DO NOTHING",
+			if _, err := t.Exec("INSERT INTO foreign_messages (provider_id, bill_id, at) VALUES (?1, ?2, ?3) ON CONFLICT (provider_id, bill_id) DO NOTHING",
 				f.ProviderID, f.BillID, f.At.UnixMilli()); err != nil {
 				return err
 			}
@@ -189,7 +189,7 @@ type ForeignMessageOf struct {
 // ForeignMessages reads the latest n strangers, and how many more there are.
 func (s *Store) ForeignMessages(ctx context.Context, n int) (latest []ForeignMessageOf, more int, err error) {
 	rows, err := s.read(ctx).Query(`SELECT x.provider_id, x.bill_id, x.at, b.service, b.account
-		FROM strangers x JOIN bills b ON b.id = x.bill_id ORDER BY x.at DESC LIMIT ?1 + 0`, n)
+		FROM foreign_messages x JOIN bills b ON b.id = x.bill_id ORDER BY x.at DESC LIMIT ?1 + 0`, n)
 	if err != nil {
 		return nil, 0, fmt.Errorf("read unknown texts: %w", err)
 	}
@@ -200,7 +200,7 @@ func (s *Store) ForeignMessages(ctx context.Context, n int) (latest []ForeignMes
 	if err != nil {
 		return nil, 0, fmt.Errorf("read unknown texts: %w", err)
 	}
-	if err := s.read(ctx).Row("SELECT count(*) FROM strangers").Scan(&more); err != nil {
+	if err := s.read(ctx).Row("SELECT count(*) FROM foreign_messages").Scan(&more); err != nil {
 		return nil, 0, fmt.Errorf("count unknown texts: %w", err)
 	}
 	return latest, more - len(latest), nil
@@ -208,7 +208,7 @@ func (s *Store) ForeignMessages(ctx context.Context, n int) (latest []ForeignMes
 
 // textedElsewhere are the instants of the strangers about the bill.
 func (t *tx) textedElsewhere(billID int64) ([]time.Time, error) {
-	rows, err := t.Query("SELECT at FROM strangers WHERE bill_id = ?1", billID)
+	rows, err := t.Query("SELECT at FROM foreign_messages WHERE bill_id = ?1", billID)
 	if err != nil {
 		return nil, err
 	}
@@ -221,7 +221,7 @@ func (t *tx) textedElsewhere(billID int64) ([]time.Time, error) {
 // foreignMessagesOf counts the texts that a phone has had since, and that this store
 // does not know: they are texts of its day like others.
 func (t *tx) foreignMessagesOf(p reminder.Phone, since int64) (n int, err error) {
-	err = t.Row(`SELECT count(DISTINCT provider_id) FROM strangers
+	err = t.Row(`SELECT count(DISTINCT provider_id) FROM foreign_messages
 		WHERE bill_id IN (SELECT id FROM bills WHERE phone = ?1) AND at >= ?2`, p.E164(), since).Scan(&n)
 	return n, err
 }
@@ -232,7 +232,7 @@ func (t *tx) foreignMessagesOf(p reminder.Phone, since int64) (n int, err error)
 func (s *Store) Knows(ctx context.Context, providerID string, to reminder.Phone, body string) (known bool, err error) {
 	err = s.read(ctx).Row(`SELECT EXISTS (SELECT 1 FROM texts WHERE phone_id = (SELECT phone_id FROM phones WHERE number = ?2) AND (provider_id = ?1 OR body = ?3))
 		OR EXISTS (SELECT 1 FROM texts WHERE sent_to = ?2 AND sent_to <> phone AND provider_id = ?1)
-		OR EXISTS (SELECT 1 FROM strangers WHERE provider_id = ?1)`, providerID, to.E164(), body).Scan(&known)
+		OR EXISTS (SELECT 1 FROM foreign_messages WHERE provider_id = ?1)`, providerID, to.E164(), body).Scan(&known)
 	if err != nil {
 		return false, fmt.Errorf("look for a text: %w", err)
 	}
@@ -244,7 +244,7 @@ func (s *Store) Knows(ctx context.Context, providerID string, to reminder.Phone,
 // by nothing else. It reads all texts, since there is no index on these ids.
 func (s *Store) KnowsByID(ctx context.Context, since time.Time) (known map[string]bool, err error) {
 	rows, err := s.read(ctx).Query(`SELECT provider_id FROM texts WHERE created_at >= ?1 AND provider_id IS NOT NULL
-		UNION SELECT provider_id FROM strangers UNION SELECT provider_id FROM unattributed`, since.UnixMilli())
+		UNION SELECT provider_id FROM foreign_messages UNION SELECT provider_id FROM unattributed_messages`, since.UnixMilli())
 	if err != nil {
 		return nil, fmt.Errorf("look for texts: %w", err)
 	}

@@ -104,7 +104,7 @@ func MakeIdle(ctx context.Context, path string, d Due) error {
 // Clean forgets what was texted.
 func Clean(ctx context.Context, path string) error {
 	return change(ctx, path, func(c *sql.Conn) error {
-		for _, table := range []string{"reminders", "texts", "phones", "events", "usage", "stops", "strangers"} {
+		for _, table := range []string{"reminders", "texts", "phones", "events", "usage", "stops", "foreign_messages"} {
 			if _, err := c.ExecContext(ctx, "DELETE FROM "+table); err != nil {
 				return err
 			}
