@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"time"
@@ -9,57 +10,6 @@ import (
 	"duewatch/store/db"
 )
 
-// Declared counts what a declaration changed.
-type Declared struct{ Added, Changed, Removed int }
-
-// Declare makes the bills of one source be exactly the given ones: new ones
-// await registration, changed ones are updated, and those no longer named are
-// removed, their history kept. Bills of other sources are left alone, unless
-// the same account is declared here: then this source takes it over.
-//
-// now is the instant of the change.
-func (s *Store) Declare(source string, bills []reminder.Bill, now time.Time) (Declared, error) {
-	var n Declared
-	err := s.do(func(t *tx) error {
-		n = Declared{}
-		keep := make(map[int64]bool, len(bills))
-		for some := range slices.Chunk(sourced(source, bills), 1000) {
-			changes, err := t.declareAll(some, now, keep)
-			if err != nil {
-				return err
-			}
-			n.Count(changes)
-		}
-		return t.removeOthers(source, keep, now, &n)
-	})
-	if err != nil {
-		return Declared{}, fmt.Errorf("declare bills: %w", err)
-	}
-	return n, nil
-}
-
-// sourced is a copy of the bills, with their source.
-func sourced(source string, bills []reminder.Bill) []reminder.Bill {
-	bills = slices.Clone(bills)
-	for i := range bills {
-		bills[i].Source = source
-	}
-	return bills
-}
-
-// Count adds what an import changed.
-func (n *Declared) Count(changes []Change) {
-	for _, c := range changes {
-		switch c.Kind {
-		case Added:
-			n.Added++
-		case Changed:
-			n.Changed++
-		case Same, OtherSource:
-		}
-	}
-}
-
 // declared and odd are the conditions of the indexes bills_declared and
 // bills_inactive, to the letter, as inDoubt is of its own. What was imported is not
 // removed by a declaration.
@@ -67,30 +17,6 @@ const (
 	declared = "source <> 'import'"
 	inactive = "state <> 'active'"
 )
-
-func (t *tx) removeOthers(source string, keep map[int64]bool, now time.Time, n *Declared) error {
-	rows, err := t.Query("SELECT id FROM bills WHERE source = ?1 AND "+declared+" AND state <> 'removed'", source)
-	if err != nil {
-		return err
-	}
-	ids, err := db.Collect(rows, db.ScanID)
-	if err != nil {
-		return err
-	}
-	for _, id := range ids {
-		if keep[id] {
-			continue
-		}
-		removed, err := t.remove(source, id, now)
-		if err != nil {
-			return err
-		}
-		if removed {
-			n.Removed++
-		}
-	}
-	return nil
-}
 
 // saved are the columns that saveBills writes, after the id.
 const saved = "state, customer, balance, balance_at, due_date, biller_verified, registered_at, checked_at, failures, last_error, usual"
@@ -134,4 +60,192 @@ func (t *tx) bill(id int64) (reminder.Bill, error) {
 		return b, fmt.Errorf("read bill %d: %w", id, err)
 	}
 	return b, nil
+}
+
+// BillsOfAccount reads the bills of an account number, of any service.
+func (s *Store) BillsOfAccount(ctx context.Context, account string) ([]reminder.Bill, error) {
+	bills, err := selected(s.read(ctx), Selector{Account: account}, reminder.Bill{}, selectorPage)
+	if err != nil {
+		return nil, fmt.Errorf("read bills of an account: %w", err)
+	}
+	return bills, nil
+}
+
+// BillsOf reads the bills of a phone.
+func (s *Store) BillsOf(ctx context.Context, p reminder.Phone) ([]reminder.Bill, error) {
+	rows, err := s.read(ctx).Query("SELECT "+billColumns+" FROM bills WHERE phone = ?1", p.E164())
+	if err != nil {
+		return nil, fmt.Errorf("read bills of a phone: %w", err)
+	}
+	return db.Collect(rows, scanBill)
+}
+
+// BillFilter narrows Bills. Empty fields match everything.
+type BillFilter struct {
+	State   reminder.BillState
+	Account string
+	Phone   reminder.Phone
+	Held    reminder.Reason // with a reminder that is held for this
+}
+
+// Watched is a bill with the instants at which the jobs next look at it; zero
+// means that the job need not.
+type Watched struct {
+	reminder.Bill
+	NextCheck  time.Time // register or recheck
+	NextRemind time.Time
+}
+
+// NotVerified counts the bills of which Almara Pay says that the biller has not
+// confirmed the account.
+func (s *Store) NotVerified(ctx context.Context) (n int, err error) {
+	const query = "SELECT count(*) FROM bills WHERE biller_verified = 0 AND state <> 'removed'"
+	if err := s.read(ctx).Row(query).Scan(&n); err != nil {
+		return 0, fmt.Errorf("count bills that are not verified: %w", err)
+	}
+	return n, nil
+}
+
+// Bills calls each for every bill that matches, in the order of their ids,
+// and stops at its first error. It holds one page in memory at a time.
+func (s *Store) Bills(ctx context.Context, f BillFilter, each func(Watched) error) error {
+	const page = 500
+	where, args := "", []any{int64(0), page}
+	if f.State != "" {
+		args = append(args, f.State)
+		where += fmt.Sprintf(" AND state = ?%d", len(args))
+		if f.State != reminder.BillActive {
+			where += " AND " + inactive
+		}
+	}
+	if f.Account != "" {
+		args = append(args, f.Account)
+		where += fmt.Sprintf(" AND %s AND account = ?%d", ofAnyService, len(args))
+	}
+	if f.Phone != "" {
+		args = append(args, f.Phone.E164())
+		where += fmt.Sprintf(" AND phone = ?%d", len(args))
+	}
+	if f.Held != "" {
+		args = append(args, f.Held)
+		where += fmt.Sprintf(" AND id IN (SELECT bill_id FROM reminders WHERE outcome = 'held' AND reason = ?%d)", len(args))
+	}
+	query := "SELECT " + billColumns + `,
+			coalesce((SELECT at FROM due_register WHERE bill_id = bills.id), (SELECT at FROM due_recheck WHERE bill_id = bills.id)),
+			(SELECT at FROM due_remind WHERE bill_id = bills.id)
+		FROM bills WHERE id > ?1` + where + " ORDER BY id LIMIT ?2 + 0"
+	for {
+		rows, err := s.read(ctx).Query(query, args...)
+		if err != nil {
+			return fmt.Errorf("read bills: %w", err)
+		}
+		bills, err := db.Collect(rows, scanWatched)
+		if err != nil {
+			return fmt.Errorf("read bills: %w", err)
+		}
+		for _, b := range bills {
+			if err := each(b); err != nil {
+				return err
+			}
+			args[0] = b.ID
+		}
+		if len(bills) < page {
+			return nil
+		}
+	}
+}
+
+// servicesOfBills are the services that have bills, each found by one step in the
+// index on service and account.
+const servicesOfBills = `WITH RECURSIVE services (service) AS (
+		SELECT min(service) FROM bills
+		UNION ALL
+		SELECT (SELECT min(service) FROM bills WHERE service > services.service) FROM services WHERE services.service IS NOT NULL
+	) SELECT service FROM services WHERE service IS NOT NULL`
+
+// ofAnyService has an account looked for by that index: no other has accounts.
+const ofAnyService = "service IN (" + servicesOfBills + ")"
+
+// Accounts are the first n accounts that begin with these characters.
+func (s *Store) Accounts(ctx context.Context, begin string, n int) (accounts []string, err error) {
+	services, err := s.services(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, service := range services {
+		rows, err := s.read(ctx).Query(`SELECT account FROM bills WHERE service = ?1 AND account >= ?2 AND account < ?3
+			ORDER BY account LIMIT ?4 + 0`, service, begin, begin+"\U0010FFFF", n)
+		if err != nil {
+			return nil, fmt.Errorf("read accounts: %w", err)
+		}
+		some, err := db.Collect(rows, scanString)
+		if err != nil {
+			return nil, fmt.Errorf("read accounts: %w", err)
+		}
+		accounts = append(accounts, some...)
+	}
+	slices.Sort(accounts)
+	accounts = slices.Compact(accounts)
+	return accounts[:min(n, len(accounts))], nil
+}
+
+// services are those that have bills.
+func (s *Store) services(ctx context.Context) ([]string, error) {
+	rows, err := s.read(ctx).Query(servicesOfBills)
+	if err != nil {
+		return nil, fmt.Errorf("read services: %w", err)
+	}
+	return db.Collect(rows, scanString)
+}
+
+func scanString(r db.Scanner) (s string, err error) {
+	err = r.Scan(&s)
+	return s, err
+}
+
+func scanWatched(r db.Scanner) (w Watched, err error) {
+	w.Bill, err = scanBill(withMore{r, []any{db.InstantTo(&w.NextCheck), db.InstantTo(&w.NextRemind)}})
+	return w, err
+}
+
+// withMore scans further columns behind those its caller knows of.
+type withMore struct {
+	db.Scanner
+	more []any
+}
+
+func (m withMore) Scan(dest ...any) error { return m.Scanner.Scan(append(dest, m.more...)...) }
+
+// languageSample bounds how many bills of a service InUse reads.
+const languageSample = 1000
+
+// InUse finds the services that have bills, and the languages of these, ""
+// being that of the policy; of a service with very many bills, those of the
+// first thousand. It costs no more in a store of ten million.
+func (s *Store) InUse(ctx context.Context) (languages map[string]map[string]bool, err error) {
+	services, err := s.services(ctx)
+	if err != nil {
+		return nil, err
+	}
+	languages = map[string]map[string]bool{}
+	for _, service := range services {
+		rows, err := s.read(ctx).Query("SELECT language, state FROM bills WHERE service = ?1 ORDER BY account LIMIT ?2 + 0", service, languageSample)
+		if err != nil {
+			return nil, fmt.Errorf("read languages: %w", err)
+		}
+		bills, err := db.Collect(rows, func(r db.Scanner) (b reminder.Bill, err error) { return b, r.Scan(&b.Language, &b.State) })
+		if err != nil {
+			return nil, fmt.Errorf("read languages: %w", err)
+		}
+		for _, b := range bills {
+			if b.State == reminder.BillRemoved {
+				continue
+			}
+			if languages[service] == nil {
+				languages[service] = map[string]bool{}
+			}
+			languages[service][b.Language] = true
+		}
+	}
+	return languages, nil
 }

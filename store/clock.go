@@ -104,19 +104,6 @@ func (s *Store) TrailBegan(ctx context.Context) (at time.Time, err error) {
 	return at, nil
 }
 
-// instant reads a fact that is one; zero = it is not there.
-func (s *Store) instant(ctx context.Context, key string) (time.Time, error) {
-	value, err := s.Meta(ctx, key)
-	if err != nil || value == "" {
-		return time.Time{}, err
-	}
-	ms, err := strconv.ParseInt(value, 10, 64)
-	if err != nil {
-		return time.Time{}, fmt.Errorf("read %s: %w", key, err)
-	}
-	return time.UnixMilli(ms), nil
-}
-
 // DistrustClock stops sending because nobody vouches for the clock, and says why
 // as of now: the reason may become another one while the stop stands.
 func (s *Store) DistrustClock(now time.Time, why string) error {

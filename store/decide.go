@@ -179,26 +179,6 @@ func (t *tx) carryOut(r Round, all []decided, res *roundResult) (left []int64, e
 	return left, t.scheduleEvals(evals)
 }
 
-// endPause ends the pause of a bill when its time is over, and reports whether
-// a decision about it is due now.
-func (t *tx) endPause(r Round, b *reminder.Bill) (isDue bool, err error) {
-	if b.State != reminder.BillPaused || b.PausedUntil.IsZero() || r.Now.Before(b.PausedUntil) {
-		return true, nil
-	}
-	next, err := t.resume(b, r.Policies.For(b.Service), true, Event{At: r.Now, Reason: "rule", Detail: "the time of the pause is over"})
-	if err != nil {
-		return false, err
-	}
-	// Its own pause is over, but that of its service or phone may not be.
-	if paused, err := t.pausedByRule(b, r.Now); err != nil || paused {
-		return false, err
-	}
-	if next.IsZero() || next.After(r.Now) {
-		return false, t.schedule(dueRemind, b.ID, next)
-	}
-	return true, nil
-}
-
 // accountsBut names the other accounts of a text, for the trail.
 func accountsBut(b reminder.Bill, items []reminder.BundleItem) string {
 	var all []string

@@ -2,6 +2,7 @@ package store
 
 import (
 	"database/sql"
+	"fmt"
 	"slices"
 	"time"
 
@@ -58,6 +59,81 @@ func (f Fields) Names() (names []string) {
 		}
 	}
 	return names
+}
+
+// Declared counts what a declaration changed.
+type Declared struct{ Added, Changed, Removed int }
+
+// Declare makes the bills of one source be exactly the given ones: new ones
+// await registration, changed ones are updated, and those no longer named are
+// removed, their history kept. Bills of other sources are left alone, unless
+// the same account is declared here: then this source takes it over.
+//
+// now is the instant of the change.
+func (s *Store) Declare(source string, bills []reminder.Bill, now time.Time) (Declared, error) {
+	var n Declared
+	err := s.do(func(t *tx) error {
+		n = Declared{}
+		keep := make(map[int64]bool, len(bills))
+		for some := range slices.Chunk(sourced(source, bills), 1000) {
+			changes, err := t.declareAll(some, now, keep)
+			if err != nil {
+				return err
+			}
+			n.Count(changes)
+		}
+		return t.removeOthers(source, keep, now, &n)
+	})
+	if err != nil {
+		return Declared{}, fmt.Errorf("declare bills: %w", err)
+	}
+	return n, nil
+}
+
+// sourced is a copy of the bills, with their source.
+func sourced(source string, bills []reminder.Bill) []reminder.Bill {
+	bills = slices.Clone(bills)
+	for i := range bills {
+		bills[i].Source = source
+	}
+	return bills
+}
+
+// Count adds what an import changed.
+func (n *Declared) Count(changes []Change) {
+	for _, c := range changes {
+		switch c.Kind {
+		case Added:
+			n.Added++
+		case Changed:
+			n.Changed++
+		case Same, OtherSource:
+		}
+	}
+}
+
+func (t *tx) removeOthers(source string, keep map[int64]bool, now time.Time, n *Declared) error {
+	rows, err := t.Query("SELECT id FROM bills WHERE source = ?1 AND "+declared+" AND state <> 'removed'", source)
+	if err != nil {
+		return err
+	}
+	ids, err := db.Collect(rows, db.ScanID)
+	if err != nil {
+		return err
+	}
+	for _, id := range ids {
+		if keep[id] {
+			continue
+		}
+		removed, err := t.remove(source, id, now)
+		if err != nil {
+			return err
+		}
+		if removed {
+			n.Removed++
+		}
+	}
+	return nil
 }
 
 // declaredBill is what a declaration is compared with.

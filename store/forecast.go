@@ -55,20 +55,20 @@ func OpenForecast(ctx context.Context, path string) (*Forecast, error) {
 // What of a table is copied. A table that is not named here is small and copied
 // as a whole.
 var copied = map[string]string{
-	"bills":          "with their phone",
-	"due_remind":     "with their bill",
-	"reminders":      "with their bill, of its due date, and its last texts",
+	"bills":                 "with their phone",
+	"due_remind":            "with their bill",
+	"reminders":             "with their bill, of its due date, and its last texts",
 	"foreign_messages":      "with their bill",
-	"opt_outs":       "with their phone",
-	"phones":         "with their bills; and the last of all, after which those to come are counted",
-	"texts":          "with their phone, those of late; and the latest of all",
-	"unattributed_messages":   "not at all",
-	"answer_minutes": "not at all",
-	"due_register":   "not at all",
-	"due_recheck":    "not at all",
-	"refused_bills":       "not at all",
-	"rejections":     "not at all",
-	"events":         "not at all",
+	"opt_outs":              "with their phone",
+	"phones":                "with their bills; and the last of all, after which those to come are counted",
+	"texts":                 "with their phone, those of late; and the latest of all",
+	"unattributed_messages": "not at all",
+	"answer_minutes":        "not at all",
+	"due_register":          "not at all",
+	"due_recheck":           "not at all",
+	"refused_bills":         "not at all",
+	"rejections":            "not at all",
+	"events":                "not at all",
 }
 
 // begin makes the empty copy, and fills the tables that are copied as a whole.

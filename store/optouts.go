@@ -46,6 +46,24 @@ func (s *Store) AddOptOuts(all ...OptOut) (added int, err error) {
 	return added, nil
 }
 
+// optOutPhoneOf keeps the phone of a text from being texted again, on the
+// provider's word. What it says of the phone that a text was redirected to is
+// not said of the customer's. An opt-out takes the place of a bad number: it
+// is the customer's word.
+func (t *tx) optOutPhoneOf(textID int64, why reminder.Reason, now time.Time) error {
+	if why == "" {
+		return nil
+	}
+	_, err := t.Exec(`INSERT INTO opt_outs (phone, service, reason, since, source, who)
+			SELECT phone, '', ?2, ?3, 'provider', 'twilio' FROM texts WHERE id = ?1 AND phone = sent_to
+		`+unlessOptedOut, textID, why, now.UnixMilli())
+	return err
+}
+
+const unlessOptedOut = `ON CONFLICT (phone, service) DO UPDATE
+	SET reason = excluded.reason, since = excluded.since, source = excluded.source, who = excluded.who
+	WHERE opt_outs.reason = 'bad_number' AND excluded.reason = 'opted_out'`
+
 // RemoveOptOut lets a phone be texted again. It returns ErrNotFound when there
 // is no such opt-out. Only Phone, Service, Since, Source and Who are used, the
 // last three for the trail.

@@ -229,37 +229,6 @@ func (t *tx) settle(now time.Time, o Outcome) error {
 	return t.optOutPhoneOf(o.TextID, o.OptOut, now)
 }
 
-// judgeDestinations says until when a text that was refused for its destination
-// waits: for its next turn, or, where the sender turned out to be at fault
-// meanwhile or by this very text, for the end of that stop.
-func (t *tx) judgeDestinations(now time.Time, o *Outcome) error {
-	if len(o.Destinations)+len(o.Evidence) == 0 || o.State != Refused {
-		return nil
-	}
-	until, stopped, err := t.senderStopped(now)
-	switch {
-	case err != nil:
-		return err
-	case len(o.Evidence) > 0:
-		o.Until = o.Stop.Until.Add(evidenceLast)
-	case stopped:
-		o.Hold, o.Until = reminder.AccountFault, orNow(until, now).Add(evidenceLast)
-	default:
-		if o.Until, err = t.refuseDestinations(now, o.Destinations, o.Code, o.Error); err != nil {
-			return err
-		}
-	}
-	var notAfter time.Time
-	if err := t.Row("SELECT not_after FROM texts WHERE id = ?1", o.TextID).Scan(db.InstantTo(&notAfter)); err != nil {
-		return err
-	}
-	if o.Until.After(notAfter) {
-		o.Until = notAfter // where the reminder expires by itself
-	}
-	_, err = t.Exec("UPDATE texts SET refused_for = ?2 WHERE id = ?1 AND state = 'refused'", o.TextID, o.Hold)
-	return err
-}
-
 // outcomeByTries is what becomes of a reminder of a settled text: it may hang on how
 // many of its texts came to nothing before.
 type outcomeByTries func(tries int) Outcome
@@ -330,29 +299,4 @@ func (t *tx) giveBack(now time.Time, billID int64, o Outcome) error {
 		}
 	}
 	return nil
-}
-
-// optOutPhoneOf keeps the phone of a text from being texted again, on the
-// provider's word. What it says of the phone that a text was redirected to is
-// not said of the customer's. An opt-out takes the place of a bad number: it
-// is the customer's word.
-func (t *tx) optOutPhoneOf(textID int64, why reminder.Reason, now time.Time) error {
-	if why == "" {
-		return nil
-	}
-	_, err := t.Exec(`INSERT INTO opt_outs (phone, service, reason, since, source, who)
-			SELECT phone, '', ?2, ?3, 'provider', 'twilio' FROM texts WHERE id = ?1 AND phone = sent_to
-		`+unlessOptedOut, textID, why, now.UnixMilli())
-	return err
-}
-
-const unlessOptedOut = `ON CONFLICT (phone, service) DO UPDATE
-	SET reason = excluded.reason, since = excluded.since, source = excluded.source, who = excluded.who
-	WHERE opt_outs.reason = 'bad_number' AND excluded.reason = 'opted_out'`
-
-func nullable(s string) any {
-	if s == "" {
-		return nil
-	}
-	return s
 }

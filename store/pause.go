@@ -99,56 +99,6 @@ func (s *Store) Resume(ctx context.Context, a BulkOp, policies reminder.Policies
 	return n, nil
 }
 
-// Retry has the bills of a choice registered again that Almara Pay rejected,
-// and those asked about at once that wait after calls that failed.
-func (s *Store) Retry(ctx context.Context, a BulkOp) (BulkResult, error) {
-	n, err := s.bulk(ctx, a, bulkRule{}, func(b reminder.Bill) bool {
-		switch b.State {
-		case reminder.BillRejected:
-			return true
-		case reminder.BillPending, reminder.BillActive:
-			return b.Failures > 0
-		case reminder.BillPaused, reminder.BillRemoved:
-		}
-		return false
-	}, func(t *tx, b reminder.Bill) error { return t.retry(b, a) })
-	if err != nil {
-		return n, fmt.Errorf("retry: %w", err)
-	}
-	return n, nil
-}
-
-func (t *tx) retry(b reminder.Bill, a BulkOp) error {
-	q, state := dueRegister, reminder.BillPending
-	if b.State == reminder.BillActive {
-		q, state = dueRecheck, reminder.BillActive
-	}
-	if _, err := t.Exec(`UPDATE bills SET state = ?2, failures = 0, last_error = '',
-		registered_at = CASE ?2 WHEN 'pending' THEN NULL ELSE registered_at END WHERE id = ?1`, b.ID, state); err != nil {
-		return err
-	}
-	if err := t.forgetRefusals(b.ID); err != nil {
-		return err
-	}
-	if err := t.schedule(q, b.ID, a.At); err != nil {
-		return err
-	}
-	// A reminder that is held may wait for the very answer.
-	if _, err := t.Exec(`UPDATE due_remind SET at = ?2 WHERE bill_id = ?1 AND at > ?2 AND owner IS NULL
-		AND EXISTS (SELECT 1 FROM reminders WHERE bill_id = ?1 AND due_date = ?3 AND outcome = 'held')`,
-		b.ID, a.At.UnixMilli(), b.DueDate.String()); err != nil {
-		return err
-	}
-	return t.event(Event{At: a.At, BillID: b.ID, What: "retried", Reason: "operator", Detail: "by " + a.Who + afterWord(b.LastError)})
-}
-
-func afterWord(lastError string) string {
-	if lastError == "" {
-		return ""
-	}
-	return ", after: " + lastError
-}
-
 // writePauseRule pauses a service or a phone for the bills to come, and for those that
 // there are, of which none is reached yet.
 func (t *tx) writePauseRule(a BulkOp, p Pause) error {
@@ -233,6 +183,50 @@ func (t *tx) resume(b *reminder.Bill, policy *reminder.Policy, oneOfMany bool, e
 		since = time.UnixMilli(sure)
 	}
 	return policy.EvalAfterPause(*b, since, done, now), t.schedule(dueRecheck, b.ID, policy.CheckAfterPause(*b, oneOfMany, now))
+}
+
+// endPause ends the pause of a bill when its time is over, and reports whether
+// a decision about it is due now.
+func (t *tx) endPause(r Round, b *reminder.Bill) (isDue bool, err error) {
+	if b.State != reminder.BillPaused || b.PausedUntil.IsZero() || r.Now.Before(b.PausedUntil) {
+		return true, nil
+	}
+	next, err := t.resume(b, r.Policies.For(b.Service), true, Event{At: r.Now, Reason: "rule", Detail: "the time of the pause is over"})
+	if err != nil {
+		return false, err
+	}
+	// Its own pause is over, but that of its service or phone may not be.
+	if paused, err := t.pausedByRule(b, r.Now); err != nil || paused {
+		return false, err
+	}
+	if next.IsZero() || next.After(r.Now) {
+		return false, t.schedule(dueRemind, b.ID, next)
+	}
+	return true, nil
+}
+
+// pausedWhenNew is pausedByRule for a bill that was just registered.
+func (t *tx) pausedWhenNew(w *checkBatch, b *reminder.Bill) error {
+	if w.pauses == nil {
+		w.pauses = new(bool)
+		if err := t.Row("SELECT EXISTS (SELECT 1 FROM pauses)").Scan(w.pauses); err != nil {
+			return fmt.Errorf("read pauses: %w", err)
+		}
+	}
+	if !*w.pauses {
+		return nil
+	}
+	if err := t.write(w); err != nil {
+		return err
+	}
+	// A bill that is new while the clock is ahead must not slip past a pause that
+	// seems to be over: one that is over indeed ends at the next look at the bill.
+	over, err := t.surelyPast(w.now)
+	if err != nil {
+		return err
+	}
+	_, err = t.pausedByRule(b, time.UnixMilli(over))
+	return err
 }
 
 // PausedWhole is a service or a phone that is paused as a whole.

@@ -59,3 +59,46 @@ func (s *Store) Events(ctx context.Context, billID int64) ([]Event, error) {
 		return e, err
 	})
 }
+
+// Reminders reads every stage of the bill that was acted on, over all its due
+// dates, oldest first.
+func (s *Store) Reminders(ctx context.Context, billID int64) ([]reminder.Reminder, error) {
+	rows, err := s.read(ctx).Query("SELECT "+reminderColumns+" FROM reminders WHERE bill_id = ?1 ORDER BY id", billID)
+	if err != nil {
+		return nil, fmt.Errorf("read reminders: %w", err)
+	}
+	return db.Collect(rows, scanReminder)
+}
+
+// SentText is a text as the store knows it, for explanations.
+type SentText struct {
+	ID         int64
+	State      TextState
+	Body       string
+	Segments   int
+	CreatedAt  time.Time
+	AcceptedAt time.Time
+	SettledAt  time.Time
+	ProviderID string
+	Code       int
+	Error      string
+	Billed     int    // segments, as the provider says; 0 = not said
+	Price      string // decimal, negative = charged; "" = not said
+	PriceUnit  string
+}
+
+// Texts reads the texts that carried reminders of the bill, oldest first.
+func (s *Store) Texts(ctx context.Context, billID int64) ([]SentText, error) {
+	rows, err := s.read(ctx).Query(`SELECT t.id, t.state, t.body, t.segments, t.created_at, t.accepted_at, t.settled_at,
+			coalesce(t.provider_id, ''), t.error_code, t.error, coalesce(t.billed_segments, 0), coalesce(t.price, ''), coalesce(t.price_unit, '')
+		FROM texts t WHERE t.id IN (SELECT text_id FROM events WHERE bill_id = ?1) ORDER BY t.id`, billID)
+	if err != nil {
+		return nil, fmt.Errorf("read texts: %w", err)
+	}
+	return db.Collect(rows, func(r db.Scanner) (x SentText, err error) {
+		err = r.Scan(&x.ID, &x.State, &x.Body, &x.Segments, db.InstantTo(&x.CreatedAt), db.InstantTo(&x.AcceptedAt),
+			db.InstantTo(&x.SettledAt), &x.ProviderID, &x.Code, &x.Error,
+			&x.Billed, &x.Price, &x.PriceUnit)
+		return x, err
+	})
+}

@@ -38,6 +38,27 @@ func knownFlag(b *bool) any {
 	return int64(0)
 }
 
+func nullable(s string) any {
+	if s == "" {
+		return nil
+	}
+	return s
+}
+
+func laterOf(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
+
+func orNow(at, now time.Time) time.Time {
+	if at.IsZero() {
+		return now
+	}
+	return at
+}
+
 func day(d reminder.Date) any {
 	if d.IsZero() {
 		return nil

@@ -189,20 +189,6 @@ func (s *Store) StopSender(now time.Time, stop reminder.Stop, evidence []reminde
 	return nil
 }
 
-func laterOf(a, b time.Time) time.Time {
-	if b.After(a) {
-		return b
-	}
-	return a
-}
-
-func orNow(at, now time.Time) time.Time {
-	if at.IsZero() {
-		return now
-	}
-	return at
-}
-
 // RefusedDestinations reads up to n destinations that wait since the provider
 // refused them, those that wait longest first, and how many more there are.
 func (s *Store) RefusedDestinations(ctx context.Context, now time.Time, n int) (some []Destination, more int, err error) {
@@ -230,4 +216,35 @@ func (s *Store) RefusedDestinations(ctx context.Context, now time.Time, n int) (
 		return nil, 0, fmt.Errorf("count refused destinations: %w", err)
 	}
 	return some, more - len(some), nil
+}
+
+// judgeDestinations says until when a text that was refused for its destination
+// waits: for its next turn, or, where the sender turned out to be at fault
+// meanwhile or by this very text, for the end of that stop.
+func (t *tx) judgeDestinations(now time.Time, o *Outcome) error {
+	if len(o.Destinations)+len(o.Evidence) == 0 || o.State != Refused {
+		return nil
+	}
+	until, stopped, err := t.senderStopped(now)
+	switch {
+	case err != nil:
+		return err
+	case len(o.Evidence) > 0:
+		o.Until = o.Stop.Until.Add(evidenceLast)
+	case stopped:
+		o.Hold, o.Until = reminder.AccountFault, orNow(until, now).Add(evidenceLast)
+	default:
+		if o.Until, err = t.refuseDestinations(now, o.Destinations, o.Code, o.Error); err != nil {
+			return err
+		}
+	}
+	var notAfter time.Time
+	if err := t.Row("SELECT not_after FROM texts WHERE id = ?1", o.TextID).Scan(db.InstantTo(&notAfter)); err != nil {
+		return err
+	}
+	if o.Until.After(notAfter) {
+		o.Until = notAfter // where the reminder expires by itself
+	}
+	_, err = t.Exec("UPDATE texts SET refused_for = ?2 WHERE id = ?1 AND state = 'refused'", o.TextID, o.Hold)
+	return err
 }

@@ -220,3 +220,53 @@ func (s *Store) countWanted(ctx context.Context, service string, wanted func(rem
 	}
 	return n, nil
 }
+
+// Retry has the bills of a choice registered again that Almara Pay rejected,
+// and those asked about at once that wait after calls that failed.
+func (s *Store) Retry(ctx context.Context, a BulkOp) (BulkResult, error) {
+	n, err := s.bulk(ctx, a, bulkRule{}, func(b reminder.Bill) bool {
+		switch b.State {
+		case reminder.BillRejected:
+			return true
+		case reminder.BillPending, reminder.BillActive:
+			return b.Failures > 0
+		case reminder.BillPaused, reminder.BillRemoved:
+		}
+		return false
+	}, func(t *tx, b reminder.Bill) error { return t.retry(b, a) })
+	if err != nil {
+		return n, fmt.Errorf("retry: %w", err)
+	}
+	return n, nil
+}
+
+func (t *tx) retry(b reminder.Bill, a BulkOp) error {
+	q, state := dueRegister, reminder.BillPending
+	if b.State == reminder.BillActive {
+		q, state = dueRecheck, reminder.BillActive
+	}
+	if _, err := t.Exec(`UPDATE bills SET state = ?2, failures = 0, last_error = '',
+		registered_at = CASE ?2 WHEN 'pending' THEN NULL ELSE registered_at END WHERE id = ?1`, b.ID, state); err != nil {
+		return err
+	}
+	if err := t.forgetRefusals(b.ID); err != nil {
+		return err
+	}
+	if err := t.schedule(q, b.ID, a.At); err != nil {
+		return err
+	}
+	// A reminder that is held may wait for the very answer.
+	if _, err := t.Exec(`UPDATE due_remind SET at = ?2 WHERE bill_id = ?1 AND at > ?2 AND owner IS NULL
+		AND EXISTS (SELECT 1 FROM reminders WHERE bill_id = ?1 AND due_date = ?3 AND outcome = 'held')`,
+		b.ID, a.At.UnixMilli(), b.DueDate.String()); err != nil {
+		return err
+	}
+	return t.event(Event{At: a.At, BillID: b.ID, What: "retried", Reason: "operator", Detail: "by " + a.Who + afterWord(b.LastError)})
+}
+
+func afterWord(lastError string) string {
+	if lastError == "" {
+		return ""
+	}
+	return ", after: " + lastError
+}

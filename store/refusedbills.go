@@ -94,23 +94,6 @@ func (t *tx) recordAnswered(at time.Time) error {
 	return t.endWarning(reminder.NobodyAnswered)
 }
 
-// instant reads a fact that is an instant; zero = there is none.
-func (t *tx) instant(key string) (at time.Time, err error) {
-	var value string
-	err = t.Row("SELECT value FROM meta WHERE key = ?1", key).Scan(&value)
-	if errors.Is(err, sql.ErrNoRows) {
-		return at, nil
-	}
-	if err != nil {
-		return at, fmt.Errorf("read %s: %w", key, err)
-	}
-	ms, err := strconv.ParseInt(value, 10, 64)
-	if err != nil {
-		return at, fmt.Errorf("read %s: %w", key, err)
-	}
-	return time.UnixMilli(ms), nil
-}
-
 // warnNobodyAnswered warns when so many different bills were refused, with
 // nobody answered well since the first of them, that the address is under
 // suspicion; or when a bill was refused on two days in that way, however few

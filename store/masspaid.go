@@ -1,8 +1,6 @@
 package store
 
 import (
-	"cmp"
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -16,63 +14,6 @@ var sumDoubted = db.NewBatch(`WITH v (service, owed, turned, returned) AS (VALUE
 	UPDATE doubted_payments SET owed = doubted_payments.owed + v.owed, turned = doubted_payments.turned + v.turned,
 		returned = doubted_payments.returned + v.returned
 	FROM v WHERE doubted_payments.service = v.service AND doubted_payments.until_at IS NULL`, 0, db.Text, db.Integer, db.Integer, db.Integer)
-
-// addAnswers counts the answers of a batch for their minute and service, and warns when those
-// of the hour say more of a biller's feed than of its bills, or ends such a warning. That is
-// one row for each service of a batch, and only these services are judged; all of them, and
-// what stands already, are gone through once a minute.
-func (t *tx) addAnswers(all map[string]*serviceAnswers, now time.Time) error {
-	if len(all) == 0 {
-		return nil
-	}
-	minute := now.Truncate(time.Minute).UnixMilli()
-	var begun bool
-	if err := t.Row("SELECT EXISTS (SELECT 1 FROM answer_minutes WHERE minute = ?1)", minute).Scan(&begun); err != nil {
-		return fmt.Errorf("count answers: %w", err)
-	}
-	if !begun {
-		if _, err := t.Exec("DELETE FROM answer_minutes WHERE minute < ?1", now.Add(-keepAnswersFor).UnixMilli()); err != nil {
-			return fmt.Errorf("count answers: %w", err)
-		}
-	}
-	some := slices.SortedFunc(maps.Values(all), func(a, b *serviceAnswers) int { return cmp.Compare(a.service, b.service) })
-	if _, err := db.ExecBatch(t.Tx, countAnswers, some, func(args []any, c *serviceAnswers) []any {
-		return append(args, c.service, minute, c.All, c.Asked, c.Owed, c.Turned, c.Returned, c.Unread)
-	}); err != nil {
-		return fmt.Errorf("count answers: %w", err)
-	}
-	if _, err := db.ExecBatch(t.Tx, sumDoubted, some, func(args []any, c *serviceAnswers) []any {
-		return append(args, c.service, c.Owed, c.Turned, c.Returned)
-	}); err != nil {
-		return fmt.Errorf("count answers in doubt: %w", err)
-	}
-	lost, unread := !begun, !begun
-	for _, c := range some {
-		lost, unread = lost || c.Turned > 0, unread || c.Unread > 0
-	}
-	if lost {
-		if err := t.judgePayments(now, !begun, some); err != nil {
-			return fmt.Errorf("judge what is paid: %w", err)
-		}
-	}
-	if unread {
-		if err := t.judgeReading(now, !begun, some); err != nil {
-			return fmt.Errorf("judge what could be read: %w", err)
-		}
-	}
-	return nil
-}
-
-// judgedFrom is from when on answers count: the last hour, without what the operator has
-// looked at.
-func (t *tx) judgedFrom(reason reminder.Reason, now time.Time) (time.Time, error) {
-	from := now.Add(-reminder.FeedSpan)
-	released, err := t.instant(metaReleased + string(reason))
-	if err != nil || released.Before(from) {
-		return from, err
-	}
-	return released, nil
-}
 
 // judgePayments doubts what Almara Pay says is paid when it says so of too many bills of a
 // service of a batch, and believes it again when most of them owe again. update: of all
@@ -134,46 +75,6 @@ func (t *tx) judgePayments(now time.Time, update bool, batch []*serviceAnswers) 
 	}
 	return t.warn(now, reminder.MassPaid, strings.Join(sentences, "; ")+"; ask the biller whether that is true: "+
 		"reminders of bills that owe nothing wait, and no payment counts")
-}
-
-// judgeReading warns when too many answers about the bills of a service cannot be read,
-// and ends that.
-func (t *tx) judgeReading(now time.Time, update bool, batch []*serviceAnswers) error {
-	from, err := t.judgedFrom(reminder.UnreadableAnswers, now)
-	if err != nil {
-		return err
-	}
-	var stands bool
-	if err := t.Row("SELECT EXISTS (SELECT 1 FROM warnings WHERE reason = ?1)", reminder.UnreadableAnswers).Scan(&stands); err != nil {
-		return err
-	}
-	hour, err := t.answersToJudge(from, now, update, batch)
-	if err != nil {
-		return err
-	}
-	var sentences []string
-	for _, c := range batch {
-		if c.example != "" && hour[c.service].Unreadable() {
-			sentences = append(sentences, "service "+c.service+": "+hour[c.service].UnreadSentence(c.example))
-		}
-	}
-	if len(sentences) > 0 && (update || !stands) {
-		return t.warn(now, reminder.UnreadableAnswers, strings.Join(sentences, "; ")+"; what was known before stays in use")
-	}
-	if !stands || !update {
-		return nil
-	}
-	var total reminder.Answers
-	for _, c := range hour {
-		if c.Unreadable() {
-			return nil
-		}
-		total.All += c.All
-	}
-	if total.ReadRight() {
-		return t.endWarning(reminder.UnreadableAnswers)
-	}
-	return nil
 }
 
 // mostUnskipped bounds how many reminders one transaction takes up again.

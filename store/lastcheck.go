@@ -1,0 +1,137 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"time"
+
+	"duewatch/reminder"
+	"duewatch/store/db"
+)
+
+// IntentCheck is what was found out about committed intents right before they
+// are handed to the provider.
+type IntentCheck struct {
+	Stop *reminder.Stop // no text may leave; nil = they may
+	// Changed says, by the ids of texts, what has come since they were decided.
+	// Such a text is given back, and decided anew.
+	Changed map[int64]string
+}
+
+// answerSlack is how long before its record an answer of Almara Pay may have come:
+// bills that were asked about since a decision are found by the instant of the
+// answer, and what was recorded after the decision may have come before it.
+const answerSlack = time.Minute
+
+// changedParts reads, of the bills of many texts, those that cannot be texted as
+// they are, and those about which something may have been learned of late. Nearly
+// always there are none. The || is explained at factsByID.
+var changedParts = db.NewBatch(`SELECT t.id, b.id, t.state, t.phone = b.phone, b.state, b.balance, b.due_date,
+		coalesce((SELECT max(reason) FROM opt_outs WHERE phone = b.phone AND (service || '' = '' OR service || '' = b.service)), '')
+	FROM texts t CROSS JOIN reminders r CROSS JOIN bills b
+	WHERE t.id IN (%s) AND r.text_id = t.id AND b.id = r.bill_id AND (t.state <> 'sending' OR t.phone <> b.phone OR b.state <> 'active' OR b.checked_at >= ?1
+		OR EXISTS (SELECT 1 FROM opt_outs WHERE phone = b.phone AND (service || '' = '' OR service || '' = b.service)))`, 1, db.Integer)
+
+// CheckIntents tests once more what the intents of some texts rest on: stops,
+// opt-outs, pauses, and what was learned of their bills since the decision. It
+// reads the last commit, of whatever process, by three statements for hundreds of
+// texts.
+func (s *Store) CheckIntents(ctx context.Context, now time.Time, texts []*Text) (c IntentCheck, err error) {
+	stops, err := stopsAt(s.read(ctx), now)
+	if err != nil {
+		return c, fmt.Errorf("check intents: read stops: %w", err)
+	}
+	if len(stops) > 0 {
+		c.Stop = &stops[0].Stop
+		return c, nil
+	}
+	ids := make([]int64, 0, len(texts))
+	textOf := make(map[int64]*Text, len(texts))
+	decided := now
+	for _, t := range texts {
+		ids, textOf[t.ID] = append(ids, t.ID), t
+		if t.Decided.Before(decided) {
+			decided = t.Decided
+		}
+	}
+	change := func(textID int64, why string) {
+		if c.Changed == nil {
+			c.Changed = make(map[int64]string)
+		}
+		c.Changed[textID] = why
+	}
+	err = s.view(ctx, func(t *tx) error {
+		pausing, err := t.anyUnfinished(now)
+		if err != nil {
+			return err
+		}
+		var textID, billID int64
+		if pausing {
+			// Before the bills are read: a page of the pause that is committed in between
+			// moves a bill from here to those that are paused.
+			if err := db.QueryBatch(t.Tx, unreachedParts, ids, db.ID, []sql.Scanner{db.NumberTo(&textID)}, func() error {
+				change(textID, "a pause of its service or phone holds for the bill by now")
+				return nil
+			}, now.UnixMilli()); err != nil {
+				return err
+			}
+		}
+		var b billNow // each in turn
+		columns := []sql.Scanner{
+			db.NumberTo(&textID), db.NumberTo(&billID), db.TextTo(&b.text), db.FlagTo(&b.samePhone), db.TextTo(&b.state),
+			moneyColumn{&b.balance}, dayColumn{&b.dueDate}, db.TextTo(&b.optOut),
+		}
+		return db.QueryBatch(t.Tx, changedParts, ids, db.ID, columns, func() error {
+			if why := b.differs(textOf[textID].part(billID)); why != "" {
+				change(textID, why)
+			}
+			return nil
+		}, decided.Add(-answerSlack).UnixMilli())
+	})
+	if err != nil {
+		return c, fmt.Errorf("check intents: %w", err)
+	}
+	return c, nil
+}
+
+// part is that of a bill, nil when the text is not about it.
+func (t *Text) part(billID int64) *Part {
+	for i := range t.Parts {
+		if t.Parts[i].BillID == billID {
+			return &t.Parts[i]
+		}
+	}
+	return nil
+}
+
+// billNow is what an intent, and a bill that it is about, have come to.
+type billNow struct {
+	text      TextState
+	samePhone bool
+	state     reminder.BillState
+	balance   *reminder.Money
+	dueDate   reminder.Date
+	optOut    reminder.Reason
+}
+
+// differs says what is no longer as the part was decided on; "" = nothing.
+func (b billNow) differs(p *Part) string {
+	switch {
+	case p == nil:
+		return "another bill was added to it"
+	case b.text != Sending:
+		return "its intent was taken for that of a dead process"
+	case b.optOut != "":
+		return "its phone must not be texted any more: " + b.optOut.Info().Means
+	case b.state != reminder.BillActive:
+		return "the bill is " + string(b.state) + " by now"
+	case !b.samePhone:
+		return "the bill has another phone by now"
+	case b.dueDate != p.DueDate:
+		return "the due date has moved"
+	case (b.balance == nil) != (p.Balance == nil), b.balance != nil && !b.balance.Equal(*p.Balance):
+		return "another balance was learned"
+	}
+	return ""
+}
