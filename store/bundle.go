@@ -8,65 +8,71 @@ import (
 	"duewatch/store/db"
 )
 
-// mostOfPhone bounds the bills of one phone that are looked through for
-// companions, so that a phone with ten thousand holds up no other.
+// mostOfPhone bounds the bills of one phone that are searched for candidates, so
+// that a phone with ten thousand bills holds up no other.
 const mostOfPhone = 200
 
-// bundleCandidates reads, for each phone of the bills, its other bills that are due
-// for a look soon enough to share a text now, those that have waited longest
+// bundleCandidates reads, for each phone of the bills that lead a text, its other
+// bills that are due soon enough to share that text, those that have waited longest
 // first.
-func (t *tx) bundleCandidates(r Round, leads []fact) (map[reminder.Phone][]reminder.Case, error) {
-	others := make(map[reminder.Phone][]reminder.Case)
+func (d *decider) bundleCandidates(leads []fact) (map[reminder.Phone][]reminder.Case, error) {
+	candidates := make(map[reminder.Phone][]reminder.Case)
 	var ids []int64
 	for _, lead := range leads {
-		if !lead.sharesPhone || r.single {
+		if !lead.sharesPhone {
 			continue
 		}
-		some, err := t.candidatesOf(r, lead.Bill)
+		others, err := d.dueSoonOfPhone(lead.Bill)
 		if err != nil {
 			return nil, err
 		}
-		ids = append(ids, some...)
+		ids = append(ids, others...)
 	}
-	err := db.Together(t.Tx, ids, func(some []int64) error { return t.addCandidates(r, some, others) },
-		func(int64, error) error { return nil }) // its own evaluation reports the fault
-	return others, err
+	err := db.Together(d.Tx, ids, func(batch []int64) error { return d.addCandidates(batch, candidates) },
+		func(int64, error) error { return nil }) // the fault is reported when the bill itself is due
+	return candidates, err
 }
 
-func (t *tx) addCandidates(r Round, ids []int64, to map[reminder.Phone][]reminder.Case) error {
-	facts, err := t.facts(r, ids)
+// addCandidates reads the facts of bills, and adds those that no pause holds.
+func (d *decider) addCandidates(ids []int64, candidates map[reminder.Phone][]reminder.Case) error {
+	facts, err := d.facts(ids)
 	if err != nil {
 		return err
 	}
 	for _, f := range facts {
-		if p, err := t.unreachedBy(r, f.Bill); err != nil {
+		pause, err := d.unreachedBy(f.Bill)
+		if err != nil {
 			return err
-		} else if p != nil {
-			continue
 		}
-		to[f.Bill.Phone] = append(to[f.Bill.Phone], f.Case)
+		if pause == nil {
+			candidates[f.Bill.Phone] = append(candidates[f.Bill.Phone], f.Case)
+		}
 	}
 	return nil
 }
 
-func (t *tx) candidatesOf(r Round, b reminder.Bill) ([]int64, error) {
-	rows, err := t.Query(`SELECT bill_id, at FROM due_remind WHERE at < ?4
+// dueSoonOfPhone reads the other bills of a bill's phone that are evaluated within
+// the days that a bundle may span.
+func (d *decider) dueSoonOfPhone(b reminder.Bill) ([]int64, error) {
+	rows, err := d.Query(`SELECT bill_id, at FROM due_remind WHERE at < ?4
 		AND bill_id IN (SELECT id FROM bills WHERE phone = ?1 || '' AND id <> ?2 ORDER BY id LIMIT ?3 + 0)`,
-		b.Phone.E164(), b.ID, mostOfPhone, r.Now.AddDate(0, 0, reminder.MaxBundleDays+1).UnixMilli())
+		b.Phone.E164(), b.ID, mostOfPhone, d.Now.AddDate(0, 0, reminder.MaxBundleDays+1).UnixMilli())
 	if err != nil {
 		return nil, err
 	}
-	looks, err := db.Collect(rows, func(r db.Scanner) (l queueEntry, err error) {
-		err = r.Scan(&l.billID, db.InstantTo(&l.at))
-		return l, err
+	entries, err := db.Collect(rows, func(r db.Scanner) (e queueEntry, err error) {
+		err = r.Scan(&e.billID, db.InstantTo(&e.at))
+		return e, err
 	})
 	if err != nil {
 		return nil, err
 	}
-	slices.SortFunc(looks, func(a, b queueEntry) int { return cmp.Or(a.at.Compare(b.at), cmp.Compare(a.billID, b.billID)) })
+	slices.SortFunc(entries, func(a, b queueEntry) int {
+		return cmp.Or(a.at.Compare(b.at), cmp.Compare(a.billID, b.billID))
+	})
 	var ids []int64
-	for _, l := range looks[:min(len(looks), reminder.MaxBundleCandidates)] {
-		ids = append(ids, l.billID)
+	for _, e := range entries[:min(len(entries), reminder.MaxBundleCandidates)] {
+		ids = append(ids, e.billID)
 	}
 	return ids, nil
 }
@@ -74,9 +80,12 @@ func (t *tx) candidatesOf(r Round, b reminder.Bill) ([]int64, error) {
 // eachOnce drops the repeats of bills that several texts would name.
 func eachOnce(bills []reminder.Bill) []reminder.Bill {
 	seen := make(map[int64]bool, len(bills))
-	return slices.DeleteFunc(bills, func(b reminder.Bill) bool {
-		twice := seen[b.ID]
-		seen[b.ID] = true
-		return twice
-	})
+	var once []reminder.Bill
+	for _, b := range bills {
+		if !seen[b.ID] {
+			seen[b.ID] = true
+			once = append(once, b)
+		}
+	}
+	return once
 }

@@ -19,6 +19,18 @@ type CheckResult struct {
 	After    time.Duration // with Failed: repeat no earlier than this
 }
 
+// asked says whether Almara Pay could be asked about the bill, and whether it answered.
+func (r CheckResult) asked() reminder.Asked {
+	switch {
+	case r.Answer != nil:
+		return reminder.Answered
+	case r.Failed == "" && r.Rejected == "":
+		return reminder.NotReached
+	default:
+		return reminder.CouldNotSay
+	}
+}
+
 // RecordedChecks is what came of a batch of results.
 type RecordedChecks struct {
 	Checks []CheckResult   // those that were learned

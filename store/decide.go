@@ -7,82 +7,148 @@ import (
 	"strings"
 
 	"duewatch/reminder"
+	"duewatch/store/db"
 )
 
-// decided is what is to be done about a bill that was due, together with those
-// that share its text.
-type decided struct {
-	billID  int64 // of the bill that was due
-	phoneID int64 // as in fact
-	bundle  reminder.Bundle
+// decider makes the decisions of one round, in the round's transaction.
+type decider struct {
+	*tx
+	Round
+	asked map[int64]reminder.Asked // bills that Almara Pay was asked about for this round
+
+	// What holds for all bills alike is read once.
+	guards     reminder.GuardState // the texts that this round has decided on are counted in
+	anyForeign bool                // the provider has messages that this store did not send
+	anyRefused bool                // the provider refuses some destinations
+	anyPausing bool                // a pause has yet to reach some of its bills
+
+	result    RoundResult
+	undecided []int64 // bills that stay claimed: Almara Pay is asked first, or they met a fault
 }
 
-// decideAll decides about bills that are due, and about those that share their
-// texts. What a decision changes for another bill, which must have the same phone,
-// that one has to see: it waits for a further turn, in which its facts are read
-// anew.
-func (t *tx) decideAll(r Round, ids []int64, res *roundResult) (err error) {
+// readWhatHoldsForAll reads it. It comes before any decision.
+func (d *decider) readWhatHoldsForAll() (err error) {
+	if d.guards, err = guardState(d, d.Policies.Default, d.Now); err != nil {
+		return err
+	}
+	err = d.Row("SELECT EXISTS (SELECT 1 FROM foreign_messages), EXISTS (SELECT 1 FROM refused_destinations)").
+		Scan(&d.anyForeign, &d.anyRefused)
+	if err != nil {
+		return err
+	}
+	d.anyPausing, err = d.anyUnfinished(d.Now)
+	return err
+}
+
+// limits are what a decision must respect that is made again, since the text of the
+// one before could not be written.
+type limits struct {
+	single  bool   // a text is about this bill alone
+	notBody string // a text does not say this; "" = it may say anything
+}
+
+// decide decides about all of the bills together or, when a fault must be
+// confined, about one after the other.
+func (d *decider) decide(ids []int64) error {
+	return db.Together(d.Tx, ids,
+		func(batch []int64) error { return d.attempt(batch, limits{}) },
+		func(id int64, _ error) error {
+			// A bill that would share its text may be to blame. That one is evaluated by
+			// itself, so this one is decided about without any other.
+			return db.Together(d.Tx, []int64{id},
+				func(one []int64) error { return d.attempt(one, limits{single: true}) },
+				func(id int64, err error) error {
+					d.fail(id, err)
+					return nil
+				})
+		})
+}
+
+// attempt works on a copy, and keeps it when all went well: where it fails, what it
+// wrote is undone, and what it counted must be forgotten.
+func (d *decider) attempt(ids []int64, l limits) error {
+	trial := *d
+	if err := trial.decideInTurns(ids, l); err != nil {
+		return err
+	}
+	*d = trial
+	return nil
+}
+
+// fail notes a bill about which nothing could be decided.
+func (d *decider) fail(billID int64, err error) {
+	d.result.Faults = append(d.result.Faults, fmt.Errorf("bill %d: %w", billID, err))
+	d.undecided = append(d.undecided, billID)
+}
+
+// decideInTurns decides about bills that are due, and about those that share their
+// texts. A text to a phone changes what may be decided about its other bills: they
+// wait for a further turn, in which their facts are read anew.
+func (d *decider) decideInTurns(ids []int64, l limits) (err error) {
 	for len(ids) > 0 {
-		if ids, err = t.decideTurn(r, ids, res); err != nil {
+		if ids, err = d.turn(ids, l); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// decideTurn reads all facts first and writes all decisions last, each by
+// decision is what is to be done about a bill that was due, together with those
+// that share its text.
+type decision struct {
+	billID  int64 // of the bill that was due
+	phoneID int64 // as in fact
+	bundle  reminder.Bundle
+}
+
+// turn reads the facts of all bills first and writes all decisions last, each by
 // statements over many rows. It returns the bills that wait for the next turn.
-func (t *tx) decideTurn(r Round, ids []int64, res *roundResult) (waiting []int64, err error) {
-	facts, err := t.facts(r, ids)
+func (d *decider) turn(ids []int64, l limits) (waiting []int64, err error) {
+	facts, err := d.facts(ids)
 	if err != nil {
 		return nil, err
 	}
 	facts, waiting = onePerPhone(facts)
-	candidates, err := t.bundleCandidates(r, facts)
-	if err != nil {
-		return nil, err
+	var candidates map[reminder.Phone][]reminder.Case
+	if !l.single {
+		if candidates, err = d.bundleCandidates(facts); err != nil {
+			return nil, err
+		}
 	}
-	all := make([]decided, 0, len(facts))
+	decisions := make([]decision, 0, len(facts))
 	texted := make(map[reminder.Phone]bool, len(facts)) // in this turn
-	before := *r.guards
+	before := d.guards
 	for i := range facts {
 		f := &facts[i]
 		if texted[f.Bill.Phone] {
 			waiting = append(waiting, f.Bill.ID)
 			continue
 		}
-		if paused, err := t.pauseUnreached(r, &f.Bill); err != nil {
-			return nil, err
-		} else if paused {
-			res.Bills++
-			continue
-		}
-		isDue, err := t.endPause(r, &f.Bill)
+		isDue, err := d.applyPauses(&f.Bill)
 		if err != nil {
 			return nil, err
 		}
 		if !isDue {
-			res.Bills++
 			continue
 		}
-		_, bundle := r.decide(&f.Case, candidates[f.Bill.Phone])
+		bundle := d.join(d.decideAlone(&f.Case, l), candidates[f.Bill.Phone], l)
 		if len(bundle.Ask) > 0 {
-			res.Bills++
-			res.Ask, res.open = append(res.Ask, bundle.Ask...), append(res.open, f.Bill.ID)
+			d.result.Ask = append(d.result.Ask, bundle.Ask...)
+			d.undecided = append(d.undecided, f.Bill.ID)
 			continue
 		}
 		if bundle.Text != nil {
 			texted[f.Bill.Phone] = true
-			r.guards.Add(bundle.Text.Count.Segments) // for the next decisions to see
+			d.guards.Add(bundle.Text.Count.Segments) // the next decisions count it
 		}
-		all = append(all, decided{f.Bill.ID, f.phoneID, bundle})
+		decisions = append(decisions, decision{f.Bill.ID, f.phoneID, bundle})
 	}
-	left, err := t.carryOut(r, all, res)
-	if errors.Is(err, errNotSendable) && len(all) == 1 {
-		*r.guards = before
-		return waiting, t.decideOtherwise(r, all[0], res)
+	leftOut, err := d.write(decisions)
+	if errors.Is(err, errNotSendable) && len(decisions) == 1 {
+		d.guards = before
+		return waiting, d.decideInTurns([]int64{decisions[0].billID}, l.without(decisions[0].bundle))
 	}
-	return append(waiting, left...), err
+	return append(waiting, leftOut...), err
 }
 
 // onePerPhone leaves one bill of each phone whose texts may be about several
@@ -101,91 +167,93 @@ func onePerPhone(facts []fact) (one []fact, waiting []int64) {
 	return one, waiting
 }
 
-// decide decides about one bill, from its facts, and about it together with the
-// bills that may share its text. It completes c, to which the items point.
-func (r Round) decide(c *reminder.Case, candidates []reminder.Case) (reminder.BundleItem, reminder.Bundle) {
-	policy := r.Policies.For(c.Bill.Service)
-	c.Guards, c.RecentBody = *r.guards, r.recentBody
-	item := reminder.BundleItem{Case: c, Decision: reminder.Decide(*c, policy, r.Delivery, r.Now)}
-	if policy.Bundle && !r.single && len(candidates) > 0 && (item.Ask || item.Text != nil) {
-		return item, reminder.Join(item, candidates, r.Policies, r.Delivery, r.Now)
+// without has a bill decided about with a text of its own or, if it had one, with
+// other words: the text of the bundle could not be written, since the phone was opted
+// out meanwhile or has just had these very words.
+func (l limits) without(b reminder.Bundle) limits {
+	if len(b.Items) == 1 {
+		l.notBody = b.Text.Body
 	}
-	return item, reminder.Single(item)
+	l.single = true
+	return l
 }
 
-// decideOtherwise is for a bill whose text cannot be written as it was decided:
-// the phone was opted out meanwhile, or has just had these very words. It is
-// decided once more, with a text of its own; if it had one, with other words.
-func (t *tx) decideOtherwise(r Round, d decided, res *roundResult) error {
-	if len(d.bundle.Items) == 1 {
-		r.recentBody = d.bundle.Text.Body
-	}
-	r.single = true
-	return t.decideAll(r, []int64{d.billID}, res)
+// decideAlone decides about one bill as if there were no other. It completes c, to
+// which the item points.
+func (d *decider) decideAlone(c *reminder.Case, l limits) reminder.BundleItem {
+	c.Guards, c.RecentBody = d.guards, l.notBody
+	return reminder.BundleItem{Case: c, Decision: reminder.Decide(*c, d.Policies.For(c.Bill.Service), d.Delivery, d.Now)}
 }
 
-// carryOut writes what was decided: the intents to send texts, the records of
-// their bills, and when each is evaluated next. No two texts have the same phone.
-// It returns the bills that were due and had no room in their own bundles, since
-// others are due sooner: they are decided about in another turn.
-func (t *tx) carryOut(r Round, all []decided, res *roundResult) (left []int64, err error) {
-	texts, err := t.intend(r, all)
+// join decides about a bill together with those that may share its text.
+func (d *decider) join(lead reminder.BundleItem, candidates []reminder.Case, l limits) reminder.Bundle {
+	mayShare := d.Policies.For(lead.Bill.Service).Bundle && !l.single && len(candidates) > 0
+	if mayShare && (lead.Ask || lead.Text != nil) {
+		return reminder.Join(lead, candidates, d.Policies, d.Delivery, d.Now)
+	}
+	return reminder.Single(lead)
+}
+
+// write writes the intents to send texts, the records of their bills, and when each
+// bill is evaluated next. No two texts have the same phone. It returns the bills that
+// were due and that their own bundles left out, since others are due sooner: they are
+// decided about in another turn.
+func (d *decider) write(decisions []decision) (leftOut []int64, err error) {
+	texts, err := d.writeIntents(decisions)
 	if err != nil {
 		return nil, err
 	}
-	if err := t.addUsage(r, texts); err != nil {
+	if err := d.addUsage(texts); err != nil {
 		return nil, err
 	}
 	stages := 0
-	for i := range all {
-		for j := range all[i].bundle.Items {
-			stages += len(all[i].bundle.Items[j].Records)
+	for i := range decisions {
+		for j := range decisions[i].bundle.Items {
+			stages += len(decisions[i].bundle.Items[j].Records)
 		}
 	}
-	records, evals := make([]stageRecord, 0, stages), make([]queueEntry, 0, len(all))
-	res.Texts, res.Records = slices.Grow(res.Texts, len(all)), slices.Grow(res.Records, stages)
-	for i := range all {
-		d := &all[i]
-		var textID int64
-		if d.bundle.Text != nil {
-			textID = texts[i].ID
-			res.Texts = append(res.Texts, texts[i])
+	records, evaluations := make([]stageRecord, 0, stages), make([]queueEntry, 0, len(decisions))
+	d.result.Texts = slices.Grow(d.result.Texts, len(decisions))
+	d.result.Records = slices.Grow(d.result.Records, stages)
+	for i := range decisions {
+		items, included := decisions[i].bundle.Items, false
+		textID := texts[i].ID // 0 = there is no text
+		if textID != 0 {
+			d.result.Texts = append(d.result.Texts, texts[i])
 		}
-		included := false
-		for j := range d.bundle.Items {
-			item := &d.bundle.Items[j]
-			included = included || item.Bill.ID == d.billID
-			for _, rec := range item.Records {
-				if item.Knows(rec) {
+		for j := range items {
+			item := &items[j]
+			included = included || item.Bill.ID == decisions[i].billID
+			evaluations = append(evaluations, queueEntry{item.Bill.ID, item.Next})
+			for _, record := range item.Records {
+				if item.Knows(record) {
 					continue
 				}
-				if others := len(d.bundle.Items) - 1; others > 0 && rec.Outcome == reminder.Texted {
-					rec.Detail = fmt.Sprintf("%s; in one text with %s", orElse(rec.Detail, rec.Reason.Info().Means), accountsBut(item.Bill, d.bundle.Items))
+				if len(items) > 1 && record.Outcome == reminder.Texted {
+					record.Detail = orElse(record.Detail, record.Reason.Info().Means) +
+						"; in one text with account " + otherAccounts(item.Bill.ID, items)
 				}
-				records = append(records, stageRecord{&item.Bill, item.Bill.DueDate.String(), rec, textID})
-				res.Records = append(res.Records, NewRecord{&item.Bill, rec})
+				records = append(records, stageRecord{&item.Bill, item.Bill.DueDate.String(), record, textID})
+				d.result.Records = append(d.result.Records, NewRecord{&item.Bill, record})
 			}
-			evals = append(evals, queueEntry{item.Bill.ID, item.Next})
 		}
-		if included {
-			res.Bills++
-		} else {
-			left = append(left, d.billID)
+		if !included {
+			leftOut = append(leftOut, decisions[i].billID)
 		}
 	}
-	if err := t.record(records, r.Now); err != nil {
+	if err := d.writeRecords(records, d.Now); err != nil {
 		return nil, err
 	}
-	return left, t.scheduleEvals(evals)
+	return leftOut, d.scheduleAll(dueRemind, evaluations)
 }
 
-// accountsBut names the other accounts of a text, for the trail.
-func accountsBut(b reminder.Bill, items []reminder.BundleItem) string {
-	var all []string
+// otherAccounts names the accounts of a text but that of one bill, for the trail.
+func otherAccounts(billID int64, items []reminder.BundleItem) string {
+	var others []string
 	for _, item := range items {
-		if item.Bill.ID != b.ID {
-			all = append(all, item.Bill.Account)
+		if item.Bill.ID != billID {
+			others = append(others, item.Bill.Account)
 		}
 	}
-	return "account " + strings.Join(all, ", ")
+	return strings.Join(others, ", ")
 }

@@ -126,7 +126,7 @@ func TestNoTextToAnOptedOutPhoneCanBeWritten(t *testing.T) {
 				for _, b.Service = range services {
 					shares = append(shares, reminder.BundleItem{Case: &reminder.Case{Bill: b}, Decision: reminder.Decision{Text: &reminder.TextOrder{}}})
 				}
-				_, err := x.intend(roundAt(p, firstStage), []decided{{phoneID: int64(phoneID), bundle: reminder.Bundle{Items: shares, Text: &reminder.BundledText{Draft: reminder.Draft{Body: "Pay", Language: "en"}, To: phone(1)}}}})
+				_, err := (&decider{tx: x, Round: roundAt(p, firstStage)}).writeIntents([]decision{{phoneID: int64(phoneID), bundle: reminder.Bundle{Items: shares, Text: &reminder.BundledText{Draft: reminder.Draft{Body: "Pay", Language: "en"}, To: phone(1)}}}})
 				if !errors.Is(err, errNotSendable) {
 					return fmt.Errorf("written: %w", err)
 				}
@@ -190,11 +190,11 @@ func TestTheDatabaseRefusesASecondText(t *testing.T) {
 	err := s.do(func(x *tx) error {
 		again := reminder.Single(reminder.BundleItem{Case: &reminder.Case{Bill: b}, Decision: reminder.Decision{Text: &reminder.TextOrder{
 			Draft: reminder.Draft{Body: "again", Language: "en"}, Stage: -3, To: phone(1), Planned: firstStage, NotAfter: firstStage}}})
-		second, err := x.intend(roundAt(p, firstStage), []decided{{phoneID: 1, bundle: again}})
+		second, err := (&decider{tx: x, Round: roundAt(p, firstStage)}).writeIntents([]decision{{phoneID: 1, bundle: again}})
 		if err != nil {
 			return err
 		}
-		return x.record([]stageRecord{{&b, b.DueDate.String(), reminder.Record{Stage: -3, Outcome: reminder.Texted, Reason: reminder.OnSchedule}, second[0].ID}}, firstStage)
+		return x.writeRecords([]stageRecord{{&b, b.DueDate.String(), reminder.Record{Stage: -3, Outcome: reminder.Texted, Reason: reminder.OnSchedule}, second[0].ID}}, firstStage)
 	})
 	if !errors.Is(err, errSettledStage) {
 		t.Errorf("got %v", err)
@@ -228,12 +228,11 @@ func TestDecideSeesWhatWasRecordedAMomentBefore(t *testing.T) {
 			if err != nil {
 				return err
 			}
-			var l roundResult
-			r := roundAt(p, firstStage)
-			if err := x.readGuardState(&r); err != nil {
+			d := &decider{tx: x, Round: roundAt(p, firstStage)}
+			if err := d.readWhatHoldsForAll(); err != nil {
 				return err
 			}
-			return x.decideEach(r, []int64{1}, &l)
+			return d.decide([]int64{1})
 		}))
 		wantRecorded(t, s, 1, "3 days before, skipped, opted_out")
 	})

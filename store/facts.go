@@ -3,6 +3,7 @@ package store
 import (
 	"database/sql"
 	"fmt"
+	"time"
 
 	"duewatch/reminder"
 	"duewatch/store/db"
@@ -33,90 +34,109 @@ var factsByID = db.NewBatch("SELECT "+billColumns+`,
 		EXISTS (SELECT 1 FROM bills o WHERE o.phone = b.phone AND o.id <> b.id), coalesce(phone_id, 0)
 	FROM bills b LEFT JOIN phones p ON number = b.phone WHERE id IN (%s)`, 1, db.Integer)
 
-// facts reads those of many bills, in the order of their ids.
-func (t *tx) facts(r Round, ids []int64) ([]fact, error) {
-	all := make([]fact, 0, len(ids))
-	at := make(map[int64]int, len(ids)) // where a bill is in all
-	zone := r.Policies.Default.Zone     // of all policies
-	midnight := reminder.DateOf(r.Now.In(zone)).At(0, zone).UnixMilli()
-	for _, id := range ids {
-		at[id] = len(all)
-		all = append(all, fact{})
-	}
-	var f fact // each in turn
-	columns := append(columnsOfBill(&f.Bill), db.TextTo(&f.Suppressed), db.NumberTo(&f.TextsToday), db.FlagTo(&f.sharesPhone), db.NumberTo(&f.phoneID))
-	err := db.QueryBatch(t.Tx, factsByID, ids, db.ID, columns, func() error {
-		f.Asked = r.asked[f.Bill.ID]
-		f.sharesPhone = f.sharesPhone && r.Policies.For(f.Bill.Service).Bundle
-		all[at[f.Bill.ID]] = f
-		return nil
-	}, midnight)
+// facts reads what is known of many bills, in the order of their ids.
+func (d *decider) facts(ids []int64) ([]fact, error) {
+	all, byID, err := d.readFacts(ids)
 	if err != nil {
-		return nil, fmt.Errorf("read bills: %w", err)
-	}
-	for i, id := range ids {
-		f := &all[i]
-		if f.Bill.ID != id {
-			return nil, fmt.Errorf("read bill %d: %w", id, ErrNotFound)
-		}
-		if r.foreign {
-			if f.TextedElsewhere, err = t.textedElsewhere(id); err != nil {
-				return nil, err
-			}
-			more, err := t.foreignMessagesOf(f.Bill.Phone, midnight)
-			if err != nil {
-				return nil, err
-			}
-			f.TextsToday += more
-		}
+		return nil, err
 	}
 	for i := range all {
-		if f := &all[i]; r.refused {
-			if f.RefusedUntil, f.RefusedFor, err = t.refusedUntil(f.Bill.Phone, r.Now); err != nil {
+		f := &all[i]
+		if d.anyForeign {
+			if err := d.addForeignMessages(f); err != nil {
+				return nil, err
+			}
+		}
+		if d.anyRefused {
+			if f.RefusedUntil, f.RefusedFor, err = d.refusedUntil(f.Bill.Phone, d.Now); err != nil {
 				return nil, err
 			}
 		}
 	}
-	due := make([]dueBill, 0, len(ids))
-	for _, f := range all {
-		if !f.Bill.DueDate.IsZero() {
-			due = append(due, dueBill{f.Bill.ID, f.Bill.DueDate})
+	return all, d.addRecords(all, byID)
+}
+
+// midnight is when the present day began, in the zone of all policies.
+func (r Round) midnight() time.Time {
+	zone := r.Policies.Default.Zone
+	return reminder.DateOf(r.Now.In(zone)).At(0, zone)
+}
+
+// readFacts reads the bills and what counts of their phones. byID has the place of
+// each bill.
+func (d *decider) readFacts(ids []int64) (all []fact, byID map[int64]int, err error) {
+	all, byID = make([]fact, len(ids)), make(map[int64]int, len(ids))
+	for i, id := range ids {
+		byID[id] = i
+	}
+	var f fact // each in turn
+	columns := append(columnsOfBill(&f.Bill),
+		db.TextTo(&f.Suppressed), db.NumberTo(&f.TextsToday), db.FlagTo(&f.sharesPhone), db.NumberTo(&f.phoneID))
+	err = db.QueryBatch(d.Tx, factsByID, ids, db.ID, columns, func() error {
+		f.Asked = d.asked[f.Bill.ID]
+		f.sharesPhone = f.sharesPhone && d.Policies.For(f.Bill.Service).Bundle
+		all[byID[f.Bill.ID]] = f
+		return nil
+	}, d.midnight().UnixMilli())
+	if err != nil {
+		return nil, nil, fmt.Errorf("read bills: %w", err)
+	}
+	for i, id := range ids {
+		if all[i].Bill.ID != id {
+			return nil, nil, fmt.Errorf("read bill %d: %w", id, ErrNotFound)
 		}
 	}
-	var moved []beforeMove
-	err = t.readDone(due, func(id int64, m reminder.Reminder) {
-		f := &all[at[id]]
+	return all, byID, nil
+}
+
+// addForeignMessages counts messages that this store did not send as texts of the
+// bill and of its phone.
+func (d *decider) addForeignMessages(f *fact) (err error) {
+	if f.TextedElsewhere, err = d.textedElsewhere(f.Bill.ID); err != nil {
+		return err
+	}
+	more, err := d.foreignMessagesOf(f.Bill.Phone, d.midnight().UnixMilli())
+	f.TextsToday += more
+	return err
+}
+
+// addRecords adds what was recorded for the bills' present due dates, and the latest
+// text about another due date that each has moved from.
+func (d *decider) addRecords(all []fact, byID map[int64]int) error {
+	bills := make([]dueBill, 0, len(all))
+	for i := range all {
+		if b := &all[i].Bill; !b.DueDate.IsZero() {
+			bills = append(bills, dueBill{b.ID, b.DueDate})
+		}
+	}
+	type earlierText struct {
+		*fact
+		reminder.Reminder
+	}
+	var earlier []earlierText // few bills move
+	err := d.readRecords(bills, func(id int64, m reminder.Reminder) {
+		f := &all[byID[id]]
 		switch {
 		case m.DueDate == f.Bill.DueDate:
 			f.Done = append(f.Done, m)
-		case m.Outcome == reminder.Texted && m.DecidedAt.After(r.Now.AddDate(0, 0, -reminder.QuietDays-1)):
-			moved = append(moved, beforeMove{f, m})
+		case m.Outcome == reminder.Texted && m.DecidedAt.After(d.Now.AddDate(0, 0, -reminder.QuietDays-1)):
+			earlier = append(earlier, earlierText{f, m})
 		}
 	})
-	if err == nil && len(moved) > 0 {
-		err = t.textedBeforeMove(moved)
+	if err != nil {
+		return err
 	}
-	return all, err
-}
-
-// beforeMove is a bill, and a late text about another due date than its present one.
-type beforeMove struct {
-	*fact
-	reminder.Reminder
-}
-
-// textedBeforeMove notes the latest of the texts that the customers may have; few bills move.
-func (t *tx) textedBeforeMove(moved []beforeMove) error {
-	for _, m := range moved {
-		if !m.DecidedAt.After(m.Moved.At) {
+	for _, e := range earlier {
+		if !e.DecidedAt.After(e.Moved.At) {
 			continue
 		}
-		var came bool
-		if err := t.Row("SELECT EXISTS (SELECT 1 FROM texts WHERE id = ?1 AND state NOT IN "+failedStates+")", m.TextID).Scan(&came); err != nil {
+		const query = "SELECT EXISTS (SELECT 1 FROM texts WHERE id = ?1 AND state NOT IN " + failedStates + ")"
+		var received bool // or it may have been
+		if err := d.Row(query, e.TextID).Scan(&received); err != nil {
 			return fmt.Errorf("read the last text about a bill: %w", err)
 		}
-		if came {
-			m.Moved = reminder.NamedDate{At: m.DecidedAt, DueDate: m.DueDate}
+		if received {
+			e.Moved = reminder.NamedDate{At: e.DecidedAt, DueDate: e.DueDate}
 		}
 	}
 	return nil
@@ -143,18 +163,18 @@ type dueBill struct {
 	due reminder.Date
 }
 
-var doneByID = db.NewBatch("WITH v (bill, first, last) AS (VALUES %s) SELECT "+reminderColumns+`, bill_id
+var recordsByID = db.NewBatch("WITH v (bill, first, last) AS (VALUES %s) SELECT "+reminderColumns+`, bill_id
 	FROM v CROSS JOIN reminders WHERE bill_id = bill AND due_date >= first AND due_date <= last`, 0, db.Integer, db.Text, db.Text)
 
-// readDone calls each with what was recorded for the bills' present due dates, and
+// readRecords calls each with what was recorded for the bills' present due dates, and
 // for those that they have moved from (reminder.NearDates).
-func (t *tx) readDone(bills []dueBill, each func(billID int64, m reminder.Reminder)) error {
+func (t *tx) readRecords(bills []dueBill, each func(billID int64, m reminder.Reminder)) error {
 	var m reminder.Reminder // each in turn
 	var of int64
 	columns := append(columnsOfStage(&m), db.NumberTo(&of))
 	var due reminder.Date
 	var from, to any // of the due date before, which is that of most
-	return db.QueryBatch(t.Tx, doneByID, bills, func(args []any, b dueBill) []any {
+	return db.QueryBatch(t.Tx, recordsByID, bills, func(args []any, b dueBill) []any {
 		if b.due != due {
 			due = b.due
 			first, last := reminder.NearDates(due)
@@ -167,8 +187,8 @@ func (t *tx) readDone(bills []dueBill, each func(billID int64, m reminder.Remind
 	})
 }
 
-// done reads what was recorded for the bill's present due date.
-func (t *tx) done(b reminder.Bill) ([]reminder.Reminder, error) {
+// recordsOf reads what was recorded for the bill's present due date.
+func (t *tx) recordsOf(b reminder.Bill) ([]reminder.Reminder, error) {
 	rows, err := t.Query("SELECT "+reminderColumns+" FROM reminders WHERE bill_id = ?1 AND due_date = ?2", b.ID, b.DueDate.String())
 	if err != nil {
 		return nil, err

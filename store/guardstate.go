@@ -151,7 +151,7 @@ func readRecent(q db.Reader, from time.Time, s *reminder.GuardState) error {
 }
 
 // addUsage counts texts for the day on which they are handed over.
-func (t *tx) addUsage(r Round, texts []Text) error {
+func (d *decider) addUsage(texts []Text) error {
 	n, segments := 0, 0
 	for _, text := range texts {
 		if text.ID != 0 {
@@ -161,11 +161,9 @@ func (t *tx) addUsage(r Round, texts []Text) error {
 	if n == 0 {
 		return nil
 	}
-	zone := r.Policies.Default.Zone
-	midnight := reminder.DateOf(r.Now.In(zone)).At(0, zone)
-	_, err := t.Exec(`INSERT INTO usage (since, texts, segments) VALUES (?1, ?2, ?3)
+	_, err := d.Exec(`INSERT INTO usage (since, texts, segments) VALUES (?1, ?2, ?3)
 		ON CONFLICT (since) DO UPDATE SET texts = usage.texts + excluded.texts, segments = usage.segments + excluded.segments`,
-		midnight.UnixMilli(), n, segments)
+		d.midnight().UnixMilli(), n, segments)
 	return err
 }
 

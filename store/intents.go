@@ -12,84 +12,88 @@ import (
 	"duewatch/store/db"
 )
 
-// sameBodyFor is for how long no two texts of one phone may have the same words:
-// longer than one of them is looked for in the provider's list by its words.
+// sameBodyFor is for how long no two texts of one phone may have the same body:
+// longer than a text is searched for by its body in the provider's list.
 const sameBodyFor = 3 * 24 * time.Hour
 
-// errNotSendable means that the phone has just had, or may have had, a text of these
-// very words, or must not be texted.
+// errNotSendable means that the phone has just had, or may have had, a text of this
+// very body, or must not be texted.
 var errNotSendable = errors.New("the phone is opted out, or has just had these words")
 
-// intents is the statement that writes intents for texts about so many services
-// each. An opt-out is a reason not to get here; it is tested again, so that
-// whatever is decided, no text to such a phone can be written.
-func intents(services int) *db.Batch {
-	columns := []db.Type{db.Text, db.Integer, db.Text, db.Text, db.Text, db.Integer, db.Integer, db.Integer}
-	names, within := "", "o.service || '' = ''"
+// intentsStatement writes intents for texts about so many services each. An opt-out
+// is a reason not to get here; it is tested again, so that whatever is decided, no
+// text to such a phone can be written.
+func intentsStatement(services int) *db.Batch {
+	types := []db.Type{db.Text, db.Integer, db.Text, db.Text, db.Text, db.Integer, db.Integer, db.Integer}
+	columns, optedOut := "", "o.service || '' = ''"
 	for i := range services {
-		columns = append(columns, db.Text)
-		names += fmt.Sprintf(", s%d", i)
-		within += fmt.Sprintf(" OR o.service || '' = v.s%d", i)
+		types = append(types, db.Text)
+		columns += fmt.Sprintf(", s%d", i)
+		optedOut += fmt.Sprintf(" OR o.service || '' = v.s%d", i)
 	}
-	return db.NewBatch(`WITH v (phone, phone_id, sent_to, body, language, segments, planned_at, not_after`+names+`) AS (VALUES %s)
+	return db.NewBatch(`WITH v (phone, phone_id, sent_to, body, language, segments, planned_at, not_after`+columns+`) AS (VALUES %s)
 		INSERT INTO texts (phone, phone_id, sent_to, body, language, segments, state, owner, lease_until, planned_at, not_after, created_at)
 		SELECT v.phone, v.phone_id, v.sent_to, v.body, v.language, v.segments, 'sending', ?1, ?2, v.planned_at, v.not_after, ?3 FROM v
-		WHERE NOT EXISTS (SELECT 1 FROM texts x WHERE x.phone_id = v.phone_id AND x.created_at >= ?4 AND x.body = v.body AND `+mayHaveArrived+`)
-			AND NOT EXISTS (SELECT 1 FROM opt_outs o WHERE o.phone = v.phone AND (`+within+`))
-		RETURNING id, phone`, 4, columns...)
+		WHERE NOT EXISTS (SELECT 1 FROM texts x
+				WHERE x.phone_id = v.phone_id AND x.created_at >= ?4 AND x.body = v.body AND `+mayHaveArrived+`)
+			AND NOT EXISTS (SELECT 1 FROM opt_outs o WHERE o.phone = v.phone AND (`+optedOut+`))
+		RETURNING id, phone`, 4, types...)
 }
 
-// intentsOfOne is for texts about one service each, as almost all are.
-var intentsOfOne = intents(1)
+// oneServiceIntents is for texts about one service each, as almost all are.
+var oneServiceIntents = intentsStatement(1)
 
-// intend writes the intents to send the texts that were decided on, no two of
-// them to one phone. What it returns stands in the order of all; where there is
-// no text it is empty. When any of them would be mistaken for another one, or
-// must not be sent, it fails.
-func (t *tx) intend(r Round, all []decided) ([]Text, error) {
-	texts := make([]Text, len(all))
-	some := make([]intent, 0, len(all))
-	most := 1
-	for i, d := range all {
-		if d.bundle.Text != nil {
-			n := newIntent(r, d, &texts[i])
-			some, most = append(some, n), max(most, len(n.services))
+// writeIntents writes the intents to send the texts that were decided on, no two of
+// them to one phone. The texts stand in the order of the decisions; where there is
+// none, it has no id. When any of them would be mistaken for another one, or must not
+// be sent, writeIntents fails.
+func (d *decider) writeIntents(decisions []decision) ([]Text, error) {
+	texts := make([]Text, len(decisions))
+	intents := make([]intent, 0, len(decisions))
+	services := 1
+	for i, decided := range decisions {
+		if decided.bundle.Text != nil {
+			texts[i] = newText(decided.bundle, d.Now)
+			n := newIntent(decided, &texts[i])
+			intents, services = append(intents, n), max(services, len(n.services))
 		}
 	}
-	if err := t.addPhones(some); err != nil {
+	if err := d.addPhones(intents); err != nil {
 		return nil, err
 	}
-	statement := intentsOfOne
-	if most > 1 {
-		statement = intents(most)
-	}
-	return texts, t.writeIntents(r, statement, some, most)
+	return texts, d.insertIntents(intents, services)
 }
 
-// intent is a text that is about to be written, and the services it is about.
+// newText is the text of a bundle, without an id.
+func newText(b reminder.Bundle, now time.Time) Text {
+	text := Text{
+		To: b.Text.To, Body: b.Text.Body, Language: b.Text.Language, Segments: b.Text.Count.Segments,
+		Decided: now, NotAfter: b.Text.NotAfter, Parts: make([]Part, 0, len(b.Items)),
+	}
+	for _, item := range b.Items {
+		text.Parts = append(text.Parts, Part{
+			BillID: item.Bill.ID, Service: item.Bill.Service, Account: item.Bill.Account, DueDate: item.Bill.DueDate,
+			Stage: item.Text.Stage, Reason: item.Text.Reason, Planned: item.Text.Planned,
+			Balance: item.Bill.Balance, BalanceAt: item.Bill.BalanceAt, WithAmount: item.Text.WithAmount, Verified: item.Bill.Verified,
+		})
+	}
+	return text
+}
+
+// intent is a text that is about to be written, with what only the store needs.
 type intent struct {
 	*Text
-	phone    reminder.Phone
-	phoneID  int64
+	phone    reminder.Phone // the customer's; the text may be redirected
+	phoneID  int64          // 0 = it has none yet
 	planned  time.Time
-	services []string
+	services []string // that the text is about
 }
 
-func newIntent(r Round, d decided, to *Text) intent {
-	j, o := d.bundle, d.bundle.Text
-	n := intent{Text: to, phone: j.Items[0].Bill.Phone, phoneID: d.phoneID, planned: o.Planned}
-	*to = Text{
-		To: o.To, Body: o.Body, Language: o.Language, Segments: o.Count.Segments, Decided: r.Now, NotAfter: o.NotAfter,
-		Parts: make([]Part, 0, len(j.Items)),
-	}
-	for _, s := range j.Items {
-		to.Parts = append(to.Parts, Part{
-			BillID: s.Bill.ID, Service: s.Bill.Service, Account: s.Bill.Account, DueDate: s.Bill.DueDate,
-			Stage: s.Text.Stage, Reason: s.Text.Reason, Planned: s.Text.Planned, Balance: s.Bill.Balance, BalanceAt: s.Bill.BalanceAt, WithAmount: s.Text.WithAmount,
-			Verified: s.Bill.Verified,
-		})
-		if !slices.Contains(n.services, s.Bill.Service) {
-			n.services = append(n.services, s.Bill.Service)
+func newIntent(d decision, text *Text) intent {
+	n := intent{Text: text, phone: d.bundle.Items[0].Bill.Phone, phoneID: d.phoneID, planned: d.bundle.Text.Planned}
+	for _, part := range text.Parts {
+		if !slices.Contains(n.services, part.Service) {
+			n.services = append(n.services, part.Service)
 		}
 	}
 	return n
@@ -122,16 +126,21 @@ func (t *tx) addPhones(all []intent) error {
 	return nil
 }
 
-// writeIntents writes them by a statement for texts about so many services each, and
-// gives the texts their ids.
-func (t *tx) writeIntents(r Round, statement *db.Batch, all []intent, services int) error {
-	of := make(map[string]*Text, len(all))
+// insertIntents writes intents for texts about up to so many services each, and gives
+// the texts their ids.
+func (d *decider) insertIntents(all []intent, services int) error {
+	statement := oneServiceIntents
+	if services > 1 {
+		statement = intentsStatement(services)
+	}
+	textOf := make(map[string]*Text, len(all))
 	for _, n := range all {
-		of[n.phone.E164()] = n.Text
+		textOf[n.phone.E164()] = n.Text
 	}
 	row := func(args []any, n intent) []any {
-		args = append(args, n.phone.E164(), n.phoneID, n.To.E164(), n.Body, n.Language, int64(n.Segments), n.planned.UnixMilli(), n.NotAfter.UnixMilli())
-		for i := range services {
+		args = append(args, n.phone.E164(), n.phoneID, n.To.E164(), n.Body, n.Language, int64(n.Segments),
+			n.planned.UnixMilli(), n.NotAfter.UnixMilli())
+		for i := range services { // a text about fewer names its last one again
 			args = append(args, n.services[min(i, len(n.services)-1)])
 		}
 		return args
@@ -139,11 +148,11 @@ func (t *tx) writeIntents(r Round, statement *db.Batch, all []intent, services i
 	var id int64 // each in turn
 	var phone string
 	written := 0
-	err := db.QueryBatch(t.Tx, statement, all, row, []sql.Scanner{db.NumberTo(&id), db.TextTo(&phone)}, func() error {
-		of[phone].ID = id
+	err := db.QueryBatch(d.Tx, statement, all, row, []sql.Scanner{db.NumberTo(&id), db.TextTo(&phone)}, func() error {
+		textOf[phone].ID = id
 		written++
 		return nil
-	}, r.Claim.Owner, r.Now.Add(r.Claim.Lease).UnixMilli(), r.Now.UnixMilli(), r.Now.Add(-sameBodyFor).UnixMilli())
+	}, d.Claim.Owner, d.Now.Add(d.Claim.Lease).UnixMilli(), d.Now.UnixMilli(), d.Now.Add(-sameBodyFor).UnixMilli())
 	switch {
 	case err != nil:
 		return fmt.Errorf("write intents: %w", err)
@@ -155,14 +164,14 @@ func (t *tx) writeIntents(r Round, statement *db.Batch, all []intent, services i
 
 // stageRecord is what a decision makes of one stage of a bill.
 type stageRecord struct {
-	bill *reminder.Bill
-	due  string // its due date
+	bill    *reminder.Bill
+	dueDate string
 	reminder.Record
-	textID int64 // of the text that is sent now, 0 = none
+	textID int64 // of the text about the bill that is sent now; 0 = there is none
 }
 
-// linkedText is the text of the very stage: one that this look skips has no part
-// in the text of another.
+// linkedText is the text of this very stage: a stage that is skipped while a later
+// one is texted has no part in that text.
 func (r stageRecord) linkedText() int64 {
 	if r.Outcome == reminder.Texted {
 		return r.textID
@@ -177,13 +186,13 @@ var addRecords = db.NewBatch(`WITH v (bill_id, due_date, stage, outcome, reason,
 		WHERE reminders.outcome = 'held'`, 1,
 	db.Integer, db.Text, db.Integer, db.Text, db.Text, db.Integer)
 
-// record writes what became of stages, each of which is news.
-func (t *tx) record(all []stageRecord, now time.Time) error {
+// writeRecords writes what became of stages, each of which is news.
+func (t *tx) writeRecords(all []stageRecord, now time.Time) error {
 	n, err := db.ExecBatch(t.Tx, addRecords, all, func(args []any, r stageRecord) []any {
-		return append(args, r.bill.ID, r.due, int64(r.Stage), string(r.Outcome), string(r.Reason), positive(r.linkedText()))
+		return append(args, r.bill.ID, r.dueDate, int64(r.Stage), string(r.Outcome), string(r.Reason), positive(r.linkedText()))
 	}, now.UnixMilli())
 	if err == nil && n < int64(len(all)) {
-		err = errSettledStage // which one is found one after the other
+		err = errSettledStage // which one it is shows when each is written alone
 	}
 	if err != nil {
 		return fmt.Errorf("write records: %w", err)
@@ -191,7 +200,7 @@ func (t *tx) record(all []stageRecord, now time.Time) error {
 	_, err = db.ExecBatch(t.Tx, addEvents, all, func(args []any, r stageRecord) []any {
 		return ofEvent(args, Event{
 			At: now, BillID: r.bill.ID, TextID: r.linkedText(), What: string(r.Outcome), Reason: string(r.Reason),
-			Detail: r.Stage.String() + ", due " + r.due + ": " + orElse(r.Detail, r.Reason.Info().Means),
+			Detail: r.Stage.String() + ", due " + r.dueDate + ": " + orElse(r.Detail, r.Reason.Info().Means),
 		})
 	})
 	return err

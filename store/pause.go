@@ -165,7 +165,7 @@ func (t *tx) resume(b *reminder.Bill, policy *reminder.Policy, oneOfMany bool, e
 	if b.State == reminder.BillPending {
 		return look, t.schedule(dueRegister, b.ID, now)
 	}
-	done, err := t.done(*b)
+	done, err := t.recordsOf(*b)
 	if err != nil {
 		return look, err
 	}
@@ -185,22 +185,29 @@ func (t *tx) resume(b *reminder.Bill, policy *reminder.Policy, oneOfMany bool, e
 	return policy.EvalAfterPause(*b, since, done, now), t.schedule(dueRecheck, b.ID, policy.CheckAfterPause(*b, oneOfMany, now))
 }
 
-// endPause ends the pause of a bill when its time is over, and reports whether
-// a decision about it is due now.
-func (t *tx) endPause(r Round, b *reminder.Bill) (isDue bool, err error) {
-	if b.State != reminder.BillPaused || b.PausedUntil.IsZero() || r.Now.Before(b.PausedUntil) {
+// applyPauses pauses a bill that the pause of its service or phone has yet to reach,
+// and ends the bill's own pause when its time is over. It reports whether a decision
+// about the bill is due now.
+func (d *decider) applyPauses(b *reminder.Bill) (isDue bool, err error) {
+	if p, err := d.unreachedBy(*b); err != nil {
+		return false, err
+	} else if p != nil {
+		return false, d.pause(b.ID, *p, d.Now, "rule")
+	}
+	if b.State != reminder.BillPaused || b.PausedUntil.IsZero() || d.Now.Before(b.PausedUntil) {
 		return true, nil
 	}
-	next, err := t.resume(b, r.Policies.For(b.Service), true, Event{At: r.Now, Reason: "rule", Detail: "the time of the pause is over"})
+	next, err := d.resume(b, d.Policies.For(b.Service), true,
+		Event{At: d.Now, Reason: "rule", Detail: "the time of the pause is over"})
 	if err != nil {
 		return false, err
 	}
 	// Its own pause is over, but that of its service or phone may not be.
-	if paused, err := t.pausedByRule(b, r.Now); err != nil || paused {
+	if paused, err := d.pausedByRule(b, d.Now); err != nil || paused {
 		return false, err
 	}
-	if next.IsZero() || next.After(r.Now) {
-		return false, t.schedule(dueRemind, b.ID, next)
+	if next.IsZero() || next.After(d.Now) {
+		return false, d.schedule(dueRemind, b.ID, next)
 	}
 	return true, nil
 }

@@ -55,13 +55,14 @@ func (t *tx) pauseReached(c Selector, before, last reminder.Bill, done bool) err
 
 // unreachedBy is the unfinished pause that has yet to reach an active bill: of several
 // the one that lasts longest; nil = there is none.
-func (t *tx) unreachedBy(r Round, b reminder.Bill) (*Pause, error) {
-	if !r.pausing || b.State != reminder.BillActive {
+func (d *decider) unreachedBy(b reminder.Bill) (*Pause, error) {
+	if !d.anyPausing || b.State != reminder.BillActive {
 		return nil, nil
 	}
 	var p Pause
-	err := t.Row(`SELECT p.until_at, p.detail FROM pauses p CROSS JOIN bills b WHERE b.id = ?2 AND `+unfinished+" AND "+beingPaused+`
-		ORDER BY p.until_at IS NOT NULL, p.until_at DESC LIMIT 1`, r.Now.UnixMilli(), b.ID).Scan(db.InstantTo(&p.Until), &p.Detail)
+	err := d.Row(`SELECT p.until_at, p.detail FROM pauses p CROSS JOIN bills b WHERE b.id = ?2 AND `+unfinished+" AND "+beingPaused+`
+		ORDER BY p.until_at IS NOT NULL, p.until_at DESC LIMIT 1`, d.Now.UnixMilli(), b.ID).
+		Scan(db.InstantTo(&p.Until), &p.Detail)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		return nil, nil
@@ -69,15 +70,6 @@ func (t *tx) unreachedBy(r Round, b reminder.Bill) (*Pause, error) {
 		return nil, fmt.Errorf("read pauses under way: %w", err)
 	}
 	return &p, nil
-}
-
-// pauseUnreached pauses an active bill that an unfinished pause has yet to reach.
-func (t *tx) pauseUnreached(r Round, b *reminder.Bill) (paused bool, err error) {
-	p, err := t.unreachedBy(r, *b)
-	if err != nil || p == nil {
-		return false, err
-	}
-	return true, t.pause(b.ID, *p, r.Now, "rule")
 }
 
 // checkNoPauseUnderWay refuses to resume a bill that an unfinished pause would pause again

@@ -312,7 +312,7 @@ var hot = map[string]string{
 	"FROM reminders WHERE bill_id = ?1 AND due_date":             "sqlite_autoindex_reminders_1 (bill_id=? AND due_date=?)",
 	"(SELECT max(reason) FROM opt_outs":                          "sqlite_autoindex_opt_outs_1 (phone=?)",
 	"EXISTS (SELECT 1 FROM opt_outs o":                           "sqlite_autoindex_opt_outs_1 (phone=?)",
-	"EXISTS (SELECT 1 FROM texts x WHERE x.phone_id = v":         "texts_phone (phone_id=? AND created_at>?)",
+	"x.phone_id = v.phone_id AND x.created_at >= ?4":             "texts_phone (phone_id=? AND created_at>?)",
 	"FROM v WHERE texts.id = v.id":                               "SEARCH texts USING INTEGER PRIMARY KEY",
 	"FROM v CROSS JOIN reminders r":                              "reminders_text (text_id=?)",
 	"CROSS JOIN reminders WHERE bill_id = bill":                  "sqlite_autoindex_reminders_1 (bill_id=? AND due_date>? AND due_date<?)",

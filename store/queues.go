@@ -144,6 +144,16 @@ func (s *Store) free(whose string, now time.Time, owner string) error {
 	return nil
 }
 
+// dueToRemind reads up to n bills that are due in the remind job, those that have
+// waited longest first.
+func (t *tx) dueToRemind(now time.Time, n int) ([]int64, error) {
+	rows, err := t.Query("SELECT bill_id FROM due_remind WHERE at <= ?1 ORDER BY at, bill_id LIMIT ?2 + 0", now.UnixMilli(), n)
+	if err != nil {
+		return nil, err
+	}
+	return db.Collect(rows, db.ScanID)
+}
+
 // anyToRemind reports whether a bill is due for a look of the remind job: a tick
 // with nothing due reads one index entry and writes nothing.
 func (s *Store) anyToRemind(ctx context.Context, now time.Time) (due bool, err error) {
