@@ -12,8 +12,8 @@ import (
 	"duewatch/store/db"
 )
 
-// keepAnswersFor is for how long answers are counted by the minute: the hour that is judged. What
-// came since a doubt began is summed in its own row, however long it lasts.
+// keepAnswersFor is for how long answers are counted by the minute: the hour that is judged. The
+// answers since a doubt began are summed in its own row, however long it lasts.
 const keepAnswersFor = reminder.FeedSpan
 
 // serviceAnswers are the answers of a batch about the bills of one service.
@@ -24,7 +24,8 @@ type serviceAnswers struct {
 }
 
 var countAnswers = db.NewBatch(`INSERT INTO answer_minutes (service, minute, answers, asked, owed, turned, returned, unread) VALUES %s
-	ON CONFLICT (service, minute) DO UPDATE SET answers = answer_minutes.answers + excluded.answers, asked = answer_minutes.asked + excluded.asked,
+	ON CONFLICT (service, minute) DO UPDATE SET
+		answers = answer_minutes.answers + excluded.answers, asked = answer_minutes.asked + excluded.asked,
 		owed = answer_minutes.owed + excluded.owed, turned = answer_minutes.turned + excluded.turned,
 		returned = answer_minutes.returned + excluded.returned,
 		unread = answer_minutes.unread + excluded.unread`, 0,
@@ -69,20 +70,20 @@ func (t *tx) answersToJudge(after, now time.Time, all bool, batch []*serviceAnsw
 	if all {
 		return t.answersSince(after, now)
 	}
-	some := make(map[string]reminder.Answers, len(batch))
+	sums := make(map[string]reminder.Answers, len(batch))
 	for _, c := range batch {
 		var err error
-		if some[c.service], err = t.answersOf(c.service, after, now); err != nil {
+		if sums[c.service], err = t.answersOf(c.service, after, now); err != nil {
 			return nil, err
 		}
 	}
-	return some, nil
+	return sums, nil
 }
 
 // addAnswers counts the answers of a batch for their minute and service, and warns when those
 // of the hour say more of a biller's feed than of its bills, or ends such a warning. That is
-// one row for each service of a batch, and only these services are judged; all of them, and
-// what stands already, are gone through once a minute.
+// one row for each service of a batch, and only these services are judged. Once
+// a minute all services are, with the doubts and warnings that stand already.
 func (t *tx) addAnswers(all map[string]*serviceAnswers, now time.Time) error {
 	if len(all) == 0 {
 		return nil
@@ -97,28 +98,28 @@ func (t *tx) addAnswers(all map[string]*serviceAnswers, now time.Time) error {
 			return fmt.Errorf("count answers: %w", err)
 		}
 	}
-	some := slices.SortedFunc(maps.Values(all), func(a, b *serviceAnswers) int { return cmp.Compare(a.service, b.service) })
-	if _, err := db.ExecBatch(t.Tx, countAnswers, some, func(args []any, c *serviceAnswers) []any {
+	batch := slices.SortedFunc(maps.Values(all), func(a, b *serviceAnswers) int { return cmp.Compare(a.service, b.service) })
+	if _, err := db.ExecBatch(t.Tx, countAnswers, batch, func(args []any, c *serviceAnswers) []any {
 		return append(args, c.service, minute, c.All, c.Asked, c.Owed, c.Turned, c.Returned, c.Unread)
 	}); err != nil {
 		return fmt.Errorf("count answers: %w", err)
 	}
-	if _, err := db.ExecBatch(t.Tx, sumDoubted, some, func(args []any, c *serviceAnswers) []any {
+	if _, err := db.ExecBatch(t.Tx, sumDoubted, batch, func(args []any, c *serviceAnswers) []any {
 		return append(args, c.service, c.Owed, c.Turned, c.Returned)
 	}); err != nil {
 		return fmt.Errorf("count answers in doubt: %w", err)
 	}
 	lost, unread := !begun, !begun
-	for _, c := range some {
+	for _, c := range batch {
 		lost, unread = lost || c.Turned > 0, unread || c.Unread > 0
 	}
 	if lost {
-		if err := t.judgePayments(now, !begun, some); err != nil {
+		if err := t.judgePayments(now, !begun, batch); err != nil {
 			return fmt.Errorf("judge what is paid: %w", err)
 		}
 	}
 	if unread {
-		if err := t.judgeReading(now, !begun, some); err != nil {
+		if err := t.judgeReading(now, !begun, batch); err != nil {
 			return fmt.Errorf("judge what could be read: %w", err)
 		}
 	}
@@ -126,7 +127,7 @@ func (t *tx) addAnswers(all map[string]*serviceAnswers, now time.Time) error {
 }
 
 // judgedFrom is from when on answers count: the last hour, without what the operator has
-// looked at.
+// released.
 func (t *tx) judgedFrom(reason reminder.Reason, now time.Time) (time.Time, error) {
 	from := now.Add(-reminder.FeedSpan)
 	released, err := t.instant(metaReleased + string(reason))

@@ -10,7 +10,7 @@ import (
 	"duewatch/store/db"
 )
 
-// declared and odd are the conditions of the indexes bills_declared and
+// declared and inactive are the conditions of the indexes bills_declared and
 // bills_inactive, to the letter, as inDoubt is of its own. What was imported is not
 // removed by a declaration.
 const (
@@ -21,8 +21,9 @@ const (
 // saved are the columns that saveBills writes, after the id.
 const saved = "state, customer, balance, balance_at, due_date, biller_verified, registered_at, checked_at, failures, last_error, usual"
 
-var saveBills = db.NewBatch("WITH v (id, "+saved+`) AS (VALUES %s) UPDATE bills SET state = v.state, customer = v.customer, balance = v.balance,
-	balance_at = v.balance_at, due_date = v.due_date, biller_verified = v.biller_verified, registered_at = v.registered_at, checked_at = v.checked_at,
+var saveBills = db.NewBatch("WITH v (id, "+saved+`) AS (VALUES %s) UPDATE bills
+	SET state = v.state, customer = v.customer, balance = v.balance, balance_at = v.balance_at, due_date = v.due_date,
+	biller_verified = v.biller_verified, registered_at = v.registered_at, checked_at = v.checked_at,
 	failures = v.failures, last_error = v.last_error, usual = v.usual FROM v WHERE bills.id = v.id`, 0,
 	db.Integer, db.Text, db.Text, db.Text, db.Integer, db.Text, db.Integer, db.Integer, db.Integer, db.Integer, db.Text, db.Text)
 
@@ -88,7 +89,7 @@ type BillFilter struct {
 	Held    reminder.Reason // with a reminder that is held for this
 }
 
-// Watched is a bill with the instants at which the jobs next look at it; zero
+// Watched is a bill with the instants at which it is next due in the jobs; zero
 // means that the job need not.
 type Watched struct {
 	reminder.Bill
@@ -163,7 +164,7 @@ const servicesOfBills = `WITH RECURSIVE services (service) AS (
 		SELECT (SELECT min(service) FROM bills WHERE service > services.service) FROM services WHERE services.service IS NOT NULL
 	) SELECT service FROM services WHERE service IS NOT NULL`
 
-// ofAnyService has an account looked for by that index: no other has accounts.
+// ofAnyService has an account found by that index: no other has accounts.
 const ofAnyService = "service IN (" + servicesOfBills + ")"
 
 // Accounts are the first n accounts that begin with these characters.
@@ -178,11 +179,11 @@ func (s *Store) Accounts(ctx context.Context, begin string, n int) (accounts []s
 		if err != nil {
 			return nil, fmt.Errorf("read accounts: %w", err)
 		}
-		some, err := db.Collect(rows, scanString)
+		own, err := db.Collect(rows, scanString)
 		if err != nil {
 			return nil, fmt.Errorf("read accounts: %w", err)
 		}
-		accounts = append(accounts, some...)
+		accounts = append(accounts, own...)
 	}
 	slices.Sort(accounts)
 	accounts = slices.Compact(accounts)
@@ -229,7 +230,8 @@ func (s *Store) InUse(ctx context.Context) (languages map[string]map[string]bool
 	}
 	languages = map[string]map[string]bool{}
 	for _, service := range services {
-		rows, err := s.read(ctx).Query("SELECT language, state FROM bills WHERE service = ?1 ORDER BY account LIMIT ?2 + 0", service, languageSample)
+		rows, err := s.read(ctx).Query(
+			"SELECT language, state FROM bills WHERE service = ?1 ORDER BY account LIMIT ?2 + 0", service, languageSample)
 		if err != nil {
 			return nil, fmt.Errorf("read languages: %w", err)
 		}

@@ -46,7 +46,7 @@ type BulkOp struct {
 	At       time.Time
 	Who      string
 	DryRun   bool      // count only
-	Progress func(int) // called now and then with the bills looked at so far; nil = nobody asks
+	Progress func(int) // called now and then with how many bills were read; nil = it is not shown
 }
 
 // selectorPage is how many bills one transaction of an operator's act takes.
@@ -68,7 +68,8 @@ func selected(q db.Reader, c Selector, after reminder.Bill, n int) ([]reminder.B
 	var args []any
 	switch {
 	case c.Account != "":
-		query = " FROM bills WHERE " + ofAnyService + " AND account = ?1 AND id > ?2 AND (?3 = '' OR service = ?3) AND (?4 = '' OR phone = ?4) ORDER BY id LIMIT ?5 + 0"
+		query = " FROM bills WHERE " + ofAnyService + ` AND account = ?1 AND id > ?2
+			AND (?3 = '' OR service = ?3) AND (?4 = '' OR phone = ?4) ORDER BY id LIMIT ?5 + 0`
 		args = []any{c.Account, after.ID, c.Service, c.Phone.E164(), n}
 	case c.Phone != "":
 		query = " FROM bills WHERE phone = ?1 AND id > ?2 AND (?3 = '' OR service = ?3) ORDER BY id LIMIT ?4 + 0"
@@ -97,7 +98,9 @@ type bulkRule struct {
 // come, if there is one, is written together with the first page: a bill that
 // it caught in between would be counted as left alone, as one of a later page
 // still may be. An act that ends early is completed by the same act again.
-func (s *Store) bulk(ctx context.Context, a BulkOp, rule bulkRule, wanted func(reminder.Bill) bool, do func(*tx, reminder.Bill) error) (n BulkResult, err error) {
+func (s *Store) bulk(
+	ctx context.Context, a BulkOp, rule bulkRule, wanted func(reminder.Bill) bool, do func(*tx, reminder.Bill) error,
+) (n BulkResult, err error) {
 	if a.DryRun && a.Selector.WholeService() {
 		return s.countWanted(ctx, a.Selector.Service, wanted)
 	}
@@ -185,7 +188,8 @@ func (s *Store) countWanted(ctx context.Context, service string, wanted func(rem
 	query := `SELECT '' AS state, NULL AS paused_until, 0 AS failures, count(*) FROM bills WHERE service = ?1
 		UNION ALL SELECT state, paused_until, CASE WHEN failures > 0 THEN 1 ELSE 0 END, count(*) FROM bills
 			WHERE state IN ('pending', 'paused', 'rejected', 'removed') AND state <> 'active' AND service || '' = ?1 GROUP BY 1, 2, 3`
-	if wanted(reminder.Bill{State: reminder.BillActive}) != wanted(reminder.Bill{State: reminder.BillActive, Failures: 1}) { // they are few, in an index of their own
+	active, failing := reminder.Bill{State: reminder.BillActive}, reminder.Bill{State: reminder.BillActive, Failures: 1}
+	if wanted(active) != wanted(failing) { // those that fail are few, in an index of their own
 		query += `
 		UNION ALL SELECT state, NULL, 1, count(*) FROM bills WHERE service = ?1 AND state = 'active' AND failures > 0 GROUP BY 1`
 	}
@@ -200,7 +204,7 @@ func (s *Store) countWanted(ctx context.Context, service string, wanted func(rem
 	if err != nil {
 		return n, err
 	}
-	usual := kind{Bill: reminder.Bill{State: reminder.BillActive}}
+	usual := kind{Bill: active}
 	for _, k := range kinds {
 		if k.State == "" {
 			usual.bills += k.bills // of all

@@ -9,32 +9,34 @@ import (
 	"duewatch/store/db"
 )
 
-// checkBatch is a batch of results, with what has yet to be written of them: many
-// bills with each statement.
+// checkBatch is a batch of results that is being recorded.
 type checkBatch struct {
-	policies reminder.Policies
-	now      time.Time
-	unsure   bool // as in RecordedChecks
-
+	policies   reminder.Policies
+	now        time.Time
+	unsure     bool // as in RecordedChecks
 	rejections *rejectionCount
+	unwritten
 
-	bills          []reminder.Bill
-	has            map[int64]bool
-	events         []Event
-	entries        map[queue][]queueEntry
-	paid           []reminder.Bill // as they were when they were owed
-	replan         []reminder.Bill // whose next reminder depends on what was learned
-	mayHaveRecords []dueBill       // those of plan that may have had one
-	notRefused     []int64         // that may have been refused before, and are not any more
-	unpaid         []reminder.Bill // that owed nothing, and owe again of the same due date
-
-	// Of the whole batch.
 	answers      map[string]*serviceAnswers // by service
 	rejected     []reminder.Bill            // that had been accepted
 	unclear      reminder.Bill              // one that was refused in no known form; ID 0 = none
 	noneAnswered bool                       // such a one would be rejected, if anybody had been answered well
-	due          bool                       // one of them is due for a look by the remind job
-	pauses       *bool                      // whether there are rules that pause new bills; nil = not looked yet
+	due          bool                       // one of the bills is due in the remind job
+	pauses       *bool                      // whether there are rules that pause new bills; nil = not read yet
+}
+
+// unwritten is what has yet to be written of a batch: many bills with each statement,
+// each bill once.
+type unwritten struct {
+	bills          []reminder.Bill
+	has            map[int64]bool // the bills, by id
+	events         []Event
+	entries        map[queue][]queueEntry
+	paid           []reminder.Bill // as they were when they were owed
+	unpaid         []reminder.Bill // that owed nothing, and owe again of the same due date
+	replan         []reminder.Bill // whose next evaluation depends on what was said
+	mayHaveRecords []dueBill       // those of replan that reminders may have been recorded of
+	notRefused     []int64         // that may have been refused before, and are not any more
 }
 
 // write writes what is left to be written.
@@ -62,7 +64,7 @@ func (t *tx) write(w *checkBatch) error {
 			return err
 		}
 	}
-	w.bills, w.has, w.events, w.entries, w.paid, w.replan, w.mayHaveRecords, w.unpaid, w.notRefused = nil, nil, nil, nil, nil, nil, nil, nil, nil
+	w.unwritten = unwritten{}
 	return nil
 }
 
@@ -119,8 +121,9 @@ func (t *tx) recordPayments(w *checkBatch) error {
 	}
 	for _, b := range w.paid {
 		if n := texted[b.ID]; n > 0 {
+			owed := b.Balance.Format(w.policies.For(b.Service).Currency)
 			w.events = append(w.events, Event{At: w.now, BillID: b.ID, What: "paid", Reason: "almara",
-				Detail: fmt.Sprintf("%s was owed; reminders of this due date that were texted: %d", b.Balance.Format(w.policies.For(b.Service).Currency), n)})
+				Detail: fmt.Sprintf("%s was owed; reminders of this due date that were texted: %d", owed, n)})
 		}
 	}
 	return nil

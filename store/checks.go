@@ -8,7 +8,7 @@ import (
 	"duewatch/store/db"
 )
 
-// CheckResult is what came of one call to Almara Pay about a bill: one of Answer,
+// CheckResult is the result of one call to Almara Pay about a bill: one of Answer,
 // Rejected and Failed, or none when it could not even be asked.
 type CheckResult struct {
 	BillID   int64
@@ -31,29 +31,29 @@ func (r CheckResult) asked() reminder.Asked {
 	}
 }
 
-// RecordedChecks is what came of a batch of results.
+// RecordedChecks is what was made of a batch of results.
 type RecordedChecks struct {
-	Checks []CheckResult   // those that were learned
+	Checks []CheckResult   // those that were recorded
 	Bills  []reminder.Bill // theirs, as they are now
-	Due    bool            // a bill became due for a look by the remind job
-	// Faults are of bills of which nothing could be learned, each undone alone:
+	Due    bool            // a bill became due in the remind job
+	// Faults are of bills of which nothing could be recorded, each undone alone:
 	// they are still due to be asked about.
 	Faults []error
 
-	latest time.Time // when the last of them was learned; zero = there was no answer
+	latest time.Time // when the last good answer came; zero = there was none
 	unsure bool      // nobody vouches for the clock: nothing is counted by the hour, or forgotten
 
 	rejections *rejectionCount // of the store
 }
 
 // RecordChecks writes results into their bills and renews what depends on them: when
-// to ask again, and when to look for a reminder.
+// to ask again, and when the remind job evaluates them.
 func (s *Store) RecordChecks(policies reminder.Policies, now time.Time, results ...CheckResult) (RecordedChecks, error) {
 	var l RecordedChecks
 	err := s.do(func(t *tx) error {
 		l = s.newChecks()
-		err := db.Together(t.Tx, results, func(some []CheckResult) error {
-			return t.recordChecks(policies, now, some, &l)
+		err := db.Together(t.Tx, results, func(batch []CheckResult) error {
+			return t.recordChecks(policies, now, batch, &l)
 		}, func(result CheckResult, err error) error {
 			l.Faults = append(l.Faults, fmt.Errorf("bill %d: %w", result.BillID, err))
 			return nil
@@ -73,7 +73,7 @@ func (s *Store) newChecks() RecordedChecks {
 	return RecordedChecks{unsure: s.unsure.Load(), rejections: &s.rejections}
 }
 
-// recordChecks learns all of the results, or none of them when it fails.
+// recordChecks records all of the results, or none of them when it fails.
 func (t *tx) recordChecks(policies reminder.Policies, now time.Time, results []CheckResult, l *RecordedChecks) error {
 	ids := make([]int64, len(results))
 	for i, result := range results {
@@ -89,7 +89,7 @@ func (t *tx) recordChecks(policies reminder.Policies, now time.Time, results []C
 	for _, result := range results {
 		b, ok := bills[result.BillID]
 		if !ok {
-			return ErrNotFound // of which bill is told once it is alone
+			return ErrNotFound // the error names the bill once it is tried alone
 		}
 		if w.has[b.ID] { // each once in a statement
 			if err := t.write(&w); err != nil {
@@ -119,7 +119,7 @@ func (t *tx) recordChecks(policies reminder.Policies, now time.Time, results []C
 	return nil
 }
 
-// count takes in what a batch says of Almara Pay, of a biller's feed and of many
+// count counts what a batch says of Almara Pay, of a biller's feed and of many
 // bills at once. latest is that of its last good answer; zero = there was none.
 func (t *tx) count(w *checkBatch, latest time.Time) error {
 	if !w.unsure {
@@ -163,7 +163,7 @@ func (t *tx) applyCheck(w *checkBatch, b *reminder.Bill, l *CheckResult) error {
 	case l.Answer == nil && l.Rejected == "" && l.Failed == "":
 		return nil
 	case l.Answer != nil && l.Answer.At.Before(b.CheckedAt) && !b.CheckedAt.After(now):
-		return nil // another job has asked since: what it learned is newer
+		return nil // another job has asked since: its answer is newer
 	case l.Answer != nil:
 		changes = b.Apply(*l.Answer, policy.Currency)
 		b.Believe(policy.Guards)

@@ -13,7 +13,7 @@ import (
 	"duewatch/store/db"
 )
 
-// The latest instants at which something was learned, in milliseconds: by a clock
+// The latest instants at which Almara Pay answered, in milliseconds: by a clock
 // that was vouched for, and by one that was not. No balance is younger.
 const (
 	metaSeen       = "seen_at"
@@ -21,18 +21,18 @@ const (
 )
 
 // TrustClock says whether the clock by which the daemon writes is vouched for.
-// While it is not, what is learned does not count as an instant seen: else an
+// While it is not, an answer does not count as an instant seen: else an
 // error of years would vouch for itself.
 func (s *Store) TrustClock(sure bool) { s.unsure.Store(!sure) }
 
-// WroteUnsure reports whether something was learned by a clock that nobody vouched
+// WroteUnsure reports whether an answer was recorded by a clock that nobody vouched
 // for, since one was last believed.
 func (s *Store) WroteUnsure(ctx context.Context) (bool, error) {
 	at, err := s.instant(ctx, metaSeenUnsure)
 	return !at.IsZero(), err
 }
 
-// recordSeen keeps the instant at which something was learned; zero = nothing was.
+// recordSeen keeps the instant of an answer; zero = there was none.
 func (t *tx) recordSeen(s *Store, now time.Time) error {
 	if now.IsZero() {
 		return nil
@@ -55,11 +55,11 @@ func (t *tx) surelyPast(now time.Time) (ms int64, err error) {
 	return min(ms, now.UnixMilli()), err
 }
 
-// Seen is the latest instant at which something was learned by a clock that was
+// Seen is the latest instant at which an answer was recorded by a clock that was
 // vouched for; zero = never.
 func (s *Store) Seen(ctx context.Context) (time.Time, error) { return s.instant(ctx, metaSeen) }
 
-// Latest is the latest instant that the store knows of: of what was learned, by
+// Latest is the latest instant that the store knows of: of the answers, by
 // whatever clock, and of the end of the trail; zero = none. An earlier clock was
 // set back since.
 func (s *Store) Latest(ctx context.Context) (latest time.Time, err error) {
@@ -138,7 +138,7 @@ func (s *Store) BelieveClock(now time.Time) error {
 
 // What is put off for longer than these was put off by a clock that was ahead:
 // they are longer than the longest back-off, pause between checks and pause
-// between looks at a text.
+// between polls of a text.
 const (
 	registerMost = 2 * 24 * time.Hour
 	recheckMost  = 13 * 24 * time.Hour
@@ -149,17 +149,17 @@ const (
 
 // ClockSet puts right, once the clock is believed again, what was written by one
 // that was ahead, or is now to come again. It forgets the age of every balance
-// that was learned after now: when the clock comes round to that hour again, it
+// that was said after now: when the clock comes round to that hour again, it
 // would look fresh and be old. Stops that end by themselves end, since their hour
 // may be far; what was put off to such hours is due now. Bills that something was
-// learned or decided about at hours still to come are looked at again: a stage
+// recorded or decided about at hours still to come are evaluated again: a stage
 // that seemed to be over may be useful yet. A text in doubt is looked up no
-// earlier than at lookUp, since nobody knows how long ago its last look was. It
+// earlier than at lookUp, since nobody knows how long ago the last look-up was. It
 // reads all bills.
 func (s *Store) ClockSet(now, lookUp time.Time) (forgotten int64, err error) {
 	first, err := s.firstAhead(now)
 	if err != nil {
-		return 0, fmt.Errorf("look for what another clock wrote: %w", err)
+		return 0, fmt.Errorf("find what another clock wrote: %w", err)
 	}
 	err = s.do(func(t *tx) error {
 		r, err := t.Exec("UPDATE bills SET balance_at = NULL WHERE balance_at > ?1", now.UnixMilli())
@@ -233,12 +233,13 @@ func (s *Store) firstAhead(now time.Time) (id int64, err error) {
 	return id, err
 }
 
-// reevaluate has the remind job look at the bills of the events from the first on that
-// are later than now: at once, whatever it was put off to, and also at stages that ended
-// by the hour alone.
+// reevaluate has the remind job evaluate the bills of the events from the first on that
+// are later than now: at once, whatever they were put off to, and also those whose stages
+// ended by the hour alone.
 func (t *tx) reevaluate(now time.Time, first int64) error {
 	rows, err := t.Query(`UPDATE reminders SET outcome = 'held', reason = ?2, decided_at = ?1
-		WHERE bill_id IN (SELECT bill_id FROM events WHERE id >= ?3 AND at > ?1) AND outcome = 'skipped' AND reason IN (?4, ?5) AND decided_at > ?1
+		WHERE bill_id IN (SELECT bill_id FROM events WHERE id >= ?3 AND at > ?1)
+			AND outcome = 'skipped' AND reason IN (?4, ?5) AND decided_at > ?1
 			AND due_date = (SELECT due_date FROM bills WHERE id = bill_id)
 		RETURNING bill_id, stage, due_date`,
 		now.UnixMilli(), reminder.ClockSetBack, first, reminder.Expired, reminder.Superseded)

@@ -75,8 +75,8 @@ func (s *Store) Declare(source string, bills []reminder.Bill, now time.Time) (De
 	err := s.do(func(t *tx) error {
 		n = Declared{}
 		keep := make(map[int64]bool, len(bills))
-		for some := range slices.Chunk(sourced(source, bills), 1000) {
-			changes, err := t.declareAll(some, now, keep)
+		for batch := range slices.Chunk(sourced(source, bills), 1000) {
+			changes, err := t.declareAll(batch, now, keep)
 			if err != nil {
 				return err
 			}
@@ -181,8 +181,8 @@ func (t *tx) find(bills []reminder.Bill) (map[identity]declaredBill, error) {
 	var id identity // each in turn
 	var b declaredBill
 	columns := []sql.Scanner{
-		db.NumberTo(&b.id), db.TextTo(&id.service), db.TextTo(&id.account), db.TextTo(&b.phone), db.TextTo(&b.language), db.TextTo(&b.description),
-		db.TextTo(&b.source), db.TextTo(&b.state), &b.dueDate,
+		db.NumberTo(&b.id), db.TextTo(&id.service), db.TextTo(&id.account),
+		db.TextTo(&b.phone), db.TextTo(&b.language), db.TextTo(&b.description), db.TextTo(&b.source), db.TextTo(&b.state), &b.dueDate,
 	}
 	return found, db.QueryBatch(t.Tx, findBills, bills, ofIdentity, columns, func() error {
 		found[id] = b
@@ -196,26 +196,26 @@ func ofIdentity(args []any, b reminder.Bill) []any { return append(args, b.Servi
 // be there only once. keep, unless nil, collects the ids of those that are the
 // source's own then. The changes are in the order of the bills.
 //
-// It adds first and looks only where something was there already: a large file
+// It adds first and compares only where something was there already: a large file
 // is new as a rule, or is not at all.
 func (t *tx) declareAll(bills []reminder.Bill, now time.Time, keep map[int64]bool) ([]Change, error) {
 	changes := make([]Change, 0, len(bills))
-	for some := range slices.Chunk(bills, declaredTogether) {
-		added, err := t.addMissing(some, now)
+	for batch := range slices.Chunk(bills, declaredTogether) {
+		added, err := t.addMissing(batch, now)
 		if err != nil {
 			return nil, err
 		}
-		if len(added) == len(some) && keep == nil {
-			for range some {
+		if len(added) == len(batch) && keep == nil {
+			for range batch {
 				changes = append(changes, Change{Kind: Added})
 			}
 			continue
 		}
-		found, err := t.find(some)
+		found, err := t.find(batch)
 		if err != nil {
 			return nil, err
 		}
-		for _, b := range some {
+		for _, b := range batch {
 			old := found[identity{b.Service, b.Account}]
 			c := Change{Kind: Added}
 			if _, isNew := slices.BinarySearch(added, old.id); !isNew {
@@ -275,7 +275,7 @@ func (t *tx) changeBill(old declaredBill, b reminder.Bill, fields Fields, now ti
 		old.id, b.Phone.E164(), b.Language, b.Description, b.Source, state); err != nil {
 		return err
 	}
-	// An edit is meant to change something: what waits, or is held, is looked at now.
+	// An edit is meant to change something: what waits, or is held, is evaluated now.
 	err := t.forgetRefusals(old.id)
 	if err != nil {
 		return err

@@ -43,15 +43,14 @@ func (s *Store) RecordUnattributed(now time.Time, found []ForeignMessage, stop r
 	return news, nil
 }
 
-// RecordForeignMessages keeps the texts that are strangers, so that their stages are
+// RecordForeignMessages keeps foreign messages, so that their stages are
 // not texted again, and stops sending when any of them is new. It returns how
 // many are.
 func (s *Store) RecordForeignMessages(now time.Time, found []ForeignMessage, stop reminder.Stop) (news int, err error) {
 	err = s.do(func(t *tx) error {
 		news = 0
 		for _, f := range found {
-			isNew, err := t.Changed("INSERT INTO foreign_messages (provider_id, bill_id, at) VALUES (?1, ?2, ?3) ON CONFLICT (provider_id, bill_id) DO NOTHING",
-				f.ProviderID, f.BillID, f.At.UnixMilli())
+			isNew, err := t.keepForeignMessage(f)
 			if err != nil {
 				return err
 			}
@@ -59,8 +58,8 @@ func (s *Store) RecordForeignMessages(now time.Time, found []ForeignMessage, sto
 				continue
 			}
 			news++
-			if err := t.event(Event{At: now, BillID: f.BillID, What: "foreign_message", Reason: string(stop.Reason),
-				Detail: "the provider has a text from " + f.At.UTC().Format(time.RFC3339) + " that this store did not know: " + f.ProviderID}); err != nil {
+			detail := fmt.Sprintf("the provider has a text from %s that this store did not know: %s", f.At.UTC().Format(time.RFC3339), f.ProviderID)
+			if err := t.event(Event{At: now, BillID: f.BillID, What: "foreign_message", Reason: string(stop.Reason), Detail: detail}); err != nil {
 				return err
 			}
 		}
@@ -76,7 +75,7 @@ func (s *Store) RecordForeignMessages(now time.Time, found []ForeignMessage, sto
 }
 
 // KeepForeignMessages keeps messages that may be about bills once another due date
-// of these is learned, such as that of the month that a restored backup does not
+// of these is known, such as that of the month that a restored backup does not
 // know: a stage near one of them is not texted again. Nothing is stopped for them.
 func (s *Store) KeepForeignMessages(found []ForeignMessage) error {
 	if len(found) == 0 {
@@ -84,8 +83,7 @@ func (s *Store) KeepForeignMessages(found []ForeignMessage) error {
 	}
 	err := s.do(func(t *tx) error {
 		for _, f := range found {
-			if _, err := t.Exec("INSERT INTO foreign_messages (provider_id, bill_id, at) VALUES (?1, ?2, ?3) ON CONFLICT (provider_id, bill_id) DO NOTHING",
-				f.ProviderID, f.BillID, f.At.UnixMilli()); err != nil {
+			if _, err := t.keepForeignMessage(f); err != nil {
 				return err
 			}
 		}
@@ -97,13 +95,18 @@ func (s *Store) KeepForeignMessages(found []ForeignMessage) error {
 	return nil
 }
 
-// ForeignMessageOf is a stranger and the bill it is about.
+func (t *tx) keepForeignMessage(f ForeignMessage) (isNew bool, err error) {
+	return t.Changed(`INSERT INTO foreign_messages (provider_id, bill_id, at) VALUES (?1, ?2, ?3)
+		ON CONFLICT (provider_id, bill_id) DO NOTHING`, f.ProviderID, f.BillID, f.At.UnixMilli())
+}
+
+// ForeignMessageOf is a foreign message and the bill it is about.
 type ForeignMessageOf struct {
 	ForeignMessage
 	Service, Account string
 }
 
-// ForeignMessages reads the latest n strangers, and how many more there are.
+// ForeignMessages reads the latest n foreign messages, and how many more there are.
 func (s *Store) ForeignMessages(ctx context.Context, n int) (latest []ForeignMessageOf, more int, err error) {
 	rows, err := s.read(ctx).Query(`SELECT x.provider_id, x.bill_id, x.at, b.service, b.account
 		FROM foreign_messages x JOIN bills b ON b.id = x.bill_id ORDER BY x.at DESC LIMIT ?1 + 0`, n)
@@ -123,7 +126,7 @@ func (s *Store) ForeignMessages(ctx context.Context, n int) (latest []ForeignMes
 	return latest, more - len(latest), nil
 }
 
-// textedElsewhere are the instants of the strangers about the bill.
+// textedElsewhere are the instants of the foreign messages about the bill.
 func (t *tx) textedElsewhere(billID int64) ([]time.Time, error) {
 	rows, err := t.Query("SELECT at FROM foreign_messages WHERE bill_id = ?1", billID)
 	if err != nil {
@@ -145,13 +148,14 @@ func (t *tx) foreignMessagesOf(p reminder.Phone, since int64) (n int, err error)
 
 // Knows reports whether a message in the provider's list is a text of this
 // store: by its id, or, where the answer was lost, by its words; or is a
-// stranger already.
+// foreign message already.
 func (s *Store) Knows(ctx context.Context, providerID string, to reminder.Phone, body string) (known bool, err error) {
-	err = s.read(ctx).Row(`SELECT EXISTS (SELECT 1 FROM texts WHERE phone_id = (SELECT phone_id FROM phones WHERE number = ?2) AND (provider_id = ?1 OR body = ?3))
+	err = s.read(ctx).Row(`SELECT EXISTS (SELECT 1 FROM texts
+			WHERE phone_id = (SELECT phone_id FROM phones WHERE number = ?2) AND (provider_id = ?1 OR body = ?3))
 		OR EXISTS (SELECT 1 FROM texts WHERE sent_to = ?2 AND sent_to <> phone AND provider_id = ?1)
 		OR EXISTS (SELECT 1 FROM foreign_messages WHERE provider_id = ?1)`, providerID, to.E164(), body).Scan(&known)
 	if err != nil {
-		return false, fmt.Errorf("look for a text: %w", err)
+		return false, fmt.Errorf("find a text: %w", err)
 	}
 	return known, nil
 }
@@ -163,7 +167,7 @@ func (s *Store) KnowsByID(ctx context.Context, since time.Time) (known map[strin
 	rows, err := s.read(ctx).Query(`SELECT provider_id FROM texts WHERE created_at >= ?1 AND provider_id IS NOT NULL
 		UNION SELECT provider_id FROM foreign_messages UNION SELECT provider_id FROM unattributed_messages`, since.UnixMilli())
 	if err != nil {
-		return nil, fmt.Errorf("look for texts: %w", err)
+		return nil, fmt.Errorf("find texts: %w", err)
 	}
 	known = make(map[string]bool)
 	_, err = db.Collect(rows, func(r db.Scanner) (none struct{}, err error) {
@@ -181,7 +185,7 @@ func (s *Store) Unfound(ctx context.Context, to reminder.Phone) (created []time.
 	rows, err := s.read(ctx).Query(`SELECT created_at FROM texts WHERE phone_id = (SELECT phone_id FROM phones WHERE number = ?1)
 		AND provider_id IS NULL AND state IN ('sending', 'unknown', 'not_found') ORDER BY created_at`, to.E164())
 	if err != nil {
-		return nil, fmt.Errorf("look for texts in doubt: %w", err)
+		return nil, fmt.Errorf("find texts in doubt: %w", err)
 	}
 	return db.Collect(rows, func(r db.Scanner) (at time.Time, err error) {
 		err = r.Scan(db.InstantTo(&at))

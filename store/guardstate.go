@@ -10,7 +10,7 @@ import (
 )
 
 // GuardState reads what holds for all bills alike: the stop, the guards' figures
-// and what the operator has lifted.
+// and which guards the operator has overridden.
 func (s *Store) GuardState(ctx context.Context, p *reminder.Policy, now time.Time) (reminder.GuardState, error) {
 	st, err := guardState(s.read(ctx), p, now)
 	if err != nil {
@@ -84,7 +84,7 @@ func readUsage(q db.Reader, p *reminder.Policy, now time.Time, s *reminder.Guard
 }
 
 // readOverrides returns from when on texts count as recent: those that the
-// operator has looked at and let pass do not.
+// operator has let pass do not.
 func readOverrides(q db.Reader, now, recentFrom time.Time, s *reminder.GuardState) (time.Time, error) {
 	rows, err := q.Query("SELECT guard, since FROM overrides WHERE until_at > ?1", now.UnixMilli())
 	if err != nil {
@@ -109,7 +109,7 @@ func readOverrides(q db.Reader, now, recentFrom time.Time, s *reminder.GuardStat
 }
 
 // recentScanned is among how many of the latest texts the last reminder.RecentTexts are
-// looked for that say something of the provider: more than are in flight at a time, with
+// sought that say something of the provider: more than are in flight at a time, with
 // some hundreds that were given back unsent.
 const recentScanned = 2000
 

@@ -10,7 +10,7 @@ import (
 )
 
 // ImportIndex is the list of bills read from one file. It finds those that stand there
-// twice however long the file is: it is a database of its own, which is gone with the
+// twice however long the file is: it is a database of its own, which ends with the
 // process (db.Temporary). It is safe for one goroutine at a time.
 type ImportIndex struct {
 	db    *db.Temporary
@@ -105,20 +105,20 @@ func (r *ImportIndex) lines(bills []reminder.Bill) (map[identity]int, error) {
 
 // missing are those bills that are not listed: all of them when there is no
 // list.
-func (r *ImportIndex) missing(bills []reminder.Bill) (gone []reminder.Bill, err error) {
+func (r *ImportIndex) missing(bills []reminder.Bill) (missing []reminder.Bill, err error) {
 	if r == nil {
 		return bills, nil
 	}
 	lines, err := r.lines(bills)
 	if err != nil {
-		return nil, fmt.Errorf("look bills up in the temporary folder: %w", err)
+		return nil, fmt.Errorf("find bills in the temporary folder: %w", err)
 	}
 	for _, b := range bills {
 		if lines[identity{b.Service, b.Account}] == 0 {
-			gone = append(gone, b)
+			missing = append(missing, b)
 		}
 	}
-	return gone, nil
+	return missing, nil
 }
 
 // Each calls do for all bills in the order of their lines, n at a time, and
@@ -130,18 +130,18 @@ func (r *ImportIndex) Each(n int, do func([]Row) error) error {
 		if err != nil {
 			return fmt.Errorf("read the list in the temporary folder: %w", err)
 		}
-		some, err := db.Collect(rows, func(r db.Scanner) (l Row, err error) {
+		page, err := db.Collect(rows, func(r db.Scanner) (l Row, err error) {
 			err = r.Scan(&l.Line, &l.Bill.Service, &l.Bill.Account, &l.Bill.Phone, &l.Bill.Language, &l.Bill.Description)
 			return l, err
 		})
 		if err != nil {
 			return fmt.Errorf("read the list in the temporary folder: %w", err)
 		}
-		if len(some) == 0 {
+		if len(page) == 0 {
 			return nil
 		}
-		last = some[len(some)-1].Line
-		if err := do(some); err != nil { // which may sort them
+		last = page[len(page)-1].Line
+		if err := do(page); err != nil { // which may sort them
 			return err
 		}
 	}

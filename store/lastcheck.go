@@ -14,7 +14,7 @@ import (
 // are handed to the provider.
 type IntentCheck struct {
 	Stop *reminder.Stop // no text may leave; nil = they may
-	// Changed says, by the ids of texts, what has come since they were decided.
+	// Changed says, by the ids of texts, what has changed since they were decided.
 	// Such a text is given back, and decided anew.
 	Changed map[int64]string
 }
@@ -25,16 +25,17 @@ type IntentCheck struct {
 const answerSlack = time.Minute
 
 // changedParts reads, of the bills of many texts, those that cannot be texted as
-// they are, and those about which something may have been learned of late. Nearly
+// they are, and those of which Almara Pay may have said something since. Nearly
 // always there are none. The || is explained at factsByID.
 var changedParts = db.NewBatch(`SELECT t.id, b.id, t.state, t.phone = b.phone, b.state, b.balance, b.due_date,
 		coalesce((SELECT max(reason) FROM opt_outs WHERE phone = b.phone AND (service || '' = '' OR service || '' = b.service)), '')
 	FROM texts t CROSS JOIN reminders r CROSS JOIN bills b
-	WHERE t.id IN (%s) AND r.text_id = t.id AND b.id = r.bill_id AND (t.state <> 'sending' OR t.phone <> b.phone OR b.state <> 'active' OR b.checked_at >= ?1
+	WHERE t.id IN (%s) AND r.text_id = t.id AND b.id = r.bill_id
+		AND (t.state <> 'sending' OR t.phone <> b.phone OR b.state <> 'active' OR b.checked_at >= ?1
 		OR EXISTS (SELECT 1 FROM opt_outs WHERE phone = b.phone AND (service || '' = '' OR service || '' = b.service)))`, 1, db.Integer)
 
-// CheckIntents tests once more what the intents of some texts rest on: stops,
-// opt-outs, pauses, and what was learned of their bills since the decision. It
+// CheckIntents tests once more what the intents of texts rest on: stops,
+// opt-outs, pauses, and what Almara Pay has said of their bills since the decision. It
 // reads the last commit, of whatever process, by three statements for hundreds of
 // texts.
 func (s *Store) CheckIntents(ctx context.Context, now time.Time, texts []*Text) (c IntentCheck, err error) {
@@ -131,7 +132,7 @@ func (b billNow) differs(p *Part) string {
 	case b.dueDate != p.DueDate:
 		return "the due date has moved"
 	case (b.balance == nil) != (p.Balance == nil), b.balance != nil && !b.balance.Equal(*p.Balance):
-		return "another balance was learned"
+		return "the balance has changed"
 	}
 	return ""
 }

@@ -24,11 +24,11 @@ func TestAnIntentIsTestedOnceMore(t *testing.T) {
 		}},
 		{name: "a payment", commit: func(_ *testing.T, s *Store, p *reminder.Policy) {
 			must(s.RecordChecks(policiesOf(p), later, CheckResult{BillID: 1, Answer: answer(later, "0", due)}))
-		}, why: "another balance"},
+		}, why: "the balance has changed"},
 		{name: "a payment that was answered before the decision and recorded after it", commit: func(_ *testing.T, s *Store, p *reminder.Policy) {
 			at := firstStage.Add(time.Millisecond)
 			must(s.RecordChecks(policiesOf(p), later, CheckResult{BillID: 1, Answer: answer(at, "0", due)}))
-		}, why: "another balance"},
+		}, why: "the balance has changed"},
 		{name: "another due date", commit: func(_ *testing.T, s *Store, p *reminder.Policy) {
 			must(s.RecordChecks(policiesOf(p), later, CheckResult{BillID: 1, Answer: answer(later, "2315.50", due.AddDays(7))}))
 		}, why: "the due date has moved"},

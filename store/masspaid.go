@@ -95,7 +95,8 @@ func (t *tx) doubtPayments(now, from time.Time, service string, since reminder.A
 				WHERE id > coalesce((SELECT id FROM events WHERE at < ?3 ORDER BY id DESC LIMIT 1), 0)
 					AND what = 'skipped' AND reason IN (?4, ?5) ORDER BY id DESC LIMIT ?6 + 0) AS late
 			CROSS JOIN bills b CROSS JOIN reminders r
-			WHERE b.id = late.bill AND r.bill_id = b.id AND r.due_date = b.due_date AND r.outcome = 'skipped' AND r.reason IN (?4, ?5) AND r.decided_at >= ?3 AND b.state = 'active' AND b.service = ?7)
+			WHERE b.id = late.bill AND r.bill_id = b.id AND r.due_date = b.due_date
+				AND r.outcome = 'skipped' AND r.reason IN (?4, ?5) AND r.decided_at >= ?3 AND b.state = 'active' AND b.service = ?7)
 		RETURNING bill_id, stage, due_date`,
 		now.UnixMilli(), reminder.MassPaid, from.UnixMilli(), reminder.Paid, reminder.InCredit, mostUnskipped, service)
 	if err != nil {
@@ -105,15 +106,15 @@ func (t *tx) doubtPayments(now, from time.Time, service string, since reminder.A
 	if err != nil {
 		return err
 	}
-	looks := make([]queueEntry, 0, len(again))
+	entries := make([]queueEntry, 0, len(again))
 	seen := make(map[int64]bool, len(again))
 	for _, e := range again {
 		if !seen[e.BillID] {
 			seen[e.BillID] = true
-			looks = append(looks, queueEntry{e.BillID, now})
+			entries = append(entries, queueEntry{e.BillID, now})
 		}
 	}
-	if err := t.scheduleEvals(looks); err != nil {
+	if err := t.scheduleAll(dueRemind, entries); err != nil {
 		return err
 	}
 	return t.events(again)

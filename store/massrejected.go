@@ -80,7 +80,8 @@ func (t *tx) countRejections(w *checkBatch) error {
 	}
 	// Ids have no gaps, and most bills are active: the others are counted in an
 	// index of their own.
-	if err := t.Row("SELECT (SELECT coalesce(max(id), 0) FROM bills) - (SELECT count(*) FROM bills WHERE " + inactive + ")").Scan(&active); err != nil {
+	const countActive = "SELECT (SELECT coalesce(max(id), 0) FROM bills) - (SELECT count(*) FROM bills WHERE " + inactive + ")"
+	if err := t.Row(countActive).Scan(&active); err != nil {
 		return err
 	}
 	w.rejections.counted(rejected, active, now)

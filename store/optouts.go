@@ -69,11 +69,11 @@ const unlessOptedOut = `ON CONFLICT (phone, service) DO UPDATE
 // last three for the trail.
 func (s *Store) RemoveOptOut(o OptOut) error {
 	err := s.do(func(t *tx) error {
-		gone, err := t.Changed("DELETE FROM opt_outs WHERE phone = ?1 AND service = ?2", o.Phone.E164(), o.Service)
+		removed, err := t.Changed("DELETE FROM opt_outs WHERE phone = ?1 AND service = ?2", o.Phone.E164(), o.Service)
 		if err != nil {
 			return err
 		}
-		if !gone {
+		if !removed {
 			return ErrNotFound
 		}
 		return t.optOutEvents(o, "opt_out_removed")

@@ -56,7 +56,7 @@ type Outcome struct {
 	Until time.Time // with Hold: when to decide again
 	Skip  reminder.Reason
 	Why   reminder.Reason // for the trail, where neither is set
-	Tried bool            // it was handed over, and came to nothing: counts as a try of the stage
+	Tried bool            // it was handed over, and failed: counts as a try of the stage
 	// OptOut is why the phone must not be texted again; "" = it may be.
 	OptOut reminder.Reason
 	// Destinations were refused: the phone in full, and the calling code of its
@@ -110,8 +110,8 @@ func (s *Store) RecordOutcomes(now time.Time, all []Outcome) []error {
 			errs[i] = err
 			return nil
 		}
-		err := db.Together(t.Tx, others, func(some []int) error {
-			for _, i := range some {
+		err := db.Together(t.Tx, others, func(places []int) error {
+			for _, i := range places {
 				if err := t.settle(now, all[i]); err != nil {
 					return err
 				}
@@ -121,7 +121,7 @@ func (s *Store) RecordOutcomes(now time.Time, all []Outcome) []error {
 		if err != nil {
 			return err
 		}
-		return db.Together(t.Tx, taken, func(some []int) error { return t.accept(now, all, some) }, failed)
+		return db.Together(t.Tx, taken, func(places []int) error { return t.accept(now, all, places) }, failed)
 	})
 	for i := range errs {
 		if err != nil {
@@ -152,7 +152,7 @@ var (
 )
 
 // accept is settle for texts of which there is no more to say than that the
-// provider took them: those at some places of all.
+// provider took them: those at these places of all.
 func (t *tx) accept(now time.Time, all []Outcome, places []int) error {
 	taken := make([]Outcome, len(places))
 	for i, place := range places {
@@ -230,7 +230,7 @@ func (t *tx) settle(now time.Time, o Outcome) error {
 }
 
 // outcomeByTries is what becomes of a reminder of a settled text: it may hang on how
-// many of its texts came to nothing before.
+// many of its texts have failed before.
 type outcomeByTries func(tries int) Outcome
 
 func anyTries(o Outcome) outcomeByTries { return func(int) Outcome { return o } }
@@ -291,7 +291,7 @@ func (t *tx) giveBack(now time.Time, billID int64, o Outcome) error {
 		return err
 	}
 	if o.Hold != "" {
-		// Not later than the look that is planned already: it may be the next stage.
+		// Not later than the evaluation that is planned already: it may be the next stage.
 		if _, err := t.Exec(`INSERT INTO due_remind (bill_id, at) VALUES (?1, ?2)
 			ON CONFLICT (bill_id) DO UPDATE SET at = excluded.at WHERE due_remind.at > excluded.at AND due_remind.owner IS NULL`,
 			billID, o.Until.UnixMilli()); err != nil {

@@ -87,11 +87,11 @@ func (s *Store) Resume(ctx context.Context, a BulkOp, policies reminder.Policies
 			}
 		}
 		many := a.Selector.Account == "" && a.Selector.Phone == ""
-		look, err := t.resume(&b, policies.For(b.Service), many, Event{At: a.At, Reason: "operator", Detail: "by " + a.Who})
+		next, err := t.resume(&b, policies.For(b.Service), many, Event{At: a.At, Reason: "operator", Detail: "by " + a.Who})
 		if err != nil {
 			return err
 		}
-		return t.schedule(dueRemind, b.ID, look)
+		return t.schedule(dueRemind, b.ID, next)
 	})
 	if err != nil {
 		return n, fmt.Errorf("resume: %w", err)
@@ -117,8 +117,8 @@ func (t *tx) writePauseRule(a BulkOp, p Pause) error {
 }
 
 func (t *tx) pause(billID int64, p Pause, now time.Time, why string) error {
-	if _, err := t.Exec("UPDATE bills SET state = 'paused', paused_at = CASE state WHEN 'paused' THEN paused_at ELSE ?2 END, paused_until = ?3 WHERE id = ?1",
-		billID, now.UnixMilli(), millis(p.Until)); err != nil {
+	if _, err := t.Exec(`UPDATE bills SET state = 'paused', paused_at = CASE state WHEN 'paused' THEN paused_at ELSE ?2 END,
+		paused_until = ?3 WHERE id = ?1`, billID, now.UnixMilli(), millis(p.Until)); err != nil {
 		return err
 	}
 	for _, q := range []queue{dueRegister, dueRecheck} {
@@ -150,35 +150,35 @@ func (t *tx) pausedByRule(b *reminder.Bill, now time.Time) (paused bool, err err
 }
 
 // resume makes a paused bill what it would be without the pause, and returns
-// when the remind job should look at it; zero = it need not. The event says
+// when the remind job should evaluate it; zero = it need not. The event says
 // when, by whom and why.
-func (t *tx) resume(b *reminder.Bill, policy *reminder.Policy, oneOfMany bool, e Event) (look time.Time, err error) {
+func (t *tx) resume(b *reminder.Bill, policy *reminder.Policy, oneOfMany bool, e Event) (next time.Time, err error) {
 	since, now := b.PausedAt, e.At
 	b.Resume()
 	if _, err := t.Exec("UPDATE bills SET state = ?2, paused_at = NULL, paused_until = NULL WHERE id = ?1", b.ID, b.State); err != nil {
-		return look, err
+		return next, err
 	}
 	e.BillID, e.What = b.ID, "resumed"
 	if err := t.event(e); err != nil {
-		return look, err
+		return next, err
 	}
 	if b.State == reminder.BillPending {
-		return look, t.schedule(dueRegister, b.ID, now)
+		return next, t.schedule(dueRegister, b.ID, now)
 	}
 	done, err := t.recordsOf(*b)
 	if err != nil {
-		return look, err
+		return next, err
 	}
 	// By a clock that is ahead, a pause begins after stages that it kept silent:
-	// while none is believed, what came since the last one was is evaluated, too.
+	// while no clock is believed, the stages since the last time that one was are evaluated, too.
 	var unsure bool
 	if err := t.Row("SELECT EXISTS (SELECT 1 FROM stops WHERE reason = ?1)", reminder.ClockUnsure).Scan(&unsure); err != nil {
-		return look, err
+		return next, err
 	}
 	if unsure {
 		sure, err := t.surelyPast(since)
 		if err != nil {
-			return look, err
+			return next, err
 		}
 		since = time.UnixMilli(sure)
 	}
@@ -227,7 +227,7 @@ func (t *tx) pausedWhenNew(w *checkBatch, b *reminder.Bill) error {
 		return err
 	}
 	// A bill that is new while the clock is ahead must not slip past a pause that
-	// seems to be over: one that is over indeed ends at the next look at the bill.
+	// seems to be over: one that is over indeed ends when the bill is next evaluated.
 	over, err := t.surelyPast(w.now)
 	if err != nil {
 		return err

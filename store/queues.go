@@ -13,7 +13,7 @@ import (
 	"duewatch/store/db"
 )
 
-// queue is one of the tables that say when a job next looks at a bill.
+// queue is one of the tables that say when a bill is next due in a job.
 type queue string
 
 const (
@@ -22,13 +22,13 @@ const (
 	dueRemind   queue = "due_remind"
 )
 
-// schedule sets when the job next looks at the bill; a zero instant means that
-// it need not.
+// schedule sets when the bill is next due in the job; a zero instant means that it
+// is not.
 func (t *tx) schedule(q queue, billID int64, at time.Time) (err error) {
 	return t.scheduleAll(q, []queueEntry{{billID, at}})
 }
 
-// queueEntry is when a job next looks at a bill; zero = it need not.
+// queueEntry is when a bill is next due in a job; zero = it is not.
 type queueEntry struct {
 	billID int64
 	at     time.Time
@@ -52,28 +52,27 @@ func inQueues(query string, columns ...db.Type) map[queue]*db.Batch {
 	return all
 }
 
-// scheduleEvals is schedule for looks of the remind job at many bills.
-func (t *tx) scheduleEvals(looks []queueEntry) error { return t.scheduleAll(dueRemind, looks) }
-
 // scheduleAll is schedule for many bills, each of which is there once.
-func (t *tx) scheduleAll(q queue, looks []queueEntry) error {
-	var keep []queueEntry
-	drop := make([]int64, 0, len(looks))
-	for _, l := range looks {
-		if l.at.IsZero() {
-			drop = append(drop, l.billID)
+func (t *tx) scheduleAll(q queue, entries []queueEntry) error {
+	var write []queueEntry
+	remove := make([]int64, 0, len(entries))
+	for _, e := range entries {
+		if e.at.IsZero() {
+			remove = append(remove, e.billID)
 		} else {
-			keep = append(keep, l)
+			write = append(write, e)
 		}
 	}
-	if _, err := db.ExecBatch(t.Tx, removeEntries[q], drop, db.ID); err != nil {
+	if _, err := db.ExecBatch(t.Tx, removeEntries[q], remove, db.ID); err != nil {
 		return err
 	}
-	_, err := db.ExecBatch(t.Tx, writeEntries[q], keep, func(args []any, l queueEntry) []any { return append(args, l.billID, l.at.UnixMilli()) })
+	_, err := db.ExecBatch(t.Tx, writeEntries[q], write, func(args []any, e queueEntry) []any {
+		return append(args, e.billID, e.at.UnixMilli())
+	})
 	return err
 }
 
-// claimBills takes bills that are due for a look.
+// claimBills takes bills that are due in the remind job.
 func (t *tx) claimBills(ids []int64, now time.Time, c Claim) error {
 	_, err := db.ExecBatch(t.Tx, claimBills, ids, db.ID, now.Add(c.Lease).UnixMilli(), c.Owner)
 	return err
@@ -91,7 +90,7 @@ type Claim struct {
 // in the queue, those that have waited longest first, and the place of the last.
 // Of each there is what a question about it says: id, service, account, phone and
 // description. They stay where they are until an answer or a failure is recorded
-// with Learn: whoever goes on from the place meets none of them twice, and a
+// with RecordChecks: whoever goes on from the place meets none of them twice, and a
 // process that dies leaves nothing to be given back. From a place that goes
 // Backwards, they come in the opposite order. With n = 0 the place is only found, as PlaceAt needs it.
 func (s *Store) ToRegister(ctx context.Context, now time.Time, after Place, n int) ([]reminder.Bill, Place, error) {
@@ -132,10 +131,11 @@ func (s *Store) Reclaim(now time.Time, owner string) error {
 	return s.free("owner IS NOT NULL AND owner <> ?2", now, owner)
 }
 
-func (s *Store) free(whose string, now time.Time, owner string) error {
+func (s *Store) free(condition string, now time.Time, owner string) error {
 	err := s.do(func(t *tx) error {
 		// Not later than their claims end: the clock may be years ahead.
-		_, err := t.Exec("UPDATE due_remind SET at = CASE WHEN at < ?1 THEN at ELSE ?1 END, owner = NULL WHERE "+whose, now.UnixMilli(), owner)
+		_, err := t.Exec("UPDATE due_remind SET at = CASE WHEN at < ?1 THEN at ELSE ?1 END, owner = NULL WHERE "+condition,
+			now.UnixMilli(), owner)
 		return err
 	})
 	if err != nil {
@@ -154,12 +154,12 @@ func (t *tx) dueToRemind(now time.Time, n int) ([]int64, error) {
 	return db.Collect(rows, db.ScanID)
 }
 
-// anyToRemind reports whether a bill is due for a look of the remind job: a tick
+// anyToRemind reports whether a bill is due in the remind job: a tick
 // with nothing due reads one index entry and writes nothing.
 func (s *Store) anyToRemind(ctx context.Context, now time.Time) (due bool, err error) {
 	err = s.read(ctx).Row("SELECT EXISTS (SELECT 1 FROM due_remind WHERE at <= ?1)", now.UnixMilli()).Scan(&due)
 	if err != nil {
-		return false, fmt.Errorf("look into the queue of reminders: %w", err)
+		return false, fmt.Errorf("read the queue of reminders: %w", err)
 	}
 	return due, nil
 }
@@ -172,7 +172,7 @@ func (s *Store) NextDue(ctx context.Context) (map[string]time.Time, error) {
 		(SELECT min(at) FROM due_remind), (SELECT min(next_poll_at) FROM texts WHERE next_poll_at IS NOT NULL)`).
 		Scan(db.InstantTo(&register), db.InstantTo(&recheck), db.InstantTo(&remind), db.InstantTo(&receipts))
 	if err != nil {
-		return nil, fmt.Errorf("look into the queues: %w", err)
+		return nil, fmt.Errorf("read the queues: %w", err)
 	}
 	return map[string]time.Time{"register": register, "recheck": recheck, "remind": remind, "receipts": receipts}, nil
 }
@@ -197,7 +197,7 @@ func (p Place) Backwards() Place {
 }
 
 // PlaceAt is somewhere in a queue, other for each share above 0 and below 1:
-// whichever bills come in a row, some of these places are beside them.
+// whichever bills lie side by side, others of these places are outside them.
 func PlaceAt(share float64) Place { return Place{share: share} }
 
 // IsZero reports whether the place is the beginning of a queue; what PlaceAt finds
@@ -289,7 +289,7 @@ func (s *Store) findPlace(ctx context.Context, q queue, now time.Time, share flo
 	case errors.Is(err, sql.ErrNoRows):
 		return p, nil
 	case err != nil:
-		return p, fmt.Errorf("look into %s: %w", q, err)
+		return p, fmt.Errorf("read %s: %w", q, err)
 	case share < 0.5 || first == last:
 		if first != last {
 			share *= 2

@@ -61,7 +61,7 @@ func namesOfBills[T any](ctx context.Context, s *Store, texts []T, id func(T) in
 	return of, nil
 }
 
-// OpenTexts reads up to n texts whose next look has come, the oldest first.
+// OpenTexts reads up to n texts whose next poll is due, the oldest first.
 func (s *Store) OpenTexts(ctx context.Context, now time.Time, n int) ([]OpenText, error) {
 	rows, err := s.read(ctx).Query(`SELECT id, provider_id, state, created_at, accepted_at, polls, sent_to FROM texts
 		WHERE next_poll_at <= ?1 AND provider_id IS NOT NULL ORDER BY next_poll_at LIMIT ?2 + 0`, now.UnixMilli(), n)
@@ -127,39 +127,39 @@ var comesAfter = map[TextState]string{
 
 // RecordReceipts writes what the provider said, and returns the receipts that
 // moved a text to another state. One that would take a text back to an earlier
-// state only moves its next look. One that cannot be written holds up no other:
+// state only moves its next poll. One that cannot be written holds up no other:
 // the error names it, and the others are written.
 func (s *Store) RecordReceipts(now time.Time, receipts []Receipt) (moved []Receipt, err error) {
-	var odd []error
+	var faults []error
 	err = s.do(func(t *tx) error {
-		moved, odd = nil, nil
-		return db.Together(t.Tx, receipts, func(some []Receipt) error {
-			isNew, err := t.receipts(now, some)
+		moved, faults = nil, nil
+		return db.Together(t.Tx, receipts, func(batch []Receipt) error {
+			isNew, err := t.receipts(now, batch)
 			if err == nil {
 				moved = append(moved, isNew...)
 			}
 			return err
 		}, func(r Receipt, err error) error {
-			odd = append(odd, fmt.Errorf("text %d: %w", r.TextID, err))
+			faults = append(faults, fmt.Errorf("text %d: %w", r.TextID, err))
 			return nil
 		})
 	})
 	if err != nil {
 		return nil, fmt.Errorf("record receipts: %w", err)
 	}
-	if len(odd) > 0 {
-		err = fmt.Errorf("record receipts: %w", errors.Join(odd...))
+	if len(faults) > 0 {
+		err = fmt.Errorf("record receipts: %w", errors.Join(faults...))
 	}
 	return moved, err
 }
 
-// receipts writes some, or none of them when it fails.
-func (t *tx) receipts(now time.Time, some []Receipt) (moved []Receipt, err error) {
-	isNew, err := t.plainReceipts(now, some)
+// receipts writes a batch, or nothing of it when it fails.
+func (t *tx) receipts(now time.Time, batch []Receipt) (moved []Receipt, err error) {
+	isNew, err := t.plainReceipts(now, batch)
 	if err != nil {
 		return nil, err
 	}
-	for _, r := range some {
+	for _, r := range batch {
 		if !isNew[r.TextID] {
 			if isNew[r.TextID], err = t.receipt(now, &r); err != nil {
 				return nil, err
@@ -190,8 +190,8 @@ var (
 		SELECT ?1, r.bill_id, v.id, v.state, 'provider', v.error FROM v CROSS JOIN texts CROSS JOIN reminders r
 		WHERE `+movesText+` AND r.text_id = v.id`, 1, receiptColumns...)
 	receiptTexts = db.NewBatch(receiptRows+`UPDATE texts SET state = v.state, provider_status = v.status, error_code = v.code, error = v.error,
-			settled_at = v.settled, refused_for = '', billed_segments = coalesce(v.segments, billed_segments), price = coalesce(v.price, texts.price),
-			price_unit = coalesce(v.unit, price_unit), next_poll_at = v.next_poll, polls = polls + 1
+			settled_at = v.settled, refused_for = '', billed_segments = coalesce(v.segments, billed_segments),
+			price = coalesce(v.price, texts.price), price_unit = coalesce(v.unit, price_unit), next_poll_at = v.next_poll, polls = polls + 1
 		FROM v WHERE `+movesText+` RETURNING texts.id`, 0, receiptColumns...)
 )
 
@@ -290,6 +290,7 @@ func (t *tx) usefulAt(textID int64, at time.Time) (useful bool, err error) {
 	if at.IsZero() {
 		return false, nil
 	}
-	err = t.Row("SELECT not_after > ?2 OR (SELECT count(*) FROM reminders WHERE text_id = ?1) > 1 FROM texts WHERE id = ?1", textID, at.UnixMilli()).Scan(&useful)
+	err = t.Row("SELECT not_after > ?2 OR (SELECT count(*) FROM reminders WHERE text_id = ?1) > 1 FROM texts WHERE id = ?1",
+		textID, at.UnixMilli()).Scan(&useful)
 	return useful, err
 }

@@ -53,9 +53,9 @@ type LookUp struct {
 	// Unclear are messages that may be it, and nobody can tell: while there is
 	// one that no other text has, the text is not taken as not sent.
 	Unclear []Message
-	NextAt  time.Time // when to ask for its receipt, or to look again
+	NextAt  time.Time // when to ask for its receipt, or to look it up again
 	// Cut means that the list was not read to its end: it proves nothing, and
-	// counts as no look.
+	// counts as no look-up.
 	Incomplete bool
 	// Last means that the text, when it is still not found, is taken as not
 	// sent: its reminder is decided once more if Resend is set and this is its
@@ -80,7 +80,7 @@ func (s *Store) PutOffLookUp(textID int64, next time.Time) error {
 	return nil
 }
 
-// RecordLookUp settles a text in doubt, or puts it off to its next look. It
+// RecordLookUp settles a text in doubt, or puts it off to its next look-up. It
 // returns the state the text is in now. A message that another text has is
 // never taken for it.
 func (s *Store) RecordLookUp(now time.Time, l LookUp) (state TextState, err error) {
@@ -102,9 +102,11 @@ func (t *tx) lookUp(now time.Time, l LookUp) (state TextState, err error) {
 		return state, nil // settled meanwhile
 	}
 	for _, id := range l.Found {
-		adopted, err := t.Changed(`UPDATE texts SET state = 'accepted', provider_id = ?2, accepted_at = ?3, next_poll_at = ?4, polls = 0, error = ''
+		adopted, err := t.Changed(`UPDATE texts
+			SET state = 'accepted', provider_id = ?2, accepted_at = ?3, next_poll_at = ?4, polls = 0, error = ''
 			WHERE id = ?1 AND state = 'unknown'
-				AND NOT EXISTS (SELECT 1 FROM texts x WHERE x.phone_id = (SELECT phone_id FROM phones WHERE number = texts.sent_to) AND x.provider_id = ?2)
+				AND NOT EXISTS (SELECT 1 FROM texts x
+					WHERE x.phone_id = (SELECT phone_id FROM phones WHERE number = texts.sent_to) AND x.provider_id = ?2)
 				AND NOT EXISTS (SELECT 1 FROM texts x WHERE x.sent_to = texts.sent_to AND x.sent_to <> x.phone AND x.provider_id = ?2)`,
 			l.TextID, id, now.UnixMilli(), l.NextAt.UnixMilli())
 		if err != nil {
@@ -208,11 +210,12 @@ const inDoubt = "state IN ('sending', 'unknown')"
 
 // MarkOrphans turns the texts that another process, which must be dead, or this
 // one, past its lease, left in state sending into unknown: whether they
-// reached the provider cannot be told from here. They are looked up there at
+// reached the provider, nobody can say from here. They are looked up there at
 // nextLook. It returns how many.
 func (s *Store) MarkOrphans(now time.Time, owner string, nextLook time.Time) (n int, err error) {
 	err = s.do(func(t *tx) error {
-		rows, err := t.Query("SELECT id FROM texts WHERE "+inDoubt+" AND state = 'sending' AND (owner <> ?1 OR lease_until < ?2)", owner, now.UnixMilli())
+		rows, err := t.Query("SELECT id FROM texts WHERE "+inDoubt+" AND state = 'sending' AND (owner <> ?1 OR lease_until < ?2)",
+			owner, now.UnixMilli())
 		if err != nil {
 			return err
 		}
@@ -223,8 +226,8 @@ func (s *Store) MarkOrphans(now time.Time, owner string, nextLook time.Time) (n 
 		n = len(ids)
 		for _, id := range ids {
 			const why = "duewatch ended while the provider was being called"
-			if _, err := t.Exec("UPDATE texts SET state = 'unknown', error = ?2, next_poll_at = ?3, refused_for = ?4 WHERE id = ?1 AND state = 'sending'",
-				id, why, nextLook.UnixMilli(), reminder.ShuttingDown); err != nil {
+			if _, err := t.Exec(`UPDATE texts SET state = 'unknown', error = ?2, next_poll_at = ?3, refused_for = ?4
+				WHERE id = ?1 AND state = 'sending'`, id, why, nextLook.UnixMilli(), reminder.ShuttingDown); err != nil {
 				return err
 			}
 			if err := t.settleReminders(now, id, anyTries(Outcome{TextID: id, State: Unknown, Error: why})); err != nil {

@@ -118,11 +118,12 @@ func (t *tx) warnNobodyAnswered(b reminder.Bill, lonely bool, p *reminder.Policy
 		}
 	}
 	var witnesses int
-	err = t.Row("SELECT count(*) FROM (SELECT 1 FROM refused_bills WHERE since > ?1 AND forbidden = 0 LIMIT ?2 + 0) AS found", from, reminder.EnoughWitnesses).Scan(&witnesses)
+	err = t.Row("SELECT count(*) FROM (SELECT 1 FROM refused_bills WHERE since > ?1 AND forbidden = 0 LIMIT ?2 + 0) AS found",
+		from, reminder.EnoughWitnesses).Scan(&witnesses)
 	if err != nil {
 		return err
 	}
-	// What the operator has looked at warns again on the next day.
+	// What the operator has released warns again on the next day.
 	lonely = lonely && reminder.DateOf(released.In(p.Zone)).Before(reminder.DateOf(now.In(p.Zone)))
 	if witnesses < reminder.EnoughWitnesses && !lonely {
 		return nil
@@ -131,8 +132,9 @@ func (t *tx) warnNobodyAnswered(b reminder.Bill, lonely bool, p *reminder.Policy
 	if !answered.IsZero() {
 		since = "no bill was answered well since " + answered.In(p.Zone).Format("2 Jan 15:04")
 	}
-	return t.warn(now, reminder.NobodyAnswered, fmt.Sprintf("%s, and Almara Pay refuses them in a form that is not known, such as account %s of service %s (%s); "+
-		"no bill is rejected for it: is almara.base_url right?", since, b.Account, b.Service, b.LastError))
+	return t.warn(now, reminder.NobodyAnswered, fmt.Sprintf(
+		"%s, and Almara Pay refuses them in a form that is not known, such as account %s of service %s (%s); "+
+			"no bill is rejected for it: is almara.base_url right?", since, b.Account, b.Service, b.LastError))
 }
 
 // Forbidden reports whether Almara Pay refused the bill by a 403 before, with

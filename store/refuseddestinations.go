@@ -57,7 +57,9 @@ func (t *tx) refuseDestination(now time.Time, scope string, code int, detail str
 	if err != nil {
 		return until, err
 	}
-	if _, err := db.Collect(rows, func(r db.Scanner) (none struct{}, err error) { return none, r.Scan(db.InstantTo(&until), &times) }); err != nil {
+	if _, err := db.Collect(rows, func(r db.Scanner) (none struct{}, err error) {
+		return none, r.Scan(db.InstantTo(&until), &times)
+	}); err != nil {
 		return until, err
 	}
 	if until.After(now) {
@@ -191,7 +193,7 @@ func (s *Store) StopSender(now time.Time, stop reminder.Stop, evidence []reminde
 
 // RefusedDestinations reads up to n destinations that wait since the provider
 // refused them, those that wait longest first, and how many more there are.
-func (s *Store) RefusedDestinations(ctx context.Context, now time.Time, n int) (some []Destination, more int, err error) {
+func (s *Store) RefusedDestinations(ctx context.Context, now time.Time, n int) (first []Destination, more int, err error) {
 	rows, err := s.read(ctx).Query(`SELECT scope, since, until_at, code, detail,
 			coalesce((SELECT service FROM bills WHERE phone = scope ORDER BY id LIMIT 1), ''),
 			coalesce((SELECT account FROM bills WHERE phone = scope ORDER BY id LIMIT 1), '')
@@ -199,7 +201,7 @@ func (s *Store) RefusedDestinations(ctx context.Context, now time.Time, n int) (
 	if err != nil {
 		return nil, 0, fmt.Errorf("read refused destinations: %w", err)
 	}
-	some, err = db.Collect(rows, func(r db.Scanner) (d Destination, err error) {
+	first, err = db.Collect(rows, func(r db.Scanner) (d Destination, err error) {
 		var scope string
 		err = r.Scan(&scope, db.InstantTo(&d.Since), db.InstantTo(&d.Until), &d.Code, &d.Detail, &d.Service, &d.Account)
 		if len(scope) < shortestPhone {
@@ -215,7 +217,7 @@ func (s *Store) RefusedDestinations(ctx context.Context, now time.Time, n int) (
 	if err := s.read(ctx).Row("SELECT count(*) FROM refused_destinations WHERE until_at > ?1", now.UnixMilli()).Scan(&more); err != nil {
 		return nil, 0, fmt.Errorf("count refused destinations: %w", err)
 	}
-	return some, more - len(some), nil
+	return first, more - len(first), nil
 }
 
 // judgeDestinations says until when a text that was refused for its destination

@@ -10,8 +10,8 @@ import (
 	"duewatch/store/db"
 )
 
-// OfOneBill are the reasons that are released bill by bill: somebody has looked
-// at this one.
+// OfOneBill are the reasons that are released bill by bill: somebody has checked
+// this one.
 var OfOneBill = []reminder.Reason{reminder.InDoubt, reminder.ImplausibleBalance}
 
 // Release lets what is held for these reasons, of the bills of a choice, be
@@ -34,12 +34,14 @@ func (s *Store) Release(ctx context.Context, a BulkOp, reasons ...reminder.Reaso
 }
 
 // ReleaseAll is Release for every bill with a reminder that is held for the
-// reason. A stop or a warning of that reason ends, and a guard is lifted until it
+// reason. A stop or a warning of that reason ends, and a guard is overridden until it
 // would be back by itself. The bills that mass_rejected is about are registered
 // again. remember, when not empty, is written as facts about the
 // store in the same transaction. Bills are released in batches: an
 // interrupted release is completed by another.
-func (s *Store) ReleaseAll(ctx context.Context, p *reminder.Policy, now time.Time, reason reminder.Reason, who string, remember map[string]string) (released int64, err error) {
+func (s *Store) ReleaseAll(
+	ctx context.Context, p *reminder.Policy, now time.Time, reason reminder.Reason, who string, remember map[string]string,
+) (released int64, err error) {
 	if reason == reminder.MassRejected {
 		if err := s.registerRejected(ctx, BulkOp{At: now, Who: who}); err != nil {
 			return 0, fmt.Errorf("release: %w", err)
@@ -96,8 +98,8 @@ func (s *Store) ReleaseAll(ctx context.Context, p *reminder.Policy, now time.Tim
 // heldOf are the reminders that are held for the reason ?1, of the bills that
 // match what is set of ?2 to ?4. What is held for one reason is read, and no
 // more of the bills than those.
-const heldOf = ` FROM reminders r CROSS JOIN bills b WHERE b.id = r.bill_id AND r.outcome = 'held' AND r.reason = ?1 AND r.due_date = b.due_date
-	AND (?2 = '' OR b.service = ?2) AND (?3 = '' OR b.account = ?3) AND (?4 = '' OR b.phone = ?4)`
+const heldOf = ` FROM reminders r CROSS JOIN bills b WHERE b.id = r.bill_id AND r.outcome = 'held' AND r.reason = ?1
+	AND r.due_date = b.due_date AND (?2 = '' OR b.service = ?2) AND (?3 = '' OR b.account = ?3) AND (?4 = '' OR b.phone = ?4)`
 
 func (s *Store) countHeld(ctx context.Context, c Selector, reason reminder.Reason) (n int64, err error) {
 	err = s.read(ctx).Row("SELECT count(*)"+heldOf, reason, c.Service, c.Account, c.Phone.E164()).Scan(&n)
@@ -109,10 +111,10 @@ func (s *Store) countHeld(ctx context.Context, c Selector, reason reminder.Reaso
 func (s *Store) release(ctx context.Context, a BulkOp, reason reminder.Reason) (released int64, err error) {
 	for last := int64(0); ; {
 		var bills []int64
-		var some int64
+		var inPage int64
 		began := time.Now()
 		err = s.do(func(t *tx) error {
-			some = 0
+			inPage = 0
 			rows, err := t.Query("SELECT DISTINCT r.bill_id"+heldOf+" AND r.bill_id > ?5 ORDER BY r.bill_id LIMIT ?6 + 0",
 				reason, a.Selector.Service, a.Selector.Account, a.Selector.Phone.E164(), last, selectorPage)
 			if err != nil {
@@ -126,14 +128,14 @@ func (s *Store) release(ctx context.Context, a BulkOp, reason reminder.Reason) (
 				if err != nil {
 					return err
 				}
-				some += n
+				inPage += n
 			}
 			return nil
 		})
 		if err != nil {
 			return released, err
 		}
-		released += some
+		released += inPage
 		if len(bills) < selectorPage {
 			return released, nil
 		}
@@ -157,7 +159,7 @@ func (t *tx) release(now time.Time, billID int64, reason reminder.Reason, who st
 		return 0, err
 	}
 	if reason == reminder.ImplausibleBalance {
-		// Somebody has looked at it: it is what such a bill can be.
+		// Somebody has checked it: it is what such a bill can be.
 		if _, err := t.Exec("UPDATE bills SET usual = balance WHERE id = ?1", billID); err != nil {
 			return 0, err
 		}

@@ -43,12 +43,13 @@ func (t *tx) replan(b reminder.Bill, policy *reminder.Policy, now time.Time) err
 	if err != nil {
 		return err
 	}
-	if look := policy.NextEval(b, done, now); look.IsZero() {
+	if next := policy.NextEval(b, done, now); next.IsZero() {
 		_, err = t.Exec("DELETE FROM due_remind WHERE bill_id = ?1 AND at > ?2 AND owner IS NULL", b.ID, now.UnixMilli())
 	} else {
 		_, err = t.Exec(`INSERT INTO due_remind (bill_id, at) VALUES (?1, ?2)
-			ON CONFLICT (bill_id) DO UPDATE SET at = excluded.at WHERE due_remind.at > ?3 AND due_remind.at <> excluded.at AND due_remind.owner IS NULL`,
-			b.ID, look.UnixMilli(), now.UnixMilli())
+			ON CONFLICT (bill_id) DO UPDATE SET at = excluded.at
+				WHERE due_remind.at > ?3 AND due_remind.at <> excluded.at AND due_remind.owner IS NULL`,
+			b.ID, next.UnixMilli(), now.UnixMilli())
 	}
 	if err != nil {
 		return err
@@ -58,7 +59,7 @@ func (t *tx) replan(b reminder.Bill, policy *reminder.Policy, now time.Time) err
 	return err
 }
 
-// planChecked schedules the next look of the remind job at bills whose due dates or
+// planChecked schedules when the remind job next evaluates bills whose due dates or
 // states are new, and are written.
 func (t *tx) planChecked(w *checkBatch) error {
 	done := make(map[int64][]reminder.Reminder)
@@ -66,9 +67,9 @@ func (t *tx) planChecked(w *checkBatch) error {
 		return err
 	}
 	for _, b := range w.replan {
-		look := w.policies.For(b.Service).NextEval(b, done[b.ID], w.now)
-		w.schedule(dueRemind, b.ID, look)
-		w.due = w.due || (!look.IsZero() && !look.After(w.now))
+		next := w.policies.For(b.Service).NextEval(b, done[b.ID], w.now)
+		w.schedule(dueRemind, b.ID, next)
+		w.due = w.due || (!next.IsZero() && !next.After(w.now))
 	}
 	return nil
 }

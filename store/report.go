@@ -10,7 +10,7 @@ import (
 	"duewatch/store/db"
 )
 
-// Period is what a report looks at.
+// Period is what a report is about.
 type Period struct {
 	Since, Until time.Time
 	// HeldMost is for how long a reminder may have been held before it was
@@ -63,8 +63,8 @@ type ReminderCount struct {
 	Outcome   reminder.Outcome
 	Reason    reminder.Reason // "" of those that were texted
 	Reminders int
-	// Of those that were texted: how many of their texts did not come to
-	// nothing; and of these, for how many it is too early to say, and how many
+	// Of those that were texted: how many of their texts have not
+	// failed; and of these, for how many it is too early to say, and how many
 	// of the others were paid in time.
 	NotFailed, TooEarly, Paid int
 }
@@ -141,7 +141,8 @@ func (s *Store) ReportTexts(ctx context.Context, p Period, each func(TextCount) 
 	}
 	group, groupBy := p.By.column("x.created_at", 6)
 	query := "SELECT x.state, x.error_code, x.refused_for, coalesce(x.price, ''), coalesce(x.price_unit, ''), " + group + `,
-			count(*), sum(x.segments), coalesce(sum(x.billed_segments), 0), coalesce(sum(CASE WHEN x.billed_segments IS NULL THEN 0 ELSE x.segments END), 0)
+			count(*), sum(x.segments), coalesce(sum(x.billed_segments), 0),
+			coalesce(sum(CASE WHEN x.billed_segments IS NULL THEN 0 ELSE x.segments END), 0)
 		FROM ` + from + ` WHERE x.id >= ?1 AND x.id < ?2 AND x.created_at >= ?3 AND x.created_at < ?4 GROUP BY 1, 2, 3, 4, 5` + groupBy
 	return s.pages(ctx, "texts", "created_at", p, p.Since, func(low, high int64) error {
 		rows, err := s.read(ctx).Query(query, low, high, p.Since.UnixMilli(), p.Until.UnixMilli())
@@ -149,7 +150,8 @@ func (s *Store) ReportTexts(ctx context.Context, p Period, each func(TextCount) 
 			return err
 		}
 		return db.Each(rows, func(r db.Scanner) (c TextCount, err error) {
-			err = r.Scan(&c.State, &c.Code, &c.RefusedFor, &c.Price, &c.PriceUnit, p.By.scan(&c.Group), &c.Texts, &c.Segments, &c.Billed, &c.BilledOf)
+			err = r.Scan(&c.State, &c.Code, &c.RefusedFor, &c.Price, &c.PriceUnit, p.By.scan(&c.Group),
+				&c.Texts, &c.Segments, &c.Billed, &c.BilledOf)
 			return c, err
 		}, each)
 	})
@@ -165,14 +167,18 @@ func (s *Store) ReportReminders(ctx context.Context, p Period, now time.Time, ea
 	}
 	const decided = " WHERE r.id >= ?1 AND r.id < ?2 AND r.decided_at >= ?3 AND r.decided_at < ?4 AND r.outcome = "
 	group, groupBy := p.By.column("r.decided_at", 3)
-	skipped := "SELECT r.outcome, r.reason, " + group + ", count(*), 0, 0, 0 FROM reminders r" + bills + decided + "'skipped' GROUP BY 1, 2" + groupBy
+	skipped := "SELECT r.outcome, r.reason, " + group +
+		", count(*), 0, 0, 0 FROM reminders r" + bills + decided + "'skipped' GROUP BY 1, 2" + groupBy
 	// Nobody asks for which reason a text was sent.
 	if groupBy != "" {
 		groupBy = " GROUP BY 3"
 	}
-	const came = "CASE WHEN x.state NOT IN ('refused', 'not_found', 'failed', 'undelivered', 'canceled')"
-	texted := "SELECT 'texted', '', " + group + ", count(*), coalesce(sum(" + came + " THEN 1 ELSE 0 END), 0), coalesce(sum(" + came + ` AND r.decided_at > ?5 THEN 1 ELSE 0 END), 0),
-			coalesce(sum(` + came + ` AND r.decided_at <= ?5 AND r.paid_at - r.decided_at <= ?6 AND ` + paymentBelieved + ` THEN 1 ELSE 0 END), 0)
+	// The number of texts that have not failed and that meet one more condition.
+	count := func(condition string) string {
+		return "coalesce(sum(CASE WHEN x.state NOT IN " + failedStates + condition + " THEN 1 ELSE 0 END), 0)"
+	}
+	texted := "SELECT 'texted', '', " + group + ", count(*), " + count("") + ", " + count(" AND r.decided_at > ?5") + ", " +
+		count(" AND r.decided_at <= ?5 AND r.paid_at - r.decided_at <= ?6 AND "+paymentBelieved) + `
 		FROM reminders r LEFT JOIN texts x ON x.id = r.text_id` + bills + decided + "'texted'" + groupBy + " HAVING count(*) > 0"
 	scan := func(r db.Scanner) (ReminderCount, error) { return scanReminderCount(r, p.By) }
 	return s.pages(ctx, "reminders", "decided_at", p, p.Since.Add(-p.HeldMost), func(low, high int64) error {
@@ -183,7 +189,8 @@ func (s *Store) ReportReminders(ctx context.Context, p Period, now time.Time, ea
 		if err := db.Each(rows, scan, each); err != nil {
 			return err
 		}
-		rows, err = s.read(ctx).Query(texted, low, high, p.Since.UnixMilli(), p.Until.UnixMilli(), now.Add(-p.PaidWithin).UnixMilli(), p.PaidWithin.Milliseconds())
+		rows, err = s.read(ctx).Query(texted, low, high, p.Since.UnixMilli(), p.Until.UnixMilli(),
+			now.Add(-p.PaidWithin).UnixMilli(), p.PaidWithin.Milliseconds())
 		if err != nil {
 			return err
 		}
@@ -212,7 +219,8 @@ func scanReminderCount(r db.Scanner, by Grouping) (c ReminderCount, err error) {
 // as young as since.
 func (s *Store) pages(ctx context.Context, table, column string, p Period, since time.Time, do func(low, high int64) error) error {
 	var least, most int64
-	if err := s.read(ctx).Row("SELECT (SELECT coalesce(min(id), 0) FROM "+table+"), (SELECT coalesce(max(id), 0) FROM "+table+")").Scan(&least, &most); err != nil {
+	ends := "SELECT (SELECT coalesce(min(id), 0) FROM " + table + "), (SELECT coalesce(max(id), 0) FROM " + table + ")"
+	if err := s.read(ctx).Row(ends).Scan(&least, &most); err != nil {
 		return fmt.Errorf("report: %w", err)
 	}
 	low, err := s.firstID(ctx, table, column, least, most, since)

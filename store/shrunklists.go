@@ -41,10 +41,11 @@ func (s *Store) HoldLists(now time.Time, held, agreed []ShrunkList, detail strin
 		keep := map[string]bool{}
 		for _, l := range held {
 			keep[l.Source] = true
-			// An agreement that came a moment ago stands, if it is about this list.
+			// An agreement of a moment ago stands, if it is about this list.
 			if _, err := t.Exec(`INSERT INTO shrunk_lists (source, fingerprint, missing, total) VALUES (?1, ?2, ?3, ?4)
 				ON CONFLICT (source) DO UPDATE SET fingerprint = excluded.fingerprint, missing = excluded.missing, total = excluded.total,
-					agreed_at = CASE WHEN shrunk_lists.fingerprint = excluded.fingerprint AND shrunk_lists.missing >= excluded.missing THEN shrunk_lists.agreed_at END`,
+					agreed_at = CASE WHEN shrunk_lists.fingerprint = excluded.fingerprint AND shrunk_lists.missing >= excluded.missing
+						THEN shrunk_lists.agreed_at END`,
 				l.Source, l.Fingerprint, l.Missing, l.Total); err != nil {
 				return err
 			}
@@ -94,12 +95,14 @@ func (t *tx) agreeToLists(now time.Time) error {
 // those that neither its own list nor another one names: what moves from one
 // list to the other is not lost. It returns the last id it saw, zero at the end.
 // It only reads, and keeps no more than the page in memory.
-func (s *Store) Unlisted(ctx context.Context, source string, listed *ImportIndex, named func(service, account string) bool, after int64) (last int64, of, gone int, err error) {
+func (s *Store) Unlisted(
+	ctx context.Context, source string, listed *ImportIndex, named func(service, account string) bool, after int64,
+) (last int64, total, missing int, err error) {
 	bills, last, err := s.declaredPage(ctx, source, after)
 	if err != nil {
 		return 0, 0, 0, fmt.Errorf("count bills that are no longer named: %w", err)
 	}
-	of = len(bills)
+	total = len(bills)
 	rest := bills[:0]
 	for _, b := range bills {
 		if !named(b.Service, b.Account) {
@@ -107,10 +110,10 @@ func (s *Store) Unlisted(ctx context.Context, source string, listed *ImportIndex
 		}
 	}
 	lost, err := listed.missing(rest)
-	return last, of, len(lost), err
+	return last, total, len(lost), err
 }
 
-// declaredPage reads some bills of a source above an id, and the last of their ids,
+// declaredPage reads a page of the bills of a source above an id, and the last of their ids,
 // zero when there are no more.
 func (s *Store) declaredPage(ctx context.Context, source string, after int64) (bills []reminder.Bill, last int64, err error) {
 	const page = 1000

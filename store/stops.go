@@ -80,7 +80,7 @@ func (t *tx) endTimedStops() error {
 	return err
 }
 
-// EndStop ends the stop of that reason, whose cause is gone.
+// EndStop ends the stop of that reason, whose cause has ended.
 func (s *Store) EndStop(reason reminder.Reason) error {
 	err := s.do(func(t *tx) error {
 		_, err := t.Exec("DELETE FROM stops WHERE reason = ?1", reason)
@@ -103,7 +103,7 @@ type Blockers struct {
 }
 
 // Blockers reads what is in force at an instant, by the policy for all services. Each
-// command, page, metric and log line that tells of it reads it here.
+// command, page, metric and log line that reports it reads it here.
 func (s *Store) Blockers(ctx context.Context, p *reminder.Policy, now time.Time) (b Blockers, err error) {
 	if b.Stops, err = s.Stops(ctx, now); err != nil {
 		return b, err

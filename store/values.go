@@ -119,8 +119,8 @@ const billColumns = `id, service, account, phone, language, description, source,
 // columnsOfBill is where the columns of a bill go.
 func columnsOfBill(b *reminder.Bill) []sql.Scanner {
 	return []sql.Scanner{
-		db.NumberTo(&b.ID), db.TextTo(&b.Service), db.TextTo(&b.Account), db.TextTo(&b.Phone), db.TextTo(&b.Language), db.TextTo(&b.Description), db.TextTo(&b.Source),
-		db.TextTo(&b.State), db.TextTo(&b.Customer),
+		db.NumberTo(&b.ID), db.TextTo(&b.Service), db.TextTo(&b.Account), db.TextTo(&b.Phone), db.TextTo(&b.Language),
+		db.TextTo(&b.Description), db.TextTo(&b.Source), db.TextTo(&b.State), db.TextTo(&b.Customer),
 		moneyColumn{&b.Balance}, db.InstantTo(&b.BalanceAt), dayColumn{&b.DueDate}, db.KnownFlagTo(&b.Verified),
 		db.InstantTo(&b.RegisteredAt), db.InstantTo(&b.CheckedAt), db.NumberTo(&b.Failures), db.TextTo(&b.LastError), moneyColumn{&b.Usual},
 		db.InstantTo(&b.PausedAt), db.InstantTo(&b.PausedUntil),

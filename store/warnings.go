@@ -17,7 +17,7 @@ type Warning struct {
 	Detail string // in one line, without phones and names
 }
 
-// Warn keeps a warning until its cause is gone (EndWarning) or the operator
+// Warn keeps a warning until its cause ends (EndWarning) or the operator
 // releases it. One that stands already keeps its instant, and takes the new
 // detail.
 func (s *Store) Warn(now time.Time, reason reminder.Reason, detail string) error {
@@ -28,7 +28,8 @@ func (s *Store) Warn(now time.Time, reason reminder.Reason, detail string) error
 }
 
 func (t *tx) warn(now time.Time, reason reminder.Reason, detail string) error {
-	isNew, err := t.Changed("INSERT INTO warnings (reason, since, detail) VALUES (?1, ?2, ?3) ON CONFLICT (reason) DO NOTHING", reason, now.UnixMilli(), detail)
+	isNew, err := t.Changed("INSERT INTO warnings (reason, since, detail) VALUES (?1, ?2, ?3) ON CONFLICT (reason) DO NOTHING",
+		reason, now.UnixMilli(), detail)
 	if err != nil {
 		return err
 	}
@@ -39,7 +40,7 @@ func (t *tx) warn(now time.Time, reason reminder.Reason, detail string) error {
 	return t.event(Event{At: now, What: "warning", Reason: string(reason), Detail: detail})
 }
 
-// EndWarning ends the warning of that reason, whose cause is gone.
+// EndWarning ends the warning of that reason, whose cause has ended.
 func (s *Store) EndWarning(reason reminder.Reason) error {
 	if err := s.do(func(t *tx) error { return t.endWarning(reason) }); err != nil {
 		return fmt.Errorf("end warning: %w", err)
@@ -73,7 +74,7 @@ func (t *tx) releasedAt(reason reminder.Reason, now time.Time) error {
 }
 
 // ReleasedAt is when the operator last released the reason; zero = never. What
-// was counted before then was looked at, and raises no new warning.
+// was counted before then raises no new warning.
 func (s *Store) ReleasedAt(ctx context.Context, reason reminder.Reason) (time.Time, error) {
 	value, err := s.Meta(ctx, metaReleased+string(reason))
 	if err != nil || value == "" {
