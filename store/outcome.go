@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"time"
@@ -86,6 +87,9 @@ func (o Outcome) check() error {
 	return nil
 }
 
+// reason is why the reminders are held or skipped; "" = they are neither.
+func (o Outcome) reason() reminder.Reason { return cmp.Or(o.Hold, o.Skip) }
+
 // RecordOutcome settles a text in state sending or unknown. When it returns,
 // the outcome is on disk.
 func (s *Store) RecordOutcome(now time.Time, o Outcome) error {
@@ -96,32 +100,39 @@ func (s *Store) RecordOutcome(now time.Time, o Outcome) error {
 // that fails fails alone; the errors are in the order of the outcomes.
 func (s *Store) RecordOutcomes(now time.Time, all []Outcome) []error {
 	errs := make([]error, len(all))
+	var accepted, others []int // their places in all; almost all are accepted
+	for i, o := range all {
+		if o.onlyAccepted() {
+			accepted = append(accepted, i)
+		} else {
+			others = append(others, i)
+		}
+	}
 	err := s.do(func(t *tx) error {
 		clear(errs)
-		var taken, others []int // their places in all; almost all are taken
-		for i, o := range all {
-			if o.plain() {
-				taken = append(taken, i)
-			} else {
-				others = append(others, i)
-			}
-		}
 		failed := func(i int, err error) error {
 			errs[i] = err
 			return nil
 		}
-		err := db.Together(t.Tx, others, func(places []int) error {
+		settleAll := func(places []int) error {
 			for _, i := range places {
 				if err := t.settle(now, all[i]); err != nil {
 					return err
 				}
 			}
 			return nil
-		}, failed)
-		if err != nil {
+		}
+		acceptAll := func(places []int) error {
+			outcomes := make([]Outcome, len(places))
+			for i, place := range places {
+				outcomes[i] = all[place]
+			}
+			return t.accept(now, outcomes)
+		}
+		if err := db.Together(t.Tx, others, settleAll, failed); err != nil {
 			return err
 		}
-		return db.Together(t.Tx, taken, func(places []int) error { return t.accept(now, all, places) }, failed)
+		return db.Together(t.Tx, accepted, acceptAll, failed)
 	})
 	for i := range errs {
 		if err != nil {
@@ -134,9 +145,9 @@ func (s *Store) RecordOutcomes(now time.Time, all []Outcome) []error {
 	return errs
 }
 
-// plain reports whether the outcome says no more than that the provider took
+// onlyAccepted reports whether the outcome says no more than that the provider took
 // the text.
-func (o Outcome) plain() bool {
+func (o Outcome) onlyAccepted() bool {
 	return o.State == Accepted && o.check() == nil && o.Code == 0 && o.Error == "" && o.OptOut == "" && o.Stop == nil
 }
 
@@ -151,27 +162,23 @@ var (
 		FROM v CROSS JOIN reminders r WHERE r.text_id = v.id`, 1, db.Integer, db.Text, db.Text, db.Integer)
 )
 
-// accept is settle for texts of which there is no more to say than that the
-// provider took them: those at these places of all.
-func (t *tx) accept(now time.Time, all []Outcome, places []int) error {
-	taken := make([]Outcome, len(places))
-	for i, place := range places {
-		taken[i] = all[place]
-	}
+// accept is settle for texts that were only accepted, by statements for many of them.
+func (t *tx) accept(now time.Time, outcomes []Outcome) error {
 	for _, statement := range []*db.Batch{acceptTexts, acceptEvents} {
-		n, err := db.ExecBatch(t.Tx, statement, taken, func(args []any, o Outcome) []any {
+		n, err := db.ExecBatch(t.Tx, statement, outcomes, func(args []any, o Outcome) []any {
 			return append(args, o.TextID, o.ProviderID, o.ProviderStatus, millis(o.NextPollAt))
 		}, now.UnixMilli())
-		if err == nil && n < int64(len(taken)) { // a text may be about several bills
-			err = errSettled // which one is found one after the other
+		if err == nil && n < int64(len(outcomes)) { // more: a text may be about several bills
+			err = errSettled // which one it is shows when each is recorded alone
 		}
 		if err != nil {
 			return err
 		}
 	}
-	return t.endRefusalsOf(taken)
+	return t.endRefusalsOf(outcomes)
 }
 
+// errSettled marks an outcome of a text that has one already.
 var errSettled = errors.New("it is settled already")
 
 // WritableLater reports whether what could not be written may be written later:
@@ -180,7 +187,8 @@ func WritableLater(err error) bool {
 	return err != nil && !errors.Is(err, errSettled) && !errors.Is(err, errOutcome) && !db.OfTheRow(err)
 }
 
-// settle settles one text.
+// settle settles one text, with all that follows from its outcome: what becomes of its
+// reminders, and what the provider said of its phone, of the sender and of all texts.
 func (t *tx) settle(now time.Time, o Outcome) error {
 	if err := o.check(); err != nil {
 		return err
@@ -195,28 +203,28 @@ func (t *tx) settle(now time.Time, o Outcome) error {
 	ok, err := t.Changed(`UPDATE texts SET state = ?2, provider_id = ?3, provider_status = ?4, error_code = ?5, error = ?6,
 			accepted_at = ?7, settled_at = ?8, next_poll_at = ?9, refused_for = ?10
 		WHERE id = ?1 AND state IN ('sending', 'unknown') AND state <> ?2`,
-		o.TextID, o.State, nullable(o.ProviderID), o.ProviderStatus, o.Code, o.Error, accepted, settled, millis(o.NextPollAt), o.Hold+o.Skip)
+		o.TextID, o.State, nullable(o.ProviderID), o.ProviderStatus, o.Code, o.Error, accepted, settled, millis(o.NextPollAt), o.reason())
 	if err != nil {
 		return err
 	}
 	if !ok {
 		return fmt.Errorf("text %d: %w", o.TextID, errSettled)
 	}
-	if err := t.judgeDestinations(now, &o); err != nil {
+	if err := t.judgeDestinations(now, &o); err != nil { // it says until when the reminders wait
 		return err
 	}
 	if err := t.settleReminders(now, o.TextID, anyTries(o)); err != nil {
 		return err
 	}
-	if o.State == Accepted {
-		if err := t.endRefusalsOf([]Outcome{o}); err != nil {
-			return err
-		}
+	switch o.State {
+	case Accepted:
+		err = t.endRefusalsOf([]Outcome{o})
+	case Refused:
+		err = t.takeBackUsage(o.TextID)
+	default:
 	}
-	if o.State == Refused {
-		if err := t.takeBackUsage(o.TextID); err != nil {
-			return err
-		}
+	if err != nil {
+		return err
 	}
 	if o.Stop != nil {
 		if err := t.blameSender(now, o.Evidence, o.Stop.Until); err != nil {
@@ -229,10 +237,11 @@ func (t *tx) settle(now time.Time, o Outcome) error {
 	return t.optOutPhoneOf(o.TextID, o.OptOut, now)
 }
 
-// outcomeByTries is what becomes of a reminder of a settled text: it may hang on how
-// many of its texts have failed before.
+// outcomeByTries is what becomes of a reminder of a settled text: that may depend on
+// how many of its texts have failed before.
 type outcomeByTries func(tries int) Outcome
 
+// anyTries is the same outcome however many have.
 func anyTries(o Outcome) outcomeByTries { return func(int) Outcome { return o } }
 
 // settleReminders writes the outcome into the trail of each bill the text was
@@ -243,33 +252,23 @@ func (t *tx) settleReminders(now time.Time, textID int64, outcome outcomeByTries
 		return err
 	}
 	type part struct {
-		bill  int64
-		tries int
+		billID int64
+		tries  int
 	}
 	parts, err := db.Collect(rows, func(r db.Scanner) (p part, err error) {
-		err = r.Scan(&p.bill, &p.tries)
+		err = r.Scan(&p.billID, &p.tries)
 		return p, err
 	})
 	if err != nil {
 		return err
 	}
 	for _, p := range parts {
-		bill, o := p.bill, outcome(p.tries)
-		e := Event{At: now, BillID: bill, TextID: textID, What: string(o.State), Reason: string(o.Hold + o.Skip), Detail: o.Error}
-		if o.State == Accepted {
-			e.Detail = "the provider took it as " + o.ProviderID
-		}
-		if e.Reason == "" && o.State != Accepted {
-			e.Reason = string(o.Why)
-		}
-		if e.Reason == "" {
-			e.Reason = "provider"
-		}
-		if err := t.event(e); err != nil {
+		o := outcome(p.tries)
+		if err := t.event(o.event(now, p.billID, textID)); err != nil {
 			return err
 		}
-		if o.Hold+o.Skip != "" {
-			if err := t.giveBack(now, bill, o); err != nil {
+		if o.reason() != "" {
+			if err := t.giveBack(now, p.billID, o); err != nil {
 				return err
 			}
 		}
@@ -277,6 +276,19 @@ func (t *tx) settleReminders(now time.Time, textID int64, outcome outcomeByTries
 	return nil
 }
 
+// event is what the trail of a bill says of the outcome.
+func (o Outcome) event(now time.Time, billID, textID int64) Event {
+	e := Event{At: now, BillID: billID, TextID: textID, What: string(o.State), Detail: o.Error}
+	if o.State == Accepted {
+		e.Reason, e.Detail = "provider", "the provider took it as "+o.ProviderID
+	} else {
+		e.Reason = cmp.Or(string(o.reason()), string(o.Why), "provider")
+	}
+	return e
+}
+
+// giveBack takes the text from the reminder of a bill, which is skipped, or held and
+// decided about again.
 func (t *tx) giveBack(now time.Time, billID int64, o Outcome) error {
 	outcome, reason := reminder.Skipped, o.Skip
 	if o.Hold != "" {
