@@ -17,12 +17,12 @@ func tellNobody(string, int, int) {}
 // opened as a store.
 func TestBackupWhileWriting(t *testing.T) {
 	s := openNew(t)
-	must(s.Import(t.Context(), SourceImport, billsOf(5000), learnedAt, nil))
+	must(s.Import(t.Context(), SourceImport, billsOf(5000), checkedAt, nil))
 	file := filepath.Join(t.TempDir(), "b.db")
 	wrote := 0
 	copied := must(s.Backup(t.Context(), file, false, func(what string, done, of int) {
 		if what == "copying" && done < of {
-			must(s.Import(t.Context(), SourceImport, billsOf(6000)[5000+wrote:5001+wrote], learnedAt, nil))
+			must(s.Import(t.Context(), SourceImport, billsOf(6000)[5000+wrote:5001+wrote], checkedAt, nil))
 			wrote++
 		}
 	}))
@@ -100,7 +100,7 @@ func TestABackupIsWrittenWithALog(t *testing.T) {
 	must(s.Backup(t.Context(), file, false, tellNobody))
 	w := must(OpenWriter(t.Context(), file))
 	defer w.Close() //nolint:errcheck // the test is over
-	must(w.Import(t.Context(), SourceImport, billsOf(3), learnedAt, nil))
+	must(w.Import(t.Context(), SourceImport, billsOf(3), checkedAt, nil))
 	if mode := word(t, w, "SELECT journal_mode FROM pragma_journal_mode"); mode != "wal" {
 		t.Errorf("it is written in the mode %s", mode)
 	}
@@ -246,7 +246,7 @@ func TestBackupIsNotMadeInAFileOfSomebodyElse(t *testing.T) {
 // A copy that is not like the store never gets its name.
 func TestBackupThatFailsLeavesNothing(t *testing.T) {
 	s := openNew(t)
-	must(s.Import(t.Context(), SourceImport, billsOf(5000), learnedAt, nil))
+	must(s.Import(t.Context(), SourceImport, billsOf(5000), checkedAt, nil))
 	for name, spoil := range map[string]func(part string) error{
 		"damaged": func(part string) error {
 			f, err := os.OpenFile(part, os.O_WRONLY, 0)

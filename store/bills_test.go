@@ -13,7 +13,7 @@ import (
 
 func declare(t *testing.T, s *Store, source string, want Declared, bills ...reminder.Bill) {
 	t.Helper()
-	got := must(s.Declare(source, bills, learnedAt))
+	got := must(s.Declare(source, bills, checkedAt))
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("declared by %s (-want +got):\n%s", source, diff)
 	}
@@ -94,7 +94,7 @@ func TestDeclareAgain(t *testing.T) {
 	edited := billOf(1)
 	edited.Phone = phone(9)
 	reject := func(_ *testing.T, s *Store, p *reminder.Policy) {
-		must(s.RecordChecks(policiesOf(p), learnedAt, CheckResult{BillID: 1, Rejected: "no such account"}))
+		must(s.RecordChecks(policiesOf(p), checkedAt, CheckResult{BillID: 1, Rejected: "no such account"}))
 	}
 	remove := func(t *testing.T, s *Store, _ *reminder.Policy) { declare(t, s, "config", Declared{Removed: 1}) }
 	for _, tt := range []struct {
@@ -162,7 +162,7 @@ func TestDeclareIsAllOrNothing(t *testing.T) {
 	s := openNew(t)
 	declare(t, s, "config", Declared{Added: 1}, billOf(1))
 	change(t, s, "CREATE TRIGGER fail BEFORE INSERT ON bills WHEN new.account LIKE '%7' BEGIN SELECT raise(ABORT, 'no'); END")
-	if _, err := s.Declare("config", []reminder.Bill{billOf(2), billOf(7)}, learnedAt); err == nil {
+	if _, err := s.Declare("config", []reminder.Bill{billOf(2), billOf(7)}, checkedAt); err == nil {
 		t.Error("no error")
 	}
 	if diff := cmp.Diff([]string{"1 config pending"}, states(t, s)); diff != "" {
@@ -174,13 +174,13 @@ func TestAnEditOfAPendingBillIsTriedAtOnce(t *testing.T) {
 	s, p := openNew(t), newPolicy()
 	declare(t, s, "config", Declared{Added: 1}, billOf(1))
 	for range 8 {
-		must(s.RecordChecks(policiesOf(p), learnedAt, CheckResult{BillID: 1, Failed: "400"}))
+		must(s.RecordChecks(policiesOf(p), checkedAt, CheckResult{BillID: 1, Failed: "400"}))
 	}
 	edited := billOf(1)
 	edited.Phone = phone(9)
 	declare(t, s, "config", Declared{Changed: 1}, edited)
-	if at := dueAt(t, s, dueRegister, 1); at.After(learnedAt) {
-		t.Errorf("an edited bill waits %s for the failures of what it was before", at.Sub(learnedAt))
+	if at := dueAt(t, s, dueRegister, 1); at.After(checkedAt) {
+		t.Errorf("an edited bill waits %s for the failures of what it was before", at.Sub(checkedAt))
 	}
 }
 
@@ -198,7 +198,7 @@ func TestAnEditOfAHeldBillIsDecidedAtOnce(t *testing.T) {
 	edited.Language, edited.Description = "sw", "short"
 	must(s.Declare("config", []reminder.Bill{edited}, firstStage))
 	if at := dueAt(t, s, dueRemind, 1); at.After(firstStage) {
-		t.Errorf("the edited bill is looked at only in %s", at.Sub(firstStage))
+		t.Errorf("the edited bill is evaluated only in %s", at.Sub(firstStage))
 	}
 }
 
@@ -208,11 +208,11 @@ func TestBillsFiltersAndPages(t *testing.T) {
 	for i := range many {
 		many[i] = billOf(i)
 	}
-	must(s.Declare("config", many, learnedAt))
+	must(s.Declare("config", many, checkedAt))
 	other := billOf(5)
 	other.Service = "rent"
-	must(s.Declare("import", []reminder.Bill{other}, learnedAt))
-	must(s.RecordChecks(policiesOf(newPolicy()), learnedAt, CheckResult{BillID: 8, Rejected: "no"}))
+	must(s.Declare("import", []reminder.Bill{other}, checkedAt))
+	must(s.RecordChecks(policiesOf(newPolicy()), checkedAt, CheckResult{BillID: 8, Rejected: "no"}))
 	for _, tt := range []struct {
 		name string
 		f    BillFilter

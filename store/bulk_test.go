@@ -21,8 +21,8 @@ func TestADryRunCountsWhatTheActDoes(t *testing.T) {
 		}
 	}
 	ready(t, s, p, bills[:50]...)
-	must(s.Declare("config", bills, learnedAt)) // the last ten are pending
-	later := learnedAt.Add(48 * time.Hour)
+	must(s.Declare("config", bills, checkedAt)) // the last ten are pending
+	later := checkedAt.Add(48 * time.Hour)
 	for _, to := range []string{
 		"state = 'rejected', failures = 1 WHERE id % 7 = 1",
 		"state = 'removed' WHERE id % 7 = 2",
@@ -32,7 +32,7 @@ func TestADryRunCountsWhatTheActDoes(t *testing.T) {
 		change(t, s, "UPDATE bills SET "+to)
 	}
 	for i := range 5 {
-		must(s.Pause(t.Context(), actOn(Selector{Account: bills[3*i].Account}, learnedAt), Pause{Until: later.Add(time.Duration(i) * time.Hour)}))
+		must(s.Pause(t.Context(), actOn(Selector{Account: bills[3*i].Account}, checkedAt), Pause{Until: later.Add(time.Duration(i) * time.Hour)}))
 	}
 	for _, service := range []string{"water", "rent", "nobody's"} {
 		for _, act := range []struct {
@@ -50,7 +50,7 @@ func TestADryRunCountsWhatTheActDoes(t *testing.T) {
 			{"resume", func(a BulkOp) (BulkResult, error) { return s.Resume(t.Context(), a, policiesOf(p)) }},
 			{"resume again", func(a BulkOp) (BulkResult, error) { return s.Resume(t.Context(), a, policiesOf(p)) }},
 		} {
-			a := actOn(Selector{Service: service}, learnedAt)
+			a := actOn(Selector{Service: service}, checkedAt)
 			a.DryRun = true
 			foreseen := must(act.do(a))
 			a.DryRun = false

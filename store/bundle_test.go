@@ -44,7 +44,7 @@ func TestTwoBillsOfAPhoneShareAText(t *testing.T) {
 	for id := int64(1); id <= 2; id++ {
 		wantRecorded(t, s, id, "3 days before, texted, on_schedule")
 		if got, want := dueAt(t, s, dueRemind, id), due.At(p.SendAt, nairobi); !got.Equal(want) {
-			t.Errorf("the next look at bill %d is at %s, want the next stage, %s", id, got, want)
+			t.Errorf("bill %d is next evaluated at %s, want the next stage, %s", id, got, want)
 		}
 		if got := must(s.Texts(t.Context(), id)); len(got) != 1 || got[0].ID != x.ID {
 			t.Errorf("texts of bill %d: %+v", id, got)
@@ -63,7 +63,7 @@ func TestTwoBillsOfAPhoneShareAText(t *testing.T) {
 func TestWhoHasPaidIsLeftOutOfTheText(t *testing.T) {
 	s, p := openNew(t), bundling()
 	watch(t, s, p, ofOnePhone(3)...)
-	l := must(s.DecideDue(t.Context(), roundAt(p, firstStage), 1)) // the other two are companions only
+	l := must(s.DecideDue(t.Context(), roundAt(p, firstStage), 1)) // the other two are candidates only
 	if len(l.Ask) != 3 || len(l.Texts) != 0 {
 		t.Fatalf("%+v", l)
 	}
@@ -81,7 +81,7 @@ func TestWhoHasPaidIsLeftOutOfTheText(t *testing.T) {
 	wantRecorded(t, s, 3, "3 days before, held, daily_cap")
 }
 
-// Lessons come in any order, and all are learned before anything is decided.
+// Results come in any order, and all are recorded before anything is decided.
 func TestAllIsLearnedBeforeATextIsDecided(t *testing.T) {
 	for _, order := range [][]int64{{1, 2}, {2, 1}} {
 		t.Run(fmt.Sprint(order), func(t *testing.T) {
@@ -176,7 +176,7 @@ func TestATextGivesAllItsRemindersBack(t *testing.T) {
 	}
 }
 
-// Each bill of a text has its own count of texts that came to nothing.
+// Each bill of a text has its own count of texts that failed.
 func TestABundleNotFoundTwiceIsInDoubtForWhomItIsTheSecond(t *testing.T) {
 	s, p := openNew(t), bundling()
 	ready(t, s, p, ofOnePhone(2)...)
@@ -240,7 +240,7 @@ func TestACompanionOnWhichADecisionPanicsIsLeftOut(t *testing.T) {
 	broken.Zone = nil
 	r := roundAt(p, firstStage)
 	r.Policies.ByService = map[string]*reminder.Policy{"power": &broken}
-	l := must(s.DecideDue(t.Context(), r, 1)) // the other is a companion only
+	l := must(s.DecideDue(t.Context(), r, 1)) // the other is a candidate only
 	if len(l.Texts) != 1 || len(l.Texts[0].Parts) != 1 || len(l.Faults) != 0 || l.Bills != 1 {
 		t.Fatalf("%+v", l)
 	}

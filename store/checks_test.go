@@ -21,7 +21,7 @@ func whats(t *testing.T, s *Store, billID int64) (all []string) {
 	return all
 }
 
-func learn(t *testing.T, s *Store, p *reminder.Policy, now time.Time, l ...CheckResult) RecordedChecks {
+func recordCheck(t *testing.T, s *Store, p *reminder.Policy, now time.Time, l ...CheckResult) RecordedChecks {
 	t.Helper()
 	return must(s.RecordChecks(policiesOf(p), now, l...))
 }
@@ -32,8 +32,8 @@ func TestLearnFromAnAnswer(t *testing.T) {
 	balance := reminder.MustMoney("2315.50")
 	want := billOf(1)
 	want.ID, want.Source, want.State = 1, "config", reminder.BillActive
-	want.Customer, want.Balance, want.Usual, want.BalanceAt, want.DueDate, want.Verified = "Jane Wanjiru", &balance, &balance, learnedAt, due, new(true)
-	want.RegisteredAt, want.CheckedAt = learnedAt, learnedAt
+	want.Customer, want.Balance, want.Usual, want.BalanceAt, want.DueDate, want.Verified = "Jane Wanjiru", &balance, &balance, checkedAt, due, new(true)
+	want.RegisteredAt, want.CheckedAt = checkedAt, checkedAt
 	if diff := cmp.Diff(want, got, cmpTimes); diff != "" {
 		t.Errorf("returned (-want +got):\n%s", diff)
 	}
@@ -41,7 +41,7 @@ func TestLearnFromAnAnswer(t *testing.T) {
 	if diff := cmp.Diff(want, w.Bill, cmpTimes); diff != "" {
 		t.Errorf("stored (-want +got):\n%s", diff)
 	}
-	if !w.NextRemind.Equal(firstStage) || !w.NextCheck.After(learnedAt) || !dueAt(t, s, dueRegister, 1).IsZero() {
+	if !w.NextRemind.Equal(firstStage) || !w.NextCheck.After(checkedAt) || !dueAt(t, s, dueRegister, 1).IsZero() {
 		t.Errorf("next reminder %s, next check %s, registration %s", w.NextRemind, w.NextCheck, dueAt(t, s, dueRegister, 1))
 	}
 	if diff := cmp.Diff([]string{"added", "registered", "due_date", "balance", "customer"}, whats(t, s, 1)); diff != "" {
@@ -54,8 +54,8 @@ func TestTheSameAnswerAddsNoEvent(t *testing.T) {
 	watch(t, s, p, billOf(1))
 	before := whats(t, s, 1)
 	for i := range 100 {
-		now := learnedAt.Add(time.Duration(i) * time.Minute)
-		learn(t, s, p, now, CheckResult{BillID: 1, Answer: answer(now, "2315.5", due)})
+		now := checkedAt.Add(time.Duration(i) * time.Minute)
+		recordCheck(t, s, p, now, CheckResult{BillID: 1, Answer: answer(now, "2315.5", due)})
 	}
 	if diff := cmp.Diff(before, whats(t, s, 1)); diff != "" {
 		t.Errorf("trail (-want +got):\n%s", diff)
@@ -78,10 +78,10 @@ func TestLearnKeepsOddValues(t *testing.T) {
 		{"100.10", reminder.NewDate(1, time.January, 1)},
 		{"100.10", reminder.NewDate(2028, time.February, 29)},
 	} {
-		learn(t, s, p, learnedAt, CheckResult{BillID: 1, Answer: answer(learnedAt, tt.balance, tt.due)})
+		recordCheck(t, s, p, checkedAt, CheckResult{BillID: 1, Answer: answer(checkedAt, tt.balance, tt.due)})
 		got := watched(t, s, 1)
 		if !got.Balance.Equal(reminder.MustMoney(tt.balance)) || got.DueDate != tt.due {
-			t.Errorf("learned %s, %s; stored %s, %s", tt.balance, tt.due, got.Balance, got.DueDate)
+			t.Errorf("recorded %s, %s; stored %s, %s", tt.balance, tt.due, got.Balance, got.DueDate)
 		}
 	}
 }
@@ -89,15 +89,15 @@ func TestLearnKeepsOddValues(t *testing.T) {
 func TestLearnRenewsThePlanWhenTheDueDateMoves(t *testing.T) {
 	s, p := openNew(t), newPolicy()
 	watch(t, s, p, billOf(1))
-	l := learn(t, s, p, learnedAt, CheckResult{BillID: 1, Answer: answer(learnedAt, "2315.50", due.AddDays(10))})
+	l := recordCheck(t, s, p, checkedAt, CheckResult{BillID: 1, Answer: answer(checkedAt, "2315.50", due.AddDays(10))})
 	if got, want := dueAt(t, s, dueRemind, 1), firstStage.AddDate(0, 0, 10); !got.Equal(want) || l.Due {
 		t.Errorf("moved later: next reminder %s, want %s; due %v", got, want, l.Due)
 	}
-	l = learn(t, s, p, learnedAt, CheckResult{BillID: 1, Answer: answer(learnedAt, "2315.50", due.AddDays(-7))})
-	if got := dueAt(t, s, dueRemind, 1); !got.Equal(learnedAt) || !l.Due {
+	l = recordCheck(t, s, p, checkedAt, CheckResult{BillID: 1, Answer: answer(checkedAt, "2315.50", due.AddDays(-7))})
+	if got := dueAt(t, s, dueRemind, 1); !got.Equal(checkedAt) || !l.Due {
 		t.Errorf("moved to tomorrow: next reminder %s, want now; due %v", got, l.Due)
 	}
-	l = learn(t, s, p, learnedAt, CheckResult{BillID: 1, Answer: answer(learnedAt, "2315.50", due.AddDays(-300))})
+	l = recordCheck(t, s, p, checkedAt, CheckResult{BillID: 1, Answer: answer(checkedAt, "2315.50", due.AddDays(-300))})
 	if got := dueAt(t, s, dueRemind, 1); !got.IsZero() || l.Due {
 		t.Errorf("moved into the past: next reminder %s, want none; due %v", got, l.Due)
 	}
@@ -106,8 +106,8 @@ func TestLearnRenewsThePlanWhenTheDueDateMoves(t *testing.T) {
 func TestLearnFromARefusalAndAFailure(t *testing.T) {
 	t.Run("refused while pending", func(t *testing.T) {
 		s, p := openNew(t), newPolicy()
-		must(s.Declare("config", billsOf(1), learnedAt))
-		b := learn(t, s, p, learnedAt, CheckResult{BillID: 1, Rejected: "no such account"}).Bills[0]
+		must(s.Declare("config", billsOf(1), checkedAt))
+		b := recordCheck(t, s, p, checkedAt, CheckResult{BillID: 1, Rejected: "no such account"}).Bills[0]
 		if b.State != reminder.BillRejected || b.LastError != "no such account" {
 			t.Errorf("%s, %q", b.State, b.LastError)
 		}
@@ -116,39 +116,39 @@ func TestLearnFromARefusalAndAFailure(t *testing.T) {
 	t.Run("refused while active", func(t *testing.T) {
 		s, p := openNew(t), newPolicy()
 		watch(t, s, p, billOf(1))
-		learn(t, s, p, learnedAt, CheckResult{BillID: 1, Rejected: "closed"})
+		recordCheck(t, s, p, checkedAt, CheckResult{BillID: 1, Rejected: "closed"})
 		notDue(t, s, 1)
 		if diff := cmp.Diff([]string{"added", "registered", "due_date", "balance", "customer", "rejected"}, whats(t, s, 1)); diff != "" {
 			t.Errorf("trail (-want +got):\n%s", diff)
 		}
 		// A second word on it changes nothing.
 		quiet(t, s, func() {
-			learn(t, s, p, learnedAt, CheckResult{BillID: 1, Rejected: "closed"})
-			learn(t, s, p, learnedAt, CheckResult{BillID: 1, Answer: answer(learnedAt, "1", due)})
+			recordCheck(t, s, p, checkedAt, CheckResult{BillID: 1, Rejected: "closed"})
+			recordCheck(t, s, p, checkedAt, CheckResult{BillID: 1, Answer: answer(checkedAt, "1", due)})
 		})
 	})
 	t.Run("failed while pending", func(t *testing.T) {
 		s, p := openNew(t), newPolicy()
-		must(s.Declare("config", billsOf(1), learnedAt))
+		must(s.Declare("config", billsOf(1), checkedAt))
 		for n := 1; n <= 5; n++ {
-			b := learn(t, s, p, learnedAt, CheckResult{BillID: 1, Failed: "503"}).Bills[0]
+			b := recordCheck(t, s, p, checkedAt, CheckResult{BillID: 1, Failed: "503"}).Bills[0]
 			if b.State != reminder.BillPending || b.Failures != n {
 				t.Errorf("%s with %d failures, want pending with %d", b.State, b.Failures, n)
 			}
 		}
-		if at := dueAt(t, s, dueRegister, 1); !at.After(learnedAt.Add(8 * time.Minute)) {
-			t.Errorf("after 5 failures it is tried again in %s", at.Sub(learnedAt))
+		if at := dueAt(t, s, dueRegister, 1); !at.After(checkedAt.Add(8 * time.Minute)) {
+			t.Errorf("after 5 failures it is tried again in %s", at.Sub(checkedAt))
 		}
 		if diff := cmp.Diff([]string{"added", "check_failed"}, whats(t, s, 1)); diff != "" {
 			t.Errorf("trail (-want +got):\n%s", diff)
 		}
 	})
-	t.Run("failed, and told to wait", func(t *testing.T) {
+	t.Run("failed, and asked to wait", func(t *testing.T) {
 		s, p := openNew(t), newPolicy()
 		watch(t, s, p, billOf(1))
-		learn(t, s, p, learnedAt, CheckResult{BillID: 1, Failed: "429", After: 3 * time.Hour})
-		if got := dueAt(t, s, dueRecheck, 1); got.Before(learnedAt.Add(3 * time.Hour)) {
-			t.Errorf("it is asked again after %s, told to wait 3h", got.Sub(learnedAt))
+		recordCheck(t, s, p, checkedAt, CheckResult{BillID: 1, Failed: "429", After: 3 * time.Hour})
+		if got := dueAt(t, s, dueRecheck, 1); got.Before(checkedAt.Add(3 * time.Hour)) {
+			t.Errorf("it is asked again after %s, told to wait 3h", got.Sub(checkedAt))
 		}
 		if got := dueAt(t, s, dueRemind, 1); !got.Equal(firstStage) {
 			t.Errorf("its reminder moved to %s", got)
@@ -157,7 +157,7 @@ func TestLearnFromARefusalAndAFailure(t *testing.T) {
 	t.Run("nothing said", func(t *testing.T) {
 		s, p := openNew(t), newPolicy()
 		watch(t, s, p, billOf(1))
-		quiet(t, s, func() { learn(t, s, p, learnedAt, CheckResult{BillID: 1}) })
+		quiet(t, s, func() { recordCheck(t, s, p, checkedAt, CheckResult{BillID: 1}) })
 	})
 }
 
@@ -172,16 +172,16 @@ func notDue(t *testing.T, s *Store, billID int64) {
 
 func TestLearnOfABillThatWasRemovedMeanwhile(t *testing.T) {
 	for name, result := range map[string]CheckResult{
-		"answer":   {BillID: 1, Answer: answer(learnedAt, "7", due)},
+		"answer":   {BillID: 1, Answer: answer(checkedAt, "7", due)},
 		"rejected": {BillID: 1, Rejected: "no"},
 		"failed":   {BillID: 1, Failed: "503"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s, p := openNew(t), newPolicy()
-			must(s.Declare("config", billsOf(1), learnedAt))
-			must(s.Declare("config", nil, learnedAt))
+			must(s.Declare("config", billsOf(1), checkedAt))
+			must(s.Declare("config", nil, checkedAt))
 			quiet(t, s, func() {
-				l := learn(t, s, p, learnedAt, result)
+				l := recordCheck(t, s, p, checkedAt, result)
 				if len(l.Bills) != 1 || l.Bills[0].State != reminder.BillRemoved || l.Due {
 					t.Errorf("got %+v", l)
 				}
@@ -191,17 +191,17 @@ func TestLearnOfABillThatWasRemovedMeanwhile(t *testing.T) {
 	}
 }
 
-// A batch of results is one write, but a bill of which nothing can be learned
+// A batch of results is one write, but a bill of which nothing can be recorded
 // holds up no other.
 func TestLearnConfinesAFault(t *testing.T) {
 	s, p := openNew(t), newPolicy()
-	must(s.Declare("config", billsOf(3), learnedAt))
+	must(s.Declare("config", billsOf(3), checkedAt))
 	change(t, s, `CREATE TRIGGER faulty BEFORE INSERT ON events WHEN NEW.bill_id = 2 AND NEW.what <> 'added'
 		BEGIN SELECT raise(ABORT, 'no'); END`)
-	l := learn(t, s, p, learnedAt, CheckResult{BillID: 1, Answer: answer(learnedAt, "7", due)}, CheckResult{BillID: 2, Answer: answer(learnedAt, "7", due)},
-		CheckResult{BillID: 99, Failed: "x"}, CheckResult{BillID: 3, Answer: answer(learnedAt, "7", due)})
+	l := recordCheck(t, s, p, checkedAt, CheckResult{BillID: 1, Answer: answer(checkedAt, "7", due)}, CheckResult{BillID: 2, Answer: answer(checkedAt, "7", due)},
+		CheckResult{BillID: 99, Failed: "x"}, CheckResult{BillID: 3, Answer: answer(checkedAt, "7", due)})
 	if got := idsOf(l.Bills); !slices.Equal(got, []int64{1, 3}) || len(l.Checks) != 2 || l.Checks[1].BillID != 3 {
-		t.Errorf("learned of %v, %+v, want 1 and 3", got, l.Checks)
+		t.Errorf("recorded of %v, %+v, want 1 and 3", got, l.Checks)
 	}
 	if len(l.Faults) != 2 || !strings.HasPrefix(l.Faults[0].Error(), "bill 2: ") || !errors.Is(l.Faults[1], ErrNotFound) {
 		t.Errorf("faults %v, want those of 2 and 99", l.Faults)
@@ -211,7 +211,7 @@ func TestLearnConfinesAFault(t *testing.T) {
 			t.Errorf("bill %d is %s, want %s", id, got, want)
 		}
 	}
-	if got := idsOf(toRegister(t, s, learnedAt, 9)); !slices.Equal(got, []int64{2}) {
+	if got := idsOf(toRegister(t, s, checkedAt, 9)); !slices.Equal(got, []int64{2}) {
 		t.Errorf("%v await registration, want 2", got)
 	}
 }
@@ -219,7 +219,7 @@ func TestLearnConfinesAFault(t *testing.T) {
 func TestReplan(t *testing.T) {
 	s, p := openNew(t), newPolicy()
 	watch(t, s, p, billsOf(5)...)
-	must(s.Declare("import", []reminder.Bill{billOf(8)}, learnedAt)) // pending
+	must(s.Declare("import", []reminder.Bill{billOf(8)}, checkedAt)) // pending
 	// Bill 2 is due and unclaimed, bill 3 is being worked on.
 	due2 := firstStage.Add(-time.Hour)
 	change(t, s, "UPDATE due_remind SET at = ?1 WHERE bill_id = 2", due2.UnixMilli())
@@ -242,20 +242,20 @@ func TestReplan(t *testing.T) {
 	moved := due.AddDays(-1).At(later.SendAt, nairobi)
 	for id, want := range map[int64]time.Time{1: moved, 2: due2, 3: firstStage, 4: moved, 5: moved, 6: {}} {
 		if got := dueAt(t, s, dueRemind, id); !got.Equal(want) {
-			t.Errorf("bill %d is looked at %s, want %s", id, got, want)
+			t.Errorf("bill %d is due at %s, want %s", id, got, want)
 		}
 	}
 	none := newPolicy()
 	none.Stages = nil
 	must(s.Replan(policiesOf(none), now, 0, 100))
 	if got := number(t, s, "SELECT count(*) FROM due_remind"); got != 2 {
-		t.Errorf("without stages %d bills are looked at, want those that are due or at work, 2", got)
+		t.Errorf("without stages %d bills are due, want those that are due or at work, 2", got)
 	}
 	must(s.Replan(policiesOf(none), now, 0, 100))
 	quiet(t, s, func() { must(s.Replan(policiesOf(none), now, 0, 100)) })
 }
 
-// The remind job asks, the recheck job asks a little later and is told that
+// The remind job asks, the recheck job asks a little later and hears that
 // nothing is owed, and records it first.
 func TestAnOlderAnswerTeachesNothing(t *testing.T) {
 	s, p := openNew(t), newPolicy()

@@ -61,7 +61,7 @@ func TestACommandByTheRightClockHidesNoneByTheWrongOne(t *testing.T) {
 	s.TrustClock(true)
 	must(s.ClockSet(firstStage, firstStage))
 	if at := dueAt(t, s, dueRemind, 1); at.After(firstStage) {
-		t.Errorf("it is looked at again at %s", at)
+		t.Errorf("it is due again at %s", at)
 	}
 	if got := must(s.Latest(t.Context())); got.After(firstStage) {
 		t.Errorf("the latest instant is still %s", got)
@@ -78,12 +78,12 @@ func TestAClaimIsGivenBackByItsLeaseAtTheLatest(t *testing.T) {
 	}
 	mustDo(t, s.Reclaim(firstStage.Add(2*aYear), "another process"))
 	if at := dueAt(t, s, dueRemind, 1); at.After(firstStage.Add(time.Hour)) {
-		t.Errorf("it is looked at again at %s", at)
+		t.Errorf("it is due again at %s", at)
 	}
 }
 
 // A text in doubt is not taken for not sent because the clock ran ahead between
-// two looks at a list that runs behind.
+// two look-ups in a list that runs behind.
 func TestATextInDoubtIsLookedUpLaterAfterTheClockWasSet(t *testing.T) {
 	s, p := openNew(t), newPolicy()
 	ready(t, s, p, billOf(1))

@@ -38,14 +38,14 @@ func writes(t *testing.T, s *Store) func(yield func(string, error) bool) {
 		name string
 		call func() error
 	}{
-		{"Declare", func() error { _, err := s.Declare("config", nil, learnedAt); return err }},
-		{"Learn", func() error { _, err := s.RecordChecks(policiesOf(newPolicy()), learnedAt); return err }},
-		{"RecordOutcome", func() error { return s.RecordOutcome(learnedAt, Outcome{State: Unknown}) }},
-		{"RecordReceipts", func() error { _, err := s.RecordReceipts(learnedAt, nil); return err }},
-		{"MarkOrphans", func() error { _, err := s.MarkOrphans(learnedAt, "x", learnedAt); return err }},
+		{"Declare", func() error { _, err := s.Declare("config", nil, checkedAt); return err }},
+		{"Learn", func() error { _, err := s.RecordChecks(policiesOf(newPolicy()), checkedAt); return err }},
+		{"RecordOutcome", func() error { return s.RecordOutcome(checkedAt, Outcome{State: Unknown}) }},
+		{"RecordReceipts", func() error { _, err := s.RecordReceipts(checkedAt, nil); return err }},
+		{"MarkOrphans", func() error { _, err := s.MarkOrphans(checkedAt, "x", checkedAt); return err }},
 		{"AddOptOuts", func() error { _, err := s.AddOptOuts(); return err }},
 		{"SetMeta", func() error { return s.SetMeta("key", "value") }},
-		{"Trim", func() error { _, err := s.Trim(learnedAt, 1); return err }},
+		{"Trim", func() error { _, err := s.Trim(checkedAt, 1); return err }},
 		{"Tidy", func() error { return s.Tidy(ctx) }},
 	}
 	return func(yield func(string, error) bool) {

@@ -103,7 +103,7 @@ func TestKilledAtAnyMoment(t *testing.T) {
 	}
 }
 
-// compare looks for each fact that the child reported, and counts them.
+// compare finds each fact that the child reported, and counts them.
 func compare(t *testing.T, s *Store, said string) (facts int) {
 	t.Helper()
 	for line := range strings.Lines(said) {
@@ -129,26 +129,26 @@ func compare(t *testing.T, s *Store, said string) (facts int) {
 	return facts
 }
 
-// sound looks for anything of which only a part was written.
+// sound finds anything of which only a part was written.
 func sound(t *testing.T, s *Store) {
 	t.Helper()
 	if got := word(t, s, "SELECT integrity_check FROM pragma_integrity_check"); got != "ok" {
 		t.Errorf("the file is damaged: %s", got)
 	}
 	for name, query := range map[string]string{
-		"rows that point nowhere":                   "SELECT count(*) FROM pragma_foreign_key_check",
-		"texted reminders without text or event":    "SELECT count(*) FROM reminders r WHERE outcome = 'texted' AND NOT EXISTS (SELECT 1 FROM texts x JOIN events e ON e.text_id = x.id AND e.bill_id = r.bill_id AND e.what = 'texted' WHERE x.id = r.text_id)",
-		"texts without a reminder":                  "SELECT count(*) FROM texts x WHERE state <> 'refused' AND NOT EXISTS (SELECT 1 FROM reminders r WHERE r.text_id = x.id)",
-		"texts of another phone's number":           "SELECT count(*) FROM texts x WHERE NOT EXISTS (SELECT 1 FROM phones p WHERE p.phone_id = x.phone_id AND p.number = x.phone)",
-		"texts with two reminders":                  "SELECT count(*) FROM (SELECT 1 FROM reminders WHERE text_id IS NOT NULL GROUP BY text_id HAVING count(*) > 1)",
-		"settled texts without their event":         "SELECT count(*) FROM texts x WHERE state <> 'sending' AND NOT EXISTS (SELECT 1 FROM events e WHERE e.text_id = x.id AND e.what = x.state)",
-		"events of texts that are not there":        "SELECT count(*) FROM events e WHERE text_id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM texts x WHERE x.id = e.text_id)",
-		"refused texts whose reminder is not held":  "SELECT count(*) FROM texts x WHERE state = 'refused' AND NOT EXISTS (SELECT 1 FROM events e JOIN reminders r ON r.bill_id = e.bill_id WHERE e.text_id = x.id AND r.outcome = 'held')",
-		"held reminders that nobody looks at again": "SELECT count(*) FROM reminders r WHERE outcome = 'held' AND NOT EXISTS (SELECT 1 FROM due_remind d WHERE d.bill_id = r.bill_id)",
-		"active bills without their event":          "SELECT count(*) FROM bills b WHERE state = 'active' AND NOT EXISTS (SELECT 1 FROM events e WHERE e.bill_id = b.id AND e.what = 'registered')",
-		"active bills that nobody asks about":       "SELECT count(*) FROM bills b WHERE state = 'active' AND NOT EXISTS (SELECT 1 FROM due_recheck d WHERE d.bill_id = b.id)",
-		"pending bills that nobody registers":       "SELECT count(*) FROM bills b WHERE (state = 'pending') <> EXISTS (SELECT 1 FROM due_register d WHERE d.bill_id = b.id)",
-		"bills without a beginning":                 "SELECT count(*) FROM bills b WHERE NOT EXISTS (SELECT 1 FROM events e WHERE e.bill_id = b.id AND e.what = 'added')",
+		"rows that point nowhere":                       "SELECT count(*) FROM pragma_foreign_key_check",
+		"texted reminders without text or event":        "SELECT count(*) FROM reminders r WHERE outcome = 'texted' AND NOT EXISTS (SELECT 1 FROM texts x JOIN events e ON e.text_id = x.id AND e.bill_id = r.bill_id AND e.what = 'texted' WHERE x.id = r.text_id)",
+		"texts without a reminder":                      "SELECT count(*) FROM texts x WHERE state <> 'refused' AND NOT EXISTS (SELECT 1 FROM reminders r WHERE r.text_id = x.id)",
+		"texts of another phone's number":               "SELECT count(*) FROM texts x WHERE NOT EXISTS (SELECT 1 FROM phones p WHERE p.phone_id = x.phone_id AND p.number = x.phone)",
+		"texts with two reminders":                      "SELECT count(*) FROM (SELECT 1 FROM reminders WHERE text_id IS NOT NULL GROUP BY text_id HAVING count(*) > 1)",
+		"settled texts without their event":             "SELECT count(*) FROM texts x WHERE state <> 'sending' AND NOT EXISTS (SELECT 1 FROM events e WHERE e.text_id = x.id AND e.what = x.state)",
+		"events of texts that are not there":            "SELECT count(*) FROM events e WHERE text_id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM texts x WHERE x.id = e.text_id)",
+		"refused texts whose reminder is not held":      "SELECT count(*) FROM texts x WHERE state = 'refused' AND NOT EXISTS (SELECT 1 FROM events e JOIN reminders r ON r.bill_id = e.bill_id WHERE e.text_id = x.id AND r.outcome = 'held')",
+		"held reminders that are never evaluated again": "SELECT count(*) FROM reminders r WHERE outcome = 'held' AND NOT EXISTS (SELECT 1 FROM due_remind d WHERE d.bill_id = r.bill_id)",
+		"active bills without their event":              "SELECT count(*) FROM bills b WHERE state = 'active' AND NOT EXISTS (SELECT 1 FROM events e WHERE e.bill_id = b.id AND e.what = 'registered')",
+		"active bills that nobody asks about":           "SELECT count(*) FROM bills b WHERE state = 'active' AND NOT EXISTS (SELECT 1 FROM due_recheck d WHERE d.bill_id = b.id)",
+		"pending bills that nobody registers":           "SELECT count(*) FROM bills b WHERE (state = 'pending') <> EXISTS (SELECT 1 FROM due_register d WHERE d.bill_id = b.id)",
+		"bills without a beginning":                     "SELECT count(*) FROM bills b WHERE NOT EXISTS (SELECT 1 FROM events e WHERE e.bill_id = b.id AND e.what = 'added')",
 	} {
 		if n := number(t, s, query); n != 0 {
 			t.Errorf("%d %s", n, name)

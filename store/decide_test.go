@@ -56,7 +56,7 @@ func TestAnIntentIsOnDiskBeforeItIsHandedOut(t *testing.T) {
 	}
 	wantRecorded(t, s, 1, "3 days before, texted, on_schedule")
 	if got, want := dueAt(t, s, dueRemind, 1), due.At(p.SendAt, nairobi); !got.Equal(want) {
-		t.Errorf("the next look is at %s, want the next stage, %s", got, want)
+		t.Errorf("the next evaluation is at %s, want the next stage, %s", got, want)
 	}
 }
 
@@ -122,11 +122,11 @@ func TestNoTextToAnOptedOutPhoneCanBeWritten(t *testing.T) {
 		err := s.do(func(x *tx) error {
 			// Alone, and in a text about another one too; the first try gives the phone its number, 1.
 			for phoneID, services := range [][]string{{b.Service}, {"power", b.Service}} {
-				var shares []reminder.BundleItem
+				var items []reminder.BundleItem
 				for _, b.Service = range services {
-					shares = append(shares, reminder.BundleItem{Case: &reminder.Case{Bill: b}, Decision: reminder.Decision{Text: &reminder.TextOrder{}}})
+					items = append(items, reminder.BundleItem{Case: &reminder.Case{Bill: b}, Decision: reminder.Decision{Text: &reminder.TextOrder{}}})
 				}
-				_, err := (&decider{tx: x, Round: roundAt(p, firstStage)}).writeIntents([]decision{{phoneID: int64(phoneID), bundle: reminder.Bundle{Items: shares, Text: &reminder.BundledText{Draft: reminder.Draft{Body: "Pay", Language: "en"}, To: phone(1)}}}})
+				_, err := (&decider{tx: x, Round: roundAt(p, firstStage)}).writeIntents([]decision{{phoneID: int64(phoneID), bundle: reminder.Bundle{Items: items, Text: &reminder.BundledText{Draft: reminder.Draft{Body: "Pay", Language: "en"}, To: phone(1)}}}})
 				if !errors.Is(err, errNotSendable) {
 					return fmt.Errorf("written: %w", err)
 				}
@@ -153,7 +153,7 @@ func TestNoTwoTextsOfOnePhoneHaveTheSameWords(t *testing.T) {
 	wantRecorded(t, s, bills[1].ID, "3 days before, held, same_words")
 	tomorrow := firstStage.AddDate(0, 0, 1)
 	if got := dueAt(t, s, dueRemind, bills[1].ID); !got.Equal(tomorrow) {
-		t.Errorf("the next look is at %s, want %s", got, tomorrow)
+		t.Errorf("the next evaluation is at %s, want %s", got, tomorrow)
 	}
 	must(s.RecordChecks(policiesOf(p), tomorrow, CheckResult{BillID: bills[1].ID, Answer: answer(tomorrow, "2315.50", due)}))
 	second := text(t, s, p, tomorrow)
@@ -162,7 +162,7 @@ func TestNoTwoTextsOfOnePhoneHaveTheSameWords(t *testing.T) {
 	}
 }
 
-// What came to nothing may be said again: it is how a text is tried again.
+// What failed may be said again: it is how a text is tried again.
 func TestWordsThatCameToNothingMayBeRepeated(t *testing.T) {
 	for _, state := range []TextState{Sending, Unknown, Accepted, Unconfirmed, Refused, NotFound, Failed, Undelivered, Canceled} {
 		s, p := openNew(t), newPolicy()
@@ -283,7 +283,7 @@ func TestTwoBillsOfOnePhoneInOneRound(t *testing.T) {
 	// The day after, at the start of the window, the others have their turn.
 	tomorrow := firstStage.AddDate(0, 0, 1)
 	for i := range 4 {
-		learn(t, s, p, tomorrow, CheckResult{BillID: int64(i + 1), Answer: answer(tomorrow, "2315.50", due)})
+		recordCheck(t, s, p, tomorrow, CheckResult{BillID: int64(i + 1), Answer: answer(tomorrow, "2315.50", due)})
 	}
 	if l := must(s.DecideDue(t.Context(), roundAt(p, tomorrow), 10)); len(l.Texts) != 2 {
 		t.Errorf("%d texts the day after, want 2", len(l.Texts))
@@ -400,7 +400,7 @@ func TestDecideAnswered(t *testing.T) {
 func TestHeldAndSupersededAreRecordedOnChangeOnly(t *testing.T) {
 	s, p := openNew(t), newPolicy()
 	watch(t, s, p, billOf(1))
-	look := func(now time.Time) (noted int) {
+	evaluate := func(now time.Time) (noted int) {
 		t.Helper()
 		change(t, s, "UPDATE due_remind SET at = 0")
 		l := must(s.DecideDue(t.Context(), roundAt(p, now), 1))
@@ -415,19 +415,19 @@ func TestHeldAndSupersededAreRecordedOnChangeOnly(t *testing.T) {
 		if i == 0 {
 			want = 1
 		}
-		if got := look(firstStage.Add(time.Duration(i) * time.Minute)); got != want {
-			t.Errorf("look %d noted %d records, want %d", i, got, want)
+		if got := evaluate(firstStage.Add(time.Duration(i) * time.Minute)); got != want {
+			t.Errorf("evaluation %d noted %d records, want %d", i, got, want)
 		}
 	}
 	evening := firstStage.Add(10 * time.Hour)
 	for i, want := range []int{1, 0} {
-		if got := look(evening); got != want { // held for another reason
-			t.Errorf("look %d in the evening noted %d records, want %d", i, got, want)
+		if got := evaluate(evening); got != want { // held for another reason
+			t.Errorf("evaluation %d in the evening noted %d records, want %d", i, got, want)
 		}
 	}
 	for i, want := range []int{2, 0} { // the due day: the first stage is superseded, the second held
-		if got := look(due.At(p.SendAt, nairobi)); got != want {
-			t.Errorf("look %d on the due day noted %d records, want %d", i, got, want)
+		if got := evaluate(due.At(p.SendAt, nairobi)); got != want {
+			t.Errorf("evaluation %d on the due day noted %d records, want %d", i, got, want)
 		}
 	}
 	wantRecorded(t, s, 1, "3 days before, skipped, superseded", "due day, held, balance_stale")

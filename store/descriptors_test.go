@@ -13,7 +13,7 @@ func withoutFiles(t *testing.T, fn func()) {
 	var usual syscall.Rlimit
 	mustDo(t, syscall.Getrlimit(syscall.RLIMIT_NOFILE, &usual))
 	restore := sync.OnceValue(func() error { return syscall.Setrlimit(syscall.RLIMIT_NOFILE, &usual) })
-	defer restore() //nolint:errcheck // looked at below
+	defer restore() //nolint:errcheck // compared below
 	mustDo(t, syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Cur: 3, Max: usual.Max}))
 	fn()
 	mustDo(t, restore())
@@ -51,7 +51,7 @@ func TestAStoreOutOfFileDescriptorsSaysSo(t *testing.T) {
 }
 
 // SQLite would like a temporary file in the middle of a round of decisions, and
-// is told to keep in memory what it would put there: a round that began can be
+// has to keep in memory what it would put there: a round that began can be
 // finished, and no bill is blamed and left until its claim ends.
 func TestARoundNeedsNoMoreFileDescriptors(t *testing.T) {
 	const bills = 300

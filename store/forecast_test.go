@@ -35,7 +35,7 @@ func texted(l RoundResult) (all []string) {
 func TestAForecastDecidesLikeTheStoreAndWritesNothing(t *testing.T) {
 	s, p := openNew(t), newPolicy()
 	ready(t, s, p, billsOf(5)...)
-	must(s.AddOptOuts(OptOut{Phone: phone(2), Reason: reminder.OptedOut, Since: learnedAt, Source: "operator", Who: "x"}))
+	must(s.AddOptOuts(OptOut{Phone: phone(2), Reason: reminder.OptedOut, Since: checkedAt, Source: "operator", Who: "x"}))
 	var foreseen []RoundResult
 	quiet(t, s, func() {
 		for range 2 {
@@ -78,7 +78,7 @@ func TestAForecastKnowsWhatWasBefore(t *testing.T) {
 		t.Errorf("the text of today is not counted: %+v", l)
 	}
 	if next := must(f.NextEval(t.Context())); !next.After(firstStage) {
-		t.Errorf("the next look is at %s", next)
+		t.Errorf("the next evaluation is at %s", next)
 	}
 }
 
@@ -164,7 +164,7 @@ func TestAForecastPlansAnew(t *testing.T) {
 	}
 	want := due.AddDays(-2).At(other.SendAt, nairobi)
 	if next := must(f.NextEval(t.Context())); !next.Equal(want) {
-		t.Errorf("the next look is at %s, want %s", next, want)
+		t.Errorf("the next evaluation is at %s, want %s", next, want)
 	}
 	if n := must(f.Walk(t.Context(), want, 10)); n != 3 {
 		t.Errorf("%d bills were walked by the new plan, of 3", n)
@@ -180,7 +180,7 @@ func TestAForecastPlansAsFarAsItIsAsked(t *testing.T) {
 	s, p := openNew(t), newPolicy()
 	ready(t, s, p, billsOf(12)...)
 	for id := int64(2); id < 12; id += 3 { // three days later
-		must(s.RecordChecks(policiesOf(p), learnedAt, CheckResult{BillID: id, Answer: answer(learnedAt, "1000", due.AddDays(3))}))
+		must(s.RecordChecks(policiesOf(p), checkedAt, CheckResult{BillID: id, Answer: answer(checkedAt, "1000", due.AddDays(3))}))
 	}
 	other := newPolicy()
 	other.Stages = []reminder.Stage{-4, -1}

@@ -30,7 +30,7 @@ func TestTextsThatTheProviderDidNotJudgeAreNoFailures(t *testing.T) {
 		case i < 180:
 			mustDo(t, s.RecordOutcome(firstStage, Outcome{TextID: x.ID, State: Unknown, NextPollAt: firstStage}))
 			if got := lookUp(t, s, LookUp{TextID: x.ID, Last: true}); got != NotFound {
-				t.Fatalf("looked up, the text is %s", got)
+				t.Fatalf("after the look-up, the text is %s", got)
 			}
 			continue
 		case i < 300:
@@ -43,10 +43,10 @@ func TestTextsThatTheProviderDidNotJudgeAreNoFailures(t *testing.T) {
 	now := firstStage.Add(time.Minute)
 	st := must(s.GuardState(t.Context(), p, now))
 	if st.Recent != 60 || st.Failed != 40 {
-		t.Errorf("of %d texts %d came to nothing, want 40 of 60", st.Recent, st.Failed)
+		t.Errorf("of %d texts %d failed, want 40 of 60", st.Recent, st.Failed)
 	}
 	foreseen := must(foresee(t, s).GuardState(t.Context(), p, now))
 	if foreseen.Recent != 60 || foreseen.Failed != 40 {
-		t.Errorf("a look ahead knows of %d texts, of which %d came to nothing", foreseen.Recent, foreseen.Failed)
+		t.Errorf("a look ahead knows of %d texts, of which %d failed", foreseen.Recent, foreseen.Failed)
 	}
 }

@@ -115,5 +115,5 @@ func TestMeta(t *testing.T) {
 			t.Errorf("it is %q, want %q", got, v)
 		}
 	}
-	mustDo(t, s.Writable(learnedAt))
+	mustDo(t, s.Writable(checkedAt))
 }

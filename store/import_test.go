@@ -22,7 +22,7 @@ func imported(t *testing.T, s *Store, source string, bills ...reminder.Bill) []C
 	t.Helper()
 	var said []Change
 	quiet(t, s, func() { said = must(s.CompareBills(t.Context(), source, bills)) })
-	did := must(s.Import(t.Context(), source, bills, learnedAt, nil))
+	did := must(s.Import(t.Context(), source, bills, checkedAt, nil))
 	if diff := cmp.Diff(said, did); diff != "" {
 		t.Errorf("(-compared +imported):\n%s", diff)
 	}
@@ -38,10 +38,10 @@ func TestImport(t *testing.T) {
 	s, p := openNew(t), newPolicy()
 	watch(t, s, p, billOf(1), billOf(2))                                    // config, active
 	declare(t, s, "config", Declared{Removed: 1}, billOf(1))                // 2 is removed
-	must(s.Import(t.Context(), SourceFile, billsOf(4)[3:], learnedAt, nil)) // 3 is the file's
-	must(s.Import(t.Context(), SourceImport, billsOf(8)[4:], learnedAt, nil))
+	must(s.Import(t.Context(), SourceFile, billsOf(4)[3:], checkedAt, nil)) // 3 is the file's
+	must(s.Import(t.Context(), SourceImport, billsOf(8)[4:], checkedAt, nil))
 	for _, l := range []CheckResult{{BillID: 5, Rejected: "no such account"}, {BillID: 6, Rejected: "no such account"}} {
-		must(s.RecordChecks(policiesOf(p), learnedAt, l))
+		must(s.RecordChecks(policiesOf(p), checkedAt, l))
 	}
 	account := func(id int64) string { return strings.TrimLeft(watched(t, s, id).Account, "0") }
 	if account(5) != "5" || account(6) != "6" {
@@ -105,7 +105,7 @@ func TestImportOfEverySize(t *testing.T) {
 		t.Errorf("a bill (-want +got):\n%s", diff)
 	}
 	events := must(s.Events(t.Context(), 77))
-	wantEvents := []Event{{At: learnedAt, BillID: 77, What: "added", Reason: "declared", Detail: "by import"}}
+	wantEvents := []Event{{At: checkedAt, BillID: 77, What: "added", Reason: "declared", Detail: "by import"}}
 	if diff := cmp.Diff(wantEvents, events, cmpTimes); diff != "" {
 		t.Errorf("its events (-want +got):\n%s", diff)
 	}
@@ -114,7 +114,7 @@ func TestImportOfEverySize(t *testing.T) {
 func TestImportIsAllOrNothing(t *testing.T) {
 	s := openNew(t)
 	change(t, s, "CREATE TRIGGER fail BEFORE INSERT ON bills WHEN new.account LIKE '%99' BEGIN SELECT raise(ABORT, 'no'); END")
-	if _, err := s.Import(t.Context(), SourceImport, billsOf(150), learnedAt, nil); err == nil {
+	if _, err := s.Import(t.Context(), SourceImport, billsOf(150), checkedAt, nil); err == nil {
 		t.Error("no error")
 	}
 	if got := number(t, s, "SELECT count(*) FROM bills") + number(t, s, "SELECT count(*) FROM events"); got != 0 {
@@ -124,20 +124,20 @@ func TestImportIsAllOrNothing(t *testing.T) {
 
 func TestSweep(t *testing.T) {
 	s := openNew(t)
-	must(s.Import(t.Context(), SourceFile, billsOf(2500), learnedAt, nil))
-	must(s.Import(t.Context(), SourceImport, []reminder.Bill{billOf(9000)}, learnedAt, nil))
-	roll := must(NewImportIndex(t.Context(), false))
-	defer roll.Close() //nolint:errcheck // a test
+	must(s.Import(t.Context(), SourceFile, billsOf(2500), checkedAt, nil))
+	must(s.Import(t.Context(), SourceImport, []reminder.Bill{billOf(9000)}, checkedAt, nil))
+	index := must(NewImportIndex(t.Context(), false))
+	defer index.Close() //nolint:errcheck // a test
 	var listed []Row
 	for i := range 2500 {
 		if i%5 != 0 {
 			listed = append(listed, Row{Line: i + 2, Bill: billOf(i)})
 		}
 	}
-	must(roll.Add(listed))
-	sweep := func(roll *ImportIndex) (removed int) {
+	must(index.Add(listed))
+	removeUnlisted := func(index *ImportIndex) (removed int) {
 		for last := int64(0); ; {
-			next, n, err := s.RemoveUnlisted(t.Context(), SourceFile, roll, last, learnedAt)
+			next, n, err := s.RemoveUnlisted(t.Context(), SourceFile, index, last, checkedAt)
 			mustDo(t, err)
 			removed += n
 			if last = next; last == 0 {
@@ -145,14 +145,14 @@ func TestSweep(t *testing.T) {
 			}
 		}
 	}
-	if got := sweep(roll); got != 500 {
+	if got := removeUnlisted(index); got != 500 {
 		t.Errorf("%d removed, want 500", got)
 	}
-	quiet(t, s, func() { sweep(roll) })
+	quiet(t, s, func() { removeUnlisted(index) })
 	if got := number(t, s, "SELECT count(*) FROM due_register"); got != 2001 {
 		t.Errorf("%d await registration, want 2001", got)
 	}
-	if got := sweep(nil); got != 2000 {
+	if got := removeUnlisted(nil); got != 2000 {
 		t.Errorf("%d removed by an empty list, want 2000", got)
 	}
 	if got := word(t, s, "SELECT source || state FROM bills WHERE state <> 'removed'"); got != "importpending" {
@@ -162,7 +162,7 @@ func TestSweep(t *testing.T) {
 
 func TestRollFindsDoubles(t *testing.T) {
 	for _, keeps := range []bool{false, true} {
-		roll := must(NewImportIndex(t.Context(), keeps))
+		index := must(NewImportIndex(t.Context(), keeps))
 		var rows []Row
 		for i := range 230 {
 			rows = append(rows, Row{Line: i + 2, Bill: edit(billOf(i), func(b *reminder.Bill) { b.Language = "sw" })})
@@ -171,48 +171,48 @@ func TestRollFindsDoubles(t *testing.T) {
 		rows[75].Bill = rows[60].Bill   // in the same
 		rows[229].Bill = rows[228].Bill // of one row each
 		for i, want := range []map[int]int{{70: 5, 75: 62, 229: 230}, {0: 2, 1: 3}} {
-			got := must(roll.Add(rows))
+			got := must(index.Add(rows))
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("doubles (-want +got):\n%s", diff)
 			}
 			rows = []Row{{Line: 400 + i, Bill: billOf(0)}, {Line: 500 + i, Bill: billOf(1)}, {Line: 600, Bill: billOf(700)}}
 		}
-		gone := must(roll.missing([]reminder.Bill{billOf(0), billOf(800), billOf(700)}))
-		if len(gone) != 1 || gone[0].Account != billOf(800).Account {
-			t.Errorf("missing: %v", gone)
+		missing := must(index.missing([]reminder.Bill{billOf(0), billOf(800), billOf(700)}))
+		if len(missing) != 1 || missing[0].Account != billOf(800).Account {
+			t.Errorf("missing: %v", missing)
 		}
 		kept := 0
-		mustDo(t, roll.Each(100, func(some []Row) error {
+		mustDo(t, index.Each(100, func(page []Row) error {
 			if kept == 0 {
-				if diff := cmp.Diff(Row{2, edit(billOf(0), func(b *reminder.Bill) { b.Language = "sw" })}, some[0], cmpTimes); diff != "" {
+				if diff := cmp.Diff(Row{2, edit(billOf(0), func(b *reminder.Bill) { b.Language = "sw" })}, page[0], cmpTimes); diff != "" {
 					t.Errorf("kept (-want +got):\n%s", diff)
 				}
 			}
-			kept += len(some)
+			kept += len(page)
 			return nil
 		}))
 		if want := map[bool]int{true: 233}[keeps]; kept != want {
 			t.Errorf("%d kept, want %d", kept, want)
 		}
 		var seq, name, file string
-		mustDo(t, roll.db.Row("PRAGMA database_list").Scan(&seq, &name, &file))
+		mustDo(t, index.db.Row("PRAGMA database_list").Scan(&seq, &name, &file))
 		if file != "" {
 			t.Errorf("the list is in %s, not in a file of its own that goes with it", file)
 		}
-		mustDo(t, roll.Close())
+		mustDo(t, index.Close())
 	}
 }
 
 func TestRollStopsAtTheFirstError(t *testing.T) {
-	roll := must(NewImportIndex(t.Context(), true))
-	defer roll.Close() //nolint:errcheck // a test
-	must(roll.Add([]Row{{2, billOf(1)}, {3, billOf(2)}}))
+	index := must(NewImportIndex(t.Context(), true))
+	defer index.Close() //nolint:errcheck // a test
+	must(index.Add([]Row{{2, billOf(1)}, {3, billOf(2)}}))
 	stop := errors.New("stop")
-	if err := roll.Each(1, func([]Row) error { return stop }); !errors.Is(err, stop) {
+	if err := index.Each(1, func([]Row) error { return stop }); !errors.Is(err, stop) {
 		t.Errorf("got %v", err)
 	}
-	mustDo(t, roll.Close())
-	if _, err := roll.Add([]Row{{4, billOf(3)}}); err == nil {
+	mustDo(t, index.Close())
+	if _, err := index.Add([]Row{{4, billOf(3)}}); err == nil {
 		t.Error("a closed list takes bills")
 	}
 	mustDo(t, (*ImportIndex)(nil).Close())
@@ -232,7 +232,7 @@ func TestImportGivesWayToTheDaemon(t *testing.T) {
 			for i := range bills {
 				bills[i] = billOf(n + i)
 			}
-			if _, err := command.Import(ctx, SourceImport, bills, learnedAt, nil); err != nil || ctx.Err() != nil {
+			if _, err := command.Import(ctx, SourceImport, bills, checkedAt, nil); err != nil || ctx.Err() != nil {
 				ended <- errors.Join(err, command.Close())
 				return
 			}
@@ -260,16 +260,16 @@ func TestImportGivesWayToTheDaemon(t *testing.T) {
 // length, against the indexes that they must use.
 func TestImportStatementsUseTheirIndexes(t *testing.T) {
 	s, heard := listened(t)
-	roll := must(NewImportIndex(t.Context(), false))
-	defer roll.Close() //nolint:errcheck // a test
-	must(s.Import(t.Context(), SourceFile, billsOf(120), learnedAt, nil))
+	index := must(NewImportIndex(t.Context(), false))
+	defer index.Close() //nolint:errcheck // a test
+	must(s.Import(t.Context(), SourceFile, billsOf(120), checkedAt, nil))
 	must(s.CompareBills(t.Context(), SourceFile, billsOf(120)))
 	edited := billsOf(3)
 	for i := range edited {
 		edited[i].Description = "edited"
 	}
-	must(s.Import(t.Context(), SourceFile, edited, learnedAt, nil))
-	_, _, err := s.RemoveUnlisted(t.Context(), SourceFile, roll, 0, learnedAt)
+	must(s.Import(t.Context(), SourceFile, edited, checkedAt, nil))
+	_, _, err := s.RemoveUnlisted(t.Context(), SourceFile, index, 0, checkedAt)
 	mustDo(t, err)
 	uses := map[string]string{
 		"WHERE (service, account) IN (VALUES ":             "sqlite_autoindex_bills_1 (service=? AND account=?)",
@@ -314,7 +314,7 @@ func BenchmarkImport(b *testing.B) {
 							}
 							bills[i] = billOf(k)
 						}
-						must(s.Import(b.Context(), SourceImport, bills, learnedAt, nil))
+						must(s.Import(b.Context(), SourceImport, bills, checkedAt, nil))
 					}
 				}
 				if order == "same" {

@@ -30,7 +30,7 @@ func warningOf(t *testing.T, s *Store, reason reminder.Reason) string {
 
 func paidReminders(t *testing.T, s *Store) (paid int) {
 	t.Helper()
-	period := Period{Since: learnedAt, Until: due.AddDays(9).At(0, nairobi), By: ByNothing, PaidWithin: 3 * 24 * time.Hour}
+	period := Period{Since: checkedAt, Until: due.AddDays(9).At(0, nairobi), By: ByNothing, PaidWithin: 3 * 24 * time.Hour}
 	mustDo(t, s.ReportReminders(t.Context(), period, due.AddDays(9).At(0, nairobi), func(c ReminderCount) error {
 		paid += c.Paid
 		return nil
@@ -46,7 +46,7 @@ func TestAFeedThatSaysZeroOfEverybodySilencesNobodyForGood(t *testing.T) {
 	}
 	// On the morning of the due day, bill after bill owes nothing.
 	morning := due.At(p.SendAt, nairobi)
-	learn(t, s, p, morning, answersOf(1, 20, morning, "0", due)...)
+	recordCheck(t, s, p, morning, answersOf(1, 20, morning, "0", due)...)
 	if l := must(s.DecideDue(t.Context(), roundAt(p, morning), 20)); len(l.Texts) != 0 {
 		t.Fatalf("texted %v", l.Texts)
 	}
@@ -69,7 +69,7 @@ func TestAFeedThatSaysZeroOfEverybodySilencesNobodyForGood(t *testing.T) {
 		t.Errorf("%d texts are taken to have helped", got)
 	}
 
-	// After some hours the feed is right again. The others have paid in truth.
+	// After hours the feed is right again. The others have paid in truth.
 	later := morning.Add(3 * time.Hour)
 	must(s.DecideDue(t.Context(), roundAt(p, later), 100))
 	l = must(s.DecideAnswered(roundAt(p, later), append(answersOf(1, 45, later, "2315.50", due), answersOf(46, 60, later, "0", due)...)))
@@ -83,7 +83,7 @@ func TestAFeedThatSaysZeroOfEverybodySilencesNobodyForGood(t *testing.T) {
 
 	// Who pays later counts; what was said of him in the doubt does not stand in the way.
 	evening := morning.Add(8 * time.Hour)
-	learn(t, s, p, evening, answersOf(1, 5, evening, "0", due)...)
+	recordCheck(t, s, p, evening, answersOf(1, 5, evening, "0", due)...)
 	if got := paidReminders(t, s); got != 5 { // the texts of the due day; those before are more than three days old
 		t.Errorf("%d texts are taken to have helped, want 5", got)
 	}
@@ -99,7 +99,7 @@ func TestARealPayDayCountsOnceTheOperatorHasSaidSo(t *testing.T) {
 		t.Errorf("%d texts; %q", len(l.Texts), warningOf(t, s, reminder.MassPaid))
 	}
 	if got := paidReminders(t, s); got != 0 {
-		t.Errorf("%d texts are taken to have helped before somebody looked", got)
+		t.Errorf("%d texts are taken to have helped before somebody released them", got)
 	}
 	now := morning.Add(10 * time.Minute)
 	if n := must(s.ReleaseAll(t.Context(), p, now, reminder.MassPaid, "somebody", nil)); n != 50 {
@@ -110,9 +110,9 @@ func TestARealPayDayCountsOnceTheOperatorHasSaidSo(t *testing.T) {
 	}
 	must(s.DecideDue(t.Context(), roundAt(p, now), 100))
 	wantRecorded(t, s, 1, "3 days before, texted, on_schedule", "due day, skipped, paid")
-	// What was looked at raises no new warning.
+	// What was released raises no new warning.
 	now = now.Add(10 * time.Minute)
-	learn(t, s, p, now, answersOf(51, 60, now, "0", due)...)
+	recordCheck(t, s, p, now, answersOf(51, 60, now, "0", due)...)
 	if got := warningOf(t, s, reminder.MassPaid); got != "" {
 		t.Errorf("warned again: %s", got)
 	}
@@ -120,8 +120,8 @@ func TestARealPayDayCountsOnceTheOperatorHasSaidSo(t *testing.T) {
 
 func TestBillsThatAreRegisteredPaidAreNoFaultOfTheFeed(t *testing.T) {
 	s, p := openNew(t), newPolicy()
-	must(s.Declare(SourceConfig, billsOf(60), learnedAt))
-	learn(t, s, p, learnedAt, answersOf(1, 60, learnedAt, "0", due)...)
+	must(s.Declare(SourceConfig, billsOf(60), checkedAt))
+	recordCheck(t, s, p, checkedAt, answersOf(1, 60, checkedAt, "0", due)...)
 	if got := must(s.Warnings(t.Context())); len(got) != 0 {
 		t.Errorf("warnings %v", got)
 	}
@@ -137,13 +137,13 @@ func TestAFormThatChangedIsNoticedAndMended(t *testing.T) {
 		}
 		return all
 	}
-	now := learnedAt.Add(24 * time.Hour)
-	learn(t, s, p, now, unread(1, 19, now)...)
+	now := checkedAt.Add(24 * time.Hour)
+	recordCheck(t, s, p, now, unread(1, 19, now)...)
 	if got := warningOf(t, s, reminder.UnreadableAnswers); got != "" {
-		t.Errorf("nineteen odd bills: %s", got)
+		t.Errorf("nineteen unreadable bills: %s", got)
 	}
 	now = now.Add(time.Minute)
-	learn(t, s, p, now, unread(20, 60, now)...)
+	recordCheck(t, s, p, now, unread(20, 60, now)...)
 	want := `service water: 60 of 60 answers within an hour could not be read, such as: the due date "02.12.2026" is not a date; what was known before stays in use`
 	if diff := cmp.Diff(want, warningOf(t, s, reminder.UnreadableAnswers)); diff != "" {
 		t.Errorf("warning (-want +got):\n%s", diff)
@@ -152,12 +152,12 @@ func TestAFormThatChangedIsNoticedAndMended(t *testing.T) {
 		t.Errorf("the due date was forgotten: %s", got)
 	}
 	now = now.Add(2 * time.Hour) // nobody was asked for a while: that proves nothing
-	learn(t, s, p, now, answersOf(1, 19, now, "2315.50", due)...)
+	recordCheck(t, s, p, now, answersOf(1, 19, now, "2315.50", due)...)
 	if warningOf(t, s, reminder.UnreadableAnswers) == "" {
 		t.Error("a few answers end the warning")
 	}
 	now = now.Add(time.Minute)
-	learn(t, s, p, now, answersOf(20, 60, now, "2315.50", due)...)
+	recordCheck(t, s, p, now, answersOf(20, 60, now, "2315.50", due)...)
 	if got := warningOf(t, s, reminder.UnreadableAnswers); got != "" {
 		t.Errorf("all can be read again: %s", got)
 	}
@@ -168,8 +168,8 @@ func TestAnswersAreCountedByTheMinute(t *testing.T) {
 	s, p := openNew(t), newPolicy()
 	watch(t, s, p, billsOf(30)...)
 	for i := range 30 {
-		now := learnedAt.Add(time.Hour + time.Duration(i)*time.Second)
-		learn(t, s, p, now, answersOf(1, 30, now, "2315.50", due)...)
+		now := checkedAt.Add(time.Hour + time.Duration(i)*time.Second)
+		recordCheck(t, s, p, now, answersOf(1, 30, now, "2315.50", due)...)
 	}
 	if n := number(t, s, "SELECT count(*) FROM answer_minutes"); n != 2 {
 		t.Errorf("%d rows, want those of two minutes", n)
@@ -177,41 +177,41 @@ func TestAnswersAreCountedByTheMinute(t *testing.T) {
 	if n := number(t, s, "SELECT sum(answers) FROM answer_minutes"); n != 31*30 {
 		t.Errorf("%d answers counted", n)
 	}
-	later := learnedAt.Add(8 * 24 * time.Hour)
-	learn(t, s, p, later, answersOf(1, 1, later, "2315.50", due)...)
+	later := checkedAt.Add(8 * 24 * time.Hour)
+	recordCheck(t, s, p, later, answersOf(1, 1, later, "2315.50", due)...)
 	if n := number(t, s, "SELECT count(*) FROM answer_minutes"); n != 1 {
 		t.Errorf("%d rows after a week, want the last one", n)
 	}
 }
 
-// A fault over a weekend: what came since it began is summed once, in one row, and not
+// A fault over a weekend: the answers since it began are summed once, in one row, and not
 // added up from every minute of it each time.
 func TestADoubtThatLastsForDaysIsSummedAndNotCountedAnew(t *testing.T) {
 	s, p := openNew(t), newPolicy()
 	later := due.AddDays(30)
 	all := billsOf(60)
 	watch(t, s, p, all...)
-	began := learnedAt.Add(24 * time.Hour)
-	learn(t, s, p, began, answersOf(1, 60, began, "2315.50", later)...)
+	began := checkedAt.Add(24 * time.Hour)
+	recordCheck(t, s, p, began, answersOf(1, 60, began, "2315.50", later)...)
 	began = began.Add(2 * time.Hour)
-	learn(t, s, p, began, answersOf(1, 60, began, "0", later)...)
+	recordCheck(t, s, p, began, answersOf(1, 60, began, "0", later)...)
 	now := began
 	for now.Before(began.Add(72 * time.Hour)) {
 		now = now.Add(30 * time.Minute)
-		learn(t, s, p, now, answersOf(1, 20, now, "0", later)...)
+		recordCheck(t, s, p, now, answersOf(1, 20, now, "0", later)...)
 	}
 	if n := number(t, s, "SELECT count(*) FROM answer_minutes"); n > 3 {
 		t.Errorf("%d minutes are kept of the last hour", n)
 	}
 	now = now.Add(time.Minute)
-	learn(t, s, p, now, answersOf(1, 29, now, "2315.50", later)...)
+	recordCheck(t, s, p, now, answersOf(1, 29, now, "2315.50", later)...)
 	if got := warningOf(t, s, reminder.MassPaid); !strings.Contains(got, "of 60 bills that owed something, 60 turned to owing nothing, of which 29 owe again") {
 		t.Errorf("the warning is %q", got)
 	}
 	now = now.Add(time.Minute)
-	learn(t, s, p, now, answersOf(30, 30, now, "2315.50", later)...)
+	recordCheck(t, s, p, now, answersOf(30, 30, now, "2315.50", later)...)
 	now = now.Add(time.Minute)
-	learn(t, s, p, now, answersOf(30, 30, now, "2315.50", later)...)
+	recordCheck(t, s, p, now, answersOf(30, 30, now, "2315.50", later)...)
 	if got := warningOf(t, s, reminder.MassPaid); got != "" {
 		t.Errorf("half of the bills owe again, but: %s", got)
 	}
@@ -223,7 +223,7 @@ func TestABillerThatSaysTheDueDateOnceIsNoFaultOfTheFeed(t *testing.T) {
 	s, p := openNew(t), newPolicy()
 	ready(t, s, p, billsOf(60)...)
 	morning := due.At(p.SendAt, nairobi)
-	learn(t, s, p, morning, answersOf(1, 60, morning, "2315.50", reminder.Date{})...)
+	recordCheck(t, s, p, morning, answersOf(1, 60, morning, "2315.50", reminder.Date{})...)
 	if got := warningOf(t, s, reminder.MassPaid); got != "" {
 		t.Errorf("warned: %s", got)
 	}

@@ -8,11 +8,11 @@ import (
 	"duewatch/reminder"
 )
 
-// rejects has Almara Pay reject bills, some in each batch.
+// rejects has Almara Pay reject bills, a few in each batch.
 func rejects(t *testing.T, s *Store, p *reminder.Policy, now time.Time, from, to int64) {
 	t.Helper()
 	for id := from; id <= to; id++ {
-		learn(t, s, p, now, CheckResult{BillID: id, Rejected: "closed"})
+		recordCheck(t, s, p, now, CheckResult{BillID: id, Rejected: "closed"})
 	}
 }
 

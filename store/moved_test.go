@@ -14,10 +14,10 @@ func TestADateThatMovesByADayIsNotTextedAboutOnTheNextDay(t *testing.T) {
 	ready(t, s, p, billOf(1))
 	text(t, s, p, firstStage)
 	noon := firstStage.Add(3 * time.Hour)
-	learn(t, s, p, noon, CheckResult{BillID: 1, Answer: answer(noon, "2315.50", due.AddDays(1))})
+	recordCheck(t, s, p, noon, CheckResult{BillID: 1, Answer: answer(noon, "2315.50", due.AddDays(1))})
 
 	next := firstStage.AddDate(0, 0, 1)
-	learn(t, s, p, next, CheckResult{BillID: 1, Answer: answer(next, "2315.50", due.AddDays(1))})
+	recordCheck(t, s, p, next, CheckResult{BillID: 1, Answer: answer(next, "2315.50", due.AddDays(1))})
 	f := foresee(t, s)
 	must(f.Walk(t.Context(), next, 10))
 	if l := must(f.DecideDue(t.Context(), roundAt(p, next), 10)); len(l.Texts) != 0 {
@@ -29,12 +29,12 @@ func TestADateThatMovesByADayIsNotTextedAboutOnTheNextDay(t *testing.T) {
 	wantRecorded(t, s, 1, "3 days before, texted, on_schedule", "3 days before, skipped, date_moved")
 
 	back := next.Add(time.Hour)
-	learn(t, s, p, back, CheckResult{BillID: 1, Answer: answer(back, "2315.50", due)})
+	recordCheck(t, s, p, back, CheckResult{BillID: 1, Answer: answer(back, "2315.50", due)})
 	onTheDay := due.At(p.SendAt, nairobi)
 	if got := dueAt(t, s, dueRemind, 1); !got.Equal(onTheDay) {
-		t.Errorf("the next look is at %s, want the due day's", got)
+		t.Errorf("the next evaluation is at %s, want the due day's", got)
 	}
-	learn(t, s, p, onTheDay, CheckResult{BillID: 1, Answer: answer(onTheDay, "2315.50", due)})
+	recordCheck(t, s, p, onTheDay, CheckResult{BillID: 1, Answer: answer(onTheDay, "2315.50", due)})
 	if x := text(t, s, p, onTheDay); x.Parts[0].Stage != reminder.Stage(0) {
 		t.Errorf("on the due day: %+v", x)
 	}
@@ -48,7 +48,7 @@ func TestATextThatFailedDoesNotKeepTheNextDateSilent(t *testing.T) {
 	mustDo(t, s.RecordOutcome(firstStage, Outcome{TextID: x.ID, State: Accepted, ProviderID: "SM1", NextPollAt: firstStage}))
 	must(s.RecordReceipts(firstStage.Add(time.Hour), []Receipt{{TextID: x.ID, State: Undelivered}}))
 	next := firstStage.AddDate(0, 0, 1)
-	learn(t, s, p, next, CheckResult{BillID: 1, Answer: answer(next, "2315.50", due.AddDays(1))})
+	recordCheck(t, s, p, next, CheckResult{BillID: 1, Answer: answer(next, "2315.50", due.AddDays(1))})
 	if got := text(t, s, p, next); got.Parts[0].DueDate != due.AddDays(1) {
 		t.Errorf("texted %+v", got)
 	}

@@ -181,7 +181,7 @@ func TestCheckFindsDamage(t *testing.T) {
 	mustDo(t, s.Check(t.Context()))
 	bills := make([]int, 300)
 	for i := range bills {
-		must(s.Declare(strconv.Itoa(i), billsOf(300)[i:i+1], learnedAt))
+		must(s.Declare(strconv.Itoa(i), billsOf(300)[i:i+1], checkedAt))
 	}
 	mustDo(t, s.Tidy(t.Context()))
 	mustDo(t, s.Close())

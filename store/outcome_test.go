@@ -44,7 +44,7 @@ func TestRecordOutcome(t *testing.T) {
 		event    string
 		next     time.Time // of the bill
 		tries    int64
-		suppress string
+		optOut   string
 	}{
 		{"accepted", Outcome{State: Accepted, ProviderID: "SM1", ProviderStatus: "queued", NextPollAt: until},
 			"3 days before, texted, on_schedule", "accepted, provider", due.At(9*60, nairobi), 0, ""},
@@ -75,13 +75,13 @@ func TestRecordOutcome(t *testing.T) {
 				t.Errorf("last event %q, want %q", got, tt.event)
 			}
 			if got := dueAt(t, s, dueRemind, 1); !got.Equal(tt.next) {
-				t.Errorf("next look at %s, want %s", got, tt.next)
+				t.Errorf("next evaluation at %s, want %s", got, tt.next)
 			}
 			if got := must(s.Reminders(t.Context(), 1))[0].Tries; int64(got) != tt.tries {
 				t.Errorf("%d tries, want %d", got, tt.tries)
 			}
-			if got := word(t, s, "SELECT reason FROM opt_outs WHERE phone = ?1 AND service = ''", phone(1).E164()); got != tt.suppress {
-				t.Errorf("suppressed for %q, want %q", got, tt.suppress)
+			if got := word(t, s, "SELECT reason FROM opt_outs WHERE phone = ?1 AND service = ''", phone(1).E164()); got != tt.optOut {
+				t.Errorf("opted out for %q, want %q", got, tt.optOut)
 			}
 			shown := must(s.Texts(t.Context(), 1))
 			if len(shown) != 1 || shown[0].State != tt.o.State || shown[0].Code != tt.o.Code || shown[0].ProviderID != tt.o.ProviderID {
@@ -152,7 +152,7 @@ func TestARefusalFindsItsBillChanged(t *testing.T) {
 		must(s.Declare("config", []reminder.Bill{corrected}, firstStage))
 		record(t, s, refusal)
 		if got := word(t, s, "SELECT group_concat(phone) FROM opt_outs"); got != phone(1).E164() {
-			t.Errorf("suppressed %s, want the phone that was texted, %s", got, phone(1).E164())
+			t.Errorf("opted out %s, want the phone that was texted, %s", got, phone(1).E164())
 		}
 	})
 	t.Run("removed meanwhile", func(t *testing.T) {
@@ -168,13 +168,13 @@ func TestARefusalFindsItsBillChanged(t *testing.T) {
 	})
 	t.Run("due date moved meanwhile", func(t *testing.T) {
 		s, p, _ := intended(t)
-		learn(t, s, p, firstStage, CheckResult{BillID: 1, Answer: answer(firstStage, "2315.50", due.AddDays(30))})
+		recordCheck(t, s, p, firstStage, CheckResult{BillID: 1, Answer: answer(firstStage, "2315.50", due.AddDays(30))})
 		record(t, s, Outcome{TextID: 1, State: Refused, Hold: reminder.Throttled, Until: firstStage})
 		if l := must(s.DecideDue(t.Context(), roundAt(p, firstStage), 10)); len(l.Texts)+len(l.Records) != 0 {
 			t.Errorf("decided about the old due date: %+v", l)
 		}
 		if got, want := dueAt(t, s, dueRemind, 1), firstStage.AddDate(0, 0, 30); !got.Equal(want) {
-			t.Errorf("next look at %s, want the new plan's, %s", got, want)
+			t.Errorf("next evaluation at %s, want the new plan's, %s", got, want)
 		}
 	})
 	t.Run("being decided about meanwhile", func(t *testing.T) {
@@ -218,9 +218,9 @@ func TestARefusalOfTheRedirectSparesTheCustomer(t *testing.T) {
 }
 
 // STOP is the customer's word: it must not hide behind a number fault that the
-// operator may lift one day.
+// operator may end one day.
 func TestAnOptOutReplacesABadNumber(t *testing.T) {
-	bad := OptOut{Phone: phone(1), Reason: reminder.BadNumber, Since: learnedAt, Source: "provider", Who: "twilio"}
+	bad := OptOut{Phone: phone(1), Reason: reminder.BadNumber, Since: checkedAt, Source: "provider", Who: "twilio"}
 	stop := OptOut{Phone: phone(1), Reason: reminder.OptedOut, Since: firstStage, Source: "operator", Who: "desk"}
 	reason := func(s *Store) string { return word(t, s, "SELECT reason FROM opt_outs") }
 	t.Run("by the provider", func(t *testing.T) {
@@ -254,8 +254,8 @@ func TestOptOuts(t *testing.T) {
 	s, p := openNew(t), newPolicy()
 	watch(t, s, p, billOf(1), billOf(2))
 	all := []OptOut{
-		{Phone: phone(1), Service: "", Reason: reminder.OptedOut, Since: learnedAt, Source: "operator", Who: "desk"},
-		{Phone: phone(2), Service: "water", Reason: reminder.OptedOut, Since: learnedAt, Source: "import", Who: "file"},
+		{Phone: phone(1), Service: "", Reason: reminder.OptedOut, Since: checkedAt, Source: "operator", Who: "desk"},
+		{Phone: phone(2), Service: "water", Reason: reminder.OptedOut, Since: checkedAt, Source: "import", Who: "file"},
 	}
 	if got := must(s.AddOptOuts(all...)); got != 2 {
 		t.Errorf("%d added, want 2", got)

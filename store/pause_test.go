@@ -12,7 +12,7 @@ import (
 
 func actOn(c Selector, at time.Time) BulkOp { return BulkOp{Selector: c, At: at, Who: "desk"} }
 
-// queues lists when each job next looks at a bill, as far as it does.
+// queues lists when a bill is next due in each job.
 func queues(t *testing.T, s *Store, billID int64) (all []string) {
 	t.Helper()
 	for _, q := range []queue{dueRegister, dueRecheck, dueRemind} {
@@ -32,18 +32,18 @@ func TestAPausedBillCostsNothing(t *testing.T) {
 	s, p := openNew(t), newPolicy()
 	ready(t, s, p, billOf(1), billOf(2))
 	one := Selector{Account: billOf(1).Account}
-	dry := actOn(one, learnedAt)
+	dry := actOn(one, checkedAt)
 	dry.DryRun = true
 	quiet(t, s, func() {
 		if n := must(s.Pause(t.Context(), dry, Pause{})); n.Done != 1 {
 			t.Errorf("a dry run counts %+v", n)
 		}
 	})
-	if n := must(s.Pause(t.Context(), actOn(one, learnedAt), Pause{Detail: "by desk"})); n.Done != 1 {
+	if n := must(s.Pause(t.Context(), actOn(one, checkedAt), Pause{Detail: "by desk"})); n.Done != 1 {
 		t.Errorf("paused %+v", n)
 	}
 	if got := queues(t, s, 1); got != nil {
-		t.Errorf("the jobs still look at it: %v", got)
+		t.Errorf("it is still due in the jobs: %v", got)
 	}
 	l := must(s.DecideDue(t.Context(), roundAt(p, firstStage), 10))
 	if l.Bills != 1 || len(l.Texts) != 1 || l.Texts[0].Parts[0].BillID != 2 {
@@ -64,7 +64,7 @@ func TestAPausedBillCostsNothing(t *testing.T) {
 		t.Errorf("texted: %+v", l)
 	}
 	if got := queues(t, s, 1); got != nil {
-		t.Errorf("the jobs look at it again: %v", got)
+		t.Errorf("it is due in the jobs again: %v", got)
 	}
 }
 
@@ -83,7 +83,7 @@ func TestAPauseEndsByItself(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			s, p := openNew(t), newPolicy()
 			ready(t, s, p, billOf(1))
-			must(s.Pause(t.Context(), actOn(Selector{Account: billOf(1).Account}, learnedAt), Pause{Until: until, Detail: "by desk"}))
+			must(s.Pause(t.Context(), actOn(Selector{Account: billOf(1).Account}, checkedAt), Pause{Until: until, Detail: "by desk"}))
 			if diff := cmp.Diff([]string{"due_remind 8 Mar 00:00"}, queues(t, s, 1)); diff != "" {
 				t.Errorf("queues (-want +got):\n%s", diff)
 			}
@@ -128,16 +128,16 @@ func TestAPausedServiceCoversLaterBills(t *testing.T) {
 	other := billOf(3)
 	other.Service = "rent"
 	ready(t, s, p, billOf(1), other)
-	must(s.Declare("import", []reminder.Bill{billOf(2)}, learnedAt)) // awaits registration
-	service := actOn(Selector{Service: "water"}, learnedAt)
+	must(s.Declare("import", []reminder.Bill{billOf(2)}, checkedAt)) // awaits registration
+	service := actOn(Selector{Service: "water"}, checkedAt)
 	if n := must(s.Pause(t.Context(), service, Pause{Until: due.At(0, nairobi), Detail: "by desk"})); n.Done != 2 {
 		t.Errorf("%+v", n)
 	}
 	register := func(source string, b reminder.Bill) {
 		t.Helper()
-		must(s.Declare(source, []reminder.Bill{b}, learnedAt))
-		for _, b := range toRegister(t, s, learnedAt, 10) {
-			must(s.RecordChecks(policiesOf(p), learnedAt, CheckResult{BillID: b.ID, Answer: answer(learnedAt, "10", due)}))
+		must(s.Declare(source, []reminder.Bill{b}, checkedAt))
+		for _, b := range toRegister(t, s, checkedAt, 10) {
+			must(s.RecordChecks(policiesOf(p), checkedAt, CheckResult{BillID: b.ID, Answer: answer(checkedAt, "10", due)}))
 		}
 	}
 	register("later", billOf(4))
@@ -148,7 +148,7 @@ func TestAPausedServiceCoversLaterBills(t *testing.T) {
 			t.Errorf("%s is %s, want %s", account, got, want)
 		}
 	}
-	if got := must(s.Pauses(t.Context(), learnedAt)); len(got) != 1 || got[0].Service != "water" {
+	if got := must(s.Pauses(t.Context(), checkedAt)); len(got) != 1 || got[0].Service != "water" {
 		t.Errorf("%+v", got)
 	}
 	if l := must(s.DecideDue(t.Context(), roundAt(p, firstStage), 10)); len(l.Texts) != 1 || l.Texts[0].Parts[0].Service != "rent" {
@@ -160,7 +160,7 @@ func TestAPausedServiceCoversLaterBills(t *testing.T) {
 	if got := billState(t, s, billOf(2).Account); got != reminder.BillPending {
 		t.Errorf("what awaited registration is %s", got)
 	}
-	if got := must(s.Pauses(t.Context(), learnedAt)); len(got) != 0 {
+	if got := must(s.Pauses(t.Context(), checkedAt)); len(got) != 0 {
 		t.Errorf("%+v", got)
 	}
 	register("last", billOf(5))
@@ -176,11 +176,11 @@ func TestARuleIsWrittenWithItsFirstBills(t *testing.T) {
 	s, p := openNew(t), newPolicy()
 	watch(t, s, p, billOf(1))
 	change(t, s, refuse)
-	service := actOn(Selector{Service: "water"}, learnedAt)
+	service := actOn(Selector{Service: "water"}, checkedAt)
 	if n, err := s.Pause(t.Context(), service, Pause{Detail: "by desk"}); err == nil {
 		t.Errorf("paused: %+v", n)
 	}
-	if got := must(s.Pauses(t.Context(), learnedAt)); len(got) != 0 {
+	if got := must(s.Pauses(t.Context(), checkedAt)); len(got) != 0 {
 		t.Errorf("the rule stands: %+v", got)
 	}
 	change(t, s, "DROP TRIGGER refuse")
@@ -191,19 +191,19 @@ func TestARuleIsWrittenWithItsFirstBills(t *testing.T) {
 	if n, err := s.Resume(t.Context(), service, policiesOf(p)); err == nil {
 		t.Errorf("resumed: %+v", n)
 	}
-	if got := must(s.Pauses(t.Context(), learnedAt)); len(got) != 1 {
-		t.Errorf("the rule is gone: %+v", got)
+	if got := must(s.Pauses(t.Context(), checkedAt)); len(got) != 1 {
+		t.Errorf("the rule has ended: %+v", got)
 	}
 }
 
 func TestAPausedPhoneEndsWithItsHour(t *testing.T) {
 	s, p := openNew(t), newPolicy()
 	watch(t, s, p, billOf(1))
-	must(s.Pause(t.Context(), actOn(Selector{Phone: phone(1)}, learnedAt), Pause{Until: learnedAt.Add(time.Hour), Detail: "by desk"}))
-	if got := must(s.Pauses(t.Context(), learnedAt.Add(time.Hour))); len(got) != 0 {
+	must(s.Pause(t.Context(), actOn(Selector{Phone: phone(1)}, checkedAt), Pause{Until: checkedAt.Add(time.Hour), Detail: "by desk"}))
+	if got := must(s.Pauses(t.Context(), checkedAt.Add(time.Hour))); len(got) != 0 {
 		t.Errorf("it stands after its end: %+v", got)
 	}
-	if got := must(s.Pauses(t.Context(), learnedAt)); len(got) != 1 || got[0].Phone != phone(1) {
+	if got := must(s.Pauses(t.Context(), checkedAt)); len(got) != 1 || got[0].Phone != phone(1) {
 		t.Errorf("%+v", got)
 	}
 }
@@ -214,15 +214,15 @@ func TestManyBillsArePausedInBatches(t *testing.T) {
 	for i := range bills {
 		bills[i] = billOf(i)
 	}
-	must(s.Declare("config", bills, learnedAt))
-	var told []int
-	a := actOn(Selector{Service: "water"}, learnedAt)
-	a.Progress = func(n int) { told = append(told, n) }
+	must(s.Declare("config", bills, checkedAt))
+	var progress []int
+	a := actOn(Selector{Service: "water"}, checkedAt)
+	a.Progress = func(n int) { progress = append(progress, n) }
 	if n := must(s.Pause(t.Context(), a, Pause{Detail: "by desk"})); n.Done != len(bills) {
 		t.Errorf("%+v", n)
 	}
-	if diff := cmp.Diff([]int{selectorPage, 2 * selectorPage, len(bills)}, told); diff != "" {
-		t.Errorf("told (-want +got):\n%s", diff)
+	if diff := cmp.Diff([]int{selectorPage, 2 * selectorPage, len(bills)}, progress); diff != "" {
+		t.Errorf("progress (-want +got):\n%s", diff)
 	}
 	if n := number(t, s, "SELECT count(*) FROM due_register"); n != 0 {
 		t.Errorf("%d bills are still to be registered", n)
@@ -233,9 +233,9 @@ func TestRetryAsksAgainAtOnce(t *testing.T) {
 	s, p := openNew(t), newPolicy()
 	watch(t, s, p, billsOf(4)...)
 	results := []CheckResult{{BillID: 1, Rejected: "no such account"}, {BillID: 2, Failed: "503"}, {BillID: 3, Rejected: "no such account"}}
-	must(s.RecordChecks(policiesOf(p), learnedAt, results...))
-	must(s.AddOptOuts(OptOut{Phone: phone(0), Reason: reminder.BadNumber, Since: learnedAt, Source: "provider", Who: "x"}))
-	now := learnedAt.Add(time.Second)
+	must(s.RecordChecks(policiesOf(p), checkedAt, results...))
+	must(s.AddOptOuts(OptOut{Phone: phone(0), Reason: reminder.BadNumber, Since: checkedAt, Source: "provider", Who: "x"}))
+	now := checkedAt.Add(time.Second)
 	if n := must(s.Retry(t.Context(), actOn(Selector{Service: "water"}, now))); n.Done != 3 || n.Left[reminder.BillActive] != 1 {
 		t.Errorf("%+v", n)
 	}
@@ -282,26 +282,26 @@ func TestReleaseOfAChoice(t *testing.T) {
 // Whatever pauses a bill, and in whatever order it was said: as long as one of
 // them lasts, nobody is texted.
 func TestTheLongerPauseHolds(t *testing.T) {
-	until := Pause{Until: learnedAt.Add(time.Hour), Detail: "outage"}
+	until := Pause{Until: checkedAt.Add(time.Hour), Detail: "outage"}
 	account, service, mobile := Selector{Account: billOf(1).Account}, Selector{Service: billOf(1).Service}, Selector{Phone: phone(1)}
 	for name, said := range map[string]func(*Store){
 		"a bill, then for a while its service": func(s *Store) {
-			must(s.Pause(t.Context(), actOn(account, learnedAt), Pause{Detail: "dispute"}))
-			must(s.Pause(t.Context(), actOn(service, learnedAt), until))
+			must(s.Pause(t.Context(), actOn(account, checkedAt), Pause{Detail: "dispute"}))
+			must(s.Pause(t.Context(), actOn(service, checkedAt), until))
 		},
 		"a phone, then for a while the service": func(s *Store) {
-			must(s.Pause(t.Context(), actOn(mobile, learnedAt), Pause{Detail: "dispute"}))
-			must(s.Pause(t.Context(), actOn(service, learnedAt), until))
+			must(s.Pause(t.Context(), actOn(mobile, checkedAt), Pause{Detail: "dispute"}))
+			must(s.Pause(t.Context(), actOn(service, checkedAt), until))
 		},
 		"a service, then for a while one bill": func(s *Store) {
-			must(s.Pause(t.Context(), actOn(service, learnedAt), Pause{Detail: "dispute"}))
-			must(s.Pause(t.Context(), actOn(account, learnedAt), until))
+			must(s.Pause(t.Context(), actOn(service, checkedAt), Pause{Detail: "dispute"}))
+			must(s.Pause(t.Context(), actOn(account, checkedAt), until))
 		},
 		"a phone that the bill comes to later": func(s *Store) {
-			must(s.Pause(t.Context(), actOn(Selector{Phone: phone(7)}, learnedAt), Pause{Detail: "dispute"}))
+			must(s.Pause(t.Context(), actOn(Selector{Phone: phone(7)}, checkedAt), Pause{Detail: "dispute"}))
 			moved := billOf(1)
 			moved.Phone = phone(7)
-			must(s.Declare("config", []reminder.Bill{moved}, learnedAt))
+			must(s.Declare("config", []reminder.Bill{moved}, checkedAt))
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -310,10 +310,10 @@ func TestTheLongerPauseHolds(t *testing.T) {
 			said(s)
 			l := must(s.DecideDue(t.Context(), roundAt(p, firstStage), 10))
 			if state := billState(t, s, billOf(1).Account); len(l.Texts)+len(l.Ask) != 0 || state != reminder.BillPaused {
-				t.Errorf("it is %s, and the look made %+v", state, l)
+				t.Errorf("it is %s, and the evaluation made %+v", state, l)
 			}
 			if got := queues(t, s, 1); got != nil {
-				t.Errorf("the jobs look at it again: %v", got)
+				t.Errorf("it is due in the jobs again: %v", got)
 			}
 		})
 	}
@@ -334,11 +334,11 @@ func TestTheEndOfOnePauseEndsNoOther(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s, p := openNew(t), newPolicy()
 			ready(t, s, p, billOf(1), billOf(2))
-			must(s.Pause(t.Context(), actOn(tt.first, learnedAt), Pause{Until: learnedAt.AddDate(0, 2, 0), Detail: "dispute"}))
+			must(s.Pause(t.Context(), actOn(tt.first, checkedAt), Pause{Until: checkedAt.AddDate(0, 2, 0), Detail: "dispute"}))
 			if tt.also {
-				must(s.Pause(t.Context(), actOn(tt.ends, learnedAt), Pause{Detail: "outage"}))
+				must(s.Pause(t.Context(), actOn(tt.ends, checkedAt), Pause{Detail: "outage"}))
 			}
-			n := must(s.Resume(t.Context(), actOn(tt.ends, learnedAt), policiesOf(p)))
+			n := must(s.Resume(t.Context(), actOn(tt.ends, checkedAt), policiesOf(p)))
 			if billState(t, s, billOf(1).Account) != reminder.BillPaused || n.Left[reminder.BillPaused] == 0 {
 				t.Errorf("the bill is %s, and %+v is said", billState(t, s, billOf(1).Account), n)
 			}
@@ -347,7 +347,7 @@ func TestTheEndOfOnePauseEndsNoOther(t *testing.T) {
 					t.Error("it is texted")
 				}
 			}
-			n = must(s.Resume(t.Context(), actOn(tt.first, learnedAt), policiesOf(p)))
+			n = must(s.Resume(t.Context(), actOn(tt.first, checkedAt), policiesOf(p)))
 			if billState(t, s, billOf(1).Account) != reminder.BillActive || n.Done == 0 {
 				t.Errorf("none holds it any more, and it is %s, and %+v is said", billState(t, s, billOf(1).Account), n)
 			}

@@ -18,7 +18,7 @@ func aboveFirstPage(t *testing.T, s *Store, p *reminder.Policy, n int) []reminde
 	for i := range bills[:selectorPage] {
 		bills[i].Phone = phone(selectorPage) // that of the first one behind them
 	}
-	must(s.Declare("config", bills[:selectorPage], learnedAt))
+	must(s.Declare("config", bills[:selectorPage], checkedAt))
 	return ready(t, s, p, bills[selectorPage:]...)
 }
 
@@ -157,10 +157,10 @@ func TestAPauseThatIsEndedWhileItGoesOnPausesNoMoreBills(t *testing.T) {
 			last := aboveFirstPage(t, s, p, 1)[0]
 			a := actOn(Selector{Service: "water"}, firstStage)
 			other := a
-			told := false
+			written := false
 			a.Progress = func(int) {
-				if !told {
-					told = true
+				if !written {
+					written = true
 					mustDo(t, meanwhile(s, other, p))
 				}
 			}

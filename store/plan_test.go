@@ -106,10 +106,10 @@ func useAll(t *testing.T, s *Store) {
 	}
 	mustDo(t, s.PutOff(due.At(12*60, nairobi), 1))
 	for i := range 100 {
-		must(s.AddOptOuts(OptOut{Phone: phone(i), Service: "rent", Reason: reminder.OptedOut, Since: learnedAt, Source: "operator", Who: "x"}))
+		must(s.AddOptOuts(OptOut{Phone: phone(i), Service: "rent", Reason: reminder.OptedOut, Since: checkedAt, Source: "operator", Who: "x"}))
 	}
-	must(s.AddOptOuts(OptOut{Phone: phone(1), Reason: reminder.OptedOut, Since: learnedAt, Source: "operator", Who: "x"}))
-	mustDo(t, s.RemoveOptOut(OptOut{Phone: phone(1), Since: learnedAt, Source: "operator", Who: "x"}))
+	must(s.AddOptOuts(OptOut{Phone: phone(1), Reason: reminder.OptedOut, Since: checkedAt, Source: "operator", Who: "x"}))
+	mustDo(t, s.RemoveOptOut(OptOut{Phone: phone(1), Since: checkedAt, Source: "operator", Who: "x"}))
 	mustDo(t, s.OptOuts(ctx, func(OptOut) error { return nil }))
 	must(s.NotVerified(ctx))
 	if n := must(s.PhonesOptedOut(ctx)); n != 100 {
@@ -151,8 +151,8 @@ func useAll(t *testing.T, s *Store) {
 	must(s.BillsOfAccount(ctx, "0000001"))
 	must(s.RecordUnattributed(firstStage, []ForeignMessage{{ProviderID: "SMmasked", At: firstStage}}, reminder.Stop{Reason: reminder.CopiedStore, Until: firstStage}))
 	must(s.NextDue(ctx))
-	mustDo(t, s.EachText(ctx, learnedAt, func(TextTo) {}))
-	mustDo(t, s.EachReminder(ctx, learnedAt, func(int64, reminder.Reminder) {}))
+	mustDo(t, s.EachText(ctx, checkedAt, func(TextTo) {}))
+	mustDo(t, s.EachReminder(ctx, checkedAt, func(int64, reminder.Reminder) {}))
 	open := must(s.OpenTexts(ctx, firstStage, 10))
 	must(s.RecordReceipts(firstStage, []Receipt{
 		{TextID: open[0].ID, State: Delivered, Price: "-1", PriceUnit: "USD"},
@@ -161,10 +161,10 @@ func useAll(t *testing.T, s *Store) {
 	old := roundAt(p, due.At(10*60, nairobi)) // all balances are
 	must(s.DecideDue(ctx, old, 1000))
 	must(s.DecideAnswered(roundAt(p, firstStage), []CheckResult{{BillID: 1, Failed: "503"}, {BillID: 2, Answer: answer(firstStage, "3", due.AddDays(9))}}))
-	must(s.Replan(policiesOf(p), learnedAt, 0, 500))
+	must(s.Replan(policiesOf(p), checkedAt, 0, 500))
 	none := newPolicy()
 	none.Stages = nil
-	must(s.Replan(policiesOf(none), learnedAt, 0, 500))
+	must(s.Replan(policiesOf(none), checkedAt, 0, 500))
 	for _, f := range []BillFilter{{}, {State: reminder.BillRejected}, {State: reminder.BillActive}, {Account: "0000001"}, {State: reminder.BillActive, Account: "0000001"}} {
 		mustDo(t, s.Bills(ctx, f, func(Watched) error { return nil }))
 	}
@@ -207,7 +207,7 @@ func useAll(t *testing.T, s *Store) {
 	must(s.Resume(ctx, BulkOp{Selector: Selector{Service: "water"}, At: firstStage, Who: "x"}, policiesOf(p)))
 	must(s.Pauses(ctx, firstStage))
 	must(s.RecordChecks(policiesOf(p), firstStage, CheckResult{BillID: 20, Answer: answer(firstStage, "0", due)})) // paid
-	mustDo(t, s.do(func(t *tx) error { return t.doubtPayments(firstStage, learnedAt, "water", reminder.Answers{}) }))
+	mustDo(t, s.do(func(t *tx) error { return t.doubtPayments(firstStage, checkedAt, "water", reminder.Answers{}) }))
 	must(s.RecordChecks(policiesOf(p), firstStage, CheckResult{BillID: 20, Answer: answer(firstStage, "7", due)})) // and owes again
 	mustDo(t, s.do(func(t *tx) error { return t.believePayments(firstStage, "water") }))
 	must(s.ShrunkLists(ctx))
@@ -217,7 +217,7 @@ func useAll(t *testing.T, s *Store) {
 	_, _, _, err = s.Unlisted(ctx, SourceConfig, nil, func(string, string) bool { return false }, 0)
 	mustDo(t, err)
 	for _, by := range []Grouping{ByNothing, ByService, ByDay, ByStage} {
-		period := Period{Since: learnedAt, Until: firstStage.Add(time.Hour), By: by}
+		period := Period{Since: checkedAt, Until: firstStage.Add(time.Hour), By: by}
 		mustDo(t, s.ReportTexts(ctx, period, func(TextCount) error { return nil }))
 		mustDo(t, s.ReportReminders(ctx, period, firstStage, func(ReminderCount) error { return nil }))
 		must(s.HeldNow(ctx, by))
@@ -245,7 +245,7 @@ func useAll(t *testing.T, s *Store) {
 	must(s.Latest(ctx))
 	mustDo(t, s.DistrustClock(firstStage, "why"))
 	mustDo(t, s.BelieveClock(firstStage))
-	must(s.ClockSet(learnedAt, firstStage))
+	must(s.ClockSet(checkedAt, firstStage))
 	mustDo(t, s.Writable(firstStage))
 	ready(t, s, p, billOf(999))
 	must(s.DecideDue(ctx, roundAt(p, due.AddDays(40).At(9*60, nairobi)), 1000)) // too late for it
@@ -353,7 +353,7 @@ var hot = map[string]string{
 }
 
 // A statement that reads a whole table is not noticed with a hundred bills, and
-// stops the daemon with ten million. Every statement is looked at as the
+// stops the daemon with ten million. Every statement is examined as the
 // methods above wrote it.
 func TestStatementsUseTheirIndexes(t *testing.T) {
 	s, heard := listened(t)
@@ -388,7 +388,7 @@ func TestStatementsUseTheirIndexes(t *testing.T) {
 	}
 }
 
-// What PRAGMA optimize learned of a store in its first days must not rule on
+// What PRAGMA optimize gathered of a store in its first days must not rule on
 // the day of a large import: SQLite reads a table of one row from end to end,
 // and goes on doing so when it has a million.
 func TestStatisticsOfAYoungStoreDoNoHarm(t *testing.T) {
@@ -397,7 +397,7 @@ func TestStatisticsOfAYoungStoreDoNoHarm(t *testing.T) {
 	for _, x := range must(s.DecideDue(t.Context(), roundAt(p, firstStage), 2)).Texts {
 		mustDo(t, s.RecordOutcome(firstStage, Outcome{TextID: x.ID, State: Accepted, ProviderID: "SM" + x.Parts[0].Account, NextPollAt: firstStage}))
 	}
-	must(s.AddOptOuts(OptOut{Phone: phone(9), Reason: reminder.OptedOut, Since: learnedAt, Source: "operator", Who: "x"}))
+	must(s.AddOptOuts(OptOut{Phone: phone(9), Reason: reminder.OptedOut, Since: checkedAt, Source: "operator", Who: "x"}))
 	mustDo(t, s.Tidy(t.Context()))
 
 	grown, heard := listened(t)

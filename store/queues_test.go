@@ -20,7 +20,7 @@ func idsOf(bills []reminder.Bill) []int64 {
 
 func TestTurns(t *testing.T) {
 	s := openNew(t)
-	later := func(m int) time.Time { return learnedAt.Add(time.Duration(m) * time.Minute) }
+	later := func(m int) time.Time { return checkedAt.Add(time.Duration(m) * time.Minute) }
 	// Bill 3 waits the longest, then 2 and 1; 4 is not due.
 	for i, source := range []string{"a", "b", "c"} {
 		must(s.Declare(source, []reminder.Bill{billOf(i + 1)}, later(1-i/2)))
@@ -74,7 +74,7 @@ func TestReclaimGivesBackWhatTheDeadHad(t *testing.T) {
 func TestNothingDueWritesNothing(t *testing.T) {
 	s, p := openNew(t), newPolicy()
 	watch(t, s, p, billsOf(10)...)
-	now := learnedAt.Add(time.Minute)
+	now := checkedAt.Add(time.Minute)
 	quiet(t, s, func() {
 		for range 1000 {
 			if got := toRegister(t, s, now, 100); len(got) != 0 {
@@ -99,7 +99,7 @@ func TestTurnsFromSeveralPlacesMeetEachBillOnce(t *testing.T) {
 	s := openNew(t)
 	const bills = 40
 	for i := range bills { // the first 30 of one instant, as of an import
-		at := learnedAt
+		at := checkedAt
 		if i >= 30 {
 			at = at.Add(time.Duration(i) * time.Second)
 		}
@@ -111,8 +111,8 @@ func TestTurnsFromSeveralPlacesMeetEachBillOnce(t *testing.T) {
 			return t.schedule(dueRegister, int64(i+1), at)
 		}))
 	}
-	now := learnedAt.Add(time.Hour)
-	since := learnedAt.Add(35 * time.Second) // bills 1 to 36 were due by then
+	now := checkedAt.Add(time.Hour)
+	since := checkedAt.Add(35 * time.Second) // bills 1 to 36 were due by then
 	begins := map[int64]bool{}
 	for n := 1; n < 12; n += 3 {
 		for share := 0.01; share < 1; share += 0.07 {
@@ -132,12 +132,12 @@ func TestTurnsFromSeveralPlacesMeetEachBillOnce(t *testing.T) {
 					case 2:
 						p = p.Until(places[1])
 					}
-					some, last, err := s.ToRegister(t.Context(), now, p, n)
+					page, last, err := s.ToRegister(t.Context(), now, p, n)
 					mustDo(t, err)
-					for _, b := range some {
+					for _, b := range page {
 						met[b.ID]++
 					}
-					if places[i] = last; len(some) < n {
+					if places[i] = last; len(page) < n {
 						done++
 					}
 				}

@@ -43,7 +43,7 @@ func TestReadersDoNotWaitForWriters(t *testing.T) {
 	if _, err := s.Meta(t.Context(), "0"); err != nil {
 		t.Error(err)
 	}
-	if _, _, err := s.ToRecheck(t.Context(), learnedAt, Place{}, 1); err != nil {
-		t.Errorf("a sweep waits for the writer to find its bills: %v", err)
+	if _, _, err := s.ToRecheck(t.Context(), checkedAt, Place{}, 1); err != nil {
+		t.Errorf("removing bills waits for the writer to find its bills: %v", err)
 	}
 }

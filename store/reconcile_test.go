@@ -153,7 +153,7 @@ func TestALookUpThatDoesNotFindTheText(t *testing.T) {
 				t.Errorf("state %s", got)
 			}
 			if d := must(s.UnknownTexts(t.Context(), firstStage.Add(time.Minute), 1)); len(d) != 1 || d[0].Polls != i+1 {
-				t.Errorf("after look %d: %+v", i+1, d)
+				t.Errorf("after look-up %d: %+v", i+1, d)
 			}
 		}
 		if got := len(must(s.Events(t.Context(), 1))); got != events {
@@ -179,7 +179,7 @@ func TestALookUpThatDoesNotFindTheText(t *testing.T) {
 		}
 		for _, at := range []time.Time{now, now.Add(24 * time.Hour)} {
 			change(t, s, "UPDATE due_remind SET at = 0")
-			learn(t, s, p, at, CheckResult{BillID: 1, Answer: answer(at, "2315.50", due)})
+			recordCheck(t, s, p, at, CheckResult{BillID: 1, Answer: answer(at, "2315.50", due)})
 			if l := must(s.DecideDue(t.Context(), roundAt(p, at), 1)); len(l.Texts) != 0 {
 				t.Error("it was sent a third time")
 			}
@@ -200,7 +200,7 @@ func TestALookUpThatDoesNotFindTheText(t *testing.T) {
 		}
 		// Until the operator lets it go, once.
 		now := firstStage.Add(2 * time.Hour)
-		learn(t, s, p, now, CheckResult{BillID: 1, Answer: answer(now, "2315.50", due)})
+		recordCheck(t, s, p, now, CheckResult{BillID: 1, Answer: answer(now, "2315.50", due)})
 		if got := must(s.Release(t.Context(), BulkOp{Selector: Selector{Account: billOf(1).Account}, At: now, Who: "desk"}, OfOneBill...)); got != 1 {
 			t.Errorf("%d released", got)
 		}
@@ -227,4 +227,16 @@ func TestALookUpThatDoesNotFindTheText(t *testing.T) {
 			t.Errorf("state %s and no error", state)
 		}
 	})
+}
+
+// A list that was cut off is no look-up: however often it is read, it does not make up
+// for a complete one.
+func TestAListThatWasCutOffIsNoLookUp(t *testing.T) {
+	s, _, x := doubted(t)
+	for range 3 {
+		lookUp(t, s, LookUp{TextID: x.ID, Incomplete: true, NextAt: firstStage.Add(time.Minute)})
+	}
+	if d := must(s.UnknownTexts(t.Context(), firstStage.Add(time.Minute), 1)); len(d) != 1 || d[0].Polls != 0 {
+		t.Errorf("after three lists that were cut off: %+v", d)
+	}
 }

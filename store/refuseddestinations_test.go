@@ -7,50 +7,6 @@ import (
 	"duewatch/reminder"
 )
 
-// accepted gives a store with texts that the provider took, to a phone each.
-func acceptedTexts(t *testing.T, n int) (*Store, []Text) {
-	t.Helper()
-	s, p := openNew(t), newPolicy()
-	ready(t, s, p, billsOf(n)...)
-	texts := must(s.DecideDue(t.Context(), roundAt(p, firstStage), n)).Texts
-	for i, x := range texts {
-		record(t, s, Outcome{TextID: x.ID, State: Accepted, ProviderID: "SM" + string(rune('a'+i)), NextPollAt: firstStage})
-	}
-	return s, texts
-}
-
-func TestOneReceiptThatCannotBeWrittenHoldsUpNoOther(t *testing.T) {
-	s, texts := acceptedTexts(t, 5)
-	change(t, s, `CREATE TEMP TRIGGER odd BEFORE UPDATE OF state ON main.texts WHEN new.id = `+word(t, s, "SELECT min(id) FROM texts")+`
-		BEGIN SELECT RAISE(ABORT, 'odd'); END`)
-	receipts := make([]Receipt, 0, len(texts))
-	for _, x := range texts {
-		receipts = append(receipts, Receipt{TextID: x.ID, State: Delivered})
-	}
-	moved, err := s.RecordReceipts(firstStage, receipts)
-	if err == nil {
-		t.Error("nobody is told of the one that cannot be written")
-	}
-	if len(moved) != len(texts)-1 {
-		t.Errorf("%d receipts were written, want all but one of %d", len(moved), len(texts))
-	}
-	if got := number(t, s, "SELECT count(*) FROM texts WHERE state = 'delivered'"); got != int64(len(texts)-1) {
-		t.Errorf("%d texts are delivered", got)
-	}
-}
-
-// A list that was cut off is no look: however often it is read, it does not make up
-// for a complete one.
-func TestAListThatWasCutOffIsNoLook(t *testing.T) {
-	s, _, x := doubted(t)
-	for range 3 {
-		lookUp(t, s, LookUp{TextID: x.ID, Incomplete: true, NextAt: firstStage.Add(time.Minute)})
-	}
-	if d := must(s.UnknownTexts(t.Context(), firstStage.Add(time.Minute), 1)); len(d) != 1 || d[0].Polls != 0 {
-		t.Errorf("after three lists that were cut off: %+v", d)
-	}
-}
-
 // What the provider refuses waits longer each time, and a text that is taken ends
 // that.
 func TestARefusedDestinationWaitsLongerEachTime(t *testing.T) {
@@ -66,13 +22,13 @@ func TestARefusedDestinationWaitsLongerEachTime(t *testing.T) {
 	for try, wait := range []time.Duration{time.Hour, 2 * time.Hour, 4 * time.Hour} {
 		wantRecorded(t, s, 1, "3 days before, held, destination_refused")
 		if got := dueAt(t, s, dueRemind, 1); !got.Equal(now.Add(wait)) {
-			t.Errorf("after refusal %d it is looked at again at %s, want %s later", try+1, got, wait)
+			t.Errorf("after refusal %d it is due again at %s, want %s later", try+1, got, wait)
 		}
 		if l := must(s.DecideDue(t.Context(), roundAt(p, now.Add(wait-time.Minute)), 1)); len(l.Texts) > 0 {
 			t.Error("it was tried too early")
 		}
 		now = now.Add(wait)
-		learn(t, s, p, now, CheckResult{BillID: 1, Answer: answer(now, "2315.50", due)})
+		recordCheck(t, s, p, now, CheckResult{BillID: 1, Answer: answer(now, "2315.50", due)})
 		x = text(t, s, p, now)
 		if try < 2 {
 			refuse(x, phone(1).E164(), "+254")

@@ -42,7 +42,7 @@ func (c TextCount) words() string {
 }
 
 func (c ReminderCount) words() string {
-	return fmt.Sprintf("%s/%d/%s %s %s: %d, came %d, too early %d, paid %d", c.Service, c.Stage, wordAt(c.At), c.Outcome, c.Reason, c.Reminders, c.NotFailed, c.TooEarly, c.Paid)
+	return fmt.Sprintf("%s/%d/%s %s %s: %d, not failed %d, too early %d, paid %d", c.Service, c.Stage, wordAt(c.At), c.Outcome, c.Reason, c.Reminders, c.NotFailed, c.TooEarly, c.Paid)
 }
 
 func wordAt(at time.Time) string {
@@ -117,27 +117,27 @@ func TestReportOfTexts(t *testing.T) {
 func TestReportOfReminders(t *testing.T) {
 	s, p := openNew(t), newPolicy()
 	fared(t, s, p)
-	learn := func(id int64, at time.Time, balance string) {
+	recordCheck := func(id int64, at time.Time, balance string) {
 		t.Helper()
 		must(s.RecordChecks(policiesOf(p), at, CheckResult{BillID: id, Answer: answer(at, balance, due)}))
 	}
 	paidAt := firstStage.Add(40 * time.Hour)
-	learn(3, paidAt, "0")    // in time
-	learn(4, paidAt, "1000") // a part
-	learn(7, paidAt.Add(40*time.Hour), "-5")
+	recordCheck(3, paidAt, "0")    // in time
+	recordCheck(4, paidAt, "1000") // a part
+	recordCheck(7, paidAt.Add(40*time.Hour), "-5")
 	period := Period{Since: firstStage, Until: firstStage.Add(time.Hour), HeldMost: 30 * 24 * time.Hour, PaidWithin: 72 * time.Hour}
 	late := firstStage.Add(30 * 24 * time.Hour)
 	wantSet(t, reminderReport(t, s, period, late),
-		"/0/ texted : 6, came 5, too early 0, paid 1",
-		"/0/ skipped bad_number: 1, came 0, too early 0, paid 0",
+		"/0/ texted : 6, not failed 5, too early 0, paid 1",
+		"/0/ skipped bad_number: 1, not failed 0, too early 0, paid 0",
 	)
 	period.By = ByService
 	early := reminderReport(t, s, period, firstStage.Add(time.Hour))
-	if want := "rent/0/ texted : 1, came 1, too early 1, paid 0"; !early[want] {
+	if want := "rent/0/ texted : 1, not failed 1, too early 1, paid 0"; !early[want] {
 		t.Errorf("there is no %q: %v", want, early)
 	}
 	held := must(s.HeldNow(t.Context(), ByStage))
-	if len(held) != 1 || held[0].words() != "/-3/ held not_delivered: 1, came 0, too early 0, paid 0" {
+	if len(held) != 1 || held[0].words() != "/-3/ held not_delivered: 1, not failed 0, too early 0, paid 0" {
 		t.Errorf("held %+v", held)
 	}
 	events := must(s.Events(t.Context(), 3))
@@ -145,8 +145,8 @@ func TestReportOfReminders(t *testing.T) {
 		t.Errorf("event %+v", e)
 	}
 	// Paid a second time is paid once.
-	learn(3, late, "10")
-	learn(3, late.Add(time.Hour), "0")
+	recordCheck(3, late, "10")
+	recordCheck(3, late.Add(time.Hour), "0")
 	if n := number(t, s, "SELECT paid_at FROM reminders WHERE bill_id = 3"); n != paidAt.UnixMilli() {
 		t.Errorf("paid at %d", n)
 	}

@@ -48,18 +48,18 @@ func TestManyBillsAreDecidedLikeOneAfterTheOther(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var facts [2][]string
-			for i, some := range []int{1000, 1} {
+			for i, n := range []int{1000, 1} {
 				s, p := openNew(t), newPolicy()
 				bills := ready(t, s, p, prepare(p)...)
-				must(s.AddOptOuts(OptOut{Phone: bills[3].Phone, Service: "water", Reason: reminder.OptedOut, Since: learnedAt, Source: "operator", Who: "x"}))
-				must(s.Pause(t.Context(), BulkOp{Selector: Selector{Account: bills[5].Account}, At: learnedAt, Who: "x"}, Pause{Until: firstStage.Add(-time.Minute)}))
+				must(s.AddOptOuts(OptOut{Phone: bills[3].Phone, Service: "water", Reason: reminder.OptedOut, Since: checkedAt, Source: "operator", Who: "x"}))
+				must(s.Pause(t.Context(), BulkOp{Selector: Selector{Account: bills[5].Account}, At: checkedAt, Who: "x"}, Pause{Until: firstStage.Add(-time.Minute)}))
 				change(t, s, "UPDATE bills SET balance = '0' WHERE id = 9")
 				change(t, s, "UPDATE bills SET balance_at = 0 WHERE id = 11")
 				if name == "one cannot be read" { // all are decided one after the other then
 					change(t, s, "UPDATE bills SET balance = 'rubbish' WHERE id = 13")
 				}
-				for looked := 1; looked > 0; {
-					looked = must(s.DecideDue(t.Context(), roundAt(p, firstStage), some)).Bills
+				for evaluated := 1; evaluated > 0; {
+					evaluated = must(s.DecideDue(t.Context(), roundAt(p, firstStage), n)).Bills
 				}
 				facts[i] = written(t, s)
 			}

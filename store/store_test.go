@@ -13,7 +13,7 @@ import (
 )
 
 // The tests start themselves again as a child that can be killed: what a
-// killed process leaves behind cannot be tried in the process that looks.
+// killed process leaves behind cannot be tried in the process that examines them.
 const (
 	roleEnv = "DUEWATCH_STORE_TEST_ROLE"
 	pathEnv = "DUEWATCH_STORE_TEST_PATH"
@@ -41,7 +41,7 @@ var nairobi = time.FixedZone("EAT", 3*60*60)
 // Saturday before.
 var (
 	due        = reminder.NewDate(2026, time.March, 10)
-	learnedAt  = time.Date(2026, time.March, 2, 12, 0, 0, 0, nairobi)
+	checkedAt  = time.Date(2026, time.March, 2, 12, 0, 0, 0, nairobi)
 	firstStage = time.Date(2026, time.March, 7, 9, 0, 0, 0, nairobi)
 	claimed    = Claim{Owner: "test", Lease: 10 * time.Minute}
 )
@@ -110,16 +110,16 @@ func toRegister(t testing.TB, s *Store, now time.Time, n int) []reminder.Bill {
 	return bills
 }
 
-// watch declares the bills and has Almara Pay accept them at learnedAt.
+// watch declares the bills and has Almara Pay accept them at checkedAt.
 func watch(t testing.TB, s *Store, p *reminder.Policy, bills ...reminder.Bill) []reminder.Bill {
 	t.Helper()
-	must(s.Declare("config", bills, learnedAt))
-	taken := toRegister(t, s, learnedAt, len(bills))
+	must(s.Declare("config", bills, checkedAt))
+	taken := toRegister(t, s, checkedAt, len(bills))
 	results := make([]CheckResult, len(taken))
 	for i, b := range taken {
-		results[i] = CheckResult{BillID: b.ID, Answer: answer(learnedAt, "2315.50", due)}
+		results[i] = CheckResult{BillID: b.ID, Answer: answer(checkedAt, "2315.50", due)}
 	}
-	return must(s.RecordChecks(policiesOf(p), learnedAt, results...)).Bills
+	return must(s.RecordChecks(policiesOf(p), checkedAt, results...)).Bills
 }
 
 // ready is watch, with a balance that is fresh when the first stage is due.
@@ -189,7 +189,7 @@ func word(t testing.TB, s *Store, query string, args ...any) (v string) {
 	return v
 }
 
-// dueAt is when a job next looks at the bill; zero when it need not.
+// dueAt is when the bill is next due in a job; zero when it is not.
 func dueAt(t testing.TB, s *Store, q queue, billID int64) time.Time {
 	t.Helper()
 	var at time.Time
@@ -216,20 +216,20 @@ func quiet(t testing.TB, s *Store, fn func()) {
 func TestOthersWrote(t *testing.T) {
 	s := openNew(t)
 	first := must(s.OthersWrote(t.Context()))
-	must(s.Import(t.Context(), SourceImport, billsOf(3), learnedAt, nil))
+	must(s.Import(t.Context(), SourceImport, billsOf(3), checkedAt, nil))
 	mustDo(t, s.Tidy(t.Context()))
 	mustDo(t, s.Bills(t.Context(), BillFilter{}, func(Watched) error { return nil }))
 	if got := must(s.OthersWrote(t.Context())); got != first {
 		t.Errorf("after writes of its own it is %d, not %d", got, first)
 	}
 	command := must(OpenWriter(t.Context(), pathOf(t, s)))
-	must(command.Import(t.Context(), SourceImport, billsOf(4), learnedAt, nil))
+	must(command.Import(t.Context(), SourceImport, billsOf(4), checkedAt, nil))
 	second := must(s.OthersWrote(t.Context()))
 	if second == first {
 		t.Error("a command's write went unnoticed")
 	}
 	mustDo(t, command.Close())
-	must(s.Import(t.Context(), SourceImport, billsOf(5), learnedAt, nil))
+	must(s.Import(t.Context(), SourceImport, billsOf(5), checkedAt, nil))
 	if got := must(s.OthersWrote(t.Context())); got != second {
 		t.Errorf("after the command it goes on changing: %d, not %d", got, second)
 	}
