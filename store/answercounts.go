@@ -144,8 +144,8 @@ func (t *tx) judgeReading(now time.Time, update bool, batch []*serviceAnswers) e
 	if err != nil {
 		return err
 	}
-	var stands bool
-	if err := t.Row("SELECT EXISTS (SELECT 1 FROM warnings WHERE reason = ?1)", reminder.UnreadableAnswers).Scan(&stands); err != nil {
+	warned, err := t.warned(reminder.UnreadableAnswers)
+	if err != nil {
 		return err
 	}
 	hour, err := t.answersToJudge(from, now, update, batch)
@@ -158,10 +158,10 @@ func (t *tx) judgeReading(now time.Time, update bool, batch []*serviceAnswers) e
 			sentences = append(sentences, "service "+c.service+": "+hour[c.service].UnreadSentence(c.example))
 		}
 	}
-	if len(sentences) > 0 && (update || !stands) {
+	if len(sentences) > 0 && (update || !warned) {
 		return t.warn(now, reminder.UnreadableAnswers, strings.Join(sentences, "; ")+"; what was known before stays in use")
 	}
-	if !stands || !update {
+	if !warned || !update {
 		return nil
 	}
 	var total reminder.Answers

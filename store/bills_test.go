@@ -52,7 +52,7 @@ func TestDeclareAddsChangesAndRemoves(t *testing.T) {
 	}
 }
 
-func TestDeclareKeepsWhatWasLearned(t *testing.T) {
+func TestDeclareKeepsWhatAlmaraPaySaid(t *testing.T) {
 	s, p := openNew(t), newPolicy()
 	before := watch(t, s, p, billOf(1))[0]
 	edited := billOf(1)

@@ -18,20 +18,20 @@ type Selector struct {
 	Phone   reminder.Phone
 }
 
-// single reports whether the choice names one bill, and no kind of bills.
+// single reports whether the selector names one account, and no kind of bills.
 func (c Selector) single() bool { return c.Account != "" }
 
-// WholeService reports whether the choice is all bills of a service, which may
+// WholeService reports whether the selector means all bills of a service, which may
 // be millions.
 func (c Selector) WholeService() bool { return c.Account == "" && c.Phone == "" }
 
-// BulkResult counts what became of the bills of a choice.
+// BulkResult counts what became of the selected bills.
 type BulkResult struct {
 	Done int
 	Left map[reminder.BillState]int // left as they were, by their state
 }
 
-// Bills is how many there are in the choice.
+// Bills is how many were selected.
 func (a BulkResult) Bills() int {
 	n := a.Done
 	for _, left := range a.Left {
@@ -49,10 +49,10 @@ type BulkOp struct {
 	Progress func(int) // called now and then with how many bills were read; nil = it is not shown
 }
 
-// selectorPage is how many bills one transaction of an operator's act takes.
+// selectorPage is how many bills one transaction of an operation takes.
 const selectorPage = 500
 
-// SelectedBills reads up to n bills of a choice, in no order that matters.
+// SelectedBills reads up to n of the selected bills, in no order that matters.
 func (s *Store) SelectedBills(ctx context.Context, c Selector, n int) ([]reminder.Bill, error) {
 	bills, err := selected(s.read(ctx), c, reminder.Bill{}, n)
 	if err != nil {
@@ -61,7 +61,7 @@ func (s *Store) SelectedBills(ctx context.Context, c Selector, n int) ([]reminde
 	return bills, nil
 }
 
-// selected reads the n bills of a choice that come after one, in the order of the
+// selected reads n of the selected bills that come after one, in the order of the
 // index that finds them.
 func selected(q db.Reader, c Selector, after reminder.Bill, n int) ([]reminder.Bill, error) {
 	var query string
@@ -85,7 +85,7 @@ func selected(q db.Reader, c Selector, after reminder.Bill, n int) ([]reminder.B
 	return db.Collect(rows, scanBill)
 }
 
-// bulkRule is what an act writes of a kind of bills, beside what it does to each.
+// bulkRule is what an operation writes about a kind of bills, beside what it does to each.
 type bulkRule struct {
 	begin func(*tx) error // together with the first page; nil = there is nothing to write
 	// reached is called together with each page: for the last bill of the page before,
@@ -93,11 +93,11 @@ type bulkRule struct {
 	reached func(t *tx, before, last reminder.Bill, done bool) error
 }
 
-// bulk goes through the bills of a choice, a page in each transaction, and does
+// bulk goes through the selected bills, a page in each transaction, and does
 // what is to be done to those for which it is wanted. The rule for bills to
 // come, if there is one, is written together with the first page: a bill that
 // it caught in between would be counted as left alone, as one of a later page
-// still may be. An act that ends early is completed by the same act again.
+// still may be. An operation that ends early is completed by the same one again.
 func (s *Store) bulk(
 	ctx context.Context, a BulkOp, rule bulkRule, wanted func(reminder.Bill) bool, do func(*tx, reminder.Bill) error,
 ) (n BulkResult, err error) {
@@ -225,7 +225,7 @@ func (s *Store) countWanted(ctx context.Context, service string, wanted func(rem
 	return n, nil
 }
 
-// Retry has the bills of a choice registered again that Almara Pay rejected,
+// Retry has those of the selected bills registered again that Almara Pay rejected,
 // and those asked about at once that wait after calls that failed.
 func (s *Store) Retry(ctx context.Context, a BulkOp) (BulkResult, error) {
 	n, err := s.bulk(ctx, a, bulkRule{}, func(b reminder.Bill) bool {

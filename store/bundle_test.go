@@ -82,7 +82,7 @@ func TestWhoHasPaidIsLeftOutOfTheText(t *testing.T) {
 }
 
 // Results come in any order, and all are recorded before anything is decided.
-func TestAllIsLearnedBeforeATextIsDecided(t *testing.T) {
+func TestAllResultsAreRecordedBeforeATextIsDecided(t *testing.T) {
 	for _, order := range [][]int64{{1, 2}, {2, 1}} {
 		t.Run(fmt.Sprint(order), func(t *testing.T) {
 			s, p := openNew(t), bundling()

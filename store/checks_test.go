@@ -26,7 +26,7 @@ func recordCheck(t *testing.T, s *Store, p *reminder.Policy, now time.Time, l ..
 	return must(s.RecordChecks(policiesOf(p), now, l...))
 }
 
-func TestLearnFromAnAnswer(t *testing.T) {
+func TestAnAnswerIsRecorded(t *testing.T) {
 	s, p := openNew(t), newPolicy()
 	got := watch(t, s, p, billOf(1))[0]
 	balance := reminder.MustMoney("2315.50")
@@ -62,7 +62,7 @@ func TestTheSameAnswerAddsNoEvent(t *testing.T) {
 	}
 }
 
-func TestLearnKeepsOddValues(t *testing.T) {
+func TestExtremeValuesAreStoredAsTheyAre(t *testing.T) {
 	s, p := openNew(t), newPolicy()
 	watch(t, s, p, billOf(1))
 	for _, tt := range []struct {
@@ -86,7 +86,7 @@ func TestLearnKeepsOddValues(t *testing.T) {
 	}
 }
 
-func TestLearnRenewsThePlanWhenTheDueDateMoves(t *testing.T) {
+func TestAResultRenewsThePlanWhenTheDueDateMoves(t *testing.T) {
 	s, p := openNew(t), newPolicy()
 	watch(t, s, p, billOf(1))
 	l := recordCheck(t, s, p, checkedAt, CheckResult{BillID: 1, Answer: answer(checkedAt, "2315.50", due.AddDays(10))})
@@ -103,7 +103,7 @@ func TestLearnRenewsThePlanWhenTheDueDateMoves(t *testing.T) {
 	}
 }
 
-func TestLearnFromARefusalAndAFailure(t *testing.T) {
+func TestARefusalAndAFailureAreRecorded(t *testing.T) {
 	t.Run("refused while pending", func(t *testing.T) {
 		s, p := openNew(t), newPolicy()
 		must(s.Declare("config", billsOf(1), checkedAt))
@@ -170,7 +170,7 @@ func notDue(t *testing.T, s *Store, billID int64) {
 	}
 }
 
-func TestLearnOfABillThatWasRemovedMeanwhile(t *testing.T) {
+func TestAResultOfABillThatWasRemovedMeanwhileChangesNothing(t *testing.T) {
 	for name, result := range map[string]CheckResult{
 		"answer":   {BillID: 1, Answer: answer(checkedAt, "7", due)},
 		"rejected": {BillID: 1, Rejected: "no"},
@@ -193,7 +193,7 @@ func TestLearnOfABillThatWasRemovedMeanwhile(t *testing.T) {
 
 // A batch of results is one write, but a bill of which nothing can be recorded
 // holds up no other.
-func TestLearnConfinesAFault(t *testing.T) {
+func TestAFaultOfOneResultIsConfined(t *testing.T) {
 	s, p := openNew(t), newPolicy()
 	must(s.Declare("config", billsOf(3), checkedAt))
 	change(t, s, `CREATE TRIGGER faulty BEFORE INSERT ON events WHEN NEW.bill_id = 2 AND NEW.what <> 'added'

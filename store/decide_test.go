@@ -163,7 +163,7 @@ func TestNoTwoTextsOfOnePhoneHaveTheSameWords(t *testing.T) {
 }
 
 // What failed may be said again: it is how a text is tried again.
-func TestWordsThatCameToNothingMayBeRepeated(t *testing.T) {
+func TestTheWordsOfATextThatFailedMayBeRepeated(t *testing.T) {
 	for _, state := range []TextState{Sending, Unknown, Accepted, Unconfirmed, Refused, NotFound, Failed, Undelivered, Canceled} {
 		s, p := openNew(t), newPolicy()
 		p.PerNumberDaily = 5

@@ -14,7 +14,7 @@ import (
 func (s *Store) GuardState(ctx context.Context, p *reminder.Policy, now time.Time) (reminder.GuardState, error) {
 	st, err := guardState(s.read(ctx), p, now)
 	if err != nil {
-		return st, fmt.Errorf("read how sending stands: %w", err)
+		return st, fmt.Errorf("read the guards: %w", err)
 	}
 	return st, nil
 }

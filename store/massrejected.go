@@ -59,9 +59,8 @@ func (t *tx) countRejections(w *checkBatch) error {
 			return err
 		}
 	}
-	var stands bool
-	err := t.Row("SELECT EXISTS (SELECT 1 FROM stops WHERE reason = ?1)", reminder.MassRejected).Scan(&stands)
-	if err != nil || stands { // those that follow are kept for the release
+	stopped, err := t.stopped(reminder.MassRejected)
+	if err != nil || stopped { // those that follow are kept for the release
 		return err
 	}
 	from := now.Add(-rejectionsFor).UnixMilli()

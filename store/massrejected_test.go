@@ -163,7 +163,7 @@ func TestWrongAccountsOfANewListDoNotStopSending(t *testing.T) {
 	}
 }
 
-func TestAStopThatWasLearnedOfHoldsTheTextsOfTheSameRound(t *testing.T) {
+func TestAStopThatAnAnswerBeginsHoldsTheTextsOfTheSameRound(t *testing.T) {
 	s, p := openNew(t), newPolicy()
 	ready(t, s, p, billsOf(12)...)
 	old := firstStage.Add(2 * time.Hour)

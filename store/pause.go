@@ -18,12 +18,12 @@ type Pause struct {
 	Detail string    // for the trail: until when, by whom and why
 }
 
-// Pause keeps the bills of a choice from being texted, and Almara Pay from
+// Pause keeps the selected bills from being texted, and Almara Pay from
 // being asked about them, from the next decision on. A service or a phone that
 // is paused as a whole stays so for bills that are registered later, and those that
 // its pages have not reached yet are under it as well. Bills that
 // are rejected or removed are left alone, and so are those that are paused
-// until the same instant; a choice of many also leaves those that are paused
+// until the same instant; a selector of many also leaves those that are paused
 // for longer.
 func (s *Store) Pause(ctx context.Context, a BulkOp, p Pause) (BulkResult, error) {
 	var rule bulkRule
@@ -60,7 +60,7 @@ func (p Pause) endsBefore(other time.Time) bool {
 // another one has ended.
 var errStaysPaused = errors.New("it stays paused")
 
-// Resume ends the pause of the bills of a choice, and that of a service or a
+// Resume ends the pause of the selected bills, and that of a service or a
 // phone as a whole. A bill that another such pause still holds stays under that one,
 // but for a bill that is named by its account. Each is asked about again, and what was
 // missed meanwhile is caught up with as after a downtime.
@@ -171,8 +171,8 @@ func (t *tx) resume(b *reminder.Bill, policy *reminder.Policy, oneOfMany bool, e
 	}
 	// By a clock that is ahead, a pause begins after stages that it kept silent:
 	// while no clock is believed, the stages since the last time that one was are evaluated, too.
-	var unsure bool
-	if err := t.Row("SELECT EXISTS (SELECT 1 FROM stops WHERE reason = ?1)", reminder.ClockUnsure).Scan(&unsure); err != nil {
+	unsure, err := t.stopped(reminder.ClockUnsure)
+	if err != nil {
 		return next, err
 	}
 	if unsure {

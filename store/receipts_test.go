@@ -133,7 +133,7 @@ func TestReceiptsKeepPriceAndSegments(t *testing.T) {
 	}
 }
 
-func TestOpenTextsComeWhenTheirLookIsDue(t *testing.T) {
+func TestOpenTextsAreReadWhenTheirPollIsDue(t *testing.T) {
 	s, p := openNew(t), newPolicy()
 	ready(t, s, p, billsOf(4)...)
 	l := must(s.DecideDue(t.Context(), roundAt(p, firstStage), 10))

@@ -30,8 +30,8 @@ const refusedApart = 6 * time.Hour
 // recordRefusal notes a refusal of the bill, and reports whether it amounts to a
 // rejection: the bill was refused so on an earlier day too, hours ago, and others
 // were answered well in between. While nobody is answered well, a wrong address may
-// be to blame, and lonely says that this is all that spoke against it.
-func (t *tx) recordRefusal(b reminder.Bill, r Refusal, p *reminder.Policy, now time.Time) (rejected, lonely bool, err error) {
+// be to blame: noneAnswered says that this is all that spoke against the rejection.
+func (t *tx) recordRefusal(b reminder.Bill, r Refusal, p *reminder.Policy, now time.Time) (rejected, noneAnswered bool, err error) {
 	var since time.Time
 	var forbidden bool
 	err = t.Row("SELECT since, forbidden FROM refused_bills WHERE bill_id = ?1", b.ID).Scan(db.InstantTo(&since), &forbidden)
@@ -58,7 +58,7 @@ func (t *tx) judgeRefusal(w *checkBatch, b reminder.Bill, l *CheckResult, policy
 	if w.unsure || l.Refused == NotRefused || b.State == reminder.BillRemoved || b.State == reminder.BillRejected {
 		return nil
 	}
-	rejected, lonely, err := t.recordRefusal(b, l.Refused, policy, w.now)
+	rejected, noneAnswered, err := t.recordRefusal(b, l.Refused, policy, w.now)
 	if err != nil {
 		return err
 	}
@@ -67,7 +67,7 @@ func (t *tx) judgeRefusal(w *checkBatch, b reminder.Bill, l *CheckResult, policy
 		return nil
 	}
 	if l.Refused == Unclear {
-		w.unclear, w.noneAnswered = b, w.noneAnswered || lonely
+		w.unclear, w.noneAnswered = b, w.noneAnswered || noneAnswered
 		w.unclear.LastError = l.Failed
 	}
 	return nil
@@ -98,9 +98,8 @@ func (t *tx) recordAnswered(at time.Time) error {
 // nobody answered well since the first of them, that the address is under
 // suspicion; or when a bill was refused on two days in that way, however few
 // there are. b is one of them.
-func (t *tx) warnNobodyAnswered(b reminder.Bill, lonely bool, p *reminder.Policy, now time.Time) error {
-	var stands bool
-	if err := t.Row("SELECT EXISTS (SELECT 1 FROM warnings WHERE reason = ?1)", reminder.NobodyAnswered).Scan(&stands); err != nil || stands {
+func (t *tx) warnNobodyAnswered(b reminder.Bill, noneAnswered bool, p *reminder.Policy, now time.Time) error {
+	if warned, err := t.warned(reminder.NobodyAnswered); err != nil || warned {
 		return err
 	}
 	answered, err := t.instant(metaAnswered)
@@ -124,8 +123,8 @@ func (t *tx) warnNobodyAnswered(b reminder.Bill, lonely bool, p *reminder.Policy
 		return err
 	}
 	// What the operator has released warns again on the next day.
-	lonely = lonely && reminder.DateOf(released.In(p.Zone)).Before(reminder.DateOf(now.In(p.Zone)))
-	if witnesses < reminder.EnoughWitnesses && !lonely {
+	noneAnswered = noneAnswered && reminder.DateOf(released.In(p.Zone)).Before(reminder.DateOf(now.In(p.Zone)))
+	if witnesses < reminder.EnoughWitnesses && !noneAnswered {
 		return nil
 	}
 	since := "no bill was ever answered well"

@@ -127,17 +127,17 @@ func (t *tx) refusedUntil(p reminder.Phone, now time.Time) (until time.Time, why
 
 // senderStopped is until when a fault of the sender or the account stands; zero =
 // none does. What is refused meanwhile says nothing of a destination.
-func (t *tx) senderStopped(now time.Time) (until time.Time, stands bool, err error) {
+func (t *tx) senderStopped(now time.Time) (until time.Time, stopped bool, err error) {
 	rows, err := t.Query("SELECT until_at FROM stops WHERE reason = ?1 AND (until_at IS NULL OR until_at > ?2)",
 		reminder.AccountFault, now.UnixMilli())
 	if err != nil {
 		return until, false, err
 	}
 	_, err = db.Collect(rows, func(r db.Scanner) (none struct{}, err error) {
-		stands = true
+		stopped = true
 		return none, r.Scan(db.InstantTo(&until))
 	})
-	return until, stands, err
+	return until, stopped, err
 }
 
 // evidenceLast is by how much later than all others those are tried that were the

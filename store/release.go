@@ -14,7 +14,7 @@ import (
 // this one.
 var OfOneBill = []reminder.Reason{reminder.InDoubt, reminder.ImplausibleBalance}
 
-// Release lets what is held for these reasons, of the bills of a choice, be
+// Release lets what is held for these reasons, of the selected bills, be
 // decided again. It returns how many reminders that was. Bills are released in
 // batches: an interrupted release is completed by another.
 func (s *Store) Release(ctx context.Context, a BulkOp, reasons ...reminder.Reason) (released int64, err error) {
@@ -106,7 +106,7 @@ func (s *Store) countHeld(ctx context.Context, c Selector, reason reminder.Reaso
 	return n, err
 }
 
-// release goes through the bills with such a reminder, an empty choice is all
+// release goes through the bills with such a reminder, an empty selector is all
 // of them, a page in each transaction.
 func (s *Store) release(ctx context.Context, a BulkOp, reason reminder.Reason) (released int64, err error) {
 	for last := int64(0); ; {

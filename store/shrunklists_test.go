@@ -23,7 +23,7 @@ func unlisted(t *testing.T, s *Store, source string, listed *ImportIndex, named 
 	}
 }
 
-func TestABillThatMovesFromOneListToTheOtherIsNotGone(t *testing.T) {
+func TestABillThatMovesFromOneListToTheOtherIsNotMissing(t *testing.T) {
 	s := openNew(t)
 	all := billsOf(2500) // more than two pages
 	for i := range all {

@@ -80,6 +80,12 @@ func (t *tx) endTimedStops() error {
 	return err
 }
 
+// stopped reports whether there is a stop of that reason, also one whose time is over.
+func (t *tx) stopped(reason reminder.Reason) (found bool, err error) {
+	err = t.Row("SELECT EXISTS (SELECT 1 FROM stops WHERE reason = ?1)", reason).Scan(&found)
+	return found, err
+}
+
 // EndStop ends the stop of that reason, whose cause has ended.
 func (s *Store) EndStop(reason reminder.Reason) error {
 	err := s.do(func(t *tx) error {

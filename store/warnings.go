@@ -53,6 +53,12 @@ func (t *tx) endWarning(reason reminder.Reason) error {
 	return err
 }
 
+// warned reports whether there is a warning of that reason.
+func (t *tx) warned(reason reminder.Reason) (found bool, err error) {
+	err = t.Row("SELECT EXISTS (SELECT 1 FROM warnings WHERE reason = ?1)", reason).Scan(&found)
+	return found, err
+}
+
 // Warnings reads those that stand, the oldest first.
 func (s *Store) Warnings(ctx context.Context) ([]Warning, error) {
 	rows, err := s.read(ctx).Query("SELECT reason, since, detail FROM warnings ORDER BY since, reason")

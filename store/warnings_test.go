@@ -9,7 +9,7 @@ import (
 	"duewatch/reminder"
 )
 
-func TestAWarningStandsUntilItsCauseIsGoneOrTheOperatorHasLooked(t *testing.T) {
+func TestAWarningStandsUntilItsCauseEndsOrTheOperatorReleasesIt(t *testing.T) {
 	s, p := openNew(t), newPolicy()
 	now := firstStage
 	wantWarnings := func(want ...Warning) {
