@@ -327,3 +327,24 @@ func BenchmarkImport(b *testing.B) {
 		})
 	}
 }
+
+// A reload reads a file in a context that ends before the list is declared.
+func TestAnImportIndexOutlivesTheContextItWasMadeIn(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	index := must(NewImportIndex(ctx, true))
+	defer index.Close() //nolint:errcheck // a test
+	must(index.Add([]Row{{2, billOf(1)}}))
+	cancel()
+	must(index.Add([]Row{{3, billOf(2)}}))
+	if missing := must(index.missing([]reminder.Bill{billOf(1), billOf(2), billOf(3)})); len(missing) != 1 {
+		t.Errorf("missing: %v", missing)
+	}
+	rows := 0
+	mustDo(t, index.Each(100, func(page []Row) error {
+		rows += len(page)
+		return nil
+	}))
+	if rows != 2 {
+		t.Errorf("%d rows are kept, want 2", rows)
+	}
+}

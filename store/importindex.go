@@ -35,10 +35,11 @@ var (
 	findRows = db.NewBatch("SELECT service, account, line FROM listed WHERE (service, account) IN (VALUES %s)", 0, db.Text, db.Text)
 )
 
-// NewImportIndex makes an empty list, which works until ctx ends. One that keeps can
-// give the bills back with Each.
+// NewImportIndex makes an empty list. One that keeps can give the bills back with Each.
+// It works until it is closed: a reload reads the file in a context that ends before the
+// list is declared.
 func NewImportIndex(ctx context.Context, keeps bool) (*ImportIndex, error) {
-	temporary, err := db.OpenTemporary(ctx, listTables)
+	temporary, err := db.OpenTemporary(context.WithoutCancel(ctx), listTables)
 	if err != nil {
 		return nil, fmt.Errorf("make a list in the temporary folder: %w", err)
 	}
