@@ -315,7 +315,7 @@ var hot = map[string]string{
 	"EXISTS (SELECT 1 FROM texts x WHERE x.phone_id = v":         "texts_phone (phone_id=? AND created_at>?)",
 	"FROM v WHERE texts.id = v.id":                               "SEARCH texts USING INTEGER PRIMARY KEY",
 	"FROM v CROSS JOIN reminders r":                              "reminders_text (text_id=?)",
-	"CROSS JOIN reminders WHERE bill_id = bill":                     "sqlite_autoindex_reminders_1 (bill_id=? AND due_date>? AND due_date<?)",
+	"CROSS JOIN reminders WHERE bill_id = bill":                  "sqlite_autoindex_reminders_1 (bill_id=? AND due_date>? AND due_date<?)",
 	"SELECT id, provider_id, state, created_at, accepted_at":     "texts_next_look (next_look_at<?)",
 	"SELECT id, sent_to, body, created_at":                       "texts_next_look (next_look_at<?)",
 	"state = 'sending' AND (owner <> ?1 OR lease_until":          "texts_in_doubt",
