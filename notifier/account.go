@@ -78,7 +78,7 @@ func (n *Notifier) Connect(ctx context.Context) error {
 // error is a *Error that matches [ErrNotFound], [ErrStop] or [ErrRetry].
 func (n *Notifier) ask(ctx context.Context, op string, read func(c *call) error) error {
 	if n.password == "" {
-		return &Error{Op: op, words: noCredentials, kind: ErrStop}
+		return &Error{Op: op, words: notConfigured, kind: ErrStop}
 	}
 	ctx, cancel := context.WithTimeout(ctx, n.timeout)
 	defer cancel()

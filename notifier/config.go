@@ -81,9 +81,9 @@ func (c Config) check() (*url.URL, error) {
 		fault(c.AuthToken == "" && c.APIKeySID == "", "auth_token: is empty, and there is no api_key_sid either")
 	}
 	fault(c.APIKeySID != "" && !apiKeySIDForm.MatchString(c.APIKeySID), "api_key_sid: must be SK and 32 hexadecimal digits")
-	const notASecret = "has a space, line break or other character that cannot be part of it"
-	fault(c.APIKeySecret != "" && !secretForm.MatchString(c.APIKeySecret), "api_key_secret: "+notASecret)
-	fault(c.AuthToken != "" && !secretForm.MatchString(c.AuthToken), "auth_token: "+notASecret)
+	const badCharacter = "has a space, line break or other character that cannot be part of it"
+	fault(c.APIKeySecret != "" && !secretForm.MatchString(c.APIKeySecret), "api_key_secret: "+badCharacter)
+	fault(c.AuthToken != "" && !secretForm.MatchString(c.AuthToken), "auth_token: "+badCharacter)
 
 	fault(c.Delivery.Mode != reminder.ModeOff && c.From == "" && c.MessagingServiceSID == "",
 		"from: is empty, and there is no messaging_service_sid either")

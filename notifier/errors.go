@@ -31,8 +31,8 @@ var (
 	ErrRetry = errors.New("no usable answer")
 )
 
-// noCredentials is the fault of a call in mode off that has none.
-const noCredentials = "no Twilio credentials are configured"
+// notConfigured is the fault of a call in mode off that has none.
+const notConfigured = "no Twilio credentials are configured"
 
 // Error is what went wrong in one call, in words that are safe to log: it holds
 // nothing that Twilio or a proxy wrote. It matches one of the errors above where one

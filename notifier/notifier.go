@@ -237,7 +237,7 @@ func (n *Notifier) validate(m Message) (Result, bool) {
 	}
 	switch {
 	case n.password == "":
-		return refuse(Account, ErrStop, noCredentials)
+		return refuse(Account, ErrStop, notConfigured)
 	case !e164.MatchString(m.To.E164()):
 		return refuse(BadNumber, nil, "the phone is not in international form")
 	case strings.TrimSpace(m.Body) == "":
