@@ -36,12 +36,13 @@ func (c *checker) schedule(v view) Schedule {
 	}
 }
 
-// minToken is the least that guards what other hosts can reach.
+// minToken is the length of the shortest token that may protect an address which other
+// hosts can reach.
 const minToken = 16
 
 func checkToken(s string) error {
 	if len(s) < minToken {
-		return fmt.Errorf("is too short to guard anything: use at least %d characters, such as openssl rand -hex 16 prints", minToken)
+		return fmt.Errorf("is too short: use at least %d characters, such as openssl rand -hex 16 prints", minToken)
 	}
 	return nil
 }
@@ -54,13 +55,13 @@ func (c *checker) web(v view) Web {
 		return w
 	}
 	if !loopback(host) && !c.given(v, "web.token", w.Token) {
-		v.bad("web.listen", "%s can be reached from other hosts, and no token guards it: write 127.0.0.1:%s, or give the credential web_token or web.token_file", shown(w.Listen), port)
+		v.bad("web.listen", "%s can be reached from other hosts, and no token protects it: write 127.0.0.1:%s, or give the credential web_token or web.token_file", shown(w.Listen), port)
 	}
 	return w
 }
 
 func (c *checker) log(v view) Log {
-	l := Log{Format: v.oneOf("log.format", LogText, LogJSON)}
+	l := Log{Format: v.oneOf("log.format", "text", "json")}
 	if level := v.oneOf("log.level", "debug", "info", "warn", "error"); level != "" {
 		_ = l.Level.UnmarshalText([]byte(level)) // each of the four is one
 	}

@@ -9,9 +9,9 @@ import (
 	"duewatch/reminder"
 )
 
-// Bounds of how texts are handed over. Twilio itself gives up on a request
-// after 26 to 30 seconds: giving up before it does leaves a text of which
-// nobody knows whether it was sent.
+// Bounds of how texts are handed over. Twilio itself gives up on a request after 26
+// to 30 seconds: a client that gives up earlier does not know whether its text was
+// sent.
 const (
 	minNotifierTimeout = 30 * time.Second
 	maxNotifierTimeout = 5 * time.Minute
@@ -23,7 +23,7 @@ const (
 
 func (c *checker) notifier(v view) Notifier {
 	n := Notifier{
-		Provider:          v.oneOf("notifier.provider", ProviderTwilio),
+		Provider:          v.oneOf("notifier.provider", "twilio"),
 		Timeout:           v.duration("notifier.timeout", minNotifierTimeout, maxNotifierTimeout),
 		SegmentsPerSecond: v.rate("notifier.segments_per_second", minRate, maxRate),
 		Concurrency:       v.count("notifier.concurrency", maxConcurrency),
@@ -40,13 +40,13 @@ func (c *checker) notifier(v view) Notifier {
 		n.ReconcileAfter = append(n.ReconcileAfter, d)
 		return fault
 	})
-	switch looks := len(n.ReconcileAfter); {
+	switch delays := len(n.ReconcileAfter); {
 	case v.broken("notifier.reconcile_after"):
-	case looks == 0 || looks > maxReconciles:
-		v.bad("notifier.reconcile_after", "has %d durations: write 1 to %d, such as [2m, 15m]", looks, maxReconciles)
-	case looks == 1 && n.Unknown == UnknownResend:
-		// The provider's list promises no consistency: a text that one look
-		// does not find may be there all the same.
+	case delays == 0 || delays > maxReconciles:
+		v.bad("notifier.reconcile_after", "has %d durations: write 1 to %d, such as [2m, 15m]", delays, maxReconciles)
+	case delays == 1 && n.Unknown == UnknownResend:
+		// The provider's list is not consistent at once: a text that it does not
+		// have may be there a moment later.
 		v.bad("notifier.reconcile_after", "has one duration, which is not enough to send a text again: write two, such as [2m, 15m], or set notifier.unknown to hold")
 	}
 	return n
