@@ -5,7 +5,7 @@
 //
 // [Notifier.Send] makes at most one POST. It never tries again by itself, not
 // after a time-out, a dead connection or a redirect. The caller decides whether
-// to hand the text over once more, by the [Outcome]:
+// to hand the text over once more, by the Outcome of the [Result]:
 //
 //   - [Accepted]: Twilio has the text and gave it a sid. Never send it again.
 //   - [Refused]: Twilio checked the text and refused it, so no text exists there.
