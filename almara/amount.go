@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	"duewatch/reminder"
@@ -98,13 +99,5 @@ func (l locale) cutUnit(s string) (number, unit string) {
 // names reports whether a word means the configured currency.
 func (l locale) names(unit string) bool {
 	unit = strings.ToUpper(unit)
-	if unit == l.currency {
-		return true
-	}
-	for _, sign := range currencySigns[l.currency] {
-		if unit == sign {
-			return true
-		}
-	}
-	return false
+	return unit == l.currency || slices.Contains(currencySigns[l.currency], unit)
 }

@@ -1,6 +1,7 @@
 package almara
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -57,21 +58,19 @@ type Config struct {
 
 // withDefaults fills what was left empty.
 func (c Config) withDefaults() Config {
-	setDefault(&c.TokenPath, "/v1/oauth/token")
-	setDefault(&c.TokenEncoding, EncodingJSON)
-	setDefault(&c.RecheckWith, RecheckRegister)
-	setDefault(&c.Timeout, 30*time.Second)
-	setDefault(&c.Rate, 20)
-	setDefault(&c.Concurrency, 16)
+	c.TokenPath = cmp.Or(c.TokenPath, "/v1/oauth/token")
+	c.TokenEncoding = cmp.Or(c.TokenEncoding, EncodingJSON)
+	c.RecheckWith = cmp.Or(c.RecheckWith, RecheckRegister)
+	c.Timeout = cmp.Or(c.Timeout, 30*time.Second)
+	c.Rate = cmp.Or(c.Rate, 20)
+	c.Concurrency = cmp.Or(c.Concurrency, 16)
 	if c.Transport == nil {
 		c.Transport = newTransport(c.Concurrency)
 	}
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	if c.Log == nil {
-		c.Log = slog.New(slog.DiscardHandler)
-	}
+	c.Log = cmp.Or(c.Log, slog.New(slog.DiscardHandler))
 	if c.OnCall == nil {
 		c.OnCall = func(string, string, time.Duration) {}
 	}
@@ -79,13 +78,6 @@ func (c Config) withDefaults() Config {
 		c.OnDate = func(time.Time, error) {}
 	}
 	return c
-}
-
-func setDefault[T comparable](field *T, value T) {
-	var zero T
-	if *field == zero {
-		*field = value
-	}
 }
 
 // newTransport keeps one idle connection for each concurrent call. With the default
@@ -177,40 +169,11 @@ func isLoopback(host string) bool {
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
-// public is the part of a Config that may be printed.
-func (c Config) public() []slog.Attr {
-	secret := ""
-	if c.ClientSecret != "" {
-		secret = "[redacted]"
-	}
-	return []slog.Attr{
-		slog.String("base_url", c.BaseURL),
-		slog.String("token_path", c.TokenPath),
-		slog.String("token_encoding", c.TokenEncoding),
-		slog.String("scope", c.Scope),
-		slog.String("client_id", c.ClientID),
-		slog.String("client_secret", secret),
-		slog.String("recheck_with", c.RecheckWith),
-		slog.Duration("timeout", c.Timeout),
-		slog.Float64("rate", c.Rate),
-		slog.Int("concurrency", c.Concurrency),
-		slog.Bool("omit_phone", c.OmitPhone),
-		slog.String("currency", c.Currency),
-		slog.String("country", c.Country),
-	}
-}
+// Format keeps the secret from being printed, whatever the verb.
+func (c Config) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "almara.Config{[redacted]}") }
 
-// LogValue is the config without its secret, for slog.
-func (c Config) LogValue() slog.Value { return slog.GroupValue(c.public()...) }
+// LogValue is Format, for slog.
+func (c Config) LogValue() slog.Value { return slog.StringValue(fmt.Sprint(c)) }
 
-// Format prints the config without its secret, whatever the verb.
-func (c Config) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, c.LogValue().String()) }
-
-// MarshalJSON is the config without its secret.
-func (c Config) MarshalJSON() ([]byte, error) {
-	m := make(map[string]any)
-	for _, a := range c.public() {
-		m[a.Key] = a.Value.String()
-	}
-	return json.Marshal(m)
-}
+// MarshalJSON is Format, for JSON.
+func (c Config) MarshalJSON() ([]byte, error) { return json.Marshal(fmt.Sprint(c)) }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -127,54 +128,11 @@ func loopback(host string) bool {
 	return host == "localhost" || (ip != nil && ip.IsLoopback())
 }
 
-// shown is what a Config prints of itself.
-type shown struct {
-	AccountSID, AuthToken, APIKeySID, APIKeySecret, From, MessagingServiceSID, BaseURL string
-	Mode                                                                               reminder.Mode
-	Allowlist                                                                          int
-	RedirectTo                                                                         reminder.Phone
-	Timeout                                                                            time.Duration
-	Concurrency                                                                        int
-}
-
-func (c Config) shown() shown {
-	return shown{
-		AccountSID: c.AccountSID, AuthToken: redact(c.AuthToken),
-		APIKeySID: c.APIKeySID, APIKeySecret: redact(c.APIKeySecret),
-		From: maskSender(c.From), MessagingServiceSID: c.MessagingServiceSID, BaseURL: redactUser(c.BaseURL),
-		Mode: c.Delivery.Mode, Allowlist: len(c.Delivery.Allowlist), RedirectTo: c.Delivery.RedirectTo,
-		Timeout: c.Timeout, Concurrency: c.Concurrency,
-	}
-}
-
-// Format prints c without its secrets, whatever the verb.
-func (c Config) Format(f fmt.State, _ rune) { _, _ = fmt.Fprintf(f, "notifier.Config%+v", c.shown()) }
+// Format keeps the secrets and the phones from being printed, whatever the verb.
+func (c Config) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "notifier.Config{[redacted]}") }
 
 // LogValue is Format, for slog.
 func (c Config) LogValue() slog.Value { return slog.StringValue(fmt.Sprint(c)) }
 
 // MarshalJSON is Format, for JSON.
-func (c Config) MarshalJSON() ([]byte, error) { return json.Marshal(c.shown()) }
-
-func redact(secret string) string {
-	if secret == "" {
-		return ""
-	}
-	return "[redacted]"
-}
-
-// maskSender shows a name and masks a number.
-func maskSender(s string) string {
-	if strings.HasPrefix(s, "+") {
-		return reminder.Phone(s).String()
-	}
-	return s
-}
-
-// redactUser hides a password that someone wrote into an address.
-func redactUser(s string) string {
-	if !strings.Contains(s, "@") {
-		return s
-	}
-	return "[redacted]"
-}
+func (c Config) MarshalJSON() ([]byte, error) { return json.Marshal(fmt.Sprint(c)) }
