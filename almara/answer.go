@@ -63,16 +63,15 @@ func (b body) dueDate(now time.Time, in locale) (due reminder.Date, problem stri
 	return in.dueDate(b.DueDate.raw(), now)
 }
 
-// balance reads what is owed, nil when it is not known. The documented field is
-// lastKnownBalance, where a negative amount is credit. An answer that is not
-// wrapped, thus a lookup, may have it under a name of sibling endpoints too,
-// where -1 is "not known".
+// balance is what is owed, nil = not known. The documented field is lastKnownBalance,
+// where a negative amount is credit. An answer that is not wrapped is a lookup, which
+// may have it under the names of other endpoints too; there -1 means "not known".
 func (b body) balance(in locale) (balance *reminder.Money, problem string) {
 	f := b.LastKnownBalance
 	if !b.wrapped {
 		for _, sibling := range []field{b.Balance, b.DueAmount} {
-			if len(f) == 0 || len(f) == 1 && isNull(f[0]) {
-				f = field(nil)
+			if len(f) == 1 && isNull(f[0]) {
+				f = nil // a null contradicts no value under another name
 			}
 			f = f.withKnown(sibling)
 		}
@@ -95,7 +94,7 @@ func (b body) balance(in locale) (balance *reminder.Money, problem string) {
 	}
 	if m.Sign() <= 0 {
 		if said := b.failure(); said != "" {
-			return nil, fmt.Sprintf("the balance %s is not believed, since the answer says %q", m, said)
+			return nil, fmt.Sprintf("the balance %s is not used, since the answer says %q", m, said)
 		}
 	}
 	return &m, ""
