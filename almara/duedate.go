@@ -17,9 +17,10 @@ const timeAsWritten = `(?:[Tt ]\d{1,2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?: ?([AaPp][Mm
 
 // The forms in which a day is read.
 var (
-	isoDay       = regexp.MustCompile(`^(\d{4})-(\d{2})-(\d{2})` + timeAsWritten)
-	yearFirst    = regexp.MustCompile(`^(?:(\d{4})/(\d{1,2})/(\d{1,2})|(\d{4})\.(\d{1,2})\.(\d{1,2}))` + timeAsWritten)
-	dayFirst     = regexp.MustCompile(`^(?:(\d{1,2})/(\d{1,2})/(\d{4})|(\d{1,2})-(\d{1,2})-(\d{4})|(\d{1,2})\.(\d{1,2})\.(\d{4}))` + timeAsWritten)
+	isoDay    = regexp.MustCompile(`^(\d{4})-(\d{2})-(\d{2})` + timeAsWritten)
+	yearFirst = regexp.MustCompile(`^(?:(\d{4})/(\d{1,2})/(\d{1,2})|(\d{4})\.(\d{1,2})\.(\d{1,2}))` + timeAsWritten)
+	dayFirst  = regexp.MustCompile(`^(?:(\d{1,2})/(\d{1,2})/(\d{4})|(\d{1,2})-(\d{1,2})-(\d{4})|` +
+		`(\d{1,2})\.(\d{1,2})\.(\d{4}))` + timeAsWritten)
 	dayMonthName = regexp.MustCompile(`^(\d{1,2})(?:st|nd|rd|th)?[ -]([A-Za-z]{3,9})[ ,-] ?(\d{4})` + timeAsWritten)
 	monthNameDay = regexp.MustCompile(`^([A-Za-z]{3,9})[ -](\d{1,2})(?:st|nd|rd|th)?(?:, ?|[ -])(\d{4})` + timeAsWritten)
 )

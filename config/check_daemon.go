@@ -55,7 +55,8 @@ func (c *checker) web(v view) Web {
 		return w
 	}
 	if !loopback(host) && !c.given(v, "web.token", w.Token) {
-		v.bad("web.listen", "%s can be reached from other hosts, and no token protects it: write 127.0.0.1:%s, or give the credential web_token or web.token_file", shown(w.Listen), port)
+		v.bad("web.listen", "%s can be reached from other hosts, and no token protects it: "+
+			"write 127.0.0.1:%s, or give the credential web_token or web.token_file", shown(w.Listen), port)
 	}
 	return w
 }

@@ -70,7 +70,10 @@ func load(name string, file []byte, opts Options) (*Config, error) {
 	if doc.unreadable {
 		return nil, found.err()
 	}
-	c := &checker{opts: opts, doc: doc, problems: found, merged: merged, holidaysAt: map[string]*HolidayList{}, compiled: map[string]reminder.Templates{}, distinct: map[string]bool{}}
+	c := &checker{
+		opts: opts, doc: doc, problems: found, merged: merged,
+		holidaysAt: map[string]*HolidayList{}, compiled: map[string]reminder.Templates{}, distinct: map[string]bool{},
+	}
 	cfg := c.config()
 	if err := found.err(); err != nil {
 		return nil, err
