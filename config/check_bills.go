@@ -167,7 +167,7 @@ func languageFault(policies reminder.Policies, service, language, shown string) 
 
 const needsPhone = "every bill needs the number to text, such as +254710000000"
 
-// identity is what a bill is known by.
+// identity tells bills apart.
 type identity struct{ service, account string }
 
 // bills reads the declared list.
