@@ -62,7 +62,7 @@ func (c *checker) web(v view) Web {
 }
 
 func (c *checker) log(v view) Log {
-	l := Log{Format: v.oneOf("log.format", "text", "json")}
+	l := Log{Format: v.oneOf("log.format", LogText, LogJSON)}
 	if level := v.oneOf("log.level", "debug", "info", "warn", "error"); level != "" {
 		_ = l.Level.UnmarshalText([]byte(level)) // each of the four is one
 	}

@@ -143,5 +143,11 @@ type Web struct {
 // Log is how to log.
 type Log struct {
 	Level  slog.Level
-	Format string // text or json
+	Format string // LogText or LogJSON
 }
+
+// The formats of the log.
+const (
+	LogText = "text"
+	LogJSON = "json"
+)
