@@ -94,7 +94,7 @@ func (a *app) run(ctx context.Context, useSandbox bool) (err error) {
 
 	d := &daemon{app: a, lines: lines, store: s, registry: prometheus.NewRegistry(), process: fmt.Sprintf("%d-%s", os.Getpid(), rand.Text()[:8])}
 	d.clock, d.compared = scheduler.NewClockCheck(a.now, scheduler.Uptime), new(scheduler.Comparison)
-	d.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), web.NewDoubt(s, a.now, log), web.NewSending(s, d.policy.Load, a.now, log))
+	d.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), web.NewStoreMetrics(s, d.policy.Load, a.now, log))
 	d.metrics = scheduler.NewMetrics(d.registry)
 	if err := d.keepApart(ctx, cfg.Store, useSandbox); err != nil {
 		return err

@@ -15,7 +15,7 @@ import (
 	"duewatch/reminder"
 )
 
-// compare looks at configs as a reader would: zones by name, amounts by value,
+// compare compares configs as a reader would: zones by name, amounts by value,
 // compiled templates by their languages, their sources by Config.wording.
 var compare = cmp.Options{
 	cmp.AllowUnexported(Config{}),

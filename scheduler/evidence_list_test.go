@@ -43,7 +43,7 @@ func TestNoEvidenceIsNoProofThatATextWasNotSent(t *testing.T) {
 	const otp = "Your code is 731955. Do not share it with anybody."
 	for name, c := range map[string]struct {
 		arrives bool // the provider takes our text
-		veil    sandbox.Trouble
+		veil    sandbox.FaultKind
 		others  func(w *world, body string)
 		posted  int64
 		states  string
@@ -230,7 +230,7 @@ func TestAListThatIsDownIsAskedAboutOtherPhonesInTheNextPass(t *testing.T) {
 // was texted since cannot be recognised. Nobody is texted twice all the same.
 func TestARestoredBackupTextsNobodyAgainThoughTheListShowsNoWords(t *testing.T) {
 	t.Parallel()
-	for name, veil := range map[string]sandbox.Trouble{"no words": sandbox.Redact, "no phones": sandbox.Mask} {
+	for name, veil := range map[string]sandbox.FaultKind{"no words": sandbox.Redact, "no phones": sandbox.Mask} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t, func(w *world) { w.resend = true })
@@ -278,7 +278,7 @@ func TestARestoredBackupTextsNobodyAgainThoughTheListShowsNoWords(t *testing.T) 
 func TestMessagesOfAnotherProgramAreNoReminders(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
-		veil  sandbox.Trouble
+		veil  sandbox.FaultKind
 		to    reminder.Phone
 		due   string
 		stops []reminder.Reason

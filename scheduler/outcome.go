@@ -100,7 +100,7 @@ func outcomeOf(r notifier.Result, shared bool, policy *reminder.Policy, firstLoo
 	case notifier.Unlisted, notifier.TryLater, notifier.TryOnce, notifier.MaybeHasIt:
 		return hold(reminder.RefusalUnclear, retryUnclear)
 	}
-	if errors.Is(r.Err, notifier.ErrGuard) {
+	if errors.Is(r.Err, notifier.ErrMode) {
 		return hold(reminder.NotOnAllowlist, retryUnclear)
 	}
 	return hold(reminder.ProviderUnreachable, retryUnreachable)

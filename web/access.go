@@ -8,15 +8,15 @@ import (
 	"sync"
 )
 
-// OnlyLocal answers requests that ask for this machine by a name of its own:
-// localhost, an address of loopback, or the host of listen. A web page that some
-// browser on this machine shows can give its own name the address 127.0.0.1, and
-// then read what is answered there; it cannot give it one of these.
+// OnlyLocal answers only requests whose Host is a name of this machine: localhost, an
+// address of loopback, or the host of listen. It keeps out DNS rebinding: a web page
+// in a browser on this machine can point its own name at 127.0.0.1 and read the
+// answers, but it cannot make the browser send one of these names.
 func OnlyLocal(listen string, next http.Handler) http.Handler {
 	own, _, _ := net.SplitHostPort(listen)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !local(r.Host, own) {
-			http.Error(w, "this is answered only by the names of the machine itself: ask for localhost or 127.0.0.1, or give the daemon a web.token",
+			http.Error(w, "this address answers only to the names of the machine itself: use localhost or 127.0.0.1, or set web.token",
 				http.StatusMisdirectedRequest)
 			return
 		}
@@ -24,8 +24,8 @@ func OnlyLocal(listen string, next http.Handler) http.Handler {
 	})
 }
 
-// local says whether a Host is one of this machine, whatever its port. A monitor
-// that speaks HTTP/1.0 may send none; a browser always does.
+// local reports whether a Host is a name of this machine, with any port. A monitor
+// that speaks HTTP/1.0 may send none; a browser always sends one.
 func local(host, own string) bool {
 	if host == "" {
 		return true
@@ -43,9 +43,9 @@ func local(host, own string) bool {
 	return err == nil && ip.Unmap().IsLoopback()
 }
 
-// Limit lets a listener have so many connections open at a time. More wait until
-// one is closed, and cost this process no file, which its store and its calls
-// could be short of then.
+// Limit bounds the connections of a listener that are open at a time. More of them
+// wait until one is closed. They use no file descriptor of this process meanwhile,
+// of which its store and its calls could run out.
 func Limit(listener net.Listener, most int) net.Listener {
 	return &limited{Listener: listener, open: make(chan struct{}, most), closed: make(chan struct{})}
 }

@@ -10,8 +10,9 @@ import (
 	"strconv"
 )
 
-// spoilt counts a call and lets the faults have their way with it.
-func (s *Sandbox) spoilt(where Endpoint, next http.HandlerFunc) http.Handler {
+// withFaults counts the calls of an endpoint, and applies the rules in force to
+// each of them.
+func (s *Sandbox) withFaults(where Endpoint, next http.HandlerFunc) http.Handler {
 	count := s.faults.counts[where]
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		count.Add(1)
@@ -27,62 +28,46 @@ func (s *Sandbox) spoilt(where Endpoint, next http.HandlerFunc) http.Handler {
 			return
 		}
 		r.Body = io.NopCloser(bytes.NewReader(body))
-		c := &faultedCall{book: s.faults, where: where, w: w, r: r}
-		c.matched, c.released = s.faults.draw(where, decoded(r.URL.RawQuery)+"\n"+decoded(string(body)))
-		if !c.before() {
+		matched := s.faults.match(where, decoded(r.URL.RawQuery)+"\n"+decoded(string(body)))
+		c := &faultedCall{faults: s.faults, where: where, w: w, r: r, released: matched.released}
+		if fault := c.passWaits(matched.before); fault != nil {
+			c.writeFault(fault.Fault)
 			return
 		}
-		next(&c.answer, r)
-		c.after()
+		next(&c.response, r)
+		if fault := c.passWaits(matched.after); fault != nil {
+			c.writeFault(fault.Fault)
+			return
+		}
+		c.response.send(w)
 	})
 }
 
 // faultedCall is one call on its way through the rules that matched it.
 type faultedCall struct {
-	book     *faultBook
+	faults   *faultSet
 	where    Endpoint
 	w        http.ResponseWriter
 	r        *http.Request
-	matched  []*rule
-	released <-chan struct{} // closed when the faults are cleared
-	answer   answer          // the true one, once there is one
+	released <-chan struct{}  // closed when the faults are cleared
+	response bufferedResponse // the true one, once the call was processed
 }
 
-// before does what strikes before the processing, and reports whether the
-// call goes on to it.
-func (c *faultedCall) before() bool {
-	fault := c.applyWaits(false)
-	if fault != nil {
-		c.writeFault(fault.Fault)
-	}
-	return fault == nil
-}
-
-// after does what strikes after the processing, and answers.
-func (c *faultedCall) after() {
-	if fault := c.applyWaits(true); fault != nil {
-		c.writeFault(fault.Fault)
-		return
-	}
-	c.answer.send(c.w)
-}
-
-// applyWaits passes the time of the waits on this side of the processing, and returns
-// the fault that answers there, if any.
-// A held caller who goes away ends the call there.
-func (c *faultedCall) applyWaits(after bool) (fault *rule) {
-	for _, f := range c.matched {
+// passWaits waits as long as the rules say, in order, and returns the one of
+// them that answers the call, if any. A held caller who goes away ends the call.
+func (c *faultedCall) passWaits(rules []*rule) (fault *rule) {
+	for _, r := range rules {
 		switch {
-		case f.after() != after:
-		case !f.waits():
-			fault = f
-		case !c.book.wait(c.r.Context(), f, c.released):
+		case !r.waits():
+			fault = r
+		case !c.faults.wait(c.r.Context(), r, c.released):
 			panic(http.ErrAbortHandler)
 		}
 	}
 	return fault
 }
 
+// decoded is a query or form without its escapes, as rules match it.
 func decoded(s string) string {
 	if plain, err := url.QueryUnescape(s); err == nil {
 		return plain
@@ -99,16 +84,16 @@ func (c *faultedCall) writeFault(f Fault) {
 	twilio := c.where == Send || c.where == List || c.where == Fetch
 	switch {
 	case f.What == Drop:
-		// net/http closes the connection, and says nothing.
+		// net/http closes the connection without an answer.
 		panic(http.ErrAbortHandler)
 	case f.What == Truncate:
-		c.answer.headers(w)
-		_, _ = w.Write(c.answer.body.Bytes()[:c.answer.body.Len()/2])
+		c.response.sendHeader(w)
+		_, _ = w.Write(c.response.body.Bytes()[:c.response.body.Len()/2])
 		_ = http.NewResponseController(w).Flush()
 		panic(http.ErrAbortHandler)
 	case f.redacts():
-		redact(&c.answer, f.What)
-		c.answer.send(w)
+		redact(&c.response, f.What)
+		c.response.send(w)
 	case f.What == Empty:
 		status := http.StatusOK
 		if c.where == Send {
@@ -141,12 +126,12 @@ func (c *faultedCall) writeFault(f Fault) {
 }
 
 // redact takes the words or the phones out of a list of messages.
-func redact(a *answer, what Trouble) {
-	var list map[string]any
-	if err := json.Unmarshal(a.body.Bytes(), &list); err != nil {
-		return // an error's answer hides nothing
+func redact(list *bufferedResponse, what FaultKind) {
+	var page map[string]any
+	if err := json.Unmarshal(list.body.Bytes(), &page); err != nil {
+		return // the answer is an error, which has nothing to hide
 	}
-	messages, _ := list["messages"].([]any)
+	messages, _ := page["messages"].([]any)
 	for _, m := range messages {
 		fields, ok := m.(map[string]any)
 		if !ok {
@@ -159,53 +144,16 @@ func redact(a *answer, what Trouble) {
 		to, _ := fields["to"].(string)
 		fields["to"] = to[:max(len(to)-4, 0)] + "XXXX" // as Twilio does
 	}
-	a.body.Reset()
-	_ = json.NewEncoder(&a.body).Encode(list)
+	list.body.Reset()
+	_ = json.NewEncoder(&list.body).Encode(page)
 }
 
+// usualCode is the error code that Twilio usually sends with an HTTP status.
 func usualCode(status int) int {
 	switch status {
 	case http.StatusUnauthorized, http.StatusForbidden:
 		return 20003
 	default:
-		return 20000 + status // 20404, 20429, 20500, 20503: Twilio's own pattern
+		return 20000 + status // 20404, 20429, 20500, 20503
 	}
-}
-
-// answer is a response kept back until the faults have decided on it.
-type answer struct {
-	header http.Header
-	status int
-	body   bytes.Buffer
-}
-
-func (a *answer) Header() http.Header {
-	if a.header == nil {
-		a.header = make(http.Header)
-	}
-	return a.header
-}
-
-func (a *answer) WriteHeader(status int) {
-	if a.status == 0 {
-		a.status = status
-	}
-}
-
-func (a *answer) Write(b []byte) (int, error) {
-	a.WriteHeader(http.StatusOK)
-	return a.body.Write(b)
-}
-
-func (a *answer) headers(w http.ResponseWriter) {
-	for key, values := range a.Header() {
-		w.Header()[key] = values
-	}
-	w.Header().Set("Content-Length", strconv.Itoa(a.body.Len()))
-	w.WriteHeader(a.status)
-}
-
-func (a *answer) send(w http.ResponseWriter) {
-	a.headers(w)
-	_, _ = w.Write(a.body.Bytes())
 }

@@ -11,7 +11,7 @@ import (
 	"duewatch/reminder"
 )
 
-func TestGuard(t *testing.T) {
+func TestModeAllowsOnlyItsPhones(t *testing.T) {
 	const other = reminder.Phone("+254710000009")
 	tests := []struct {
 		name     string
@@ -45,8 +45,8 @@ func TestGuard(t *testing.T) {
 				}
 				return
 			}
-			if got.Outcome != NotSent || !errors.Is(got.Err, ErrGuard) || posts.Load() != 0 {
-				t.Errorf("outcome %q, err %v after %d requests; want not_sent by the guard after none", got.Outcome, got.Err, posts.Load())
+			if got.Outcome != NotSent || !errors.Is(got.Err, ErrMode) || posts.Load() != 0 {
+				t.Errorf("outcome %q, err %v after %d requests; want not_sent by the mode after none", got.Outcome, got.Err, posts.Load())
 			}
 		})
 	}
@@ -56,17 +56,17 @@ func TestGuard(t *testing.T) {
 		c.Delivery = reminder.Delivery{Mode: reminder.ModeAllowlist, Allowlist: list}
 		n := newNotifier(t, c)
 		list[testPhone] = true
-		if got := n.Send(t.Context(), testMessage()); !errors.Is(got.Err, ErrGuard) {
-			t.Errorf("err %v, want the guard", got.Err)
+		if got := n.Send(t.Context(), testMessage()); !errors.Is(got.Err, ErrMode) {
+			t.Errorf("err %v, want ErrMode", got.Err)
 		}
 	})
 }
 
-func TestUnfitMessagesStayHere(t *testing.T) {
+func TestMessagesThatCannotBeSentAreNot(t *testing.T) {
 	tests := []struct {
-		name  string
-		spoil func(*Message)
-		want  Class
+		name   string
+		change func(*Message)
+		want   Class
 	}{
 		{"no phone", func(m *Message) { m.To = "" }, BadNumber},
 		{"a national number", func(m *Message) { m.To = "0710000003" }, BadNumber},
@@ -81,7 +81,7 @@ func TestUnfitMessagesStayHere(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			n := newNotifier(t, testConfig(serve(t, func(http.ResponseWriter, *http.Request) { t.Error("a request was made") })))
 			m := testMessage()
-			tt.spoil(&m)
+			tt.change(&m)
 			got := n.Send(t.Context(), m)
 			if got.Outcome != NotSent || got.Class != tt.want || got.Err == nil {
 				t.Errorf("outcome %q, class %q, err %v; want not_sent, %q and an error", got.Outcome, got.Class, got.Err, tt.want)

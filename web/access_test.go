@@ -50,10 +50,10 @@ func TestOnlyTheNamesOfThisMachineAreAnswered(t *testing.T) {
 				t.Errorf("%s of %q answers %d, want %d", path, host, answer.StatusCode, want)
 			}
 			said := body(t, answer)
-			if want != http.StatusOK && (strings.Contains(said, "a-problem") || !strings.Contains(said, "ask for localhost")) {
-				t.Errorf("%q is told %q", host, said)
+			if want != http.StatusOK && (strings.Contains(said, "a-problem") || !strings.Contains(said, "use localhost")) {
+				t.Errorf("%q is answered %q", host, said)
 			}
-			// With a token any name is good: who has no token learns nothing.
+			// With a token any name is allowed: without it nothing is answered.
 			c.Token = token
 			r.Header.Set("Authorization", "Bearer "+token)
 			if answer := ask(t, c, r); answer.StatusCode != http.StatusOK {

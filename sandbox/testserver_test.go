@@ -35,8 +35,8 @@ func (c *clock) pass(d time.Duration) {
 	c.t = c.t.Add(d)
 }
 
-// bench is a sandbox behind a real server on loopback.
-type bench struct {
+// testServer is a sandbox behind a real server on loopback.
+type testServer struct {
 	*Sandbox
 	t     *testing.T
 	clock *clock
@@ -44,7 +44,7 @@ type bench struct {
 	token string
 }
 
-func newBench(t *testing.T, o Options) *bench {
+func newTestServer(t *testing.T, o Options) *testServer {
 	t.Helper()
 	c := newClock()
 	if o.Now == nil {
@@ -59,7 +59,7 @@ func newBench(t *testing.T, o Options) *bench {
 		s.ClearFaults()
 		server.Close()
 	})
-	return &bench{Sandbox: s, t: t, clock: c, url: server.URL}
+	return &testServer{Sandbox: s, t: t, clock: c, url: server.URL}
 }
 
 type reply struct {
@@ -75,7 +75,7 @@ func (r reply) decode(t *testing.T, v any) {
 	}
 }
 
-func (b *bench) do(req *http.Request) reply {
+func (b *testServer) do(req *http.Request) reply {
 	b.t.Helper()
 	r, err := try(req)
 	if err != nil {
@@ -94,7 +94,7 @@ func try(req *http.Request) (reply, error) {
 	return reply{res.StatusCode, res.Header, string(body)}, err
 }
 
-func (b *bench) request(method, path, contentType, body string) *http.Request {
+func (b *testServer) request(method, path, contentType, body string) *http.Request {
 	b.t.Helper()
 	req, err := http.NewRequestWithContext(b.t.Context(), method, b.url+path, strings.NewReader(body))
 	if err != nil {
@@ -107,7 +107,7 @@ func (b *bench) request(method, path, contentType, body string) *http.Request {
 }
 
 // bearer authorizes with a token asked for once.
-func (b *bench) bearer(req *http.Request) *http.Request {
+func (b *testServer) bearer(req *http.Request) *http.Request {
 	b.t.Helper()
 	if b.token == "" {
 		var out struct {
@@ -121,7 +121,7 @@ func (b *bench) bearer(req *http.Request) *http.Request {
 	return req
 }
 
-func (b *bench) register(service, account string) reply {
+func (b *testServer) register(service, account string) reply {
 	b.t.Helper()
 	body, _ := json.Marshal(map[string]any{
 		"serviceId": service, "accountNumber": account, "phoneNumber": "254710000001", "transactionDesc": "House 12", "RemindMeDueDate": true,
@@ -129,14 +129,14 @@ func (b *bench) register(service, account string) reply {
 	return b.do(b.bearer(b.request("POST", "/v1/bill-numbers", "application/json", string(body))))
 }
 
-func (b *bench) sendRequest(form url.Values) *http.Request {
+func (b *testServer) sendRequest(form url.Values) *http.Request {
 	b.t.Helper()
 	req := b.request("POST", messagesPath+".json", "application/x-www-form-urlencoded", form.Encode())
 	req.SetBasicAuth(AccountSID, AuthToken)
 	return req
 }
 
-func (b *bench) send(to reminder.Phone, body string) reply {
+func (b *testServer) send(to reminder.Phone, body string) reply {
 	b.t.Helper()
 	return b.do(b.sendRequest(textForm(to, body)))
 }
@@ -145,7 +145,7 @@ func textForm(to reminder.Phone, body string) url.Values {
 	return url.Values{"To": {to.E164()}, "From": {From}, "Body": {body}}
 }
 
-func (b *bench) getTwilio(path string) reply {
+func (b *testServer) getTwilio(path string) reply {
 	b.t.Helper()
 	req := b.request("GET", path, "", "")
 	req.SetBasicAuth(AccountSID, AuthToken)

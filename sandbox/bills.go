@@ -61,11 +61,11 @@ type refusal struct {
 	reason string
 }
 
-// A test scripts the world through its account numbers:
+// scripted lets a test say by an account number what the biller knows of it:
 //
 //	REJECT…         refused: 400 and a reason. REJECT200… refuses with 200, since
 //	                the status of a refusal is not documented
-//	DUE+3…          due 3 days after it was first seen; DUE+0…, DUE-5… alike
+//	DUE+3…          due 3 days after it was first seen; DUE+0…, DUE-5… in the same way
 //	UNKNOWN-DUE…    the due date is not known
 //	…PAID…          after one of these or at the start: the balance is 0
 //	…CREDIT…        the balance is -150.75
@@ -75,8 +75,8 @@ type refusal struct {
 // due in 3 days, 1250.50 owed. The rest of the account number makes it unique.
 var scripted = regexp.MustCompile(`^(?:DUE([+-]\d{1,4})|(UNKNOWN-DUE)|REJECT(\d{3})?)?-?(PAID|CREDIT|NOBALANCE)?`)
 
-// firstSeen is the bill as it is when its number is first heard of: a sample,
-// a scripted one, or one drawn from the account number.
+// firstSeen is the bill as it is when its number is first seen: a sample, a
+// scripted one, or one made up from the account number.
 func (s *Sandbox) firstSeen(k billKey) (*bill, *refusal) {
 	today := s.today()
 	if i, ok := s.samples[k]; ok {
@@ -86,7 +86,7 @@ func (s *Sandbox) firstSeen(k billKey) (*bill, *refusal) {
 		}
 		return &bill{Service: k.Service, Account: k.Account, Customer: c.Customer, Balance: c.Balance, DueDate: c.DueDate}, nil
 	}
-	b := drawn(k, today)
+	b := madeUp(k, today)
 	m := scripted.FindStringSubmatch(k.Account)
 	if m[0] == "" || m[0] == "-" {
 		return b, nil
@@ -117,10 +117,10 @@ func (s *Sandbox) firstSeen(k billKey) (*bill, *refusal) {
 	return b, nil
 }
 
-// drawn is the bill a hash of service and account gives: due 5 days ago to 25
+// madeUp is the bill that a hash of service and account gives: due 5 days ago to 25
 // days ahead (1 in 20 not known), 7 in 10 owing up to 20,000, 2 in 10 paid, 1
 // in 10 in credit.
-func drawn(k billKey, today reminder.Date) *bill {
+func madeUp(k billKey, today reminder.Date) *bill {
 	h := hash(k)
 	pick := func(n uint64) int {
 		h ^= h >> 33
@@ -156,8 +156,8 @@ func money(s string) *reminder.Money {
 	return &m
 }
 
-// change applies f to the bill number, which is made first if it is new, and
-// saves it. It returns the bill as it is then.
+// change applies f to the bill number, which it makes if it is new, and saves it.
+// It returns the bill as it is then.
 func (s *Sandbox) change(k billKey, f func(*bill)) (bill, *refusal, error) {
 	b, no, gen := s.changeInMemory(k, f)
 	if no != nil {
@@ -182,12 +182,12 @@ func (s *Sandbox) changeInMemory(k billKey, f func(*bill)) (bill, *refusal, uint
 	}
 	f(b)
 	if ok && *b == old {
-		return *b, nil, s.state.changes.Load() // as it was, but its first save may be under way
+		return *b, nil, s.state.changes.Load() // not changed, but its first save may be under way
 	}
 	return *b, nil, s.state.changed()
 }
 
-// lookup is the bill number as it is, if it was ever heard of.
+// lookup is the bill number as it is; false when it was never seen.
 func (s *Sandbox) lookup(k billKey) (bill, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -222,6 +222,16 @@ func (s *Sandbox) edit(service, account string, f func(*bill)) error {
 		return fmt.Errorf("the sandbox refuses account %s: %s", account, no.reason)
 	}
 	return err
+}
+
+// setBill sets what is known of a bill; "" keeps the customer's name.
+func (s *Sandbox) setBill(k billKey, customer string, balance reminder.Money, due reminder.Date) error {
+	return s.edit(k.Service, k.Account, func(b *bill) {
+		b.Balance, b.DueDate = &balance, due
+		if customer != "" {
+			b.Customer = customer
+		}
+	})
 }
 
 // getBills lists the bill numbers, in no order.

@@ -56,7 +56,7 @@ func (s *Sandbox) getMessages(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	all := s.texts.all()
 	if to := q.Get("To"); to != "" {
-		all = s.texts.by(to)
+		all = s.texts.sentTo(to)
 	}
 	s.mu.Unlock()
 
@@ -95,7 +95,7 @@ func (s *Sandbox) getMessages(w http.ResponseWriter, r *http.Request) {
 		Start: number * size, Messages: []message{},
 	}
 	for _, t := range slices.Backward(all) {
-		if (from != "" && from != t.From) || !sent.matches(s.standing(t, now).sent) {
+		if (from != "" && from != t.From) || !sent.matches(s.stateOf(t, now).sent) {
 			continue
 		}
 		if skip > 0 {
