@@ -84,7 +84,6 @@ func orElse(s, fallback string) string {
 type daemon struct {
 	*scheduler.Scheduler
 	store  *store.Store
-	lines  *cli.Gatherer
 	cfg    *config.Config
 	ahead  atomic.Int64 // of the wall clock
 	texts  atomic.Int64 // that the provider took
@@ -115,8 +114,7 @@ func newDaemon(ctx context.Context, p params) (_ *daemon, err error) {
 
 	metrics := scheduler.NewMetrics(prometheus.NewRegistry())
 	// The log is written as the daemon writes it, to wherever our standard error goes.
-	d.lines = cli.Gather(os.Stderr)
-	log := cli.NewLog(d.lines, d.cfg.Log, d.cfg.Zone)
+	log := cli.NewLog(os.Stderr, d.cfg.Log, d.cfg.Zone)
 	d.Scheduler, err = cli.Parts{
 		Store: d.store, Owner: "bench", Sender: "bench", Log: log, Metrics: metrics, Now: d.now,
 		OnTwilio: func(op, outcome string, took time.Duration) {
@@ -154,7 +152,6 @@ func with(ctx context.Context, p params, do func(*daemon) (took, error)) (t took
 	if err != nil {
 		return t, err
 	}
-	defer d.lines.Flush()
 	defer func() { err = errors.Join(err, d.store.Close()) }()
 	return do(d)
 }

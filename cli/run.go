@@ -49,7 +49,6 @@ this machine: no account is needed, and nobody is texted.`,
 // daemon is what outlives a reload of the config.
 type daemon struct {
 	app      *app
-	lines    *Gatherer // of the log
 	store    *store.Store
 	registry *prometheus.Registry
 	metrics  *scheduler.Metrics
@@ -83,16 +82,14 @@ func (a *app) run(ctx context.Context, useSandbox bool) (err error) {
 		return err
 	}
 	collectSeldom(gcPercent)
-	lines := Gather(a.stderr)
-	defer lines.Flush()
-	log := NewLog(lines, cfg.Log, cfg.Zone)
+	log := NewLog(a.stderr, cfg.Log, cfg.Zone)
 	s, err := store.Open(ctx, cfg.Store)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
 
-	d := &daemon{app: a, lines: lines, store: s, registry: prometheus.NewRegistry(), process: fmt.Sprintf("%d-%s", os.Getpid(), rand.Text()[:8])}
+	d := &daemon{app: a, store: s, registry: prometheus.NewRegistry(), process: fmt.Sprintf("%d-%s", os.Getpid(), rand.Text()[:8])}
 	d.clock, d.compared = scheduler.NewClockCheck(a.now, scheduler.Uptime), new(scheduler.Comparison)
 	d.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), web.NewDoubt(s, a.now, log), web.NewSending(s, d.policy.Load, a.now, log))
 	d.metrics = scheduler.NewMetrics(d.registry)
@@ -151,7 +148,7 @@ func (d *daemon) keepApart(ctx context.Context, path string, useSandbox bool) er
 // serve runs one generation of the daemon. It returns the next config after a
 // reload, or nil at the end.
 func (d *daemon) serve(ctx context.Context, cfg *config.Config, hangup <-chan os.Signal) (next *config.Config, err error) {
-	log := NewLog(d.lines, cfg.Log, cfg.Zone)
+	log := NewLog(d.app.stderr, cfg.Log, cfg.Zone)
 	d.policy.Store(cfg.Policies.Default)
 	s, err := d.build(cfg, log)
 	if err != nil {
