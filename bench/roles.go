@@ -18,7 +18,7 @@ import (
 	"time"
 
 	"duewatch/bench/gen"
-	"duewatch/cli"
+	"duewatch/daemon"
 	"duewatch/notifier"
 	"duewatch/reminder"
 	"duewatch/sandbox"
@@ -177,7 +177,7 @@ func bareTexts(ctx context.Context, p params, _ io.Reader) (took, error) {
 	if err != nil {
 		return took{}, err
 	}
-	n, err := cli.Parts{}.NewNotifier(cfg)
+	n, err := daemon.Parts{}.NewNotifier(cfg)
 	if err != nil {
 		return took{}, err
 	}
@@ -209,7 +209,7 @@ func bareAlmara(ctx context.Context, p params, _ io.Reader) (took, error) {
 	if err != nil {
 		return took{}, err
 	}
-	c, err := cli.Parts{Now: time.Now}.NewAlmara(cfg)
+	c, err := daemon.Parts{Now: time.Now}.NewAlmara(cfg)
 	if err != nil {
 		return took{}, err
 	}

@@ -163,7 +163,7 @@ func nowOf(ctx context.Context, path string) (at time.Time, err error) {
 
 // ticks are p.n ticks of the jobs that look for work, with nothing due.
 func ticks(ctx context.Context, p params, _ io.Reader) (took, error) {
-	return with(ctx, p, func(d *daemon) (took, error) {
+	return with(ctx, p, func(d *benchDaemon) (took, error) {
 		var each []float64
 		tick := func() error {
 			begin := time.Now()
@@ -190,7 +190,7 @@ func ticks(ctx context.Context, p params, _ io.Reader) (took, error) {
 
 // idleHour is all ticks of one hour, on a clock that jumps from one to the next.
 func idleHour(ctx context.Context, p params, _ io.Reader) (took, error) {
-	return with(ctx, p, func(d *daemon) (took, error) {
+	return with(ctx, p, func(d *benchDaemon) (took, error) {
 		return timed(p, func() error {
 			for minute := range 60 {
 				jobs := []string{"register", "remind"}

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"duewatch/config"
+	"duewatch/daemon"
 	"duewatch/reminder"
 	"duewatch/store"
 )
@@ -157,14 +158,11 @@ func (a *app) openWith(c *cobra.Command, open func(context.Context, string) (*st
 
 // inItsWorld reads a store of the sandbox as the sandbox's daemon would.
 func (a *app) inItsWorld(ctx context.Context, cfg *config.Config, s *store.Store) error {
-	world, err := s.Meta(ctx, metaWorld)
-	if err != nil {
-		return err
+	world, err := daemon.World(ctx, s)
+	if err == nil && world == daemon.WorldSandbox {
+		daemon.StandInsFor(cfg, a.now()).ReplaceIn(cfg)
 	}
-	if world == worldSandbox {
-		a.sandboxed(cfg).swap(cfg)
-	}
-	return nil
+	return err
 }
 
 func oneOf[T comparable](v T, list []T) bool {
@@ -191,23 +189,11 @@ func formatBalance(m *reminder.Money, currency string) string {
 }
 
 // countOf is "1 bill", "2 bills".
-func countOf(n int, what string) string {
-	if n != 1 {
-		what += "s"
-	}
-	return fmt.Sprintf("%d %s", n, what)
-}
+func countOf(n int, what string) string { return daemon.CountOf(n, what) }
 
 // shortTime leaves the year out where it is this one.
 func (a *app) shortTime(t time.Time, zone *time.Location) string {
-	if t.IsZero() {
-		return "-"
-	}
-	t = t.In(zone)
-	if t.Year() == a.now().In(zone).Year() {
-		return t.Format("2 Jan 15:04")
-	}
-	return t.Format("2 Jan 2006 15:04")
+	return daemon.ShortTime(t, a.now(), zone)
 }
 
 // shortDay leaves the year out where it is this one.

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"duewatch/config"
+	"duewatch/daemon"
 	"duewatch/reminder"
 	"duewatch/scheduler"
 	"duewatch/store"
@@ -178,9 +179,9 @@ func (k *check) billsFile(ctx context.Context, each func(service, language strin
 	}
 	p := newProgress(k.app.stderr, "checking bills_file", 0)
 	defer p.done()
-	file, err := checkBillsFile(ctx, k.cfg, false, func(rows int, some []store.Row) {
+	file, err := daemon.CheckBillsFile(ctx, k.cfg, false, func(rows int, batch []reminder.ListedBill) {
 		p.at(rows, 0)
-		for _, b := range some {
+		for _, b := range batch {
 			each(b.Bill.Service, b.Bill.Language)
 		}
 	})
@@ -188,9 +189,9 @@ func (k *check) billsFile(ctx context.Context, each func(service, language strin
 		return err
 	}
 	p.done()
-	k.BillsFile = file.rows
-	k.say("bills     %s lists %s\n", file.name, countOf(file.rows, "bill"))
-	return file.close()
+	k.BillsFile = file.Rows
+	k.say("bills     %s lists %s\n", k.cfg.BillsFile, countOf(file.Rows, "bill"))
+	return file.Close()
 }
 
 // store reads the whole store for damage, after texts was called with it, nil

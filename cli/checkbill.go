@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"duewatch/config"
+	"duewatch/daemon"
 	"duewatch/reminder"
 	"duewatch/store"
 )
@@ -50,12 +51,12 @@ func (a *app) findBills(ctx context.Context, cfg *config.Config, account string)
 	s, err := store.OpenReader(ctx, cfg.Store)
 	if err == nil {
 		defer func() { err = errors.Join(err, s.Close()) }()
-		world, err := s.Meta(ctx, metaWorld)
+		world, err := daemon.World(ctx, s)
 		if err != nil {
 			return nil, false, err
 		}
-		if sandboxed = world == worldSandbox; sandboxed {
-			a.sandboxed(cfg).swap(cfg)
+		if sandboxed = world == daemon.WorldSandbox; sandboxed {
+			daemon.StandInsFor(cfg, a.now()).ReplaceIn(cfg)
 		}
 		err = s.Bills(ctx, store.BillFilter{Account: account}, func(w store.Watched) error {
 			bills = append(bills, knownBill{Bill: w.Bill})
@@ -72,12 +73,12 @@ func (a *app) findBills(ctx context.Context, cfg *config.Config, account string)
 	}
 	for _, b := range cfg.Bills {
 		if b.Account == account {
-			bills = append(bills, knownBill{storedBill(b), true})
+			bills = append(bills, knownBill{b, true})
 		}
 	}
 	if len(bills) == 0 && cfg.BillsFile != "" {
-		file, err := checkBillsFile(ctx, cfg, false, func(_ int, some []store.Row) {
-			for _, l := range some {
+		file, err := daemon.CheckBillsFile(ctx, cfg, false, func(_ int, batch []reminder.ListedBill) {
+			for _, l := range batch {
 				if l.Bill.Account == account {
 					bills = append(bills, knownBill{l.Bill, true})
 				}
@@ -86,7 +87,7 @@ func (a *app) findBills(ctx context.Context, cfg *config.Config, account string)
 		if err != nil {
 			return nil, false, err
 		}
-		if err := file.close(); err != nil {
+		if err := file.Close(); err != nil {
 			return nil, false, err
 		}
 	}

@@ -49,18 +49,6 @@ func differingHolidays(cfg *config.Config, do func(service string, list *config.
 	}
 }
 
-// holidayWarnings are those about all calendars, each once.
-func holidayWarnings(cfg *config.Config) (out []string) {
-	differingHolidays(cfg, func(_ string, list *config.HolidayList) {
-		for _, w := range list.Warnings {
-			if text := w.String(); !slices.Contains(out, text) {
-				out = append(out, text)
-			}
-		}
-	})
-	return out
-}
-
 // holidays lists the days to come of each list of holidays: a list of last year,
 // or one that lacks a day, is not noticed otherwise.
 func (k *check) holidays() {
@@ -100,7 +88,7 @@ func (k *check) holidays() {
 		k.Holidays = append(k.Holidays, found)
 		k.listHolidays(found)
 	})
-	for _, w := range holidayWarnings(k.cfg) {
+	for _, w := range k.cfg.HolidayWarnings() {
 		k.sayWrapped("warning   ", w)
 	}
 }

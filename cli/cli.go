@@ -1,5 +1,5 @@
-// Package cli is duewatch's command line: one file for each command, and the
-// wiring of the parts. It holds no rule of its own about who is texted when.
+// Package cli is duewatch's command line: one file or family of files for
+// each command, found by its name. It holds no rule of its own about who is texted when.
 //
 // Output for people and programs goes to stdout, the log and errors to stderr.
 // The exit status is 0 when a command did what it says, 1 when it failed, and
@@ -20,7 +20,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"duewatch/config"
-	"duewatch/scheduler"
+	"duewatch/daemon"
+	"duewatch/store"
 )
 
 // The exit statuses.
@@ -174,5 +175,10 @@ func defaultConfig() string {
 // load reads the config for a command; strict asks for all that the real
 // daemon needs as well.
 func (a *app) load(sandbox bool) (*config.Config, error) {
-	return config.Load(a.configPath, config.Options{Sandbox: sandbox, CheckSchedule: scheduler.CheckExpression, Now: a.now})
+	return daemon.LoadConfig(a.configPath, sandbox, a.now)
+}
+
+// problems words what keeps texts from leaving as the daemon does.
+func (a *app) problems(cfg *config.Config, s *store.Store) daemon.Problems {
+	return daemon.Problems{Store: s, Policy: cfg.Policies.Default, Now: a.now}
 }

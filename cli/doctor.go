@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"duewatch/config"
+	"duewatch/daemon"
 	"duewatch/store"
 )
 
@@ -75,11 +76,11 @@ ok, note (good to know) or fix, which makes the status 1.`,
 				return err
 			}
 			if useSandbox {
-				e, err := a.embedSandbox(c.Context(), cfg, slog.New(slog.DiscardHandler))
+				standIns, err := daemon.StartStandIns(c.Context(), cfg, a.now, nil, slog.New(slog.DiscardHandler))
 				if err != nil {
 					return err
 				}
-				e.swap(cfg)
+				standIns.ReplaceIn(cfg)
 			}
 			return a.examine(c.Context(), cfg, useSandbox, asJSON)
 		},

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"duewatch/almara"
+	"duewatch/daemon"
 	"duewatch/notifier"
 	"duewatch/reminder"
 	"duewatch/store"
@@ -24,7 +25,7 @@ func (d *doctor) almara(ctx context.Context) []finding {
 	mine := *d.cfg
 	cfg := &mine.Almara
 	cfg.RecheckWith, cfg.Timeout = almara.RecheckLookup, askPatience
-	c, err := Parts{Now: d.app.now, Transport: d.clocks}.NewAlmara(&mine)
+	c, err := daemon.Parts{Now: d.app.now, Transport: d.clocks}.NewAlmara(&mine)
 	if err != nil {
 		return found(levelFix, part, "%s", reason(err))
 	}
@@ -96,7 +97,7 @@ func (d *doctor) twilio(ctx context.Context) []finding {
 	}
 	mine := *d.cfg
 	mine.Notifier.Timeout = askPatience
-	n, err := Parts{Transport: d.clocks}.NewNotifier(&mine)
+	n, err := daemon.Parts{Transport: d.clocks}.NewNotifier(&mine)
 	if err != nil {
 		return found(levelFix, part, "%s", reason(err))
 	}

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"syscall"
 
+	"duewatch/daemon"
 	"duewatch/store"
 	"duewatch/systemd"
 )
@@ -34,11 +35,11 @@ func (d *doctor) theStore(ctx context.Context) []finding {
 	case d.storeErr != nil:
 		return append(out, found(levelFix, part, "%s", reason(d.storeErr))...)
 	}
-	world, err := d.store.Meta(ctx, metaWorld)
+	world, err := daemon.World(ctx, d.store)
 	if err != nil {
 		return append(out, found(levelFix, part, "%s", reason(err))...)
 	}
-	if want := map[bool]string{true: worldSandbox, false: worldReal}[d.sandboxed]; world != "" && world != want {
+	if want := map[bool]string{true: daemon.WorldSandbox, false: daemon.WorldReal}[d.sandboxed]; world != "" && world != want {
 		out = append(out, found(levelFix, part, "%s belongs to the %s world and is refused in the %s one: name another file in store", path, world, want)...)
 	}
 	if info, err := os.Stat(path); err == nil && info.Mode().Perm()&0o077 != 0 {
@@ -97,10 +98,8 @@ func (d *doctor) sending(ctx context.Context) []finding {
 	if d.store == nil {
 		return nil
 	}
-	asDaemon := &daemon{app: d.app, store: d.store}
-	asDaemon.policy.Store(d.cfg.Policies.Default)
 	var out []finding
-	for _, problem := range asDaemon.sendingProblems(ctx) {
+	for _, problem := range d.app.problems(d.cfg, d.store).Sending(ctx) {
 		out = append(out, found(levelFix, part, "%s", problem)...)
 	}
 	if out == nil {

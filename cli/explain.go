@@ -95,7 +95,7 @@ func (a *app) billsNamed(ctx context.Context, cfg *config.Config, s *store.Store
 // blocked says what keeps texts of all bills alike from leaving.
 func (st *history) blocked(by store.Blockers) (all []string) {
 	for _, stop := range by.Stops {
-		all = append(all, "sending is stopped since "+st.stamp(stop.Since)+": "+st.app.stopSentence(stop, st.cfg.Zone))
+		all = append(all, "sending is stopped since "+st.stamp(stop.Since)+": "+st.app.problems(st.cfg, nil).Stop(stop))
 	}
 	if by.Guard != "" {
 		all = append(all, fmt.Sprintf("a guard holds texts: %s: %s", by.Guard, by.Figures))

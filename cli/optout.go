@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"duewatch/config"
+	"duewatch/importer"
 	"duewatch/reminder"
 	"duewatch/store"
 )
@@ -178,7 +179,7 @@ wrong, all wrong ones are named and nothing is added. FILE may be - for stdin.`,
 // readOptOuts reads the whole list or names every wrong line of it.
 func (a *app) readOptOuts(in io.Reader, name string, read func(number, service string) (store.OptOut, error)) (all []store.OptOut, err error) {
 	var wrong []error
-	err = config.ReadPhones(in, name, func(line int, phone, service, fault string) {
+	err = importer.ReadPhones(in, name, func(line int, phone, service, fault string) {
 		if fault != "" {
 			wrong = append(wrong, fmt.Errorf("%s:%d: %s", name, line, fault))
 			return

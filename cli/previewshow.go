@@ -10,7 +10,7 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"duewatch/config"
+	"duewatch/importer"
 	"duewatch/reminder"
 	"duewatch/store"
 )
@@ -189,7 +189,7 @@ func (v *preview) record(cells ...string) error {
 	row := make([]string, csvColumns)
 	for i, cell := range cells {
 		if _, err := strconv.Atoi(cell); err != nil { // -7 is no formula
-			cell = config.GuardCell(cell)
+			cell = importer.GuardCell(cell)
 		}
 		row[i] = cell
 	}

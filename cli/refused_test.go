@@ -52,9 +52,7 @@ func TestRefusedBillsAreNamedWithWhatToDo(t *testing.T) {
 	learn(21, 22, store.CheckResult{Failed: "Not Found (status 404)", Refused: store.Unclear})
 	learn(23, 23, store.CheckResult{Failed: "almara pay: register: status 403", Refused: store.Forbidden})
 
-	d := &daemon{app: &app{now: wallClock}, store: s}
-	d.policy.Store(cfg.Policies.Default)
-	problems := strings.Join(d.sendingProblems(t.Context()), "\n")
+	problems := strings.Join((&app{now: wallClock}).problems(cfg, s).Sending(t.Context()), "\n")
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}

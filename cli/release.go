@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"duewatch/config"
+	"duewatch/daemon"
 	"duewatch/reminder"
 	"duewatch/scheduler"
 	"duewatch/store"
@@ -133,7 +134,7 @@ func (ch *selector) releaseReason(ctx context.Context, cfg *config.Config, s *st
 	var remember map[string]string
 	switch reason {
 	case reminder.SenderChanged:
-		remember = scheduler.RememberSender(senderOf(cfg))
+		remember = scheduler.RememberSender(daemon.Sender(cfg))
 	case reminder.ClockUnsure:
 		remember = scheduler.RememberClock(ch.app.now(), scheduler.Uptime())
 	default:
@@ -194,11 +195,12 @@ func (a *app) tellHeld(c *cobra.Command, asJSON bool) (err error) {
 	if err != nil {
 		return err
 	}
-	refused, err := a.refusedSentences(ctx, s, cfg.Zone)
+	problems := a.problems(cfg, s)
+	refused, err := problems.RefusedBills(ctx)
 	if err != nil {
 		return err
 	}
-	provider, err := a.providerSentences(ctx, s, cfg.Notifier.ReconcileAfter, cfg.Policies.Name, cfg.Zone)
+	provider, err := problems.Provider(ctx, cfg.Notifier.ReconcileAfter, cfg.Policies.Name)
 	if err != nil {
 		return err
 	}
@@ -207,7 +209,7 @@ func (a *app) tellHeld(c *cobra.Command, asJSON bool) (err error) {
 	}
 	for _, stop := range stops {
 		fmt.Fprintf(a.stdout, "sending is stopped since %s:\n", a.shortTime(stop.Since, cfg.Zone))
-		for _, line := range wrap(a.stopSentence(stop, cfg.Zone), 76) {
+		for _, line := range wrap(problems.Stop(stop), 76) {
 			fmt.Fprintf(a.stdout, "  %s\n", line)
 		}
 		if stop.Reason == reminder.CopiedStore {
@@ -217,7 +219,7 @@ func (a *app) tellHeld(c *cobra.Command, asJSON bool) (err error) {
 		}
 	}
 	for _, w := range warnings {
-		for _, line := range wrap(a.warningSentence(w, cfg.Zone), 78) {
+		for _, line := range wrap(problems.Warning(w), 78) {
 			fmt.Fprintln(a.stdout, line)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"duewatch/config"
+	"duewatch/daemon"
 	"duewatch/reminder"
 	"duewatch/store"
 )
@@ -46,7 +47,7 @@ func (ch *selector) releaseWarning(ctx context.Context, cfg *config.Config, s *s
 		if ch.dryRun {
 			goes = "they would be removed"
 		}
-		fmt.Fprintf(ch.app.stdout, "%s: %d of the %d bills of %s are no longer named by it; %s\n", reason, l.Gone, l.Of, listName(l.Source), goes)
+		fmt.Fprintf(ch.app.stdout, "%s: %d of the %d bills of %s are no longer named by it; %s\n", reason, l.Gone, l.Of, daemon.ListName(l.Source), goes)
 	}
 	switch {
 	case reason == reminder.ListShrank && !waits:

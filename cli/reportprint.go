@@ -12,7 +12,7 @@ import (
 	"strings"
 	"time"
 
-	"duewatch/config"
+	"duewatch/importer"
 	"duewatch/reminder"
 	"duewatch/store"
 )
@@ -237,9 +237,9 @@ func (r *report) printCSV() error {
 		for _, unit := range slices.Sorted(maps.Keys(l.charged)) {
 			charged, units = append(charged, l.charged[unit].String()), append(units, unit)
 		}
-		row := []string{l.id, config.GuardCell(l.name)}
+		row := []string{l.id, importer.GuardCell(l.name)}
 		if r.period.By == store.ByService { // the others are days and numbers
-			row[0] = config.GuardCell(l.id)
+			row[0] = importer.GuardCell(l.id)
 		}
 		for _, n := range []int{
 			l.texted, sumOf(l.skipped), sumOf(l.held), l.handedOver(), l.delivered, l.onTheWay, l.unconfirmed, l.failed,

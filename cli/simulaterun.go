@@ -15,6 +15,7 @@ import (
 	"golang.org/x/term"
 
 	"duewatch/config"
+	"duewatch/daemon"
 	"duewatch/reminder"
 	"duewatch/sandbox"
 	"duewatch/scheduler"
@@ -113,7 +114,7 @@ func (w *madeUp) build(cfg *config.Config) error {
 	mine.Notifier.Twilio = config.Twilio{AccountSID: sandbox.AccountSID, AuthToken: config.Secret(sandbox.AuthToken), From: sandbox.From, BaseURL: nowhere}
 	mine.Delivery = reminder.Delivery{Mode: reminder.ModeLive} // to the stand-in
 	var err error
-	w.daemon, err = Parts{
+	w.daemon, err = daemon.Parts{
 		Store: w.store, Owner: "simulation", Sender: sender, Log: slog.New(slog.DiscardHandler), Metrics: scheduler.NewMetrics(prometheus.NewRegistry()),
 		Virtual: w.clock, Transport: w.box.Transport(),
 		OnAlmara: func(op, outcome string, _ time.Duration) {

@@ -22,12 +22,6 @@ type ImportIndex struct {
 	find                         *sql.Stmt
 }
 
-// Row is a bill and the line of the file that names it.
-type Row struct {
-	Line int
-	Bill reminder.Bill
-}
-
 var (
 	rollTables = `BEGIN;
 		CREATE TABLE listed (service TEXT NOT NULL, account TEXT NOT NULL, line INTEGER NOT NULL, PRIMARY KEY (service, account)) WITHOUT ROWID;
@@ -81,7 +75,7 @@ func (r *ImportIndex) Close() error {
 
 // Add adds bills; of those of one identity the one that counts comes first. Those
 // that were listed before are in doubles: the place in rows, and the line that named it first.
-func (r *ImportIndex) Add(ctx context.Context, rows []Row) (doubles map[int]int, err error) {
+func (r *ImportIndex) Add(ctx context.Context, rows []reminder.ListedBill) (doubles map[int]int, err error) {
 	for from := 0; from < len(rows) && err == nil; from += together {
 		some := rows[from:min(from+together, len(rows))]
 		var added int64
@@ -95,9 +89,9 @@ func (r *ImportIndex) Add(ctx context.Context, rows []Row) (doubles map[int]int,
 	return doubles, nil
 }
 
-func (r *ImportIndex) add(ctx context.Context, some []Row) (added int64, err error) {
-	list := func(l Row) []any { return []any{l.Bill.Service, l.Bill.Account, l.Line} }
-	keep := func(l Row) []any {
+func (r *ImportIndex) add(ctx context.Context, some []reminder.ListedBill) (added int64, err error) {
+	list := func(l reminder.ListedBill) []any { return []any{l.Bill.Service, l.Bill.Account, l.Line} }
+	keep := func(l reminder.ListedBill) []any {
 		b := l.Bill
 		return []any{l.Line, b.Service, b.Account, b.Phone.E164(), b.Language, b.Description}
 	}
@@ -110,7 +104,7 @@ func (r *ImportIndex) add(ctx context.Context, some []Row) (added int64, err err
 
 // fill runs a statement for all rows at once, or where they are too few for it
 // that for one row on each.
-func fill(ctx context.Context, many, one *sql.Stmt, rows []Row, values func(Row) []any) (n int64, err error) {
+func fill(ctx context.Context, many, one *sql.Stmt, rows []reminder.ListedBill, values func(reminder.ListedBill) []any) (n int64, err error) {
 	args := make([]any, 0, 6*together)
 	for i, l := range rows {
 		args = append(args, values(l)...)
@@ -134,7 +128,7 @@ func fill(ctx context.Context, many, one *sql.Stmt, rows []Row, values func(Row)
 	return n, nil
 }
 
-func (r *ImportIndex) doubles(ctx context.Context, some []Row, from int, to map[int]int) (map[int]int, error) {
+func (r *ImportIndex) doubles(ctx context.Context, some []reminder.ListedBill, from int, to map[int]int) (map[int]int, error) {
 	lines, err := r.lines(ctx, len(some), func(i int) reminder.Bill { return some[i].Bill })
 	if err != nil {
 		return nil, err
@@ -196,14 +190,14 @@ func (r *ImportIndex) missing(ctx context.Context, bills []reminder.Bill) (gone 
 
 // Each calls do for all bills in the order of their lines, n at a time, and
 // stops at its first error.
-func (r *ImportIndex) Each(ctx context.Context, n int, do func([]Row) error) error {
+func (r *ImportIndex) Each(ctx context.Context, n int, do func([]reminder.ListedBill) error) error {
 	for last := 0; ; {
 		rows, err := r.conn.QueryContext(ctx, `SELECT line, service, account, phone, language, description FROM kept
 			WHERE line > ?1 ORDER BY line LIMIT +?2`, last, n)
 		if err != nil {
 			return fmt.Errorf("read the list in the temporary folder: %w", explain(err))
 		}
-		some, err := collect(rows, func(r row) (l Row, err error) {
+		some, err := collect(rows, func(r row) (l reminder.ListedBill, err error) {
 			err = r.Scan(&l.Line, &l.Bill.Service, &l.Bill.Account, &l.Bill.Phone, &l.Bill.Language, &l.Bill.Description)
 			return l, err
 		})

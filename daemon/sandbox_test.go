@@ -1,11 +1,11 @@
-package cli
+package daemon
 
 import (
-	"bytes"
 	"log/slog"
 	"net/http"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"duewatch/config"
 )
@@ -17,14 +17,12 @@ func TestTheSandboxAnswersThisMachineOnly(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var out bytes.Buffer
-	a := &app{stdout: &out, stderr: &out, now: wallClock}
-	e, err := a.embedSandbox(t.Context(), cfg, slog.New(slog.DiscardHandler))
+	standIns, err := StartStandIns(t.Context(), cfg, time.Now, nil, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
 	for host, want := range map[string]int{"": http.StatusOK, "localhost:1": http.StatusOK, "evil.example": http.StatusMisdirectedRequest} {
-		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, e.base+"/inbox", nil)
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, standIns.URL+"/inbox", nil)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,4 +1,4 @@
-package cli
+package daemon
 
 import (
 	"bytes"
@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"duewatch/almara"
 	"duewatch/config"
@@ -32,7 +33,7 @@ func almaraAnswering(t *testing.T, answer string, environ ...string) (c *almara.
 	environ = append(environ, "DUEWATCH_ALMARA__CLIENT_ID=id", "DUEWATCH_ALMARA__CLIENT_SECRET=not-a-secret", "DUEWATCH_ALMARA__BASE_URL="+server.URL)
 	cfg, err := config.Load("", config.Options{Environ: environ})
 	if err == nil {
-		c, err = Parts{Now: wallClock}.NewAlmara(cfg)
+		c, err = Parts{Now: time.Now}.NewAlmara(cfg)
 	}
 	if err != nil {
 		t.Fatal(err)

@@ -1,4 +1,4 @@
-package cli
+package daemon
 
 import (
 	"context"
@@ -45,21 +45,21 @@ func TestDaemonFollowsHolidaysFurther(t *testing.T) {
 			var next *config.Config
 			synctest.Test(t, func(t *testing.T) {
 				begin := time.Now()
-				a := &app{configPath: file, now: time.Now}
-				cfg, err := a.load(true)
+				o := Options{ConfigPath: file, Now: time.Now}
+				cfg, err := LoadConfig(file, true, o.Now)
 				if err != nil {
 					t.Fatal(err)
 				}
 				if err := os.Rename(calendar, calendar+".away"); err != nil {
 					t.Fatal(err)
 				}
-				a.now = func() time.Time { return time.Now().Add(tt.step) }
-				d = &daemon{app: a}
+				o.Now = func() time.Time { return time.Now().Add(tt.step) }
+				d = &daemon{Options: o}
 				next = d.awaitReload(t.Context(), cfg, log, nil)
 				if waited := time.Since(begin); waited < tt.after || waited > tt.after+checkHolidays {
 					t.Errorf("after %s", waited)
 				}
-				today := reminder.DateOf(a.now().UTC())
+				today := reminder.DateOf(o.Now().UTC())
 				for year := today.Year(); year < today.Year()+3; year++ {
 					if !next.Policies.Default.Holidays[reminder.NewDate(year, time.December, 25)] {
 						t.Errorf("Christmas of %d is no holiday, on %s", year, today)
@@ -74,7 +74,7 @@ func TestDaemonFollowsHolidaysFurther(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer d.store.Close()
-			if err := d.declare(context.Background(), next, log); err != nil {
+			if err := d.declareBills(context.Background(), next, log); err != nil {
 				t.Errorf("the next generation cannot begin: %v", err)
 			}
 		})
@@ -106,26 +106,26 @@ func TestAHeldListStaysHeldWhenTheHolidaysMoveOn(t *testing.T) {
 	write(file, head+moves)
 	write(list, rows(40))
 	ctx, log, begin := t.Context(), slog.New(slog.DiscardHandler), time.Now()
-	a := &app{configPath: file, now: time.Now}
+	o := Options{ConfigPath: file, Now: time.Now}
 	s, err := store.Open(ctx, filepath.Join(dir, "duewatch.db"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer s.Close() //nolint:errcheck // of the test
-	d := &daemon{app: a, store: s}
+	d := &daemon{Options: o, store: s}
 	var cfg *config.Config
 	declare := func() {
 		t.Helper()
-		if err := d.declare(ctx, cfg, log); err != nil {
+		if err := d.declareBills(ctx, cfg, log); err != nil {
 			t.Fatal(err)
 		}
 	}
 	start := func() {
 		t.Helper()
-		if cfg, err = a.load(true); err != nil {
+		if cfg, err = LoadConfig(file, true, d.Now); err != nil {
 			t.Fatal(err)
 		}
-		if d.file, err = d.readBillsFile(ctx, cfg, log); err != nil {
+		if d.billsFile, err = d.readBillsFile(ctx, cfg, log); err != nil {
 			t.Fatal(err)
 		}
 		declare()
@@ -140,8 +140,8 @@ func TestAHeldListStaysHeldWhenTheHolidaysMoveOn(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if len(d.held) != 1 || (len(warnings) == 0) != agreed || len(lists) != 1 || lists[0].Agreed != agreed {
-			t.Errorf("%s: held %v, warnings %v, shrunk lists %+v", when, d.held, warnings, lists)
+		if len(d.heldLists) != 1 || (len(warnings) == 0) != agreed || len(lists) != 1 || lists[0].Agreed != agreed {
+			t.Errorf("%s: held %v, warnings %v, shrunk lists %+v", when, d.heldLists, warnings, lists)
 		}
 		var bills int
 		if err := s.Bills(ctx, store.BillFilter{}, func(store.Watched) error { bills++; return nil }); err != nil || bills != 41 {
@@ -155,8 +155,8 @@ func TestAHeldListStaysHeldWhenTheHolidaysMoveOn(t *testing.T) {
 	wantHeld("when the list shrank", false)
 
 	for days, when := range []string{"when the holidays move on", "when they move on after the operator has agreed"} {
-		a.now = func() time.Time { return begin.AddDate(0, 0, 40*(days+1)) }
-		next, err := d.followHolidays(cfg, log)
+		d.Now = func() time.Time { return begin.AddDate(0, 0, 40*(days+1)) }
+		next, err := d.moveHolidays(cfg, log)
 		if err != nil || next == nil {
 			t.Fatalf("the holidays do not move on: %v", err)
 		}
@@ -164,16 +164,16 @@ func TestAHeldListStaysHeldWhenTheHolidaysMoveOn(t *testing.T) {
 		declare()
 		wantHeld(when, days > 0)
 		if days == 0 {
-			if _, err := s.ReleaseAll(ctx, cfg.Policies.Default, a.now(), reminder.ListShrank, "somebody", nil); err != nil {
+			if _, err := s.ReleaseAll(ctx, cfg.Policies.Default, d.Now(), reminder.ListShrank, "somebody", nil); err != nil {
 				t.Fatal(err)
 			}
 		}
 	}
-	if again, err := d.agreedLists(ctx, cfg, log); err != nil || !again {
-		t.Fatalf("what the operator has agreed to is lost: %v", err)
+	if released := d.takeReleasedLists(ctx, cfg, log); !released {
+		t.Fatal("what the operator has agreed to is lost")
 	}
 	declare()
-	if len(d.held) != 0 {
-		t.Errorf("still held: %v", d.held)
+	if len(d.heldLists) != 0 {
+		t.Errorf("still held: %v", d.heldLists)
 	}
 }

@@ -1,7 +1,6 @@
-package cli
+package daemon
 
 import (
-	"bytes"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -21,10 +20,10 @@ func TestARefusedDestinationIsNamed(t *testing.T) {
 	}
 	defer s.Close() //nolint:errcheck // a test's
 	now := time.Date(2026, 3, 9, 9, 0, 0, 0, time.UTC)
-	a := &app{now: func() time.Time { return now }, stdout: &bytes.Buffer{}}
+	problems := Problems{Store: s, Policy: &reminder.Policy{Zone: time.UTC}, Now: func() time.Time { return now }}
 	name := func(string) string { return "Nairobi Water" }
 	after := []time.Duration{2 * time.Minute, 15 * time.Minute}
-	if said, err := a.providerSentences(t.Context(), s, after, name, time.UTC); err != nil || len(said) > 0 {
+	if said, err := problems.Provider(t.Context(), after, name); err != nil || len(said) > 0 {
 		t.Errorf("with nothing refused: %q, %v", said, err)
 	}
 	said := destinationSentence(store.Destination{
@@ -47,13 +46,13 @@ func TestARefusedDestinationIsNamed(t *testing.T) {
 // says how it is released.
 func TestTheEndOfAStopHasItsDay(t *testing.T) {
 	now := time.Date(2026, 3, 9, 9, 0, 0, 0, time.UTC)
-	a := &app{now: func() time.Time { return now }}
+	problems := Problems{Policy: &reminder.Policy{Zone: time.UTC}, Now: func() time.Time { return now }}
 	for until, want := range map[time.Time]string{
 		now.Add(time.Hour):      "it is tried again at 10:00, or by duewatch release --reason throttled",
 		now.Add(24 * time.Hour): "it is tried again at 10 Mar 09:00, or by duewatch release --reason throttled",
 		{}:                      "; duewatch release --reason throttled lets it go on",
 	} {
-		got := a.stopSentence(store.Stopped{Stop: reminder.Stop{Reason: reminder.Throttled, Until: until, Detail: "why"}}, time.UTC)
+		got := problems.Stop(store.Stopped{Stop: reminder.Stop{Reason: reminder.Throttled, Until: until, Detail: "why"}})
 		if !strings.Contains(got, want) {
 			t.Errorf("%q does not say %q", got, want)
 		}

@@ -1,15 +1,17 @@
-package cli
+package daemon
 
 import (
 	"cmp"
 	"fmt"
 	"log/slog"
 	"net/http"
+	"strings"
 	"time"
 
 	"duewatch/almara"
 	"duewatch/config"
 	"duewatch/notifier"
+	"duewatch/reminder"
 	"duewatch/scheduler"
 	"duewatch/store"
 )
@@ -27,7 +29,7 @@ type Parts struct {
 	// ClockCheck is told of the Date of each answer, and says whether Now may be
 	// believed; nil = it may.
 	ClockCheck *scheduler.ClockCheck
-	// Comparison is kept from one generation to the next; nil = there is only one.
+	// Comparison is kept over reloads; nil = there are none.
 	Comparison *scheduler.Comparison
 	// Virtual takes the place of Now in a simulation: time passes by itself, and
 	// with it the rates.
@@ -39,7 +41,7 @@ type Parts struct {
 	OnAlmara, OnTwilio func(op, outcome string, took time.Duration)
 }
 
-// Build makes the parts of one generation of the daemon.
+// Build makes the parts of the daemon by a config.
 func (p Parts) Build(cfg *config.Config) (*scheduler.Scheduler, error) {
 	a, err := p.NewAlmara(cfg)
 	if err != nil {
@@ -53,7 +55,7 @@ func (p Parts) Build(cfg *config.Config) (*scheduler.Scheduler, error) {
 		Store: p.Store, Almara: a, Notifier: n, Policies: cfg.Policies, Delivery: cfg.Delivery, Country: cfg.Country,
 		Schedule: scheduler.Schedule(cfg.Schedule),
 		Zone:     cfg.Zone, Fingerprint: cfg.Fingerprint(), Owner: p.Owner, SegmentsPerSecond: cfg.Notifier.SegmentsPerSecond,
-		Sender:          cmp.Or(p.Sender, senderOf(cfg)),
+		Sender:          cmp.Or(p.Sender, Sender(cfg)),
 		SendConcurrency: cfg.Notifier.Concurrency, AskConcurrency: cfg.Almara.Concurrency, AskRate: cfg.Almara.Rate, Retention: cfg.Retention,
 		ReconcileAfter: cfg.Notifier.ReconcileAfter, Resend: cfg.Notifier.Unknown == config.UnknownResend,
 		Now: p.Now, ClockCheck: p.ClockCheck, Comparison: p.Comparison, Virtual: p.Virtual, Log: p.Log, Metrics: p.Metrics,
@@ -92,4 +94,28 @@ func (p Parts) NewNotifier(cfg *config.Config) (*notifier.Notifier, error) {
 		return nil, fmt.Errorf("notifier: %w", err)
 	}
 	return n, nil
+}
+
+// buildScheduler builds the parts of the daemon by a config.
+func (d *daemon) buildScheduler(cfg *config.Config, log *slog.Logger) (*scheduler.Scheduler, error) {
+	return Parts{
+		Store: d.store, Owner: fmt.Sprintf("%s-%d", d.process, d.reloads), Log: log, Metrics: d.metrics, Now: d.Now,
+		ClockCheck: d.clockCheck, Comparison: d.comparison,
+		OnAlmara: func(op, outcome string, took time.Duration) { d.metrics.Call("almara", op, outcome, took) },
+		OnTwilio: func(op, outcome string, took time.Duration) { d.metrics.Call("twilio", op, outcome, took) },
+	}.Build(cfg)
+}
+
+// Sender names by whom texts leave, and how far they may go: what a store
+// belongs to.
+func Sender(cfg *config.Config) string {
+	t := cfg.Notifier.Twilio
+	from := t.MessagingServiceSID
+	switch {
+	case strings.HasPrefix(t.From, "+"):
+		from = reminder.Phone(t.From).String()
+	case t.From != "":
+		from = t.From
+	}
+	return fmt.Sprintf("account %s, sender %s, mode %s", t.AccountSID, from, cfg.Delivery.Mode)
 }

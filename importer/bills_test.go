@@ -1,4 +1,4 @@
-package config
+package importer
 
 import (
 	"errors"
@@ -16,24 +16,33 @@ import (
 	"duewatch/reminder"
 )
 
-// csvConfig is a config with one declared bill, and a language that only one
-// service has.
-func csvConfig(t testing.TB) *Config {
+// options are those of a config with one declared bill, and a language that only
+// one service has.
+func options(t testing.TB, ignore ...string) BillOptions {
 	t.Helper()
-	cfg, err := load("config.yaml", []byte(`
-services: [{id: "17", name: Water}, {id: "18", name: Rent, templates: {fr: {before: "{{.Account}} {{.Days}} {{.DueDate}}", after: "{{.Account}} {{.Days}} {{.DueDate}}"}}}]
-bills: [{service: "17", account: "0001", phone: "0710000001"}]
-`), sandbox())
+	usual, err := reminder.ParseTemplates(reminder.DefaultTemplates())
 	if err != nil {
 		t.Fatal(err)
 	}
-	return cfg
+	sources := reminder.DefaultTemplates()
+	sources["fr"] = reminder.TemplateSource{Before: "{{.Account}} {{.Days}} {{.DueDate}}", After: "{{.Account}} {{.Days}} {{.DueDate}}"}
+	withFrench, err := reminder.ParseTemplates(sources)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return BillOptions{
+		Name: "b.csv", Country: "KE", Ignore: ignore,
+		Policies: reminder.Policies{Default: &reminder.Policy{Templates: usual}, ByService: map[string]*reminder.Policy{
+			"17": {ServiceName: "Water", Templates: usual}, "18": {ServiceName: "Rent", Templates: withFrench},
+		}},
+		Declared: []reminder.Bill{{Service: "17", Account: "0001"}},
+	}
 }
 
 // readBills reads a whole file; its lines are good bills and problems.
 func readBills(t testing.TB, file string, ignore ...string) []string {
 	t.Helper()
-	r, err := csvConfig(t).ReadBills(strings.NewReader(file), "b.csv", ignore)
+	r, err := ReadBills(strings.NewReader(file), options(t, ignore...))
 	if err != nil {
 		return strings.Split(err.Error(), "\n")
 	}
@@ -176,9 +185,9 @@ func TestReadBillsRefusesFiles(t *testing.T) {
 			if diff := cmp.Diff([]string{tt.want}, readBills(t, tt.file)); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
-			if _, err := csvConfig(t).ReadBills(strings.NewReader(tt.file), "b.csv", nil); err != nil {
-				if _, ok := errors.AsType[*Error](err); !ok {
-					t.Errorf("%T, want an *Error", err)
+			if _, err := ReadBills(strings.NewReader(tt.file), options(t)); err != nil {
+				if _, ok := errors.AsType[*FileError](err); !ok {
+					t.Errorf("%T, want a *FileError", err)
 				}
 			}
 		})
@@ -187,7 +196,7 @@ func TestReadBillsRefusesFiles(t *testing.T) {
 
 func TestReadBillsReportsWhatReadingMet(t *testing.T) {
 	broken := io.MultiReader(strings.NewReader("service,account,phone\n17,0042,0710000003\n"), iotest.ErrReader(errors.New("the disk is gone")))
-	r, err := csvConfig(t).ReadBills(broken, "b.csv", nil)
+	r, err := ReadBills(broken, options(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -248,7 +257,7 @@ func (g *generated) Read(p []byte) (int, error) {
 // bytes, than at the beginning.
 func drain(t testing.TB, rows int) int64 {
 	t.Helper()
-	cfg := csvConfig(t)
+	o := options(t)
 	heap := func() int64 {
 		var m runtime.MemStats
 		runtime.GC()
@@ -256,7 +265,7 @@ func drain(t testing.TB, rows int) int64 {
 		return int64(m.HeapAlloc)
 	}
 	before, most, good := heap(), int64(0), 0
-	r, err := cfg.ReadBills(&generated{rows: rows}, "b.csv", nil)
+	r, err := ReadBills(&generated{rows: rows}, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -323,17 +332,17 @@ func FuzzReadBills(f *testing.F) {
 	} {
 		f.Add(s)
 	}
-	cfg := csvConfig(f)
+	o := options(f, "notes")
 	f.Fuzz(func(t *testing.T, file string) {
-		r, err := cfg.ReadBills(strings.NewReader(file), "b.csv", []string{"notes"})
+		r, err := ReadBills(strings.NewReader(file), o)
 		if err != nil {
-			if all, ok := errors.AsType[*Error](err); !ok || len(all.Problems) != 1 {
+			if _, ok := errors.AsType[*FileError](err); !ok {
 				t.Fatalf("%T: %v", err, err)
 			}
 			return
 		}
 		// One byte at a time is the same file.
-		slow, err := cfg.ReadBills(iotest.OneByteReader(strings.NewReader(file)), "b.csv", []string{"notes"})
+		slow, err := ReadBills(iotest.OneByteReader(strings.NewReader(file)), o)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -341,7 +350,7 @@ func FuzzReadBills(f *testing.F) {
 		for {
 			row, err := r.Next()
 			again, slowErr := slow.Next()
-			if diff := cmp.Diff(row, again, cmp.Comparer(func(a, b reminder.Phone) bool { return a == b })); diff != "" || (err == nil) != (slowErr == nil) {
+			if diff := cmp.Diff(row, again, cmp.Comparer(func(a, b reminder.Phone) bool { return a == b }), cmp.Comparer(func(a, b reminder.Date) bool { return a == b })); diff != "" || (err == nil) != (slowErr == nil) {
 				t.Fatalf("read slowly it is another file: %v, %v\n%s", err, slowErr, diff)
 			}
 			if errors.Is(err, io.EOF) {
@@ -355,7 +364,7 @@ func FuzzReadBills(f *testing.F) {
 			}
 			last = row.Line
 			if b := row.Bill; row.Problems == nil {
-				if b.Phone == "" || labelFault(b.Service, maxID, true)+labelFault(b.Account, maxID, true)+labelFault(b.Description, maxDescription, false) != "" {
+				if b.Phone == "" || LabelFault(b.Service, MaxID, true)+LabelFault(b.Account, MaxID, true)+LabelFault(b.Description, MaxDescription, false) != "" {
 					t.Fatalf("taken: %+v", b)
 				}
 				// What was taken is taken back from a file that we write.

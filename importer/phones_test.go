@@ -1,4 +1,4 @@
-package config
+package importer
 
 import (
 	"fmt"

@@ -1,4 +1,4 @@
-package cli
+package daemon
 
 import (
 	"context"
@@ -40,14 +40,14 @@ func (d *daemon) holdShrunk(ctx context.Context, cfg *config.Config, file *bills
 		return false, err
 	}
 	lists := []store.ShrunkList{{Source: store.SourceConfig, Mark: markOfBills(cfg)}}
-	if d.sandbox != nil {
+	if d.standIns != nil {
 		lists = nil // the samples give way to bills of one's own
 	}
 	if !file.same {
 		lists = append(lists, store.ShrunkList{Source: store.SourceFile, Mark: fileMark(file)})
 	}
 	var agreed []store.ShrunkList
-	d.held = nil
+	d.heldLists = nil
 	for _, l := range lists {
 		if err := d.countGone(ctx, cfg, file, &l, log); err != nil {
 			return false, err
@@ -57,16 +57,16 @@ func (d *daemon) holdShrunk(ctx context.Context, cfg *config.Config, file *bills
 		case agreesTo(known, l):
 			agreed = append(agreed, l)
 		case shrank(l.Gone, l.Of, cfg.MaxRemoved):
-			d.held = append(d.held, l)
+			d.heldLists = append(d.heldLists, l)
 		}
 	}
 	var sentences []string
-	for _, l := range d.held {
+	for _, l := range d.heldLists {
 		log.Warn("a list has lost many of its bills at once: the old lists stay until it is whole again, or duewatch release --reason list_shrank has it taken",
-			"list", listName(l.Source), "file", fileOf(l.Source, cfg), "gone", l.Gone, "of", l.Of)
+			"list", ListName(l.Source), "file", fileOf(l.Source, cfg), "gone", l.Gone, "of", l.Of)
 		sentences = append(sentences, shrunkSentence(l, cfg))
 	}
-	return len(d.held) > 0, d.store.HoldLists(d.app.now(), d.held, agreed, strings.Join(sentences, "; "))
+	return len(d.heldLists) > 0, d.store.HoldLists(d.Now(), d.heldLists, agreed, strings.Join(sentences, "; "))
 }
 
 // agreesTo reports whether the operator has agreed to this very list, and to no
@@ -85,12 +85,12 @@ func (d *daemon) countGone(ctx context.Context, cfg *config.Config, file *billsF
 		inConfig[[2]string{b.Service, b.Account}] = true
 	}
 	named := func(service, account string) bool { return inConfig[[2]string{service, account}] }
-	tell := d.teller(log)
+	report := d.newReporter(log)
 	for last := int64(0); ; {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		next, of, gone, err := d.store.Unlisted(ctx, l.Source, file.roll, named, last)
+		next, of, gone, err := d.store.Unlisted(ctx, l.Source, file.index, named, last)
 		if err != nil {
 			return err
 		}
@@ -98,7 +98,7 @@ func (d *daemon) countGone(ctx context.Context, cfg *config.Config, file *billsF
 		if next == 0 {
 			return nil
 		}
-		tell("bills are being compared with "+listName(l.Source), l.Of)
+		report("bills are being compared with "+ListName(l.Source), l.Of)
 		last = next
 	}
 }
@@ -121,8 +121,8 @@ func fileMark(f *billsFile) string {
 	return f.mark
 }
 
-// listName is the key of the config that declares the bills of a source.
-func listName(source string) string {
+// ListName is the key of the config that declares the bills of a source.
+func ListName(source string) string {
 	if source == store.SourceFile {
 		return "bills_file"
 	}
@@ -148,36 +148,51 @@ func shrunkSentence(l store.ShrunkList, cfg *config.Config) string {
 		"if it was cut off, mend it and reload; if they are to go, duewatch release --reason list_shrank", name, l.Gone, l.Of, 100*cfg.MaxRemoved)
 }
 
-// lookForRelease is how often a daemon that holds a list looks whether the
-// operator has agreed to it.
-const lookForRelease = time.Second
+// checkReleases is how often a daemon that holds a list asks whether the operator
+// has released it.
+const checkReleases = time.Second
 
-// agreedLists has the daemon go on when the operator has let go a list that it
-// holds. It reports whether the declared lists are to be gone through again; what
-// is read from bills_file then waits in d.file.
-func (d *daemon) agreedLists(ctx context.Context, cfg *config.Config, log *slog.Logger) (again bool, err error) {
+// takeReleasedLists reports whether the operator has released a list that is held,
+// so that the declared lists are to be gone through again; what was read from
+// bills_file then waits in d.billsFile. A list that cannot be taken after all is held
+// again.
+func (d *daemon) takeReleasedLists(ctx context.Context, cfg *config.Config, log *slog.Logger) bool {
+	released, err := d.readReleasedLists(ctx, cfg, log)
+	switch {
+	case ctx.Err() != nil: // it ends
+		return false
+	case err != nil:
+		d.holdAgain(err, log)
+		return false
+	case released:
+		log.Info("the operator has released a list that had shrunk")
+	}
+	return released
+}
+
+func (d *daemon) readReleasedLists(ctx context.Context, cfg *config.Config, log *slog.Logger) (released bool, err error) {
 	known, err := d.store.ShrunkLists(ctx)
 	if err != nil {
 		return false, err
 	}
-	for _, l := range d.held {
-		again = again || agreesTo(known, l)
+	for _, l := range d.heldLists {
+		released = released || agreesTo(known, l)
 	}
-	if !again {
+	if !released {
 		return false, nil
 	}
 	file, err := d.readBillsFile(ctx, cfg, log)
 	if err != nil {
 		return false, fmt.Errorf("the list that was released: %w", err)
 	}
-	for _, l := range d.held {
+	for _, l := range d.heldLists {
 		if l.Source == store.SourceFile && agreesTo(known, l) && l.Mark != fileMark(file) {
 			// The operator has agreed to another list than is there now, and has not
 			// asked for this one.
 			return false, errors.Join(fmt.Errorf("%s is another list than the one that was released: reload, to have it taken as it is now", cfg.BillsFile), file.close())
 		}
 	}
-	d.file = file
+	d.billsFile = file
 	return true, nil
 }
 
@@ -185,9 +200,9 @@ func (d *daemon) agreedLists(ctx context.Context, cfg *config.Config, log *slog.
 // after all: whoever agreed had another list in mind.
 func (d *daemon) holdAgain(why error, log *slog.Logger) {
 	log.Error("the list that was released cannot be taken, so the old one stays", "err", why)
-	err := d.store.HoldLists(d.app.now(), nil, nil, "") // forgets the agreement
+	err := d.store.HoldLists(d.Now(), nil, nil, "") // forgets the agreement
 	if err == nil {
-		err = d.store.HoldLists(d.app.now(), d.held, nil, "the old list stays: "+reason(why))
+		err = d.store.HoldLists(d.Now(), d.heldLists, nil, "the old list stays: "+oneLine(why))
 	}
 	if err != nil {
 		log.Error("the warning cannot be kept", "err", err)

@@ -1,4 +1,4 @@
-package config
+package importer
 
 import (
 	"errors"
@@ -15,7 +15,7 @@ import (
 func ReadPhones(in io.Reader, name string, do func(line int, phone, service, fault string)) error {
 	text, fault, err := decoded(in)
 	if err != nil {
-		return fmt.Errorf("read %s: %w", name, withoutPath(err))
+		return fmt.Errorf("read %s: %w", name, WithoutPath(err))
 	}
 	if fault != "" {
 		return errors.New(name + ": " + fault)
@@ -38,7 +38,7 @@ func ReadPhones(in io.Reader, name string, do func(line int, phone, service, fau
 			cells, line, fault, err = rows.next()
 		}
 		if err != nil {
-			return fmt.Errorf("read %s, from line %d: %w", name, rows.line, withoutPath(err))
+			return fmt.Errorf("read %s, from line %d: %w", name, rows.line, WithoutPath(err))
 		}
 		if fault != "" {
 			do(line, "", "", fault)

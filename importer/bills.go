@@ -1,4 +1,4 @@
-package config
+package importer
 
 import (
 	"bufio"
@@ -34,7 +34,7 @@ type BillsReader struct {
 // BillRow is one row of a CSV file.
 type BillRow struct {
 	Line     int // in which it starts, from 1
-	Bill     Bill
+	Bill     reminder.Bill
 	Problems []Problem // all that is wrong with it; nil when Bill can be used
 }
 
@@ -67,25 +67,34 @@ const (
 	unnamed             // one without a name, which must be empty
 )
 
+// BillOptions say how a file of bills is read, and which bills it may hold.
+type BillOptions struct {
+	Name     string   // of the file, for problems
+	Country  string   // ISO 3166, of phones without a country code
+	Ignore   []string // names of columns to leave out
+	Policies reminder.Policies
+	Declared []reminder.Bill // in the config: the file may not name them too
+}
+
 // ReadBills begins to read bills from a CSV file. Columns of the names in
-// ignore are left out; any other that is not known is refused, since a
-// misspelt one would be a column lost. name stands in the problems. The error
-// is an *Error when the first line will not do.
-func (c *Config) ReadBills(in io.Reader, name string, ignore []string) (*BillsReader, error) {
+// Ignore are left out; any other that is not known is refused, since a
+// misspelt one would be a column lost. The error is a *FileError when the
+// first line will not do.
+func ReadBills(in io.Reader, o BillOptions) (*BillsReader, error) {
 	r := &BillsReader{
-		name: name, phones: reminder.NewPhoneReader(c.Country), policies: c.Policies,
-		declared: make(map[identity]bool, len(c.Bills)),
+		name: o.Name, phones: reminder.NewPhoneReader(o.Country), policies: o.Policies,
+		declared: make(map[identity]bool, len(o.Declared)),
 	}
-	for _, b := range c.Bills {
+	for _, b := range o.Declared {
 		r.declared[identity{b.Service, b.Account}] = true
 	}
 	text, fault, err := decoded(in)
 	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", name, withoutPath(err))
+		return nil, fmt.Errorf("read %s: %w", o.Name, WithoutPath(err))
 	}
 	if fault == "" {
 		r.rows = newCSVRows(text, ',')
-		fault, err = r.header(ignore)
+		fault, err = r.header(o.Ignore)
 	}
 	switch {
 	case fault != "":
@@ -93,9 +102,9 @@ func (c *Config) ReadBills(in io.Reader, name string, ignore []string) (*BillsRe
 		if r.rows != nil {
 			line = max(r.rows.line-1, 1)
 		}
-		return nil, &Error{[]Problem{{File: name, Line: line, Text: fault}}}
+		return nil, &FileError{Problem{File: o.Name, Line: line, Text: fault}}
 	case err != nil:
-		return nil, fmt.Errorf("read %s: %w", name, withoutPath(err))
+		return nil, fmt.Errorf("read %s: %w", o.Name, WithoutPath(err))
 	}
 	return r, nil
 }
@@ -189,7 +198,7 @@ func (r *BillsReader) nameColumns(names, ignore []string, wanted string) (fault 
 		case slices.ContainsFunc(ignore, func(s string) bool { return strings.EqualFold(strings.TrimSpace(s), name) }):
 			column = ignored
 		case column < 0:
-			unknown = append(unknown, fmt.Sprintf("%s (column %d)", shownKey(name), i+1))
+			unknown = append(unknown, fmt.Sprintf("%s (column %d)", ShownName(name), i+1))
 		case slices.Contains(r.columns, column):
 			return fmt.Sprintf("has two columns %s: keep one", name)
 		default:
@@ -220,7 +229,7 @@ func (r *BillsReader) Next() (BillRow, error) {
 		case errors.Is(err, io.EOF):
 			return BillRow{}, io.EOF
 		case err != nil:
-			return BillRow{}, fmt.Errorf("read %s, from line %d: %w", r.name, r.rows.line, withoutPath(err))
+			return BillRow{}, fmt.Errorf("read %s, from line %d: %w", r.name, r.rows.line, WithoutPath(err))
 		}
 		row := BillRow{Line: line}
 		if fault != "" {
@@ -276,12 +285,12 @@ func (r *BillsReader) read(cells [][]byte, row *BillRow) {
 	b := &row.Bill
 	b.Service, b.Account, b.Description, b.Language = values[0], values[1], values[3], values[4]
 	if values[0] == "" || values[0] != r.service {
-		check(0, func(s string) string { return cmp.Or(labelFault(s, maxID, true), serviceFault(r.policies, s)) })
+		check(0, func(s string) string { return cmp.Or(LabelFault(s, MaxID, true), ServiceFault(r.policies, s)) })
 	}
-	check(1, func(s string) string { return labelFault(s, maxID, true) })
+	check(1, func(s string) string { return LabelFault(s, MaxID, true) })
 	check(2, func(s string) string { return r.phone(s, &b.Phone) })
-	check(3, func(s string) string { return labelFault(s, maxDescription, false) })
-	check(4, func(s string) string { return languageFault(r.policies, b.Service, s, shownKey(s)) })
+	check(3, func(s string) string { return LabelFault(s, MaxDescription, false) })
+	check(4, func(s string) string { return LanguageFault(r.policies, b.Service, s, ShownName(s)) })
 	if r.declared[identity{b.Service, b.Account}] {
 		row.bad(r.name, "account", "this bill is declared under bills: in the config: take it out in one of the two")
 	}
@@ -292,7 +301,7 @@ func (r *BillsReader) read(cells [][]byte, row *BillRow) {
 
 func (r *BillsReader) phone(s string, to *reminder.Phone) (fault string) {
 	if s == "" {
-		return needsPhone
+		return NeedsPhone
 	}
 	p, err := r.phones.Parse(s)
 	if err != nil {
