@@ -182,7 +182,7 @@ func bareTexts(ctx context.Context, p params, _ io.Reader) (took, error) {
 		return took{}, err
 	}
 	send := func(i int) error {
-		return accepted(n.Send(ctx, notifier.Message{To: gen.Phone(i + 1), Validity: 9 * time.Hour, Body: "Hello Wanjiku Kamau, your Nairobi Water bill (account " +
+		return accepted(n.Send(ctx, notifier.Message{To: reminder.Phone(gen.Phone(i + 1)), Validity: 9 * time.Hour, Body: "Hello Wanjiku Kamau, your Nairobi Water bill (account " +
 			account(i+1) + ") is due today, on 24 Nov 2026. Amount due: KES 1,250.50."}))
 	}
 	warm := p
@@ -214,7 +214,7 @@ func bareAlmara(ctx context.Context, p params, _ io.Reader) (took, error) {
 		return took{}, err
 	}
 	ask := func(i int) error {
-		_, err := c.Register(ctx, reminder.Bill{ID: int64(i + 1), Service: "17", Account: account(i + 1), Phone: gen.Phone(i + 1), Description: "House 7"})
+		_, err := c.Register(ctx, reminder.Bill{ID: int64(i + 1), Service: "17", Account: account(i + 1), Phone: reminder.Phone(gen.Phone(i + 1)), Description: "House 7"})
 		return err
 	}
 	warm := p

@@ -48,7 +48,27 @@ func (b *bench) makeStores(ctx context.Context) error {
 
 func makeStore(ctx context.Context, path string, n int) error {
 	now := morning()
-	return gen.Make(ctx, gen.Order{Path: path, Bills: n, Seed: 1, Now: now, Facts: facts(now)})
+	return fillStore(ctx, gen.Order{Path: path, Bills: n, Seed: 1, Now: now})
+}
+
+// fillStore makes a store anew, whatever stood at its path, and fills it.
+func fillStore(ctx context.Context, o gen.Order) (err error) {
+	for _, end := range []string{"", "-wal", "-shm", ".lock"} {
+		if err := os.Remove(o.Path + end); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return fmt.Errorf("make store: %w", err)
+		}
+	}
+	s, err := store.Open(ctx, o.Path)
+	if err != nil {
+		return fmt.Errorf("make store: %w", err)
+	}
+	for key, value := range facts(o.Now) {
+		err = errors.Join(err, s.SetMeta(key, value))
+	}
+	if err := errors.Join(err, s.Close()); err != nil {
+		return fmt.Errorf("make store: %w", err)
+	}
+	return gen.Fill(ctx, o)
 }
 
 var errNoStore = errors.New("there is no large store: make bench-stores makes it once (some minutes, 3 GB)")
