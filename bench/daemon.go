@@ -182,15 +182,15 @@ func naive(ctx context.Context, p params, _ io.Reader) (took, error) {
 		return timed(p, func() error {
 			for range p.n {
 				now := d.now()
-				looked, err := d.store.DecideDue(ctx, store.Round{Now: now, Policies: d.cfg.Policies, Delivery: d.cfg.Delivery,
+				round, err := d.store.DecideDue(ctx, store.Round{Now: now, Policies: d.cfg.Policies, Delivery: d.cfg.Delivery,
 					Claim: store.Claim{Owner: "bench", Lease: time.Hour}}, 1)
 				if err != nil {
 					return err
 				}
-				if len(looked.Texts) != 1 {
-					return fmt.Errorf("%d texts of one bill", len(looked.Texts))
+				if len(round.Texts) != 1 {
+					return fmt.Errorf("%d texts of one bill", len(round.Texts))
 				}
-				t := looked.Texts[0]
+				t := round.Texts[0]
 				r := n.Send(ctx, notifier.Message{To: t.To, Body: t.Body, Validity: time.Hour})
 				if err := accepted(r); err != nil {
 					return err

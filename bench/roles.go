@@ -25,7 +25,7 @@ import (
 )
 
 // A role is what a process of its own does: this program starts itself anew
-// for each, so that CPU time and memory are told apart. It says what it took
+// for each, so that each has CPU time and memory of its own. It prints what it took
 // as one line of JSON.
 type role func(ctx context.Context, p params, stdin io.Reader) (took, error)
 

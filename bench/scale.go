@@ -181,7 +181,7 @@ func nowOf(ctx context.Context, path string) (at time.Time, err error) {
 	return beginOf(ctx, s)
 }
 
-// ticks are p.n ticks of the jobs that look for work, with nothing due.
+// ticks are p.n ticks of the jobs that ask for work, with nothing due.
 func ticks(ctx context.Context, p params, _ io.Reader) (took, error) {
 	return with(ctx, p, func(d *benchDaemon) (took, error) {
 		var each []float64

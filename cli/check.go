@@ -53,13 +53,13 @@ environment, reminders:, the default.`,
 		},
 	}
 	c.Flags().BoolVar(&sandboxed, "sandbox", false, "leave out what the sandbox brings")
-	c.Flags().StringVar(&account, "bill", "", "an account: tell what applies to its bills, and why")
+	c.Flags().StringVar(&account, "bill", "", "an account: show what applies to its bills, and why")
 	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON object; with --bill, one for each bill")
 	return c
 }
 
-// check is one run of the command. People are told of each part when it is
-// done, programs of all at the end.
+// check is one run of the command. Each part is printed for people when it is
+// done, and all for programs at the end.
 type check struct {
 	app    *app
 	cfg    *config.Config
@@ -100,9 +100,9 @@ func (k *check) say(format string, args ...any) {
 	}
 }
 
-func (k *check) sayWrapped(first, text string) {
+func (k *check) printWrapped(first, text string) {
 	if !k.asJSON {
-		k.app.sayWrapped(first, text)
+		k.app.printWrapped(first, text)
 	}
 }
 
@@ -168,7 +168,7 @@ func (k *check) schedule() error {
 		"what is held meanwhile, or becomes due, is texted late or expires; write \"* * * * *\"",
 		k.cfg.Schedule.Remind, pause)
 	k.Warnings = append(k.Warnings, "schedule.remind: "+warning)
-	k.sayWrapped("schedule  ", "remind: "+warning)
+	k.printWrapped("schedule  ", "remind: "+warning)
 	return nil
 }
 
@@ -195,22 +195,22 @@ func (k *check) billsFile(ctx context.Context, each func(service, language strin
 }
 
 // store reads the whole store for damage, after texts was called with it, nil
-// where it cannot be opened. All that is wrong is told.
+// where it cannot be opened. All that is wrong is in the error.
 func (k *check) store(ctx context.Context, texts func(*store.Store) error) (err error) {
 	s, err := store.OpenReader(ctx, k.cfg.Store)
 	if err != nil {
-		told := texts(nil)
+		textsErr := texts(nil)
 		if errors.Is(err, store.ErrNotFound) {
 			k.State = storeAbsent
 			k.say("store     %s does not exist yet;\n          the daemon makes it at its first start\n", k.cfg.Store)
-			return told
+			return textsErr
 		}
-		return errors.Join(told, err)
+		return errors.Join(textsErr, err)
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
-	told := texts(s)
+	textsErr := texts(s)
 	if err := s.Check(ctx); err != nil {
-		return errors.Join(told, err)
+		return errors.Join(textsErr, err)
 	}
 	if info, err := os.Stat(k.cfg.Store); err == nil && info.Mode().Perm()&0o077 != 0 {
 		k.Open = true
@@ -218,5 +218,5 @@ func (k *check) store(ctx context.Context, texts func(*store.Store) error) (err 
 	}
 	k.State = storeSound
 	k.say("store     %s is sound\n", k.cfg.Store)
-	return told
+	return textsErr
 }

@@ -20,7 +20,7 @@ type knownBill struct {
 	waiting bool
 }
 
-// checkBill tells which value of each key of reminders: applies to the bills of
+// checkBill shows which value of each key of reminders: applies to the bills of
 // an account, and where it comes from.
 func (a *app) checkBill(ctx context.Context, account string, asJSON bool) error {
 	cfg, err := a.load(true) // no credential is needed for it
@@ -45,7 +45,7 @@ func (a *app) checkBill(ctx context.Context, account string, asJSON bool) error 
 	return nil
 }
 
-// findBills looks for an account in the store, then in the config, then in
+// findBills finds an account in the store, then in the config, then in
 // bills_file.
 func (a *app) findBills(ctx context.Context, cfg *config.Config, account string) (bills []knownBill, sandboxed bool, err error) {
 	s, err := store.OpenReader(ctx, cfg.Store)

@@ -89,7 +89,7 @@ func (k *check) holidays() {
 		k.listHolidays(found)
 	})
 	for _, w := range k.cfg.HolidayWarnings() {
-		k.sayWrapped("warning   ", w)
+		k.printWrapped("warning   ", w)
 	}
 }
 
@@ -103,6 +103,6 @@ func (k *check) listHolidays(found checkedHolidays) {
 		k.say("          %s %.3s  %-*s  %s\n", d.Date, d.Date.Weekday(), nameWidth, name, filepath.Base(d.File))
 	}
 	if n := len(found.Observances); n > 0 {
-		k.sayWrapped("          ", fmt.Sprintf("%s left out; holidays_observances: true has them count", countOf(n, "observance")))
+		k.printWrapped("          ", fmt.Sprintf("%s left out; holidays_observances: true has them count", countOf(n, "observance")))
 	}
 }

@@ -61,7 +61,7 @@ func (k *check) templates(used usedTexts) error {
 				continue // no text is sent after the due date
 			}
 			shown = append(shown, s.Language)
-			errs = append(errs, k.specimen(service, name, s))
+			errs = append(errs, k.longestText(service, name, s))
 		}
 	}
 	show("", "", cfg.Policies.Default)
@@ -79,20 +79,20 @@ func (k *check) templates(used usedTexts) error {
 		k.say("template  also there: %s\n", strings.Join(k.Unused, ", "))
 	}
 	if len(k.Idle) > 0 {
-		k.sayWrapped("template  ", "no bill is of service "+strings.Join(k.Idle, ", "))
+		k.printWrapped("template  ", "no bill is of service "+strings.Join(k.Idle, ", "))
 	}
 	return errors.Join(errs...)
 }
 
-func (k *check) specimen(service, name string, s reminder.LongestSample) error {
+func (k *check) longestText(service, name string, s reminder.LongestSample) error {
 	n := s.Draft.Count
 	w := wording{Service: service, Language: s.Language, Which: s.Which, Segments: n.Segments, Encoding: n.Encoding, Body: s.Draft.Body}
 	k.say("template  %s%s %s: %s of %s at its longest\n", name, s.Language, s.Which, countOf(n.Segments, "segment"), n.Encoding)
 	if n.Forcing != 0 {
 		w.Forcing = string(n.Forcing)
-		k.say("          the character %q is not in GSM-7 and makes the text more than twice as dear\n", n.Forcing)
+		k.say("          the character %q is not in GSM-7 which more than doubles the price of the text\n", n.Forcing)
 	}
-	k.sayWrapped("          ", s.Draft.Body)
+	k.printWrapped("          ", s.Draft.Body)
 	if s.Err != nil {
 		w.Problem = s.Err.Error()
 	}
@@ -103,8 +103,8 @@ func (k *check) specimen(service, name string, s reminder.LongestSample) error {
 	return nil
 }
 
-// sayWrapped prints a text in lines of 80 columns, under its first one.
-func (a *app) sayWrapped(first, text string) {
+// printWrapped prints a text in lines of 80 columns, under its first one.
+func (a *app) printWrapped(first, text string) {
 	for _, line := range wrap(text, tableWidth-len(first)-2) {
 		fmt.Fprintf(a.stdout, "%s%s\n", first, line)
 		first = strings.Repeat(" ", len(first))

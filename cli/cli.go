@@ -75,13 +75,13 @@ func Run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintln(stderr, wrong)
 		return exitUsage
 	case errors.Is(err, errUsage):
-		complain(stderr, err)
+		printError(stderr, err)
 		return exitUsage
 	case ctx.Err() != nil && errors.Is(err, context.Canceled):
-		complain(stderr, errInterrupted) // where it was cut short tells an operator nothing
+		printError(stderr, errInterrupted) // at which call it was interrupted is of no use to an operator
 		return exitFailed
 	default:
-		complain(stderr, err)
+		printError(stderr, err)
 		return exitFailed
 	}
 }
@@ -93,8 +93,8 @@ func wallClock() time.Time { return time.Now().Round(0) }
 // exit ends the process in the middle of things.
 var exit = os.Exit //nolint:forbidigo // what a second signal asks for
 
-// complain prints an error, each of its lines as one of ours.
-func complain(w io.Writer, err error) {
+// printError prints an error, each of its lines as one of ours.
+func printError(w io.Writer, err error) {
 	for line := range strings.Lines(err.Error()) {
 		fmt.Fprintln(w, "duewatch:", strings.TrimSuffix(line, "\n"))
 	}
@@ -107,7 +107,7 @@ func (a *app) root() *cobra.Command {
 		Long: `duewatch registers bill numbers with Almara Pay, keeps the due date and balance
 it answers, and texts the customer before the due date: at the right hour, once,
 and only while something is still owed.`,
-		Example:       "  duewatch run --sandbox      try it without any account\n  duewatch check              is the config right?\n  duewatch explain 14200331   the whole story of a bill",
+		Example:       "  duewatch run --sandbox      try it without any account\n  duewatch check              is the config right?\n  duewatch explain 14200331   the history of a bill, and what comes next",
 		Version:       strings.TrimPrefix(version(), "duewatch "),
 		SilenceUsage:  true,
 		SilenceErrors: true,

@@ -30,7 +30,7 @@ func (d *doctor) almara(ctx context.Context) []finding {
 		return found(levelFix, part, "%s", reason(err))
 	}
 	if err := c.SignIn(ctx); err != nil {
-		return found(levelFix, part, "no token from %s: %s", cfg.BaseURL, askedInVain(err))
+		return found(levelFix, part, "no token from %s: %s", cfg.BaseURL, whyNoAnswer(err))
 	}
 	out := found(levelOK, part, "%s gives a token", cfg.BaseURL)
 	if cfg.SharePhone {
@@ -50,7 +50,7 @@ func (d *doctor) almara(ctx context.Context) []finding {
 	case errors.As(err, &rejected):
 		return append(out, found(levelNote, part, "it answers, but not about account %s: %s", b.Account, rejected.Reason)...)
 	case err != nil:
-		return append(out, found(levelFix, part, "account %s cannot be looked up: %s", b.Account, askedInVain(err))...)
+		return append(out, found(levelFix, part, "account %s cannot be looked up: %s", b.Account, whyNoAnswer(err))...)
 	}
 	due := "its due date is not known"
 	if !answer.DueDate.IsZero() {
@@ -78,15 +78,15 @@ func (d *doctor) knownBill(ctx context.Context) (*reminder.Bill, error) {
 	return b, err
 }
 
-// askedInVain is why there is no answer, and no word on contexts.
-func askedInVain(err error) string {
+// whyNoAnswer words an error, and says of a time-out what to check.
+func whyNoAnswer(err error) string {
 	if errors.Is(err, context.DeadlineExceeded) {
 		return "no answer within " + askPatience.String() + ": is the address right, and the network up?"
 	}
 	return reason(err)
 }
 
-// twilio asks for the account and, where Twilio can tell, the sender.
+// twilio asks for the account and, where Twilio knows it, the sender.
 func (d *doctor) twilio(ctx context.Context) []finding {
 	const part = "twilio"
 	ctx, cancel := context.WithTimeout(ctx, askPatience)
@@ -104,9 +104,9 @@ func (d *doctor) twilio(ctx context.Context) []finding {
 	account, err := n.Account(ctx)
 	switch {
 	case errors.Is(err, notifier.ErrStop):
-		return found(levelFix, part, "account %s is not let in (%s): check account_sid and auth_token or the API key", t.AccountSID, reason(err))
+		return found(levelFix, part, "account %s is refused (%s): check account_sid and auth_token or the API key", t.AccountSID, reason(err))
 	case err != nil:
-		return found(levelFix, part, "no word on account %s: %s; is the network up?", t.AccountSID, reason(err))
+		return found(levelFix, part, "no answer about account %s: %s; is the network up?", t.AccountSID, reason(err))
 	case !account.Active:
 		return found(levelFix, part, "account %s is %s: see the Twilio console", t.AccountSID, cmp.Or(account.Status, "not active"))
 	}
@@ -125,11 +125,11 @@ func sender(ctx context.Context, n *notifier.Notifier, from, service string) []f
 	const part = "sender"
 	switch {
 	case service != "":
-		return found(levelNote, part, "messaging service %s: whether it has a sender for your customers, only the console and the first text tell", service)
+		return found(levelNote, part, "messaging service %s: only the console and the first text show whether it has a sender for your customers", service)
 	case from == "":
 		return found(levelNote, part, "none is configured")
 	case !strings.HasPrefix(from, "+"):
-		return found(levelNote, part, "%s: a name or short code cannot be looked up; that it is registered, only the console and the first text tell", from)
+		return found(levelNote, part, "%s: a name or short code cannot be looked up; only the console and the first text show whether it is registered", from)
 	}
 	number := reminder.Phone(from)
 	owned, texts, err := n.Owns(ctx, number)

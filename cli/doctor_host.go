@@ -92,7 +92,7 @@ func (d *doctor) readStore(ctx context.Context) []finding {
 	return found(levelOK, "store", "%s is of this version, and sound", path)
 }
 
-// sending tells what keeps texts from leaving, and who must not be texted.
+// sending says what keeps texts from leaving, and who must not be texted.
 func (d *doctor) sending(ctx context.Context) []finding {
 	const part = "sending"
 	if d.store == nil {
@@ -121,7 +121,7 @@ func (d *doctor) disk(context.Context) []finding {
 	folder := filepath.Dir(d.cfg.Store)
 	var s syscall.Statfs_t
 	if err := syscall.Statfs(folder, &s); err != nil {
-		return found(levelNote, part, "%s cannot be looked at: %v", folder, err)
+		return found(levelNote, part, "%s cannot be read: %v", folder, err)
 	}
 	free := int64(s.Bavail) * s.Bsize //nolint:gosec // no disk is that large
 	if free < minFree {
@@ -137,7 +137,7 @@ const unitName = "duewatch.service"
 func (d *doctor) unit(ctx context.Context) []finding {
 	const part = "systemd"
 	if d.sandboxed {
-		return found(levelNote, part, "not looked at: the sandbox is run by hand")
+		return found(levelNote, part, "not checked: the sandbox is run by hand")
 	}
 	ctx, cancel := context.WithTimeout(ctx, storePatience)
 	defer cancel()
@@ -147,7 +147,7 @@ func (d *doctor) unit(ctx context.Context) []finding {
 	said, err := c.Output()
 	if err != nil { // as on a machine that was started by something else
 		first, _, _ := strings.Cut(cmp.Or(why.String(), err.Error()), "\n")
-		return found(levelNote, part, "it tells nothing of %s (%s): see that something else starts the daemon again", unitName, first)
+		return found(levelNote, part, "it says nothing about %s (%s): make sure that something else restarts the daemon", unitName, first)
 	}
 	return unitFindings(said, os.ReadFile)
 }

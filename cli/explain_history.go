@@ -29,15 +29,15 @@ type history struct {
 	now      time.Time
 }
 
-func (a *app) storyOf(ctx context.Context, cfg *config.Config, s *store.Store, w store.Watched) (st *history, err error) {
-	st = &history{app: a, cfg: cfg, policy: cfg.Policies.For(w.Service), bill: w, now: a.now()}
-	if st.done, err = s.Reminders(ctx, w.ID); err != nil {
+func (a *app) historyOf(ctx context.Context, cfg *config.Config, s *store.Store, w store.Watched) (h *history, err error) {
+	h = &history{app: a, cfg: cfg, policy: cfg.Policies.For(w.Service), bill: w, now: a.now()}
+	if h.done, err = s.Reminders(ctx, w.ID); err != nil {
 		return nil, err
 	}
-	if st.texts, err = s.Texts(ctx, w.ID); err != nil {
+	if h.texts, err = s.Texts(ctx, w.ID); err != nil {
 		return nil, err
 	}
-	if st.events, err = s.Events(ctx, w.ID); err != nil {
+	if h.events, err = s.Events(ctx, w.ID); err != nil {
 		return nil, err
 	}
 	outs, err := s.OptOutsOf(ctx, w.Phone)
@@ -46,32 +46,32 @@ func (a *app) storyOf(ctx context.Context, cfg *config.Config, s *store.Store, w
 	}
 	for _, o := range outs {
 		if o.Service == "" || o.Service == w.Service {
-			st.optOuts = append(st.optOuts, o)
+			h.optOuts = append(h.optOuts, o)
 		}
 	}
-	lead, bundle, err := s.DryRun(ctx, store.Round{Now: st.now, Policies: cfg.Policies, Delivery: cfg.Delivery}, w.Bill)
+	lead, bundle, err := s.DryRun(ctx, store.Round{Now: h.now, Policies: cfg.Policies, Delivery: cfg.Delivery}, w.Bill)
 	if err != nil {
 		return nil, err
 	}
-	st.decision, st.bundle = lead.Decision, bundle
+	h.decision, h.bundle = lead.Decision, bundle
 	for _, item := range bundle.Items {
 		if item.Bill.ID == w.ID {
-			st.decision = item.Decision
+			h.decision = item.Decision
 		}
 	}
-	return st, nil
+	return h, nil
 }
 
 // others are the accounts of the other bills that are asked about or texted
 // together with this one.
-func (st *history) others() (accounts []string) {
-	for _, b := range st.bundle.Ask {
-		if b.ID != st.bill.ID {
+func (h *history) others() (accounts []string) {
+	for _, b := range h.bundle.Ask {
+		if b.ID != h.bill.ID {
 			accounts = append(accounts, b.Account)
 		}
 	}
-	for _, item := range st.bundle.Items {
-		if item.Bill.ID != st.bill.ID {
+	for _, item := range h.bundle.Items {
+		if item.Bill.ID != h.bill.ID {
 			accounts = append(accounts, item.Bill.Account)
 		}
 	}
@@ -80,8 +80,8 @@ func (st *history) others() (accounts []string) {
 
 // crowdedOut reports whether other bills of the phone would take all the room
 // of a text.
-func (st *history) crowdedOut() bool {
-	return len(st.bundle.Items) > 0 && !slices.ContainsFunc(st.bundle.Items, func(s reminder.BundleItem) bool { return s.Bill.ID == st.bill.ID })
+func (h *history) crowdedOut() bool {
+	return len(h.bundle.Items) > 0 && !slices.ContainsFunc(h.bundle.Items, func(s reminder.BundleItem) bool { return s.Bill.ID == h.bill.ID })
 }
 
 // planned is one stage of the present due date and how it stands.
@@ -95,17 +95,17 @@ type planned struct {
 
 // plan joins the stages of the present due date with what became of them, and
 // else with what would.
-func (st *history) plan() (all []planned) {
-	for _, step := range st.policy.Steps(st.bill.DueDate) {
+func (h *history) plan() (all []planned) {
+	for _, step := range h.policy.Steps(h.bill.DueDate) {
 		p := planned{Stage: step.Stage, Planned: utc(step.At)}
-		for _, r := range st.done {
-			if r.DueDate == st.bill.DueDate && r.Stage == step.Stage {
+		for _, r := range h.done {
+			if r.DueDate == h.bill.DueDate && r.Stage == step.Stage {
 				p.Outcome, p.Reason = r.Outcome, r.Reason
-				p.Sentence = st.sentence(r, step.At)
+				p.Sentence = h.sentence(r, step.At)
 			}
 		}
 		if p.Outcome == "" {
-			p.Sentence = st.prospect(step)
+			p.Sentence = h.prospect(step)
 		}
 		all = append(all, p)
 	}
@@ -113,18 +113,18 @@ func (st *history) plan() (all []planned) {
 }
 
 // prospect says what would become of a stage that was never acted on.
-func (st *history) prospect(step reminder.Step) string {
+func (h *history) prospect(step reminder.Step) string {
 	switch {
-	case st.bill.State != reminder.BillActive:
-		return "not sent while the bill is " + string(st.bill.State)
-	case st.now.Before(step.At):
+	case h.bill.State != reminder.BillActive:
+		return "not sent while the bill is " + string(h.bill.State)
+	case h.now.Before(step.At):
 		return "to be sent if something is owed then"
-	case st.bill.NextRemind.IsZero():
+	case h.bill.NextRemind.IsZero():
 		return "had passed before the due date was known"
-	case len(st.bundle.Ask) > 0:
-		return "to be looked at now, when Almara Pay has said what is owed"
+	case len(h.bundle.Ask) > 0:
+		return "to be decided now, once Almara Pay has said what is owed"
 	}
-	for _, r := range st.decision.Records {
+	for _, r := range h.decision.Records {
 		if r.Stage == step.Stage {
 			return wouldBe(r)
 		}
@@ -142,18 +142,18 @@ func wouldBe(r reminder.Record) string {
 
 // sentence says how a stage stands; a text that nobody is sure of is not
 // called sent.
-func (st *history) sentence(r reminder.Reminder, planned time.Time) string {
+func (h *history) sentence(r reminder.Reminder, planned time.Time) string {
 	means := r.Reason.Info().Means
 	switch r.Outcome {
 	case reminder.Held:
-		if next := st.bill.NextRemind; !next.IsZero() {
-			return "held until " + st.stamp(next) + ": " + means
+		if next := h.bill.NextRemind; !next.IsZero() {
+			return "held until " + h.stamp(next) + ": " + means
 		}
 	case reminder.Texted:
-		if r.Reason == reminder.CatchUp && st.bill.RegisteredAt.After(planned) {
+		if r.Reason == reminder.CatchUp && h.bill.RegisteredAt.After(planned) {
 			means = "late, since the bill was new"
 		}
-		for _, t := range st.texts {
+		for _, t := range h.texts {
 			if t.ID == r.TextID && (t.State == store.Unknown || t.State == store.Sending) {
 				return "in doubt: the provider may or may not have the text, and is asked"
 			}
@@ -170,9 +170,9 @@ type coming struct {
 }
 
 // next says what the jobs do about the bill next, and what the decision would
-// be if it were looked at now.
-func (st *history) next() (all []coming) {
-	b := st.bill
+// be now.
+func (h *history) next() (all []coming) {
+	b := h.bill
 	switch b.State {
 	case reminder.BillRejected:
 		return []coming{{What: "nothing: Almara Pay refuses the account; duewatch retry asks again"}}
@@ -187,22 +187,22 @@ func (st *history) next() (all []coming) {
 		return []coming{{b.NextCheck, "the account is registered with Almara Pay"}}
 	case reminder.BillActive:
 	}
-	all = append(all, coming{What: "if it were looked at now: " + st.verdict()})
+	all = append(all, coming{What: "if decided now: " + h.verdict()})
 	if !b.NextCheck.IsZero() {
 		all = append(all, coming{b.NextCheck, "Almara Pay is asked again"})
 	}
 	if b.NextRemind.IsZero() {
 		all = append(all, coming{What: "no reminder of this due date is to come"})
 	} else {
-		all = append(all, coming{b.NextRemind, "it is looked at for a reminder" + st.stageAt(b.NextRemind)})
+		all = append(all, coming{b.NextRemind, "a reminder is decided" + h.stageAt(b.NextRemind)})
 	}
 	slices.SortStableFunc(all, func(a, b coming) int { return a.At.Compare(b.At) })
 	return all
 }
 
 // stageAt names the stage that is planned for an instant.
-func (st *history) stageAt(at time.Time) string {
-	for _, step := range st.policy.Steps(st.bill.DueDate) {
+func (h *history) stageAt(at time.Time) string {
+	for _, step := range h.policy.Steps(h.bill.DueDate) {
 		if step.At.Equal(at) {
 			return ", " + step.Stage.String()
 		}
@@ -211,25 +211,25 @@ func (st *history) stageAt(at time.Time) string {
 }
 
 // verdict says what the remind job would decide now.
-func (st *history) verdict() string {
-	d, others := st.decision, "account "+strings.Join(st.others(), ", ")
+func (h *history) verdict() string {
+	d, others := h.decision, "account "+strings.Join(h.others(), ", ")
 	switch {
-	case len(st.bundle.Ask) > 0 && !d.Ask:
+	case len(h.bundle.Ask) > 0 && !d.Ask:
 		return "Almara Pay would be asked first about " + others + ", which may share its text"
 	case d.Ask:
 		age := "which is not known"
-		if at := st.bill.BalanceAt; !at.IsZero() {
-			age = "which is of " + st.stamp(at)
+		if at := h.bill.BalanceAt; !at.IsZero() {
+			age = "which is of " + h.stamp(at)
 		}
 		first := "Almara Pay would be asked for the balance first, " + age
-		if len(st.bundle.Ask) > 1 {
+		if len(h.bundle.Ask) > 1 {
 			first += "; and about " + others + ", which may share its text"
 		}
 		return first
-	case st.crowdedOut():
-		return others + " of the same phone would be texted first, and it would be looked at again after that"
-	case d.Text != nil && len(st.bundle.Items) > 1:
-		return fmt.Sprintf("%s would be sent, in one text with %s, of %s", d.Text.Stage, others, countOf(st.bundle.Text.Count.Segments, "segment"))
+	case h.crowdedOut():
+		return others + " of the same phone would be texted first, and it would be decided after that"
+	case d.Text != nil && len(h.bundle.Items) > 1:
+		return fmt.Sprintf("%s would be sent, in one text with %s, of %s", d.Text.Stage, others, countOf(h.bundle.Text.Count.Segments, "segment"))
 	case d.Text != nil:
 		return fmt.Sprintf("%s would be sent, in %s", d.Text.Stage, countOf(d.Text.Count.Segments, "segment"))
 	case len(d.Records) > 0:
@@ -243,14 +243,14 @@ func (st *history) verdict() string {
 	return "nothing would be done"
 }
 
-func (st *history) stamp(t time.Time) string { return st.app.shortTime(t, st.cfg.Zone) }
+func (h *history) stamp(t time.Time) string { return h.app.shortTime(t, h.cfg.Zone) }
 
-func (st *history) dueSentence() string {
-	due := st.bill.DueDate
+func (h *history) dueSentence() string {
+	due := h.bill.DueDate
 	if due.IsZero() {
 		return "not known"
 	}
-	switch left := due.Sub(reminder.DateOf(st.now.In(st.cfg.Zone))); {
+	switch left := due.Sub(reminder.DateOf(h.now.In(h.cfg.Zone))); {
 	case left == 0:
 		return due.String() + ", today"
 	case left > 0:

@@ -7,8 +7,8 @@ import (
 	"duewatch/store"
 )
 
-// forPrograms is the story as JSON.
-func (st *history) forPrograms(blockers store.Blockers) any {
+// forJSON is the history as JSON.
+func (h *history) forJSON(blockers store.Blockers) any {
 	type event struct {
 		At     time.Time `json:"at"`
 		What   string    `json:"what"`
@@ -38,7 +38,7 @@ func (st *history) forPrograms(blockers store.Blockers) any {
 		Source  string          `json:"source"`
 		Who     string          `json:"who"`
 	}
-	story := struct {
+	out := struct {
 		Bill        any       `json:"bill"`
 		PausedAt    time.Time `json:"paused_at,omitzero"`
 		PausedUntil time.Time `json:"paused_until,omitzero"`
@@ -48,23 +48,23 @@ func (st *history) forPrograms(blockers store.Blockers) any {
 		Events      []event   `json:"events"`
 		Next        []coming  `json:"next"`
 		InForce     []string  `json:"in_force,omitempty"`
-	}{Bill: billJSON(st.bill, reminder.Phone.String), Plan: st.plan(), InForce: st.blocked(blockers)}
-	if st.bill.State == reminder.BillPaused {
-		story.PausedAt, story.PausedUntil = utc(st.bill.PausedAt), utc(st.bill.PausedUntil)
+	}{Bill: billJSON(h.bill, reminder.Phone.String), Plan: h.plan(), InForce: h.blocked(blockers)}
+	if h.bill.State == reminder.BillPaused {
+		out.PausedAt, out.PausedUntil = utc(h.bill.PausedAt), utc(h.bill.PausedUntil)
 	}
-	for _, o := range st.optOuts {
-		story.OptOuts = append(story.OptOuts, optOut{o.Service, o.Reason, utc(o.Since), o.Source, o.Who})
+	for _, o := range h.optOuts {
+		out.OptOuts = append(out.OptOuts, optOut{o.Service, o.Reason, utc(o.Since), o.Source, o.Who})
 	}
-	for _, t := range st.texts {
-		story.Texts = append(story.Texts, text{
+	for _, t := range h.texts {
+		out.Texts = append(out.Texts, text{
 			t.ID, t.State, t.Body, t.Segments, t.Billed, t.Price, t.PriceUnit, utc(t.CreatedAt), utc(t.AcceptedAt), utc(t.SettledAt), t.ProviderID, t.Code, t.Error,
 		})
 	}
-	for _, e := range st.events {
-		story.Events = append(story.Events, event{utc(e.At), e.What, e.Reason, e.Detail, e.TextID})
+	for _, e := range h.events {
+		out.Events = append(out.Events, event{utc(e.At), e.What, e.Reason, e.Detail, e.TextID})
 	}
-	for _, n := range st.next() {
-		story.Next = append(story.Next, coming{utc(n.At), n.What})
+	for _, n := range h.next() {
+		out.Next = append(out.Next, coming{utc(n.At), n.What})
 	}
-	return story
+	return out
 }

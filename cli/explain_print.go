@@ -9,101 +9,101 @@ import (
 	"duewatch/store"
 )
 
-// tell prints the story: how the bill stands, its reminders, its texts, what
+// print prints the history: how the bill stands, its reminders, its texts, what
 // happened, and what comes next.
-func (st *history) tell(blockers store.Blockers) {
-	b := st.bill
-	st.printf("%s, account %s: %s\n", st.cfg.Policies.Name(b.Service), b.Account, b.State)
+func (h *history) print(blockers store.Blockers) {
+	b := h.bill
+	h.printf("%s, account %s: %s\n", h.cfg.Policies.Name(b.Service), b.Account, b.State)
 	if b.Customer != "" {
-		st.fact("customer", b.Customer)
+		h.fact("customer", b.Customer)
 	}
-	st.fact("phone", b.Phone.String())
-	for _, o := range st.optOuts {
-		st.fact("", "not texted since "+st.stamp(o.Since)+": "+o.Reason.Info().Means+" ("+o.Source+", "+o.Who+")")
+	h.fact("phone", b.Phone.String())
+	for _, o := range h.optOuts {
+		h.fact("", "not texted since "+h.stamp(o.Since)+": "+o.Reason.Info().Means+" ("+o.Source+", "+o.Who+")")
 	}
-	st.fact("due", st.dueSentence())
+	h.fact("due", h.dueSentence())
 	balance := "not known"
 	if b.Balance != nil {
-		balance = st.policy.Currency + " " + b.Balance.Format(st.policy.Currency) + ", as Almara Pay said on " + st.stamp(b.BalanceAt)
+		balance = h.policy.Currency + " " + b.Balance.Format(h.policy.Currency) + ", as Almara Pay said on " + h.stamp(b.BalanceAt)
 	}
-	st.fact("balance", balance)
+	h.fact("balance", balance)
 	if notVerified(b.Verified) {
-		st.fact("not verified", "the biller has not confirmed the account, says Almara Pay; it is texted all the same")
+		h.fact("not verified", "the biller has not confirmed the account, says Almara Pay; it is texted all the same")
 	}
 	if b.LastError != "" {
-		st.fact("last problem", b.LastError)
+		h.fact("last problem", b.LastError)
 	}
 	if b.State == reminder.BillPaused {
 		until := "until you resume it"
 		if !b.PausedUntil.IsZero() {
-			until = "until " + st.stamp(b.PausedUntil)
+			until = "until " + h.stamp(b.PausedUntil)
 		}
-		st.fact("paused", "since "+st.stamp(b.PausedAt)+", "+until)
+		h.fact("paused", "since "+h.stamp(b.PausedAt)+", "+until)
 	}
 
-	st.printf("\nReminders of this due date\n")
-	plan := st.plan()
+	h.printf("\nReminders of this due date\n")
+	plan := h.plan()
 	if len(plan) == 0 {
-		st.printf("  none: the due date is not known\n")
+		h.printf("  none: the due date is not known\n")
 	}
 	for _, p := range plan {
-		st.row(p.Planned, fmt.Sprintf("%-14s", p.Stage), p.Sentence)
+		h.row(p.Planned, fmt.Sprintf("%-14s", p.Stage), p.Sentence)
 	}
-	if len(st.texts) > 0 {
-		st.printf("\nTexts\n")
+	if len(h.texts) > 0 {
+		h.printf("\nTexts\n")
 	}
-	for _, t := range st.texts {
-		st.row(t.CreatedAt, fmt.Sprintf("%-14s", t.State), textSentence(t))
+	for _, t := range h.texts {
+		h.row(t.CreatedAt, fmt.Sprintf("%-14s", t.State), textSentence(t))
 		for _, line := range wrap(t.Body, 79-indent) {
-			st.printf("%*s%s\n", indent, "", line)
+			h.printf("%*s%s\n", indent, "", line)
 		}
 	}
-	st.printf("\nWhat happened\n")
-	for _, e := range st.events {
-		st.row(e.At, fmt.Sprintf("%-14s", happened(e.What)), e.Detail)
+	h.printf("\nWhat happened\n")
+	for _, e := range h.events {
+		h.row(e.At, fmt.Sprintf("%-14s", happened(e.What)), e.Detail)
 	}
-	st.printf("\nWhat comes next\n")
-	for _, c := range st.next() {
-		st.row(c.At, "", c.What)
+	h.printf("\nWhat comes next\n")
+	for _, c := range h.next() {
+		h.row(c.At, "", c.What)
 	}
-	if inForce := st.blocked(blockers); len(inForce) > 0 {
-		st.printf("\nIn force for all bills\n")
+	if inForce := h.blocked(blockers); len(inForce) > 0 {
+		h.printf("\nIn force for all bills\n")
 		for _, s := range inForce {
-			st.row(time.Time{}, "", s)
+			h.row(time.Time{}, "", s)
 		}
 	}
-	st.printf("\n")
+	h.printf("\n")
 }
 
-func (st *history) printf(format string, args ...any) { fmt.Fprintf(st.app.stdout, format, args...) }
+func (h *history) printf(format string, args ...any) { fmt.Fprintf(h.app.stdout, format, args...) }
 
 // fact is one line of how the bill stands.
-func (st *history) fact(what, is string) { st.column(fmt.Sprintf("  %-14s", what), is) }
+func (h *history) fact(what, is string) { h.column(fmt.Sprintf("  %-14s", what), is) }
 
 // indent is where what stands behind a date begins.
 const indent = 19
 
 // row is a dated line, with a word in a second column if there is one.
-func (st *history) row(at time.Time, word, sentence string) {
+func (h *history) row(at time.Time, word, sentence string) {
 	stamp := "now"
 	if !at.IsZero() {
-		stamp = st.stamp(at)
+		stamp = h.stamp(at)
 	}
 	head := fmt.Sprintf("  %-*s", indent-2, stamp)
 	if word != "" {
 		head += word + " "
 	}
-	st.column(head, sentence)
+	h.column(head, sentence)
 }
 
 // column prints a head and words that are wrapped behind it.
-func (st *history) column(head, words string) {
+func (h *history) column(head, words string) {
 	width := len([]rune(head))
 	for i, line := range wrap(words, max(79-width, 30)) {
 		if i > 0 {
 			head = strings.Repeat(" ", width)
 		}
-		st.printf("%s\n", strings.TrimRight(head+line, " "))
+		h.printf("%s\n", strings.TrimRight(head+line, " "))
 	}
 }
 

@@ -74,7 +74,7 @@ type billImport struct {
 	store    *store.Store
 	progress *progress
 	count    importCount
-	read     int64 // what is counted for the progress: bytes of the file, or rows of the roll
+	read     int64 // what is counted for the progress: bytes of the file, or rows of the index
 }
 
 // importCount is what became of the rows.
@@ -190,16 +190,16 @@ func (i *billImport) check(ctx context.Context, file *daemon.BillsList, size int
 			return err
 		}
 		if i.dryRun && !i.asJSON {
-			i.foretell(b, changes)
+			i.printChanges(b, changes)
 		}
 		i.take(b, changes)
 		return nil
 	})
 }
 
-// foretell names the bills of a batch that would change, in the order of the
+// printChanges names the bills of a batch that would change, in the order of the
 // file.
-func (i *billImport) foretell(b importer.Batch, changes []store.Change) {
+func (i *billImport) printChanges(b importer.Batch, changes []store.Change) {
 	var rows []int
 	for n, change := range changes {
 		if change.Kind == store.Changed {

@@ -46,7 +46,7 @@ daemon runs.`,
 				if added == 0 {
 					words = "it was on the list already"
 				}
-				return ch.tell("add", o.Phone, added > 0, words)
+				return ch.print("add", o.Phone, added > 0, words)
 			})
 		},
 	}
@@ -65,7 +65,7 @@ daemon runs.`,
 				if err != nil {
 					return err
 				}
-				return ch.tell("remove", o.Phone, true, o.Phone.String()+" may be texted again")
+				return ch.print("remove", o.Phone, true, o.Phone.String()+" may be texted again")
 			})
 		},
 	}
@@ -237,8 +237,8 @@ func (ch *optOutChange) run(c *cobra.Command, number string, change func(*store.
 	return change(s, o)
 }
 
-// tell says what became of the change, to people in words.
-func (ch *optOutChange) tell(act string, p reminder.Phone, changed bool, words string) error {
+// print says what became of the change, to people in words.
+func (ch *optOutChange) print(act string, p reminder.Phone, changed bool, words string) error {
 	if !ch.asJSON {
 		_, err := fmt.Fprintln(ch.app.stdout, words)
 		return err

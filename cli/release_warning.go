@@ -18,7 +18,7 @@ func isWarning(reason reminder.Reason) bool {
 }
 
 // releaseWarning ends a warning, and says what goes on by that.
-func (ch *selector) releaseWarning(ctx context.Context, cfg *config.Config, s *store.Store, reason reminder.Reason) (err error) {
+func (sel *selector) releaseWarning(ctx context.Context, cfg *config.Config, s *store.Store, reason reminder.Reason) (err error) {
 	var lists []store.ShrunkList
 	if reason == reminder.ListShrank {
 		if lists, err = s.ShrunkLists(ctx); err != nil {
@@ -26,16 +26,16 @@ func (ch *selector) releaseWarning(ctx context.Context, cfg *config.Config, s *s
 		}
 	}
 	var released int64
-	if ch.dryRun {
+	if sel.dryRun {
 		released, err = s.Release(ctx, store.BulkOp{DryRun: true}, reason)
 	} else {
-		released, err = s.ReleaseAll(ctx, cfg.Policies.Default, ch.app.now(), reason, who(), nil)
+		released, err = s.ReleaseAll(ctx, cfg.Policies.Default, sel.app.now(), reason, who(), nil)
 	}
 	switch {
 	case err != nil:
 		return releaseCut(ctx, err, released)
-	case ch.asJSON:
-		return ch.tellReleased(string(reason), released, time.Time{})
+	case sel.asJSON:
+		return sel.printReleased(string(reason), released, time.Time{})
 	}
 	waits := false
 	for _, l := range lists {
@@ -44,20 +44,20 @@ func (ch *selector) releaseWarning(ctx context.Context, cfg *config.Config, s *s
 		}
 		waits = true
 		goes := "the daemon takes that list within seconds, or at its next start"
-		if ch.dryRun {
+		if sel.dryRun {
 			goes = "they would be removed"
 		}
-		fmt.Fprintf(ch.app.stdout, "%s: %d of the %d bills of %s are no longer named by it; %s\n", reason, l.Gone, l.Of, daemon.ListName(l.Source), goes)
+		fmt.Fprintf(sel.app.stdout, "%s: %d of the %d bills of %s are no longer named by it; %s\n", reason, l.Gone, l.Of, daemon.ListName(l.Source), goes)
 	}
 	switch {
 	case reason == reminder.ListShrank && !waits:
-		fmt.Fprintf(ch.app.stdout, "%s: no list waits for you\n", reason)
+		fmt.Fprintf(sel.app.stdout, "%s: no list waits for you\n", reason)
 	case released > 0:
-		return ch.tellReleased(string(reason), released, time.Time{})
-	case reason != reminder.ListShrank && !ch.dryRun:
-		fmt.Fprintf(ch.app.stdout, "%s: the warning is over; no reminder was waiting for it\n", reason)
+		return sel.printReleased(string(reason), released, time.Time{})
+	case reason != reminder.ListShrank && !sel.dryRun:
+		fmt.Fprintf(sel.app.stdout, "%s: the warning is over; no reminder was waiting for it\n", reason)
 	case !waits:
-		return ch.tellReleased(string(reason), released, time.Time{})
+		return sel.printReleased(string(reason), released, time.Time{})
 	}
 	return nil
 }

@@ -22,7 +22,7 @@ func (r *report) heading() {
 	fmt.Fprintf(r.app.stdout, "From %s to %s\n", r.app.shortTime(r.period.Since, r.cfg.Zone), r.app.shortTime(r.now, r.cfg.Zone))
 }
 
-// print tells a person what follows the heading.
+// print prints what follows the heading, for people.
 func (r *report) print() error {
 	t := r.total
 	price := r.cfg.Notifier.PricePerSegment
@@ -161,7 +161,7 @@ func inDays(d time.Duration) string {
 	return d.String()
 }
 
-// printJSON tells a program.
+// printJSON prints it for programs.
 func (r *report) printJSON() error {
 	type line struct {
 		ID           string                  `json:"id,omitempty"`

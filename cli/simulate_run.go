@@ -181,7 +181,7 @@ type dayProgress struct {
 }
 
 func newDays(w io.Writer, begin time.Time, days, nth, of int) *dayProgress {
-	p := &dayProgress{w: w, begin: begin, days: days, day: -1, next: time.Now().Add(saySo)}
+	p := &dayProgress{w: w, begin: begin, days: days, day: -1, next: time.Now().Add(lineEvery)}
 	if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
 		p.tty = true
 	}
@@ -201,7 +201,7 @@ func (p *dayProgress) at(now time.Time) {
 	case p.tty:
 		fmt.Fprintf(p.w, "\r%s ", line)
 	case time.Now().After(p.next):
-		p.next = time.Now().Add(saySo)
+		p.next = time.Now().Add(lineEvery)
 		fmt.Fprintln(p.w, "simulating: "+line)
 	}
 }

@@ -23,7 +23,7 @@ import (
 // billsFile is what bills_file lists, checked and waiting to be declared.
 type billsFile struct {
 	name string
-	// mark tells this list from every other, with all that its reading went by;
+	// mark is the hash of the list and of all that its reading went by;
 	// "" when there is no file.
 	mark  string
 	same  bool               // the store is as the file says already

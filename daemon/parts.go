@@ -26,7 +26,7 @@ type Parts struct {
 	Metrics *scheduler.Metrics
 
 	Now func() time.Time
-	// ClockCheck is told of the Date of each answer, and says whether Now may be
+	// ClockCheck is given the Date of each answer, and says whether Now may be
 	// believed; nil = it may.
 	ClockCheck *scheduler.ClockCheck
 	// Comparison is kept over reloads; nil = there are none.
@@ -37,7 +37,7 @@ type Parts struct {
 	// Transport takes the place of the network; nil = the network.
 	Transport http.RoundTripper
 
-	// OnAlmara and OnTwilio are told of each request, as OnCall of the clients.
+	// OnAlmara and OnTwilio are called for each request, as OnCall of the clients.
 	OnAlmara, OnTwilio func(op, outcome string, took time.Duration)
 }
 

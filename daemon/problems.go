@@ -42,7 +42,7 @@ func (p Problems) Sending(ctx context.Context) (sentences []string) {
 	}
 	sentences = append(sentences, refused...)
 	if guard := blockers.Guard; guard != "" {
-		sentences = append(sentences, fmt.Sprintf("texts are held by a guard, %s: %s; after a look, duewatch release --reason %s lets them go",
+		sentences = append(sentences, fmt.Sprintf("texts are held by a guard, %s: %s; once you have checked, duewatch release --reason %s lets them go",
 			guard, blockers.Figures, guard))
 	}
 	if filtered, recent := blockers.State.Filtered, blockers.State.Recent; filtered >= manyFiltered {
@@ -68,7 +68,7 @@ func (p Problems) Warning(w store.Warning) string {
 	if w.Reason == reminder.ListShrank {
 		return sentence // its detail says how it ends
 	}
-	return sentence + fmt.Sprintf("; after a look, duewatch release --reason %s ends this warning", w.Reason)
+	return sentence + fmt.Sprintf("; once you have checked, duewatch release --reason %s ends this warning", w.Reason)
 }
 
 // RefusedBills say which bills Almara Pay refuses without rejecting them, and

@@ -20,7 +20,7 @@ import (
 const fewRemoved = 10
 
 // shrank reports whether a list has lost so many of its bills at once that
-// somebody has to look first: an export that was cut off reads like a list from
+// somebody has to check it first: an export that was cut off reads like a list from
 // which bills were taken out. share is guards.max_removed; 0 = off.
 func shrank(gone, of int, share float64) bool {
 	return share > 0 && gone > fewRemoved && float64(gone) > share*float64(of)
@@ -103,7 +103,7 @@ func (d *daemon) countGone(ctx context.Context, cfg *config.Config, file *billsF
 	}
 }
 
-// markOfBills tells the list of the config from every other.
+// markOfBills is the mark of the list in the config: other lists have other marks.
 func markOfBills(cfg *config.Config) string {
 	all := make([]string, len(cfg.Bills))
 	for i, b := range cfg.Bills {

@@ -166,7 +166,7 @@ func (r *BillsReader) delimiter() (best byte, err error) {
 	most := -1
 	for _, delim := range []byte{',', ';', '\t'} {
 		r.rows.delim = delim
-		_, _, fault, err := r.rows.look()
+		_, _, fault, err := r.rows.splitFront()
 		if err != nil {
 			return 0, err
 		}

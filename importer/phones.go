@@ -59,7 +59,7 @@ func ReadPhones(in io.Reader, name string, do func(line int, phone, service, fau
 // separate finds out how the cells of the row at the front are separated.
 func (r *csvRows) separate() error {
 	for _, r.delim = range []byte{';', '\t', ','} {
-		if _, _, _, err := r.look(); err != nil {
+		if _, _, _, err := r.splitFront(); err != nil {
 			return err
 		}
 		if len(r.cells) > 1 {

@@ -35,7 +35,7 @@ func newCSVRows(in io.Reader, delim byte) *csvRows {
 // next call. With a fault there are no cells, but what is wrong with the line.
 // The error is io.EOF at the end, or what reading met.
 func (r *csvRows) next() (cells [][]byte, line int, fault string, err error) {
-	size, lines, fault, err := r.look()
+	size, lines, fault, err := r.splitFront()
 	if err != nil {
 		return nil, 0, "", err
 	}
@@ -49,8 +49,8 @@ func (r *csvRows) next() (cells [][]byte, line int, fault string, err error) {
 	return r.cells, line, "", nil
 }
 
-// look splits the row at the front without taking it.
-func (r *csvRows) look() (size, lines int, fault string, err error) {
+// splitFront splits the row at the front without taking it.
+func (r *csvRows) splitFront() (size, lines int, fault string, err error) {
 	for {
 		if data := r.buf[r.start:r.stop]; len(data) > 0 {
 			size, lines, fault := r.split(data)
