@@ -44,6 +44,7 @@ environment, reminders:, the default.`,
 			k := &check{app: a, asJSON: asJSON, checked: checked{Config: a.configPath}}
 			var err error
 			if k.cfg, err = a.load(sandboxed); err == nil {
+				k.count(sandboxed)
 				err = k.all(c.Context())
 			}
 			if !asJSON {
@@ -52,7 +53,7 @@ environment, reminders:, the default.`,
 			return errors.Join(k.encode(err), err)
 		},
 	}
-	c.Flags().BoolVar(&sandboxed, "sandbox", false, "leave out what the sandbox brings")
+	c.Flags().BoolVar(&sandboxed, "sandbox", false, "check it for run --sandbox, which needs no account")
 	c.Flags().StringVar(&account, "bill", "", "an account: show what applies to its bills, and why")
 	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON object; with --bill, one for each bill")
 	return c
@@ -118,10 +119,29 @@ func (k *check) encode(err error) error {
 	return json.NewEncoder(k.app.stdout).Encode(k.checked)
 }
 
+// count counts what the daemon would begin with. In the sandbox that is a mode and
+// maybe sample bills which the config does not have; all else that is checked is the
+// config's own.
+func (k *check) count(sandboxed bool) {
+	k.Mode, k.Services, k.Bills = k.cfg.Delivery.Mode, len(k.cfg.Services), len(k.cfg.Bills)
+	if !sandboxed {
+		return
+	}
+	k.Mode = reminder.ModeLive
+	services := map[string]bool{}
+	for _, s := range k.cfg.Services {
+		services[s.ID] = true
+	}
+	for _, sample := range daemon.StandInsFor(k.cfg, k.app.now()).Samples {
+		services[sample.Service] = true
+		k.Bills++
+	}
+	k.Services = len(services)
+}
+
 // all checks the parts one after another.
 func (k *check) all(ctx context.Context) error {
-	k.Mode, k.Services, k.Bills, k.Store = k.cfg.Delivery.Mode, len(k.cfg.Services), len(k.cfg.Bills), k.cfg.Store
-	k.State = storeBad
+	k.Store, k.State = k.cfg.Store, storeBad
 	k.say("config    %s is right; mode %s, %s, %s\n", k.Config, k.Mode, countOf(k.Services, "service"), countOf(k.Bills, "bill"))
 	k.holidays()
 	if err := k.schedule(); err != nil {

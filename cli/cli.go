@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"duewatch/config"
 	"duewatch/daemon"
@@ -114,7 +115,7 @@ and only while something is still owed.`,
 	}
 	root.PersistentFlags().StringVarP(&a.configPath, "config", "c", defaultConfig(), "config file; else ./config.yaml, or /etc/duewatch/…")
 	root.PersistentFlags().Lookup("config").DefValue = "" // the words say it
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return fmt.Errorf("%w (%w)", err, errUsage) })
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return fmt.Errorf("%w (%w)", flagError(err), errUsage) })
 	root.AddCommand(a.runCommand(), a.checkCommand(), a.doctorCommand(), a.billsCommand(), a.explainCommand(), a.previewCommand(), a.simulateCommand(), a.importCommand(), a.exportCommand(), a.backupCommand(), a.optoutCommand(),
 		a.pauseCommand(), a.resumeCommand(), a.retryCommand(), a.releaseCommand(), a.reportCommand(), a.sandboxCommand(), a.versionCommand())
 	root.AddCommand(a.completionCommand(), a.manCommand())
@@ -138,6 +139,26 @@ and only while something is still owed.`,
 	root.Args = usageArgs(cobra.NoArgs)
 	root.RunE = func(c *cobra.Command, _ []string) error { return c.Help() }
 	return root
+}
+
+// flagError says what to write for a flag that takes a number, in place of the
+// words of the library that reads numbers.
+func flagError(err error) error {
+	wrong, ok := errors.AsType[*pflag.InvalidValueError](err)
+	if !ok {
+		return err
+	}
+	switch f := wrong.GetFlag(); {
+	case strings.HasPrefix(f.Value.Type(), "int") || strings.HasPrefix(f.Value.Type(), "uint"):
+		of := ""
+		if f.Name == "days" {
+			of = " of days"
+		}
+		return fmt.Errorf("--%s %q: write a whole number%s", f.Name, wrong.GetValue(), of)
+	case f.Value.Type() == "bool":
+		return fmt.Errorf("--%s=%s: write --%[1]s alone", f.Name, wrong.GetValue())
+	}
+	return err
 }
 
 // usageArgs makes a wrong number of arguments, or an unknown command, end with

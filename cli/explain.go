@@ -18,7 +18,7 @@ func (a *app) explainCommand() *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
 		Use:   "explain ACCOUNT|PHONE",
-		Short: "Show the history of a bill and what comes next, or of all bills of a phone",
+		Short: "Show the history of a bill, and what comes next",
 		Long: `Shows what Almara Pay said of a bill and when, which reminders were sent, held
 or skipped, by which rule and on which balance, what became of each text, and
 what comes next: also what would be decided now, and what keeps texts from
@@ -87,7 +87,9 @@ func (a *app) billsNamed(ctx context.Context, cfg *config.Config, s *store.Store
 	case strings.HasPrefix(name, "+") && bad != nil:
 		return nil, fmt.Errorf("the phone %w (%w)", bad, errUsage)
 	case bad == nil:
-		return nil, fmt.Errorf("no account and no phone %s: %w in the store: is it declared in the config, and has the daemon run since?", phone, store.ErrNotFound)
+		return nil, fmt.Errorf(
+			"there is no bill of an account or a phone %s: duewatch bills lists those there are; a new one of the config is there once the daemon has read it",
+			phone)
 	}
 	return nil, noSuchBill(cfg, store.Selector{Account: name})
 }

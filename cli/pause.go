@@ -89,7 +89,7 @@ func (a *app) pauseOf(cfg *config.Config, until, reason string) (p store.Pause, 
 }
 
 func (sel *selector) pause(ctx context.Context, cfg *config.Config, s *store.Store, op store.BulkOp, p store.Pause) error {
-	d := opWords{verb: "pause", doing: "pausing", done: "paused", more: "until you resume", until: p.Until, before: reminder.BillPaused}
+	d := opWords{verb: "pause", doing: "pausing", done: "paused", more: "until you resume", until: p.Until}
 	if !p.Until.IsZero() {
 		d.more = "until " + sel.app.shortTime(p.Until, cfg.Zone)
 	}
@@ -115,7 +115,7 @@ once the pause of the service has reached it.`,
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			return sel.do(c, args, func(ctx context.Context, cfg *config.Config, s *store.Store, op store.BulkOp) error {
-				d := opWords{verb: "resume", doing: "resuming", done: "resumed", before: reminder.BillActive}
+				d := opWords{verb: "resume", doing: "resuming", done: "resumed"}
 				return sel.carryOut(ctx, cfg, op, d, func(a store.BulkOp) (store.BulkResult, error) { return s.Resume(ctx, a, cfg.Policies) })
 			})
 		},

@@ -91,13 +91,13 @@ func (sel *selector) bulkOp(c *cobra.Command, cfg *config.Config, s *store.Store
 	return op, nil
 }
 
-// noSuchBill says that no bill matches the choice, and what it may be.
+// noSuchBill says which bill was looked for, and how to see those there are.
 func noSuchBill(cfg *config.Config, c store.Selector) error {
-	hint := "is it declared in the config, and has the daemon run since?"
 	if id := serviceNamed(cfg, c.Service); id != "" {
-		hint = fmt.Sprintf("--service takes an id, which is %s for %s", id, c.Service)
+		return fmt.Errorf("there is no bill of %s: --service takes an id, which is %s for %s", inWords(c), id, c.Service)
 	}
-	return fmt.Errorf("%s: %w in the store: %s", inWords(c), store.ErrNotFound, hint)
+	return fmt.Errorf("there is no bill of %s: duewatch bills lists those there are; a new one of the config is there once the daemon has read it",
+		inWords(c))
 }
 
 // serviceNamed is the id of the service that has this name in texts.
@@ -142,30 +142,29 @@ type opWords struct {
 	verb, doing, done string // "pause", "pausing", "paused"
 	more              string // "until 1 Dec 00:00"
 	until             time.Time
-	before            reminder.BillState // of bills to which it was done before
 }
 
 // carryOut does it, and prints what it came to. Of a service, whose bills may be
 // millions, it says first what is about to be done.
-func (sel *selector) carryOut(ctx context.Context, cfg *config.Config, a store.BulkOp, d opWords, do func(store.BulkOp) (store.BulkResult, error)) error {
-	if a.Selector.WholeService() && !sel.asJSON {
-		sel.announce(cfg, a, d)
+func (sel *selector) carryOut(ctx context.Context, cfg *config.Config, op store.BulkOp, d opWords, do func(store.BulkOp) (store.BulkResult, error)) error {
+	if op.Selector.WholeService() && !sel.asJSON {
+		sel.announce(cfg, op, d)
 		d.more = ""
 	}
-	n, err := sel.run(ctx, a, d, do)
+	n, err := sel.run(ctx, op, d, do)
 	if err != nil {
 		return err
 	}
-	return sel.print(a, d, n)
+	return sel.print(op, d, n)
 }
 
-func (sel *selector) announce(cfg *config.Config, a store.BulkOp, d opWords) {
-	of := inWords(a.Selector)
+func (sel *selector) announce(cfg *config.Config, op store.BulkOp, d opWords) {
+	of := inWords(op.Selector)
 	if name := cfg.Policies.Name(sel.service); name != sel.service {
 		of += " (" + name + ")"
 	}
 	line := d.doing + " " + of
-	if a.DryRun {
+	if op.DryRun {
 		line = of + " would be " + d.done
 	}
 	for _, l := range wrap(strings.TrimSpace(line+" "+d.more), 79) {
@@ -174,20 +173,20 @@ func (sel *selector) announce(cfg *config.Config, a store.BulkOp, d opWords) {
 }
 
 // run does it with its progress on stderr.
-func (sel *selector) run(ctx context.Context, a store.BulkOp, d opWords, do func(store.BulkOp) (store.BulkResult, error)) (n store.BulkResult, err error) {
+func (sel *selector) run(ctx context.Context, op store.BulkOp, d opWords, do func(store.BulkOp) (store.BulkResult, error)) (n store.BulkResult, err error) {
 	p := newProgressOf(sel.app.stderr, d.doing, "bills", 0)
-	a.Tell = func(bills int) { p.at(bills, 0) }
-	n, err = do(a)
+	op.Tell = func(bills int) { p.at(bills, 0) }
+	n, err = do(op)
 	p.done()
-	if errors.Is(err, context.Canceled) && ctx.Err() != nil && !a.DryRun {
+	if errors.Is(err, context.Canceled) && ctx.Err() != nil && !op.DryRun {
 		err = fmt.Errorf("interrupted after %s: the same command goes on from there", countOf(n.Done, "bill"))
 	}
 	return n, err
 }
 
-// print says what it came to. It fails when nothing was there to be done,
-// unless that is so since it was done before.
-func (sel *selector) print(a store.BulkOp, d opWords, n store.BulkResult) error {
+// print says what it came to. It fails when bills stay otherwise than the operator
+// wanted, and not when there was nothing to be done.
+func (sel *selector) print(op store.BulkOp, d opWords, n store.BulkResult) error {
 	if sel.asJSON {
 		return json.NewEncoder(sel.app.stdout).Encode(struct {
 			Act     string                     `json:"act"`
@@ -195,21 +194,25 @@ func (sel *selector) print(a store.BulkOp, d opWords, n store.BulkResult) error 
 			Bills   int                        `json:"bills"`
 			Left    map[reminder.BillState]int `json:"left"`
 			Until   time.Time                  `json:"until,omitzero"`
-		}{d.verb, !a.DryRun, n.Done, n.Left, utc(d.until)})
+		}{d.verb, !op.DryRun, n.Done, n.Left, utc(d.until)})
 	}
-	left := leftWords(n.Left)
-	if d.before == reminder.BillActive && n.Left[reminder.BillPaused] > 0 {
+	left, active, paused := leftWords(n.Left), n.Left[reminder.BillActive], n.Left[reminder.BillPaused]
+	if d.verb == "resume" && paused > 0 {
 		left += "; another pause holds the paused ones: duewatch pause lists it"
 	}
-	if n.Done == 0 && n.Bills() > 0 && n.Left[d.before] == 0 {
-		return fmt.Errorf("nothing of %s could be %s: %s", inWords(a.Selector), d.done, left)
+	var line string
+	switch nothing := n.Done == 0 && n.Bills() > 0; {
+	case nothing && (d.verb == "pause" && paused == 0 || d.verb == "resume" && paused > 0 && active == 0):
+		return fmt.Errorf("nothing of %s could be %s: %s", inWords(op.Selector), d.done, left)
+	case nothing:
+		line = fmt.Sprintf("nothing to %s: %s", d.verb, left)
+	case op.DryRun:
+		line = fmt.Sprintf("%s would be %s %s", countOf(n.Done, "bill"), d.done, d.more)
+	default:
+		line = fmt.Sprintf("%s %s %s", countOf(n.Done, "bill"), d.done, d.more)
 	}
-	would := ""
-	if a.DryRun {
-		would = "would be "
-	}
-	line := strings.TrimSpace(fmt.Sprintf("%s %s%s %s", countOf(n.Done, "bill"), would, d.done, d.more))
-	if left != "" {
+	line = strings.TrimSpace(line)
+	if left != "" && n.Done > 0 {
 		line += "; left as it was: " + left
 	}
 	for _, l := range wrap(line, 79) {
@@ -218,7 +221,7 @@ func (sel *selector) print(a store.BulkOp, d opWords, n store.BulkResult) error 
 	return nil
 }
 
-// leftWords are the bills that an act left alone, by their state.
+// leftWords are the bills that were left as they were, by their state.
 func leftWords(left map[reminder.BillState]int) string {
 	var words []string
 	for _, state := range slices.Sorted(maps.Keys(left)) {
