@@ -26,7 +26,7 @@ it is a good backup, or not there. It holds every phone in full, and only you
 may read it.
 
 A restored backup does not know what was texted after it was made: the daemon
-then finds out from the provider, and stops sending until you have looked.
+then finds out from the provider, and stops sending until you have checked.
 docs/operations.md says how to restore one.`,
 		Example: "  duewatch backup /backup/duewatch-$(date +%F).db\n  duewatch backup --force /backup/latest.db",
 		Args:    cobra.ExactArgs(1),

@@ -28,8 +28,8 @@ func (a *app) checkCommand() *cobra.Command {
 it at once. Lists the holidays of the coming year, with the file that each is
 from, and the events of calendars that could not be understood. Then renders
 every template in use with a long but plausible record and says how many
-segments it costs, and which character makes it dear; and reads the whole store
-for damage. It calls nobody and changes nothing.
+segments it costs, and which character makes it expensive; and reads the whole
+store for damage. It calls nobody and changes nothing.
 
 With --bill it prints, for the bills of that account, which value of each key of
 reminders: applies to them, and where it was written. The first of these that
@@ -84,7 +84,7 @@ type checked struct {
 	Store    string   `json:"store"`
 	State    string   `json:"store_state"` // sound, absent or bad; "" where the config is wrong
 	Open     bool     `json:"store_open_to_others,omitempty"`
-	Warnings []string `json:"warnings"` // of what is allowed, and hardly meant
+	Warnings []string `json:"warnings"` // of what is allowed, and hardly intended
 	Problems []string `json:"problems"`
 }
 

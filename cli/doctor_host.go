@@ -193,8 +193,8 @@ func unitFindings(said []byte, read func(name string) ([]byte, error)) []finding
 	}
 	if keys := systemd.Differing(string(text)); len(keys) > 0 {
 		more := ""
-		if len(keys) > mostKeys {
-			keys, more = keys[:mostKeys], ", …"
+		if len(keys) > maxKeys {
+			keys, more = keys[:maxKeys], ", …"
 		}
 		out = append(out, found(levelNote, part, "%s is not the unit that came with this binary; %s%s differ: sudo make install writes it anew, and settings of your own belong in sudo systemctl edit duewatch",
 			file, strings.Join(keys, ", "), more)...)
@@ -202,8 +202,8 @@ func unitFindings(said []byte, read func(name string) ([]byte, error)) []finding
 	return out
 }
 
-// mostKeys is how many settings of a unit are named.
-const mostKeys = 5
+// maxKeys is how many settings of a unit are named.
+const maxKeys = 5
 
 func sizeOf(bytes int64) string {
 	if bytes >= 1<<30 {

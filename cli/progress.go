@@ -54,7 +54,7 @@ func newProgressOf(w io.Writer, what, unit string, bytes int64) *progress {
 	return p
 }
 
-// at says that so many rows and bytes are done.
+// at reports that so many rows and bytes are done.
 func (p *progress) at(rows int, bytes int64) {
 	now := time.Now()
 	if p.w == nil || now.Before(p.next) {

@@ -34,10 +34,11 @@ func (a *app) releaseCommand() *cobra.Command {
 		Use:   "release [ACCOUNT]",
 		Short: "Release what is held until you have checked it",
 		Long: `Without arguments: lists why texts are held or sending is stopped, and changes
-nothing. With an account, --phone, --service, or a reason for all bills, it lets
-go what is held: each reminder is decided again, and sent if it is still useful
-and something is still owed. For single bills, phones and services that is what
-is held as in_doubt or implausible_balance; the rest is let go for all at once.
+nothing. With an account, --phone, --service, or a reason for all bills, it
+releases what is held: each reminder is decided again, and sent if it is still
+useful and something is still owed. Single bills, phones and services are
+released from in_doubt and implausible_balance; the rest is released for all
+bills at once.
 
   in_doubt             nobody knows whether the text was sent: check the
                        provider's message log for the phone first
@@ -61,7 +62,7 @@ is held as in_doubt or implausible_balance; the rest is let go for all at once.
                        are registered again
   list_shrank          bills or bills_file lost many bills at once, and rightly:
                        they are removed
-  mass_paid            so many have paid in truth: their payments count, and
+  mass_paid            that many have really paid: their payments count, and
                        their reminders end as paid
   unreadable_answers, nobody_answered
                        you have checked: no warning until there are as many anew`,
@@ -95,11 +96,11 @@ is held as in_doubt or implausible_balance; the rest is let go for all at once.
 		},
 	}
 	sel.flags(c, "release")
-	c.Flags().StringVar(&reason, "reason", "", "let go only what is held for this")
+	c.Flags().StringVar(&reason, "reason", "", "release only what is held for this")
 	return c
 }
 
-// release lets go what is held of some bills.
+// release releases what is held of single bills, phones or services.
 func (sel *selector) release(ctx context.Context, s *store.Store, op store.BulkOp, reasons []reminder.Reason) error {
 	released, err := s.Release(ctx, op, reasons...)
 	switch {
@@ -308,11 +309,11 @@ func heldJSON(stops []store.Stopped, warnings []store.Warning, held []store.Held
 	return out
 }
 
-// fewForeign is how many of them are listed.
-const fewForeign = 20
+// maxForeign is how many of them are listed.
+const maxForeign = 20
 
 func (a *app) printForeign(ctx context.Context, cfg *config.Config, s *store.Store) error {
-	messages, more, err := s.ForeignMessages(ctx, fewForeign)
+	messages, more, err := s.ForeignMessages(ctx, maxForeign)
 	if err != nil {
 		return err
 	}

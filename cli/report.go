@@ -134,7 +134,7 @@ func (r *report) over(since, within string) (err error) {
 	r.now = r.app.now()
 	p := &r.period
 	p.Until = r.now.Add(time.Millisecond)
-	p.HeldMost = heldMost(r.cfg.Policies)
+	p.HeldMost = maxHeld(r.cfg.Policies)
 	if p.Since, err = sinceOf(since, r.now, r.cfg.Zone); err != nil {
 		return err
 	}
@@ -201,9 +201,9 @@ func withinOf(s string) (d time.Duration, err error) {
 	return d, nil
 }
 
-// heldMost is the longest time that a reminder can be of use, with some days
+// maxHeld is the longest time that a reminder can be of use, with some days
 // for holidays.
-func heldMost(all reminder.Policies) time.Duration {
+func maxHeld(all reminder.Policies) time.Duration {
 	days := 0
 	of := func(p *reminder.Policy) {
 		if len(p.Stages) > 0 {

@@ -1,5 +1,5 @@
 // Package daemon is what `duewatch run` is: it builds the parts from the config,
-// wires them, and runs them until it is told to stop. It holds no rule of its own
+// wires them, and runs them until it is stopped. It holds no rule of its own
 // about who is texted when.
 //
 // It promises that a config which cannot be used never takes the place of one that
