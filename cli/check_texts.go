@@ -102,11 +102,3 @@ func (k *check) longestText(service, name string, s reminder.LongestSample) erro
 	}
 	return nil
 }
-
-// printWrapped prints a text in lines of 80 columns, under its first one.
-func (a *app) printWrapped(first, text string) {
-	for _, line := range wrap(text, tableWidth-len(first)-2) {
-		fmt.Fprintf(a.stdout, "%s%s\n", first, line)
-		first = strings.Repeat(" ", len(first))
-	}
-}

@@ -21,8 +21,6 @@ import (
 	"github.com/spf13/pflag"
 
 	"duewatch/config"
-	"duewatch/daemon"
-	"duewatch/store"
 )
 
 // The exit statuses.
@@ -183,23 +181,4 @@ func usageArgs(check cobra.PositionalArgs) cobra.PositionalArgs {
 		}
 		return nil
 	}
-}
-
-// defaultConfig is the file beside us, as in a checkout, or the installed one.
-func defaultConfig() string {
-	if _, err := os.Stat("config.yaml"); err == nil {
-		return "config.yaml"
-	}
-	return "/etc/duewatch/config.yaml"
-}
-
-// load reads the config for a command; strict asks for all that the real
-// daemon needs as well.
-func (a *app) load(sandbox bool) (*config.Config, error) {
-	return daemon.LoadConfig(a.configPath, sandbox, a.now)
-}
-
-// problems words what keeps texts from leaving as the daemon does.
-func (a *app) problems(cfg *config.Config, s *store.Store) daemon.Problems {
-	return daemon.Problems{Store: s, Policy: cfg.Policies.Default, Now: a.now}
 }

@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -204,10 +203,3 @@ func unitFindings(said []byte, read func(name string) ([]byte, error)) []finding
 
 // maxKeys is how many settings of a unit are named.
 const maxKeys = 5
-
-func sizeOf(bytes int64) string {
-	if bytes >= 1<<30 {
-		return fmt.Sprintf("%.1f GiB", float64(bytes)/(1<<30))
-	}
-	return fmt.Sprintf("%d MiB", bytes>>20)
-}

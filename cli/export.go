@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -27,11 +28,11 @@ formulas have an apostrophe in front, which import takes off again.`,
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) (err error) {
 			states := []reminder.BillState{reminder.BillPending, reminder.BillActive, reminder.BillPaused, reminder.BillRejected, reminder.BillRemoved}
-			if !oneOf(reminder.BillState(state), append(states, "")) {
+			if !slices.Contains(append(states, ""), reminder.BillState(state)) {
 				return fmt.Errorf("--state %q: write one of %v (%w)", state, states, errUsage)
 			}
 			sources := []string{store.SourceConfig, store.SourceFile, store.SourceImport}
-			if !oneOf(source, append(sources, "")) {
+			if !slices.Contains(append(sources, ""), source) {
 				return fmt.Errorf("--source %q: write one of %v (%w)", source, sources, errUsage)
 			}
 			_, s, err := a.openReader(c)

@@ -74,7 +74,7 @@ func (a *app) preview(ctx context.Context, days int, form previewForm, full, all
 		return err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
-	if err := a.inItsWorld(ctx, cfg, f.Store); err != nil {
+	if err := a.adaptToWorld(ctx, cfg, f.Store); err != nil {
 		return err
 	}
 	fingerprint, off := cfg.Fingerprint(), cfg.Delivery.Mode == reminder.ModeOff

@@ -117,19 +117,3 @@ func showText(w io.Writer) func(sandbox.Text) {
 		_, _ = io.WriteString(w, b.String()+"\n")
 	}
 }
-
-// wrap breaks a text into lines of at most width characters, at spaces.
-func wrap(s string, width int) []string {
-	var lines []string
-	line := ""
-	for _, word := range strings.Fields(s) {
-		if line != "" && len([]rune(line))+1+len([]rune(word)) > width {
-			lines, line = append(lines, line), ""
-		}
-		if line != "" {
-			line += " "
-		}
-		line += word
-	}
-	return append(lines, line)
-}

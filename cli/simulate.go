@@ -157,7 +157,7 @@ func (a *app) copyOf(ctx context.Context, cfgs []*config.Config, i int, path str
 		return err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
-	if err := a.inItsWorld(ctx, cfgs[i], s); err != nil {
+	if err := a.adaptToWorld(ctx, cfgs[i], s); err != nil {
 		return err
 	}
 	_, err = a.copyStore(ctx, s, path, false)
