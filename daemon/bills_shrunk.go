@@ -62,7 +62,8 @@ func (d *daemon) holdShrunk(ctx context.Context, cfg *config.Config, file *bills
 	}
 	var sentences []string
 	for _, l := range d.heldLists {
-		log.Warn("a list has lost many of its bills at once: the old lists stay until it is whole again, or duewatch release --reason list_shrank has it taken",
+		log.Warn("a list has lost many of its bills at once: the old lists stay until it is whole again, "+
+			"or duewatch release --reason list_shrank has it taken",
 			"list", ListName(l.Source), "file", fileOf(l.Source, cfg), "gone", l.Gone, "of", l.Of)
 		sentences = append(sentences, shrunkSentence(l, cfg))
 	}
@@ -144,8 +145,8 @@ func shrunkSentence(l store.ShrunkList, cfg *config.Config) string {
 	case cfg.BillsFile == "":
 		name = `bills_file, which is "" now,`
 	}
-	return fmt.Sprintf("%s no longer names %d of its %d bills, and guards.max_removed is %g%%: nothing of it is taken, and the old list stays; "+
-		"if it was cut off, mend it and reload; if they are to go, duewatch release --reason list_shrank", name, l.Gone, l.Of, 100*cfg.MaxRemoved)
+	return fmt.Sprintf("%s no longer names %d of its %d bills, and guards.max_removed is %g%%: "+
+		"nothing of it is taken, and the old list stays; if it was cut off, mend it and reload; if they are to go, duewatch release --reason list_shrank", name, l.Gone, l.Of, 100*cfg.MaxRemoved)
 }
 
 // checkReleases is how often a daemon that holds a list asks whether the operator
@@ -189,7 +190,8 @@ func (d *daemon) readReleasedLists(ctx context.Context, cfg *config.Config, log 
 		if l.Source == store.SourceFile && agreesTo(known, l) && l.Mark != fileMark(file) {
 			// The operator has agreed to another list than is there now, and has not
 			// asked for this one.
-			return false, errors.Join(fmt.Errorf("%s is another list than the one that was released: reload, to have it taken as it is now", cfg.BillsFile), file.close())
+			err := fmt.Errorf("%s is another list than the one that was released: reload, to have it taken as it is now", cfg.BillsFile)
+			return false, errors.Join(err, file.close())
 		}
 	}
 	d.billsFile = file

@@ -71,7 +71,8 @@ func (p Parts) NewAlmara(cfg *config.Config) (*almara.Client, error) {
 	c, err := almara.New(almara.Config{
 		BaseURL: cfg.Almara.BaseURL, TokenPath: cfg.Almara.TokenPath, TokenEncoding: cfg.Almara.TokenEncoding, Scope: cfg.Almara.Scope,
 		ClientID: cfg.Almara.ClientID, ClientSecret: cfg.Almara.ClientSecret.Reveal(), RecheckWith: cfg.Almara.RecheckWith,
-		Timeout: cfg.Almara.Timeout, Rate: rate, Concurrency: cfg.Almara.Concurrency, Now: now, Log: p.Log, Transport: p.Transport, OnCall: p.OnAlmara,
+		Timeout: cfg.Almara.Timeout, Rate: rate, Concurrency: cfg.Almara.Concurrency, Now: now, Log: p.Log,
+		Transport: p.Transport, OnCall: p.OnAlmara,
 		OmitPhone: !cfg.Almara.SharePhone, Currency: cfg.Currency, Country: cfg.Country,
 		OnDate: p.ClockCheck.OnDate(scheduler.PeerAlmara),
 	})

@@ -42,8 +42,8 @@ func (p Problems) Sending(ctx context.Context) (sentences []string) {
 	}
 	sentences = append(sentences, refused...)
 	if guard := blockers.Guard; guard != "" {
-		sentences = append(sentences, fmt.Sprintf("texts are held by a guard, %s: %s; once you have checked, duewatch release --reason %s lets them go",
-			guard, blockers.Figures, guard))
+		sentences = append(sentences, fmt.Sprintf("texts are held by a guard, %s: %s; "+
+			"once you have checked, duewatch release --reason %s lets them go", guard, blockers.Figures, guard))
 	}
 	if filtered, recent := blockers.State.Filtered, blockers.State.Recent; filtered >= manyFiltered {
 		sentences = append(sentences, fmt.Sprintf("%d of the last %d texts were kept back for their words: carriers take them for advertising",
@@ -78,8 +78,9 @@ func (p Problems) RefusedBills(ctx context.Context) (sentences []string, err err
 		how       store.Refusal
 		what, end string
 	}{
-		{store.Unclear, "Almara Pay refuses %s in a form that is not known", "such a bill is rejected when that is said on another day and others are answered; " +
-			"mend the account where it comes from, or duewatch retry ACCOUNT"},
+		{store.Unclear, "Almara Pay refuses %s in a form that is not known",
+			"such a bill is rejected when that is said on another day and others are answered; " +
+				"mend the account where it comes from, or duewatch retry ACCOUNT"},
 		{store.Forbidden, "Almara Pay gives no right to %s", "the others go on; ask Almara Pay whether the service is permitted"},
 	} {
 		r, err := p.Store.RefusedBills(ctx, of.how)

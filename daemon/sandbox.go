@@ -63,7 +63,9 @@ func StandInsFor(cfg *config.Config, now time.Time) *StandIns {
 
 // StartStandIns starts the stand-ins on a free port of loopback. What they know
 // is kept beside the store, so that a restarted daemon meets the same world.
-func StartStandIns(ctx context.Context, cfg *config.Config, now func() time.Time, onText func(sandbox.Text), log *slog.Logger) (*StandIns, error) {
+func StartStandIns(
+	ctx context.Context, cfg *config.Config, now func() time.Time, onText func(sandbox.Text), log *slog.Logger,
+) (*StandIns, error) {
 	const listen = "127.0.0.1:0"
 	s, err := sandbox.New(sandbox.Options{
 		Zone: cfg.Zone, Now: now, Log: log, StateFile: cfg.Store + ".sandbox.json", OnText: onText, Guard: OnlyLocal(listen),
@@ -84,8 +86,8 @@ func StartStandIns(ctx context.Context, cfg *config.Config, now func() time.Time
 		}
 	}()
 	log.Info("the inbox is at " + standIns.URL + "/inbox")
-	log.Info("sandbox: endpoints, credentials, mode (live, into the inbox) and window (all day, from midnight) are the stand-ins'; nobody is texted",
-		"sample_bills", len(standIns.Samples))
+	log.Info("sandbox: endpoints, credentials, mode (live, into the inbox) and window (all day, from midnight) are the stand-ins'; "+
+		"nobody is texted", "sample_bills", len(standIns.Samples))
 	return standIns, nil
 }
 
