@@ -20,18 +20,21 @@ import (
 	"duewatch/store"
 )
 
-// billsFile is what bills_file lists, checked and waiting to be declared.
-type billsFile struct {
+// BillsFile is a bills_file without a fault, which may wait to be declared.
+type BillsFile struct {
+	Rows int // 0 when it was not read, since the store is as it says already
+
 	name string
+	sum  []byte // SHA-256 of the file
 	// mark is the hash of the list and of all that its reading went by;
 	// "" when there is no file.
 	mark  string
 	same  bool               // the store is as the file says already
 	index *store.ImportIndex // the list, unless same; nil when there is no file
-	rows  int
 }
 
-func (f *billsFile) close() error {
+// Close drops what is kept of the list.
+func (f *BillsFile) Close() error {
 	if f == nil {
 		return nil
 	}
@@ -49,13 +52,13 @@ const (
 // nothing. What is wrong with it is a *config.Error. A file that was declared
 // just so before is not read a second time: at ten million bills that is the
 // difference between seconds and minutes for each start.
-func (d *daemon) readBillsFile(ctx context.Context, cfg *config.Config, log *slog.Logger) (*billsFile, error) {
+func (d *daemon) readBillsFile(ctx context.Context, cfg *config.Config, log *slog.Logger) (*BillsFile, error) {
 	last, err := d.store.Meta(ctx, metaBillsFile)
 	if err != nil {
 		return nil, err
 	}
 	if cfg.BillsFile == "" {
-		return &billsFile{same: last == ""}, nil
+		return &BillsFile{same: last == ""}, nil
 	}
 	if last != "" {
 		mark, err := d.markOf(cfg)
@@ -63,15 +66,15 @@ func (d *daemon) readBillsFile(ctx context.Context, cfg *config.Config, log *slo
 			return nil, err
 		}
 		if mark == last {
-			return &billsFile{name: cfg.BillsFile, mark: mark, same: true}, nil
+			return &BillsFile{name: cfg.BillsFile, mark: mark, same: true}, nil
 		}
 	}
 	report := d.newReporter(log)
-	list, err := CheckBillsFile(ctx, cfg, true, func(rows int, _ []reminder.ListedBill) { report("bills_file is being checked", rows) })
-	if err != nil {
-		return nil, err
+	file, err := CheckBillsFile(ctx, cfg, true, func(rows int, _ []reminder.ListedBill) { report("bills_file is being checked", rows) })
+	if err == nil {
+		file.mark = d.markFrom(cfg, file.sum)
 	}
-	return &billsFile{name: cfg.BillsFile, mark: d.markFrom(cfg, list.sum), index: list.index, rows: list.Rows}, nil
+	return file, err
 }
 
 // reportEvery is how often a long piece of work is reported.
@@ -145,7 +148,7 @@ func (d *daemon) declareBills(ctx context.Context, cfg *config.Config, log *slog
 		return nil
 	}
 	d.billsFile = nil
-	defer func() { err = errors.Join(err, file.close()) }()
+	defer func() { err = errors.Join(err, file.Close()) }()
 	if held, err := d.holdShrunk(ctx, cfg, file, log); err != nil || held {
 		return err
 	}
@@ -167,7 +170,7 @@ func (d *daemon) declareBills(ctx context.Context, cfg *config.Config, log *slog
 	if err := d.removeUnlisted(ctx, file, &n, log); err != nil {
 		return err
 	}
-	log.Info("bills_file declared", "file", file.name, "listed", file.rows, "new", n.Added, "changed", n.Changed, "removed", n.Removed)
+	log.Info("bills_file declared", "file", file.name, "listed", file.Rows, "new", n.Added, "changed", n.Changed, "removed", n.Removed)
 	if err := d.store.SetMeta(metaBillsFile, file.mark); err != nil {
 		return err
 	}
@@ -192,7 +195,7 @@ func (d *daemon) declareConfig(cfg *config.Config, log *slog.Logger) error {
 // pages of the indexes are written again and again.
 const importBatch = 50_000
 
-func (d *daemon) addFromFile(ctx context.Context, file *billsFile, n *store.Declared, log *slog.Logger) error {
+func (d *daemon) addFromFile(ctx context.Context, file *BillsFile, n *store.Declared, log *slog.Logger) error {
 	if file.index == nil {
 		return nil
 	}
@@ -213,7 +216,7 @@ func (d *daemon) addFromFile(ctx context.Context, file *billsFile, n *store.Decl
 	})
 }
 
-func (d *daemon) removeUnlisted(ctx context.Context, file *billsFile, n *store.Declared, log *slog.Logger) error {
+func (d *daemon) removeUnlisted(ctx context.Context, file *BillsFile, n *store.Declared, log *slog.Logger) error {
 	report := d.newReporter(log)
 	for last := int64(0); ; {
 		if err := ctx.Err(); err != nil {

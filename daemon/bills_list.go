@@ -38,17 +38,6 @@ func OpenBillsList(ctx context.Context, cfg *config.Config, in io.Reader, name s
 // Close drops the index.
 func (l *BillsList) Close() error { return l.Index.Close() }
 
-// CheckedList is a bills_file without a fault.
-type CheckedList struct {
-	Rows int
-
-	index *store.ImportIndex
-	sum   []byte // SHA-256 of the file
-}
-
-// Close drops what was kept of the list.
-func (l *CheckedList) Close() error { return l.index.Close() }
-
 // maxListed bounds how many wrong rows are listed, in a log too.
 const maxListed = 1000
 
@@ -57,7 +46,7 @@ const maxListed = 1000
 // how many they are so far. What is wrong with the file is a *config.Error.
 func CheckBillsFile(
 	ctx context.Context, cfg *config.Config, keeps bool, seen func(rows int, batch []reminder.ListedBill),
-) (_ *CheckedList, err error) {
+) (_ *BillsFile, err error) {
 	in, err := openBillsFile(cfg)
 	if err != nil {
 		return nil, err
@@ -99,5 +88,5 @@ func CheckBillsFile(
 	if len(wrong.Problems) > 0 {
 		return nil, wrong
 	}
-	return &CheckedList{Rows: rows, index: list.Index, sum: sum.Sum(nil)}, nil
+	return &BillsFile{Rows: rows, name: cfg.BillsFile, sum: sum.Sum(nil), index: list.Index}, nil
 }

@@ -34,7 +34,7 @@ const markNone = "none"
 // such a list adds waits as well: where a spreadsheet or another program has
 // written all accounts in another way, it is every customer's bill for the second
 // time, and each would be texted twice.
-func (d *daemon) holdShrunk(ctx context.Context, cfg *config.Config, file *billsFile, log *slog.Logger) (held bool, err error) {
+func (d *daemon) holdShrunk(ctx context.Context, cfg *config.Config, file *BillsFile, log *slog.Logger) (held bool, err error) {
 	known, err := d.store.ShrunkLists(ctx)
 	if err != nil {
 		return false, err
@@ -80,7 +80,7 @@ func agreesTo(known []store.ShrunkList, l store.ShrunkList) bool {
 
 // countGone counts the bills of a list, page by page, and those that no list names
 // any more.
-func (d *daemon) countGone(ctx context.Context, cfg *config.Config, file *billsFile, l *store.ShrunkList, log *slog.Logger) error {
+func (d *daemon) countGone(ctx context.Context, cfg *config.Config, file *BillsFile, l *store.ShrunkList, log *slog.Logger) error {
 	inConfig := make(map[[2]string]bool, len(cfg.Bills))
 	for _, b := range cfg.Bills {
 		inConfig[[2]string{b.Service, b.Account}] = true
@@ -115,7 +115,7 @@ func markOfBills(cfg *config.Config) string {
 	return hex.EncodeToString(sum[:])
 }
 
-func fileMark(f *billsFile) string {
+func fileMark(f *BillsFile) string {
 	if f.mark == "" {
 		return markNone
 	}
@@ -191,7 +191,7 @@ func (d *daemon) readReleasedLists(ctx context.Context, cfg *config.Config, log 
 			// The operator has agreed to another list than is there now, and has not
 			// asked for this one.
 			err := fmt.Errorf("%s is another list than the one that was released: reload, to have it taken as it is now", cfg.BillsFile)
-			return false, errors.Join(err, file.close())
+			return false, errors.Join(err, file.Close())
 		}
 	}
 	d.billsFile = file

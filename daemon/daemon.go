@@ -67,7 +67,7 @@ type daemon struct {
 
 	// billsFile is what bills_file lists, from when it was read until it is declared;
 	// nil = no list is to be declared.
-	billsFile *billsFile
+	billsFile *BillsFile
 	heldLists []store.ShrunkList // declared lists that lost too many bills at once: the old ones stay
 
 	refusedReload atomic.Pointer[string]          // why the last reload was not taken; nil = it was
