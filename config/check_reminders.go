@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"duewatch/importer"
 	"duewatch/reminder"
 )
 
@@ -207,7 +208,7 @@ func (c *checker) templates(v view, p *reminder.Policy) {
 		c.distinct[key] = err == nil && ambiguous == nil
 	}
 	if languages := slices.Sorted(maps.Keys(src)); !slices.Contains(languages, p.Language) {
-		v.bad("language", "%s has no templates: write %s, or add its texts under templates", shown(p.Language), orList(languages))
+		v.bad("language", "%s has no templates: write %s, or add its texts under templates", shown(p.Language), importer.OrList(languages))
 	}
 }
 

@@ -44,8 +44,8 @@ type Config struct {
 	Policies  reminder.Policies
 	Schedule  Schedule
 	Services  []Service
-	Bills     []Bill
-	BillsFile string // path of a CSV file for ReadBills, "" for none
+	Bills     []reminder.Bill // with what a list says of a bill, and nothing else
+	BillsFile string          // path of a CSV file for ReadBills, "" for none
 	// MaxRemoved is the share of its bills that a declared list may lose at once, 0
 	// to 1; 0 = any.
 	MaxRemoved float64
@@ -123,15 +123,6 @@ type Schedule struct {
 type Service struct {
 	ID   string // as written: 0042 stays 0042
 	Name string
-}
-
-// Bill is one bill of the declared list.
-type Bill struct {
-	Service     string
-	Account     string // as written: 0042 stays 0042
-	Phone       reminder.Phone
-	Description string
-	Language    string // "" = the policy's
 }
 
 // Web is the status server.

@@ -11,6 +11,7 @@ import (
 	"github.com/knadh/koanf/providers/rawbytes"
 	"github.com/knadh/koanf/v2"
 
+	"duewatch/importer"
 	"duewatch/reminder"
 )
 
@@ -37,7 +38,7 @@ func Load(path string, opts Options) (*Config, error) {
 	}
 	b, err := os.ReadFile(path) //nolint:gosec // the operator names the file
 	if err != nil {
-		return nil, &Error{[]Problem{{File: path, Text: "cannot be read: " + withoutPath(err).Error()}}}
+		return nil, &Error{[]importer.Problem{{File: path, Text: "cannot be read: " + importer.WithoutPath(err).Error()}}}
 	}
 	return load(path, b, opts)
 }

@@ -17,12 +17,6 @@ type ImportIndex struct {
 	keeps bool
 }
 
-// Row is a bill and the line of the file that names it.
-type Row struct {
-	Line int
-	Bill reminder.Bill
-}
-
 const listTables = `
 	CREATE TABLE listed (service TEXT NOT NULL, account TEXT NOT NULL, line INTEGER NOT NULL, PRIMARY KEY (service, account)) WITHOUT ROWID;
 	CREATE TABLE kept (line INTEGER PRIMARY KEY, service TEXT NOT NULL, account TEXT NOT NULL, phone TEXT NOT NULL,
@@ -55,12 +49,12 @@ func (r *ImportIndex) Close() error {
 
 // Add adds bills; of those of one identity the one that counts comes first. Those
 // that were listed before are in doubles: the place in rows, and the line that named it first.
-func (r *ImportIndex) Add(rows []Row) (doubles map[int]int, err error) {
-	added, err := db.ExecBatch(r.db.Tx, listRows, rows, func(args []any, l Row) []any {
+func (r *ImportIndex) Add(rows []reminder.ListedBill) (doubles map[int]int, err error) {
+	added, err := db.ExecBatch(r.db.Tx, listRows, rows, func(args []any, l reminder.ListedBill) []any {
 		return append(args, l.Bill.Service, l.Bill.Account, l.Line)
 	})
 	if err == nil && r.keeps {
-		_, err = db.ExecBatch(r.db.Tx, keepRows, rows, func(args []any, l Row) []any {
+		_, err = db.ExecBatch(r.db.Tx, keepRows, rows, func(args []any, l reminder.ListedBill) []any {
 			return append(args, l.Line, l.Bill.Service, l.Bill.Account, l.Bill.Phone.E164(), l.Bill.Language, l.Bill.Description)
 		})
 	}
@@ -73,7 +67,7 @@ func (r *ImportIndex) Add(rows []Row) (doubles map[int]int, err error) {
 	return doubles, nil
 }
 
-func (r *ImportIndex) doubles(rows []Row) (map[int]int, error) {
+func (r *ImportIndex) doubles(rows []reminder.ListedBill) (map[int]int, error) {
 	bills := make([]reminder.Bill, len(rows))
 	for i, l := range rows {
 		bills[i] = l.Bill
@@ -123,14 +117,14 @@ func (r *ImportIndex) missing(bills []reminder.Bill) (gone []reminder.Bill, err 
 
 // Each calls do for all bills in the order of their lines, n at a time, and
 // stops at its first error.
-func (r *ImportIndex) Each(n int, do func([]Row) error) error {
+func (r *ImportIndex) Each(n int, do func([]reminder.ListedBill) error) error {
 	for last := 0; ; {
 		rows, err := r.db.Query(`SELECT line, service, account, phone, language, description FROM kept
 			WHERE line > ?1 ORDER BY line LIMIT ?2 + 0`, last, n)
 		if err != nil {
 			return fmt.Errorf("read the list in the temporary folder: %w", err)
 		}
-		some, err := db.Collect(rows, func(r db.Scanner) (l Row, err error) {
+		some, err := db.Collect(rows, func(r db.Scanner) (l reminder.ListedBill, err error) {
 			err = r.Scan(&l.Line, &l.Bill.Service, &l.Bill.Account, &l.Bill.Phone, &l.Bill.Language, &l.Bill.Description)
 			return l, err
 		})
