@@ -100,7 +100,7 @@ func Join(lead BundleItem, others []Case, policies Policies, to Delivery, now ti
 
 // sendAlone reports whether the bill is to have a text of its own: the provider
 // refused one that it shared, and the words about it may be to blame.
-func (c Case) sendAlone() bool {
+func (c *Case) sendAlone() bool {
 	return slices.ContainsFunc(c.Done, func(r Reminder) bool {
 		return r.DueDate == c.Bill.DueDate && r.Outcome == Held && r.Reason == TryApart
 	})
@@ -114,7 +114,7 @@ func (p *Policy) bundle(lead BundleItem, shares []BundleItem, policies Policies,
 		slices.SortFunc(some, func(a, b BundleItem) int {
 			return cmp.Or(a.Bill.DueDate.Compare(b.Bill.DueDate), cmp.Compare(a.Bill.ID, b.Bill.ID))
 		})
-		draft, err := p.WordBundle(some, policies, DateOf(now.In(p.Zone)))
+		draft, err := p.WordBundle(some, policies, p.dayOf(now))
 		if err != nil {
 			break
 		}
@@ -137,14 +137,14 @@ func (p *Policy) bundle(lead BundleItem, shares []BundleItem, policies Policies,
 // A stage after the due date does not come early: the days until then are the
 // customer's to pay in. Nor does any on a day on which the customer has heard of
 // the bill already.
-func (c Case) joining(p *Policy, steps []Step, i int, now time.Time) int {
-	today := DateOf(now.In(p.Zone))
+func (c *Case) joining(p *Policy, steps []Step, i int, now time.Time) int {
+	today := p.dayOf(now)
 	for _, r := range c.Done {
-		if r.DueDate == c.Bill.DueDate && r.Outcome == Texted && DateOf(r.DecidedAt.In(p.Zone)) == today {
+		if r.DueDate == c.Bill.DueDate && r.Outcome == Texted && p.dayOf(r.DecidedAt) == today {
 			return i
 		}
 	}
-	dayOf := func(i int) Date { return DateOf(steps[i].At.In(p.Zone)) }
+	dayOf := func(i int) Date { return p.dayOf(steps[i].At) }
 	own := i
 	for i+1 < len(steps) && dayOf(i+1) == today {
 		i++

@@ -122,7 +122,7 @@ func (d Doubt) covers(at time.Time) bool {
 
 // unbelieved reports whether the bill is said to owe nothing by an answer that is
 // doubted.
-func (d Doubt) unbelieved(b Bill) bool {
+func (d Doubt) unbelieved(b *Bill) bool {
 	return b.Balance != nil && b.Balance.Sign() <= 0 && d.covers(b.BalanceAt)
 }
 

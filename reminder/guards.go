@@ -80,15 +80,14 @@ func nextMonth(d Date) Date { return NewDate(d.Year(), d.Month()+1, 1) }
 // Guarded says whether a text of so many segments must be held for a guard, until
 // when, and on which figures. No reason means that it may leave.
 func (p *Policy) Guarded(s GuardState, segments int, now time.Time) (reason Reason, until time.Time, figures string) {
-	g := p.Guards
-	today := DateOf(now.In(p.Zone))
-	tomorrow := func() time.Time { return p.NextOpen(today.AddDays(1).At(p.SendAt, p.Zone)) }
+	g := &p.Guards
+	today := p.dayOf(now)
 	surge := max(g.SurgeFrom, int(g.Surge*float64(s.Median)))
 	switch {
 	case g.MaxTextsPerDay > 0 && s.Today >= g.MaxTextsPerDay && !s.Overridden[DailyLimit]:
-		return DailyLimit, tomorrow(), fmt.Sprintf("%d texts today, guards.max_texts_per_day is %d", s.Today, g.MaxTextsPerDay)
+		return DailyLimit, p.NextDay(now), fmt.Sprintf("%d texts today, guards.max_texts_per_day is %d", s.Today, g.MaxTextsPerDay)
 	case g.Surge > 0 && s.Median > 0 && s.Today >= surge && !s.Overridden[Surge]:
-		return Surge, tomorrow(), fmt.Sprintf("%d texts today, %d on the median day, guards.surge is %g", s.Today, s.Median, g.Surge)
+		return Surge, p.NextDay(now), fmt.Sprintf("%d texts today, %d on the median day, guards.surge is %g", s.Today, s.Median, g.Surge)
 	case g.MonthlySegments > 0 && s.Month+segments > g.MonthlySegments && !s.Overridden[MonthlyBudget]:
 		return MonthlyBudget, p.NextOpen(nextMonth(today).At(p.SendAt, p.Zone)),
 			fmt.Sprintf("%d segments this month, guards.monthly_segments is %d", s.Month, g.MonthlySegments)
@@ -102,7 +101,7 @@ func (p *Policy) Guarded(s GuardState, segments int, now time.Time) (reason Reas
 // next day, or the next month where it counts by months. A reason that is no
 // such guard gives zero.
 func (p *Policy) OverriddenUntil(guard Reason, now time.Time) time.Time {
-	today := DateOf(now.In(p.Zone))
+	today := p.dayOf(now)
 	switch guard {
 	case DailyLimit, Surge, FailureRate:
 		return today.AddDays(1).At(0, p.Zone)
@@ -115,7 +114,7 @@ func (p *Policy) OverriddenUntil(guard Reason, now time.Time) time.Time {
 
 // implausible reports whether the balance is so much higher than any before it
 // that the biller may be mistaken.
-func (g Guards) implausible(b Bill) bool {
+func (g *Guards) implausible(b *Bill) bool {
 	if g.ImplausibleBalance == 0 || b.Balance == nil || b.Usual == nil || b.Usual.Sign() <= 0 {
 		return false
 	}
@@ -125,7 +124,7 @@ func (g Guards) implausible(b Bill) bool {
 // Believe takes the balance as one that is usual for the bill, unless it is
 // implausible. Call it after Learn.
 func (b *Bill) Believe(g Guards) {
-	if b.Balance != nil && b.Balance.Sign() > 0 && (b.Usual == nil || b.Balance.Cmp(*b.Usual) > 0) && !g.implausible(*b) {
+	if b.Balance != nil && b.Balance.Sign() > 0 && (b.Usual == nil || b.Balance.Cmp(*b.Usual) > 0) && !g.implausible(b) {
 		b.Usual = b.Balance
 	}
 }

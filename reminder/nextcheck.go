@@ -24,7 +24,7 @@ func (p *Policy) NextCheck(b Bill, now time.Time) time.Time {
 		return now.Add(b.Backoff())
 	}
 	every, onDayAfter := checkFar, false
-	switch past := DateOf(now.In(p.Zone)).Sub(b.DueDate); {
+	switch past := p.dayOf(now).Sub(b.DueDate); {
 	case b.DueDate.IsZero():
 		every = checkUnknown
 	case past > justPast:

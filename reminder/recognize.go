@@ -45,8 +45,7 @@ func Mentions(body, account string) bool { return says(body, Normalize(plain(acc
 // InReach reports whether a text that was sent at an instant may have been about
 // a stage of the bill, as far as its day goes: its words are not known.
 func (p *Policy) InReach(b Bill, sent time.Time) bool {
-	c := Case{TextedElsewhere: []time.Time{sent}}
-	return slices.ContainsFunc(p.Steps(b.DueDate), func(s Step) bool { return c.textedElsewhere(s, p) })
+	return slices.ContainsFunc(p.Steps(b.DueDate), func(s Step) bool { return p.maybeSentFor(s, sent) })
 }
 
 // says reports whether word stands in the text, and not as a part of another.

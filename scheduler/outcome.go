@@ -93,8 +93,7 @@ func outcomeOf(r notifier.Result, shared bool, policy *reminder.Policy, firstLoo
 		}
 		return hold(reminder.DestinationRefused, retryAccount) // the store says until when
 	case notifier.UntilTomorrow:
-		tomorrow := reminder.DateOf(now.In(policy.Zone)).AddDays(1)
-		return hold(reminder.Throttled, policy.NextOpen(tomorrow.At(policy.SendAt, policy.Zone)).Sub(now))
+		return hold(reminder.Throttled, policy.NextDay(now).Sub(now))
 	case notifier.SlowDown, notifier.SlowDownPhone:
 		return hold(reminder.Throttled, retryThrottled)
 	case notifier.Unlisted, notifier.TryLater, notifier.TryOnce, notifier.MaybeHasIt:

@@ -23,7 +23,7 @@ const lookBack = 36 * time.Hour
 // providerBehind is by how much the provider's clock may be behind ours in the date of
 // a message that cannot be compared and may be the text. Such a message proves
 // nothing, so it is not looked for as far back as one with the text's very words:
-// what is older than the attempt is not the attempt. An hour, as in reminder.clocks:
+// what is older than the attempt is not the attempt. An hour, as reminder.ProviderClockBehind:
 // ours is vouched for within minutes, but maybe not by the provider, and a date that
 // is believed wrongly costs a second text.
 const providerBehind = time.Hour
