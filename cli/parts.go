@@ -31,7 +31,7 @@ type Parts struct {
 	Comparison *scheduler.Comparison
 	// Virtual takes the place of Now in a simulation: time passes by itself, and
 	// with it the rates.
-	Virtual *scheduler.Clock
+	Virtual *scheduler.VirtualClock
 	// Transport takes the place of the network; nil = the network.
 	Transport http.RoundTripper
 

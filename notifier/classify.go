@@ -153,7 +153,7 @@ func Advice(code int) string {
 // code is 0 when the answer carries no error code of Twilio's: it may then
 // come from a proxy on the way, and says nothing certain about what Twilio did,
 // except where the status itself says that the request was not carried out.
-func classify(status, code int) (Outcome, Class) {
+func classify(status, code int) (Acceptance, Class) {
 	class := ClassOf(code)
 	switch {
 	case status == http.StatusTooManyRequests && (class == UntilTomorrow || class == SlowDownPhone):
@@ -181,8 +181,8 @@ func classify(status, code int) (Outcome, Class) {
 }
 
 // explain words the answer to a create request that was not accepted.
-func explain(o Outcome, code int) string {
-	words := map[Outcome]string{
+func explain(o Acceptance, code int) string {
+	words := map[Acceptance]string{
 		Refused:   "refused",
 		Throttled: "turned away, slow down",
 		Unknown:   "not known what became of the text",

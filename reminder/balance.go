@@ -91,7 +91,7 @@ func (e *evaluation) balanceNamed() bool {
 	return e.Asked == Answered && e.Bill.Balance != nil && e.Bill.BalanceAt.Equal(e.Bill.CheckedAt)
 }
 
-func (e *evaluation) feedFault() Doubt { return e.Guards.Doubts[e.Bill.Service] }
+func (e *evaluation) feedFault() FeedFault { return e.Guards.FeedFaults[e.Bill.Service] }
 
 // somethingIsOwed reports whether there is anything to pay. A balance that is known,
 // however old, and says that nothing is owed is believed: the mistake is a text too

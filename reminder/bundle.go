@@ -75,7 +75,7 @@ func Join(lead BundleItem, others []Case, policies Policies, to Delivery, now ti
 		}
 		// The text leaves in any case: the cap, the guards and the stops were
 		// looked at for it.
-		c.joins, c.TextsToday, c.Guards = true, 0, GuardState{Doubts: lead.Guards.Doubts}
+		c.joins, c.TextsToday, c.Guards = true, 0, GuardState{FeedFaults: lead.Guards.FeedFaults}
 		switch d := Decide(c, q, to, now); {
 		case d.Ask:
 			ask = append(ask, c.Bill)

@@ -190,7 +190,7 @@ func (e *evaluation) mayBeTexted() bool {
 		// is held and not skipped, since that one may come back as well.
 		return e.hold(LaterSent, e.next, "")
 	case e.TextsToday >= p.PerNumberDaily:
-		return e.hold(DailyCap, p.NextDay(now), "")
+		return e.hold(PhoneDailyCap, p.NextDay(now), "")
 	}
 	if stop := e.Guards.Stop; stop != nil {
 		until := stop.Until

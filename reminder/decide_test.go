@@ -66,11 +66,11 @@ func toldOf(due, at string) func(*scene) {
 // doubtedFrom is a span in which it is not believed that nothing is owed.
 func doubtedFrom(since, until string) func(*scene) {
 	return func(sc *scene) {
-		doubt := Doubt{Since: on(sc.tb, sc.policy, since)}
+		doubt := FeedFault{Since: on(sc.tb, sc.policy, since)}
 		if until != "" {
 			doubt.Until = on(sc.tb, sc.policy, until)
 		}
-		sc.Guards.Doubts = map[string]Doubt{sc.Bill.Service: doubt}
+		sc.Guards.FeedFaults = map[string]FeedFault{sc.Bill.Service: doubt}
 	}
 }
 
@@ -505,19 +505,19 @@ func TestDecideAsksAgainInGoodTime(t *testing.T) {
 
 func TestWhatIsHeldForTheSameReasonIsNoNews(t *testing.T) {
 	due := NewDate(2026, time.March, 20)
-	held := Reminder{DueDate: due, Stage: -3, Outcome: Held, Reason: DailyCap}
+	held := Reminder{DueDate: due, Stage: -3, Outcome: Held, Reason: PhoneDailyCap}
 	for name, tt := range map[string]struct {
 		done   []Reminder
 		record Record
 		want   bool
 	}{
-		"never acted on":          {nil, Record{Stage: -3, Outcome: Held, Reason: DailyCap}, false},
-		"held for it":             {[]Reminder{held}, Record{Stage: -3, Outcome: Held, Reason: DailyCap, Detail: "other figures"}, true},
+		"never acted on":          {nil, Record{Stage: -3, Outcome: Held, Reason: PhoneDailyCap}, false},
+		"held for it":             {[]Reminder{held}, Record{Stage: -3, Outcome: Held, Reason: PhoneDailyCap, Detail: "other figures"}, true},
 		"held for another reason": {[]Reminder{held}, Record{Stage: -3, Outcome: Held, Reason: OutsideWindow}, false},
-		"another stage":           {[]Reminder{held}, Record{Stage: 0, Outcome: Held, Reason: DailyCap}, false},
-		"skipped now":             {[]Reminder{held}, Record{Stage: -3, Outcome: Skipped, Reason: DailyCap}, false},
-		"of another due date":     {[]Reminder{{DueDate: due.AddDays(1), Stage: -3, Outcome: Held, Reason: DailyCap}}, Record{Stage: -3, Outcome: Held, Reason: DailyCap}, false},
-		"skipped, and held now":   {[]Reminder{{DueDate: due, Stage: -3, Outcome: Skipped, Reason: DailyCap}}, Record{Stage: -3, Outcome: Held, Reason: DailyCap}, false},
+		"another stage":           {[]Reminder{held}, Record{Stage: 0, Outcome: Held, Reason: PhoneDailyCap}, false},
+		"skipped now":             {[]Reminder{held}, Record{Stage: -3, Outcome: Skipped, Reason: PhoneDailyCap}, false},
+		"of another due date":     {[]Reminder{{DueDate: due.AddDays(1), Stage: -3, Outcome: Held, Reason: PhoneDailyCap}}, Record{Stage: -3, Outcome: Held, Reason: PhoneDailyCap}, false},
+		"skipped, and held now":   {[]Reminder{{DueDate: due, Stage: -3, Outcome: Skipped, Reason: PhoneDailyCap}}, Record{Stage: -3, Outcome: Held, Reason: PhoneDailyCap}, false},
 	} {
 		if got := (Case{Bill: Bill{DueDate: due}, Done: tt.done}).Knows(tt.record); got != tt.want {
 			t.Errorf("%s: %v", name, got)

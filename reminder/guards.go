@@ -24,11 +24,11 @@ type Guards struct {
 // GuardState is what holds for all bills alike at one instant: what keeps texts
 // from leaving, how many have left, and how they fared.
 type GuardState struct {
-	Stop   *Stop            // nothing may leave; nil = it may
-	Doubts map[string]Doubt // by service: the last span in which it was not believed what is paid
-	Today  int              // texts handed over today, or about to be
-	Month  int              // their segments, in the calendar month
-	Median int              // texts of the median day; 0 = too little history
+	Stop       *Stop                // nothing may leave; nil = it may
+	FeedFaults map[string]FeedFault // by service: the last span in which it was not believed what is paid
+	Today      int                  // texts handed over today, or about to be
+	Month      int                  // their segments, in the calendar month
+	Median     int                  // texts of the median day; 0 = too little history
 	// Recent and Failed count the last texts whose fate is known, and those of
 	// them that came to nothing.
 	Recent, Failed int

@@ -34,7 +34,7 @@ const (
 	OutsideWindow       Reason = "outside_window"
 	LaterToday          Reason = "later_today"
 	BalanceStale        Reason = "balance_stale"
-	DailyCap            Reason = "daily_cap"
+	PhoneDailyCap       Reason = "daily_cap"
 	SameWords           Reason = "same_words"
 	LaterSent           Reason = "later_sent"
 	TryApart            Reason = "try_apart"
@@ -112,7 +112,7 @@ var Reasons = []ReasonInfo{
 	{LaterToday, Held, "the next stage is due later on the same day, and says the same"},
 	{LaterSent, Held, "the next stage went ahead of its hour, in the text of another bill: the customer knows"},
 	{BalanceStale, Held, "Almara Pay could not say what is owed; it is asked again"},
-	{DailyCap, Held, "the phone has had its reminders.per_number_daily texts today"},
+	{PhoneDailyCap, Held, "the phone has had its reminders.per_number_daily texts today"},
 	{SameWords, Held, "the phone has just had a text of the very same words, of another bill: name .Service in reminders.templates"},
 	{TooLong, Held, "the text is longer than notifier.max_segments, even without the customer's name"},
 	{TemplateFails, Held, "the template could not be rendered for this bill"},

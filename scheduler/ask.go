@@ -132,7 +132,7 @@ func (s *Scheduler) putOff(a *asking) error {
 // try asks about a few bills from different places of the queue, and records what came of
 // it. The error is why nobody else is asked in this pass.
 func (s *Scheduler) try(ctx context.Context, j *job, a *asking, t *turns, call call) error {
-	bills, err := t.few(ctx, s.Now())
+	bills, err := t.sample(ctx, s.Now())
 	if err != nil {
 		return ignoreEnd(ctx, err)
 	}
@@ -209,7 +209,7 @@ func (s *Scheduler) recordAll(from <-chan store.CheckResult, most int, open *ato
 	if due {
 		s.wake(jobRemind)
 	}
-	s.tellRest(told)
+	s.logRest(told)
 	return err
 }
 
@@ -280,7 +280,7 @@ func (s *Scheduler) logChecks(results []store.CheckResult, bills []reminder.Bill
 				s.logRejected(b)
 			}
 		case l.Failed != "":
-			s.tellFailed(b, l, told)
+			s.logFailed(b, l, told)
 		case isNew(b):
 			s.about(b.Service, b.Account).Log(context.Background(), level, "bill registered",
 				"due", orUnknown(b.DueDate.String()), "balance", s.balance(b), "customer", b.Customer)
@@ -293,8 +293,8 @@ func (s *Scheduler) logChecks(results []store.CheckResult, bills []reminder.Bill
 	}
 }
 
-// tellFailed logs of a bill that was not answered about, and how it goes on.
-func (s *Scheduler) tellFailed(b reminder.Bill, l store.CheckResult, told *tally) {
+// logFailed logs of a bill that was not answered about, and how it goes on.
+func (s *Scheduler) logFailed(b reminder.Bill, l store.CheckResult, told *tally) {
 	count, level, what := &told.failed, slog.LevelInfo, "Almara Pay could not answer; asking again later"
 	switch l.Refused {
 	case store.Unclear:
@@ -311,8 +311,8 @@ func (s *Scheduler) tellFailed(b reminder.Bill, l store.CheckResult, told *tally
 	s.about(b.Service, b.Account).Log(context.Background(), level, what, "failures", b.Failures, "err", l.Failed)
 }
 
-// tellRest logs how many bills of a pass were not told of one by one.
-func (s *Scheduler) tellRest(told tally) {
+// logRest logs how many bills of a pass were not told of one by one.
+func (s *Scheduler) logRest(told tally) {
 	for _, of := range []struct {
 		what        string
 		bills, told int

@@ -95,7 +95,7 @@ func (a *asking) heard(ctx context.Context, b reminder.Bill, answer reminder.Ans
 	if err != nil && result.Rejected == "" { // a refusal that is not understood may be a proxy's
 		return []store.CheckResult{result}
 	}
-	a.s.admission.Clear()
+	a.s.notAdmitted.Clear()
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	results := append(slices.Clone(a.unsure), result)
@@ -116,7 +116,7 @@ func (a *asking) notLetIn(ctx context.Context, b reminder.Bill, err error) []sto
 		return []store.CheckResult{result}
 	}
 	a.unsure = append(a.unsure, result)
-	if a.s.admission.Against(strconv.FormatInt(b.ID, 10)) && a.refuse == nil {
+	if a.s.notAdmitted.Against(strconv.FormatInt(b.ID, 10)) && a.refuse == nil {
 		a.refuse = fmt.Errorf("Almara Pay refuses duewatch itself, so no bill is asked about: none of at least %d bills was let in, "+ //nolint:staticcheck // a name
 			"the last being account %s of %s: %w", reminder.EnoughWitnesses, b.Account, a.s.Policies.Name(b.Service), err)
 	}

@@ -97,23 +97,23 @@ func (s *Scheduler) elapsed() time.Duration {
 	return s.ClockCheck.uptime()
 }
 
-// clockOf is the clock that a pass of the remind job works by; it is not sure
+// checkClock is the clock that a pass of the remind job works by; it is not sure
 // while nothing may be decided. While nobody vouches for the clock it looks for
 // somebody who does: the operator, the store, or a peer, which is asked.
-func (s *Scheduler) clockOf(ctx context.Context) (clockState, error) {
+func (s *Scheduler) checkClock(ctx context.Context) (clockState, error) {
 	state := s.ClockCheck.stateNow()
 	if !state.sure {
 		var err error
-		if state, err = s.askForClock(ctx, state); err != nil || !state.sure {
+		if state, err = s.findVoucher(ctx, state); err != nil || !state.sure {
 			return state, err
 		}
 	}
-	if err := s.noticeClock(ctx, state); err != nil || s.ClockCheck == nil {
+	if err := s.repairAfterClockSet(ctx, state); err != nil || s.ClockCheck == nil {
 		return state, err
 	}
-	fresh := s.doubted || s.believed == nil || *s.believed != state
+	fresh := s.clockDoubted || s.believedClock == nil || *s.believedClock != state
 	if at := s.elapsed(); fresh || at-s.keptTime >= keepTimeEvery {
-		if err := s.Store.BelieveClock(s.seen); err != nil {
+		if err := s.Store.BelieveClock(s.lastPassAt); err != nil {
 			return clockState{}, err
 		}
 		s.keptTime = at
@@ -122,36 +122,36 @@ func (s *Scheduler) clockOf(ctx context.Context) (clockState, error) {
 		return state, nil
 	}
 	level := slog.LevelDebug
-	if s.doubted || s.believed != nil {
+	if s.clockDoubted || s.believedClock != nil {
 		level = slog.LevelInfo
 	}
-	s.Log.Log(ctx, level, "the clock is believed", "now", s.seen.Format(time.RFC3339))
-	s.believed, s.doubted = &state, false
+	s.Log.Log(ctx, level, "the clock is believed", "now", s.lastPassAt.Format(time.RFC3339))
+	s.believedClock, s.clockDoubted = &state, false
 	// What waited for it goes on.
-	s.planSoon()
+	s.requestReplan()
 	s.wake(jobReceipts)
 	s.wake(jobHousekeeping)
 	return state, nil
 }
 
-// askForClock returns the state of the clock once all were asked that may vouch
+// findVoucher returns the state of the clock once all were asked that may vouch
 // for it, and stops sending when none of them does.
-func (s *Scheduler) askForClock(ctx context.Context, state clockState) (clockState, error) {
+func (s *Scheduler) findVoucher(ctx context.Context, state clockState) (clockState, error) {
 	seen, err := s.Store.Seen(ctx)
 	if err != nil {
 		return state, err
 	}
-	known, err := s.clockKnown(ctx, seen)
+	known, err := s.vouchedLocally(ctx, seen)
 	if err != nil {
 		return state, err
 	}
-	if at := s.elapsed(); !known && (s.askedTime.sets != state.sets || s.askedTime.at == 0 || at-s.askedTime.at >= askTimeEvery) {
-		s.askedTime.sets, s.askedTime.at = state.sets, at
-		s.askTime(ctx)
+	if at := s.elapsed(); !known && (s.askedPeers.sets != state.sets || s.askedPeers.at == 0 || at-s.askedPeers.at >= askTimeEvery) {
+		s.askedPeers.sets, s.askedPeers.at = state.sets, at
+		s.askPeersForTime(ctx)
 		if state = s.ClockCheck.stateNow(); state.sure || ctx.Err() != nil {
 			return state, nil //nolint:nilerr // stopping
 		}
-		if known, err = s.clockKnown(ctx, seen); err != nil {
+		if known, err = s.vouchedLocally(ctx, seen); err != nil {
 			return state, err
 		}
 	}
@@ -160,16 +160,16 @@ func (s *Scheduler) askForClock(ctx context.Context, state clockState) (clockSta
 		return s.ClockCheck.stateNow(), nil
 	}
 	why := s.ClockCheck.problem(seen)
-	if !s.doubted {
+	if !s.clockDoubted {
 		s.Log.Error("nobody vouches for the clock of this machine, so nothing is sent or forgotten", "why", why)
 	}
-	s.doubted = true
+	s.clockDoubted = true
 	return state, s.Store.DistrustClock(s.Now(), why)
 }
 
-// clockKnown reports whether the operator vouches for the clock, or, where no
+// vouchedLocally reports whether the operator vouches for the clock, or, where no
 // answer has a Date, the last instant that the store has seen.
-func (s *Scheduler) clockKnown(ctx context.Context, seen time.Time) (bool, error) {
+func (s *Scheduler) vouchedLocally(ctx context.Context, seen time.Time) (bool, error) {
 	value, err := s.Store.Meta(ctx, metaClockReleased)
 	if err != nil {
 		return false, err
@@ -192,9 +192,9 @@ func (s *Scheduler) clockKnown(ctx context.Context, seen time.Time) (bool, error
 	return seen.IsZero() || !now.Before(seen.Add(-clockSlack)) && now.Sub(seen) <= clockKnownFor, nil
 }
 
-// askTime makes one harmless request of each peer, for the Date of its answer:
+// askPeersForTime makes one harmless request of each peer, for the Date of its answer:
 // what it says else is of no interest.
-func (s *Scheduler) askTime(ctx context.Context) {
+func (s *Scheduler) askPeersForTime(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeFor)
 	defer cancel()
 	var asking sync.WaitGroup
@@ -216,23 +216,23 @@ func (s *Scheduler) wasSet(ctx context.Context, state clockState) (bool, error) 
 	switch {
 	case s.ClockCheck == nil:
 		return false, nil
-	case s.believed != nil:
-		return s.believed.sets != state.sets, nil
+	case s.believedClock != nil:
+		return s.believedClock.sets != state.sets, nil
 	case state.sets > 0: // since the start, before any was believed
 		return true, nil
 	}
 	return s.Store.WroteUnsure(ctx)
 }
 
-// noticeClock puts right what an earlier clock has written: when this one was set
+// repairAfterClockSet puts right what an earlier clock has written: when this one was set
 // meanwhile, or is behind the latest instant that the store knows of. What was
 // learned at hours that are now to come would look fresh when they come.
-func (s *Scheduler) noticeClock(ctx context.Context, state clockState) error {
+func (s *Scheduler) repairAfterClockSet(ctx context.Context, state clockState) error {
 	set, err := s.wasSet(ctx, state)
 	if err != nil {
 		return err
 	}
-	latest := s.seen
+	latest := s.lastPassAt
 	if latest.IsZero() || set {
 		if latest, err = s.Store.Latest(ctx); err != nil {
 			return err
@@ -253,10 +253,10 @@ func (s *Scheduler) noticeClock(ctx context.Context, state clockState) error {
 			return err
 		}
 		s.Comparison.forget() // texts may have been sent meanwhile, by whatever clock
-		s.planSoon()
+		s.requestReplan()
 		s.Log.Warn("the clock was set back or ahead: balances learned at hours that are still to come count as old",
 			"latest", latest.Format(time.RFC3339), "now", now.Format(time.RFC3339), "balances", forgotten)
 	}
-	s.seen = now
+	s.lastPassAt = now
 	return nil
 }

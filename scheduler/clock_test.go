@@ -40,7 +40,7 @@ func (w *world) lives(total, every time.Duration) {
 		w.job(jobHousekeeping).pass(w.ctx, w.Scheduler)
 		select {
 		case <-w.replan:
-			w.planAnew(w.ctx)
+			w.replanAll(w.ctx)
 		default:
 		}
 	}

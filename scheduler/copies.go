@@ -92,38 +92,38 @@ func (c *Comparison) forget() {
 // about a stage that is sent now: it may have joined a text some days ahead.
 const laterBack = (reminder.MaxBundleDays + 2) * 24 * time.Hour
 
-// compare reads, before the first text of a process and after the clock was set, what the provider has sent of
+// checkForeignMessages reads, before the first text of a process and after the clock was set, what the provider has sent of
 // late. Texts about our bills that this store does not know mean that it is a
 // copy, or was restored from a backup: it would text everyone again. Then
 // sending is stopped until the operator has looked, and what was sent
 // elsewhere is not sent again in any case. While the list cannot be read,
 // nothing leaves: the error is a *halt then, and decisions go on.
-func (s *Scheduler) compare(ctx context.Context, j *job) error {
+func (s *Scheduler) checkForeignMessages(ctx context.Context, j *job) error {
 	by := comparedBy{s.Sender, s.passClock.sets}
 	if s.Comparison.isDone(by) || s.Delivery.Mode == reminder.ModeOff || s.Delivery.Mode == reminder.ModeRedirect {
 		return nil
 	}
 	now := s.Now()
-	found, err := s.foreign(ctx, j, compareFirst)
+	found, err := s.findForeignMessages(ctx, j, compareFirst)
 	if err == nil && found.any() {
 		// None of them may be sent again once the operator lets texts go.
-		found, err = s.foreign(ctx, j, compareMost)
+		found, err = s.findForeignMessages(ctx, j, compareMost)
 	}
 	if list := (*notifier.Error)(nil); errors.As(err, &list) {
-		return s.cannotCompare(ctx, err, now)
+		return s.listUnreadable(ctx, err, now)
 	}
 	if err != nil {
 		return err
 	}
 	stop := reminder.Stop{Reason: reminder.CopiedStore, Detail: found.detail}
-	news, err := s.Store.RecordForeignMessages(now, found.strangers, stop)
+	news, err := s.Store.RecordForeignMessages(now, found.ofBills, stop)
 	if err != nil {
 		return err
 	}
-	if err := s.Store.KeepForeignMessages(found.later); err != nil {
+	if err := s.Store.KeepForeignMessages(found.maybeLater); err != nil {
 		return err
 	}
-	more, err := s.Store.RecordUnattributed(now, found.nobodys, stop)
+	more, err := s.Store.RecordUnattributed(now, found.unattributed, stop)
 	if err != nil {
 		return err
 	}
@@ -135,34 +135,34 @@ func (s *Scheduler) compare(ctx context.Context, j *job) error {
 	return nil
 }
 
-// cannotCompare keeps texts back until the list was read.
-func (s *Scheduler) cannotCompare(ctx context.Context, err error, now time.Time) error {
+// listUnreadable keeps texts back until the list was read.
+func (s *Scheduler) listUnreadable(ctx context.Context, err error, now time.Time) error {
 	if ctx.Err() != nil {
 		return nil //nolint:nilerr // stopping
 	}
 	err = fmt.Errorf("before the first text the provider's list is compared with the store, and it cannot be read: %w", err)
-	h := &halt{reason: reminder.ProviderUnreachable, until: now.Add(retryUnreachable), err: err}
+	h := &sendingStopped{reason: reminder.ProviderUnreachable, until: now.Add(retryUnreachable), err: err}
 	if errors.Is(err, notifier.ErrStop) {
 		h.reason, h.until = reminder.AccountFault, now.Add(retryAccount)
 	}
 	return errors.Join(h, s.Store.StopSending(now, *h.stop()))
 }
 
-// foreign are the messages of the provider's list that this store does not know and
+// foreignMessages are the messages of the provider's list that this store does not know and
 // that are, or may be, reminders of its bills.
-type foreign struct {
-	strangers []store.ForeignMessage // each about a bill
-	nobodys   []store.ForeignMessage // the list shows neither phone nor words: they may be about any bill
-	later     []store.ForeignMessage // without words, to a phone of a bill with no stage near it: one may be learned
-	detail    string                 // for the operator
+type foreignMessages struct {
+	ofBills      []store.ForeignMessage // each about a bill
+	unattributed []store.ForeignMessage // the list shows neither phone nor words: they may be about any bill
+	maybeLater   []store.ForeignMessage // without words, to a phone of a bill with no stage near it: one may be learned
+	detail       string                 // for the operator
 }
 
-func (f *foreign) any() bool { return len(f.strangers)+len(f.nobodys) > 0 }
+func (f *foreignMessages) any() bool { return len(f.ofBills)+len(f.unattributed) > 0 }
 
-// foreign reads the provider's list and picks the messages that are no texts of
+// findForeignMessages reads the provider's list and picks the messages that are no texts of
 // this store and read like reminders of its bills, or cannot be read and came when
 // one was due.
-func (s *Scheduler) foreign(ctx context.Context, j *job, most int) (f foreign, err error) {
+func (s *Scheduler) findForeignMessages(ctx context.Context, j *job, most int) (f foreignMessages, err error) {
 	alive := func() { j.heartbeat() }
 	since := s.Now().Add(-compareBack)
 	q := notifier.Query{Since: since, MaxMessages: compareFirst, OnPage: alive}
@@ -188,29 +188,29 @@ func (s *Scheduler) foreign(ctx context.Context, j *job, most int) (f foreign, e
 			continue // the customer does not have it
 		}
 		seen[m.SID] = true
-		bills, later, nobodys, err := c.about(ctx, m)
+		bills, later, nobodys, err := c.billsAbout(ctx, m)
 		if err != nil {
 			return f, err
 		}
 		for _, b := range later {
-			f.later = append(f.later, store.ForeignMessage{ProviderID: m.SID, BillID: b.ID, At: m.CreatedAt})
+			f.maybeLater = append(f.maybeLater, store.ForeignMessage{ProviderID: m.SID, BillID: b.ID, At: m.CreatedAt})
 		}
 		for _, b := range bills {
-			f.strangers = append(f.strangers, store.ForeignMessage{ProviderID: m.SID, BillID: b.ID, At: m.CreatedAt})
+			f.ofBills = append(f.ofBills, store.ForeignMessage{ProviderID: m.SID, BillID: b.ID, At: m.CreatedAt})
 			example = fmt.Sprintf("%s for account %s", m.SID, b.Account)
 		}
 		if nobodys {
-			f.nobodys = append(f.nobodys, store.ForeignMessage{ProviderID: m.SID, At: m.CreatedAt})
+			f.unattributed = append(f.unattributed, store.ForeignMessage{ProviderID: m.SID, At: m.CreatedAt})
 			example = cmp.Or(example, m.SID)
 		}
 	}
 	if f.any() {
 		f.detail = fmt.Sprintf("the provider has texts that this store does not know: %d of late, such as %s",
-			len(f.strangers)+len(f.nobodys), example)
+			len(f.ofBills)+len(f.unattributed), example)
 	}
-	if len(f.nobodys) > 0 {
+	if len(f.unattributed) > 0 {
 		f.detail += fmt.Sprintf("; %d show neither phone nor words, and nobody can tell from here whom they went to: "+
-			"look at the provider's own log", len(f.nobodys))
+			"look at the provider's own log", len(f.unattributed))
 	}
 	if len(listed) >= compareMost {
 		f.detail += fmt.Sprintf("; the list was read no further than its newest %d messages, and what is older may be sent again", compareMost)
@@ -227,10 +227,10 @@ type comparison struct {
 	unfound map[reminder.Phone][]time.Time // texts without a message, each of which accounts for one that cannot be read
 }
 
-// about finds the bills that a message is, or may be, about and that the store does
+// billsAbout finds the bills that a message is, or may be, about and that the store does
 // not know of. later are those of its phone that it may turn out to be about once
 // another due date is learned. nobodys means that it may be about any.
-func (c *comparison) about(ctx context.Context, m notifier.Listed) (bills, later []reminder.Bill, nobodys bool, err error) {
+func (c *comparison) billsAbout(ctx context.Context, m notifier.Listed) (bills, later []reminder.Bill, nobodys bool, err error) {
 	readable := m.Readable()
 	if m.Masked {
 		if c.ids == nil {
@@ -244,7 +244,7 @@ func (c *comparison) about(ctx context.Context, m notifier.Listed) (bills, later
 		if !readable {
 			return nil, nil, true, nil
 		}
-		bills, err = c.named(ctx, m)
+		bills, err = c.billsNamed(ctx, m)
 		return bills, nil, false, err
 	}
 	known, err := c.Store.Knows(ctx, m.SID, m.To, m.Body)
@@ -273,8 +273,8 @@ func (c *comparison) about(ctx context.Context, m notifier.Listed) (bills, later
 	return bills, later, false, nil
 }
 
-// named finds the bills that a readable message names, whoever had it.
-func (c *comparison) named(ctx context.Context, m notifier.Listed) (bills []reminder.Bill, err error) {
+// billsNamed finds the bills that a readable message names, whoever had it.
+func (c *comparison) billsNamed(ctx context.Context, m notifier.Listed) (bills []reminder.Bill, err error) {
 	tried := make(map[string]bool)
 	for _, word := range strings.FieldsFunc(m.Body, func(r rune) bool { return unicode.IsSpace(r) || strings.ContainsRune("(),.:;", r) }) {
 		if tried[word] || !strings.ContainsFunc(word, unicode.IsDigit) {

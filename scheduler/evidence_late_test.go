@@ -22,7 +22,7 @@ type lateWorld struct {
 // once, what the provider says of it at another instant.
 func (l lateWorld) hear(p reminder.Phone, created, heard time.Duration, state store.TextState, code int) []reminder.Phone {
 	at := l.begin.Add(created)
-	return l.late(store.Receipt{SentTo: p, CreatedAt: at, AcceptedAt: at, State: state, Code: code}, l.begin.Add(heard))
+	return l.receipt(store.Receipt{SentTo: p, CreatedAt: at, AcceptedAt: at, State: state, Code: code}, l.begin.Add(heard))
 }
 
 func newLateWorld() lateWorld {

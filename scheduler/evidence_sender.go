@@ -19,8 +19,8 @@ import (
 // say it, with nothing accepted between; and of codes that come after acceptance,
 // with nothing between that fared well.
 
-// scopeAtCreate is what the answer to a text that was handed over speaks for.
-func scopeAtCreate(r notifier.Result) scope {
+// scopeOfAnswer is what the answer to a text that was handed over speaks for.
+func scopeOfAnswer(r notifier.Result) scope {
 	switch r.Class {
 	case notifier.Account, notifier.SlowDown, notifier.UntilTomorrow:
 		return forAll
@@ -41,9 +41,9 @@ func scopeAtCreate(r notifier.Result) scope {
 	return forAll // nobody could be reached, or the guard of the notifier stands in the way
 }
 
-// scopeLate is what an error code that a text gets after it was accepted speaks
+// scopeAfterAcceptance is what an error code that a text gets after it was accepted speaks
 // for. A network that asks to slow down then has lost this text, and no more.
-func scopeLate(c notifier.Class) scope {
+func scopeAfterAcceptance(c notifier.Class) scope {
 	switch c {
 	case notifier.Account:
 		return forAll
@@ -144,9 +144,9 @@ func (e *senderEvidence) accepted(p reminder.Phone) {
 	}
 }
 
-// destination notes that one was refused. It returns the destinations that this
+// destinationRefused notes that one was refused. It returns the destinations that this
 // speaks for, or, where it speaks for the sender, the phones that say so.
-func (e *senderEvidence) destination(p reminder.Phone) (refused []string, against []reminder.Phone) {
+func (e *senderEvidence) destinationRefused(p reminder.Phone) (refused []string, against []reminder.Phone) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if code := e.country(p); code != "" {
@@ -182,11 +182,11 @@ func (e *senderEvidence) unknownReason(witness string) bool {
 // sent as well. It is one of receiptAges.
 const sentProves = 15 * time.Minute
 
-// late weighs what the provider says at an instant of a text that it took. It
+// receipt weighs what the provider says at an instant of a text that it took. It
 // returns the phones that speak against the sender once there are enough; a fault
 // of the sender that stands already needs none. What speaks for it is a text that was created no earlier than those of the witnesses, to a
 // phone of the own country: texts that are accepted meanwhile may fail as theirs did.
-func (e *senderEvidence) late(r store.Receipt, now time.Time) (against []reminder.Phone) {
+func (e *senderEvidence) receipt(r store.Receipt, now time.Time) (against []reminder.Phone) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.country(r.SentTo) != "" {
@@ -196,7 +196,7 @@ func (e *senderEvidence) late(r store.Receipt, now time.Time) (against []reminde
 	case r.State == store.Delivered, r.State == store.Sent && now.Sub(r.AcceptedAt) >= sentProves:
 		e.lateFaults.served(r.SentTo, r.CreatedAt)
 	case r.Why == reminder.AccountFault:
-	case (r.State == store.Undelivered || r.State == store.Failed) && scopeLate(notifier.ClassOf(r.Code)) == forSenderIfOthersAgree:
+	case (r.State == store.Undelivered || r.State == store.Failed) && scopeAfterAcceptance(notifier.ClassOf(r.Code)) == forSenderIfOthersAgree:
 		return e.lateFaults.against(r.SentTo, r.CreatedAt)
 	}
 	return nil
@@ -205,33 +205,33 @@ func (e *senderEvidence) late(r store.Receipt, now time.Time) (against []reminde
 // applyEvidence takes in what became of a text that was handed over, and completes its
 // outcome by what that speaks for. The error is a *halt when it speaks for all
 // texts.
-func (s *Scheduler) applyEvidence(t *store.Text, r notifier.Result, o *store.Outcome, now time.Time) error {
-	said := worded{o.Error, r.Err}
-	kind := scopeAtCreate(r)
+func (s *Scheduler) applyEvidence(t *store.Text, r notifier.Result, o *store.SendOutcome, now time.Time) error {
+	said := describedError{o.Error, r.Err}
+	kind := scopeOfAnswer(r)
 	redirected := s.Delivery.Mode == reminder.ModeRedirect
 	switch {
 	case r.Outcome == notifier.Accepted:
 		s.sender.accepted(t.To)
 		return nil
 	case kind == forAll, redirected && r.Class == notifier.SlowDownPhone:
-		return &halt{reason: o.Hold, until: o.Until, err: said}
+		return &sendingStopped{reason: o.Hold, until: o.Until, err: said}
 	case redirected && (kind == forPhone || kind == forSenderIfOthersAgree):
 		// The one phone that all texts go to: no customer is to blame for it, and
 		// the next text would fare no better.
-		h := &halt{reason: reminder.AccountFault, until: now.Add(retryAccount), err: fmt.Errorf("notifier.redirect_to: %w", said)}
+		h := &sendingStopped{reason: reminder.AccountFault, until: now.Add(retryAccount), err: fmt.Errorf("notifier.redirect_to: %w", said)}
 		if o.State == store.Refused {
 			o.Skip, o.Suppress, o.Hold, o.Until = "", "", h.reason, h.until
 		}
 		return h
 	case kind == forSenderIfOthersAgree:
-		refused, against := s.sender.destination(t.To)
+		refused, against := s.sender.destinationRefused(t.To)
 		if against == nil {
 			if o.State == store.Refused {
 				o.Destinations = refused
 			}
 			return nil
 		}
-		h := &halt{
+		h := &sendingStopped{
 			reason: reminder.AccountFault, until: now.Add(retryAccount), evidence: against,
 			err: fmt.Errorf("%d different phones of the own country were refused, with no text accepted in between: %w", len(against), said),
 		}
@@ -245,17 +245,17 @@ func (s *Scheduler) applyEvidence(t *store.Text, r notifier.Result, o *store.Out
 			witness = fmt.Sprint(t.Parts[0].BillID)
 		}
 		if s.sender.unknownReason(witness) {
-			return &halt{reason: reminder.RefusalUnclear, until: now.Add(retryUnclear), err: said}
+			return &sendingStopped{reason: reminder.RefusalUnclear, until: now.Add(retryUnclear), err: said}
 		}
 	}
 	return nil
 }
 
-// worded is an error of the provider with what it asks for, in words.
-type worded struct {
+// describedError is an error of the provider with what it asks for, in words.
+type describedError struct {
 	words string
 	err   error
 }
 
-func (w worded) Error() string { return w.words }
-func (w worded) Unwrap() error { return w.err }
+func (w describedError) Error() string { return w.words }
+func (w describedError) Unwrap() error { return w.err }

@@ -22,7 +22,7 @@ type inFlight struct {
 // sendResult is a text that was handed over or given back, and what came of it.
 type sendResult struct {
 	text    *store.Text
-	outcome store.Outcome
+	outcome store.SendOutcome
 }
 
 func newInFlight(most int, check *lastCheck) *inFlight {

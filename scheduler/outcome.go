@@ -24,8 +24,8 @@ const (
 	maxPause = 10 * time.Minute
 )
 
-// halt stops sending until its end, with a reason for the texts that wait.
-type halt struct {
+// sendingStopped stops sending until its end, with a reason for the texts that wait.
+type sendingStopped struct {
 	reason reminder.Reason
 	until  time.Time
 	err    error
@@ -34,12 +34,12 @@ type halt struct {
 	evidence []reminder.Phone
 }
 
-func (h *halt) Error() string { return "sending is stopped: " + h.err.Error() }
-func (h *halt) Unwrap() error { return h.err }
+func (h *sendingStopped) Error() string { return "sending is stopped: " + h.err.Error() }
+func (h *sendingStopped) Unwrap() error { return h.err }
 
 // stop is the halt as the store keeps it: decisions go on, and hold what they
 // would have sent.
-func (h *halt) stop() *reminder.Stop {
+func (h *sendingStopped) stop() *reminder.Stop {
 	return &reminder.Stop{Reason: h.reason, Until: h.until, Detail: h.err.Error()}
 }
 
@@ -47,12 +47,12 @@ func (h *halt) stop() *reminder.Stop {
 // this text is at fault, applyEvidence says. A text of unknown outcome is looked up after
 // firstLook. When a text that several bills share is refused for its words, they
 // are tried apart: the words about one of them may be to blame.
-func outcomeOf(r notifier.Result, shared bool, policy *reminder.Policy, firstLook time.Duration, now time.Time) store.Outcome {
-	o := store.Outcome{State: store.Refused, ProviderStatus: r.Status, Code: r.Code}
+func outcomeOf(r notifier.Result, shared bool, policy *reminder.Policy, firstLook time.Duration, now time.Time) store.SendOutcome {
+	o := store.SendOutcome{State: store.Refused, ProviderStatus: r.Status, Code: r.Code}
 	if r.Err != nil {
 		o.Error = r.Err.Error()
 	}
-	hold := func(reason reminder.Reason, wait time.Duration) store.Outcome {
+	hold := func(reason reminder.Reason, wait time.Duration) store.SendOutcome {
 		if r.RetryAfter > 0 {
 			wait = max(wait, min(r.RetryAfter, maxPause))
 			o.Error += fmt.Sprintf("; it asks for a pause of %s, and is tried again after %s", r.RetryAfter, wait.Round(time.Second))
@@ -106,14 +106,14 @@ func outcomeOf(r notifier.Result, shared bool, policy *reminder.Policy, firstLoo
 }
 
 // givenBack is the outcome of a text that was not handed to the provider.
-func givenBack(why reminder.Reason, until time.Time, detail string) store.Outcome {
-	return store.Outcome{State: store.Refused, Hold: why, Until: until, Error: detail}
+func givenBack(why reminder.Reason, until time.Time, detail string) store.SendOutcome {
+	return store.SendOutcome{State: store.Refused, Hold: why, Until: until, Error: detail}
 }
 
 // withdrawn gives back a text that was not handed over because its pass was
 // stopped, for the reason that stopped it.
-func withdrawn(cause error, now time.Time) store.Outcome {
-	var h *halt
+func withdrawn(cause error, now time.Time) store.SendOutcome {
+	var h *sendingStopped
 	switch {
 	case errors.As(cause, &h):
 		return givenBack(h.reason, h.until, h.Error())

@@ -403,7 +403,7 @@ func TestEveryOutcomeOfTheProviderHasItsEnd(t *testing.T) {
 		"", "a class to come", notifier.BadNumber, notifier.OptedOut, notifier.BadText, notifier.Account, notifier.SlowDown,
 		notifier.UntilTomorrow, notifier.TryLater, notifier.TryOnce, notifier.Unlisted, notifier.Destination, notifier.SlowDownPhone, notifier.MaybeHasIt,
 	}
-	for _, outcome := range []notifier.Outcome{notifier.Refused, notifier.Throttled, notifier.NotSent} {
+	for _, outcome := range []notifier.Acceptance{notifier.Refused, notifier.Throttled, notifier.NotSent} {
 		for _, class := range classes {
 			err := &notifier.Error{Op: "send"}
 			o := outcomeOf(notifier.Result{Outcome: outcome, Class: class, Err: err}, false, policy, time.Minute, now)

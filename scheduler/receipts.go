@@ -19,7 +19,7 @@ import (
 // URL for callbacks.
 func (s *Scheduler) receipts(ctx context.Context, j *job) error {
 	// What is known of a text must be on disk before it is taken for an orphan.
-	if err := s.unwritten.again(s.Store, s.Now()); err != nil {
+	if err := s.unwritten.retry(s.Store, s.Now()); err != nil {
 		return err
 	}
 	// By the age of a text it is given up, or taken as not sent: not by a clock
@@ -58,13 +58,13 @@ func (s *Scheduler) recordReceipts(some []store.Receipt) error {
 	moved, err := s.Store.RecordReceipts(now, some)
 	for _, r := range some { // what speaks for the sender first; for how long a text stays sent counts, too
 		if r.State == store.Sent || r.State == store.Delivered {
-			s.sender.late(r, now)
+			s.sender.receipt(r, now)
 		}
 	}
 	var against []reminder.Phone
 	for _, r := range moved {
 		if against == nil {
-			against = s.sender.late(r, now)
+			against = s.sender.receipt(r, now)
 		}
 		s.Metrics.textMoved(r.State)
 		if r.State == store.Undelivered || r.State == store.Failed {
@@ -92,13 +92,13 @@ func (s *Scheduler) stopSenderLate(moved []store.Receipt, against []reminder.Pho
 		}
 	}
 	slices.Sort(phones)
-	return s.Store.StopSender(s.Now(), lateStop(fmt.Sprintf("texts to %d different phones of the own country were taken and then failed alike, the last: %s (code %d)",
+	return s.Store.StopSender(s.Now(), senderFaultStop(fmt.Sprintf("texts to %d different phones of the own country were taken and then failed alike, the last: %s (code %d)",
 		len(against), last.Error, last.Code)), slices.Compact(phones))
 }
 
-// lateStop is for texts that are taken, billed and lost: it takes somebody to look
+// senderFaultStop is for texts that are taken, billed and lost: it takes somebody to look
 // into it.
-func lateStop(why string) reminder.Stop {
+func senderFaultStop(why string) reminder.Stop {
 	return reminder.Stop{Reason: reminder.AccountFault, Detail: why}
 }
 
@@ -226,7 +226,7 @@ func (s *Scheduler) receiptOf(t store.OpenText, r notifier.Receipt, err error, n
 		out.State = store.Unconfirmed
 	}
 	if out.State == store.Undelivered || out.State == store.Failed {
-		failedLate(&out, notifier.ClassOf(r.Code), t.Bills > 1, s.Delivery.Mode == reminder.ModeRedirect, now)
+		applyFailure(&out, notifier.ClassOf(r.Code), t.Bills > 1, s.Delivery.Mode == reminder.ModeRedirect, now)
 	}
 	return out
 }
@@ -234,13 +234,13 @@ func (s *Scheduler) receiptOf(t store.OpenText, r notifier.Receipt, err error, n
 // lateTries is how often a reminder is tried whose text was taken but not delivered.
 const lateTries = 3
 
-// failedLate says what a failure after acceptance means for the phone and the
+// applyFailure says what a failure after acceptance means for the phone and the
 // reminder. What several bills shared and was kept back for its words is tried
 // again apart, as in outcomeOf; not for a code that is unknown, which may mean
 // that the customer has it. Where all texts go to one phone, a destination that is
 // refused is a fault of all.
-func failedLate(out *store.Receipt, class notifier.Class, shared, redirected bool, now time.Time) {
-	kind := scopeLate(class)
+func applyFailure(out *store.Receipt, class notifier.Class, shared, redirected bool, now time.Time) {
+	kind := scopeAfterAcceptance(class)
 	if shared && class == notifier.BadText {
 		out.Why, out.RetryAt, out.MaxTries = reminder.TryApart, now, lateTries
 		return
@@ -248,7 +248,7 @@ func failedLate(out *store.Receipt, class notifier.Class, shared, redirected boo
 	if kind == forAll || kind == forSenderIfOthersAgree && redirected {
 		// Each further text would be lost, and billed, like this one. The reminder
 		// waits and is not lost.
-		stop := lateStop(fmt.Sprintf("a text was taken and then failed: %s (code %d)", out.Error, out.Code))
+		stop := senderFaultStop(fmt.Sprintf("a text was taken and then failed: %s (code %d)", out.Error, out.Code))
 		out.Why, out.RetryAt, out.MaxTries, out.Stop = reminder.AccountFault, now.Add(reminder.RetryUndelivered), lateTries, &stop
 		return
 	}

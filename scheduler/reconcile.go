@@ -31,8 +31,8 @@ const providerBehind = time.Hour
 // listMost bounds the messages of one phone that are read for one look-up.
 const listMost = 1000
 
-// moreLooks is how often a list that was cut off is read again.
-const moreLooks = 3
+// cutListReads is how often a list that was cut off is read again.
+const cutListReads = 3
 
 // orphans finds the texts that a dead process left in the middle of the call.
 func (s *Scheduler) orphans() (int, error) {
@@ -99,9 +99,9 @@ func lookUpBackoff(age time.Duration) time.Duration {
 	return min(max(age/4, leastLookUpBackoff), mostLookUpBackoff)
 }
 
-// enoughLooks is how many complete lists must show nothing that could be a text
+// minLookUps is how many complete lists must show nothing that could be a text
 // before it is taken as not sent: the list promises no consistency.
-const enoughLooks = 2
+const minLookUps = 2
 
 // lookUp asks for one text. The error matches notifier.ErrStop or ErrRetry where
 // there was no usable answer.
@@ -111,19 +111,19 @@ func (s *Scheduler) lookUp(ctx context.Context, d store.Doubtful) error {
 	if err != nil {
 		return err
 	}
-	now, looks := s.Now(), max(enoughLooks, len(s.ReconcileAfter))
+	now, looks := s.Now(), max(minLookUps, len(s.ReconcileAfter))
 	if s.clockWasSet(s.receiptsClock) {
 		return errClockSet
 	}
 	l := store.LookUp{
-		TextID: d.ID, NextAt: now.Add(s.untilNextLook(d.Looks + 1)), Resend: s.Resend,
+		TextID: d.ID, NextAt: now.Add(s.untilNextLookUp(d.Looks + 1)), Resend: s.Resend,
 		Last: d.Looks+1 >= looks,
 	}
 	if !complete {
 		// A list cut off at its bound proves nothing: it is read a few times
 		// more, and then the operator decides.
 		last := s.ReconcileAfter[len(s.ReconcileAfter)-1]
-		l.Cut, l.Last, l.Resend = true, now.Sub(d.CreatedAt) >= (1+moreLooks)*last, false
+		l.Cut, l.Last, l.Resend = true, now.Sub(d.CreatedAt) >= (1+cutListReads)*last, false
 		l.NextAt = now.Add(last)
 	}
 	for _, m := range listed {
@@ -163,8 +163,8 @@ func mayBe(m notifier.Listed, d store.Doubtful) bool {
 	return slices.ContainsFunc(strings.Split(d.Account, ", "), func(account string) bool { return reminder.Mentions(m.Body, account) })
 }
 
-// untilNextLook is the pause before the look of that number, counted from 0.
-func (s *Scheduler) untilNextLook(look int) time.Duration {
+// untilNextLookUp is the pause before the look of that number, counted from 0.
+func (s *Scheduler) untilNextLookUp(look int) time.Duration {
 	last := len(s.ReconcileAfter) - 1
 	if look > last {
 		return s.ReconcileAfter[last]

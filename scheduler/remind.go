@@ -20,15 +20,15 @@ import (
 // texts back (the clock, what an earlier pass could not write, the provider's list),
 // then the rounds, then what the pass leaves behind.
 func (s *Scheduler) remind(ctx context.Context, j *job) (err error) {
-	if s.passClock, err = s.clockOf(ctx); err != nil || !s.passClock.sure {
+	if s.passClock, err = s.checkClock(ctx); err != nil || !s.passClock.sure {
 		return err
 	}
-	if err := s.settleKnown(ctx); err != nil {
+	if err := s.settleOwnTexts(ctx); err != nil {
 		return err
 	}
 	// While the list cannot be compared nothing leaves, and decisions go on.
-	notCompared := s.compare(ctx, j)
-	if h := (*halt)(nil); notCompared != nil && !errors.As(notCompared, &h) {
+	notCompared := s.checkForeignMessages(ctx, j)
+	if h := (*sendingStopped)(nil); notCompared != nil && !errors.As(notCompared, &h) {
 		return notCompared
 	}
 	p := s.startPass(ctx, j)
@@ -40,7 +40,7 @@ func (s *Scheduler) remind(ctx context.Context, j *job) (err error) {
 	}
 	why := context.Cause(p.ctx)
 	if err != nil || why != nil {
-		s.report(ctx, "settle what is known of texts", s.settleKnown(context.WithoutCancel(ctx)))
+		s.report(ctx, "settle what is known of texts", s.settleOwnTexts(context.WithoutCancel(ctx)))
 	}
 	if ctx.Err() == nil && !errors.Is(err, why) { // else the daemon is stopping, which is no failure
 		err = errors.Join(err, why)
@@ -216,7 +216,7 @@ func (s *Scheduler) logRecord(r store.NewRecord) {
 // record writes what became of texts, as of now.
 func (s *Scheduler) record(some []*sendResult) (now time.Time, err error) {
 	now = s.Now()
-	outcomes := make([]store.Outcome, len(some))
+	outcomes := make([]store.SendOutcome, len(some))
 	for i, e := range some {
 		outcomes[i] = e.outcome
 	}

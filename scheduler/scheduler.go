@@ -87,32 +87,32 @@ type Config struct {
 	// Virtual is the clock of a Scheduler that is stepped and not run; it takes
 	// the place of Now. AskRate is then how many calls Almara Pay takes a second,
 	// since the client does not wait.
-	Virtual *Clock
+	Virtual *VirtualClock
 	AskRate float64
 }
 
 // Scheduler runs the jobs of one configuration.
 type Scheduler struct {
 	Config
-	jobs      []*job
-	pace      *pace
-	virtual   *virtual          // nil when time passes by itself
-	sender    *senderEvidence   // what refusals say against the sender
-	slow      reminder.Evidence // requests that were not written in time
-	admission reminder.Evidence // bills that Almara Pay does not let in, since it let one in
-	unwritten unwritten         // outcomes that are known, and not on disk yet
+	jobs         []*job
+	pace         *pace
+	virtual      *virtual          // nil when time passes by itself
+	sender       *senderEvidence   // what refusals say against the sender
+	lateRequests reminder.Evidence // requests that were not written in time
+	notAdmitted  reminder.Evidence // bills that Almara Pay does not let in, since it let one in
+	unwritten    unwritten         // outcomes that are known, and not on disk yet
 
 	replan chan struct{} // holds at most one: all bills are to be planned anew
 
 	receiptsClock clockState // that of the pass of the receipts job under way
 
 	// Of the remind job alone.
-	seen      time.Time     // the clock at its last pass
-	believed  *clockState   // the clock that it last worked by; nil = none yet
-	passClock clockState    // and that of the pass under way
-	doubted   bool          // nobody vouched for the clock in its last pass
-	keptTime  time.Duration // as elapsed, when the store was last told of an instant
-	askedTime struct {      // when the peers were last asked for the time
+	lastPassAt    time.Time     // the clock at its last pass
+	believedClock *clockState   // the clock that it last worked by; nil = none yet
+	passClock     clockState    // and that of the pass under way
+	clockDoubted  bool          // nobody vouched for the clock in its last pass
+	keptTime      time.Duration // as elapsed, when the store was last told of an instant
+	askedPeers    struct {      // when the peers were last asked for the time
 		at   time.Duration // as elapsed; zero = never
 		sets int
 	}
@@ -173,12 +173,12 @@ func (s *Scheduler) Run(ctx context.Context) error {
 	for _, j := range s.jobs {
 		running.Go(func() { j.loop(ctx, s) })
 	}
-	running.Go(func() { s.keepPlanned(ctx) })
+	running.Go(func() { s.replanOnRequest(ctx) })
 	running.Go(func() { s.noticeCommands(ctx) })
 	running.Go(func() { s.logChanges(ctx) })
 	s.keepTime(ctx)
 	running.Wait()
-	return s.lastWrites()
+	return s.writeBeforeExit()
 }
 
 // prepare takes over what a dead process has left, before the first pass. It
@@ -214,18 +214,18 @@ func (s *Scheduler) wake(name string) {
 
 const metaFingerprint = "policy"
 
-// planSoon has all bills planned anew if they have to be.
-func (s *Scheduler) planSoon() {
+// requestReplan has all bills planned anew if they have to be.
+func (s *Scheduler) requestReplan() {
 	select {
 	case s.replan <- struct{}{}:
 	default:
 	}
 }
 
-// keepPlanned plans all bills anew whenever that is wanted.
-func (s *Scheduler) keepPlanned(ctx context.Context) {
+// replanOnRequest plans all bills anew whenever that is wanted.
+func (s *Scheduler) replanOnRequest(ctx context.Context) {
 	for ctx.Err() == nil {
-		s.planAnew(ctx)
+		s.replanAll(ctx)
 		select {
 		case <-ctx.Done():
 		case <-s.replan:
@@ -233,12 +233,12 @@ func (s *Scheduler) keepPlanned(ctx context.Context) {
 	}
 }
 
-// planAnew renews the next instants of all bills after the policy changed, in
+// replanAll renews the next instants of all bills after the policy changed, in
 // bounded batches beside the running jobs: until it gets to a bill, that bill
 // is looked at by its old plan, and the decision is made by the new policy all
 // the same. While nobody vouches for the clock it does nothing, since what is to
 // come might be taken for past.
-func (s *Scheduler) planAnew(ctx context.Context) {
+func (s *Scheduler) replanAll(ctx context.Context) {
 	const batch = 500
 	have, err := s.Store.Meta(ctx, metaFingerprint)
 	if err != nil || have == s.Fingerprint {

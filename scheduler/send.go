@@ -14,14 +14,14 @@ import (
 
 // send ends one intent: the text is handed to the provider or given back. The
 // error is a reason to stop the pass: the next text would fare no better.
-func (s *Scheduler) send(pass context.Context, t *store.Text, check *lastCheck) (o store.Outcome, err error) {
+func (s *Scheduler) send(pass context.Context, t *store.Text, check *lastCheck) (o store.SendOutcome, err error) {
 	if s.pace.wait(pass, t.Segments) == nil {
 		o, err = s.sendInTurn(pass, t, check)
 	} else {
 		check.withdraw(t)
 		o = withdrawn(context.Cause(pass), s.Now())
 	}
-	if h := (*halt)(nil); errors.As(err, &h) {
+	if h := (*sendingStopped)(nil); errors.As(err, &h) {
 		o.Stop, o.Evidence = h.stop(), h.evidence
 	}
 	o.TextID = t.ID
@@ -33,7 +33,7 @@ func (s *Scheduler) send(pass context.Context, t *store.Text, check *lastCheck) 
 
 // sendInTurn sends a text whose turn has come, unless something that it rests on
 // has changed since it was decided.
-func (s *Scheduler) sendInTurn(pass context.Context, t *store.Text, check *lastCheck) (store.Outcome, error) {
+func (s *Scheduler) sendInTurn(pass context.Context, t *store.Text, check *lastCheck) (store.SendOutcome, error) {
 	for try := 1; ; try++ {
 		result, o, err := s.checkAndPost(pass, t, check)
 		if o.Hold != "" || err != nil {
@@ -42,7 +42,7 @@ func (s *Scheduler) sendInTurn(pass context.Context, t *store.Text, check *lastC
 		now := s.Now()
 		switch late := errors.Is(result.Err, notifier.ErrLate); {
 		case !late:
-			s.slow.Clear()
+			s.lateRequests.Clear()
 			o = outcomeOf(result, len(t.Parts) > 1, s.Policies.For(t.Parts[0].Service), s.ReconcileAfter[0], now)
 			err = s.applyEvidence(t, result, &o, now)
 			return o, err
@@ -52,7 +52,7 @@ func (s *Scheduler) sendInTurn(pass context.Context, t *store.Text, check *lastC
 		// The connection that it waited for is ready once this returns, and the text
 		// is checked anew. Making one may take longer than a check lasts.
 		if err := s.Notifier.Connect(context.WithoutCancel(pass)); err != nil {
-			h := &halt{reason: reminder.ProviderUnreachable, until: s.Now().Add(retryUnreachable), err: err}
+			h := &sendingStopped{reason: reminder.ProviderUnreachable, until: s.Now().Add(retryUnreachable), err: err}
 			return givenBack(h.reason, h.until, err.Error()), h
 		}
 	}
@@ -64,7 +64,7 @@ const maxTries = 3
 
 // checkAndPost tests once more what a text rests on, right before its request, and
 // hands it over. An outcome that holds says why it was not.
-func (s *Scheduler) checkAndPost(pass context.Context, t *store.Text, check *lastCheck) (r notifier.Result, o store.Outcome, err error) {
+func (s *Scheduler) checkAndPost(pass context.Context, t *store.Text, check *lastCheck) (r notifier.Result, o store.SendOutcome, err error) {
 	stop, changed, checkedAt, err := check.verdict(context.WithoutCancel(pass), t)
 	now := s.Now()
 	if err != nil {
@@ -102,9 +102,9 @@ func (s *Scheduler) checkAndPost(pass context.Context, t *store.Text, check *las
 // late gives back a text whose request was not written soon enough after the
 // check, time and again. When several texts in a row wait in vain, the provider is
 // not to be reached.
-func (s *Scheduler) late(t *store.Text, why error, now time.Time) (store.Outcome, error) {
-	if s.slow.Against(t.To.E164()) {
-		h := &halt{reason: reminder.ProviderUnreachable, until: now.Add(retryUnreachable), err: why}
+func (s *Scheduler) late(t *store.Text, why error, now time.Time) (store.SendOutcome, error) {
+	if s.lateRequests.Against(t.To.E164()) {
+		h := &sendingStopped{reason: reminder.ProviderUnreachable, until: now.Add(retryUnreachable), err: why}
 		return givenBack(h.reason, h.until, why.Error()), h
 	}
 	return givenBack(reminder.NotHandedOver, now.Add(retryUnreachable), why.Error()), nil
@@ -132,7 +132,7 @@ func (s *Scheduler) validity(t *store.Text, now time.Time) time.Duration {
 }
 
 // logText counts a reminder for each bill, and the text once.
-func (s *Scheduler) logText(t store.Text, o store.Outcome, now time.Time) {
+func (s *Scheduler) logText(t store.Text, o store.SendOutcome, now time.Time) {
 	var accounts, stages []string
 	for _, part := range t.Parts {
 		accounts, stages = append(accounts, part.Account), append(stages, part.Stage.String())
@@ -143,7 +143,7 @@ func (s *Scheduler) logText(t store.Text, o store.Outcome, now time.Time) {
 		case store.Unknown:
 			s.Metrics.reminded(reminder.Texted, part.Reason)
 		default:
-			s.Metrics.reminded(outcomeName(o), o.Hold+o.Skip)
+			s.Metrics.reminded(reminderOutcome(o), o.Hold+o.Skip)
 		}
 	}
 	s.Metrics.textMoved(o.State)
@@ -164,7 +164,7 @@ func (s *Scheduler) logText(t store.Text, o store.Outcome, now time.Time) {
 	}
 }
 
-func outcomeName(o store.Outcome) reminder.Outcome {
+func reminderOutcome(o store.SendOutcome) reminder.Outcome {
 	if o.Hold != "" {
 		return reminder.Held
 	}

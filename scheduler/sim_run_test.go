@@ -192,7 +192,7 @@ func (s *sim) wakeUp() {
 	select {
 	case <-s.replan:
 		if ctx.Err() == nil {
-			s.planAnew(ctx)
+			s.replanAll(ctx)
 		}
 	default:
 	}

@@ -230,7 +230,7 @@ func (s *sim) start() {
 		func() error { return db.Reclaim(s.Now(), s.Owner) },
 		func() error { return db.EndTimedStops(s.ctx) },
 		func() error { return s.checkSender(s.ctx) },
-		func() error { s.planAnew(s.ctx); return nil },
+		func() error { s.replanAll(s.ctx); return nil },
 	} {
 		if i == dies {
 			s.say("-- and dies at once")

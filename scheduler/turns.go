@@ -82,9 +82,9 @@ func (t *turns) next(ctx context.Context, now time.Time, n int) (bills []reminde
 	return bills, more, nil
 }
 
-// few takes one bill of each line, as many as there must be witnesses: of more,
+// sample takes one bill of each line, as many as there must be witnesses: of more,
 // those that failed before might speak before the others do.
-func (t *turns) few(ctx context.Context, now time.Time) (bills []reminder.Bill, err error) {
+func (t *turns) sample(ctx context.Context, now time.Time) (bills []reminder.Bill, err error) {
 	for i := range t.lines {
 		if len(bills) == reminder.EnoughWitnesses {
 			break

@@ -134,7 +134,7 @@ func TestTheLastWritesWaitForTheStore(t *testing.T) {
 		}
 		return w.clock.now()
 	}
-	if err := w.lastWrites(); err != nil {
+	if err := w.writeBeforeExit(); err != nil {
 		t.Errorf("what was known could not be written: %v", err)
 	}
 	if tries > lastTries {
@@ -154,8 +154,8 @@ func TestAnOutcomeThatCannotBeWrittenAtAllIsNotSentAgain(t *testing.T) {
 	if err != nil || len(decided.Texts) != 1 {
 		t.Fatalf("%d texts, %v", len(decided.Texts), err)
 	}
-	odd := store.Outcome{TextID: decided.Texts[0].ID, State: store.Refused} // says not what becomes of the reminder
-	if err := w.unwritten.record(w.Store, w.Now(), []store.Outcome{odd}); err == nil {
+	odd := store.SendOutcome{TextID: decided.Texts[0].ID, State: store.Refused} // says not what becomes of the reminder
+	if err := w.unwritten.record(w.Store, w.Now(), []store.SendOutcome{odd}); err == nil {
 		t.Error("it was written")
 	}
 	w.tick()
@@ -200,7 +200,7 @@ func TestNothingIsGivenBackWhileAnotherJobWritesAnOutcome(t *testing.T) {
 			w.unwritten.mu.Unlock()
 		}
 	}}
-	if err := w.settleKnown(ctx); err != nil {
+	if err := w.settleOwnTexts(ctx); err != nil {
 		t.Fatal(err)
 	}
 	w.wantStates("A1", "refused")

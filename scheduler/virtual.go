@@ -8,29 +8,29 @@ import (
 	"time"
 )
 
-// Clock is a clock that stands still until it is set. A Scheduler of such a
+// VirtualClock is a clock that stands still until it is set. A Scheduler of such a
 // clock is not run but stepped: its jobs run one after the other at the instants
 // of their ticks, and the time that calls and texts take at their rates passes
 // without anybody waiting for it. `duewatch simulate` drives the daemon's jobs
 // through weeks that way, and gets the same end from the same beginning: while
 // calls are under way the clock stands, so that their order makes no difference.
-type Clock struct {
+type VirtualClock struct {
 	mu sync.Mutex
 	at time.Time
 }
 
-// NewClock is a clock that stands at an instant.
-func NewClock(at time.Time) *Clock { return &Clock{at: at} }
+// NewVirtualClock is a clock that stands at an instant.
+func NewVirtualClock(at time.Time) *VirtualClock { return &VirtualClock{at: at} }
 
 // Now is where the clock stands.
-func (c *Clock) Now() time.Time {
+func (c *VirtualClock) Now() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.at
 }
 
 // Set moves the clock on; it never goes back.
-func (c *Clock) Set(at time.Time) {
+func (c *VirtualClock) Set(at time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if at.After(c.at) {
@@ -40,7 +40,7 @@ func (c *Clock) Set(at time.Time) {
 
 // virtual is how far a stepped Scheduler is.
 type virtual struct {
-	clock   *Clock
+	clock   *VirtualClock
 	askRate float64
 	began   time.Time
 
@@ -90,7 +90,7 @@ func (s *Scheduler) Begin(ctx context.Context) error {
 	if _, err := s.prepare(ctx); err != nil {
 		return fmt.Errorf("start: %w", err)
 	}
-	s.planAnew(ctx)
+	s.replanAll(ctx)
 	for _, j := range s.jobs {
 		j.wake()
 	}

@@ -24,7 +24,7 @@ import (
 type stepped struct {
 	*Scheduler
 	t     *testing.T
-	clock *Clock
+	clock *VirtualClock
 	box   *sandbox.Sandbox
 	path  string
 }
@@ -32,7 +32,7 @@ type stepped struct {
 // newStepped makes a daemon with so many bills, due over the next two weeks.
 func newStepped(t *testing.T, bills int, change ...func(*Config)) *stepped {
 	t.Helper()
-	w := &stepped{t: t, clock: NewClock(time.Date(2026, 3, 9, 0, 0, 0, 0, zone)), path: filepath.Join(t.TempDir(), "duewatch.db")}
+	w := &stepped{t: t, clock: NewVirtualClock(time.Date(2026, 3, 9, 0, 0, 0, 0, zone)), path: filepath.Join(t.TempDir(), "duewatch.db")}
 	must := func(err error) {
 		t.Helper()
 		if err != nil {
@@ -237,7 +237,7 @@ func TestLeavingOutIdleTicksChangesNothing(t *testing.T) {
 }
 
 func TestAVirtualClockNeverGoesBack(t *testing.T) {
-	c := NewClock(time.Unix(100, 0))
+	c := NewVirtualClock(time.Unix(100, 0))
 	c.Set(time.Unix(50, 0))
 	if got := c.Now().Unix(); got != 100 {
 		t.Errorf("it stands at %d", got)

@@ -38,7 +38,7 @@ func guardState(ctx context.Context, q querier, p *reminder.Policy, now time.Tim
 	if len(stops) > 0 {
 		s.Stop = &stops[0].Stop
 	}
-	if s.Doubts, err = lastDoubts(ctx, q); err != nil {
+	if s.FeedFaults, err = lastDoubts(ctx, q); err != nil {
 		return s, err
 	}
 	if err := readUsage(ctx, q, p, now, &s); err != nil {
