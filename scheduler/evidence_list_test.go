@@ -93,9 +93,9 @@ func TestNoEvidenceIsNoProofThatATextWasNotSent(t *testing.T) {
 func TestAMessageFromBeforeTheAttemptIsNotTakenForATextInDoubt(t *testing.T) {
 	t.Parallel()
 	for before, states := range map[time.Duration]string{
-		35 * time.Hour:                 "not_found delivered",
-		providerBehind + time.Minute:   "not_found delivered",
-		providerBehind - 5*time.Minute: "not_found",
+		35 * time.Hour: "not_found delivered",
+		reminder.ProviderClockBehind + time.Minute:   "not_found delivered",
+		reminder.ProviderClockBehind - 5*time.Minute: "not_found",
 	} {
 		w := newWorld(t, func(w *world) { w.resend = true })
 		w.forgotten = true

@@ -24,7 +24,6 @@ package scheduler
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -95,39 +94,30 @@ type Config struct {
 type Scheduler struct {
 	Config
 	jobs         []*job
-	pace         *pace
-	virtual      *virtual          // nil when time passes by itself
+	pace         pace
+	pacer        pacer
+	virtual      *virtualPacer     // the pacer of a Scheduler that is stepped; nil when time passes by itself
 	sender       *senderEvidence   // what refusals say against the sender
-	lateRequests reminder.Evidence // requests that were not written in time
+	lateRequests reminder.Evidence // phones whose requests were not written in time
 	notAdmitted  reminder.Evidence // bills that Almara Pay does not let in, since it let one in
 	unwritten    unwritten         // outcomes that are known, and not on disk yet
+	trust        clockTrust        // of the remind job alone
 
 	replan chan struct{} // holds at most one: all bills are to be planned anew
-
-	receiptsClock clockState // that of the pass of the receipts job under way
-
-	// Of the remind job alone.
-	lastPassAt    time.Time     // the clock at its last pass
-	believedClock *clockState   // the clock that it last worked by; nil = none yet
-	passClock     clockState    // and that of the pass under way
-	clockDoubted  bool          // nobody vouched for the clock in its last pass
-	keptTime      time.Duration // as elapsed, when the store was last told of an instant
-	askedPeers    struct {      // when the peers were last asked for the time
-		at   time.Duration // as elapsed; zero = never
-		sets int
-	}
 }
 
 // New prepares the jobs. It fails on a bad cron expression.
 func New(c Config) (*Scheduler, error) {
-	s := &Scheduler{Config: c, pace: newPace(c.SegmentsPerSecond), sender: newSenderEvidence(c.Country), replan: make(chan struct{}, 1)}
+	s := &Scheduler{
+		Config: c, pace: newPace(c.SegmentsPerSecond), pacer: newWaitingPacer(c.SegmentsPerSecond),
+		sender: newSenderEvidence(c.Country), replan: make(chan struct{}, 1),
+	}
 	if s.Comparison == nil {
 		s.Comparison = new(Comparison)
 	}
 	if c.Virtual != nil {
-		s.Now = c.Virtual.Now
-		s.virtual = &virtual{clock: c.Virtual, askRate: c.AskRate, segments: c.SegmentsPerSecond, began: c.Virtual.Now()}
-		s.pace.passes = s.virtual.sent
+		s.virtual = newVirtualPacer(c)
+		s.Now, s.pacer = c.Virtual.Now, s.virtual
 	}
 	for _, j := range []struct {
 		name, expression string
@@ -203,15 +193,6 @@ func (s *Scheduler) prepare(ctx context.Context) (orphans int, err error) {
 	return orphans, s.checkSender(ctx)
 }
 
-// wake makes a job run now: it has new work from another.
-func (s *Scheduler) wake(name string) {
-	for _, j := range s.jobs {
-		if j.name == name {
-			j.wake()
-		}
-	}
-}
-
 const metaFingerprint = "policy"
 
 // requestReplan has all bills planned anew if they have to be.
@@ -270,17 +251,4 @@ func (s *Scheduler) replanAll(ctx context.Context) {
 		}
 		bills++
 	}
-}
-
-// report logs a failure that has no one to be returned to; one that comes of
-// stopping is of no interest.
-func (s *Scheduler) report(ctx context.Context, doing string, err error) {
-	level := slog.LevelError
-	switch {
-	case err == nil:
-		return
-	case ctx.Err() != nil && errors.Is(err, context.Canceled):
-		level = slog.LevelDebug
-	}
-	s.Log.Log(context.WithoutCancel(ctx), level, doing+" failed", "err", err)
 }

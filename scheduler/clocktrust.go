@@ -12,8 +12,6 @@ import (
 )
 
 const (
-	// clockEvery is how soon a clock that was set is noticed between passes.
-	clockEvery = time.Second
 	// askTimeEvery is how often the peers are asked while nobody vouches for the
 	// clock, and askTimeFor how long that may take, which is longer than the
 	// provider's own time-out: texts go on within two minutes of the clock being
@@ -23,9 +21,6 @@ const (
 	// keepTimeEvery is how often the store is told of an instant that was seen: a
 	// few bills are asked about less often than every two days.
 	keepTimeEvery = time.Hour
-	// suspendedFor is how long this process did not run, at least, when the machine
-	// was suspended: the timers of its ticks have stood still.
-	suspendedFor = 30 * time.Second
 )
 
 // metaClockReleased is the fact by which the operator vouches for a clock: the
@@ -39,62 +34,24 @@ func RememberClock(now time.Time, uptime time.Duration) map[string]string {
 	return map[string]string{metaClockReleased: strconv.FormatInt(now.Add(-uptime).UnixMilli(), 10)}
 }
 
-// keepTime wakes the jobs at their ticks until ctx ends. It compares the clock with
-// each of them every second and does not sleep until the next one: whoever sleeps
-// for a minute and then finds an hour at which nothing is due, since the clock was
-// set back meanwhile, sleeps on for as long as that. When the clock was set, or the
-// machine was suspended, all jobs run, and their next ticks are computed anew.
-// While nobody vouches for the clock it has the remind job ask.
-func (s *Scheduler) keepTime(ctx context.Context) {
-	every := time.NewTicker(clockEvery)
-	defer every.Stop()
-	ticks := make([]time.Time, len(s.jobs))
-	tickAnew := func() {
-		for i, j := range s.jobs {
-			ticks[i] = j.schedule.Next(s.Now().In(s.Zone))
-			j.wake() // a restart must not wait for the next tick, nor one of those
-		}
-	}
-	tickAnew()
-	state, at := s.ClockCheck.stateNow(), s.elapsed()
-	asked := at
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-every.C:
-		}
-		before, last := state, at
-		now := s.Now().In(s.Zone)
-		state, at = s.ClockCheck.stateNow(), s.elapsed()
-		switch {
-		case state.sets != before.sets:
-			s.Log.Warn("the clock was set: nothing is sent until an answer of Almara Pay or the provider agrees with it",
-				"now", now.Format(time.RFC3339))
-			tickAnew()
-			continue
-		case at-last > suspendedFor:
-			tickAnew()
-			continue
-		case state.sure != before.sure, !state.sure && at-asked >= askTimeEvery:
-			s.wake(jobRemind)
-			asked = at
-		}
-		for i, j := range s.jobs {
-			if !ticks[i].IsZero() && !now.Before(ticks[i]) {
-				ticks[i] = j.schedule.Next(now)
-				j.wake()
-			}
-		}
-	}
-}
-
 // elapsed counts on whatever happens to the clock, where there is one to check.
 func (s *Scheduler) elapsed() time.Duration {
 	if s.ClockCheck == nil {
 		return time.Duration(s.Now().UnixNano())
 	}
 	return s.ClockCheck.uptime()
+}
+
+// clockTrust is what the remind job remembers, from pass to pass, of the clock.
+type clockTrust struct {
+	lastPassAt time.Time     // the clock at the last pass
+	believed   *clockState   // the clock that the last pass worked by; nil = none yet
+	doubted    bool          // nobody vouched for the clock in the last pass
+	keptAt     time.Duration // as elapsed, when the store was last given an instant to keep
+	askedPeers struct {      // when the peers were last asked for the time
+		at   time.Duration // as elapsed; zero = never
+		sets int
+	}
 }
 
 // checkClock is the clock that a pass of the remind job works by; it is not sure
@@ -111,22 +68,22 @@ func (s *Scheduler) checkClock(ctx context.Context) (clockState, error) {
 	if err := s.repairAfterClockSet(ctx, state); err != nil || s.ClockCheck == nil {
 		return state, err
 	}
-	fresh := s.clockDoubted || s.believedClock == nil || *s.believedClock != state
-	if at := s.elapsed(); fresh || at-s.keptTime >= keepTimeEvery {
-		if err := s.Store.BelieveClock(s.lastPassAt); err != nil {
+	fresh := s.trust.doubted || s.trust.believed == nil || *s.trust.believed != state
+	if at := s.elapsed(); fresh || at-s.trust.keptAt >= keepTimeEvery {
+		if err := s.Store.BelieveClock(s.trust.lastPassAt); err != nil {
 			return clockState{}, err
 		}
-		s.keptTime = at
+		s.trust.keptAt = at
 	}
 	if !fresh {
 		return state, nil
 	}
 	level := slog.LevelDebug
-	if s.clockDoubted || s.believedClock != nil {
+	if s.trust.doubted || s.trust.believed != nil {
 		level = slog.LevelInfo
 	}
-	s.Log.Log(ctx, level, "the clock is believed", "now", s.lastPassAt.Format(time.RFC3339))
-	s.believedClock, s.clockDoubted = &state, false
+	s.Log.Log(ctx, level, "the clock is believed", "now", s.trust.lastPassAt.Format(time.RFC3339))
+	s.trust.believed, s.trust.doubted = &state, false
 	// What waited for it goes on.
 	s.requestReplan()
 	s.wake(jobReceipts)
@@ -145,8 +102,8 @@ func (s *Scheduler) findVoucher(ctx context.Context, state clockState) (clockSta
 	if err != nil {
 		return state, err
 	}
-	if at := s.elapsed(); !known && (s.askedPeers.sets != state.sets || s.askedPeers.at == 0 || at-s.askedPeers.at >= askTimeEvery) {
-		s.askedPeers.sets, s.askedPeers.at = state.sets, at
+	if at := s.elapsed(); !known && (s.trust.askedPeers.sets != state.sets || s.trust.askedPeers.at == 0 || at-s.trust.askedPeers.at >= askTimeEvery) {
+		s.trust.askedPeers.sets, s.trust.askedPeers.at = state.sets, at
 		s.askPeersForTime(ctx)
 		if state = s.ClockCheck.stateNow(); state.sure || ctx.Err() != nil {
 			return state, nil //nolint:nilerr // stopping
@@ -160,10 +117,10 @@ func (s *Scheduler) findVoucher(ctx context.Context, state clockState) (clockSta
 		return s.ClockCheck.stateNow(), nil
 	}
 	why := s.ClockCheck.problem(seen)
-	if !s.clockDoubted {
+	if !s.trust.doubted {
 		s.Log.Error("nobody vouches for the clock of this machine, so nothing is sent or forgotten", "why", why)
 	}
-	s.clockDoubted = true
+	s.trust.doubted = true
 	return state, s.Store.DistrustClock(s.Now(), why)
 }
 
@@ -216,8 +173,8 @@ func (s *Scheduler) wasSet(ctx context.Context, state clockState) (bool, error) 
 	switch {
 	case s.ClockCheck == nil:
 		return false, nil
-	case s.believedClock != nil:
-		return s.believedClock.sets != state.sets, nil
+	case s.trust.believed != nil:
+		return s.trust.believed.sets != state.sets, nil
 	case state.sets > 0: // since the start, before any was believed
 		return true, nil
 	}
@@ -232,7 +189,7 @@ func (s *Scheduler) repairAfterClockSet(ctx context.Context, state clockState) e
 	if err != nil {
 		return err
 	}
-	latest := s.lastPassAt
+	latest := s.trust.lastPassAt
 	if latest.IsZero() || set {
 		if latest, err = s.Store.Latest(ctx); err != nil {
 			return err
@@ -257,6 +214,6 @@ func (s *Scheduler) repairAfterClockSet(ctx context.Context, state clockState) e
 		s.Log.Warn("the clock was set back or ahead: balances learned at hours that are still to come count as old",
 			"latest", latest.Format(time.RFC3339), "now", now.Format(time.RFC3339), "balances", forgotten)
 	}
-	s.lastPassAt = now
+	s.trust.lastPassAt = now
 	return nil
 }

@@ -203,7 +203,7 @@ func (e *senderEvidence) receipt(r store.Receipt, now time.Time) (against []remi
 }
 
 // applyEvidence takes in what became of a text that was handed over, and completes its
-// outcome by what that speaks for. The error is a *halt when it speaks for all
+// outcome by what that speaks for. The error is a *sendingStopped when it speaks for all
 // texts.
 func (s *Scheduler) applyEvidence(t *store.Text, r notifier.Result, o *store.SendOutcome, now time.Time) error {
 	said := describedError{o.Error, r.Err}
@@ -218,11 +218,11 @@ func (s *Scheduler) applyEvidence(t *store.Text, r notifier.Result, o *store.Sen
 	case redirected && (kind == forPhone || kind == forSenderIfOthersAgree):
 		// The one phone that all texts go to: no customer is to blame for it, and
 		// the next text would fare no better.
-		h := &sendingStopped{reason: reminder.AccountFault, until: now.Add(retryAccount), err: fmt.Errorf("notifier.redirect_to: %w", said)}
+		stopped := &sendingStopped{reason: reminder.AccountFault, until: now.Add(retryAccount), err: fmt.Errorf("notifier.redirect_to: %w", said)}
 		if o.State == store.Refused {
-			o.Skip, o.Suppress, o.Hold, o.Until = "", "", h.reason, h.until
+			o.Skip, o.Suppress, o.Hold, o.Until = "", "", stopped.reason, stopped.until
 		}
-		return h
+		return stopped
 	case kind == forSenderIfOthersAgree:
 		refused, against := s.sender.destinationRefused(t.To)
 		if against == nil {
@@ -231,14 +231,14 @@ func (s *Scheduler) applyEvidence(t *store.Text, r notifier.Result, o *store.Sen
 			}
 			return nil
 		}
-		h := &sendingStopped{
-			reason: reminder.AccountFault, until: now.Add(retryAccount), evidence: against,
+		stopped := &sendingStopped{
+			reason: reminder.AccountFault, until: now.Add(retryAccount), phones: against,
 			err: fmt.Errorf("%d different phones of the own country were refused, with no text accepted in between: %w", len(against), said),
 		}
 		if o.State == store.Refused {
-			o.Hold, o.Until = h.reason, h.until
+			o.Hold, o.Until = stopped.reason, stopped.until
 		}
-		return h
+		return stopped
 	case kind == forAllIfOthersAgree && o.Hold != reminder.TryApart:
 		witness := t.To.E164()
 		if redirected { // one phone for all: different bills speak

@@ -92,16 +92,16 @@ func (c *Comparison) forget() {
 // about a stage that is sent now: it may have joined a text some days ahead.
 const laterBack = (reminder.MaxBundleDays + 2) * 24 * time.Hour
 
-// checkForeignMessages reads, before the first text of a process and after the clock was set, what the provider has sent of
-// late. Texts about our bills that this store does not know mean that it is a
-// copy, or was restored from a backup: it would text everyone again. Then
-// sending is stopped until the operator has looked, and what was sent
-// elsewhere is not sent again in any case. While the list cannot be read,
-// nothing leaves: the error is a *halt then, and decisions go on.
-func (s *Scheduler) checkForeignMessages(ctx context.Context, j *job) error {
-	by := comparedBy{s.Sender, s.passClock.sets}
+// checkForeignMessages reads what the provider has sent of late, before the first text
+// of a process and after the clock was set. Texts about our bills that this store does
+// not know mean that it is a copy, or was restored from a backup: it would text everyone
+// again. Then sending is stopped until the operator has looked into it, and what was sent
+// elsewhere is not sent again in any case. While the list cannot be read sending is
+// stopped as well, and listFault says why.
+func (s *Scheduler) checkForeignMessages(ctx context.Context, j *job, clock clockState) (listFault, err error) {
+	by := comparedBy{s.Sender, clock.sets}
 	if s.Comparison.isDone(by) || s.Delivery.Mode == reminder.ModeOff || s.Delivery.Mode == reminder.ModeRedirect {
-		return nil
+		return nil, nil
 	}
 	now := s.Now()
 	found, err := s.findForeignMessages(ctx, j, compareFirst)
@@ -110,42 +110,43 @@ func (s *Scheduler) checkForeignMessages(ctx context.Context, j *job) error {
 		found, err = s.findForeignMessages(ctx, j, compareMost)
 	}
 	if list := (*notifier.Error)(nil); errors.As(err, &list) {
-		return s.listUnreadable(ctx, err, now)
+		if ctx.Err() != nil {
+			return nil, nil // stopping
+		}
+		return s.stopUntilListIsRead(err, now)
 	}
 	if err != nil {
-		return err
+		return nil, err
 	}
 	stop := reminder.Stop{Reason: reminder.CopiedStore, Detail: found.detail}
 	news, err := s.Store.RecordForeignMessages(now, found.ofBills, stop)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if err := s.Store.KeepForeignMessages(found.maybeLater); err != nil {
-		return err
+		return nil, err
 	}
 	more, err := s.Store.RecordUnattributed(now, found.unattributed, stop)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if news+more > 0 {
 		s.Log.Error("sending is stopped: the provider has texts that this store does not know. "+
 			"Is it a copy, or was it restored? `duewatch release` lists them", "texts", news+more)
 	}
 	s.Comparison.finish(by)
-	return nil
+	return nil, nil
 }
 
-// listUnreadable keeps texts back until the list was read.
-func (s *Scheduler) listUnreadable(ctx context.Context, err error, now time.Time) error {
-	if ctx.Err() != nil {
-		return nil //nolint:nilerr // stopping
+// stopUntilListIsRead keeps texts back until the next pass has read the list. The
+// second error says that the store could not take the stop.
+func (s *Scheduler) stopUntilListIsRead(why error, now time.Time) (listFault, err error) {
+	why = fmt.Errorf("before the first text the provider's list is compared with the store, and it cannot be read: %w", why)
+	stopped := &sendingStopped{reason: reminder.ProviderUnreachable, until: now.Add(retryUnreachable), err: why}
+	if errors.Is(why, notifier.ErrStop) {
+		stopped.reason, stopped.until = reminder.AccountFault, now.Add(retryAccount)
 	}
-	err = fmt.Errorf("before the first text the provider's list is compared with the store, and it cannot be read: %w", err)
-	h := &sendingStopped{reason: reminder.ProviderUnreachable, until: now.Add(retryUnreachable), err: err}
-	if errors.Is(err, notifier.ErrStop) {
-		h.reason, h.until = reminder.AccountFault, now.Add(retryAccount)
-	}
-	return errors.Join(h, s.Store.StopSending(now, *h.stop()))
+	return errors.Join(stopped, s.Store.StopSending(now, *stopped.asStop())), nil
 }
 
 // foreignMessages are the messages of the provider's list that this store does not know and
