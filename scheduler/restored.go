@@ -146,7 +146,7 @@ func (s *Scheduler) stopUntilListIsRead(why error, now time.Time) (listFault, er
 	if errors.Is(why, notifier.ErrStop) {
 		stopped.reason, stopped.until = reminder.AccountFault, now.Add(retryAccount)
 	}
-	return errors.Join(stopped, s.Store.StopSending(now, *stopped.asStop())), nil
+	return stopped, s.Store.StopSending(now, *stopped.asStop())
 }
 
 // foreignMessages are the messages of the provider's list that this store does not know and
