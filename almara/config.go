@@ -23,6 +23,10 @@ const (
 	EncodingForm = "form"
 )
 
+// Unpaced is the Rate of a client whose caller keeps to the rate by itself, such as on
+// a virtual clock.
+const Unpaced = 1e9
+
 // Config is what a Client needs to know. Every field but BaseURL, ClientID and
 // ClientSecret has a default. It prints itself without the secret in every
 // format.
@@ -35,7 +39,7 @@ type Config struct {
 	ClientSecret  string
 	RecheckWith   string        // register (default): POST again; lookup: GET what was saved
 	Timeout       time.Duration // of one request, body included; default 30 s
-	Rate          float64       // bill-number requests a second, retries included; default 20
+	Rate          float64       // bill-number requests a second, retries included; default 20, Unpaced = as they come
 	Concurrency   int           // bill-number calls at once; default 16
 	OmitPhone     bool          // leaves the optional phoneNumber out: RemindMeDueDate may have Almara Pay text it
 	Currency      string        // ISO 4217, of all amounts; "" = amounts with a currency are not read

@@ -47,7 +47,7 @@ func newStepped(t *testing.T, bills int, change ...func(*Config)) *stepped {
 	t.Cleanup(func() { must(db.Close()) })
 	log := slog.New(slog.DiscardHandler)
 	a, err := almara.New(almara.Config{BaseURL: "http://127.0.0.1", ClientID: sandbox.ClientID, ClientSecret: sandbox.ClientSecret,
-		Rate: 1e9, Transport: w.box.Transport(), Now: w.clock.Now, Log: log})
+		Rate: almara.Unpaced, Transport: w.box.Transport(), Now: w.clock.Now, Log: log})
 	must(err)
 	live := reminder.Delivery{Mode: reminder.ModeLive}
 	n, err := notifier.New(notifier.Config{AccountSID: sandbox.AccountSID, AuthToken: sandbox.AuthToken, From: sandbox.From, BaseURL: "http://127.0.0.1",
