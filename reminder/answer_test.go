@@ -8,7 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-func TestLearn(t *testing.T) {
+func TestApply(t *testing.T) {
 	then := time.Date(2026, 3, 10, 9, 0, 0, 0, time.UTC)
 	now := then.Add(24 * time.Hour)
 	owed, less, zero, credit := MustMoney("2315.50"), MustMoney("100"), MustMoney("0"), MustMoney("-20")
@@ -93,7 +93,7 @@ func TestLearn(t *testing.T) {
 
 // What is learned of one bill is not seen in the answer, nor in another copy
 // of the bill: rounds keep copies.
-func TestLearnLeavesCopiesAlone(t *testing.T) {
+func TestApplyLeavesCopiesAlone(t *testing.T) {
 	owed, zero := MustMoney("2315.50"), MustMoney("0")
 	b := Bill{State: BillActive, Balance: &owed}
 	before := b

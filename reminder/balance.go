@@ -105,7 +105,7 @@ func (e *evaluation) somethingIsOwed() bool {
 	switch {
 	case e.feedFault().unbelieved(b):
 		// Neither texted, since it may be true, nor skipped for good, since it may not.
-		return e.hold(MassPaid, e.now.Add(retryDoubted), e.owed)
+		return e.hold(MassPaid, e.now.Add(retryFeedFault), e.owed)
 	case b.Balance.Sign() < 0:
 		return e.skip(InCredit, e.owed)
 	case b.Balance.Sign() == 0:

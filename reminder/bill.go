@@ -47,6 +47,16 @@ type Bill struct {
 	PausedUntil time.Time // and when it ends by itself; zero = when the operator says so
 }
 
+// Resume ends a pause. A bill that Almara Pay did not know yet awaits its
+// registration again.
+func (b *Bill) Resume() {
+	b.State = BillActive
+	if b.RegisteredAt.IsZero() {
+		b.State = BillPending
+	}
+	b.PausedAt, b.PausedUntil = time.Time{}, time.Time{}
+}
+
 // Stage is a day relative to the due date: -7, -3, 0 (before), 2 (after).
 type Stage int
 

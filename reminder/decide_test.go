@@ -58,13 +58,13 @@ func notDeliveredAt(at string) func(*scene) {
 
 func dueOn(s string) func(*scene) { return func(sc *scene) { sc.Bill.DueDate = day(s) } }
 
-// toldOf is a text about the bill that named another due date.
-func toldOf(due, at string) func(*scene) {
+// namedDate is a text about the bill that named another due date.
+func namedDate(due, at string) func(*scene) {
 	return func(sc *scene) { sc.Moved = NamedDate{At: on(sc.tb, sc.policy, at), DueDate: day(due)} }
 }
 
-// doubtedFrom is a span in which it is not believed that nothing is owed.
-func doubtedFrom(since, until string) func(*scene) {
+// feedFaultFrom is a span in which it is not believed that nothing is owed.
+func feedFaultFrom(since, until string) func(*scene) {
 	return func(sc *scene) {
 		doubt := FeedFault{Since: on(sc.tb, sc.policy, since)}
 		if until != "" {
@@ -179,25 +179,25 @@ var decideCases = []struct {
 		"7 days before: skipped, superseded; 3 days before: skipped, superseded; due day: skipped, expired; again never"},
 	{"there and back again: nothing is sent twice", "2026-03-17 09:05", []func(*scene){
 		didBefore("2026-03-20", -3, Texted, OnSchedule), didBefore("2026-04-20", -7, Texted, OnSchedule)}, "again 2026-03-20 09:00"},
-	{"a day back, the day after a text about the other date", "2026-03-18 10:00", []func(*scene){toldOf("2026-03-21", "2026-03-18 09:00")},
+	{"a day back, the day after a text about the other date", "2026-03-18 10:00", []func(*scene){namedDate("2026-03-21", "2026-03-18 09:00")},
 		"3 days before: skipped, date_moved; again 2026-03-20 09:00"},
-	{"a day on, and the next stage is the day after the text", "2026-03-17 09:00", []func(*scene){toldOf("2026-03-19", "2026-03-16 09:00")},
+	{"a day on, and the next stage is the day after the text", "2026-03-17 09:00", []func(*scene){namedDate("2026-03-19", "2026-03-16 09:00")},
 		"3 days before: skipped, date_moved; again 2026-03-20 09:00"},
-	{"moved at night, the day after a text", "2026-03-18 03:00", []func(*scene){toldOf("2026-03-21", "2026-03-17 17:00")},
+	{"moved at night, the day after a text", "2026-03-18 03:00", []func(*scene){namedDate("2026-03-21", "2026-03-17 17:00")},
 		"3 days before: skipped, date_moved; again 2026-03-20 09:00"},
-	{"moved two days after the text", "2026-03-18 10:00", []func(*scene){toldOf("2026-03-19", "2026-03-16 09:00"), askedAt("2026-03-18 09:50")},
+	{"moved two days after the text", "2026-03-18 10:00", []func(*scene){namedDate("2026-03-19", "2026-03-16 09:00"), askedAt("2026-03-18 09:50")},
 		"3 days before: texted, catch_up; to +254710000001; again 2026-03-20 09:00"},
-	{"moved by a month", "2026-03-17 09:00", []func(*scene){toldOf("2026-02-20", "2026-03-16 09:00")},
+	{"moved by a month", "2026-03-17 09:00", []func(*scene){namedDate("2026-02-20", "2026-03-16 09:00")},
 		"3 days before: texted, on_schedule; to +254710000001; again 2026-03-20 09:00"},
-	{"moved by a week, as the next of weekly bills", "2026-03-17 09:00", []func(*scene){toldOf("2026-03-13", "2026-03-16 09:00")},
+	{"moved by a week, as the next of weekly bills", "2026-03-17 09:00", []func(*scene){namedDate("2026-03-13", "2026-03-16 09:00")},
 		"3 days before: texted, on_schedule; to +254710000001; again 2026-03-20 09:00"},
-	{"moved to today", "2026-03-20 10:00", []func(*scene){toldOf("2026-03-22", "2026-03-19 09:00"), askedAt("2026-03-20 09:50"),
+	{"moved to today", "2026-03-20 10:00", []func(*scene){namedDate("2026-03-22", "2026-03-19 09:00"), askedAt("2026-03-20 09:50"),
 		didBefore("2026-03-20", -3, Skipped, DateMoved)}, "due day: texted, on_schedule; to +254710000001; again never"},
-	{"moved to today, on the day of a text", "2026-03-20 10:00", []func(*scene){toldOf("2026-03-22", "2026-03-20 09:00"), func(s *scene) { s.TextsToday = 1 }},
+	{"moved to today, on the day of a text", "2026-03-20 10:00", []func(*scene){namedDate("2026-03-22", "2026-03-20 09:00"), func(s *scene) { s.TextsToday = 1 }},
 		"3 days before: skipped, superseded; due day: held, daily_cap; again 2026-03-20 18:00"},
-	{"of many stages, only that of the due day", "2026-03-19 09:00", []func(*scene){toldOf("2026-03-21", "2026-03-18 09:00"), func(s *scene) { s.policy.Stages = []Stage{-3, -2, -1, 0} }},
+	{"of many stages, only that of the due day", "2026-03-19 09:00", []func(*scene){namedDate("2026-03-21", "2026-03-18 09:00"), func(s *scene) { s.policy.Stages = []Stage{-3, -2, -1, 0} }},
 		"3 days before: skipped, superseded; 2 days before: skipped, superseded; 1 day before: skipped, date_moved; again 2026-03-20 09:00"},
-	{"moved after a text that came after the due date", "2026-03-22 09:00", []func(*scene){toldOf("2026-03-19", "2026-03-21 09:00"), func(s *scene) { s.policy.Stages = []Stage{2} }},
+	{"moved after a text that came after the due date", "2026-03-22 09:00", []func(*scene){namedDate("2026-03-19", "2026-03-21 09:00"), func(s *scene) { s.policy.Stages = []Stage{2} }},
 		"2 days after: skipped, date_moved; again never"},
 	{"month end", "2026-02-26 09:00", []func(*scene){dueOn("2026-03-01"), askedAt("2026-02-26 08:50"), didBefore("2026-03-01", -7, Texted, OnSchedule)},
 		"3 days before: texted, on_schedule; to +254710000001; again 2026-03-01 09:00"},
@@ -282,20 +282,20 @@ var decideCases = []struct {
 	{"could not say: without amount, but an old zero is believed", "2026-03-17 09:00", []func(*scene){cannotSay(StaleWithoutAmount), owes("0")},
 		"3 days before: skipped, paid; again 2026-03-20 09:00"},
 
-	{"nothing, as of very many at once", "2026-03-17 09:00", []func(*scene){owes("0"), doubtedFrom("2026-03-17 08:00", "")},
+	{"nothing, as of very many at once", "2026-03-17 09:00", []func(*scene){owes("0"), feedFaultFrom("2026-03-17 08:00", "")},
 		"3 days before: held, mass_paid; again 2026-03-17 12:00"},
-	{"in credit, as very many at once", "2026-03-17 09:00", []func(*scene){owes("-5"), doubtedFrom("2026-03-17 08:00", "")},
+	{"in credit, as very many at once", "2026-03-17 09:00", []func(*scene){owes("-5"), feedFaultFrom("2026-03-17 08:00", "")},
 		"3 days before: held, mass_paid; again 2026-03-17 12:00"},
-	{"nothing, since before very many did", "2026-03-17 09:00", []func(*scene){owes("0"), doubtedFrom("2026-03-17 08:45", "")},
+	{"nothing, since before very many did", "2026-03-17 09:00", []func(*scene){owes("0"), feedFaultFrom("2026-03-17 08:45", "")},
 		"3 days before: skipped, paid; again 2026-03-20 09:00"},
-	{"something, while very many owe nothing", "2026-03-17 09:00", []func(*scene){doubtedFrom("2026-03-17 08:00", "")},
+	{"something, while very many owe nothing", "2026-03-17 09:00", []func(*scene){feedFaultFrom("2026-03-17 08:00", "")},
 		"3 days before: texted, on_schedule; to +254710000001; again 2026-03-20 09:00"},
 	{"nothing, as was said of very many: ask, since the feed is right again", "2026-03-17 09:00", []func(*scene){owes("0"),
-		doubtedFrom("2026-03-17 08:00", "2026-03-17 08:50")}, "ask"},
+		feedFaultFrom("2026-03-17 08:00", "2026-03-17 08:50")}, "ask"},
 	{"nothing still, once the feed is right again", "2026-03-17 09:00", []func(*scene){owes("0"), askedAt("2026-03-17 09:00"),
-		doubtedFrom("2026-03-17 08:00", "2026-03-17 08:50")}, "3 days before: skipped, paid; again 2026-03-20 09:00"},
+		feedFaultFrom("2026-03-17 08:00", "2026-03-17 08:50")}, "3 days before: skipped, paid; again 2026-03-20 09:00"},
 	{"nothing, as was said of very many, and now it cannot be said", "2026-03-17 09:00", []func(*scene){owes("0"),
-		func(s *scene) { s.Asked, s.policy.StaleBalance = CouldNotSay, StaleWithoutAmount }, doubtedFrom("2026-03-17 08:00", "2026-03-17 08:50")},
+		func(s *scene) { s.Asked, s.policy.StaleBalance = CouldNotSay, StaleWithoutAmount }, feedFaultFrom("2026-03-17 08:00", "2026-03-17 08:50")},
 		"3 days before: held, mass_paid; again 2026-03-17 12:00"},
 
 	// The words, and whether they may leave.
@@ -437,7 +437,7 @@ func TestDecideSaysWhatTheTextRestsOn(t *testing.T) {
 
 // What is held expires with the reason for which it was held, since that is
 // what the operator wants to know.
-func TestDecideTellsWhyItExpired(t *testing.T) {
+func TestDecideRecordsWhyItExpired(t *testing.T) {
 	s := ordinary(t)
 	didBefore("2026-03-20", -3, Texted, OnSchedule)(s)
 	didBefore("2026-03-20", 0, Held, ModeIsOff)(s)

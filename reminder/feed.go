@@ -126,7 +126,7 @@ func (d FeedFault) unbelieved(b *Bill) bool {
 	return b.Balance != nil && b.Balance.Sign() <= 0 && d.covers(b.BalanceAt)
 }
 
-// retryDoubted is how often a bill is asked about again whose reminder waits for a
+// retryFeedFault is how often a bill is asked about again whose reminder waits for a
 // feed that may be wrong: often enough for a text on the due day once it
 // is right, and seldom enough for the many that have paid in truth.
-const retryDoubted = 3 * time.Hour
+const retryFeedFault = 3 * time.Hour

@@ -231,7 +231,7 @@ func TestAMonthOfInterruptions(t *testing.T) {
 
 // However often the job runs, it sends once: a tick a second for two hours
 // around the stage, and a tick at the same instant a thousand times.
-func TestAThousandLooksSendOnce(t *testing.T) {
+func TestAThousandDecisionsSendOnce(t *testing.T) {
 	owed := MustMoney("2315.50")
 	p := shippedPolicy(t, func(p *Policy) { p.PerNumberDaily = 20 })
 	due := day("2026-03-20")

@@ -56,3 +56,18 @@ func (p *Policy) NextCheck(b Bill, now time.Time) time.Time {
 	}
 	return next
 }
+
+// checkPaused is over what time the calls are spread that ask what happened
+// during the pause of many bills.
+const checkPaused = 6 * time.Hour
+
+// CheckAfterPause is when Almara Pay is asked about a bill that is active again:
+// at once, or, for one of many, within hours, but before its next stage as
+// ever.
+func (p *Policy) CheckAfterPause(b Bill, oneOfMany bool, now time.Time) time.Time {
+	if !oneOfMany {
+		return now
+	}
+	b.Failures = 0
+	return earliest(now.Add(time.Duration(spread(b.ID, now.Unix()/3600)*float64(checkPaused))), p.NextCheck(b, now))
+}

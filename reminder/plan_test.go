@@ -186,7 +186,7 @@ func TestStepsKeepTheirOrderAndSide(t *testing.T) {
 	}
 }
 
-func TestNextLook(t *testing.T) {
+func TestNextEval(t *testing.T) {
 	due := day("2026-03-20")
 	done := func(stage Stage, o Outcome) Reminder { return Reminder{DueDate: due, Stage: stage, Outcome: o} }
 	tests := map[string]struct {

@@ -405,7 +405,7 @@ func TestForgettingOldRemindersRepeatsNone(t *testing.T) {
 }
 
 // The lines of an import of thousands would drown all others.
-func TestManyRegistrationsAreToldOfTogether(t *testing.T) {
+func TestManyRegistrationsAreLoggedTogether(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	for i := range logFirst + 1 {

@@ -429,7 +429,7 @@ func TestAReloadComparesTheListOfAnotherSenderAndByAnotherClock(t *testing.T) {
 
 // The backup does not know of the due date that was learned after it, and so of no
 // stage near the messages that the list shows without words.
-func TestARestoredBackupThatLearnsItsDueDateLaterTextsNobodyAgain(t *testing.T) {
+func TestARestoredBackupWhoseDueDateComesLaterTextsNobodyAgain(t *testing.T) {
 	t.Parallel()
 	const bills = 12
 	w := newWorld(t, func(w *world) { w.resend, w.policy.Stages = true, []reminder.Stage{-3} })

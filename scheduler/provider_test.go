@@ -379,7 +379,7 @@ func TestReceiptsAreCounted(t *testing.T) {
 	}
 }
 
-func TestFailedDeliveryIsToldOnce(t *testing.T) {
+func TestFailedDeliveryIsLoggedOnce(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.watch("A1", "2026-03-12", phone(1))

@@ -32,9 +32,9 @@ var (
 // and goroutines that wake in one instant would run in an order of their own.
 // Nor does a run that brings its process down keep the others from being made.
 const (
-	simAlone = 60
-	simChunk = 50
-	simMany  = 5000 // from here on, a line a minute tells how far it is
+	simSingle = 60
+	simChunk  = 50
+	simMany   = 5000 // from here on, a line a minute tells how far it is
 )
 
 // simResult is what came of one run.
@@ -60,7 +60,7 @@ func TestSimulation(t *testing.T) {
 		return
 	}
 	sum := simSum{met: map[string]int{}, began: time.Now(), told: time.Now()}
-	if *simSeeds <= simAlone {
+	if *simSeeds <= simSingle {
 		simRuns(t, sum.add)
 	} else {
 		simShare(t, &sum)

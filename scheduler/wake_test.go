@@ -9,7 +9,7 @@ import (
 
 // Whoever reads the log alone learns once that a warning or a stop began, and once
 // that it is over.
-func TestTheLogTellsWhenAStopOrAWarningBeginsAndEnds(t *testing.T) {
+func TestTheLogSaysWhenAStopOrAWarningBeginsAndEnds(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	now := w.clock.now()
