@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Change is something new that was learned of a bill, for its trail.
+// Change is something new that an answer says of a bill, for its trail.
 type Change struct {
 	What   string // due_date, balance, customer, verified, not_verified, registered, problem
 	Detail string

@@ -45,7 +45,7 @@ func did(stage Stage, o Outcome, r Reason, at string) func(*Case) {
 	}
 }
 
-func told(p *Policy, j Bundle) string {
+func describe(p *Policy, j Bundle) string {
 	var parts []string
 	for _, b := range j.Ask {
 		parts = append(parts, "ask "+b.Account)
@@ -147,7 +147,7 @@ func TestJoin(t *testing.T) {
 				change(f)
 			}
 			j := f.join(on(t, f.lead.policy, now))
-			if diff := cmp.Diff(tt.want, told(f.lead.policy, j)); diff != "" {
+			if diff := cmp.Diff(tt.want, describe(f.lead.policy, j)); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 		})

@@ -76,7 +76,7 @@ func feedFaultFrom(since, until string) func(*scene) {
 
 func mode(m Mode) func(*scene) { return func(sc *scene) { sc.to.Mode = m } }
 
-// cannotSay is a look for which Almara Pay was asked in vain.
+// cannotSay is a decision for which Almara Pay was asked in vain.
 func cannotSay(stale StalePolicy) func(*scene) {
 	return func(sc *scene) {
 		sc.Asked, sc.policy.StaleBalance = CouldNotSay, stale
@@ -85,7 +85,7 @@ func cannotSay(stale StalePolicy) func(*scene) {
 	}
 }
 
-// askedAt is a look in which Almara Pay answered.
+// askedAt is a decision for which Almara Pay answered.
 func askedAt(s string) func(*scene) {
 	return func(sc *scene) {
 		at, err := time.ParseInLocation("2006-01-02 15:04", s, sc.policy.Zone)
@@ -126,8 +126,8 @@ var decideCases = []struct {
 		"3 days before: texted, catch_up; to +254710000001; again 2026-03-20 09:00"},
 	{"the last stage leaves nothing to come", "2026-03-20 09:00", []func(*scene){askedAt("2026-03-20 08:40"), didBefore("2026-03-20", -3, Texted, OnSchedule)},
 		"due day: texted, on_schedule; to +254710000001; again never"},
-	{"looked at again after the text", "2026-03-17 09:01", []func(*scene){didBefore("2026-03-20", -3, Texted, OnSchedule)}, "again 2026-03-20 09:00"},
-	{"looked at again after a skip", "2026-03-17 09:01", []func(*scene){didBefore("2026-03-20", -3, Skipped, Paid)}, "again 2026-03-20 09:00"},
+	{"decided again after the text", "2026-03-17 09:01", []func(*scene){didBefore("2026-03-20", -3, Texted, OnSchedule)}, "again 2026-03-20 09:00"},
+	{"decided again after a skip", "2026-03-17 09:01", []func(*scene){didBefore("2026-03-20", -3, Skipped, Paid)}, "again 2026-03-20 09:00"},
 	{"everything was done", "2026-03-20 12:00", []func(*scene){
 		didBefore("2026-03-20", -3, Texted, OnSchedule), didBefore("2026-03-20", 0, Texted, OnSchedule)}, "again never"},
 	{"held before, free now", "2026-03-18 08:00", []func(*scene){askedAt("2026-03-18 08:00"), didBefore("2026-03-20", -3, Held, OutsideWindow)},
@@ -166,7 +166,7 @@ var decideCases = []struct {
 		"3 days before: held, in_doubt; again 2026-03-20 09:00"},
 	{"in doubt ends at last", "2026-03-20 18:00", []func(*scene){didBefore("2026-03-20", -3, Texted, OnSchedule), didBefore("2026-03-20", 0, Held, InDoubt)},
 		"due day: skipped, expired; again never"},
-	{"not delivered, and looked at again for another reason", "2026-03-17 09:10", []func(*scene){notDeliveredAt("2026-03-17 09:05")},
+	{"not delivered, and decided again for another reason", "2026-03-17 09:10", []func(*scene){notDeliveredAt("2026-03-17 09:05")},
 		"3 days before: held, not_delivered; again 2026-03-17 09:35"},
 	{"not delivered, half an hour ago", "2026-03-17 09:35", []func(*scene){notDeliveredAt("2026-03-17 09:05"), askedAt("2026-03-17 09:35")},
 		"3 days before: texted, on_schedule; to +254710000001; again 2026-03-20 09:00"},
@@ -250,14 +250,14 @@ var decideCases = []struct {
 	{"the minimum", "2026-03-17 09:00", []func(*scene){owes("1")}, "3 days before: texted, on_schedule; to +254710000001; again 2026-03-20 09:00"},
 	{"no minimum, a cent", "2026-03-17 09:00", []func(*scene){owes("0.01"), func(s *scene) { s.policy.MinBalance = Money{} }},
 		"3 days before: texted, on_schedule; to +254710000001; again 2026-03-20 09:00"},
-	{"paid is told from expired", "2026-03-20 18:00", []func(*scene){owes("0"), didBefore("2026-03-20", -3, Texted, OnSchedule)}, "due day: skipped, expired; again never"},
+	{"paid is not taken for expired", "2026-03-20 18:00", []func(*scene){owes("0"), didBefore("2026-03-20", -3, Texted, OnSchedule)}, "due day: skipped, expired; again never"},
 
 	// How fresh.
 	{"as old as allowed", "2026-03-17 09:30", nil, "3 days before: texted, on_schedule; to +254710000001; again 2026-03-20 09:00"},
 	{"a second older", "2026-03-17 09:30:01", nil, "ask"},
 	{"an old zero is asked about too", "2026-03-17 12:00", []func(*scene){owes("0")}, "ask"},
 	{"never known", "2026-03-17 09:00", []func(*scene){func(s *scene) { s.Bill.Balance, s.Bill.BalanceAt = nil, time.Time{} }}, "ask"},
-	{"learned in the future: the clock was set back", "2026-03-17 09:00", []func(*scene){func(s *scene) { s.Bill.BalanceAt = s.Bill.BalanceAt.AddDate(0, 0, 1) }}, "ask"},
+	{"asked in the future: the clock was set back", "2026-03-17 09:00", []func(*scene){func(s *scene) { s.Bill.BalanceAt = s.Bill.BalanceAt.AddDate(0, 0, 1) }}, "ask"},
 	{"no age allowed: ask", "2026-03-17 09:00", []func(*scene){func(s *scene) { s.policy.MaxBalanceAge = 0 }}, "ask"},
 	{"no age allowed: just answered", "2026-03-17 09:01", []func(*scene){askedAt("2026-03-17 09:00"), func(s *scene) { s.policy.MaxBalanceAge = 0 }},
 		"3 days before: texted, on_schedule; to +254710000001; again 2026-03-20 09:00"},
@@ -462,7 +462,7 @@ func TestDecideLeavesAMissedStageToTheOneLaterToday(t *testing.T) {
 				t.Errorf("at 08:00: %s", verdict(s.policy, early))
 			}
 			if got := shown(s.policy, early.Next); got != "2026-03-20 09:00" {
-				t.Errorf("looked at again %s", got)
+				t.Errorf("decided again at %s", got)
 			}
 			late := Decide(s.Case, s.policy, s.to, on(t, s.policy, "2026-03-20 09:00"))
 			if late.Text == nil || late.Text.Stage != 0 {

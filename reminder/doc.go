@@ -4,7 +4,7 @@
 //
 // It promises that the same input gives the same answer: no I/O, no clock, no
 // logging, no state. The jobs (package scheduler), the previews and the
-// explanations all ask this one package, so that what an operator is told and
+// explanations all ask this one package, so that what an operator sees and
 // what a customer receives cannot differ.
 //
 // The path through it is plan.go (when), decide.go (whether, and why),

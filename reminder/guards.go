@@ -8,7 +8,7 @@ import (
 
 // Guards hold texts back on a bad day: a faulty import, a biller's mistake, a
 // provider that fails. What a guard holds waits for the operator, who looks
-// and lets it go; or for the next day or month, where that is the limit.
+// into it and lets it go; or for the next day or month, where that is the limit.
 type Guards struct {
 	MaxTextsPerDay int     // 0 = no limit
 	Surge          float64 // more than this many times the median day holds; 0 = off
@@ -33,7 +33,7 @@ type GuardState struct {
 	// them that came to nothing.
 	Recent, Failed int
 	Filtered       int             // of the failed: taken, and then kept back for their words
-	Overridden     map[Reason]bool // guards that the operator has lifted for now
+	Overridden     map[Reason]bool // guards that the operator has overridden for now
 }
 
 // Add counts one more text, of so many segments.
@@ -51,7 +51,7 @@ type Stop struct {
 
 // The history that a guard needs before it judges.
 const (
-	MedianDays   = 14 // days before today that are looked at
+	MedianDays   = 14 // days before today that count
 	medianLeast  = 7  // of them with texts
 	RecentTexts  = 100
 	RecentFor    = 24 * time.Hour
@@ -97,7 +97,7 @@ func (p *Policy) Guarded(s GuardState, segments int, now time.Time) (reason Reas
 	return "", time.Time{}, ""
 }
 
-// OverriddenUntil is when a guard that the operator lifts at now is back: with the
+// OverriddenUntil is when a guard that the operator overrides at now is back: with the
 // next day, or the next month where it counts by months. A reason that is no
 // such guard gives zero.
 func (p *Policy) OverriddenUntil(guard Reason, now time.Time) time.Time {
@@ -122,7 +122,7 @@ func (g *Guards) implausible(b *Bill) bool {
 }
 
 // Believe takes the balance as one that is usual for the bill, unless it is
-// implausible. Call it after Learn.
+// implausible. Call it after Apply.
 func (b *Bill) Believe(g Guards) {
 	if b.Balance != nil && b.Balance.Sign() > 0 && (b.Usual == nil || b.Balance.Cmp(*b.Usual) > 0) && !g.implausible(b) {
 		b.Usual = b.Balance

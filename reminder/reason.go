@@ -27,7 +27,7 @@ const (
 	DateMoved     Reason = "date_moved"
 )
 
-// Why a reminder is held, to be looked at again.
+// Why a reminder is held, to be decided again.
 const (
 	ModeIsOff           Reason = "mode_off"
 	NotOnAllowlist      Reason = "not_on_allowlist"
@@ -55,7 +55,7 @@ const (
 	ClockSetBack        Reason = "clock_set_back"
 )
 
-// Guards and stops: why a reminder is held until the operator has looked, or
+// Guards and stops: why a reminder is held until the operator releases it, or
 // the limit is a new one.
 const (
 	DailyLimit         Reason = "daily_limit"
@@ -136,7 +136,7 @@ var Reasons = []ReasonInfo{
 	{MonthlyBudget, Held, "guards.monthly_segments was reached"},
 	{FailureRate, Held, "too many of the last texts came to nothing: guards.max_failure_rate"},
 	{ImplausibleBalance, Held, "the balance is far higher than ever before: guards.implausible_balance"},
-	{MassPaid, Held, "nothing is owed, as of very many bills at once, which may be a fault of the biller's feed: it is asked again"},
+	{MassPaid, Held, "nothing is owed, like for very many bills at once, which may be a fault of the biller's feed: it is asked again"},
 	{CopiedStore, Held, "sending is stopped: the provider has sent texts that this store does not know"},
 	{SenderChanged, Held, "sending is stopped: the account, sender or mode is not the one this store belongs to"},
 	{MassRejected, Held, "sending is stopped: Almara Pay rejected many bills within a day that it had accepted"},
@@ -145,7 +145,7 @@ var Reasons = []ReasonInfo{
 
 // Warnings is the closed list of what is no reason of a reminder: texts go on.
 var Warnings = []ReasonInfo{
-	{ListShrank, "", "a declared list lost many of its bills at once: the old list stays until the operator has looked"},
+	{ListShrank, "", "a declared list lost many of its bills at once: the old list stays until the operator agrees to it"},
 	{MassPaid, "", "far more bills than usual turned from owing to nothing within an hour: the biller's feed may be at fault"},
 	{UnreadableAnswers, "", "a share of Almara Pay's last answers could not be read: the biller may have changed their form"},
 	{NobodyAnswered, "", "Almara Pay refuses one bill after the other in a form that is not known, and answers none well: almara.base_url may be wrong"},

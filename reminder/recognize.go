@@ -20,7 +20,7 @@ const reach = 70
 //
 // A text of somebody else's making that says both, such as a biller's notice
 // of a new bill, is taken for a reminder as well: the mistake is a text too
-// few, and one look by the operator.
+// few, and one release by the operator.
 func (p *Policy) MatchesReminder(b Bill, body string, sent Date) bool {
 	account := Normalize(plain(b.Account, 0))
 	if !says(body, account) {

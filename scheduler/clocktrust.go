@@ -18,7 +18,7 @@ const (
 	// right.
 	askTimeEvery = 30 * time.Second
 	askTimeFor   = 40 * time.Second
-	// keepTimeEvery is how often the store is told of an instant that was seen: a
+	// keepTimeEvery is how often the store is given the present instant to keep: a
 	// few bills are asked about less often than every two days.
 	keepTimeEvery = time.Hour
 )
@@ -55,7 +55,7 @@ type clockTrust struct {
 }
 
 // checkClock is the clock that a pass of the remind job works by; it is not sure
-// while nothing may be decided. While nobody vouches for the clock it looks for
+// while nothing may be decided. While nobody vouches for the clock it finds
 // somebody who does: the operator, the store, or a peer, which is asked.
 func (s *Scheduler) checkClock(ctx context.Context) (clockState, error) {
 	state := s.ClockCheck.stateNow()
@@ -138,7 +138,7 @@ func (s *Scheduler) vouchedLocally(ctx context.Context, seen time.Time) (bool, e
 		return false, nil
 	}
 	if seen.IsZero() {
-		// Nothing was learned by a clock that is believed. Bills were added by some
+		// Nothing was recorded by a clock that is believed. Bills were added by some
 		// clock; later events may be this one's.
 		if seen, err = s.Store.TrailBegan(ctx); err != nil {
 			return false, err
@@ -155,7 +155,7 @@ func (s *Scheduler) askPeersForTime(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeFor)
 	defer cancel()
 	var asking sync.WaitGroup
-	asking.Go(func() { _ = s.Almara.RenewToken(ctx) }) // its failure is told where a token is needed
+	asking.Go(func() { _ = s.Almara.RenewToken(ctx) }) // its failure is reported where a token is needed
 	if s.Delivery.Mode != reminder.ModeOff {
 		asking.Go(func() { _, _, _ = s.Notifier.List(ctx, notifier.Query{MaxMessages: 1}) }) // as above
 	}
@@ -183,7 +183,7 @@ func (s *Scheduler) wasSet(ctx context.Context, state clockState) (bool, error) 
 
 // repairAfterClockSet puts right what an earlier clock has written: when this one was set
 // meanwhile, or is behind the latest instant that the store knows of. What was
-// learned at hours that are now to come would look fresh when they come.
+// learned at hours that are now to come would seem fresh when they come.
 func (s *Scheduler) repairAfterClockSet(ctx context.Context, state clockState) error {
 	set, err := s.wasSet(ctx, state)
 	if err != nil {

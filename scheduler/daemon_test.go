@@ -417,14 +417,14 @@ func TestManyRegistrationsAreLoggedTogether(t *testing.T) {
 	w.declared = w.declared[:logFirst]
 	w.declare(last.Account, last.Phone)
 	w.tick()
-	told := 0
+	logged := 0
 	for line := range strings.Lines(w.log.String()) {
 		if strings.Contains(line, `msg="bill registered"`) && strings.Contains(line, "level=INFO") {
-			told++
+			logged++
 		}
 	}
-	if told != logFirst {
-		t.Errorf("told of %d one by one, want %d", told, logFirst)
+	if logged != logFirst {
+		t.Errorf("%d were logged one by one, want %d", logged, logFirst)
 	}
 	w.wantLog(fmt.Sprintf("bills=%d", logFirst+1))
 }

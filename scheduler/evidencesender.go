@@ -182,7 +182,7 @@ func (e *senderEvidence) unknownReason(witness string) bool {
 // sent as well. It is one of receiptAges.
 const sentProves = 15 * time.Minute
 
-// receipt weighs what the provider says at an instant of a text that it took. It
+// receipt takes in what the provider says at an instant of a text that it took. It
 // returns the phones that speak against the sender once there are enough; a fault
 // of the sender that stands already needs none. What speaks for it is a text that was created no earlier than those of the witnesses, to a
 // phone of the own country: texts that are accepted meanwhile may fail as theirs did.

@@ -68,7 +68,7 @@ func TestARestoredBackupTextsNobodyAgain(t *testing.T) {
 	if n := len(w.texts()); n != 4 {
 		t.Errorf("%d texts, want those three and one to A4: %v", n, w.texts())
 	}
-	w.restart() // what was looked at once does not stop it again
+	w.restart() // what was released once does not stop it again
 	w.ticks(10*time.Minute, time.Minute)
 	w.wantStops()
 	w.at("2026-03-12 09:00")

@@ -118,7 +118,7 @@ type JobHealth struct {
 // any single call that a job waits for.
 const lateAfter = 5 * time.Minute
 
-// Health tells how each job is doing.
+// Health is how each job is doing.
 func (s *Scheduler) Health() []JobHealth {
 	now := s.elapsed()
 	all := make([]JobHealth, 0, len(s.jobs))

@@ -391,7 +391,7 @@ func TestFailedDeliveryIsLoggedOnce(t *testing.T) {
 	w.wantStates("A2", "undelivered")
 	w.wantLog("text not delivered")
 	if n := strings.Count(w.log.String(), `"text not delivered"`); n != 2 { // once in each format
-		t.Errorf("told %d times in two formats that a text was not delivered", n)
+		t.Errorf("logged %d times in two formats that a text was not delivered", n)
 	}
 }
 
@@ -411,7 +411,7 @@ func TestEveryOutcomeOfTheProviderHasItsEnd(t *testing.T) {
 				t.Errorf("%s, %q: hold %q and skip %q", outcome, class, o.Hold, o.Skip)
 			}
 			if o.Hold != "" && !o.Until.After(now) {
-				t.Errorf("%s, %q: looks again at once, which would spin", outcome, class)
+				t.Errorf("%s, %q: is decided again at once, which would spin", outcome, class)
 			}
 		}
 	}

@@ -17,7 +17,7 @@ import (
 )
 
 // How far the provider's list is read at the start: the newest messages, and,
-// once one of them turns out to be a stranger, many more. Further back than
+// once one of them turns out to be foreign, many more. Further back than
 // compareBack no stage lies that might be sent all the same.
 const (
 	compareFirst = 2000
@@ -154,7 +154,7 @@ func (s *Scheduler) stopUntilListIsRead(why error, now time.Time) (listFault, er
 type foreignMessages struct {
 	ofBills      []store.ForeignMessage // each about a bill
 	unattributed []store.ForeignMessage // the list shows neither phone nor words: they may be about any bill
-	maybeLater   []store.ForeignMessage // without words, to a phone of a bill with no stage near it: one may be learned
+	maybeLater   []store.ForeignMessage // without words, to a phone of a bill with no stage near it: one may come
 	detail       string                 // for the operator
 }
 
@@ -230,7 +230,7 @@ type comparison struct {
 
 // billsAbout finds the bills that a message is, or may be, about and that the store does
 // not know of. later are those of its phone that it may turn out to be about once
-// another due date is learned. nobodys means that it may be about any.
+// another due date is known. unattributed means that it may be about any.
 func (c *comparison) billsAbout(ctx context.Context, m notifier.Listed) (bills, later []reminder.Bill, nobodys bool, err error) {
 	readable := m.Readable()
 	if m.Masked {

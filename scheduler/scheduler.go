@@ -8,8 +8,8 @@
 //   - Once. A reminder leads to at most one text that reaches the provider. Its
 //     intent is on disk before the provider is called; an outcome that is not
 //     known is recorded as unknown and never sent again blindly.
-//   - Not lost. A look at a bill ends with a record or with the instant of the
-//     next look. A claim runs out by itself, so that a crash gives its bills
+//   - Not lost. A decision about a bill leaves a record or the instant of the
+//     next decision. A claim runs out by itself, so that a crash gives its bills
 //     back.
 //   - Not after paying, and not to who said no. The balance a text rests on was
 //     asked within the allowed age, in the same pass if need be. Right before the
@@ -70,7 +70,7 @@ type Config struct {
 
 	// ReconcileAfter is when a text of unknown outcome is looked up at the
 	// provider, counted from the attempt; at least one. Resend sends it once
-	// more when the last look did not find it, else it waits for the operator.
+	// more when the last look-up did not find it, else it waits for the operator.
 	ReconcileAfter []time.Duration
 	Resend         bool
 
@@ -216,7 +216,7 @@ func (s *Scheduler) replanOnRequest(ctx context.Context) {
 
 // replanAll renews the next instants of all bills after the policy changed, in
 // bounded batches beside the running jobs: until it gets to a bill, that bill
-// is looked at by its old plan, and the decision is made by the new policy all
+// is decided about when its old plan says, and the decision is made by the new policy all
 // the same. While nobody vouches for the clock it does nothing, since what is to
 // come might be taken for past.
 func (s *Scheduler) replanAll(ctx context.Context) {

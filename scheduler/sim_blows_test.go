@@ -72,7 +72,7 @@ func (s *sim) drawBlows(dice *rand.Rand) {
 		s.at(some(), "another config", func() { s.reconfigure(dice) })
 	}
 	s.wire.lag = dice.IntN(3) == 0
-	if s.wire.lag { // with a clock that jumps, no look at a list that runs behind could be the last
+	if s.wire.lag { // with a clock that jumps, no look-up in a list that runs behind could be the last
 		return
 	}
 	for range several(2) {

@@ -165,7 +165,7 @@ func TestAnOutcomeThatCannotBeWrittenAtAllIsNotSentAgain(t *testing.T) {
 	w.wantStates("A1", "sending")
 }
 
-// watchedContext is a context that calls a hook whenever somebody looks whether it is over.
+// watchedContext is a context that calls a hook whenever somebody asks whether it is over.
 type watchedContext struct {
 	context.Context
 	hook func()
@@ -182,7 +182,7 @@ func (a watchedContext) Done() <-chan struct{} {
 }
 
 // The jobs for reminders and for receipts both write what is known. While one of them
-// looks for texts to give back, the other must have no outcome in its hands that is
+// reads which texts to give back, the other must have no outcome in its hands that is
 // not on disk.
 func TestNothingIsGivenBackWhileAnotherJobWritesAnOutcome(t *testing.T) {
 	t.Parallel()
@@ -192,9 +192,9 @@ func TestNothingIsGivenBackWhileAnotherJobWritesAnOutcome(t *testing.T) {
 	if decided, err := w.Store.DecideDue(w.ctx, w.Scheduler.round(), 10); err != nil || len(decided.Texts) != 1 {
 		t.Fatalf("%d texts, %v", len(decided.Texts), err)
 	}
-	looked, free := 0, 0
+	tested, free := 0, 0
 	ctx := watchedContext{w.ctx, func() {
-		looked++
+		tested++
 		if w.unwritten.mu.TryLock() {
 			free++
 			w.unwritten.mu.Unlock()
@@ -204,8 +204,8 @@ func TestNothingIsGivenBackWhileAnotherJobWritesAnOutcome(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.wantStates("A1", "refused")
-	if looked == 0 || free > 0 {
-		t.Errorf("of %d instants in which texts were given back, another job could begin to write in %d", looked, free)
+	if tested == 0 || free > 0 {
+		t.Errorf("of %d instants in which texts were given back, another job could begin to write in %d", tested, free)
 	}
 }
 
