@@ -7,7 +7,7 @@ import (
 )
 
 // scope is what the outcome of a single call speaks for. It is decided here and in
-// evidencesender.go, for both clients: what one bill, phone or answer suffers
+// evidence_sender.go, for both clients: what one bill, phone or answer suffers
 // must hold up no other.
 type scope string
 

@@ -56,8 +56,8 @@ func (p *receiptsPass) pollOpenTexts(ctx context.Context) error {
 			return err
 		}
 		receipts, fault := p.poll(ctx, open)
-		for some := range slices.Chunk(receipts, 250) { // other writes are let in between
-			fault = errors.Join(fault, p.recordReceipts(some))
+		for batch := range slices.Chunk(receipts, 250) { // other writes are let in between
+			fault = errors.Join(fault, p.recordReceipts(batch))
 		}
 		if fault != nil || len(open) < batch {
 			return fault

@@ -258,11 +258,11 @@ func (c *comparison) billsAbout(ctx context.Context, m notifier.Listed) (bills, 
 			return nil, nil, false, err
 		}
 	}
-	of, err := c.Store.BillsOf(ctx, m.To)
+	found, err := c.Store.BillsOf(ctx, m.To)
 	if err != nil {
 		return nil, nil, false, err
 	}
-	for _, b := range of {
+	for _, b := range found {
 		p := c.Policies.For(b.Service)
 		switch {
 		case readable && p.MatchesReminder(b, m.Body, reminder.DateOf(m.CreatedAt.In(p.Zone))), !readable && p.InReach(b, m.CreatedAt):
@@ -282,11 +282,11 @@ func (c *comparison) billsNamed(ctx context.Context, m notifier.Listed) (bills [
 			continue
 		}
 		tried[word] = true
-		of, err := c.Store.BillsOfAccount(ctx, word)
+		found, err := c.Store.BillsOfAccount(ctx, word)
 		if err != nil {
 			return nil, err
 		}
-		for _, b := range of {
+		for _, b := range found {
 			if p := c.Policies.For(b.Service); p.MatchesReminder(b, m.Body, reminder.DateOf(m.CreatedAt.In(p.Zone))) {
 				bills = append(bills, b)
 			}

@@ -89,11 +89,11 @@ func (t *turns) sample(ctx context.Context, now time.Time) (bills []reminder.Bil
 		if len(bills) == reminder.EnoughWitnesses {
 			break
 		}
-		some, err := t.take(ctx, now, i, 1)
+		taken, err := t.take(ctx, now, i, 1)
 		if err != nil {
 			return nil, err
 		}
-		bills = append(bills, some...)
+		bills = append(bills, taken...)
 	}
 	return bills, nil
 }

@@ -15,25 +15,25 @@ import (
 // takes them: what is known must not end as a text in doubt. Nothing new is decided
 // meanwhile, so they are never more than the texts of one pass.
 type unwritten struct {
-	mu   sync.Mutex
-	all  []store.SendOutcome
-	lost map[int64]bool // texts whose outcome cannot be written at all: they end in doubt, with their lease
+	mu      sync.Mutex
+	pending []store.SendOutcome
+	lost    map[int64]bool // texts whose outcome cannot be written at all: they end in doubt, with their lease
 }
 
 // record writes outcomes, and keeps those that may be written later.
-func (u *unwritten) record(db *store.Store, now time.Time, some []store.SendOutcome) error {
+func (u *unwritten) record(db *store.Store, now time.Time, outcomes []store.SendOutcome) error {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	return u.writeLocked(db, now, some)
+	return u.writeLocked(db, now, outcomes)
 }
 
 // writeLocked is record for who holds the lock.
-func (u *unwritten) writeLocked(db *store.Store, now time.Time, some []store.SendOutcome) error {
-	errs := db.RecordOutcomes(now, some)
-	for i, o := range some {
+func (u *unwritten) writeLocked(db *store.Store, now time.Time, outcomes []store.SendOutcome) error {
+	errs := db.RecordOutcomes(now, outcomes)
+	for i, o := range outcomes {
 		switch err := errs[i]; {
 		case store.WritableLater(err):
-			u.all = append(u.all, o)
+			u.pending = append(u.pending, o)
 		case err != nil:
 			if u.lost == nil {
 				u.lost = make(map[int64]bool)
@@ -52,21 +52,21 @@ func (u *unwritten) retry(db *store.Store, now time.Time) error {
 	return u.retryLocked(db, now)
 }
 
-// retryLocked is again for who holds the lock.
+// retryLocked is retry for who holds the lock.
 func (u *unwritten) retryLocked(db *store.Store, now time.Time) error {
-	some := u.all
-	u.all = nil
-	if len(some) == 0 {
+	outcomes := u.pending
+	u.pending = nil
+	if len(outcomes) == 0 {
 		return nil
 	}
-	err := u.writeLocked(db, now, some)
-	if len(u.all) == 0 {
+	err := u.writeLocked(db, now, outcomes)
+	if len(u.pending) == 0 {
 		return nil // what failed now is settled already, or cannot be written at all
 	}
-	return fmt.Errorf("what became of %d texts is known, and cannot be written: %w", len(u.all), err)
+	return fmt.Errorf("what became of %d texts is known, and cannot be written: %w", len(u.pending), err)
 }
 
-// settleOwner is again, and gives back the texts of an owner of which nothing is known. It
+// settleOwner is retry, and gives back the texts of an owner of which nothing is known. It
 // holds the lock over both: several jobs write what is known, and a text whose
 // outcome one of them has in its hands must not be taken for one that was never
 // handed over.
