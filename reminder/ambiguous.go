@@ -103,7 +103,8 @@ func ambiguousError(faults ...string) error {
 	if len(all) == 0 {
 		return nil
 	}
-	return fmt.Errorf("can give two texts of one phone the same words, so that one that was lost would pass for sent: %s", strings.Join(all, "; "))
+	return fmt.Errorf("can give two texts of one phone the same words, so that one that was lost would pass for sent: %s",
+		strings.Join(all, "; "))
 }
 
 // AmbiguousServices is a text of a service that can have the same words as one of

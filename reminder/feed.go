@@ -105,7 +105,8 @@ var longDigits = regexp.MustCompile(`\d{7,}`)
 
 // UnreadSentence says to the operator what is odd, with one problem as an example.
 func (c AnswerCounts) UnreadSentence(example string) string {
-	return fmt.Sprintf("%d of %d answers within an hour could not be read, such as: %s", c.Unread, c.All, longDigits.ReplaceAllString(example, "…"))
+	return fmt.Sprintf("%d of %d answers within an hour could not be read, such as: %s",
+		c.Unread, c.All, longDigits.ReplaceAllString(example, "…"))
 }
 
 // FeedFault is a span in which so many bills turned from owing to nothing that what

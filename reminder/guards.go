@@ -91,10 +91,15 @@ func (p *Policy) Guarded(s GuardState, segments int, now time.Time) (reason Reas
 	case g.MonthlySegments > 0 && s.Month+segments > g.MonthlySegments && !s.Overridden[MonthlyBudget]:
 		return MonthlyBudget, p.NextOpen(nextMonth(today).At(p.SendAt, p.Zone)),
 			fmt.Sprintf("%d segments this month, guards.monthly_segments is %d", s.Month, g.MonthlySegments)
-	case g.MaxFailureRate > 0 && s.Recent >= recentLeast && float64(s.Failed) > g.MaxFailureRate*float64(s.Recent) && !s.Overridden[FailureRate]:
+	case g.failing(s) && !s.Overridden[FailureRate]:
 		return FailureRate, now.Add(retryFailing), fmt.Sprintf("%d of the last %d texts came to nothing", s.Failed, s.Recent)
 	}
 	return "", time.Time{}, ""
+}
+
+// failing reports whether too many of the last texts came to nothing.
+func (g *Guards) failing(s GuardState) bool {
+	return g.MaxFailureRate > 0 && s.Recent >= recentLeast && float64(s.Failed) > g.MaxFailureRate*float64(s.Recent)
 }
 
 // OverriddenUntil is when a guard that the operator overrides at now is back: with the

@@ -104,7 +104,8 @@ var Reasons = []ReasonInfo{
 
 	{SentElsewhere, Skipped, "the provider has a text for it that this store does not know: the store is a copy, or was restored"},
 
-	{DateMoved, Skipped, "the due date had moved by some days, and a text of that day or the day before named the other date; the due day's text is sent"},
+	{DateMoved, Skipped, "the due date had moved by some days, and a text of that day or the day before named the other date; " +
+		"the due day's text is sent"},
 
 	{ModeIsOff, Held, "notifier.mode is off"},
 	{NotOnAllowlist, Held, "notifier.mode is allowlist and the phone is not on the list"},
@@ -148,7 +149,8 @@ var Warnings = []ReasonInfo{
 	{ListShrank, "", "a declared list lost many of its bills at once: the old list stays until the operator agrees to it"},
 	{MassPaid, "", "far more bills than usual turned from owing to nothing within an hour: the biller's feed may be at fault"},
 	{UnreadableAnswers, "", "a share of Almara Pay's last answers could not be read: the biller may have changed their form"},
-	{NobodyAnswered, "", "Almara Pay refuses one bill after the other in a form that is not known, and answers none well: almara.base_url may be wrong"},
+	{NobodyAnswered, "", "Almara Pay refuses one bill after the other in a form that is not known, and answers none well: " +
+		"almara.base_url may be wrong"},
 }
 
 // Info explains r; an unknown reason is explained by its own name.

@@ -26,18 +26,19 @@ type TemplateSource struct {
 func DefaultTemplates() map[string]TemplateSource {
 	return map[string]TemplateSource{
 		"en": {
-			Before: "{{with .Customer}}Hello {{.}}, your{{else}}Your{{end}} {{.Service}} bill (account {{.Account}}) is due {{.When}}, on {{.DueDate}}. " +
-				"{{with .Amount}}Amount due: {{.}}.{{else}}Please ignore if paid.{{end}}",
-			After: "{{with .Customer}}Hello {{.}}, your{{else}}Your{{end}} {{.Service}} bill (account {{.Account}}) was due {{.When}}, on {{.DueDate}}. " +
-				"{{with .Amount}}Unpaid: {{.}}. {{end}}Please ignore if paid.",
+			Before: "{{with .Customer}}Hello {{.}}, your{{else}}Your{{end}} {{.Service}} bill " +
+				"(account {{.Account}}) is due {{.When}}, on {{.DueDate}}. {{with .Amount}}Amount due: {{.}}.{{else}}Please ignore if paid.{{end}}",
+			After: "{{with .Customer}}Hello {{.}}, your{{else}}Your{{end}} {{.Service}} bill " +
+				"(account {{.Account}}) was due {{.When}}, on {{.DueDate}}. {{with .Amount}}Unpaid: {{.}}. {{end}}Please ignore if paid.",
 			Bundle: "{{with .Customer}}Hello {{.}}, your{{else}}Your{{end}} {{.Count}} bills:{{range $i, $bill := .Bills}}{{if $i}};{{end}} " +
 				"{{with .Service}}{{.}}{{else}}account{{end}} {{.Account}}:{{with .Amount}} {{.}},{{end}} due {{.When}}, {{.DueDate}}{{end}}. " +
 				"{{with .Total}}Total: {{.}}.{{else}}Please ignore what is paid.{{end}}",
 		},
 		"sw": {
-			Before: "{{with .Customer}}Habari {{.}}, mwisho{{else}}Mwisho{{end}} wa kulipa bili {{with .Service}}ya {{.}} {{end}}(akaunti {{.Account}}) ni {{.When}}, tarehe {{.DueDate}}. " +
-				"{{with .Amount}}Kiasi: {{.}}.{{else}}Kama umelipa, asante.{{end}}",
-			After: "{{with .Customer}}Habari {{.}}, bili{{else}}Bili{{end}} {{with .Service}}ya {{.}} {{end}}(akaunti {{.Account}}) ilipaswa kulipwa {{.When}}, {{.DueDate}}. " +
+			Before: "{{with .Customer}}Habari {{.}}, mwisho{{else}}Mwisho{{end}} wa kulipa bili {{with .Service}}ya {{.}} {{end}}" +
+				"(akaunti {{.Account}}) ni {{.When}}, tarehe {{.DueDate}}. {{with .Amount}}Kiasi: {{.}}.{{else}}Kama umelipa, asante.{{end}}",
+			After: "{{with .Customer}}Habari {{.}}, bili{{else}}Bili{{end}} {{with .Service}}ya {{.}} {{end}}" +
+				"(akaunti {{.Account}}) ilipaswa kulipwa {{.When}}, {{.DueDate}}. " +
 				"{{with .Amount}}Deni: {{.}}. Asante.{{else}}Kama umelipa, asante.{{end}}",
 			Bundle: "{{with .Customer}}Habari {{.}}, bili{{else}}Bili{{end}} {{.Count}} za kulipa:{{range $i, $bill := .Bills}}{{if $i}};{{end}} " +
 				"{{with .Service}}{{.}}{{else}}akaunti{{end}} {{.Account}}:{{with .Amount}} {{.}},{{end}} mwisho {{.When}}, {{.DueDate}}{{end}}. " +

@@ -76,7 +76,8 @@ func (c *almaraCalls) ask(ctx context.Context, b reminder.Bill) []store.CheckRes
 func (c *almaraCalls) callSafely(ctx context.Context, b reminder.Bill) (answer reminder.Answer, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			c.billLog(b.Service, b.Account).Error("panic while Almara Pay was asked about a bill", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+			c.billLog(b.Service, b.Account).Error("panic while Almara Pay was asked about a bill",
+				"panic", fmt.Sprint(p), "stack", string(debug.Stack()))
 			answer, err = reminder.Answer{}, &almara.RetryError{Err: errors.New("its answer led to a fault in duewatch, which the log has")}
 		}
 	}()
@@ -129,8 +130,9 @@ func (c *almaraCalls) judgeForbidden(ctx context.Context, b reminder.Bill, err e
 	}
 	c.undecided = append(c.undecided, result)
 	if c.notAdmitted.Against(strconv.FormatInt(b.ID, 10)) && c.refused == nil {
-		c.refused = fmt.Errorf("Almara Pay refuses duewatch itself, so no bill is asked about: none of at least %d bills was let in, "+ //nolint:staticcheck // a name
-			"the last being account %s of %s: %w", reminder.EnoughWitnesses, b.Account, c.Policies.Name(b.Service), err)
+		c.refused = fmt.Errorf("Almara Pay refuses duewatch itself, so no bill is asked about: "+ //nolint:staticcheck // a name
+			"none of at least %d bills was let in, the last being account %s of %s: %w",
+			reminder.EnoughWitnesses, b.Account, c.Policies.Name(b.Service), err)
 	}
 	return nil
 }

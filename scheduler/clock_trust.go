@@ -102,8 +102,9 @@ func (s *Scheduler) findVoucher(ctx context.Context, state clockState) (clockSta
 	if err != nil {
 		return state, err
 	}
-	if at := s.elapsed(); !known && (s.trust.askedPeers.sets != state.sets || s.trust.askedPeers.at == 0 || at-s.trust.askedPeers.at >= askTimeEvery) {
-		s.trust.askedPeers.sets, s.trust.askedPeers.at = state.sets, at
+	asked := &s.trust.askedPeers
+	if at := s.elapsed(); !known && (asked.sets != state.sets || asked.at == 0 || at-asked.at >= askTimeEvery) {
+		asked.sets, asked.at = state.sets, at
 		s.askPeersForTime(ctx)
 		if state = s.ClockCheck.stateNow(); state.sure || ctx.Err() != nil {
 			return state, nil //nolint:nilerr // stopping

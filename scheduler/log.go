@@ -88,7 +88,8 @@ func (s *Scheduler) countText(t *store.Text, o *store.SendOutcome, now time.Time
 
 func (s *Scheduler) logReceipt(r store.Receipt) {
 	if r.State == store.Undelivered || r.State == store.Failed {
-		s.billLog(r.Service, r.Account).Warn("text not delivered", "text", r.TextID, "state", string(r.State), "code", r.Code, "err", r.Error)
+		s.billLog(r.Service, r.Account).Warn("text not delivered",
+			"text", r.TextID, "state", string(r.State), "code", r.Code, "err", r.Error)
 		return
 	}
 	s.billLog(r.Service, r.Account).Debug("receipt", "text", r.TextID, "state", string(r.State))
@@ -142,7 +143,8 @@ func (s *Scheduler) logFailed(logged *checkLog, r store.CheckResult, b reminder.
 	switch r.Refused {
 	case store.Unclear:
 		count, level = &logged.unclear, slog.LevelWarn
-		what = "Almara Pay refuses this bill in a form that is not known; if it does so on another day, and answers about others, the bill is rejected: is the account right?"
+		what = "Almara Pay refuses this bill in a form that is not known; if it does so on another day, and answers about others, " +
+			"the bill is rejected: is the account right?"
 	case store.Forbidden:
 		count, level = &logged.forbidden, slog.LevelWarn
 		what = "Almara Pay gives no right to this bill; it waits behind the others: ask Almara Pay whether its service is permitted"
@@ -161,7 +163,7 @@ func (s *Scheduler) logRest(logged *checkLog) {
 		bills, logged int
 	}{
 		{"bills registered; only the first are listed above", logged.registered, logFirst},
-		{"Almara Pay refuses bills; only the first are listed above, and duewatch bills --state rejected lists them all", logged.rejected, logFirst},
+		{"Almara Pay refuses bills; only the first are listed above, duewatch bills --state rejected has them all", logged.rejected, logFirst},
 		{"Almara Pay refuses bills in a form that is not known; only the first is listed above", logged.unclear, 1},
 		{"Almara Pay gives no right to bills; only the first is listed above", logged.forbidden, 1},
 		{"Almara Pay could not answer about bills; only the first is listed above", logged.failed, 1},
@@ -175,11 +177,13 @@ func (s *Scheduler) logRest(logged *checkLog) {
 // isNew reports whether the last answer about the bill was the first. It may have
 // been paused while Almara Pay was asked.
 func isNew(b reminder.Bill) bool {
-	return !b.CheckedAt.IsZero() && b.RegisteredAt.Equal(b.CheckedAt) && (b.State == reminder.BillActive || b.State == reminder.BillPaused)
+	watched := b.State == reminder.BillActive || b.State == reminder.BillPaused
+	return watched && !b.CheckedAt.IsZero() && b.RegisteredAt.Equal(b.CheckedAt)
 }
 
 func (s *Scheduler) logRejected(b reminder.Bill) {
-	s.billLog(b.Service, b.Account).Warn("Almara Pay refuses this bill; edit it or duewatch retry it to have it registered again", "reason", b.LastError)
+	s.billLog(b.Service, b.Account).Warn("Almara Pay refuses this bill; edit it or duewatch retry it to have it registered again",
+		"reason", b.LastError)
 }
 
 func (s *Scheduler) balance(b reminder.Bill) string {

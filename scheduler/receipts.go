@@ -109,8 +109,9 @@ func (s *Scheduler) stopSender(moved []store.Receipt, against []reminder.Phone) 
 		}
 	}
 	slices.Sort(phones)
-	return s.Store.StopSender(s.Now(), senderFault(fmt.Sprintf("texts to %d different phones of the own country were taken and then failed alike, the last: %s (code %d)",
-		len(against), last.Error, last.Code)), slices.Compact(phones))
+	why := fmt.Sprintf("texts to %d different phones of the own country were taken and then failed alike, the last: %s (code %d)",
+		len(against), last.Error, last.Code)
+	return s.Store.StopSender(s.Now(), senderFault(why), slices.Compact(phones))
 }
 
 // senderFault is the stop for texts that are taken, billed and lost: it takes somebody to look

@@ -64,7 +64,8 @@ func (p *receiptsPass) reconcile(ctx context.Context) (err error) {
 				err = errors.Join(err, failed) // the store could not take what was found
 			}
 			next := p.Now().Add(lookUpBackoff(p.Now().Sub(d.CreatedAt)))
-			p.billLog(d.Service, d.Account).Info("a text in doubt could not be looked up, and is put off", "text", d.ID, "until", next, "err", failed)
+			p.billLog(d.Service, d.Account).Info("a text in doubt could not be looked up, and is put off",
+				"text", d.ID, "until", next, "err", failed)
 			if failed := p.Store.PutOffLookUp(d.ID, next); failed != nil {
 				return errors.Join(err, failed)
 			}
