@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 
@@ -206,49 +207,48 @@ func (e *senderEvidence) receipt(r store.Receipt, now time.Time) (against []remi
 // outcome by what that speaks for. The error is a *sendingStopped when it speaks for all
 // texts.
 func (s *Scheduler) applyEvidence(t *store.Text, r notifier.Result, o *store.SendOutcome, now time.Time) error {
-	said := describedError{o.Error, r.Err}
-	kind := scopeOfAnswer(r)
-	redirected := s.Delivery.Mode == reminder.ModeRedirect
-	switch {
-	case r.Outcome == notifier.Accepted:
+	if r.Outcome == notifier.Accepted {
 		s.sender.accepted(t.To)
 		return nil
-	case kind == forAll, redirected && r.Class == notifier.SlowDownPhone:
-		return &sendingStopped{reason: o.Hold, until: o.Until, err: said}
-	case redirected && (kind == forPhone || kind == forSenderIfOthersAgree):
+	}
+	why := describedError{o.Error, r.Err}
+	redirected := s.Delivery.Mode == reminder.ModeRedirect
+	switch speaks := scopeOfAnswer(r); {
+	case speaks == forAll, redirected && r.Class == notifier.SlowDownPhone:
+		return &sendingStopped{reason: o.Hold, until: o.Until, err: why}
+	case redirected && (speaks == forPhone || speaks == forSenderIfOthersAgree):
 		// The one phone that all texts go to: no customer is to blame for it, and
 		// the next text would fare no better.
-		stopped := &sendingStopped{reason: reminder.AccountFault, until: now.Add(retryAccount), err: fmt.Errorf("notifier.redirect_to: %w", said)}
-		if o.State == store.Refused {
-			o.Skip, o.Suppress, o.Hold, o.Until = "", "", stopped.reason, stopped.until
-		}
-		return stopped
-	case kind == forSenderIfOthersAgree:
+		return stopForSender(o, nil, fmt.Errorf("notifier.redirect_to: %w", why), now)
+	case speaks == forSenderIfOthersAgree:
 		refused, against := s.sender.destinationRefused(t.To)
-		if against == nil {
-			if o.State == store.Refused {
-				o.Destinations = refused
-			}
-			return nil
-		}
-		stopped := &sendingStopped{
-			reason: reminder.AccountFault, until: now.Add(retryAccount), phones: against,
-			err: fmt.Errorf("%d different phones of the own country were refused, with no text accepted in between: %w", len(against), said),
+		if against != nil {
+			return stopForSender(o, against, fmt.Errorf("%d different phones of the own country were refused, with no text accepted in between: %w",
+				len(against), why), now)
 		}
 		if o.State == store.Refused {
-			o.Hold, o.Until = stopped.reason, stopped.until
+			o.Destinations = refused
 		}
-		return stopped
-	case kind == forAllIfOthersAgree && o.Hold != reminder.TryApart:
+	case speaks == forAllIfOthersAgree && o.Hold != reminder.TryApart:
 		witness := t.To.E164()
 		if redirected { // one phone for all: different bills speak
-			witness = fmt.Sprint(t.Parts[0].BillID)
+			witness = strconv.FormatInt(t.Parts[0].BillID, 10)
 		}
 		if s.sender.unknownReason(witness) {
-			return &sendingStopped{reason: reminder.RefusalUnclear, until: now.Add(retryUnclear), err: said}
+			return &sendingStopped{reason: reminder.RefusalUnclear, until: now.Add(retryUnclear), err: why}
 		}
 	}
 	return nil
+}
+
+// stopForSender stops sending for a fault of the sender, which phones say by their
+// refusals, and has a text that the provider refused for it wait for the end.
+func stopForSender(o *store.SendOutcome, phones []reminder.Phone, why error, now time.Time) *sendingStopped {
+	stopped := &sendingStopped{reason: reminder.AccountFault, until: now.Add(retryAccount), err: why, phones: phones}
+	if o.State == store.Refused {
+		o.Skip, o.Suppress, o.Hold, o.Until = "", "", stopped.reason, stopped.until
+	}
+	return stopped
 }
 
 // describedError is an error of the provider with what it asks for, in words.
@@ -257,5 +257,5 @@ type describedError struct {
 	err   error
 }
 
-func (w describedError) Error() string { return w.words }
-func (w describedError) Unwrap() error { return w.err }
+func (e describedError) Error() string { return e.words }
+func (e describedError) Unwrap() error { return e.err }

@@ -27,10 +27,10 @@ type job struct {
 	busy     bool
 	err      error // of the last pass
 
-	// Of the sweeps alone, in their own goroutine.
-	cutShort bool      // the last pass ended before its queue did
-	cutSince time.Time // the passes that did so, one after the other, began then
-	cuts     int       // how many ever did
+	// Of the register and recheck jobs alone, in their own goroutine.
+	wasCutShort bool      // the last pass ended before its queue did
+	cutSince    time.Time // the passes that did so, one after the other, began then
+	cuts        int       // how many ever did
 }
 
 func newJob(name string, schedule cron.Schedule, run func(context.Context, *job) error, elapsed func() time.Duration) *job {

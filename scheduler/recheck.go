@@ -35,14 +35,14 @@ func (s *Scheduler) checkDue(ctx context.Context, j *job, read queue, call call)
 		return ignoreCancel(ctx, err)
 	}
 	calls := s.newAlmaraCalls(j, call)
-	again := j.cutShort
+	again := j.wasCutShort
 	if again {
 		if err := s.checkSample(ctx, calls, bills); err != nil {
 			return err
 		}
 	}
 	began := s.Now()
-	j.cutShort = false
+	j.wasCutShort = false
 	p := s.startCheckPass(ctx, calls, bills)
 	defer p.abandon() // after a panic alone there is anything left
 	err = p.recordResults()
@@ -51,7 +51,7 @@ func (s *Scheduler) checkDue(ctx context.Context, j *job, read queue, call call)
 	case cause == nil || ctx.Err() != nil:
 		return err
 	case errors.Is(cause, errNobodyIsAsked):
-		if j.cutShort = true; !again {
+		if j.wasCutShort = true; !again {
 			j.cutSince = began
 		}
 		if cause = calls.putOff(); cause == nil {

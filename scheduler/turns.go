@@ -38,7 +38,7 @@ const (
 
 // turnsOf begins the turns of a pass.
 func (s *Scheduler) turnsOf(ctx context.Context, j *job, q queue) (*turns, error) {
-	if !j.cutShort {
+	if !j.wasCutShort {
 		return &turns{q, []line{{}}}, nil
 	}
 	// Multiples of the golden ratio: each place is far from those before.

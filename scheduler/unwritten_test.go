@@ -83,7 +83,7 @@ func TestATextThatWasNeverHandedOverIsGivenBackAtOnce(t *testing.T) {
 	w.at("2026-03-09 09:00")
 	var mended func()
 	w.toProvider.hooks(firstPost(func() { mended = w.fails() }), nil)
-	w.faults(sandbox.Fault{Where: sandbox.Send, What: sandbox.Status, Status: 429, Times: 1}) // the others are withdrawn
+	w.faults(sandbox.Fault{Where: sandbox.Send, What: sandbox.Status, Status: 429, Times: 1}) // the others are given back
 	_ = w.tryTick()
 	w.toProvider.hooks(nil, nil)
 	mended()
