@@ -160,139 +160,142 @@ type foreignMessages struct {
 
 func (f *foreignMessages) any() bool { return len(f.ofBills)+len(f.unattributed) > 0 }
 
-// findForeignMessages reads the provider's list and picks the messages that are no texts of
-// this store and read like reminders of its bills, or cannot be read and came when
-// one was due.
-func (s *Scheduler) findForeignMessages(ctx context.Context, j *job, most int) (f foreignMessages, err error) {
-	alive := func() { j.heartbeat() }
+// findForeignMessages reads the provider's list, its newest messages up to most, and
+// picks those that are no texts of this store and read like reminders of its bills, or
+// cannot be read and came when one was due.
+func (s *Scheduler) findForeignMessages(ctx context.Context, j *job, most int) (foreignMessages, error) {
 	since := s.Now().Add(-compareBack)
-	q := notifier.Query{Since: since, MaxMessages: compareFirst, OnPage: alive}
-	listed, complete, err := s.Notifier.List(ctx, q)
-	if err == nil && !complete {
-		// What has been sent, as far back as asked for; the list above has
-		// what still waits at the provider. A day more, since the provider
-		// filters by whole days.
-		q.SentSince, q.MaxMessages = q.Since.AddDate(0, 0, -1), most
-		var sent []notifier.Listed
-		sent, _, err = s.Notifier.List(ctx, q)
-		listed = append(listed, sent...)
-	}
+	listed, err := s.listSince(ctx, j, since, most)
 	if err != nil {
-		return f, err
+		return foreignMessages{}, err
 	}
 	c := comparison{Scheduler: s, since: since, recent: s.Now().Add(-laterBack), unfound: make(map[reminder.Phone][]time.Time)}
-	seen := make(map[string]bool, len(listed))
-	example := ""
+	compared := make(map[string]bool, len(listed)) // by the provider's id: one may be listed twice
 	for _, m := range listed {
-		alive()
-		if seen[m.SID] || m.Status == "failed" || m.Status == "undelivered" || m.Status == "canceled" {
+		j.heartbeat()
+		if compared[m.SID] || m.Status == "failed" || m.Status == "undelivered" || m.Status == "canceled" {
 			continue // the customer does not have it
 		}
-		seen[m.SID] = true
-		bills, later, nobodys, err := c.billsAbout(ctx, m)
-		if err != nil {
-			return f, err
-		}
-		for _, b := range later {
-			f.maybeLater = append(f.maybeLater, store.ForeignMessage{ProviderID: m.SID, BillID: b.ID, At: m.CreatedAt})
-		}
-		for _, b := range bills {
-			f.ofBills = append(f.ofBills, store.ForeignMessage{ProviderID: m.SID, BillID: b.ID, At: m.CreatedAt})
-			example = fmt.Sprintf("%s for account %s", m.SID, b.Account)
-		}
-		if nobodys {
-			f.unattributed = append(f.unattributed, store.ForeignMessage{ProviderID: m.SID, At: m.CreatedAt})
-			example = cmp.Or(example, m.SID)
+		compared[m.SID] = true
+		if err := c.compare(ctx, m); err != nil {
+			return foreignMessages{}, err
 		}
 	}
-	if f.any() {
-		f.detail = fmt.Sprintf("the provider has texts that this store does not know: %d of late, such as %s",
-			len(f.ofBills)+len(f.unattributed), example)
+	found := c.found
+	if found.any() {
+		found.detail = fmt.Sprintf("the provider has texts that this store does not know: %d of late, such as %s",
+			len(found.ofBills)+len(found.unattributed), c.example)
 	}
-	if len(f.unattributed) > 0 {
-		f.detail += fmt.Sprintf("; %d show neither phone nor words, and nobody can tell from here whom they went to: "+
-			"look at the provider's own log", len(f.unattributed))
+	if len(found.unattributed) > 0 {
+		found.detail += fmt.Sprintf("; %d show neither phone nor words, and nobody can tell from here whom they went to: "+
+			"look at the provider's own log", len(found.unattributed))
 	}
 	if len(listed) >= compareMost {
-		f.detail += fmt.Sprintf("; the list was read no further than its newest %d messages, and what is older may be sent again", compareMost)
+		found.detail += fmt.Sprintf("; the list was read no further than its newest %d messages, and what is older may be sent again", compareMost)
 	}
-	return f, nil
+	return found, nil
 }
 
-// comparison holds one list against the store.
+// listSince reads the provider's list, its newest messages up to most.
+func (s *Scheduler) listSince(ctx context.Context, j *job, since time.Time, most int) ([]notifier.Listed, error) {
+	q := notifier.Query{Since: since, MaxMessages: compareFirst, OnPage: j.heartbeat}
+	listed, complete, err := s.Notifier.List(ctx, q)
+	if err != nil || complete {
+		return listed, err
+	}
+	// What has been sent, as far back as asked for; the list above has what still waits
+	// at the provider. A day more, since the provider filters by whole days.
+	q.SentSince, q.MaxMessages = since.AddDate(0, 0, -1), most
+	sent, _, err := s.Notifier.List(ctx, q)
+	return append(listed, sent...), err
+}
+
+// comparison holds the provider's list against the store, message by message.
 type comparison struct {
 	*Scheduler
 	since   time.Time
 	recent  time.Time                      // messages before it are near no stage that may still come
 	ids     map[string]bool                // of the store's messages; nil until a masked phone asks for them
 	unfound map[reminder.Phone][]time.Time // texts without a message, each of which accounts for one that cannot be read
+
+	found   foreignMessages
+	example string // one of them, for the operator
 }
 
-// billsAbout finds the bills that a message is, or may be, about and that the store does
-// not know of. later are those of its phone that it may turn out to be about once
-// another due date is known. unattributed means that it may be about any.
-func (c *comparison) billsAbout(ctx context.Context, m notifier.Listed) (bills, later []reminder.Bill, nobodys bool, err error) {
-	readable := m.Readable()
+// compare adds a message to what was found, unless the store knows it or it is about
+// no bill.
+func (c *comparison) compare(ctx context.Context, m notifier.Listed) error {
 	if m.Masked {
-		if c.ids == nil {
-			if c.ids, err = c.Store.KnowsByID(ctx, c.since.Add(-lookBack)); err != nil {
-				return nil, nil, false, err
-			}
-		}
-		if c.ids[m.SID] {
-			return nil, nil, false, nil
-		}
-		if !readable {
-			return nil, nil, true, nil
-		}
-		bills, err = c.billsNamed(ctx, m)
-		return bills, nil, false, err
+		return c.compareMasked(ctx, m)
 	}
-	known, err := c.Store.Knows(ctx, m.SID, m.To, m.Body)
-	if err != nil || known {
-		return nil, nil, false, err
+	if known, err := c.Store.Knows(ctx, m.SID, m.To, m.Body); err != nil || known {
+		return err
 	}
+	readable := m.Readable()
 	if !readable {
-		accounted, err := c.ofTextInDoubt(ctx, m)
-		if err != nil || accounted {
-			return nil, nil, false, err
+		if accounted, err := c.ofTextInDoubt(ctx, m); err != nil || accounted {
+			return err
 		}
 	}
-	found, err := c.Store.BillsOf(ctx, m.To)
+	bills, err := c.Store.BillsOf(ctx, m.To)
 	if err != nil {
-		return nil, nil, false, err
+		return err
 	}
-	for _, b := range found {
+	for _, b := range bills {
 		p := c.Policies.For(b.Service)
 		switch {
 		case readable && p.MatchesReminder(b, m.Body, reminder.DateOf(m.CreatedAt.In(p.Zone))), !readable && p.InReach(b, m.CreatedAt):
-			bills = append(bills, b)
+			c.add(b, m)
 		case !readable && m.CreatedAt.After(c.recent):
-			later = append(later, b)
+			c.found.maybeLater = append(c.found.maybeLater, store.ForeignMessage{ProviderID: m.SID, BillID: b.ID, At: m.CreatedAt})
 		}
 	}
-	return bills, later, false, nil
+	return nil
 }
 
-// billsNamed finds the bills that a readable message names, whoever had it.
-func (c *comparison) billsNamed(ctx context.Context, m notifier.Listed) (bills []reminder.Bill, err error) {
+func (c *comparison) add(b reminder.Bill, m notifier.Listed) {
+	c.found.ofBills = append(c.found.ofBills, store.ForeignMessage{ProviderID: m.SID, BillID: b.ID, At: m.CreatedAt})
+	c.example = fmt.Sprintf("%s for account %s", m.SID, b.Account)
+}
+
+// compareMasked is compare for a message of which the list shows no phone: the store
+// knows it by its id alone, and its bills are those that it names.
+func (c *comparison) compareMasked(ctx context.Context, m notifier.Listed) (err error) {
+	if c.ids == nil {
+		if c.ids, err = c.Store.KnowsByID(ctx, c.since.Add(-lookBack)); err != nil {
+			return err
+		}
+	}
+	switch {
+	case c.ids[m.SID]:
+		return nil
+	case m.Readable():
+		return c.addNamed(ctx, m)
+	}
+	c.found.unattributed = append(c.found.unattributed, store.ForeignMessage{ProviderID: m.SID, At: m.CreatedAt})
+	c.example = cmp.Or(c.example, m.SID)
+	return nil
+}
+
+// addNamed adds a readable message for each bill that it names, whoever had it.
+func (c *comparison) addNamed(ctx context.Context, m notifier.Listed) error {
 	tried := make(map[string]bool)
 	for _, word := range strings.FieldsFunc(m.Body, func(r rune) bool { return unicode.IsSpace(r) || strings.ContainsRune("(),.:;", r) }) {
 		if tried[word] || !strings.ContainsFunc(word, unicode.IsDigit) {
 			continue
 		}
 		tried[word] = true
-		found, err := c.Store.BillsOfAccount(ctx, word)
+		bills, err := c.Store.BillsOfAccount(ctx, word)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		for _, b := range found {
+		for _, b := range bills {
 			if p := c.Policies.For(b.Service); p.MatchesReminder(b, m.Body, reminder.DateOf(m.CreatedAt.In(p.Zone))) {
-				bills = append(bills, b)
+				c.add(b, m)
 			}
 		}
 	}
-	return bills, nil
+	return nil
 }
 
 // ofTextInDoubt reports whether a message without words may be that of a text whose
