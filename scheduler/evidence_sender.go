@@ -204,7 +204,7 @@ func (e *senderEvidence) receipt(r store.Receipt, now time.Time) (against []remi
 }
 
 // applyEvidence takes in what became of a text that was handed over, and completes its
-// outcome by what that speaks for. The error is a *sendingStopped when it speaks for all
+// outcome by what that speaks for. The error is a *stoppedError when it speaks for all
 // texts.
 func (s *Scheduler) applyEvidence(t *store.Text, r notifier.Result, o *store.SendOutcome, now time.Time) error {
 	if r.Outcome == notifier.Accepted {
@@ -215,7 +215,7 @@ func (s *Scheduler) applyEvidence(t *store.Text, r notifier.Result, o *store.Sen
 	redirected := s.Delivery.Mode == reminder.ModeRedirect
 	switch speaks := scopeOfAnswer(r); {
 	case speaks == forAll, redirected && r.Class == notifier.SlowDownPhone:
-		return &sendingStopped{reason: o.Hold, until: o.Until, err: why}
+		return &stoppedError{reason: o.Hold, until: o.Until, err: why}
 	case redirected && (speaks == forPhone || speaks == forSenderIfOthersAgree):
 		// The one phone that all texts go to: no customer is to blame for it, and
 		// the next text would fare no better.
@@ -235,7 +235,7 @@ func (s *Scheduler) applyEvidence(t *store.Text, r notifier.Result, o *store.Sen
 			witness = strconv.FormatInt(t.Parts[0].BillID, 10)
 		}
 		if s.sender.unknownReason(witness) {
-			return &sendingStopped{reason: reminder.RefusalUnclear, until: now.Add(retryUnclear), err: why}
+			return &stoppedError{reason: reminder.RefusalUnclear, until: now.Add(retryUnclear), err: why}
 		}
 	}
 	return nil
@@ -243,8 +243,8 @@ func (s *Scheduler) applyEvidence(t *store.Text, r notifier.Result, o *store.Sen
 
 // stopForSender stops sending for a fault of the sender, which phones say by their
 // refusals, and has a text that the provider refused for it wait for the end.
-func stopForSender(o *store.SendOutcome, phones []reminder.Phone, why error, now time.Time) *sendingStopped {
-	stopped := &sendingStopped{reason: reminder.AccountFault, until: now.Add(retryAccount), err: why, phones: phones}
+func stopForSender(o *store.SendOutcome, phones []reminder.Phone, why error, now time.Time) *stoppedError {
+	stopped := &stoppedError{reason: reminder.AccountFault, until: now.Add(retryAccount), err: why, phones: phones}
 	if o.State == store.Refused {
 		o.Skip, o.Suppress, o.Hold, o.Until = "", "", stopped.reason, stopped.until
 	}

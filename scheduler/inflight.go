@@ -31,11 +31,11 @@ func newInFlight(capacity int, check *lastCheck) *inFlight {
 	return f
 }
 
-// await returns when no more than max texts are in flight.
-func (f *inFlight) await(max int) {
+// await returns when no more than so many texts are in flight.
+func (f *inFlight) await(most int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for f.count > max {
+	for f.count > most {
 		f.fewer.Wait()
 	}
 }

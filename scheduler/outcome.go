@@ -24,10 +24,10 @@ const (
 	maxPause = 10 * time.Minute
 )
 
-// sendingStopped is the error that keeps all texts back until an instant, with a
+// stoppedError is the error that keeps all texts back until an instant, with a
 // reason for those that wait: it cuts a pass short, and the store keeps it as a
 // Stop, under which decisions go on and hold what they would have sent.
-type sendingStopped struct {
+type stoppedError struct {
 	reason reminder.Reason
 	until  time.Time
 	err    error
@@ -35,10 +35,10 @@ type sendingStopped struct {
 	phones []reminder.Phone
 }
 
-func (e *sendingStopped) Error() string { return "sending is stopped: " + e.err.Error() }
-func (e *sendingStopped) Unwrap() error { return e.err }
+func (e *stoppedError) Error() string { return "sending is stopped: " + e.err.Error() }
+func (e *stoppedError) Unwrap() error { return e.err }
 
-func (e *sendingStopped) asStop() *reminder.Stop {
+func (e *stoppedError) asStop() *reminder.Stop {
 	return &reminder.Stop{Reason: e.reason, Until: e.until, Detail: e.err.Error()}
 }
 
@@ -112,7 +112,7 @@ func givenBack(why reminder.Reason, until time.Time, detail string) store.SendOu
 
 // givenBackBy is givenBack for what ended the pass before the text had its turn.
 func givenBackBy(cause error, now time.Time) store.SendOutcome {
-	var stopped *sendingStopped
+	var stopped *stoppedError
 	switch {
 	case errors.As(cause, &stopped):
 		return givenBack(stopped.reason, stopped.until, stopped.Error())

@@ -74,15 +74,11 @@ func (s *Scheduler) checkSample(ctx context.Context, calls *almaraCalls, bills *
 		return ignoreCancel(ctx, err)
 	}
 	if results := calls.askAll(ctx, sample); len(results) > 0 {
-		err = s.recordSample(results)
+		recorder := checkRecorder{Scheduler: s, wakeAfter: len(results)}
+		_ = recorder.record(results) // finish has its error
+		err = recorder.finish()
 	}
 	return errors.Join(calls.putOff(), err)
-}
-
-func (s *Scheduler) recordSample(results []store.CheckResult) error {
-	r := checkRecorder{Scheduler: s, wakeAfter: len(results)}
-	r.record(results)
-	return r.finish()
 }
 
 // checkPass is one pass of the register or the recheck job. Bills are read and

@@ -111,7 +111,7 @@ func (s *Scheduler) checkForeignMessages(ctx context.Context, j *job, clock cloc
 	}
 	if list := (*notifier.Error)(nil); errors.As(err, &list) {
 		if ctx.Err() != nil {
-			return nil, nil // stopping
+			return nil, nil //nolint:nilerr // stopping
 		}
 		return s.stopUntilListIsRead(err, now)
 	}
@@ -142,7 +142,7 @@ func (s *Scheduler) checkForeignMessages(ctx context.Context, j *job, clock cloc
 // second error says that the store could not take the stop.
 func (s *Scheduler) stopUntilListIsRead(why error, now time.Time) (listFault, err error) {
 	why = fmt.Errorf("before the first text the provider's list is compared with the store, and it cannot be read: %w", why)
-	stopped := &sendingStopped{reason: reminder.ProviderUnreachable, until: now.Add(retryUnreachable), err: why}
+	stopped := &stoppedError{reason: reminder.ProviderUnreachable, until: now.Add(retryUnreachable), err: why}
 	if errors.Is(why, notifier.ErrStop) {
 		stopped.reason, stopped.until = reminder.AccountFault, now.Add(retryAccount)
 	}

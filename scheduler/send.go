@@ -19,7 +19,7 @@ func (p *remindPass) send(t *store.Text) (outcome store.SendOutcome, err error) 
 		p.inFlight.check.remove(t)
 		outcome = givenBackBy(context.Cause(p.ctx), p.Now())
 	}
-	if stopped := (*sendingStopped)(nil); errors.As(err, &stopped) {
+	if stopped := (*stoppedError)(nil); errors.As(err, &stopped) {
 		outcome.Stop, outcome.Evidence = stopped.asStop(), stopped.phones
 	}
 	outcome.TextID = t.ID
@@ -56,7 +56,7 @@ func (p *remindPass) sendInTurn(t *store.Text) (store.SendOutcome, error) {
 		// The connection that it waited for is ready once this returns, and the text
 		// is checked anew. Making one may take longer than a check lasts.
 		if err := p.Notifier.Connect(context.WithoutCancel(p.ctx)); err != nil {
-			stopped := &sendingStopped{reason: reminder.ProviderUnreachable, until: p.Now().Add(retryUnreachable), err: err}
+			stopped := &stoppedError{reason: reminder.ProviderUnreachable, until: p.Now().Add(retryUnreachable), err: err}
 			return givenBack(stopped.reason, stopped.until, err.Error()), stopped
 		}
 	}
@@ -101,7 +101,7 @@ func (p *remindPass) checkBeforeRequest(t *store.Text) (message notifier.Message
 // not to be reached.
 func (p *remindPass) tooLate(t *store.Text, why error, now time.Time) (store.SendOutcome, error) {
 	if p.lateRequests.Against(t.To.E164()) {
-		stopped := &sendingStopped{reason: reminder.ProviderUnreachable, until: now.Add(retryUnreachable), err: why}
+		stopped := &stoppedError{reason: reminder.ProviderUnreachable, until: now.Add(retryUnreachable), err: why}
 		return givenBack(stopped.reason, stopped.until, why.Error()), stopped
 	}
 	return givenBack(reminder.NotHandedOver, now.Add(retryUnreachable), why.Error()), nil
