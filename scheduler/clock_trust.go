@@ -44,7 +44,7 @@ func (s *Scheduler) elapsed() time.Duration {
 
 // clockTrust is what the remind job remembers, from pass to pass, of the clock.
 type clockTrust struct {
-	lastPassAt time.Time     // the clock at the last pass
+	lastPassAt time.Time     // the clock at the last pass, and at this one once it is believed
 	believed   *clockState   // the clock that the last pass worked by; nil = none yet
 	doubted    bool          // nobody vouched for the clock in the last pass
 	keptAt     time.Duration // as elapsed, when the store was last given an instant to keep
@@ -65,17 +65,17 @@ func (s *Scheduler) checkClock(ctx context.Context) (clockState, error) {
 			return state, err
 		}
 	}
-	if err := s.repairAfterClockSet(ctx, state); err != nil || s.ClockCheck == nil {
+	if err := s.repairIfClockSet(ctx, state); err != nil || s.ClockCheck == nil {
 		return state, err
 	}
-	fresh := s.trust.doubted || s.trust.believed == nil || *s.trust.believed != state
-	if at := s.elapsed(); fresh || at-s.trust.keptAt >= keepTimeEvery {
+	newlyBelieved := s.trust.doubted || s.trust.believed == nil || *s.trust.believed != state
+	if at := s.elapsed(); newlyBelieved || at-s.trust.keptAt >= keepTimeEvery {
 		if err := s.Store.BelieveClock(s.trust.lastPassAt); err != nil {
 			return clockState{}, err
 		}
 		s.trust.keptAt = at
 	}
-	if !fresh {
+	if !newlyBelieved {
 		return state, nil
 	}
 	level := slog.LevelDebug
@@ -182,10 +182,10 @@ func (s *Scheduler) wasSet(ctx context.Context, state clockState) (bool, error) 
 	return s.Store.WroteUnsure(ctx)
 }
 
-// repairAfterClockSet puts right what an earlier clock has written: when this one was set
+// repairIfClockSet puts right what an earlier clock has written: when this one was set
 // meanwhile, or is behind the latest instant that the store knows of. What was
 // learned at hours that are now to come would seem fresh when they come.
-func (s *Scheduler) repairAfterClockSet(ctx context.Context, state clockState) error {
+func (s *Scheduler) repairIfClockSet(ctx context.Context, state clockState) error {
 	set, err := s.wasSet(ctx, state)
 	if err != nil {
 		return err

@@ -42,11 +42,12 @@ func (e *stoppedError) asStop() *reminder.Stop {
 	return &reminder.Stop{Reason: e.reason, Until: e.until, Detail: e.err.Error()}
 }
 
-// outcomeOf says what to record for a result of the provider. Whether more than
-// this text is at fault, applyEvidence says. A text of unknown outcome is looked up
-// after firstLookUp. When a text that several bills share is refused for its words,
-// each is tried in one of its own: the words about one of them may be to blame.
-func outcomeOf(r notifier.Result, shared bool, policy *reminder.Policy, firstLookUp time.Duration, now time.Time) store.SendOutcome {
+// outcomeOf says what to record for a result of the provider, about a text of so many
+// bills. Whether more than this text is at fault, applyEvidence says. A text of unknown
+// outcome is looked up after firstLookUp. When a text that several bills share is refused
+// for its words, each is tried in one of its own: the words about one of them may be to
+// blame.
+func outcomeOf(r notifier.Result, bills int, policy *reminder.Policy, firstLookUp time.Duration, now time.Time) store.SendOutcome {
 	o := store.SendOutcome{State: store.Refused, ProviderStatus: r.Status, Code: r.Code}
 	if r.Err != nil {
 		o.Error = r.Err.Error()
@@ -71,7 +72,7 @@ func outcomeOf(r notifier.Result, shared bool, policy *reminder.Policy, firstLoo
 		return o
 	}
 
-	if shared && (r.Class == notifier.BadText || r.Class == notifier.Unlisted) {
+	if bills > 1 && (r.Class == notifier.BadText || r.Class == notifier.Unlisted) {
 		return hold(reminder.TryApart, 0)
 	}
 	switch r.Class {

@@ -214,20 +214,7 @@ func (s *Scheduler) receiptOf(t store.OpenText, r notifier.Receipt, err error, n
 		}
 		return out
 	}
-	switch r.Status {
-	case "sent":
-		out.State = store.Sent
-	case "delivered", "read":
-		out.State = store.Delivered
-	case "undelivered":
-		out.State = store.Undelivered
-	case "failed":
-		out.State = store.Failed
-	case "canceled":
-		out.State = store.Canceled
-	default: // accepted, scheduled, queued, sending
-		out.State = store.Accepted
-	}
+	out.State = stateOf(r.Status)
 	switch {
 	case out.State.Final() && r.Price != "":
 		out.NextPollAt = time.Time{}
@@ -235,30 +222,53 @@ func (s *Scheduler) receiptOf(t store.OpenText, r notifier.Receipt, err error, n
 		out.State = store.Unconfirmed
 	}
 	if out.State == store.Undelivered || out.State == store.Failed {
-		applyFailure(&out, notifier.ClassOf(r.Code), t.Bills > 1, s.Delivery.Mode == reminder.ModeRedirect, now)
+		s.applyFailure(&out, t.Bills, now)
 	}
 	return out
+}
+
+// stateOf is our state for the provider's.
+func stateOf(status string) store.TextState {
+	switch status {
+	case "sent":
+		return store.Sent
+	case "delivered", "read":
+		return store.Delivered
+	case "undelivered":
+		return store.Undelivered
+	case "failed":
+		return store.Failed
+	case "canceled":
+		return store.Canceled
+	default: // accepted, scheduled, queued, sending
+		return store.Accepted
+	}
 }
 
 // maxRetries is how often a reminder is tried whose text was taken but not delivered.
 const maxRetries = 3
 
 // applyFailure says what a failure after acceptance means for the phone and the
-// reminder. What several bills shared and was kept back for its words is tried
-// again apart, as in outcomeOf; not for a code that is unknown, which may mean
-// that the customer has it. Where all texts go to one phone, a destination that is
+// reminders of a text of so many bills. What several shared and was kept back for its
+// words is tried again apart, as in outcomeOf; not for a code that is unknown, which may
+// mean that the customer has it. Where all texts go to one phone, a destination that is
 // refused is a fault of all.
-func applyFailure(out *store.Receipt, class notifier.Class, shared, redirected bool, now time.Time) {
-	kind := scopeAfterAcceptance(class)
-	if shared && class == notifier.BadText {
+func (s *Scheduler) applyFailure(out *store.Receipt, bills int, now time.Time) {
+	retry := func(why reminder.Reason, tries int) {
+		out.Why, out.RetryAt, out.MaxTries = why, now.Add(reminder.RetryUndelivered), tries
+	}
+	class := notifier.ClassOf(out.Code)
+	if bills > 1 && class == notifier.BadText {
 		out.Why, out.RetryAt, out.MaxTries = reminder.TryApart, now, maxRetries
 		return
 	}
-	if kind == forAll || kind == forSenderIfOthersAgree && redirected {
+	redirected := s.Delivery.Mode == reminder.ModeRedirect
+	if speaks := scopeAfterAcceptance(class); speaks == forAll || speaks == forSenderIfOthersAgree && redirected {
 		// Each further text would be lost, and billed, like this one. The reminder
 		// waits and is not lost.
 		stop := senderFault(fmt.Sprintf("a text was taken and then failed: %s (code %d)", out.Error, out.Code))
-		out.Why, out.RetryAt, out.MaxTries, out.Stop = reminder.AccountFault, now.Add(reminder.RetryUndelivered), maxRetries, &stop
+		retry(reminder.AccountFault, maxRetries)
+		out.Stop = &stop
 		return
 	}
 	switch class {
@@ -267,11 +277,11 @@ func applyFailure(out *store.Receipt, class notifier.Class, shared, redirected b
 	case notifier.OptedOut:
 		out.Why, out.Suppress = reminder.OptedOut, reminder.OptedOut
 	case notifier.TryLater, notifier.SlowDown, notifier.SlowDownPhone, notifier.UntilTomorrow:
-		out.Why, out.RetryAt, out.MaxTries = reminder.NotDelivered, now.Add(reminder.RetryUndelivered), maxRetries
+		retry(reminder.NotDelivered, maxRetries)
 	case notifier.TryOnce:
-		out.Why, out.RetryAt, out.MaxTries = reminder.NotDelivered, now.Add(reminder.RetryUndelivered), 1
+		retry(reminder.NotDelivered, 1)
 	case notifier.Destination: // the store says until when
-		out.Why, out.RetryAt, out.MaxTries = reminder.DestinationRefused, now.Add(reminder.RetryUndelivered), maxRetries
+		retry(reminder.DestinationRefused, maxRetries)
 		out.Destinations = []string{out.SentTo.E164()}
 		out.Error += ": " + notifier.Advice(out.Code)
 	case notifier.MaybeHasIt: // a second text is worse than none

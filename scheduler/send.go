@@ -46,7 +46,7 @@ func (p *remindPass) sendInTurn(t *store.Text) (store.SendOutcome, error) {
 		now := p.Now()
 		if !errors.Is(result.Err, notifier.ErrLate) {
 			p.lateRequests.Clear()
-			outcome = outcomeOf(result, len(t.Parts) > 1, p.Policies.For(t.Parts[0].Service), p.ReconcileAfter[0], now)
+			outcome = outcomeOf(result, len(t.Parts), p.Policies.For(t.Parts[0].Service), p.ReconcileAfter[0], now)
 			err = p.applyEvidence(t, result, &outcome, now)
 			return outcome, err
 		}
