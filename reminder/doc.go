@@ -7,6 +7,6 @@
 // explanations all ask this one package, so that what an operator sees and
 // what a customer receives cannot differ.
 //
-// The path through it is plan.go (when), decide.go (whether, and why),
-// word.go (in which words) and segment.go (at what cost).
+// The path through it is plan.go (when), decide.go and
+// balance.go (whether, and why), word.go (in which words) and segment.go (at what cost).
 package reminder

@@ -117,14 +117,14 @@ type FeedFault struct {
 }
 
 // covers reports whether what was said then is doubted.
-func (d FeedFault) covers(at time.Time) bool {
-	return !d.Since.IsZero() && !at.Before(d.Since) && (d.Until.IsZero() || at.Before(d.Until))
+func (f FeedFault) covers(at time.Time) bool {
+	return !f.Since.IsZero() && !at.Before(f.Since) && (f.Until.IsZero() || at.Before(f.Until))
 }
 
 // unbelieved reports whether the bill is said to owe nothing by an answer that is
 // doubted.
-func (d FeedFault) unbelieved(b *Bill) bool {
-	return b.Balance != nil && b.Balance.Sign() <= 0 && d.covers(b.BalanceAt)
+func (f FeedFault) unbelieved(b *Bill) bool {
+	return b.Balance != nil && b.Balance.Sign() <= 0 && f.covers(b.BalanceAt)
 }
 
 // retryFeedFault is how often a bill is asked about again whose reminder waits for a

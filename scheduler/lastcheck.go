@@ -47,18 +47,25 @@ func (c *lastCheck) add(texts []store.Text) {
 	}
 }
 
-// verdict says whether a text may leave now. at is when that was tested.
-func (c *lastCheck) verdict(ctx context.Context, t *store.Text) (stop *reminder.Stop, changed string, at time.Time, err error) {
+// verdict says whether a text may leave.
+type verdict struct {
+	stop    *reminder.Stop // that keeps all texts back; nil = there is none
+	changed string         // what the text rests on and has changed since its decision; "" = nothing
+	at      time.Time      // when that was tested
+}
+
+// verdict tests a text whose turn has come, unless it was tested a moment ago.
+func (c *lastCheck) verdict(ctx context.Context, t *store.Text) (verdict, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	// Not the jobs' clock, which may be set: this is a matter of real time.
 	if !c.checked[t.ID] || time.Since(c.at) > checkFor {
 		if err := c.read(ctx, t); err != nil {
-			return nil, "", at, err
+			return verdict{}, err
 		}
 	}
 	c.removeLocked(t)
-	return c.found.Stop, c.found.Changed[t.ID], c.at, nil
+	return verdict{c.found.Stop, c.found.Changed[t.ID], c.at}, nil
 }
 
 // read tests a text whose turn has come, and with it the next ones.

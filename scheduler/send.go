@@ -65,22 +65,22 @@ func (p *remindPass) sendInTurn(t *store.Text) (store.SendOutcome, error) {
 // checkBeforeRequest tests once more what a text rests on, and returns the message to
 // send at once. An outcome that holds says why it must not leave.
 func (p *remindPass) checkBeforeRequest(t *store.Text) (message notifier.Message, outcome store.SendOutcome, err error) {
-	stop, changed, checkedAt, err := p.inFlight.check.verdict(context.WithoutCancel(p.ctx), t)
+	tested, err := p.inFlight.check.verdict(context.WithoutCancel(p.ctx), t)
 	now := p.Now()
 	if err != nil {
 		return message, givenBack(reminder.NotHandedOver, now.Add(retryUnreachable), "what it rests on could not be read once more"), err
 	}
-	writeBy := checkedAt.Add(checkToRequest)
+	writeBy := tested.at.Add(checkToRequest)
 	shut := p.shutWindow(t, now)
 	switch {
 	case p.ctx.Err() != nil:
 		outcome = givenBackBy(context.Cause(p.ctx), now)
 	case p.clockWasSet(p.clock):
 		outcome, err = givenBack(reminder.ClockUnsure, t.Decided, "the clock was set before it could be handed over"), errClockSet
-	case stop != nil:
-		outcome = givenBack(stop.Reason, now, "sending was stopped before it could be handed over: "+stop.Detail)
-	case changed != "":
-		outcome = givenBack(reminder.ChangedMeanwhile, now, changed)
+	case tested.stop != nil:
+		outcome = givenBack(tested.stop.Reason, now, "sending was stopped before it could be handed over: "+tested.stop.Detail)
+	case tested.changed != "":
+		outcome = givenBack(reminder.ChangedMeanwhile, now, tested.changed)
 	case p.balanceTooOld(t, now):
 		outcome = givenBack(reminder.BalanceStale, now, "its balance grew too old before it could be handed over")
 	case t.NotAfter.Sub(now) < time.Second: // less than the provider takes as validity
