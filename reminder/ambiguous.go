@@ -248,7 +248,7 @@ func (p *Policy) sameWordsInBundles(language string) error {
 				for k := range items {
 					change(k, &items[k].Bill)
 				}
-				draft, err := q.WordBundle(items, Policies{Default: &q}, s.bill.DueDate.AddDays(int(stage)))
+				draft, err := q.wordBundle(items, Policies{Default: &q}, s.bill.DueDate.AddDays(int(stage)))
 				return draft.Body, err
 			}
 			// differs reports whether the text is another one after a change to the k-th bill alone.

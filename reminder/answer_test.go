@@ -125,11 +125,11 @@ func TestBackoff(t *testing.T) {
 		var all []time.Duration
 		for id := range int64(1000) {
 			b := Bill{ID: id, Failures: failures}
-			wait := b.Backoff()
+			wait := b.backoff()
 			if wait > want || wait < want*3/4 {
 				t.Fatalf("bill %d waits %s after %d failures, want %s to %s", id, wait, failures, want*3/4, want)
 			}
-			if wait != b.Backoff() {
+			if wait != b.backoff() {
 				t.Fatalf("bill %d does not always wait the same", id)
 			}
 			all = append(all, wait)

@@ -62,7 +62,7 @@ func (e *evaluation) balanceIsKnown() bool {
 	case e.policy.StaleBalance == StaleSkip:
 		return e.skip(StaleSkipped, e.Bill.LastError)
 	}
-	wait := min(max(e.Bill.Backoff(), retryLeast), retryMost)
+	wait := min(max(e.Bill.backoff(), retryLeast), retryMost)
 	if e.Asked == Answered {
 		wait = retryUnnamed
 	}

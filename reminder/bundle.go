@@ -120,7 +120,7 @@ func (p *Policy) fillText(lead BundleItem, items []BundleItem, policies Policies
 		slices.SortFunc(first, func(a, b BundleItem) int {
 			return cmp.Or(a.Bill.DueDate.Compare(b.Bill.DueDate), cmp.Compare(a.Bill.ID, b.Bill.ID))
 		})
-		draft, err := p.WordBundle(first, policies, p.dayOf(now))
+		draft, err := p.wordBundle(first, policies, p.dayOf(now))
 		if err != nil {
 			break
 		}

@@ -53,9 +53,9 @@ func (p *Policy) longestBundle(b Bill, today Date) LongestSample {
 		items := sampleItems(b, 2, withAmount)
 		unbound := *p
 		unbound.MaxSegments = 0
-		draft, err := unbound.WordBundle(items, Policies{Default: p}, today)
+		draft, err := unbound.wordBundle(items, Policies{Default: p}, today)
 		if err == nil {
-			_, err = p.WordBundle(items, Policies{Default: p}, today)
+			_, err = p.wordBundle(items, Policies{Default: p}, today)
 		}
 		longest.add(draft, err)
 	}

@@ -21,7 +21,7 @@ const (
 // often the job ticks changes nothing.
 func (p *Policy) NextCheck(b Bill, now time.Time) time.Time {
 	if b.Failures > 0 {
-		return now.Add(b.Backoff())
+		return now.Add(b.backoff())
 	}
 	every, onDayAfter := checkFar, false
 	switch past := p.dayOf(now).Sub(b.DueDate); {

@@ -22,7 +22,7 @@ const reach = 70
 // of a new bill, is taken for a reminder as well: the mistake is a text too
 // few, and one release by the operator.
 func (p *Policy) MatchesReminder(b Bill, body string, sent Date) bool {
-	account := Normalize(plain(b.Account, 0))
+	account := normalize(plain(b.Account, 0))
 	if !says(body, account) {
 		return false
 	}
@@ -40,7 +40,7 @@ func (p *Policy) MatchesReminder(b Bill, body string, sent Date) bool {
 
 // Mentions reports whether a text names an account in full, whatever else it
 // says: it may be about that account's bill.
-func Mentions(body, account string) bool { return says(body, Normalize(plain(account, 0))) }
+func Mentions(body, account string) bool { return says(body, normalize(plain(account, 0))) }
 
 // InReach reports whether a text that was sent at an instant may have been about
 // a stage of the bill, as far as its day goes: its words are not known.

@@ -266,7 +266,7 @@ func execute(text *template.Template, language string, fields any) (string, erro
 	if err := text.Execute(&b, fields); err != nil {
 		return "", fmt.Errorf("render template: %w", err)
 	}
-	body := tidy(Normalize(b.String()))
+	body := tidy(normalize(b.String()))
 	if body == "" {
 		return "", errors.New("the template gives an empty text")
 	}

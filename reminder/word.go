@@ -262,9 +262,9 @@ type BundleFields struct {
 	Bills []Fields
 }
 
-// WordBundle puts the bills of a text in words, as Word does with one. Leaving
+// wordBundle puts the bills of a text in words, as Word does with one. Leaving
 // bills out is the caller's part.
-func (p *Policy) WordBundle(items []BundleItem, policies Policies, today Date) (Draft, error) {
+func (p *Policy) wordBundle(items []BundleItem, policies Policies, today Date) (Draft, error) {
 	language := p.languageOf(items[0].Bill)
 	fields := BundleFields{Count: len(items)}
 	var total Money
@@ -322,7 +322,7 @@ func tryBundle(language string, t *template.Template) error {
 	for _, s := range sampleBills(language) {
 		for _, n := range []int{2, 3} {
 			for _, away := range []int{-2, -1, 0, 1, 2} {
-				if _, err := p.WordBundle(sampleItems(s.bill, n, true), Policies{Default: p}, s.bill.DueDate.AddDays(away)); err != nil {
+				if _, err := p.wordBundle(sampleItems(s.bill, n, true), Policies{Default: p}, s.bill.DueDate.AddDays(away)); err != nil {
 					return err
 				}
 			}
