@@ -71,7 +71,7 @@ func (s *sim) putBack(backup string, dice *rand.Rand) {
 	}
 	// A text that this store does not know counts as one about any stage that
 	// might have joined it, and so may be one too few: which it was is not known.
-	s.disturb(s.trueNow().Add(-simDay), s.trueNow().Add((reminder.MaxBundleDays+1)*simDay), "backup")
+	s.noteFault(s.trueNow().Add(-simDay), s.trueNow().Add((reminder.MaxBundleDays+1)*simDay), "backup")
 	s.down(time.Duration(5+dice.IntN(120)) * time.Minute)
 }
 
@@ -91,7 +91,7 @@ func (s *sim) operate() {
 		s.met["operator released: "+string(reason)]++
 		s.say("-- the operator releases %s: %d", reason, n)
 		s.releases = append(s.releases, release{s.trueNow(), reason, ""})
-		s.disturb(s.trueNow(), s.trueNow().Add(time.Hour), "release")
+		s.noteFault(s.trueNow(), s.trueNow().Add(time.Hour), "release")
 	}
 	stops, err := db.Stops(s.ctx, s.daemonNow())
 	s.must(err)
@@ -145,7 +145,7 @@ func (s *sim) releaseBills(db *store.Store, dice *rand.Rand) {
 			s.met["operator released: a bill"]++
 			s.say("-- the operator releases %s", b.Account)
 			s.releases = append(s.releases, release{s.trueNow(), "", b.Account})
-			s.disturb(s.trueNow(), s.trueNow().Add(time.Hour), "release")
+			s.noteFault(s.trueNow(), s.trueNow().Add(time.Hour), "release")
 		}
 	}
 }
