@@ -2,7 +2,6 @@ package scheduler
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math"
 	"sync"
@@ -165,5 +164,5 @@ func (s *Scheduler) Step(ctx context.Context) error {
 			return fmt.Errorf("%s: %w", j.name, j.err)
 		}
 	}
-	return errors.Join(ctx.Err())
+	return ctx.Err()
 }
