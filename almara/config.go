@@ -24,6 +24,10 @@ const (
 	EncodingForm = "form" // for the older identity server
 )
 
+// Unpaced is the Rate of a client whose caller keeps to the rate by itself, such as on
+// a virtual clock.
+const Unpaced = 1e9
+
 // Config is what a Client needs to know. Every field but BaseURL, ClientID and
 // ClientSecret has a default. It never prints its secret, in any format.
 type Config struct {
@@ -35,7 +39,7 @@ type Config struct {
 	ClientSecret  string
 	RecheckWith   string        // RecheckRegister (default) or RecheckLookup
 	Timeout       time.Duration // of one request with its answer; default 30 s
-	Rate          float64       // bill-number requests a second, retries included; default 20
+	Rate          float64       // bill-number requests a second, retries included; default 20, Unpaced = as they come
 	Concurrency   int           // bill-number calls at once; default 16
 	OmitPhone     bool          // leaves out the optional phoneNumber: with RemindMeDueDate, Almara Pay may text it
 	Currency      string        // ISO 4217, of all amounts; "" = amounts that name a currency are not read

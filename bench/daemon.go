@@ -195,7 +195,7 @@ func naive(ctx context.Context, p params, _ io.Reader) (took, error) {
 				if err := accepted(r); err != nil {
 					return err
 				}
-				err = d.store.RecordOutcome(now, store.Outcome{TextID: t.ID, State: store.Accepted, ProviderID: r.SID, ProviderStatus: r.Status, NextPollAt: now.Add(time.Minute)})
+				err = d.store.RecordOutcome(now, store.SendOutcome{TextID: t.ID, State: store.Accepted, ProviderID: r.SID, ProviderStatus: r.Status, NextPollAt: now.Add(time.Minute)})
 				if err != nil {
 					return err
 				}

@@ -95,7 +95,7 @@ func (d *benchDaemon) textAll(ctx context.Context, now time.Time) (n int, err er
 		var receipts []store.Receipt
 		for _, x := range l.Texts {
 			sid := fmt.Sprintf("SM%016x%016x", uint64(x.ID)*0x9e3779b97f4a7c15, x.ID)
-			if err := d.store.RecordOutcome(now, store.Outcome{TextID: x.ID, State: store.Accepted, ProviderID: sid, ProviderStatus: "queued", NextPollAt: now.Add(time.Minute)}); err != nil {
+			if err := d.store.RecordOutcome(now, store.SendOutcome{TextID: x.ID, State: store.Accepted, ProviderID: sid, ProviderStatus: "queued", NextPollAt: now.Add(time.Minute)}); err != nil {
 				return n, err
 			}
 			receipts = append(receipts, store.Receipt{TextID: x.ID, State: store.Delivered, Price: "-0.02000", PriceUnit: "USD"})

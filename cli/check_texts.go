@@ -57,7 +57,7 @@ func (k *check) templates(used usedTexts) error {
 			case !languages[s.Language]:
 				others = append(others, s.Language)
 				continue
-			case s.Which == "after" && p.Stages[len(p.Stages)-1] <= 0:
+			case s.Kind == "after" && p.Stages[len(p.Stages)-1] <= 0:
 				continue // no text is sent after the due date
 			}
 			shown = append(shown, s.Language)
@@ -86,8 +86,8 @@ func (k *check) templates(used usedTexts) error {
 
 func (k *check) longestText(service, name string, s reminder.LongestSample) error {
 	n := s.Draft.Count
-	w := wording{Service: service, Language: s.Language, Which: s.Which, Segments: n.Segments, Encoding: n.Encoding, Body: s.Draft.Body}
-	k.say("template  %s%s %s: %s of %s at its longest\n", name, s.Language, s.Which, countOf(n.Segments, "segment"), n.Encoding)
+	w := wording{Service: service, Language: s.Language, Which: s.Kind, Segments: n.Segments, Encoding: n.Encoding, Body: s.Draft.Body}
+	k.say("template  %s%s %s: %s of %s at its longest\n", name, s.Language, s.Kind, countOf(n.Segments, "segment"), n.Encoding)
 	if n.Forcing != 0 {
 		w.Forcing = string(n.Forcing)
 		k.say("          the character %q is not in GSM-7 which more than doubles the price of the text\n", n.Forcing)
@@ -98,7 +98,7 @@ func (k *check) longestText(service, name string, s reminder.LongestSample) erro
 	}
 	k.Templates = append(k.Templates, w)
 	if s.Err != nil {
-		return fmt.Errorf("template %s%s %s: %w", name, s.Language, s.Which, s.Err)
+		return fmt.Errorf("template %s%s %s: %w", name, s.Language, s.Kind, s.Err)
 	}
 	return nil
 }

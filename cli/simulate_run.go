@@ -24,7 +24,7 @@ import (
 
 // madeUp is the made-up world of one simulation.
 type madeUp struct {
-	clock     *scheduler.Clock
+	clock     *scheduler.VirtualClock
 	box       *sandbox.Sandbox
 	customers *sandbox.Customers
 	bills     int
@@ -37,7 +37,7 @@ type madeUp struct {
 // simulateOne runs the jobs by one config, on the store at path, which is a copy
 // or made up here.
 func (a *app) simulateOne(ctx context.Context, cfg *config.Config, f simulateFlags, path string, begin time.Time, nth, of int) (_ *simulated, err error) {
-	w := &madeUp{clock: scheduler.NewClock(begin), hours: map[int64]int64{}}
+	w := &madeUp{clock: scheduler.NewVirtualClock(begin), hours: map[int64]int64{}}
 	// OpenScratch: after a power cut nobody asks for the end of a simulation.
 	if w.store, err = store.OpenScratch(ctx, path); err != nil {
 		return nil, err

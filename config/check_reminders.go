@@ -181,7 +181,7 @@ func (c *checker) templates(v view, p *reminder.Policy) {
 	report := func(err error) {
 		for _, fault := range faults(err) {
 			if e, ok := errors.AsType[*reminder.TemplateError](fault); ok {
-				v.bad(join("templates", e.Language, e.Which), "%s", oneLine(e.Err))
+				v.bad(join("templates", e.Language, e.Kind), "%s", oneLine(e.Err))
 				delete(sound, e.Language)
 			} else {
 				v.bad("templates", "%s", oneLine(fault))

@@ -33,7 +33,7 @@ type Parts struct {
 	Comparison *scheduler.Comparison
 	// Virtual takes the place of Now in a simulation: time passes by itself, and
 	// with it the rates.
-	Virtual *scheduler.Clock
+	Virtual *scheduler.VirtualClock
 	// Transport takes the place of the network; nil = the network.
 	Transport http.RoundTripper
 
@@ -66,7 +66,7 @@ func (p Parts) Build(cfg *config.Config) (*scheduler.Scheduler, error) {
 func (p Parts) NewAlmara(cfg *config.Config) (*almara.Client, error) {
 	now, rate := p.Now, cfg.Almara.Rate
 	if p.Virtual != nil {
-		now, rate = p.Virtual.Now, 1e9 // the clock keeps to the rate
+		now, rate = p.Virtual.Now, almara.Unpaced // the scheduler's pacer keeps to the rate
 	}
 	c, err := almara.New(almara.Config{
 		BaseURL: cfg.Almara.BaseURL, TokenPath: cfg.Almara.TokenPath, TokenEncoding: cfg.Almara.TokenEncoding, Scope: cfg.Almara.Scope,

@@ -153,7 +153,7 @@ func Advice(code int) string {
 // is 0 when the answer has no error code of Twilio's. Such an answer may come from a
 // proxy on the way, and proves nothing about what Twilio did, except where the
 // status itself says that the request was not carried out.
-func classify(status, code int) (Outcome, Class) {
+func classify(status, code int) (Acceptance, Class) {
 	class := ClassOf(code)
 	switch {
 	case status == http.StatusTooManyRequests && (class == UntilTomorrow || class == SlowDownPhone):
@@ -181,8 +181,8 @@ func classify(status, code int) (Outcome, Class) {
 }
 
 // explain says what an answer to a create request means, for Result.Err.
-func explain(o Outcome, code int) string {
-	words := map[Outcome]string{
+func explain(o Acceptance, code int) string {
+	words := map[Acceptance]string{
 		Refused:   "refused",
 		Throttled: "turned away, slow down",
 		Unknown:   "not known what became of the text",

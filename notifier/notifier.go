@@ -63,17 +63,17 @@ import (
 	"duewatch/reminder"
 )
 
-// Outcome is what is known of a text after Send. The package comment says
+// Acceptance is what is known of a text after Send. The package comment says
 // what may follow each.
-type Outcome string
+type Acceptance string
 
 // The outcomes.
 const (
-	Accepted  Outcome = "accepted"
-	Refused   Outcome = "refused"
-	Throttled Outcome = "throttled"
-	NotSent   Outcome = "not_sent"
-	Unknown   Outcome = "unknown"
+	Accepted  Acceptance = "accepted"
+	Refused   Acceptance = "refused"
+	Throttled Acceptance = "throttled"
+	NotSent   Acceptance = "not_sent"
+	Unknown   Acceptance = "unknown"
 )
 
 // Message is one text to hand over.
@@ -105,7 +105,7 @@ func (m Message) MarshalJSON() ([]byte, error) { return json.Marshal(fmt.Sprint(
 
 // Result is what Send reports. Only Outcome is always set.
 type Result struct {
-	Outcome Outcome
+	Outcome Acceptance
 	// Class says why. It is set with Refused and Throttled, with NotSent when the
 	// text itself cannot be sent (BadNumber, BadText), and with Unknown when the
 	// answer came from a firewall on the way (Destination).

@@ -40,7 +40,7 @@ func writes(t *testing.T, s *Store) func(yield func(string, error) bool) {
 	}{
 		{"Declare", func() error { _, err := s.Declare("config", nil, learnedAt); return err }},
 		{"Learn", func() error { _, err := s.RecordChecks(policiesOf(newPolicy()), learnedAt); return err }},
-		{"RecordOutcome", func() error { return s.RecordOutcome(learnedAt, Outcome{State: Unknown}) }},
+		{"RecordOutcome", func() error { return s.RecordOutcome(learnedAt, SendOutcome{State: Unknown}) }},
 		{"RecordReceipts", func() error { _, err := s.RecordReceipts(learnedAt, nil); return err }},
 		{"Orphans", func() error { _, err := s.Orphans(learnedAt, "x", learnedAt); return err }},
 		{"AddOptOuts", func() error { _, err := s.AddOptOuts(); return err }},

@@ -76,7 +76,7 @@ func (t *tx) refuseOne(now time.Time, scope string, code int, detail string) (un
 
 // served ends what stands against the destinations of texts that the provider
 // took: their phones, and the countries of these.
-func (t *tx) served(taken []Outcome) error {
+func (t *tx) served(taken []SendOutcome) error {
 	if len(taken) == 0 {
 		return nil
 	}

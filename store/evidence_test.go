@@ -14,7 +14,7 @@ func acceptedTexts(t *testing.T, n int) (*Store, []Text) {
 	ready(t, s, p, billsOf(n)...)
 	texts := must(s.DecideDue(t.Context(), roundAt(p, firstStage), n)).Texts
 	for i, x := range texts {
-		record(t, s, Outcome{TextID: x.ID, State: Accepted, ProviderID: "SM" + string(rune('a'+i)), NextPollAt: firstStage})
+		record(t, s, SendOutcome{TextID: x.ID, State: Accepted, ProviderID: "SM" + string(rune('a'+i)), NextPollAt: firstStage})
 	}
 	return s, texts
 }
@@ -58,7 +58,7 @@ func TestARefusedDestinationWaitsLongerEachTime(t *testing.T) {
 	now := firstStage
 	refuse := func(x Text, scopes ...string) {
 		t.Helper()
-		mustDo(t, s.RecordOutcome(now, Outcome{
+		mustDo(t, s.RecordOutcome(now, SendOutcome{
 			TextID: x.ID, State: Refused, Code: 21608, Error: "no", Hold: reminder.DestinationRefused, Until: now, Destinations: scopes,
 		}))
 	}
@@ -78,7 +78,7 @@ func TestARefusedDestinationWaitsLongerEachTime(t *testing.T) {
 			refuse(x, phone(1).E164(), "+254")
 		}
 	}
-	record(t, s, Outcome{TextID: x.ID, State: Accepted, ProviderID: "SM1"})
+	record(t, s, SendOutcome{TextID: x.ID, State: Accepted, ProviderID: "SM1"})
 	if got := number(t, s, "SELECT count(*) FROM destinations"); got != 0 {
 		t.Errorf("%d destinations wait after a text was taken", got)
 	}

@@ -35,7 +35,7 @@ func (s *Store) Orphans(now time.Time, owner string, nextLook time.Time) (n int,
 				id, why, nextLook.UnixMilli(), reminder.ShuttingDown); err != nil {
 				return err
 			}
-			if err := t.settleReminders(now, id, always(Outcome{TextID: id, State: Unknown, Error: why})); err != nil {
+			if err := t.settleReminders(now, id, always(SendOutcome{TextID: id, State: Unknown, Error: why})); err != nil {
 				return err
 			}
 		}
@@ -61,10 +61,10 @@ func (s *Store) GiveBack(ctx context.Context, now time.Time, owner string, but m
 	if err != nil {
 		return 0, fmt.Errorf("find texts that were not handed over: %w", err)
 	}
-	var all []Outcome
+	var all []SendOutcome
 	for _, id := range ids {
 		if !but[id] {
-			all = append(all, Outcome{TextID: id, State: Refused, Hold: reminder.NotHandedOver, Until: now, Error: why})
+			all = append(all, SendOutcome{TextID: id, State: Refused, Hold: reminder.NotHandedOver, Until: now, Error: why})
 		}
 	}
 	if len(all) == 0 {

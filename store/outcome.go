@@ -40,8 +40,8 @@ func (s TextState) Final() bool {
 	return false
 }
 
-// Outcome is what became of handing a text to the provider.
-type Outcome struct {
+// SendOutcome is what became of handing a text to the provider.
+type SendOutcome struct {
 	TextID         int64
 	State          TextState // Accepted, Refused or Unknown
 	ProviderID     string    // with Accepted
@@ -74,7 +74,7 @@ type Outcome struct {
 var errOutcome = errors.New("that is no outcome of handing over a text")
 
 // check refuses what no caller should ask for.
-func (o Outcome) check() error {
+func (o SendOutcome) check() error {
 	held, skipped := o.Hold != "", o.Skip != ""
 	switch {
 	case o.State == Accepted && o.ProviderID != "" && !held && !skipped:
@@ -88,13 +88,13 @@ func (o Outcome) check() error {
 
 // RecordOutcome settles a text in state sending or unknown. When it returns,
 // the outcome is on disk.
-func (s *Store) RecordOutcome(now time.Time, o Outcome) error {
-	return s.RecordOutcomes(now, []Outcome{o})[0]
+func (s *Store) RecordOutcome(now time.Time, o SendOutcome) error {
+	return s.RecordOutcomes(now, []SendOutcome{o})[0]
 }
 
 // RecordOutcomes is RecordOutcome for many texts, which share one commit. One
 // that fails fails alone; the errors are in the order of the outcomes.
-func (s *Store) RecordOutcomes(now time.Time, all []Outcome) []error {
+func (s *Store) RecordOutcomes(now time.Time, all []SendOutcome) []error {
 	errs := make([]error, len(all))
 	err := s.do(func(t *tx) error {
 		clear(errs)
@@ -136,7 +136,7 @@ func (s *Store) RecordOutcomes(now time.Time, all []Outcome) []error {
 
 // plain reports whether the outcome says no more than that the provider took
 // the text.
-func (o Outcome) plain() bool {
+func (o SendOutcome) plain() bool {
 	return o.State == Accepted && o.check() == nil && o.Code == 0 && o.Error == "" && o.Suppress == "" && o.Stop == nil
 }
 
@@ -153,13 +153,13 @@ var (
 
 // accept is settle for texts of which there is no more to say than that the
 // provider took them: those at some places of all.
-func (t *tx) accept(now time.Time, all []Outcome, places []int) error {
-	taken := make([]Outcome, len(places))
+func (t *tx) accept(now time.Time, all []SendOutcome, places []int) error {
+	taken := make([]SendOutcome, len(places))
 	for i, place := range places {
 		taken[i] = all[place]
 	}
 	for _, statement := range []*db.Batch{acceptTexts, acceptEvents} {
-		n, err := db.ExecBatch(t.Tx, statement, taken, func(args []any, o Outcome) []any {
+		n, err := db.ExecBatch(t.Tx, statement, taken, func(args []any, o SendOutcome) []any {
 			return append(args, o.TextID, o.ProviderID, o.ProviderStatus, millis(o.NextPollAt))
 		}, now.UnixMilli())
 		if err == nil && n < int64(len(taken)) { // a text may be about several bills
@@ -181,7 +181,7 @@ func WritableLater(err error) bool {
 }
 
 // settle settles one text.
-func (t *tx) settle(now time.Time, o Outcome) error {
+func (t *tx) settle(now time.Time, o SendOutcome) error {
 	if err := o.check(); err != nil {
 		return err
 	}
@@ -209,7 +209,7 @@ func (t *tx) settle(now time.Time, o Outcome) error {
 		return err
 	}
 	if o.State == Accepted {
-		if err := t.served([]Outcome{o}); err != nil {
+		if err := t.served([]SendOutcome{o}); err != nil {
 			return err
 		}
 	}
@@ -232,7 +232,7 @@ func (t *tx) settle(now time.Time, o Outcome) error {
 // judgeDestinations says until when a text that was refused for its destination
 // waits: for its next turn, or, where the sender turned out to be at fault
 // meanwhile or by this very text, for the end of that stop.
-func (t *tx) judgeDestinations(now time.Time, o *Outcome) error {
+func (t *tx) judgeDestinations(now time.Time, o *SendOutcome) error {
 	if len(o.Destinations)+len(o.Evidence) == 0 || o.State != Refused {
 		return nil
 	}
@@ -262,9 +262,9 @@ func (t *tx) judgeDestinations(now time.Time, o *Outcome) error {
 
 // settling is what becomes of a reminder of a settled text: it may hang on how
 // many of its texts came to nothing before.
-type settling func(tries int) Outcome
+type settling func(tries int) SendOutcome
 
-func always(o Outcome) settling { return func(int) Outcome { return o } }
+func always(o SendOutcome) settling { return func(int) SendOutcome { return o } }
 
 // settleReminders writes the outcome into the trail of each bill the text was
 // for, and gives its reminders back when the text was refused.
@@ -308,7 +308,7 @@ func (t *tx) settleReminders(now time.Time, textID int64, outcome settling) erro
 	return nil
 }
 
-func (t *tx) giveBack(now time.Time, billID int64, o Outcome) error {
+func (t *tx) giveBack(now time.Time, billID int64, o SendOutcome) error {
 	outcome, reason := reminder.Skipped, o.Skip
 	if o.Hold != "" {
 		outcome, reason = reminder.Held, o.Hold

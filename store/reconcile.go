@@ -110,7 +110,7 @@ func (t *tx) lookUp(now time.Time, l LookUp) (state TextState, err error) {
 			return "", err
 		}
 		if adopted {
-			return Accepted, t.settleReminders(now, l.TextID, always(Outcome{TextID: l.TextID, State: Accepted, ProviderID: id}))
+			return Accepted, t.settleReminders(now, l.TextID, always(SendOutcome{TextID: l.TextID, State: Accepted, ProviderID: id}))
 		}
 	}
 	if !l.Last {
@@ -141,8 +141,8 @@ func (t *tx) lookUp(now time.Time, l LookUp) (state TextState, err error) {
 	if err := t.Row("SELECT not_after FROM texts WHERE id = ?1", l.TextID).Scan(db.InstantTo(&notAfter)); err != nil {
 		return "", err
 	}
-	return NotFound, t.settleReminders(now, l.TextID, func(tries int) Outcome {
-		o := Outcome{
+	return NotFound, t.settleReminders(now, l.TextID, func(tries int) SendOutcome {
+		o := SendOutcome{
 			TextID: l.TextID, State: NotFound, Tried: true, Hold: reminder.NotAtProvider, Until: now,
 			Error: cmp.Or(why, "the provider does not have it"),
 		}

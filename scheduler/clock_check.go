@@ -132,7 +132,7 @@ func (c *ClockCheck) stateNow() clockState {
 	return c.state
 }
 
-// vouch has the clock be believed, unless it was set since the caller looked.
+// vouch has the clock be believed, unless it was set since the caller read its state.
 func (c *ClockCheck) vouch(as clockState) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -174,7 +174,7 @@ func (c *ClockCheck) problem(seen time.Time) string {
 	case expired != "":
 		return expired
 	case silent && !seen.IsZero():
-		return fmt.Sprintf("no answer tells the time, and the clock is %s the last thing that was learned; is it right?",
+		return fmt.Sprintf("no answer tells the time, and the clock is %s the last thing that was recorded; is it right?",
 			aheadWords(c.now().Sub(seen)))
 	default:
 		return "neither Almara Pay nor the provider has answered since the start, or since the clock was set, so nobody vouches for it"

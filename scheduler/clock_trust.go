@@ -12,20 +12,15 @@ import (
 )
 
 const (
-	// clockEvery is how soon a clock that was set is noticed between passes.
-	clockEvery = time.Second
 	// askTimeEvery is how often the peers are asked while nobody vouches for the
 	// clock, and askTimeFor how long that may take, which is longer than the
 	// provider's own time-out: texts go on within two minutes of the clock being
 	// right.
 	askTimeEvery = 30 * time.Second
 	askTimeFor   = 40 * time.Second
-	// keepTimeEvery is how often the store is told of an instant that was seen: a
+	// keepTimeEvery is how often the store is given the present instant to keep: a
 	// few bills are asked about less often than every two days.
 	keepTimeEvery = time.Hour
-	// suspendedFor is how long this process did not run, at least, when the machine
-	// was suspended: the timers of its ticks have stood still.
-	suspendedFor = 30 * time.Second
 )
 
 // metaClockReleased is the fact by which the operator vouches for a clock: the
@@ -39,56 +34,6 @@ func RememberClock(now time.Time, uptime time.Duration) map[string]string {
 	return map[string]string{metaClockReleased: strconv.FormatInt(now.Add(-uptime).UnixMilli(), 10)}
 }
 
-// keepTime wakes the jobs at their ticks until ctx ends. It compares the clock with
-// each of them every second and does not sleep until the next one: whoever sleeps
-// for a minute and then finds an hour at which nothing is due, since the clock was
-// set back meanwhile, sleeps on for as long as that. When the clock was set, or the
-// machine was suspended, all jobs run, and their next ticks are computed anew.
-// While nobody vouches for the clock it has the remind job ask.
-func (s *Scheduler) keepTime(ctx context.Context) {
-	every := time.NewTicker(clockEvery)
-	defer every.Stop()
-	ticks := make([]time.Time, len(s.jobs))
-	tickAnew := func() {
-		for i, j := range s.jobs {
-			ticks[i] = j.schedule.Next(s.Now().In(s.Zone))
-			j.wake() // a restart must not wait for the next tick, nor one of those
-		}
-	}
-	tickAnew()
-	state, at := s.ClockCheck.stateNow(), s.elapsed()
-	asked := at
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-every.C:
-		}
-		before, last := state, at
-		now := s.Now().In(s.Zone)
-		state, at = s.ClockCheck.stateNow(), s.elapsed()
-		switch {
-		case state.sets != before.sets:
-			s.Log.Warn("the clock was set: nothing is sent until an answer of Almara Pay or the provider agrees with it",
-				"now", now.Format(time.RFC3339))
-			tickAnew()
-			continue
-		case at-last > suspendedFor:
-			tickAnew()
-			continue
-		case state.sure != before.sure, !state.sure && at-asked >= askTimeEvery:
-			s.wake(jobRemind)
-			asked = at
-		}
-		for i, j := range s.jobs {
-			if !ticks[i].IsZero() && !now.Before(ticks[i]) {
-				ticks[i] = j.schedule.Next(now)
-				j.wake()
-			}
-		}
-	}
-}
-
 // elapsed counts on whatever happens to the clock, where there is one to check.
 func (s *Scheduler) elapsed() time.Duration {
 	if s.ClockCheck == nil {
@@ -97,61 +42,74 @@ func (s *Scheduler) elapsed() time.Duration {
 	return s.ClockCheck.uptime()
 }
 
-// clockOf is the clock that a pass of the remind job works by; it is not sure
-// while nothing may be decided. While nobody vouches for the clock it looks for
+// clockTrust is what the remind job remembers, from pass to pass, of the clock.
+type clockTrust struct {
+	lastPassAt time.Time     // the clock at the last pass, and at this one once it is believed
+	believed   *clockState   // the clock that the last pass worked by; nil = none yet
+	doubted    bool          // nobody vouched for the clock in the last pass
+	keptAt     time.Duration // as elapsed, when the store was last given an instant to keep
+	askedPeers struct {      // when the peers were last asked for the time
+		at   time.Duration // as elapsed; zero = never
+		sets int
+	}
+}
+
+// checkClock is the clock that a pass of the remind job works by; it is not sure
+// while nothing may be decided. While nobody vouches for the clock it finds
 // somebody who does: the operator, the store, or a peer, which is asked.
-func (s *Scheduler) clockOf(ctx context.Context) (clockState, error) {
+func (s *Scheduler) checkClock(ctx context.Context) (clockState, error) {
 	state := s.ClockCheck.stateNow()
 	if !state.sure {
 		var err error
-		if state, err = s.askForClock(ctx, state); err != nil || !state.sure {
+		if state, err = s.findVoucher(ctx, state); err != nil || !state.sure {
 			return state, err
 		}
 	}
-	if err := s.noticeClock(ctx, state); err != nil || s.ClockCheck == nil {
+	if err := s.repairIfClockSet(ctx, state); err != nil || s.ClockCheck == nil {
 		return state, err
 	}
-	fresh := s.doubted || s.believed == nil || *s.believed != state
-	if at := s.elapsed(); fresh || at-s.keptTime >= keepTimeEvery {
-		if err := s.Store.BelieveClock(s.seen); err != nil {
+	newlyBelieved := s.trust.doubted || s.trust.believed == nil || *s.trust.believed != state
+	if at := s.elapsed(); newlyBelieved || at-s.trust.keptAt >= keepTimeEvery {
+		if err := s.Store.BelieveClock(s.trust.lastPassAt); err != nil {
 			return clockState{}, err
 		}
-		s.keptTime = at
+		s.trust.keptAt = at
 	}
-	if !fresh {
+	if !newlyBelieved {
 		return state, nil
 	}
 	level := slog.LevelDebug
-	if s.doubted || s.believed != nil {
+	if s.trust.doubted || s.trust.believed != nil {
 		level = slog.LevelInfo
 	}
-	s.Log.Log(ctx, level, "the clock is believed", "now", s.seen.Format(time.RFC3339))
-	s.believed, s.doubted = &state, false
+	s.Log.Log(ctx, level, "the clock is believed", "now", s.trust.lastPassAt.Format(time.RFC3339))
+	s.trust.believed, s.trust.doubted = &state, false
 	// What waited for it goes on.
-	s.planSoon()
+	s.requestReplan()
 	s.wake(jobReceipts)
 	s.wake(jobHousekeeping)
 	return state, nil
 }
 
-// askForClock returns the state of the clock once all were asked that may vouch
+// findVoucher returns the state of the clock once all were asked that may vouch
 // for it, and stops sending when none of them does.
-func (s *Scheduler) askForClock(ctx context.Context, state clockState) (clockState, error) {
+func (s *Scheduler) findVoucher(ctx context.Context, state clockState) (clockState, error) {
 	seen, err := s.Store.Seen(ctx)
 	if err != nil {
 		return state, err
 	}
-	known, err := s.clockKnown(ctx, seen)
+	known, err := s.vouchedLocally(ctx, seen)
 	if err != nil {
 		return state, err
 	}
-	if at := s.elapsed(); !known && (s.askedTime.sets != state.sets || s.askedTime.at == 0 || at-s.askedTime.at >= askTimeEvery) {
-		s.askedTime.sets, s.askedTime.at = state.sets, at
-		s.askTime(ctx)
+	asked := &s.trust.askedPeers
+	if at := s.elapsed(); !known && (asked.sets != state.sets || asked.at == 0 || at-asked.at >= askTimeEvery) {
+		asked.sets, asked.at = state.sets, at
+		s.askPeersForTime(ctx)
 		if state = s.ClockCheck.stateNow(); state.sure || ctx.Err() != nil {
 			return state, nil //nolint:nilerr // stopping
 		}
-		if known, err = s.clockKnown(ctx, seen); err != nil {
+		if known, err = s.vouchedLocally(ctx, seen); err != nil {
 			return state, err
 		}
 	}
@@ -160,16 +118,16 @@ func (s *Scheduler) askForClock(ctx context.Context, state clockState) (clockSta
 		return s.ClockCheck.stateNow(), nil
 	}
 	why := s.ClockCheck.problem(seen)
-	if !s.doubted {
+	if !s.trust.doubted {
 		s.Log.Error("nobody vouches for the clock of this machine, so nothing is sent or forgotten", "why", why)
 	}
-	s.doubted = true
+	s.trust.doubted = true
 	return state, s.Store.DistrustClock(s.Now(), why)
 }
 
-// clockKnown reports whether the operator vouches for the clock, or, where no
+// vouchedLocally reports whether the operator vouches for the clock, or, where no
 // answer has a Date, the last instant that the store has seen.
-func (s *Scheduler) clockKnown(ctx context.Context, seen time.Time) (bool, error) {
+func (s *Scheduler) vouchedLocally(ctx context.Context, seen time.Time) (bool, error) {
 	value, err := s.Store.Meta(ctx, metaClockReleased)
 	if err != nil {
 		return false, err
@@ -181,7 +139,7 @@ func (s *Scheduler) clockKnown(ctx context.Context, seen time.Time) (bool, error
 		return false, nil
 	}
 	if seen.IsZero() {
-		// Nothing was learned by a clock that is believed. Bills were added by some
+		// Nothing was recorded by a clock that is believed. Bills were added by some
 		// clock; later events may be this one's.
 		if seen, err = s.Store.TrailBegan(ctx); err != nil {
 			return false, err
@@ -192,13 +150,13 @@ func (s *Scheduler) clockKnown(ctx context.Context, seen time.Time) (bool, error
 	return seen.IsZero() || !now.Before(seen.Add(-clockSlack)) && now.Sub(seen) <= clockKnownFor, nil
 }
 
-// askTime makes one harmless request of each peer, for the Date of its answer:
+// askPeersForTime makes one harmless request of each peer, for the Date of its answer:
 // what it says else is of no interest.
-func (s *Scheduler) askTime(ctx context.Context) {
+func (s *Scheduler) askPeersForTime(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeFor)
 	defer cancel()
 	var asking sync.WaitGroup
-	asking.Go(func() { _ = s.Almara.RenewToken(ctx) }) // its failure is told where a token is needed
+	asking.Go(func() { _ = s.Almara.RenewToken(ctx) }) // its failure is reported where a token is needed
 	if s.Delivery.Mode != reminder.ModeOff {
 		asking.Go(func() { _, _, _ = s.Notifier.List(ctx, notifier.Query{MaxMessages: 1}) }) // as above
 	}
@@ -216,23 +174,23 @@ func (s *Scheduler) wasSet(ctx context.Context, state clockState) (bool, error) 
 	switch {
 	case s.ClockCheck == nil:
 		return false, nil
-	case s.believed != nil:
-		return s.believed.sets != state.sets, nil
+	case s.trust.believed != nil:
+		return s.trust.believed.sets != state.sets, nil
 	case state.sets > 0: // since the start, before any was believed
 		return true, nil
 	}
 	return s.Store.WroteUnsure(ctx)
 }
 
-// noticeClock puts right what an earlier clock has written: when this one was set
+// repairIfClockSet puts right what an earlier clock has written: when this one was set
 // meanwhile, or is behind the latest instant that the store knows of. What was
-// learned at hours that are now to come would look fresh when they come.
-func (s *Scheduler) noticeClock(ctx context.Context, state clockState) error {
+// learned at hours that are now to come would seem fresh when they come.
+func (s *Scheduler) repairIfClockSet(ctx context.Context, state clockState) error {
 	set, err := s.wasSet(ctx, state)
 	if err != nil {
 		return err
 	}
-	latest := s.seen
+	latest := s.trust.lastPassAt
 	if latest.IsZero() || set {
 		if latest, err = s.Store.Latest(ctx); err != nil {
 			return err
@@ -253,10 +211,10 @@ func (s *Scheduler) noticeClock(ctx context.Context, state clockState) error {
 			return err
 		}
 		s.Comparison.forget() // texts may have been sent meanwhile, by whatever clock
-		s.planSoon()
+		s.requestReplan()
 		s.Log.Warn("the clock was set back or ahead: balances learned at hours that are still to come count as old",
 			"latest", latest.Format(time.RFC3339), "now", now.Format(time.RFC3339), "balances", forgotten)
 	}
-	s.seen = now
+	s.trust.lastPassAt = now
 	return nil
 }

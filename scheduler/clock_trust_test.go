@@ -40,7 +40,7 @@ func (w *world) lives(total, every time.Duration) {
 		w.job(jobHousekeeping).pass(w.ctx, w.Scheduler)
 		select {
 		case <-w.replan:
-			w.planAnew(w.ctx)
+			w.replanAll(w.ctx)
 		default:
 		}
 	}
@@ -160,7 +160,7 @@ func TestWithoutDatesTheLastInstantSeenVouchesForTwoDays(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t, checked)
 			w.say(silentPeer, silentPeer)
-			w.watch("A1", "2026-03-30", phone(1)) // learned at 08:00; an empty store before then
+			w.watch("A1", "2026-03-30", phone(1)) // registered at 08:00; an empty store before then
 			w.wantWhy("")
 			w.stop()
 			w.shows(c.wrong)

@@ -7,13 +7,13 @@ import (
 	"duewatch/reminder"
 )
 
-// Whoever reads the log alone learns once that a warning or a stop began, and once
+// Whoever reads the log alone is told once that a warning or a stop began, and once
 // that it is over.
-func TestTheLogTellsWhenAStopOrAWarningBeginsAndEnds(t *testing.T) {
+func TestTheLogSaysWhenAStopOrAWarningBeginsAndEnds(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	now := w.clock.now()
-	stand := w.logChange(w.ctx, nil)
+	active := w.logChange(w.ctx, nil)
 	must := func(err error) {
 		t.Helper()
 		if err != nil {
@@ -23,12 +23,12 @@ func TestTheLogTellsWhenAStopOrAWarningBeginsAndEnds(t *testing.T) {
 	must(w.Store.Warn(now, reminder.MassPaid, "of 200 bills 190 turned"))
 	must(w.Store.StopSending(now, reminder.Stop{Reason: reminder.MassRejected, Detail: "40 bills of service 1042"}))
 	for range 3 {
-		stand = w.logChange(w.ctx, stand)
+		active = w.logChange(w.ctx, active)
 	}
 	must(w.Store.EndWarning(reminder.MassPaid))
 	must(w.Store.EndStop(reminder.MassRejected))
 	for range 3 {
-		stand = w.logChange(w.ctx, stand)
+		active = w.logChange(w.ctx, active)
 	}
 	log := w.log.String()
 	for _, want := range []string{
