@@ -1,5 +1,5 @@
-# `make help` says what there is. Building needs Go, make, bash and a C compiler
-# (SQLite is C), as `make needs` says; only verify-unit needs more, systemd's own tools.
+# `make help` lists the targets. Building needs Go, make, bash and a C compiler (SQLite
+# is C), which `make needs` checks; verify-unit also needs systemd's own tools.
 
 GO                ?= go
 FUZZTIME          ?= 5s
@@ -8,7 +8,8 @@ KILLS             ?= 100
 REMINDERS         ?= 2000
 GOLANGCI_VERSION  := 2.15.0
 
-# Where install and uninstall work. DESTDIR is put before each, for packagers.
+# Where install puts its files and uninstall finds them. DESTDIR is put before each, for
+# packagers.
 PREFIX     ?= /usr/local
 BINDIR     ?= $(PREFIX)/bin
 UNITDIR    ?= $(PREFIX)/lib/systemd/system
@@ -38,10 +39,10 @@ help: ## this list
 
 ##@ Build and run
 
-# From 1.21 on, a Go that is older than go.mod asks for fetches that one by itself. An
-# older one fails with an error that does not say so, and a compiler without the headers of
-# the C library with one about stdlib.h. The Go is asked with GOTOOLCHAIN=local, so
-# that asking fetches nothing; a version that is no release speaks for itself.
+# From 1.21 on, Go fetches the version that go.mod names by itself. An older Go fails with an
+# error that does not say so, and a compiler without the headers of the C library with one
+# about stdlib.h. GOTOOLCHAIN=local keeps this check from fetching anything. A version that
+# is no release, such as devel, is let through.
 GO_NEEDED := $(shell awk '$$1 == "go" { print $$2 }' go.mod)
 APT       := sudo apt install golang gcc libc6-dev make git
 
@@ -67,15 +68,15 @@ needs:
 		exit 1; \
 	}
 
-# Go writes the version into the binary by asking git. Where git cannot say (a tarball,
-# another user's clone) there is none, and that is no reason not to build.
+# Go asks git for the version that it writes into the binary. Where git has none (a
+# tarball, another user's clone) the binary is built without one.
 .PHONY: build
 build: needs ## build ./duewatch
 	@stamp=false; if git rev-parse --quiet --verify HEAD >/dev/null 2>&1; then stamp=auto; fi; \
 	$(GO) build -trimpath -buildvcs=$$stamp -o duewatch .
 
 .PHONY: run
-run: build ## run the daemon in its sandbox, with its store in .run/
+run: build ## run the daemon against the sandbox, with its store in .run/
 	@mkdir -p .run
 	@DUEWATCH_STORE=.run/duewatch.db exec ./duewatch run --sandbox --config config.yaml
 
@@ -99,16 +100,16 @@ fuzz: needs ## fuzz every target of every package, FUZZTIME each
 	done
 
 .PHONY: simtest
-simtest: needs ## weeks of virtual time in a faulty world, SEEDS times
+simtest: needs ## simulate weeks of the daemon against faulty services, SEEDS times
 	@$(GO) test ./scheduler -run '^TestSimulation$$' -count=1 -timeout 24h -seeds=$(SEEDS)
 
 .PHONY: storm
-storm: needs ## kill -9 the daemon over and over (KILLS, REMINDERS)
+storm: needs ## kill the daemon again and again while it sends (KILLS, REMINDERS)
 	@$(GO) test ./cli -run '^TestStorm$$' -count=1 -timeout 30m -v -storm.kills=$(KILLS) -storm.reminders=$(REMINDERS)
 
 ##@ Measure
 
-# The programs, and the library that makes a disk slower.
+# The programs, and the library that delays fsync.
 .PHONY: bench-build
 bench-build: build
 	@mkdir -p .bench
@@ -116,36 +117,36 @@ bench-build: build
 	@$(CC) -shared -fPIC -O2 -o .bench/slowsync.so bench/slowsync/slowsync.c -ldl
 
 .PHONY: bench
-bench: bench-build ## what it costs, against its ceilings (ONLY=remind, SMALL=1)
+bench: bench-build ## measure duewatch against its ceilings (ONLY=remind, SMALL=1)
 	@.bench/bench -only '$(ONLY)' $(if $(SMALL),-small) $(if $(ONLY)$(SMALL),,-write docs/performance.md)
 
 .PHONY: bench-pure
-bench-pure: needs ## what planning, deciding, wording and reading cost, without I/O
+bench-pure: needs ## measure planning, deciding, wording and reading, without I/O
 	@$(GO) test -run '^$$' -bench . -cpu 1 ./reminder ./almara
 
 .PHONY: bench-stores
-bench-stores: bench-build ## make the store of 10M bills that bench needs
+bench-stores: bench-build ## make the store of 10M bills that make bench needs
 	@.bench/bench -stores
 
 ##@ Check
 
 .PHONY: check
-check: fmt-check vet lint race build verify-unit ## all that CI holds a change to
+check: fmt-check vet lint race build verify-unit ## all that a change must pass
 
 .PHONY: fmt
 fmt: $(LINT) ## format the code
 	@$(LINT) fmt
 
 .PHONY: fmt-check
-fmt-check: needs ## is every file formatted?
-	@files=$$("$$($(GO) env GOROOT)/bin/gofmt" -l .); [ -z "$$files" ] || { echo "not formatted (make fmt mends it):"; echo "$$files"; exit 1; } >&2
+fmt-check: needs ## check that every file is formatted
+	@files=$$("$$($(GO) env GOROOT)/bin/gofmt" -l .); [ -z "$$files" ] || { echo "not formatted (run make fmt):"; echo "$$files"; exit 1; } >&2
 
 .PHONY: vet
 vet: needs ## go vet
 	@$(GO) vet ./...
 
 .PHONY: lint
-lint: $(LINT) ## golangci-lint, as pinned and ruled here
+lint: $(LINT) ## golangci-lint in the pinned version
 	@$(LINT) run
 
 # Installed when it is missing or of another version.
@@ -156,16 +157,17 @@ $(LINT): needs
 		GOBIN="$(CURDIR)/.bin" $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v$(GOLANGCI_VERSION); \
 	fi
 
-# On a copy whose programs exist, since a missing one is a warning, and any warning fails.
+# It checks a copy of the unit whose programs exist: a missing program is a warning, and
+# any warning fails.
 .PHONY: verify-unit
-verify-unit: ## is the systemd unit sound, and its sandbox tight?
+verify-unit: ## check the systemd unit and the exposure of its sandbox
 	@command -v systemd-analyze >/dev/null || { echo "verify-unit needs systemd-analyze: install systemd" >&2; exit 1; }
 	@dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; unit="$$dir/duewatch.service"; \
 	sed -E 's|^(Exec[A-Za-z]*=)[^ ]+|\1/bin/true|' systemd/duewatch.service > "$$unit"; \
 	warnings=$$(systemd-analyze verify --man=no --recursive-errors=no "$$unit" 2>&1) || warnings="$$warnings (failed)"; \
 	[ -z "$$warnings" ] || { echo "systemd-analyze verify says:"; echo "$$warnings"; exit 1; } >&2; \
 	if ! report=$$(systemd-analyze security --offline=true --threshold=$(subst .,,$(EXPOSURE)) --no-pager "$$unit" 2>&1); then \
-		echo "$$report"; echo "the unit's exposure is over $(EXPOSURE), or could not be judged"; exit 1; \
+		echo "$$report"; echo "the exposure of the unit is over $(EXPOSURE), or could not be determined"; exit 1; \
 	fi >&2; \
 	sed -nE 's/.*Overall exposure level for ([^ ]+): ([0-9.]+).*/\1: no warnings, exposure \2 (at most $(EXPOSURE))/p' <<< "$$report"
 
@@ -191,16 +193,16 @@ install: ## install binary, unit, config, man pages and completion (after make b
 	@echo "installed  $(UNITDIR)/duewatch.service"
 	@echo "installed  $(MANDIR)/duewatch*.1, and completion for bash, zsh and fish"
 	@if [ -z "$(DESTDIR)" ] && [ -d /run/systemd/system ]; then systemctl daemon-reload; fi
-	@echo "what is next stands in systemd/README.md"
+	@echo "systemd/README.md says what is next"
 
 .PHONY: uninstall
-uninstall: ## remove what install brought, leave config and store
+uninstall: ## remove what install put in place, but not the config and the store
 	@if [ -z "$(DESTDIR)" ] && [ -d /run/systemd/system ] && systemctl cat duewatch.service >/dev/null 2>&1; then \
 		systemctl disable --now duewatch.service; fi
 	@rm -f "$(DESTDIR)$(BINDIR)/duewatch" "$(DESTDIR)$(UNITDIR)/duewatch.service" \
 		"$(DESTDIR)$(MANDIR)"/duewatch.1 "$(DESTDIR)$(MANDIR)"/duewatch-*.1 $(addprefix "$(DESTDIR)",$(COMPLETION))
 	@if [ -z "$(DESTDIR)" ] && [ -d /run/systemd/system ]; then systemctl daemon-reload; fi
-	@echo "removed the binary and the unit; $(CONFDIR) and $(STATEDIR) are left for you"
+	@echo "removed the binary and the unit; $(CONFDIR) and $(STATEDIR) are kept"
 
 .PHONY: clean
 clean: ## remove what build, run, bench and lint left here

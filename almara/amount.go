@@ -4,19 +4,20 @@ import (
 	"encoding/json"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	"duewatch/reminder"
 )
 
-// local is how amounts and dates are written where the bills are.
-type local struct {
+// locale says how amounts and dates are written in the country of the bills.
+type locale struct {
 	currency   string // ISO 4217, "" = not known
-	monthFirst bool   // 02/12/2026 may be the 12th of February
+	monthFirst bool   // 02/12/2026 may mean the 12th of February
 }
 
-// currencySigns are what is written instead of a currency's code, in capitals
-// and without a point.
+// currencySigns are written instead of a currency's code; here in capitals and
+// without a point.
 var currencySigns = map[string][]string{
 	"KES": {"KSH", "KSHS", "SH", "SHS"},
 	"TZS": {"TSH", "TSHS", "SH", "SHS"},
@@ -24,30 +25,30 @@ var currencySigns = map[string][]string{
 }
 
 var (
-	// withUnit is an amount with a word before or behind it.
+	// withUnit matches an amount with a word before or after it.
 	withUnit = regexp.MustCompile(`^([+-]?)([A-Za-z]{2,4})\.?\s*([+-]?\d.*)$|^([+-]?\d.*?)\s*([A-Za-z]{2,4})\.?$`)
-	// plainNumber is what reminder.ParseMoney may read.
+	// plainNumber matches what reminder.ParseMoney is given.
 	plainNumber = regexp.MustCompile(`^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$`)
-	// grouped has separators in front of each three digits, all of one kind. A
-	// leading zero is none of a group: 0,250 is a decimal comma.
+	// grouped matches digits in groups of three, with separators of one kind. A group
+	// cannot start with a zero: 0,250 has a decimal comma.
 	grouped = regexp.MustCompile(`^[+-]?[1-9]\d{0,2}(?:(?:,\d{3})+|(?:[ \x{a0}\x{202f}]\d{3})+)(\.\d+)?$`)
-	// decimalOrGroup is one separator before three digits: 1,234 or 1.234.
+	// decimalOrGroup matches a single separator before three digits: 1,234 or 1.234.
 	decimalOrGroup = regexp.MustCompile(`^[+-]?[1-9]\d{0,2}[.,]\d{3}$`)
 )
 
-// amount reads an amount that is not null. A JSON number is what JSON says. In a
-// text the currency may stand before or behind it, and thousands may be set apart
-// in groups of exactly three, by commas or spaces. What could be meant in two
-// ways is left out and named: 1.234 where the currency has two decimals or none,
-// and 1,234 where it has three. 1.234,50 and 1,23 are not read at all.
-func (l local) amount(raw json.RawMessage) (m reminder.Money, problem string) {
+// amount reads an amount that is not null, or says why it cannot. A JSON number is
+// read as JSON defines it. In a text the currency may stand before or after the
+// number, and thousands may be in groups of exactly three, separated by commas or
+// spaces. A text with two readings is a problem: 1.234 where the currency has two
+// decimals or none, and 1,234 where it has three. So are 1.234,50 and 1,23.
+func (l locale) amount(raw json.RawMessage) (m reminder.Money, problem string) {
 	s := string(raw)
 	isText := strings.HasPrefix(s, `"`)
 	if isText {
 		s = strings.TrimSpace(text(raw))
 	}
 	shown := truncate(s, maxWritten)
-	if len(s) > 2*maxWritten { // no amount, and not worth a look
+	if len(s) > 2*maxWritten { // no amount is that long
 		return m, fmt.Sprintf("the balance %q is not a plausible amount", shown)
 	}
 	if isText {
@@ -76,9 +77,9 @@ func (l local) amount(raw json.RawMessage) (m reminder.Money, problem string) {
 
 var ungroup = strings.NewReplacer(",", "", " ", "", "\u00a0", "", "\u202f", "")
 
-// cutUnit is an amount without the word that stands before or behind it, or the
+// cutUnit separates an amount from the word before or after it. It also drops the
 // sign for whole shillings: 1,500/=.
-func (l local) cutUnit(s string) (number, unit string) {
+func (l locale) cutUnit(s string) (number, unit string) {
 	if len(currencySigns[l.currency]) > 0 {
 		s = strings.TrimSuffix(strings.TrimSuffix(s, "/="), "/-")
 	}
@@ -96,15 +97,7 @@ func (l local) cutUnit(s string) (number, unit string) {
 }
 
 // names reports whether a word means the configured currency.
-func (l local) names(unit string) bool {
+func (l locale) names(unit string) bool {
 	unit = strings.ToUpper(unit)
-	if unit == l.currency {
-		return true
-	}
-	for _, sign := range currencySigns[l.currency] {
-		if unit == sign {
-			return true
-		}
-	}
-	return false
+	return unit == l.currency || slices.Contains(currencySigns[l.currency], unit)
 }

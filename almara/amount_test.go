@@ -68,7 +68,7 @@ func TestAmountsInTexts(t *testing.T) {
 	} {
 		t.Run(tc.currency+" "+tc.written, func(t *testing.T) {
 			raw, _ := json.Marshal(tc.written)
-			m, problem := local{currency: tc.currency}.amount(raw)
+			m, problem := locale{currency: tc.currency}.amount(raw)
 			if tc.want == "problem" {
 				if problem == "" || len(problem) > maxReason {
 					t.Errorf("read as %s, %q", m, problem)

@@ -12,8 +12,8 @@ import (
 	"duewatch/reminder"
 )
 
-// isAnswer reports whether at least one field of a bill is there, be it as
-// "not known". Anything else, such as {}, must not pass for a bill without
+// isAnswer reports whether at least one field of a bill is there, even if its value
+// means "not known". Anything else, such as {}, must not pass for a bill without
 // data.
 func (b body) isAnswer() bool {
 	for _, f := range []field{b.AccountCustomerName, b.CustomerName, b.LastKnownBalance, b.DueDate, b.Verified} {
@@ -24,18 +24,19 @@ func (b body) isAnswer() bool {
 	return false
 }
 
-// answer is what the fields say. What is absurd, or said twice and not the same,
-// is left out and named: nothing of that field is learned.
-func (b body) answer(now time.Time, in local) reminder.Answer {
+// answer is what the fields say at the instant now. A field with an absurd value, or
+// with two different ones, is left out and named in Problem; the bill keeps its
+// earlier value.
+func (b body) answer(now time.Time, in locale) reminder.Answer {
 	switch {
-	case b.doubt != "":
+	case b.problem != "":
 	case b.Reason.saysSomething():
-		b.doubt = "the answer gives a reason that has no words: " + written(b.Reason.raw())
+		b.problem = "the answer gives a reason that has no words: " + written(b.Reason.raw())
 	case b.Errors.saysSomething():
-		b.doubt = "the answer gives errors beside its fields: " + written(b.Errors.raw())
+		b.problem = "the answer gives errors beside its fields: " + written(b.Errors.raw())
 	}
-	if b.doubt != "" {
-		return reminder.Answer{At: now, Problem: b.doubt}
+	if b.problem != "" {
+		return reminder.Answer{At: now, Problem: b.problem}
 	}
 	a := reminder.Answer{At: now}
 	var problems [4]string
@@ -47,33 +48,32 @@ func (b body) answer(now time.Time, in local) reminder.Answer {
 	return a
 }
 
-// twice words a contradiction.
-func twice(what, one, other string) string {
+// givenTwice is the problem of a field with two different values.
+func givenTwice(what, one, other string) string {
 	return fmt.Sprintf("%s is given twice, as %q and as %q", what, one, other)
 }
 
-func (b body) dueDate(now time.Time, in local) (due reminder.Date, problem string) {
+func (b body) dueDate(now time.Time, in locale) (due reminder.Date, problem string) {
 	if one, other, ok := b.DueDate.contradiction(func(raw json.RawMessage) string {
 		due, problem := in.dueDate(raw, now)
 		return due.String() + problem
 	}); ok {
-		return reminder.Date{}, twice("the due date", one, other)
+		return reminder.Date{}, givenTwice("the due date", one, other)
 	}
 	return in.dueDate(b.DueDate.raw(), now)
 }
 
-// balance reads what is owed, nil when it is not known. The documented field is
-// lastKnownBalance, where a negative amount is credit. An answer that is not
-// wrapped, thus a lookup, may have it under a name of sibling endpoints too,
-// where -1 is "not known".
-func (b body) balance(in local) (balance *reminder.Money, problem string) {
+// balance is what is owed, nil = not known. The documented field is lastKnownBalance,
+// where a negative amount is credit. An answer that is not wrapped is a lookup, which
+// may have it under the names of other endpoints too; there -1 means "not known".
+func (b body) balance(in locale) (balance *reminder.Money, problem string) {
 	f := b.LastKnownBalance
 	if !b.wrapped {
 		for _, sibling := range []field{b.Balance, b.DueAmount} {
-			if len(f) == 0 || len(f) == 1 && isNull(f[0]) {
-				f = field(nil)
+			if len(f) == 1 && isNull(f[0]) {
+				f = nil // a null contradicts no value under another name
 			}
-			f = f.alsoKnown(sibling)
+			f = f.withKnown(sibling)
 		}
 	}
 	if one, other, ok := f.contradiction(func(raw json.RawMessage) string {
@@ -83,7 +83,7 @@ func (b body) balance(in local) (balance *reminder.Money, problem string) {
 		m, problem := in.amount(raw)
 		return m.String() + problem
 	}); ok {
-		return nil, twice("the balance", one, other)
+		return nil, givenTwice("the balance", one, other)
 	}
 	if isNull(f.raw()) {
 		return nil, ""
@@ -94,19 +94,19 @@ func (b body) balance(in local) (balance *reminder.Money, problem string) {
 	}
 	if m.Sign() <= 0 {
 		if said := b.failure(); said != "" {
-			return nil, fmt.Sprintf("the balance %s is not believed, since the answer says %q", m, said)
+			return nil, fmt.Sprintf("the balance %s is not used, since the answer says %q", m, said)
 		}
 	}
 	return &m, ""
 }
 
-// failureWords are what a program says beside the zeros of an answer that it
-// could not give.
-var failureWords = regexp.MustCompile(`(?i)\b(not (found|valid|registered|recogni[sz]ed|available|allowed)|no such|(do|does) not exist|doesn't exist|` +
-	`invalid|unknown|failed|failure|error|rejected|declined|denied|unable|could not)\b`)
+// failureWords are the words with which a program reports a failure beside the zeros
+// of an answer that it could not give.
+var failureWords = regexp.MustCompile(`(?i)\b(not (found|valid|registered|recogni[sz]ed|available|allowed)|` +
+	`no such|(do|does) not exist|doesn't exist|invalid|unknown|failed|failure|error|rejected|declined|denied|unable|could not)\b`)
 
-// failure is what the answer says of a failure beside its fields, or "". It is
-// asked where nothing seems to be owed: that would be silence for the bill.
+// failure is what the answer says of a failure beside its fields, or "". It matters
+// where nothing seems to be owed, since such a bill would not be reminded of.
 func (b body) failure() string {
 	for _, f := range []field{b.Remarks, b.Status, b.Message} {
 		for _, raw := range f {
@@ -123,26 +123,25 @@ func (b body) failure() string {
 	return ""
 }
 
-// customer is the name of the account's holder at the biller, "" when it is not
-// known.
+// customer is the name of the account's holder at the biller, "" = not known.
 func (b body) customer() (name, problem string) {
 	f := b.AccountCustomerName
 	if len(f) == 0 || len(f) == 1 && nameOf(f[0]) == "" {
 		f = b.CustomerName
 	} else {
-		f = f.alsoKnown(b.CustomerName)
+		f = f.withKnown(b.CustomerName)
 	}
 	if one, other, ok := f.contradiction(func(raw json.RawMessage) string { return strings.ToLower(nameOf(raw)) }); ok {
-		return "", twice("the customer's name", one, other)
+		return "", givenTwice("the customer's name", one, other)
 	}
 	return nameOf(f.raw()), ""
 }
 
-// verified is whether the biller has confirmed the account; nil when the answer
-// does not say.
+// verified is whether the biller has confirmed the account; nil = the answer does
+// not say.
 func (b body) verified() (verified *bool, problem string) {
 	if one, other, ok := b.Verified.contradiction(func(raw json.RawMessage) string { return strings.ToLower(written(raw)) }); ok {
-		return nil, twice("verified", one, other)
+		return nil, givenTwice("verified", one, other)
 	}
 	switch strings.ToLower(written(b.Verified.raw())) {
 	case "true", "yes", "1":

@@ -24,7 +24,7 @@ func BenchmarkDecode(b *testing.B) {
 		b.Run(bench.name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, err := decode("register", reply{bench.status, header, []byte(bench.body), now}, hide, local{currency: "KES"}); (err != nil) != bench.fails {
+				if _, err := decode("register", reply{bench.status, header, []byte(bench.body), now}, hide, locale{currency: "KES"}); (err != nil) != bench.fails {
 					b.Fatal(err)
 				}
 			}

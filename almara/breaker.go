@@ -9,48 +9,48 @@ import (
 	"duewatch/reminder"
 )
 
-// The breaker spares a server that is down, and the operator's log: after
-// breakerFailures failed calls in a row, about at least
-// reminder.EnoughWitnesses different bills, none is made for breakerPause. One
-// bill that always fails says nothing of the server, however often it is asked
-// about; and a server that answered somebody within breakerQuiet is not down.
+// The breaker keeps calls from a server that is down, and their failures out of
+// the log. It opens after breakerFailures failed calls in a row about at least
+// reminder.EnoughWitnesses different bills, and then no call is made for
+// breakerPause. One bill that always fails does not open it, however often it is
+// asked about; and a server that answered within breakerQuiet is not down.
 const (
 	breakerFailures = 10
 	breakerPause    = 30 * time.Second
 	breakerQuiet    = 10 * time.Second
 )
 
-// breaker counts failed calls in a row. When its pause is over some calls, the
-// probes, go ahead, no more at a time than there must be witnesses, and the
-// others wait for what becomes of them: refusing those would end the caller's
-// pass although the server may be back. Again only the failures of different
-// bills count, so that a bill that always fails cannot keep the others out by
-// being the probe each time.
+// breaker counts failed calls in a row. When its pause is over, up to
+// reminder.EnoughWitnesses calls at a time go ahead as probes. The other callers
+// wait until a probe has ended: to refuse them would end their pass although the
+// server may be back.
+// Again only failures of different bills count, so that a bill that always fails
+// cannot keep the breaker open by being the probe each time.
 type breaker struct {
-	mu       sync.Mutex
-	open     bool
-	failures int               // in a row
-	against  reminder.Evidence // the bills that they were about, since the last answer or pause
-	answered time.Time         // when a call was last answered
-	until    time.Time         // the end of the pause
-	probes   int               // under way
-	ended    chan struct{}     // closed and replaced when a probe has ended
-	why      string            // it opened: the last failure, and its bill
+	mu         sync.Mutex
+	open       bool
+	failures   int               // in a row
+	against    reminder.Evidence // the bills that failed since the last answer or pause
+	answered   time.Time         // when a call was last answered
+	until      time.Time         // the end of the pause
+	probes     int               // calls under way that are probes
+	probeEnded chan struct{}     // closed and replaced whenever a probe has ended
+	why        string            // the failure that opened it, with its bill
 }
 
-func newBreaker() *breaker { return &breaker{ended: make(chan struct{})} }
+func newBreaker() *breaker { return &breaker{probeEnded: make(chan struct{})} }
 
-// verdict is what a call says of the server.
+// verdict is what a call says about the server.
 type verdict int
 
 const (
 	noVerdict  verdict = iota // the caller gave up, or the answer may be about the bill alone
 	serverUp                  // it answered, if only to reject
-	callFailed                // by the server's fault, or for something about the bill
-	serverDown                // no bill is to blame: no token could be fetched
+	callFailed                // the fault is the server's or the bill's
+	serverDown                // no token could be fetched, which is no bill's fault
 )
 
-// breakerChange is what the end of a call made of the breaker.
+// breakerChange says whether the end of a call opened or closed the breaker.
 type breakerChange int
 
 const (
@@ -59,13 +59,13 @@ const (
 	breakerClosed
 )
 
-// enter lets a call through or returns ErrBreakerOpen, or the error of ctx
-// while waiting for the probes. Each call let through must leave with the same
-// probe.
+// enter lets a call through, as a probe or not, or returns ErrBreakerOpen, or the
+// error of ctx while it waits for probes. Each call that was let through must call
+// leave with the same value of probe.
 func (b *breaker) enter(ctx context.Context) (probe bool, err error) {
 	for {
 		b.mu.Lock()
-		ended := b.ended
+		ended := b.probeEnded
 		switch {
 		case !b.open:
 			b.mu.Unlock()
@@ -88,14 +88,14 @@ func (b *breaker) enter(ctx context.Context) (probe bool, err error) {
 	}
 }
 
-// leave counts what became of a call about a bill, and keeps why it failed.
+// leave records how a call about a bill ended, and why it failed.
 func (b *breaker) leave(probe bool, v verdict, bill, why string) breakerChange {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if probe {
 		b.probes--
-		close(b.ended)
-		b.ended = make(chan struct{})
+		close(b.probeEnded)
+		b.probeEnded = make(chan struct{})
 	}
 	now := time.Now()
 	switch {

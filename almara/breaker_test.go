@@ -60,7 +60,7 @@ func TestBreaker(t *testing.T) {
 		m := newMoody(t)
 		m.opens()
 		if got := m.seen.all[len(m.seen.all)-1]; got != "register breaker" {
-			t.Errorf("told %q", got)
+			t.Errorf("reported %q", got)
 		}
 		if _, err := m.c.Register(t.Context(), testBill); !errors.Is(err, ErrBreakerOpen) {
 			t.Error(err)
@@ -200,7 +200,7 @@ func TestBreakerProbesWithFewCalls(t *testing.T) {
 			t.Fatal(probe, err)
 		}
 		if change := b.leave(true, serverUp, "3", ""); change != breakerSame {
-			t.Errorf("change %d is told twice", change)
+			t.Errorf("change %d is reported twice", change)
 		}
 	})
 }

@@ -11,28 +11,28 @@ import (
 	"duewatch/reminder"
 )
 
-// Lengths, in characters, of what is kept of a server's words.
+// The longest texts of a server that are kept, in characters.
 const (
 	maxReason = 200
 	maxWords  = 80
 	maxName   = 100
 )
 
-// redactor knows what must not appear in errors and logs, although a server may
-// repeat it.
+// redactor removes from a server's words what must not appear in errors and logs: a
+// server may repeat what it was sent.
 type redactor struct {
 	phone   reminder.Phone // "" = none
-	secrets []string       // whole, as they were sent
+	secrets []string       // as they were sent
 }
 
-// clean makes a server's text fit for an error: one line, at most limit
-// characters, without the secrets and with the phone masked.
-func (v redactor) clean(text string, limit int) string {
+// clean makes a server's text safe for an error: one line, at most limit characters,
+// without the secrets and with the phone masked.
+func (r redactor) clean(text string, limit int) string {
 	text = oneLine(text)
 	if text == "" {
 		return ""
 	}
-	for _, s := range v.secrets {
+	for _, s := range r.secrets {
 		if s == "" {
 			continue
 		}
@@ -40,27 +40,26 @@ func (v redactor) clean(text string, limit int) string {
 			text = strings.ReplaceAll(text, form, "[redacted]")
 		}
 	}
-	if p := phonePattern(v.phone, text); p != nil {
-		text = p.ReplaceAllLiteralString(text, v.phone.String())
+	if p := phonePattern(r.phone, text); p != nil {
+		text = p.ReplaceAllLiteralString(text, r.phone.String())
 	}
 	return truncate(text, limit)
 }
 
 var markup = regexp.MustCompile(`(?is)<script.*?</script>|<style.*?</style>|<[^>]*>`)
 
-// words is clean for a page that was written for a browser: its first words,
-// without tags.
-func (v redactor) words(page []byte) string {
-	return v.clean(html.UnescapeString(markup.ReplaceAllString(string(page), " ")), maxWords)
+// firstWords is clean for an HTML page: its first maxWords characters, without tags.
+func (r redactor) firstWords(page []byte) string {
+	return r.clean(html.UnescapeString(markup.ReplaceAllString(string(page), " ")), maxWords)
 }
 
 // localDigits is how many digits at the end make a number recognisable
 // without its country code.
 const localDigits = 9
 
-// phonePattern finds p as people and servers write it: with or without plus,
-// country code or leading zero, spaced or in one. It is nil where text cannot
-// have it: making it takes longer than the rest of an answer.
+// phonePattern matches p as people and servers write it: with or without plus,
+// country code or leading zero, with or without spaces. It is nil where text has too
+// few digits to contain it, since compiling it costs more than the rest of an answer.
 func phonePattern(p reminder.Phone, text string) *regexp.Regexp {
 	has := 0
 	for _, c := range []byte(text) {
@@ -83,8 +82,8 @@ func escapedJSON(s string) string {
 	return strings.Trim(string(b), `"`)
 }
 
-// oneLine joins text with single spaces and drops what a terminal, a log or a
-// text message should not be sent: controls and invisible format characters.
+// oneLine joins text with single spaces and drops what must not reach a terminal, a
+// log or a text message: control and invisible format characters.
 func oneLine(text string) string {
 	return strings.Join(strings.FieldsFunc(strings.ToValidUTF8(text, "\uFFFD"), func(r rune) bool {
 		return unicode.IsSpace(r) || unicode.Is(unicode.C, r)
@@ -95,9 +94,9 @@ func oneLine(text string) string {
 // somebody's "Black&copper".
 var entity = regexp.MustCompile(`&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});`)
 
-// nameOf is a person's or company's name as a text can repeat it: entities of
-// HTML unescaped, once, since billers keep names as a page showed them; one line
-// without control characters; "" for what is no name, such as N/A.
+// nameOf is the name of a person or company as a text can show it: one line without
+// control characters; "" for a placeholder such as N/A. HTML entities are unescaped
+// once, since some billers store names as a page showed them.
 func nameOf(raw json.RawMessage) string {
 	name := text(raw)
 	if strings.Contains(name, "&") {

@@ -1,23 +1,28 @@
 // Package almara is the client of the Almara Pay API: it saves a customer's
-// bill number there and brings back what is owed, and until when.
+// bill number there and returns what is owed and when it is due.
 //
-// It promises that an answer is either understood or an error that says whose
-// fault it is: the bill's (RejectedError), the moment's (RetryError,
-// ErrBreakerOpen) or the operator's (StopError); or that one answer cannot tell
-// (UnclearError, ForbiddenError), and the caller must hear of several bills. It keeps to the configured
-// rate, fetches one token for all callers, and tries again by itself what may
-// pass in seconds; saving a bill number again is harmless, so a try whose
-// outcome is not known may be repeated.
+// An answer that it does not understand is an error, and the type of the error
+// says where the fault is: in the bill (RejectedError), with the operator
+// (StopError), or somewhere it may pass by itself (RetryError, ErrBreakerOpen). Of
+// an UnclearError or a ForbiddenError the caller can say that only after those of
+// several bills.
+//
+// The client keeps to the configured rate, fetches one token for all callers, and
+// repeats by itself a call that may succeed within seconds. Saving a bill number
+// again is harmless, so a try whose outcome is not known may be repeated.
 //
 // It never follows a redirect, never reads an amount as a float or a due date
 // as an instant, and never puts a phone number, a token or the secret into an
-// error or a log. An error of the caller's own context comes back as such and
-// says nothing of the bill.
+// error or a log. When the caller's own context ends, its error is returned as it is; it
+// says nothing about the bill.
 //
 // The register, recheck and remind jobs (package scheduler) call it.
 //
-// The path through it is client.go (the calls), token.go and wire.go (the
-// requests), decode.go (whose fault a failure is), answer.go (what an answer means).
+// Read client.go (the calls) first, then token.go and wire.go (the requests),
+// decode.go (where the fault of a failure is) and answer.go (what an answer means).
+//
+// Comments name the pages of Almara Pay's API reference: Authorization, Save a
+// Bill Number, Get Bill Number, Bill Services.
 package almara
 
 import (
@@ -43,14 +48,14 @@ type Client struct {
 	billNumbers *url.URL
 	recheckWith string
 	omitPhone   bool
-	local       local
+	locale      locale
 	limit       *rate.Limiter
-	slots       chan struct{} // one for each call under way
+	slots       chan struct{} // holds one item for each call under way
 	breaker     *breaker
 	log         *slog.Logger
 }
 
-// New returns a Client, or an error that lists every fault of cfg by its
+// New returns a Client, or one error that lists everything wrong with cfg by its
 // config key. It makes no request.
 func New(cfg Config) (*Client, error) {
 	cfg = cfg.withDefaults()
@@ -72,8 +77,8 @@ func New(cfg Config) (*Client, error) {
 		billNumbers: at.billNumbers,
 		recheckWith: cfg.RecheckWith,
 		omitPhone:   cfg.OmitPhone,
-		local:       local{currency: cfg.Currency, monthFirst: monthFirst[cfg.Country]},
-		// A tenth of a second's worth may go at once: timers are no finer.
+		locale:      locale{currency: cfg.Currency, monthFirst: monthFirst[cfg.Country]},
+		// The burst is a tenth of a second's requests: timers are too coarse for less.
 		limit:   rate.NewLimiter(rate.Limit(cfg.Rate), max(1, int(cfg.Rate/10))),
 		slots:   make(chan struct{}, cfg.Concurrency),
 		breaker: newBreaker(),
@@ -83,7 +88,7 @@ func New(cfg Config) (*Client, error) {
 
 // Register saves the bill's number, phone (unless Config.OmitPhone) and
 // description with Almara Pay, and asks it to watch the due date (API reference,
-// Save a Bill Number). Saving again is harmless. Errors: see the package.
+// Save a Bill Number). Saving again is harmless. Errors: see the package comment.
 func (c *Client) Register(ctx context.Context, bill reminder.Bill) (reminder.Answer, error) {
 	save := saveRequest{
 		ServiceID:       jsonServiceID(bill.Service),
@@ -99,28 +104,28 @@ func (c *Client) Register(ctx context.Context, bill reminder.Bill) (reminder.Ans
 	if err != nil {
 		return reminder.Answer{}, fmt.Errorf("register: %w", err)
 	}
-	return c.call(ctx, bill, "register", request{
+	return c.do(ctx, call{"register", bill, request{
 		method:      http.MethodPost,
 		url:         c.billNumbers,
 		contentType: "application/json",
 		body:        body,
-	})
+	}})
 }
 
-// Recheck asks what is owed now, in the way of Config.RecheckWith: by saving
-// the bill again, the one documented source of a fresh balance, or by looking
-// up what was saved (API reference, Get Bill Number). Errors: see the package.
+// Recheck asks what is owed now, as Config.RecheckWith says: by saving the bill
+// again, which is the one documented source of a fresh balance, or by getting what
+// was saved (API reference, Get Bill Number). Errors: see the package comment.
 func (c *Client) Recheck(ctx context.Context, bill reminder.Bill) (reminder.Answer, error) {
 	if c.recheckWith == RecheckRegister {
 		return c.Register(ctx, bill)
 	}
 	at := *c.billNumbers
 	at.RawQuery = url.Values{"serviceId": {bill.Service}, "accountNumber": {bill.Account}}.Encode()
-	return c.call(ctx, bill, "lookup", request{method: http.MethodGet, url: &at})
+	return c.do(ctx, call{"lookup", bill, request{method: http.MethodGet, url: &at}})
 }
 
 // SignIn fetches the token that the first call would fetch, and makes no other
-// request. Errors: see the package.
+// request. Errors: see the package comment.
 func (c *Client) SignIn(ctx context.Context) error {
 	_, err := c.tokens.get(ctx)
 	if err != nil && outcomeOf(err) == "" {
@@ -129,9 +134,9 @@ func (c *Client) SignIn(ctx context.Context) error {
 	return err
 }
 
-// RenewToken fetches a new token, whatever the present one is good for: the one
-// request that can be made at any time and asks nothing about a bill. Errors: see
-// the package.
+// RenewToken fetches a new token, also while the present one is valid. It is the
+// one request that asks nothing about a bill and can be made at any time. Errors:
+// see the package comment.
 func (c *Client) RenewToken(ctx context.Context) error {
 	if t, ok := c.tokens.cached(); ok {
 		c.tokens.drop(t)
@@ -145,13 +150,13 @@ type saveRequest struct {
 	AccountNumber   string `json:"accountNumber"`
 	PhoneNumber     string `json:"phoneNumber,omitempty"`
 	TransactionDesc string `json:"transactionDesc,omitempty"`
-	RemindMeDueDate bool   `json:"RemindMeDueDate"` // this one has a capital R
+	RemindMeDueDate bool   `json:"RemindMeDueDate"` // the API has a capital R here
 }
 
-// jsonServiceID is the service id for a JSON body. The reference's table calls
-// it an integer and its example sends a text like a UUID. So digits go as a
-// number, in the digits of the config, and everything else as text: also
-// "007", which would lose its zeros, and what no 64-bit integer holds.
+// jsonServiceID is the service id for a JSON body. The table of Save a Bill Number
+// calls it an integer, and its example sends a text that looks like a UUID. So
+// digits are sent as a number and everything else as text. Text are also "007",
+// which would lose its zeros, and more digits than a 64-bit integer holds.
 func jsonServiceID(id string) any {
 	const safeDigits = 18
 	isNumber := id != "" && len(id) <= safeDigits && strings.Trim(id, "0123456789") == "" && (id[0] != '0' || id == "0")
@@ -161,18 +166,25 @@ func jsonServiceID(id string) any {
 	return id
 }
 
-// call makes one call for a bill: as many requests as its tries take, within
-// the limits that all calls share.
-func (c *Client) call(ctx context.Context, bill reminder.Bill, op string, r request) (answer reminder.Answer, err error) {
+// call is one question about a bill.
+type call struct {
+	op      string // register or lookup
+	bill    reminder.Bill
+	request request // without its token
+}
+
+// do makes a call: as many requests as it needs, within the limits that all calls
+// share.
+func (c *Client) do(ctx context.Context, q call) (answer reminder.Answer, err error) {
 	defer func() {
-		// The caller's own end is the one error without a type of ours.
+		// The error of the caller's own context is the only one without a type of ours.
 		if err != nil && outcomeOf(err) == "" {
-			err = fmt.Errorf("almara pay: %s: %w", op, err)
+			err = fmt.Errorf("almara pay: %s: %w", q.op, err)
 		}
 	}()
 
-	// The slot is kept while waiting for a retry: when Almara Pay asks to slow
-	// down, other calls should not fill the gap.
+	// The call keeps its slot while it waits to retry: when Almara Pay asks to slow
+	// down, no other call should take its place.
 	select {
 	case c.slots <- struct{}{}:
 		defer func() { <-c.slots }()
@@ -182,30 +194,32 @@ func (c *Client) call(ctx context.Context, bill reminder.Bill, op string, r requ
 
 	probe, err := c.breaker.enter(ctx)
 	if err != nil {
-		c.wire.observe(op, err, 0)
+		c.wire.report(q.op, err, 0)
 		return reminder.Answer{}, err
 	}
 	defer func() {
 		why := ""
 		if err != nil {
-			why = fmt.Sprintf("account %s of service %s: %v", redactor{phone: bill.Phone}.clean(bill.Account, maxWords), bill.Service, err)
+			account := redactor{phone: q.bill.Phone}.clean(q.bill.Account, maxWords)
+			why = fmt.Sprintf("account %s of service %s: %v", account, q.bill.Service, err)
 		}
-		switch c.breaker.leave(probe, verdictOf(err), bill.Service+"/"+bill.Account, why) {
+		switch c.breaker.leave(probe, verdictOf(err), q.bill.Service+"/"+q.bill.Account, why) {
 		case breakerOpened:
-			c.log.Warn("almara pay: calls are paused, since those about several different bills failed in a row: is it down, or almara.base_url wrong?",
-				"pause", breakerPause, "last", why)
+			c.log.Warn("almara pay: calls are paused, since those about several different bills failed in a row: "+
+				"is it down, or almara.base_url wrong?", "pause", breakerPause, "last", why)
 		case breakerClosed:
-			c.log.Info("almara pay: calls go on, it answers again")
+			c.log.Info("almara pay: it answers again, calls are resumed")
 		case breakerSame:
 		}
 	}()
 
 	renewed := false
 	tries, err := retry(ctx, func() error {
-		again, err := c.try(ctx, bill, op, r, &answer, !renewed)
+		var again bool
+		answer, again, err = c.try(ctx, q, !renewed)
 		if again {
 			renewed = true
-			_, err = c.try(ctx, bill, op, r, &answer, false)
+			answer, _, err = c.try(ctx, q, false)
 		}
 		return err
 	})
@@ -216,39 +230,39 @@ func (c *Client) call(ctx context.Context, bill reminder.Bill, op string, r requ
 	if tries > 1 {
 		level = slog.LevelInfo
 	}
-	c.log.Log(ctx, level, "almara pay answered", "op", op, "bill", bill.ID, "tries", tries)
+	c.log.Log(ctx, level, "almara pay answered", "op", q.op, "bill", q.bill.ID, "tries", tries)
 	return answer, nil
 }
 
-// try makes one request. A token that is refused is dropped, and when mayRenew
-// is set the answer is again: try once more, with a new one.
-func (c *Client) try(ctx context.Context, bill reminder.Bill, op string, r request, answer *reminder.Answer, mayRenew bool) (again bool, err error) {
+// try makes one request. When its token is refused it drops the token, and, if
+// mayRenew is set, asks to be called again at once with a new one.
+func (c *Client) try(ctx context.Context, q call, mayRenew bool) (answer reminder.Answer, again bool, err error) {
 	if err := c.waitTurn(ctx); err != nil {
-		return false, err
+		return answer, false, err
 	}
 	t, err := c.tokens.get(ctx)
 	if err != nil {
-		return false, err
+		return answer, false, err
 	}
-	hide := redactor{phone: bill.Phone, secrets: []string{t.value, c.tokens.secret}}
+	hide := redactor{phone: q.bill.Phone, secrets: []string{t.value, c.tokens.secret}}
 
-	r.token = t.value
+	q.request.token = t.value
 	began := time.Now()
-	got, err := c.wire.send(ctx, r, hide)
+	got, err := c.wire.send(ctx, q.request, hide)
 	if err == nil {
-		*answer, err = decode(op, got, hide, c.local)
+		answer, err = decode(q.op, got, hide, c.locale)
 	}
 	took := time.Since(began)
 
 	if errors.Is(err, errUnauthorized) {
 		c.tokens.drop(t)
 		if mayRenew {
-			c.wire.onCall(op, "retry", took)
-			return true, nil
+			c.wire.onCall(q.op, "retry", took)
+			return answer, true, nil
 		}
 	}
-	c.wire.observe(op, err, took)
-	return false, err
+	c.wire.report(q.op, err, took)
+	return answer, false, err
 }
 
 // waitTurn waits until the rate allows a request, or returns the error of ctx.
@@ -257,21 +271,21 @@ func (c *Client) waitTurn(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		// The turn would come after the deadline, so the limiter does not wait.
+		// The limiter does not wait at all when the turn would come after the deadline.
 		return context.DeadlineExceeded
 	}
 	return nil
 }
 
-// verdictOf is what the end of a call says of the server. A refusal that is not
-// understood says nothing: it may be a proxy's, or the bill's own.
+// verdictOf is what the end of a call says about the server. A refusal that is not
+// understood says nothing: a proxy may have sent it, or it is about the bill alone.
 func verdictOf(err error) verdict {
 	var failed *RetryError
 	switch outcomeOf(err) {
 	case "", "unclear", "forbidden":
 		return noVerdict
 	case "retry":
-		if errors.As(err, &failed) && failed.ofAll {
+		if errors.As(err, &failed) && failed.noToken {
 			return serverDown
 		}
 		return callFailed

@@ -342,7 +342,7 @@ func TestConnectionsAreUsedAgain(t *testing.T) {
 	defer srv.Close()
 	c := newClient(t, func(c *Config) { c.BaseURL = srv.URL })
 	for range 5 {
-		_, _ = c.Register(t.Context(), testBill) // the failures are looked at elsewhere
+		_, _ = c.Register(t.Context(), testBill) // other tests check the failures
 	}
 	if _, n := f.counts(); n != 5 || dialed.Load() != 1 {
 		t.Errorf("%d requests over %d connections", n, dialed.Load())

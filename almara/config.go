@@ -1,6 +1,7 @@
 package almara
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -16,63 +17,64 @@ import (
 
 // The values of Config.RecheckWith and Config.TokenEncoding.
 const (
-	RecheckRegister = "register"
-	RecheckLookup   = "lookup"
+	RecheckRegister = "register" // save the bill number again
+	RecheckLookup   = "lookup"   // get the saved one
 
 	EncodingJSON = "json"
-	EncodingForm = "form"
+	EncodingForm = "form" // for the older identity server
 )
 
+// Unpaced is the Rate of a client whose caller keeps to the rate by itself, such as on
+// a virtual clock.
+const Unpaced = 1e9
+
 // Config is what a Client needs to know. Every field but BaseURL, ClientID and
-// ClientSecret has a default. It prints itself without the secret in every
-// format.
+// ClientSecret has a default. It never prints its secret, in any format.
 type Config struct {
-	BaseURL       string // https://…; http only to this machine, for the sandbox
-	TokenPath     string // below BaseURL, or a full URL where tokens have their own host; default /v1/oauth/token
-	TokenEncoding string // json (default) or form, for the older identity server
+	BaseURL       string // https://…; http only on this machine, for the sandbox
+	TokenPath     string // below BaseURL; default /v1/oauth/token
+	TokenEncoding string // EncodingJSON (default) or EncodingForm
 	Scope         string // "" = not sent
 	ClientID      string
 	ClientSecret  string
-	RecheckWith   string        // register (default): POST again; lookup: GET what was saved
-	Timeout       time.Duration // of one request, body included; default 30 s
-	Rate          float64       // bill-number requests a second, retries included; default 20
+	RecheckWith   string        // RecheckRegister (default) or RecheckLookup
+	Timeout       time.Duration // of one request with its answer; default 30 s
+	Rate          float64       // bill-number requests a second, retries included; default 20, Unpaced = as they come
 	Concurrency   int           // bill-number calls at once; default 16
-	OmitPhone     bool          // leaves the optional phoneNumber out: RemindMeDueDate may have Almara Pay text it
-	Currency      string        // ISO 4217, of all amounts; "" = amounts with a currency are not read
+	OmitPhone     bool          // leaves out the optional phoneNumber: with RemindMeDueDate, Almara Pay may text it
+	Currency      string        // ISO 4217, of all amounts; "" = amounts that name a currency are not read
 	Country       string        // ISO 3166, two letters: whether 02/12/2026 may have the month first
 
 	Transport http.RoundTripper // nil = an own one, tuned to Concurrency
-	Now       func() time.Time  // dates answers and judges due dates; nil = time.Now
+	Now       func() time.Time  // dates answers, and bounds due dates; nil = time.Now
 	Log       *slog.Logger      // nil = silent
 
-	// OnCall is told of every request once it has ended: op is token, register
-	// or lookup; outcome is ok, rejected, unclear, forbidden, retry, stop or breaker; took is that
-	// request alone, without waiting for the rate limit or a retry. The outcome
-	// breaker is a call for which no request was made. A request that the caller
-	// cancelled is not told. It is called from many goroutines.
+	// OnCall is called after every request that the caller did not cancel. The op is
+	// token, register or lookup; the outcome is ok, rejected, unclear, forbidden,
+	// retry or stop, or breaker for a call that made no request; took is the time of
+	// that request alone, without waits for the rate limit or a retry. It is called
+	// from many goroutines; nil = nobody asks.
 	OnCall func(op, outcome string, took time.Duration)
-	// OnDate is told of every answer what its Date header says, zero = it has
-	// none, and of every request without an answer why. nil = nobody asks.
+	// OnDate is called after every request: with the Date header of its answer, zero =
+	// it has none, or with the error of a request without an answer. nil = nobody asks.
 	OnDate func(date time.Time, err error)
 }
 
 // withDefaults fills what was left empty.
 func (c Config) withDefaults() Config {
-	setDefault(&c.TokenPath, "/v1/oauth/token")
-	setDefault(&c.TokenEncoding, EncodingJSON)
-	setDefault(&c.RecheckWith, RecheckRegister)
-	setDefault(&c.Timeout, 30*time.Second)
-	setDefault(&c.Rate, 20)
-	setDefault(&c.Concurrency, 16)
+	c.TokenPath = cmp.Or(c.TokenPath, "/v1/oauth/token")
+	c.TokenEncoding = cmp.Or(c.TokenEncoding, EncodingJSON)
+	c.RecheckWith = cmp.Or(c.RecheckWith, RecheckRegister)
+	c.Timeout = cmp.Or(c.Timeout, 30*time.Second)
+	c.Rate = cmp.Or(c.Rate, 20)
+	c.Concurrency = cmp.Or(c.Concurrency, 16)
 	if c.Transport == nil {
 		c.Transport = newTransport(c.Concurrency)
 	}
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	if c.Log == nil {
-		c.Log = slog.New(slog.DiscardHandler)
-	}
+	c.Log = cmp.Or(c.Log, slog.New(slog.DiscardHandler))
 	if c.OnCall == nil {
 		c.OnCall = func(string, string, time.Duration) {}
 	}
@@ -82,28 +84,21 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-func setDefault[T comparable](field *T, value T) {
-	var zero T
-	if *field == zero {
-		*field = value
-	}
-}
-
-// newTransport keeps one idle connection for each concurrent call; the
-// library's default of two would dial again and again.
+// newTransport keeps one idle connection for each concurrent call. With the default
+// of two, most calls would open a new one.
 func newTransport(concurrency int) http.RoundTripper {
 	t, ok := http.DefaultTransport.(*http.Transport)
 	if !ok {
 		return http.DefaultTransport
 	}
 	t = t.Clone()
-	t.MaxIdleConns = concurrency + 1 // one more for a token host of its own
+	t.MaxIdleConns = concurrency
 	t.MaxIdleConnsPerHost = concurrency
 	t.MaxResponseHeaderBytes = 64 << 10
 	return t
 }
 
-// endpoints are the addresses that follow from a Config.
+// endpoints are the addresses that the client calls.
 type endpoints struct {
 	billNumbers *url.URL
 	token       *url.URL
@@ -127,11 +122,7 @@ func (c Config) check() (endpoints, error) {
 		e.billNumbers = base.JoinPath("/v1/bill-numbers")
 		e.token = base.JoinPath(c.TokenPath)
 	}
-	if strings.Contains(c.TokenPath, "://") {
-		if e.token, fault = parseEndpoint(c.TokenPath); fault != "" {
-			bad("token_path", fault)
-		}
-	} else if !strings.HasPrefix(c.TokenPath, "/") || strings.ContainsAny(c.TokenPath, "?#") {
+	if !strings.HasPrefix(c.TokenPath, "/") || strings.ContainsAny(c.TokenPath, "?#") {
 		bad("token_path", "is not a path: write one such as /v1/oauth/token")
 	}
 	if c.TokenEncoding != EncodingJSON && c.TokenEncoding != EncodingForm {
@@ -182,40 +173,11 @@ func isLoopback(host string) bool {
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
-// public is the part of a Config that may be printed.
-func (c Config) public() []slog.Attr {
-	secret := ""
-	if c.ClientSecret != "" {
-		secret = "[redacted]"
-	}
-	return []slog.Attr{
-		slog.String("base_url", c.BaseURL),
-		slog.String("token_path", c.TokenPath),
-		slog.String("token_encoding", c.TokenEncoding),
-		slog.String("scope", c.Scope),
-		slog.String("client_id", c.ClientID),
-		slog.String("client_secret", secret),
-		slog.String("recheck_with", c.RecheckWith),
-		slog.Duration("timeout", c.Timeout),
-		slog.Float64("rate", c.Rate),
-		slog.Int("concurrency", c.Concurrency),
-		slog.Bool("omit_phone", c.OmitPhone),
-		slog.String("currency", c.Currency),
-		slog.String("country", c.Country),
-	}
-}
+// Format keeps the secret from being printed, whatever the verb.
+func (c Config) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "almara.Config{[redacted]}") }
 
-// LogValue is the config without its secret, for slog.
-func (c Config) LogValue() slog.Value { return slog.GroupValue(c.public()...) }
+// LogValue is Format, for slog.
+func (c Config) LogValue() slog.Value { return slog.StringValue(fmt.Sprint(c)) }
 
-// Format prints the config without its secret, whatever the verb.
-func (c Config) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, c.LogValue().String()) }
-
-// MarshalJSON is the config without its secret.
-func (c Config) MarshalJSON() ([]byte, error) {
-	m := make(map[string]any)
-	for _, a := range c.public() {
-		m[a.Key] = a.Value.String()
-	}
-	return json.Marshal(m)
-}
+// MarshalJSON is Format, for JSON.
+func (c Config) MarshalJSON() ([]byte, error) { return json.Marshal(fmt.Sprint(c)) }

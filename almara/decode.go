@@ -13,27 +13,29 @@ import (
 	"duewatch/reminder"
 )
 
-// decode turns an answer about one bill into an Answer, a RejectedError, an
-// UnclearError, a ForbiddenError, a RetryError or a StopError. The status comes first where it is clear; between
-// a success and a fault of the bill the shape of the body decides, since the
-// status of a failure is not documented.
-func decode(what string, r reply, hide redactor, in local) (reminder.Answer, error) {
+// decode turns an answer about one bill into an Answer, or into one of the errors of
+// errors.go. The status decides where it is clear. Between a success and a fault of
+// the bill the shape of the body decides, since the status of a failure is not
+// documented. The op is register or lookup.
+func decode(op string, r reply, hide redactor, in locale) (reminder.Answer, error) {
 	switch {
 	case r.status == http.StatusUnauthorized:
-		return reminder.Answer{}, &StopError{fmt.Errorf("%s: %w although it is new: check almara.client_id, client_secret and scope", what, errUnauthorized)}
+		return reminder.Answer{}, &StopError{
+			fmt.Errorf("%s: %w although it is new: check almara.client_id, client_secret and scope", op, errUnauthorized)}
 	case r.status == http.StatusForbidden:
-		return reminder.Answer{}, &ForbiddenError{fmt.Errorf("%s: %s: this client has no right to it: ask Almara Pay, or check almara.scope and base_url", what, r.said(hide))}
-	case passing(r.status):
-		return reminder.Answer{}, r.passingError(what, hide)
+		return reminder.Answer{}, &ForbiddenError{
+			fmt.Errorf("%s: %s: this client has no right to it: ask Almara Pay, or check almara.scope and base_url", op, r.refusalText(hide))}
+	case isTransient(r.status):
+		return reminder.Answer{}, r.transientError(op, hide)
 	case r.status >= 300 && r.status < 400:
-		return reminder.Answer{}, r.redirectError(what)
+		return reminder.Answer{}, r.redirectError(op)
 	}
 
 	unusable := func(why string) (reminder.Answer, error) {
 		if r.status >= 400 {
-			return reminder.Answer{}, &UnclearError{r.said(hide)}
+			return reminder.Answer{}, &UnclearError{r.refusalText(hide)}
 		}
-		return reminder.Answer{}, &RetryError{Err: fmt.Errorf("%s: %s: %s", what, why, r.describe(hide))}
+		return reminder.Answer{}, &RetryError{Err: fmt.Errorf("%s: %s: %s", op, why, r.describe(hide))}
 	}
 	if !r.isJSON() {
 		return unusable("the answer is not JSON")
@@ -56,40 +58,39 @@ func decode(what string, r reply, hide redactor, in local) (reminder.Answer, err
 	return a, nil
 }
 
-// body is every field that is read of any known answer, with each value that it
-// was given. encoding/json matches keys in any letter case and ignores the
-// others.
+// body has every field that is read from any known answer, each with all values
+// that the answer gives it. encoding/json matches keys in any letter case and
+// ignores the others.
 type body struct {
-	// An answer to saving a bill number (API reference, Save a Bill Number);
-	// CustomerName is the former name of AccountCustomerName, and the one in
-	// lookups.
+	// The answer to a saved bill number (API reference, Save a Bill Number).
+	// CustomerName is the former name of AccountCustomerName, and its name in lookups
+	// (Get Bill Number).
 	AccountCustomerName field
 	CustomerName        field
 	LastKnownBalance    field
 	DueDate             field
 	Verified            field
 
-	// Balances under the names of sibling endpoints; a lookup's own is not
+	// The balance under the names of other endpoints: the field of a lookup is not
 	// documented.
 	Balance   field
 	DueAmount field
 
-	// What may say that the fields above are a program's zeros.
+	// What may say that the zeros above stand for a failure.
 	Remarks field
 	Status  field
 
-	// Failures.
+	// What a failure says.
 	Reason field
 	Errors field
 
-	Message field // all of the above once more, in a wrapped answer
-	wrapped bool
-	// doubt is why nothing of the answer is learned, "" when it may be.
-	doubt string
+	Message field  // an object with the fields above, in an answer that is wrapped
+	wrapped bool   // the fields were in Message
+	problem string // why no field of the answer can be used, "" = they can
 }
 
-// parseBody reads an answer. What stands beside a wrapped message is believed
-// where it is a failure, and where it contradicts the message.
+// parseBody reads an answer. In one that is wrapped, the fields beside the message
+// count where they report a failure or contradict the message.
 func parseBody(text []byte) (body, error) {
 	outer, err := parseObject(trimBOM(text))
 	if err != nil {
@@ -111,9 +112,9 @@ func parseBody(text []byte) (body, error) {
 		b.Errors = append(b.Errors, other.Errors...)
 	}
 	if len(outer.Message) > 1 {
-		b.doubt = "the answer has two messages that differ"
+		b.problem = "the answer has two messages that differ"
 	}
-	b.Remarks, b.Status = b.Remarks.alsoKnown(outer.Remarks), b.Status.alsoKnown(outer.Status)
+	b.Remarks, b.Status = b.Remarks.withKnown(outer.Remarks), b.Status.withKnown(outer.Status)
 	for _, same := range []struct {
 		inside *field
 		beside field
@@ -122,7 +123,7 @@ func parseBody(text []byte) (body, error) {
 		{&b.LastKnownBalance, outer.LastKnownBalance}, {&b.DueDate, outer.DueDate}, {&b.Verified, outer.Verified},
 	} {
 		if len(*same.inside) > 0 {
-			*same.inside = same.inside.alsoKnown(same.beside)
+			*same.inside = same.inside.withKnown(same.beside)
 		}
 	}
 	return b, nil
@@ -136,11 +137,11 @@ func parseObject(text []byte) (b body, err error) {
 	return b, err
 }
 
-// rejection is the reason why the bill was refused, or "". Two shapes are
-// documented: a reason, and a validation problem (RFC 7231), which counts only
-// with a client error's status. A reason is believed even with a success's
-// status and beside other fields: those may be a program's zeros, and a bill
-// that seems paid would be silent, while a rejected one is shown.
+// rejection is the reason why the bill was refused, or "". Two forms are documented:
+// a reason, and a validation problem (RFC 7231), which counts only with the status of
+// a client error. A reason counts also with the status of a success and beside other
+// fields. Those fields may be zeros that a program filled in, and a bill that seems
+// paid is not reminded of, while a rejected one is shown to the operator.
 func (b body) rejection(status int) string {
 	if reason := b.Reason.words(); reason != "" {
 		return reason
@@ -179,8 +180,8 @@ func text(raw json.RawMessage) string {
 	return s
 }
 
-// isASCIIText reports whether a JSON value is a string of nothing but plain
-// characters, which mean themselves: json.Unmarshal would take ten times as long.
+// isASCIIText reports whether a JSON value is a string of printable ASCII without
+// escapes, which needs no decoding: json.Unmarshal would take ten times as long.
 func isASCIIText(raw json.RawMessage) bool {
 	if len(raw) < 2 || raw[0] != '"' || raw[len(raw)-1] != '"' {
 		return false

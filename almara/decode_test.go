@@ -15,7 +15,7 @@ import (
 
 func decodeJSON(status int, body string, now time.Time) (reminder.Answer, error) {
 	h := http.Header{"Content-Type": {"application/json"}}
-	return decode("register", reply{status, h, []byte(body), now}, redactor{phone: testBill.Phone}, local{currency: "KES"})
+	return decode("register", reply{status, h, []byte(body), now}, redactor{phone: testBill.Phone}, locale{currency: "KES"})
 }
 
 func TestDecodeAnswers(t *testing.T) {

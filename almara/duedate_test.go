@@ -54,7 +54,7 @@ func TestDueDatesOfKenyanForms(t *testing.T) {
 	} {
 		t.Run(written, func(t *testing.T) {
 			raw, _ := json.Marshal(written)
-			due, problem := local{currency: "KES"}.dueDate(raw, now)
+			due, problem := locale{currency: "KES"}.dueDate(raw, now)
 			if wanted, ok := strings.CutPrefix(want, "problem: "); ok {
 				if !due.IsZero() || !strings.Contains(problem, wanted) || len(problem) > maxReason {
 					t.Errorf("read as %v, %q", due, problem)
@@ -76,7 +76,7 @@ func TestADateOfTwoReadingsIsLeftOutWhereTheMonthMayComeFirst(t *testing.T) {
 		"12/13/2026": "the due date 12/13/2026 has the month first: only the day first is read",
 	} {
 		raw, _ := json.Marshal(written)
-		due, problem := local{monthFirst: monthFirst["US"]}.dueDate(raw, now)
+		due, problem := locale{monthFirst: monthFirst["US"]}.dueDate(raw, now)
 		if problem != want || due.IsZero() != (want != "") {
 			t.Errorf("%s is read as %v, %q", written, due, problem)
 		}

@@ -107,7 +107,7 @@ func hang(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
 // drop ends the connection in the middle.
 func drop(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }
 
-// outcomes collects what OnCall is told.
+// outcomes collects the calls of OnCall.
 type outcomes struct {
 	mu  sync.Mutex
 	all []string

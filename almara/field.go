@@ -8,17 +8,17 @@ import (
 	"duewatch/reminder"
 )
 
-// maxSpellings is how many different values of one key are kept. A key that has
-// more contradicts itself, whatever they mean.
+// maxSpellings is how many different values of one key are compared. A key with more
+// of them contradicts itself, whatever they mean.
 const maxSpellings = 4
 
-// field is one field of an answer with each different value that it was given,
-// in their order. encoding/json calls UnmarshalJSON for every occurrence of a
-// key, in any letter case, where a plain RawMessage would keep the last alone: a
-// balance of 1,500 and then of 0 would read as paid.
+// field is one field of an answer with each different value that the answer gives
+// it, in order. encoding/json calls UnmarshalJSON for every occurrence of a key, in
+// any letter case. A plain RawMessage would keep only the last one: a balance of
+// 1,500 and then of 0 would read as paid.
 type field []json.RawMessage
 
-// UnmarshalJSON adds a value that is not there yet.
+// UnmarshalJSON adds a value, unless the field has it.
 func (f *field) UnmarshalJSON(value []byte) error {
 	if len(*f) > maxSpellings {
 		return nil
@@ -40,10 +40,10 @@ func (f field) raw() json.RawMessage {
 	return f[0]
 }
 
-// contradiction is a pair of values that do not mean the same, as written; ok
-// is false when there is none. 1500 and 1500.00 are one value.
+// contradiction is a pair of values that differ in meaning, as written; ok is false
+// when there is none. 1500 and 1500.00 have the same meaning.
 func (f field) contradiction(meaning func(json.RawMessage) string) (one, other string, ok bool) {
-	if len(f) < 2 { // nearly always
+	if len(f) < 2 { // as in nearly every answer
 		return "", "", false
 	}
 	first := meaning(f[0])
@@ -55,9 +55,9 @@ func (f field) contradiction(meaning func(json.RawMessage) string) (one, other s
 	return "", "", false
 }
 
-// alsoKnown is f with the known values of another field that says the same.
-// What the other does not know contradicts nothing.
-func (f field) alsoKnown(other field) field {
+// withKnown is f with the values of another field that has the same content. A
+// value that means "not known" is left out, since it contradicts nothing.
+func (f field) withKnown(other field) field {
 	for _, value := range other {
 		if !isUnknown(value) {
 			f = append(f, value)
@@ -66,7 +66,8 @@ func (f field) alsoKnown(other field) field {
 	return f
 }
 
-// written is a value for a message: a text without its quotes, cut short.
+// written is a value as a problem shows it: a text without its quotes, cut to
+// maxWritten characters.
 func written(raw json.RawMessage) string {
 	s := string(raw)
 	if strings.HasPrefix(s, `"`) {
@@ -75,12 +76,11 @@ func written(raw json.RawMessage) string {
 	return truncate(s, maxWritten)
 }
 
-// maxWritten is how many characters of a value are repeated in a message.
+// maxWritten is how many characters of a value a problem shows.
 const maxWritten = 40
 
-// words is what is said for people in a field that should hold a text: a text,
-// the texts of a list, or an object as it is written. A number or a boolean
-// says nothing.
+// words is what a field that should hold a text says to people: a text, the texts of
+// a list, or an object as it is written. A number or a boolean says nothing.
 func (f field) words() string {
 	for _, raw := range f {
 		var list []string
@@ -98,8 +98,8 @@ func (f field) words() string {
 	return ""
 }
 
-// saysSomething reports whether a field that is empty, zero or false in a good
-// answer is none of that.
+// saysSomething reports whether a field has a value that is not empty, zero or false.
+// In an answer without a failure it has none.
 func (f field) saysSomething() bool {
 	for _, raw := range f {
 		switch string(bytes.Join(bytes.Fields(raw), nil)) {
@@ -113,7 +113,7 @@ func (f field) saysSomething() bool {
 	return false
 }
 
-// isNull reports whether a value is missing, null, or a text that means as much.
+// isNull reports whether a value is missing, null, or a text that means "not known".
 func isNull(raw json.RawMessage) bool {
 	s := string(raw)
 	return s == "" || s == "null" || strings.HasPrefix(s, `"`) && reminder.MeansNotKnown(text(raw))
@@ -126,7 +126,7 @@ func isUnknown(raw json.RawMessage) bool {
 		return true
 	}
 	s := written(raw)
-	if !strings.HasPrefix(s, "-") { // most are dates and what is owed
+	if !strings.HasPrefix(s, "-") { // spares most dates and amounts the parser
 		return false
 	}
 	m, err := reminder.ParseMoney(s)

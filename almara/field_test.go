@@ -230,8 +230,8 @@ func TestVerifiedIsTrueFalseOrNotSaid(t *testing.T) {
 	}
 }
 
-// FuzzTwoValues gives the balance twice: what is learned of it is what each of
-// the two means by itself.
+// FuzzTwoValues gives the balance twice: what is read is what each of the two means
+// by itself.
 func FuzzTwoValues(f *testing.F) {
 	for _, pair := range [][2]string{{`1500`, `0`}, {`1500`, `"1,500.00"`}, {`null`, `0`}, {`"KES 1"`, `1e0`}, {`-1`, `-1.0`}, {`""`, `"x"`}} {
 		f.Add(pair[0], pair[1], `1500`)

@@ -7,44 +7,51 @@ import (
 	"strings"
 )
 
-// refusal is what is read of a client error whose form is not documented: the
-// words in which programs usually say what is wrong (RFC 9457, RFC 6749, and
-// plain habit).
+// refusal is a client error whose form is not documented: the fields in which
+// programs usually say what is wrong (RFC 9457, RFC 6749, and common habit). Any
+// value but a text may be an object with the same fields.
 type refusal struct {
 	Title            json.RawMessage
 	Detail           json.RawMessage
-	Message          json.RawMessage // a text, or all of it once more
+	Message          json.RawMessage
 	ErrorDescription json.RawMessage `json:"error_description"`
-	Error            json.RawMessage // a text, or all of it once more
+	Error            json.RawMessage
 }
 
-// words are those of the refusal, each once, and without what only repeats the
-// name of an error in another field.
-func (f refusal) words(deep bool) (all []string) {
-	for _, raw := range []json.RawMessage{f.Title, f.Detail, f.Message, f.ErrorDescription, f.Error} {
-		said := oneLine(text(raw))
-		if said != "" && !slices.Contains(all, said) {
-			all = append(all, said)
+func (f refusal) fields() []json.RawMessage {
+	return []json.RawMessage{f.Title, f.Detail, f.Message, f.ErrorDescription, f.Error}
+}
+
+// texts lists the texts of the fields, and of the objects in them, each once.
+func (f refusal) texts() (all []string) {
+	add := func(raw json.RawMessage) {
+		if s := oneLine(text(raw)); s != "" && !slices.Contains(all, s) {
+			all = append(all, s)
 		}
+	}
+	for _, raw := range f.fields() {
+		add(raw)
 		var inner refusal
-		if deep && said == "" && json.Unmarshal(raw, &inner) == nil {
-			all = append(all, inner.words(false)...)
+		if json.Unmarshal(raw, &inner) == nil {
+			for _, raw := range inner.fields() {
+				add(raw)
+			}
 		}
 	}
 	return all
 }
 
-// said is what a client error says: the words that are found in it, or else the
-// first ones of the page, and the status.
-func (r reply) said(hide redactor) string {
+// refusalText is what a client error says: the texts that are found in it, or else
+// the first words of the page, and the status.
+func (r reply) refusalText(hide redactor) string {
 	var f refusal
 	said := ""
 	if json.Unmarshal(trimBOM(r.body), &f) == nil {
-		said = strings.Join(f.words(true), ": ")
+		said = strings.Join(f.texts(), ": ")
 	}
 	if said == "" {
 		return r.describe(hide)
 	}
 	status := fmt.Sprintf(" (status %d)", r.status)
-	return hide.clean(said, maxReason-len(status)) + status // which stays whole where the words must be cut
+	return hide.clean(said, maxReason-len(status)) + status // the words are cut, never the status
 }

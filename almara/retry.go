@@ -9,27 +9,30 @@ import (
 	"time"
 )
 
-// How often, and how long apart, one call tries. A server that asks for more
-// than maxWait gets it from the caller, who holds no slot meanwhile.
 const (
-	maxTries    = 3
-	firstWait   = 500 * time.Millisecond
-	longestWait = 10 * time.Second
-	maxWait     = 60 * time.Second
+	// One call tries maxTries times. Between tries it waits for up to firstBackoff,
+	// which doubles with each try up to maxBackoff, on top of what the server asks.
+	maxTries     = 3
+	firstBackoff = 500 * time.Millisecond
+	maxBackoff   = 10 * time.Second
 
-	// maxAfter bounds what a server may ask: one answer must not silence a bill
-	// for a day, or a typing error there for years.
-	maxAfter = 10 * time.Minute
+	// maxWaitInCall is the longest Retry-After that is waited for within the call,
+	// which keeps its slot meanwhile. A longer one is the caller's to wait for.
+	maxWaitInCall = 60 * time.Second
+
+	// maxRetryAfter is the longest Retry-After that is obeyed: one answer must not
+	// keep a bill from being checked for a day, nor a typing error there for years.
+	maxRetryAfter = 10 * time.Minute
 )
 
-// retry calls try until it succeeds, fails for good, or has failed maxTries
-// times, and returns how often it was called with its last error; or the
+// retry calls try until it succeeds, fails in a way that is not transient, or has
+// failed maxTries times. It returns the number of tries and the last error, or the
 // error of ctx when that ended during a wait.
 func retry(ctx context.Context, try func() error) (tries int, err error) {
 	for tries = 1; ; tries++ {
 		err = try()
 		var failed *RetryError
-		if !errors.As(err, &failed) || !failed.transient || tries == maxTries || failed.After > maxWait {
+		if !errors.As(err, &failed) || !failed.transient || tries == maxTries || failed.After > maxWaitInCall {
 			return tries, err
 		}
 		wait := failed.After + jitter(tries)
@@ -48,11 +51,11 @@ func retry(ctx context.Context, try func() error) (tries int, err error) {
 // number of tries ("full jitter"), so that callers who failed together do not
 // come back together.
 func jitter(tries int) time.Duration {
-	return rand.N(min(firstWait<<(tries-1), longestWait)) + 1
+	return rand.N(min(firstBackoff<<(tries-1), maxBackoff)) + 1
 }
 
 // retryAfter reads Retry-After, as seconds or as a date (RFC 9110, 10.2.3),
-// uncapped; 0 when there is none that makes sense. A date is compared with the
+// uncapped; 0 when there is none that can be read. A date is compared with the
 // server's own Date, so that a clock that is wrong here does not matter.
 func retryAfter(h http.Header, now time.Time) time.Duration {
 	text := h.Get("Retry-After")

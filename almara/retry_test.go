@@ -28,7 +28,7 @@ func TestRetryAfterIsHonoured(t *testing.T) {
 				if _, err := inMemory(t, f).Register(t.Context(), testBill); err != nil {
 					t.Fatal(err)
 				}
-				if took := time.Since(began); took < tc.min || took > tc.min+firstWait+1 {
+				if took := time.Since(began); took < tc.min || took > tc.min+firstBackoff+1 {
 					t.Errorf("waited %v, want %v and a little", took, tc.min)
 				}
 			})
@@ -39,15 +39,15 @@ func TestRetryAfterIsHonoured(t *testing.T) {
 func TestOneAnswerCannotAskForADayOfSilence(t *testing.T) {
 	now := time.Date(2026, 4, 1, 0, 0, 0, 0, time.UTC)
 	for text, want := range map[string]time.Duration{
-		"2147483647":                    maxAfter,
-		"86399":                         maxAfter,
+		"2147483647":                    maxRetryAfter,
+		"86399":                         maxRetryAfter,
 		"99999999999999999999":          0,
-		"Wed, 01 Apr 2099 00:00:00 GMT": maxAfter,
+		"Wed, 01 Apr 2099 00:00:00 GMT": maxRetryAfter,
 		"120":                           2 * time.Minute,
 	} {
 		var failed *RetryError
 		r := reply{status: 429, header: http.Header{"Retry-After": {text}}, at: now}
-		if err := r.passingError("register", redactor{}); !errors.As(err, &failed) || failed.After != want {
+		if err := r.transientError("register", redactor{}); !errors.As(err, &failed) || failed.After != want {
 			t.Errorf("%s: %v, want %v", text, err, want)
 		}
 	}
@@ -56,7 +56,7 @@ func TestOneAnswerCannotAskForADayOfSilence(t *testing.T) {
 func TestJitterStaysUnderItsCap(t *testing.T) {
 	for tries := 1; tries < 30; tries++ {
 		for range 100 {
-			if d := jitter(tries); d <= 0 || d > longestWait || tries == 1 && d > firstWait {
+			if d := jitter(tries); d <= 0 || d > maxBackoff || tries == 1 && d > firstBackoff {
 				t.Fatalf("after %d tries: %v", tries, d)
 			}
 		}

@@ -16,27 +16,27 @@ import (
 )
 
 const (
-	// tokenLifetime is assumed of a token that does not say: tokens end after
-	// an hour (API reference, Authorization).
+	// tokenLifetime is assumed when an answer has no expires_in: tokens end after an
+	// hour (API reference, Authorization).
 	tokenLifetime = time.Hour
-	// maxTokenLifetime keeps an absurd answer from overflowing.
+	// maxTokenLifetime keeps an absurd expires_in from overflowing a Duration.
 	maxTokenLifetime = 24 * time.Hour
-	// tokenMargin is how long before its end a token is renewed, at most: time
-	// enough for a request under way to arrive with it.
+	// tokenMargin is how long before its end a token is renewed, at most. A request
+	// that is under way with it still arrives in time.
 	tokenMargin = time.Minute
 )
 
-// token is a bearer token. Its number tells tokens apart even where a server
-// answers with the same text again.
+// token is a bearer token. It is known by its number, since a server may issue the
+// same text again.
 type token struct {
 	value   string
 	number  int
 	renewAt time.Time
 }
 
-// tokenSource fetches one token for all callers (OAuth 2.0 client
-// credentials). golang.org/x/oauth2 is not used: it has no JSON bodies and no
-// way to say that a token was refused before its time.
+// tokenSource fetches one token for all callers (OAuth 2.0 client credentials).
+// golang.org/x/oauth2 is not used: it sends no JSON bodies, and a token that the
+// server refused before its end cannot be dropped there.
 type tokenSource struct {
 	wire     *wire
 	url      *url.URL
@@ -51,15 +51,15 @@ type tokenSource struct {
 	current token
 }
 
-// get returns a token that is good for a while. Callers share one request,
-// which goes on when a caller leaves. Errors: RetryError, already tried
-// several times; StopError; or that of ctx.
+// get returns a valid token. Callers share one request for it, which goes on when
+// one of them gives up. Errors: RetryError, after several tries; StopError; or that
+// of ctx.
 func (s *tokenSource) get(ctx context.Context) (token, error) {
 	if t, ok := s.cached(); ok {
 		return t, nil
 	}
 	done := s.flight.DoChan("", func() (any, error) {
-		// Another request may have ended between the look above and this one.
+		// Another request may have ended since the check above.
 		if t, ok := s.cached(); ok {
 			return t, nil
 		}
@@ -76,8 +76,8 @@ func (s *tokenSource) get(ctx context.Context) (token, error) {
 	}
 }
 
-// drop says that t was refused. It does nothing when t has been replaced
-// since, so that callers who are refused together renew once.
+// drop marks t as refused by the server. It does nothing when t has been replaced
+// since, so that several callers who are refused with it renew it once.
 func (s *tokenSource) drop(t token) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -92,7 +92,7 @@ func (s *tokenSource) cached() (token, bool) {
 	return s.current, time.Now().Before(s.current.renewAt)
 }
 
-// renew fetches a token, trying again on passing failures, and keeps it.
+// renew fetches a token, with retries, and keeps it.
 func (s *tokenSource) renew(ctx context.Context) (token, error) {
 	var (
 		value    string
@@ -101,14 +101,14 @@ func (s *tokenSource) renew(ctx context.Context) (token, error) {
 	_, err := retry(ctx, func() (err error) {
 		began := time.Now()
 		value, lifetime, err = s.fetch(ctx)
-		s.wire.observe("token", err, time.Since(began))
+		s.wire.report("token", err, time.Since(began))
 		return err
 	})
 	var failed *RetryError
 	if errors.As(err, &failed) {
-		// The tries are used up: those of the calls that wait must not multiply
-		// them.
-		err = &RetryError{After: failed.After, Err: failed.Err, asked: failed.asked, ofAll: true}
+		// Not transient any more: each call that waits for this token would repeat
+		// all the tries.
+		err = &RetryError{After: failed.After, Err: failed.Err, asked: failed.asked, noToken: true}
 	}
 	if err != nil {
 		return token{}, err
@@ -131,8 +131,8 @@ func (s *tokenSource) fetch(ctx context.Context) (value string, lifetime time.Du
 		return "", 0, err
 	}
 	switch status := answer.status; {
-	case passing(status):
-		return "", 0, answer.passingError("token request", hide)
+	case isTransient(status):
+		return "", 0, answer.transientError("token request", hide)
 	case status >= 300 && status < 400:
 		return "", 0, answer.redirectError("token request")
 	case status >= 400:
@@ -144,8 +144,7 @@ func (s *tokenSource) fetch(ctx context.Context) (value string, lifetime time.Du
 		ExpiresIn   json.RawMessage `json:"expires_in"`
 	}
 	if err := json.Unmarshal(answer.body, &body); err != nil || !answer.isJSON() || !isToken(body.AccessToken) {
-		// The body is not repeated: it may hold a token in a place where it
-		// is not looked for.
+		// The error leaves out the body, which may hold a token under another key.
 		return "", 0, &RetryError{Err: fmt.Errorf("token request: status %d without a usable access_token", answer.status)}
 	}
 	return body.AccessToken, parseLifetime(body.ExpiresIn), nil
@@ -171,13 +170,13 @@ func (s *tokenSource) request() request {
 	return request{http.MethodPost, s.url, "application/json", body, ""}
 }
 
-// isToken reports whether s can stand in a header (RFC 6750, b64token is a
-// part of this).
+// isToken reports whether s can stand in a header. RFC 6750 allows fewer characters
+// (b64token).
 func isToken(s string) bool {
 	return s != "" && strings.IndexFunc(s, func(r rune) bool { return r <= ' ' || r > '~' }) < 0
 }
 
-// parseLifetime reads expires_in, seconds as a number or a string.
+// parseLifetime reads expires_in: seconds, as a number or a string.
 func parseLifetime(raw json.RawMessage) time.Duration {
 	seconds, err := strconv.ParseFloat(strings.Trim(string(raw), `"`), 64)
 	if err != nil || !(seconds > 0) {

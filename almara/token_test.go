@@ -118,7 +118,7 @@ func TestCallersShareTheToken(t *testing.T) {
 				refused++
 				n := refused
 				mu.Unlock()
-				// Some learn of the refusal long after the others have renewed.
+				// Some are refused long after the others have renewed.
 				<-time.After(time.Duration(n%3) * 10 * time.Second)
 				if n <= callers {
 					status(401)(w, r)
@@ -187,7 +187,7 @@ func TestTokenFailures(t *testing.T) {
 		"slow down":            {status(429, "Retry-After", "7200"), "retry", 1},
 		"page":                 {answer(200, "text/html", "<p>login</p>"), "retry", 1},
 		"no token":             {reply200(`{"expires_in":3600}`), "retry", 1},
-		"not fit for headers":  {reply200(`{"access_token":"a\nb"}`), "retry", 1},
+		"no text for a header": {reply200(`{"access_token":"a\nb"}`), "retry", 1},
 		"JSON said to be HTML": {answer(200, "text/html", `{"access_token":"tok"}`), "retry", 1},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -13,13 +13,13 @@ import (
 	"time"
 )
 
-// maxBody is the longest answer that is read; real ones have a few hundred
-// bytes.
+// maxBody is the longest answer that is read, in bytes; real ones have a few
+// hundred.
 const maxBody = 1 << 20
 
-// wire makes single requests: no retry, no limit of rate. It asks the transport
-// itself, since an http.Client follows redirects, with which a token or the
-// secret could reach another host.
+// wire makes single requests, without retries or a rate limit. It calls the
+// transport itself: an http.Client would follow a redirect, and carry the token or
+// the secret to another host.
 type wire struct {
 	transport http.RoundTripper
 	timeout   time.Duration
@@ -36,16 +36,16 @@ type request struct {
 	token       string // "" = none
 }
 
-// reply is an answer that has arrived whole.
+// reply is a complete answer.
 type reply struct {
 	status int
 	header http.Header
 	body   []byte
-	at     time.Time
+	at     time.Time // when it arrived
 }
 
-// send makes one request and reads the whole answer, so that the connection
-// can be used again. Errors: that of ctx, or a RetryError.
+// send makes one request and reads the whole answer, so that the connection can be
+// reused. Errors keep nothing that hide knows: that of ctx, or a RetryError.
 func (w *wire) send(ctx context.Context, r request, hide redactor) (reply, error) {
 	limited, cancel := context.WithTimeout(ctx, w.timeout)
 	defer cancel()
@@ -60,8 +60,8 @@ func (w *wire) send(ctx context.Context, r request, hide redactor) (reply, error
 	case errors.Is(err, errTooLong):
 		return reply{}, &RetryError{Err: err}
 	}
-	// The chain is left out: the net package's time-outs claim to be
-	// context.DeadlineExceeded, which to the caller means its own.
+	// The error is not wrapped: a time-out of package net matches
+	// context.DeadlineExceeded, which the caller would take for its own.
 	return reply{}, &RetryError{Err: errors.New(hide.clean(err.Error(), maxReason)), transient: true}
 }
 
@@ -87,7 +87,7 @@ func (w *wire) roundTrip(ctx context.Context, r request) (reply, error) {
 	}
 	date, _ := http.ParseTime(resp.Header.Get("Date"))
 	w.onDate(date, nil)
-	defer func() { _ = resp.Body.Close() }() // its error says nothing: the body has been read
+	defer func() { _ = resp.Body.Close() }() // the body was only read
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxBody+1))
 	if err != nil {
 		return reply{}, fmt.Errorf("reading the answer: %w", err)
@@ -98,14 +98,14 @@ func (w *wire) roundTrip(ctx context.Context, r request) (reply, error) {
 	return reply{resp.StatusCode, resp.Header, body, w.now()}, nil
 }
 
-// observe tells OnCall of one request.
-func (w *wire) observe(op string, err error, took time.Duration) {
+// report calls OnCall about one request.
+func (w *wire) report(op string, err error, took time.Duration) {
 	if outcome := outcomeOf(err); outcome != "" {
 		w.onCall(op, outcome, took)
 	}
 }
 
-// outcomeOf is the metric's word for an error; "" when the caller gave up.
+// outcomeOf is the label of an error in metrics; "" when the caller gave up.
 func outcomeOf(err error) string {
 	var (
 		rejected  *RejectedError
@@ -134,37 +134,39 @@ func outcomeOf(err error) string {
 	}
 }
 
-// passing reports whether a status says that the same request may succeed in
-// a moment.
-func passing(status int) bool {
+// isTransient reports whether the same request may succeed in a moment, by the
+// status of the answer.
+func isTransient(status int) bool {
 	return status >= 500 || status == http.StatusTooManyRequests || status == http.StatusRequestTimeout
 }
 
-func (r reply) passingError(what string, hide redactor) error {
+func (r reply) transientError(op string, hide redactor) error {
 	asked := retryAfter(r.header, r.at)
 	return &RetryError{
-		After:     min(asked, maxAfter),
+		After:     min(asked, maxRetryAfter),
 		asked:     asked,
-		Err:       fmt.Errorf("%s: %s", what, r.describe(hide)),
+		Err:       fmt.Errorf("%s: %s", op, r.describe(hide)),
 		transient: true,
 	}
 }
 
-func (r reply) redirectError(what string) error {
-	return &RetryError{Err: fmt.Errorf("%s: status %d, a redirect, which is not followed: check almara.base_url and token_path", what, r.status)}
+func (r reply) redirectError(op string) error {
+	return &RetryError{Err: fmt.Errorf("%s: status %d, a redirect, which is not followed: check almara.base_url and token_path",
+		op, r.status)}
 }
 
 // describe is the answer in short, for an error: status and first words.
 func (r reply) describe(hide redactor) string {
 	text := fmt.Sprintf("status %d", r.status)
-	if words := hide.words(r.body); words != "" {
+	if words := hide.firstWords(r.body); words != "" {
 		text += fmt.Sprintf(" (%s)", words)
 	}
 	return text
 }
 
-// isJSON reports whether the answer may be read as JSON: it says so, or says
-// nothing to the contrary and looks like it. An HTML page never passes.
+// isJSON reports whether the answer may be read as JSON: by its Content-Type, or,
+// where that is missing or text/plain, by its first character. An HTML page is never
+// JSON.
 func (r reply) isJSON() bool {
 	switch kind, _, _ := mime.ParseMediaType(r.header.Get("Content-Type")); {
 	case kind == "application/json", kind == "text/json", strings.HasSuffix(kind, "+json"):
@@ -176,5 +178,5 @@ func (r reply) isJSON() bool {
 	}
 }
 
-// trimBOM drops the mark that some servers put before UTF-8.
+// trimBOM drops the byte order mark that some servers put before UTF-8.
 func trimBOM(b []byte) []byte { return bytes.TrimPrefix(b, []byte("\uFEFF")) }

@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"runtime/debug"
 	"runtime/pprof"
 	"strconv"
 	"sync/atomic"
@@ -15,8 +14,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"duewatch/cli"
 	"duewatch/config"
+	"duewatch/daemon"
 	"duewatch/notifier"
 	"duewatch/reminder"
 	"duewatch/sandbox"
@@ -79,23 +78,22 @@ func orElse(s, fallback string) string {
 	return s
 }
 
-// daemon is the daemon's own parts, built as cli builds them, on a
+// benchDaemon is the daemon's own parts, built as the daemon builds them, on a
 // clock that begins when the store was made.
-type daemon struct {
+type benchDaemon struct {
 	*scheduler.Scheduler
 	store  *store.Store
-	lines  *cli.Gatherer
 	cfg    *config.Config
 	ahead  atomic.Int64 // of the wall clock
 	texts  atomic.Int64 // that the provider took
 	almara atomic.Int64 // answers
 }
 
-func (d *daemon) now() time.Time { return time.Now().Round(0).Add(time.Duration(d.ahead.Load())) }
+func (d *benchDaemon) now() time.Time { return time.Now().Round(0).Add(time.Duration(d.ahead.Load())) }
 
-func newDaemon(ctx context.Context, p params) (_ *daemon, err error) {
-	debug.SetGCPercent(250) // as cli/run.go does
-	d := &daemon{}
+func newDaemon(ctx context.Context, p params) (_ *benchDaemon, err error) {
+	daemon.SetGCPercent(daemon.GCPercent)
+	d := &benchDaemon{}
 	if d.cfg, err = configFor(p); err != nil {
 		return nil, err
 	}
@@ -115,9 +113,8 @@ func newDaemon(ctx context.Context, p params) (_ *daemon, err error) {
 
 	metrics := scheduler.NewMetrics(prometheus.NewRegistry())
 	// The log is written as the daemon writes it, to wherever our standard error goes.
-	d.lines = cli.Gather(os.Stderr)
-	log := cli.NewLog(d.lines, d.cfg.Log, d.cfg.Zone)
-	d.Scheduler, err = cli.Parts{
+	log := daemon.NewLog(os.Stderr, d.cfg.Log, d.cfg.Zone)
+	d.Scheduler, err = daemon.Parts{
 		Store: d.store, Owner: "bench", Sender: "bench", Log: log, Metrics: metrics, Now: d.now,
 		OnTwilio: func(op, outcome string, took time.Duration) {
 			metrics.Call("twilio", op, outcome, took)
@@ -149,19 +146,18 @@ func beginOf(ctx context.Context, s *store.Store) (time.Time, error) {
 }
 
 // with builds a daemon, does something with it, and closes its store.
-func with(ctx context.Context, p params, do func(*daemon) (took, error)) (t took, err error) {
+func with(ctx context.Context, p params, do func(*benchDaemon) (took, error)) (t took, err error) {
 	d, err := newDaemon(ctx, p)
 	if err != nil {
 		return t, err
 	}
-	defer d.lines.Flush()
 	defer func() { err = errors.Join(err, d.store.Close()) }()
 	return do(d)
 }
 
 // remindPass is one pass of the remind job over p.n bills that are due.
 func remindPass(ctx context.Context, p params, _ io.Reader) (took, error) {
-	return with(ctx, p, func(d *daemon) (took, error) {
+	return with(ctx, p, func(d *benchDaemon) (took, error) {
 		t, err := timed(p, func() error { return d.Pass(ctx, "remind") })
 		if err != nil {
 			return t, err
@@ -178,28 +174,28 @@ func remindPass(ctx context.Context, p params, _ io.Reader) (took, error) {
 // one commit for each outcome, one text after another. It uses the store's own
 // methods, so that all else is equal.
 func naive(ctx context.Context, p params, _ io.Reader) (took, error) {
-	return with(ctx, p, func(d *daemon) (took, error) {
-		n, err := cli.Parts{}.NewNotifier(d.cfg)
+	return with(ctx, p, func(d *benchDaemon) (took, error) {
+		n, err := daemon.Parts{}.NewNotifier(d.cfg)
 		if err != nil {
 			return took{}, err
 		}
 		return timed(p, func() error {
 			for range p.n {
 				now := d.now()
-				looked, err := d.store.DecideDue(ctx, store.Round{Now: now, Policies: d.cfg.Policies, Delivery: d.cfg.Delivery,
+				round, err := d.store.DecideDue(ctx, store.Round{Now: now, Policies: d.cfg.Policies, Delivery: d.cfg.Delivery,
 					Claim: store.Claim{Owner: "bench", Lease: time.Hour}}, 1)
 				if err != nil {
 					return err
 				}
-				if len(looked.Texts) != 1 {
-					return fmt.Errorf("%d texts of one bill", len(looked.Texts))
+				if len(round.Texts) != 1 {
+					return fmt.Errorf("%d texts of one bill", len(round.Texts))
 				}
-				t := looked.Texts[0]
+				t := round.Texts[0]
 				r := n.Send(ctx, notifier.Message{To: t.To, Body: t.Body, Validity: time.Hour})
 				if err := accepted(r); err != nil {
 					return err
 				}
-				err = d.store.RecordOutcome(now, store.Outcome{TextID: t.ID, State: store.Accepted, ProviderID: r.SID, ProviderStatus: r.Status, NextPollAt: now.Add(time.Minute)})
+				err = d.store.RecordOutcome(now, store.SendOutcome{TextID: t.ID, State: store.Accepted, ProviderID: r.SID, ProviderStatus: r.Status, NextPollAt: now.Add(time.Minute)})
 				if err != nil {
 					return err
 				}
@@ -211,7 +207,7 @@ func naive(ctx context.Context, p params, _ io.Reader) (took, error) {
 
 // sweepPass is one pass of register or recheck over p.n bills.
 func sweepPass(ctx context.Context, p params, _ io.Reader) (took, error) {
-	return with(ctx, p, func(d *daemon) (took, error) {
+	return with(ctx, p, func(d *benchDaemon) (took, error) {
 		t, err := timed(p, func() error { return d.Pass(ctx, p.job) })
 		if got := int(d.almara.Load()); err == nil && got != p.n {
 			err = fmt.Errorf("%d answers for %d bills", got, p.n)

@@ -18,7 +18,7 @@ const concurrency = 64
 func (b *bench) dueStore(ctx context.Context, n int, texted ...int) (string, error) {
 	path := filepath.Join(b.work, "remind.db")
 	now := morning()
-	if err := gen.Make(ctx, gen.Order{Path: path, Bills: n, Seed: 1, Now: now, Facts: facts(now)}); err != nil {
+	if err := fillStore(ctx, gen.Order{Path: path, Bills: n, Seed: 1, Now: now}); err != nil {
 		return "", err
 	}
 	due := gen.Due{From: 1, Step: 1, N: n, At: now}

@@ -18,14 +18,14 @@ import (
 	"time"
 
 	"duewatch/bench/gen"
-	"duewatch/cli"
+	"duewatch/daemon"
 	"duewatch/notifier"
 	"duewatch/reminder"
 	"duewatch/sandbox"
 )
 
 // A role is what a process of its own does: this program starts itself anew
-// for each, so that CPU time and memory are told apart. It says what it took
+// for each, so that each has CPU time and memory of its own. It prints what it took
 // as one line of JSON.
 type role func(ctx context.Context, p params, stdin io.Reader) (took, error)
 
@@ -177,12 +177,12 @@ func bareTexts(ctx context.Context, p params, _ io.Reader) (took, error) {
 	if err != nil {
 		return took{}, err
 	}
-	n, err := cli.Parts{}.NewNotifier(cfg)
+	n, err := daemon.Parts{}.NewNotifier(cfg)
 	if err != nil {
 		return took{}, err
 	}
 	send := func(i int) error {
-		return accepted(n.Send(ctx, notifier.Message{To: gen.Phone(i + 1), Validity: 9 * time.Hour, Body: "Hello Wanjiku Kamau, your Nairobi Water bill (account " +
+		return accepted(n.Send(ctx, notifier.Message{To: reminder.Phone(gen.Phone(i + 1)), Validity: 9 * time.Hour, Body: "Hello Wanjiku Kamau, your Nairobi Water bill (account " +
 			account(i+1) + ") is due today, on 24 Nov 2026. Amount due: KES 1,250.50."}))
 	}
 	warm := p
@@ -209,12 +209,12 @@ func bareAlmara(ctx context.Context, p params, _ io.Reader) (took, error) {
 	if err != nil {
 		return took{}, err
 	}
-	c, err := cli.Parts{Now: time.Now}.NewAlmara(cfg)
+	c, err := daemon.Parts{Now: time.Now}.NewAlmara(cfg)
 	if err != nil {
 		return took{}, err
 	}
 	ask := func(i int) error {
-		_, err := c.Register(ctx, reminder.Bill{ID: int64(i + 1), Service: "17", Account: account(i + 1), Phone: gen.Phone(i + 1), Description: "House 7"})
+		_, err := c.Register(ctx, reminder.Bill{ID: int64(i + 1), Service: "17", Account: account(i + 1), Phone: reminder.Phone(gen.Phone(i + 1)), Description: "House 7"})
 		return err
 	}
 	warm := p

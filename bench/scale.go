@@ -48,7 +48,27 @@ func (b *bench) makeStores(ctx context.Context) error {
 
 func makeStore(ctx context.Context, path string, n int) error {
 	now := morning()
-	return gen.Make(ctx, gen.Order{Path: path, Bills: n, Seed: 1, Now: now, Facts: facts(now)})
+	return fillStore(ctx, gen.Order{Path: path, Bills: n, Seed: 1, Now: now})
+}
+
+// fillStore makes a store anew, whatever stood at its path, and fills it.
+func fillStore(ctx context.Context, o gen.Order) (err error) {
+	for _, end := range []string{"", "-wal", "-shm", ".lock"} {
+		if err := os.Remove(o.Path + end); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return fmt.Errorf("make store: %w", err)
+		}
+	}
+	s, err := store.Open(ctx, o.Path)
+	if err != nil {
+		return fmt.Errorf("make store: %w", err)
+	}
+	for key, value := range facts(o.Now) {
+		err = errors.Join(err, s.SetMeta(key, value))
+	}
+	if err := errors.Join(err, s.Close()); err != nil {
+		return fmt.Errorf("make store: %w", err)
+	}
+	return gen.Fill(ctx, o)
 }
 
 var errNoStore = errors.New("there is no large store: make bench-stores makes it once (some minutes, 3 GB)")
@@ -161,9 +181,9 @@ func nowOf(ctx context.Context, path string) (at time.Time, err error) {
 	return beginOf(ctx, s)
 }
 
-// ticks are p.n ticks of the jobs that look for work, with nothing due.
+// ticks are p.n ticks of the jobs that ask for work, with nothing due.
 func ticks(ctx context.Context, p params, _ io.Reader) (took, error) {
-	return with(ctx, p, func(d *daemon) (took, error) {
+	return with(ctx, p, func(d *benchDaemon) (took, error) {
 		var each []float64
 		tick := func() error {
 			begin := time.Now()
@@ -190,7 +210,7 @@ func ticks(ctx context.Context, p params, _ io.Reader) (took, error) {
 
 // idleHour is all ticks of one hour, on a clock that jumps from one to the next.
 func idleHour(ctx context.Context, p params, _ io.Reader) (took, error) {
-	return with(ctx, p, func(d *daemon) (took, error) {
+	return with(ctx, p, func(d *benchDaemon) (took, error) {
 		return timed(p, func() error {
 			for minute := range 60 {
 				jobs := []string{"register", "remind"}

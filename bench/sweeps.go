@@ -43,7 +43,7 @@ func (b *bench) sweeps(ctx context.Context) error {
 // in ten was paid and nothing is new about the others.
 func (b *bench) sweep(ctx context.Context, n int) (map[string]took, error) {
 	path, now := filepath.Join(b.work, "sweep.db"), morning()
-	if err := gen.Make(ctx, gen.Order{Path: path, Bills: n, Seed: 1, Now: now, Facts: facts(now), Pending: true}); err != nil {
+	if err := fillStore(ctx, gen.Order{Path: path, Bills: n, Seed: 1, Now: now, Pending: true}); err != nil {
 		return nil, err
 	}
 	jobs := map[string]took{}

@@ -43,7 +43,7 @@ func (b *bench) yearOfHistory(ctx context.Context) error {
 // each month's due date and balance are learned, three stages are texted, and
 // the receipts come in. Then the history is cut to 90 days.
 func year(ctx context.Context, p params, _ io.Reader) (took, error) {
-	return with(ctx, p, func(d *daemon) (t took, err error) {
+	return with(ctx, p, func(d *benchDaemon) (t took, err error) {
 		now := d.now()
 		first := reminder.DateOf(now.In(d.cfg.Zone)).AddDays(40) // later than any in the generated store
 		due := first
@@ -86,7 +86,7 @@ func year(ctx context.Context, p params, _ io.Reader) (took, error) {
 
 // textAll decides about what is due, and writes down that all texts were
 // taken and delivered.
-func (d *daemon) textAll(ctx context.Context, now time.Time) (n int, err error) {
+func (d *benchDaemon) textAll(ctx context.Context, now time.Time) (n int, err error) {
 	for {
 		l, err := d.store.DecideDue(ctx, store.Round{Now: now, Policies: d.cfg.Policies, Delivery: d.cfg.Delivery, Claim: store.Claim{Owner: "bench", Lease: time.Hour}}, 256)
 		if err != nil || l.Bills == 0 {
@@ -95,7 +95,7 @@ func (d *daemon) textAll(ctx context.Context, now time.Time) (n int, err error) 
 		var receipts []store.Receipt
 		for _, x := range l.Texts {
 			sid := fmt.Sprintf("SM%016x%016x", uint64(x.ID)*0x9e3779b97f4a7c15, x.ID)
-			if err := d.store.RecordOutcome(now, store.Outcome{TextID: x.ID, State: store.Accepted, ProviderID: sid, ProviderStatus: "queued", NextPollAt: now.Add(time.Minute)}); err != nil {
+			if err := d.store.RecordOutcome(now, store.SendOutcome{TextID: x.ID, State: store.Accepted, ProviderID: sid, ProviderStatus: "queued", NextPollAt: now.Add(time.Minute)}); err != nil {
 				return n, err
 			}
 			receipts = append(receipts, store.Receipt{TextID: x.ID, State: store.Delivered, Price: "-0.02000", PriceUnit: "USD"})

@@ -5,6 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -23,11 +26,15 @@ it is a good backup, or not there. It holds every phone in full, and only you
 may read it.
 
 A restored backup does not know what was texted after it was made: the daemon
-then finds out from the provider, and stops sending until you have looked.
+then finds out from the provider, and stops sending until you have checked.
 docs/operations.md says how to restore one.`,
 		Example: "  duewatch backup /backup/duewatch-$(date +%F).db\n  duewatch backup --force /backup/latest.db",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) (err error) {
+			folder := filepath.Dir(args[0])
+			if _, err := os.Stat(folder); errors.Is(err, fs.ErrNotExist) {
+				return fmt.Errorf("the folder %s does not exist: make it first, or name a file elsewhere", folder)
+			}
 			_, s, err := a.openReader(c)
 			if err != nil {
 				return err

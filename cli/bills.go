@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -26,7 +25,7 @@ func (a *app) billsCommand() *cobra.Command {
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) (err error) {
 			states := []reminder.BillState{reminder.BillPending, reminder.BillActive, reminder.BillPaused, reminder.BillRejected, reminder.BillRemoved}
-			if !oneOf(reminder.BillState(state), append(states, "")) {
+			if !slices.Contains(append(states, ""), reminder.BillState(state)) {
 				return fmt.Errorf("--state %q: write one of %v (%w)", state, states, errUsage)
 			}
 			if known := heldReasons(); held != "" && !slices.Contains(known, reminder.Reason(held)) {
@@ -127,97 +126,5 @@ func billJSON(w store.Watched, phone func(reminder.Phone) string) any {
 	}{
 		w.Service, w.Account, phone(w.Phone), w.State, w.Customer, w.Language, w.Description, w.Source, w.Balance, utc(w.BalanceAt),
 		w.DueDate.String(), w.Verified, utc(w.CheckedAt), utc(w.NextCheck), utc(w.NextRemind), w.Failures, w.LastError,
-	}
-}
-
-// openReader opens the store that the config names, for reading.
-func (a *app) openReader(c *cobra.Command) (*config.Config, *store.Store, error) {
-	return a.openWith(c, store.OpenReader)
-}
-
-// openWriter opens the store that the config names, to change something.
-func (a *app) openWriter(c *cobra.Command) (*config.Config, *store.Store, error) {
-	return a.openWith(c, store.OpenWriter)
-}
-
-func (a *app) openWith(c *cobra.Command, open func(context.Context, string) (*store.Store, error)) (*config.Config, *store.Store, error) {
-	cfg, err := a.load(true)
-	if err != nil {
-		return nil, nil, err
-	}
-	s, err := open(c.Context(), cfg.Store)
-	if err != nil {
-		return nil, nil, err
-	}
-	if err := a.inItsWorld(c.Context(), cfg, s); err != nil {
-		return nil, nil, errors.Join(err, s.Close())
-	}
-	return cfg, s, nil
-}
-
-// inItsWorld reads a store of the sandbox as the sandbox's daemon would.
-func (a *app) inItsWorld(ctx context.Context, cfg *config.Config, s *store.Store) error {
-	world, err := s.Meta(ctx, metaWorld)
-	if err != nil {
-		return err
-	}
-	if world == worldSandbox {
-		a.sandboxed(cfg).swap(cfg)
-	}
-	return nil
-}
-
-func oneOf[T comparable](v T, list []T) bool {
-	for _, w := range list {
-		if v == w {
-			return true
-		}
-	}
-	return false
-}
-
-func utc(t time.Time) time.Time {
-	if t.IsZero() {
-		return t
-	}
-	return t.UTC()
-}
-
-func formatBalance(m *reminder.Money, currency string) string {
-	if m == nil {
-		return "-"
-	}
-	return m.Format(currency)
-}
-
-// countOf is "1 bill", "2 bills".
-func countOf(n int, what string) string {
-	if n != 1 {
-		what += "s"
-	}
-	return fmt.Sprintf("%d %s", n, what)
-}
-
-// shortTime leaves the year out where it is this one.
-func (a *app) shortTime(t time.Time, zone *time.Location) string {
-	if t.IsZero() {
-		return "-"
-	}
-	t = t.In(zone)
-	if t.Year() == a.now().In(zone).Year() {
-		return t.Format("2 Jan 15:04")
-	}
-	return t.Format("2 Jan 2006 15:04")
-}
-
-// shortDay leaves the year out where it is this one.
-func (a *app) shortDay(d reminder.Date, zone *time.Location) string {
-	switch {
-	case d.IsZero():
-		return "-"
-	case d.Year() == a.now().In(zone).Year():
-		return d.At(0, time.UTC).Format("2 Jan")
-	default:
-		return d.At(0, time.UTC).Format("2 Jan 2006")
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"duewatch/config"
+	"duewatch/daemon"
 	"duewatch/reminder"
 	"duewatch/scheduler"
 	"duewatch/store"
@@ -27,8 +28,8 @@ func (a *app) checkCommand() *cobra.Command {
 it at once. Lists the holidays of the coming year, with the file that each is
 from, and the events of calendars that could not be understood. Then renders
 every template in use with a long but plausible record and says how many
-segments it costs, and which character makes it dear; and reads the whole store
-for damage. It calls nobody and changes nothing.
+segments it costs, and which character makes it expensive; and reads the whole
+store for damage. It calls nobody and changes nothing.
 
 With --bill it prints, for the bills of that account, which value of each key of
 reminders: applies to them, and where it was written. The first of these that
@@ -43,6 +44,7 @@ environment, reminders:, the default.`,
 			k := &check{app: a, asJSON: asJSON, checked: checked{Config: a.configPath}}
 			var err error
 			if k.cfg, err = a.load(sandboxed); err == nil {
+				k.count(sandboxed)
 				err = k.all(c.Context())
 			}
 			if !asJSON {
@@ -51,14 +53,14 @@ environment, reminders:, the default.`,
 			return errors.Join(k.encode(err), err)
 		},
 	}
-	c.Flags().BoolVar(&sandboxed, "sandbox", false, "leave out what the sandbox brings")
-	c.Flags().StringVar(&account, "bill", "", "an account: tell what applies to its bills, and why")
+	c.Flags().BoolVar(&sandboxed, "sandbox", false, "check it for run --sandbox, which needs no account")
+	c.Flags().StringVar(&account, "bill", "", "an account: show what applies to its bills, and why")
 	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON object; with --bill, one for each bill")
 	return c
 }
 
-// check is one run of the command. People are told of each part when it is
-// done, programs of all at the end.
+// check is one run of the command. Each part is printed for people when it is
+// done, and all for programs at the end.
 type check struct {
 	app    *app
 	cfg    *config.Config
@@ -82,7 +84,7 @@ type checked struct {
 	Store    string   `json:"store"`
 	State    string   `json:"store_state"` // sound, absent or bad; "" where the config is wrong
 	Open     bool     `json:"store_open_to_others,omitempty"`
-	Warnings []string `json:"warnings"` // of what is allowed, and hardly meant
+	Warnings []string `json:"warnings"` // of what is allowed, and hardly intended
 	Problems []string `json:"problems"`
 }
 
@@ -99,9 +101,9 @@ func (k *check) say(format string, args ...any) {
 	}
 }
 
-func (k *check) sayWrapped(first, text string) {
+func (k *check) printWrapped(first, text string) {
 	if !k.asJSON {
-		k.app.sayWrapped(first, text)
+		k.app.printWrapped(first, text)
 	}
 }
 
@@ -117,10 +119,29 @@ func (k *check) encode(err error) error {
 	return json.NewEncoder(k.app.stdout).Encode(k.checked)
 }
 
+// count counts what the daemon would begin with. In the sandbox that is a mode and
+// maybe sample bills which the config does not have; all else that is checked is the
+// config's own.
+func (k *check) count(sandboxed bool) {
+	k.Mode, k.Services, k.Bills = k.cfg.Delivery.Mode, len(k.cfg.Services), len(k.cfg.Bills)
+	if !sandboxed {
+		return
+	}
+	k.Mode = reminder.ModeLive
+	services := map[string]bool{}
+	for _, s := range k.cfg.Services {
+		services[s.ID] = true
+	}
+	for _, sample := range daemon.StandInsFor(k.cfg, k.app.now()).Samples {
+		services[sample.Service] = true
+		k.Bills++
+	}
+	k.Services = len(services)
+}
+
 // all checks the parts one after another.
 func (k *check) all(ctx context.Context) error {
-	k.Mode, k.Services, k.Bills, k.Store = k.cfg.Delivery.Mode, len(k.cfg.Services), len(k.cfg.Bills), k.cfg.Store
-	k.State = storeBad
+	k.Store, k.State = k.cfg.Store, storeBad
 	k.say("config    %s is right; mode %s, %s, %s\n", k.Config, k.Mode, countOf(k.Services, "service"), countOf(k.Bills, "bill"))
 	k.holidays()
 	if err := k.schedule(); err != nil {
@@ -167,7 +188,7 @@ func (k *check) schedule() error {
 		"what is held meanwhile, or becomes due, is texted late or expires; write \"* * * * *\"",
 		k.cfg.Schedule.Remind, pause)
 	k.Warnings = append(k.Warnings, "schedule.remind: "+warning)
-	k.sayWrapped("schedule  ", "remind: "+warning)
+	k.printWrapped("schedule  ", "remind: "+warning)
 	return nil
 }
 
@@ -178,9 +199,9 @@ func (k *check) billsFile(ctx context.Context, each func(service, language strin
 	}
 	p := newProgress(k.app.stderr, "checking bills_file", 0)
 	defer p.done()
-	file, err := checkBillsFile(ctx, k.cfg, false, func(rows int, some []store.Row) {
+	file, err := daemon.CheckBillsFile(ctx, k.cfg, false, func(rows int, batch []reminder.ListedBill) {
 		p.at(rows, 0)
-		for _, b := range some {
+		for _, b := range batch {
 			each(b.Bill.Service, b.Bill.Language)
 		}
 	})
@@ -188,28 +209,28 @@ func (k *check) billsFile(ctx context.Context, each func(service, language strin
 		return err
 	}
 	p.done()
-	k.BillsFile = file.rows
-	k.say("bills     %s lists %s\n", file.name, countOf(file.rows, "bill"))
-	return file.close()
+	k.BillsFile = file.Rows
+	k.say("bills     %s lists %s\n", k.cfg.BillsFile, countOf(file.Rows, "bill"))
+	return file.Close()
 }
 
 // store reads the whole store for damage, after texts was called with it, nil
-// where it cannot be opened. All that is wrong is told.
+// where it cannot be opened. All that is wrong is in the error.
 func (k *check) store(ctx context.Context, texts func(*store.Store) error) (err error) {
 	s, err := store.OpenReader(ctx, k.cfg.Store)
 	if err != nil {
-		told := texts(nil)
+		textsErr := texts(nil)
 		if errors.Is(err, store.ErrNotFound) {
 			k.State = storeAbsent
 			k.say("store     %s does not exist yet;\n          the daemon makes it at its first start\n", k.cfg.Store)
-			return told
+			return textsErr
 		}
-		return errors.Join(told, err)
+		return errors.Join(textsErr, err)
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
-	told := texts(s)
+	textsErr := texts(s)
 	if err := s.Check(ctx); err != nil {
-		return errors.Join(told, err)
+		return errors.Join(textsErr, err)
 	}
 	if info, err := os.Stat(k.cfg.Store); err == nil && info.Mode().Perm()&0o077 != 0 {
 		k.Open = true
@@ -217,5 +238,5 @@ func (k *check) store(ctx context.Context, texts func(*store.Store) error) (err 
 	}
 	k.State = storeSound
 	k.say("store     %s is sound\n", k.cfg.Store)
-	return told
+	return textsErr
 }

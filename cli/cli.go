@@ -1,5 +1,5 @@
-// Package cli is duewatch's command line: one file for each command, and the
-// wiring of the parts. It holds no rule of its own about who is texted when.
+// Package cli is duewatch's command line: one file or family of files for
+// each command, found by its name. It holds no rule of its own about who is texted when.
 //
 // Output for people and programs goes to stdout, the log and errors to stderr.
 // The exit status is 0 when a command did what it says, 1 when it failed, and
@@ -18,9 +18,9 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"duewatch/config"
-	"duewatch/scheduler"
 )
 
 // The exit statuses.
@@ -74,13 +74,13 @@ func Run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintln(stderr, wrong)
 		return exitUsage
 	case errors.Is(err, errUsage):
-		complain(stderr, err)
+		printError(stderr, err)
 		return exitUsage
 	case ctx.Err() != nil && errors.Is(err, context.Canceled):
-		complain(stderr, errInterrupted) // where it was cut short tells an operator nothing
+		printError(stderr, errInterrupted) // at which call it was interrupted is of no use to an operator
 		return exitFailed
 	default:
-		complain(stderr, err)
+		printError(stderr, err)
 		return exitFailed
 	}
 }
@@ -92,8 +92,8 @@ func wallClock() time.Time { return time.Now().Round(0) }
 // exit ends the process in the middle of things.
 var exit = os.Exit //nolint:forbidigo // what a second signal asks for
 
-// complain prints an error, each of its lines as one of ours.
-func complain(w io.Writer, err error) {
+// printError prints an error, each of its lines as one of ours.
+func printError(w io.Writer, err error) {
 	for line := range strings.Lines(err.Error()) {
 		fmt.Fprintln(w, "duewatch:", strings.TrimSuffix(line, "\n"))
 	}
@@ -106,14 +106,14 @@ func (a *app) root() *cobra.Command {
 		Long: `duewatch registers bill numbers with Almara Pay, keeps the due date and balance
 it answers, and texts the customer before the due date: at the right hour, once,
 and only while something is still owed.`,
-		Example:       "  duewatch run --sandbox      try it without any account\n  duewatch check              is the config right?\n  duewatch explain 14200331   the whole story of a bill",
+		Example:       "  duewatch run --sandbox      try it without any account\n  duewatch check              is the config right?\n  duewatch explain 14200331   the history of a bill, and what comes next",
 		Version:       strings.TrimPrefix(version(), "duewatch "),
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
 	root.PersistentFlags().StringVarP(&a.configPath, "config", "c", defaultConfig(), "config file; else ./config.yaml, or /etc/duewatch/…")
 	root.PersistentFlags().Lookup("config").DefValue = "" // the words say it
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return fmt.Errorf("%w (%w)", err, errUsage) })
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return fmt.Errorf("%w (%w)", flagError(err), errUsage) })
 	root.AddCommand(a.runCommand(), a.checkCommand(), a.doctorCommand(), a.billsCommand(), a.explainCommand(), a.previewCommand(), a.simulateCommand(), a.importCommand(), a.exportCommand(), a.backupCommand(), a.optoutCommand(),
 		a.pauseCommand(), a.resumeCommand(), a.retryCommand(), a.releaseCommand(), a.reportCommand(), a.sandboxCommand(), a.versionCommand())
 	root.AddCommand(a.completionCommand(), a.manCommand())
@@ -139,6 +139,26 @@ and only while something is still owed.`,
 	return root
 }
 
+// flagError says what to write for a flag that takes a number, in place of the
+// words of the library that reads numbers.
+func flagError(err error) error {
+	wrong, ok := errors.AsType[*pflag.InvalidValueError](err)
+	if !ok {
+		return err
+	}
+	switch f := wrong.GetFlag(); {
+	case strings.HasPrefix(f.Value.Type(), "int") || strings.HasPrefix(f.Value.Type(), "uint"):
+		of := ""
+		if f.Name == "days" {
+			of = " of days"
+		}
+		return fmt.Errorf("--%s %q: write a whole number%s", f.Name, wrong.GetValue(), of)
+	case f.Value.Type() == "bool":
+		return fmt.Errorf("--%s=%s: write --%[1]s alone", f.Name, wrong.GetValue())
+	}
+	return err
+}
+
 // usageArgs makes a wrong number of arguments, or an unknown command, end with
 // status 2.
 func usageArgs(check cobra.PositionalArgs) cobra.PositionalArgs {
@@ -161,18 +181,4 @@ func usageArgs(check cobra.PositionalArgs) cobra.PositionalArgs {
 		}
 		return nil
 	}
-}
-
-// defaultConfig is the file beside us, as in a checkout, or the installed one.
-func defaultConfig() string {
-	if _, err := os.Stat("config.yaml"); err == nil {
-		return "config.yaml"
-	}
-	return "/etc/duewatch/config.yaml"
-}
-
-// load reads the config for a command; strict asks for all that the real
-// daemon needs as well.
-func (a *app) load(sandbox bool) (*config.Config, error) {
-	return config.Load(a.configPath, config.Options{Sandbox: sandbox, CheckSchedule: scheduler.CheckExpression, Now: a.now})
 }

@@ -38,7 +38,7 @@ var asText = map[string]string{
 	"duewatch optout":     "prints help",
 }
 
-// Whoever asks a command for help gets told what it does, and an example, on a
+// Whoever asks a command for help is shown what it does, and an example, on a
 // terminal of 80 columns.
 func TestEveryCommandHelps(t *testing.T) {
 	for _, c := range commands(t) {
@@ -194,7 +194,7 @@ func TestCompletion(t *testing.T) {
 	}
 }
 
-// Where a command was cut short tells an operator nothing.
+// At which call a command was interrupted is of no use to an operator.
 func TestInterrupted(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	stop()
@@ -210,10 +210,10 @@ func TestInterrupted(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, args := range [][]string{{"bills"}, {"report"}, {"export"}, {"pause", "--service", "17", "--dry-run"}} {
-		var told bytes.Buffer
-		status := Run(ctx, append(args, "--config", config), new(bytes.Buffer), &told)
-		if want := "duewatch: interrupted\n"; status != exitFailed || told.String() != want {
-			t.Errorf("%v: status %d, %q; want %q", args, status, told.String(), want)
+		var printed bytes.Buffer
+		status := Run(ctx, append(args, "--config", config), new(bytes.Buffer), &printed)
+		if want := "duewatch: interrupted\n"; status != exitFailed || printed.String() != want {
+			t.Errorf("%v: status %d, %q; want %q", args, status, printed.String(), want)
 		}
 	}
 }

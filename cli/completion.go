@@ -36,8 +36,8 @@ yourself. Accounts come from the store, where you may read it.`,
 	}
 }
 
-// fewAccounts is how many accounts a shell is offered.
-const fewAccounts = 50
+// maxAccounts is how many accounts a shell is offered.
+const maxAccounts = 50
 
 // complete says what may follow where the shell asks: accounts where a command
 // takes one, and the words of flags that have a closed list.
@@ -72,7 +72,7 @@ func (a *app) complete(root *cobra.Command) {
 	}
 }
 
-func (a *app) completeAccount(c *cobra.Command, args []string, begun string) ([]string, cobra.ShellCompDirective) {
+func (a *app) completeAccount(c *cobra.Command, args []string, prefix string) ([]string, cobra.ShellCompDirective) {
 	if len(args) > 0 {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
@@ -81,7 +81,7 @@ func (a *app) completeAccount(c *cobra.Command, args []string, begun string) ([]
 		return nil, cobra.ShellCompDirectiveNoFileComp // nobody could read why
 	}
 	defer s.Close() //nolint:errcheck // only read from
-	accounts, err := s.Accounts(c.Context(), begun, fewAccounts)
+	accounts, err := s.Accounts(c.Context(), prefix, maxAccounts)
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}

@@ -129,7 +129,7 @@ func awaitWord(t *testing.T, said <-chan string, want string) (before []string) 
 			}
 			before = append(before, word)
 		case <-deadline:
-			t.Fatalf("systemd was not told %s, only %q", want, before)
+			t.Fatalf("systemd was not sent %s, only %q", want, before)
 		}
 	}
 }
@@ -149,7 +149,7 @@ func wordsSoFar(t *testing.T, env string, said <-chan string) []string {
 	return awaitWord(t, said, mark)
 }
 
-// What systemd is told, and when.
+// What systemd is sent, and when.
 func TestDaemonTellsSystemd(t *testing.T) {
 	t.Parallel()
 	o := newOutside(t, "DUE+3-A")

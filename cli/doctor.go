@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"duewatch/config"
+	"duewatch/daemon"
 	"duewatch/store"
 )
 
@@ -41,7 +42,7 @@ const (
 	readWhole     = 128 << 20 // bytes, for a second's work
 )
 
-// doctor looks at all that a daemon with this config lives on.
+// doctor checks all that a daemon with this config needs.
 type doctor struct {
 	app       *app
 	cfg       *config.Config
@@ -55,9 +56,9 @@ func (a *app) doctorCommand() *cobra.Command {
 	var useSandbox, asJSON bool
 	c := &cobra.Command{
 		Use:   "doctor",
-		Short: "Try all that the daemon lives on, and say what to do",
+		Short: "Try all that the daemon needs, and say what to do",
 		Long: `Signs in at Almara Pay and looks up one bill, asks Twilio for the account and
-the sender, and looks at the clock, the hours, the store, the disk and the
+the sender, and checks the clock, the hours, the store, the disk and the
 systemd unit. Nobody is texted and nothing is changed. Each line begins with
 ok, note (good to know) or fix, which makes the status 1.`,
 		Example: "  sudo duewatch doctor --config /etc/duewatch/config.yaml\n  duewatch doctor --sandbox",
@@ -75,11 +76,11 @@ ok, note (good to know) or fix, which makes the status 1.`,
 				return err
 			}
 			if useSandbox {
-				e, err := a.embedSandbox(c.Context(), cfg, slog.New(slog.DiscardHandler))
+				standIns, err := daemon.StartStandIns(c.Context(), cfg, a.now, nil, slog.New(slog.DiscardHandler))
 				if err != nil {
 					return err
 				}
-				e.swap(cfg)
+				standIns.ReplaceIn(cfg)
 			}
 			return a.examine(c.Context(), cfg, useSandbox, asJSON)
 		},
@@ -89,8 +90,8 @@ ok, note (good to know) or fix, which makes the status 1.`,
 	return c
 }
 
-// examine looks at all parts side by side, and tells people of each in order as
-// soon as it is known.
+// examine checks all parts side by side, and prints each for people in order, as soon
+// as it is known.
 func (a *app) examine(ctx context.Context, cfg *config.Config, sandboxed, asJSON bool) (err error) {
 	d := &doctor{app: a, cfg: cfg, sandboxed: sandboxed, clocks: &clocks{now: a.now}}
 	if d.store, d.storeErr = store.OpenReader(ctx, cfg.Store); d.storeErr == nil {
@@ -104,21 +105,21 @@ func (a *app) examine(ctx context.Context, cfg *config.Config, sandboxed, asJSON
 	}
 	var findings []finding
 	fixes := 0
-	tell := func(some []finding) {
-		for _, f := range some {
+	report := func(part []finding) {
+		for _, f := range part {
 			findings = append(findings, f)
 			if f.Level == levelFix {
 				fixes++
 			}
 			if !asJSON && ctx.Err() == nil { // else it is no finding
-				a.sayWrapped(fmt.Sprintf("%-6s%-11s", f.Level, f.Part), f.Text)
+				a.printWrapped(fmt.Sprintf("%-6s%-11s", f.Level, f.Part), f.Text)
 			}
 		}
 	}
 	for _, r := range results {
-		tell(<-r)
+		report(<-r)
 	}
-	tell(d.clock()) // by the answers of the others
+	report(d.clock()) // by the answers of the others
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("doctor: %w", err)
 	}
@@ -153,7 +154,7 @@ func (d *doctor) mode(context.Context) []finding {
 	}
 }
 
-// hours tells whether texts may leave now, for the default policy and for each
+// hours says whether texts may leave now, for the default policy and for each
 // service that differs.
 func (d *doctor) hours(context.Context) []finding {
 	zone, now := d.cfg.Zone, d.app.now()

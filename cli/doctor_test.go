@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"duewatch/config"
+	"duewatch/daemon"
 	"duewatch/reminder"
 	"duewatch/sandbox"
 	"duewatch/store"
@@ -43,8 +44,7 @@ func TestDoctorComparesClocks(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			e := &embedded{base: server.URL}
-			e.swap(cfg)
+			(&daemon.StandIns{URL: server.URL}).ReplaceIn(cfg)
 			var out bytes.Buffer
 			a := &app{stdout: &out, stderr: &out, now: wallClock}
 			err = a.examine(t.Context(), cfg, true, false)
@@ -102,8 +102,7 @@ func TestDoctorKnowsTrialAccounts(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		e := &embedded{base: server.URL}
-		e.swap(cfg)
+		(&daemon.StandIns{URL: server.URL}).ReplaceIn(cfg)
 		cfg.Delivery = reminder.Delivery{Mode: mode, RedirectTo: "+254710000001"}
 		a := &app{now: wallClock}
 		d := &doctor{app: a, cfg: cfg, clocks: &clocks{now: a.now}}

@@ -18,15 +18,15 @@ func (a *app) explainCommand() *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
 		Use:   "explain ACCOUNT|PHONE",
-		Short: "Tell the whole story of a bill, or of all bills of a phone",
-		Long: `Tells what was learned of a bill and when, which reminders were sent, held or
-skipped, by which rule and on which balance, what became of each text, and what
-comes next: also what would be decided if the bill were looked at now, and what
-keeps texts from leaving at all. It answers "why did she get this?" and "why did
+		Short: "Show the history of a bill, and what comes next",
+		Long: `Shows what Almara Pay said of a bill and when, which reminders were sent, held
+or skipped, by which rule and on which balance, what became of each text, and
+what comes next: also what would be decided now, and what keeps texts from
+leaving at all. It answers "why did she get this?" and "why did
 he get nothing?".
 
-A phone, in any form, stands for all its bills. What comes next is told by the
-config as it is now.`,
+A phone, in any form, stands for all its bills. What comes next goes by
+the config as it is now.`,
 		Example: "  duewatch explain 30012345\n  duewatch explain 0710000001",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) (err error) {
@@ -44,13 +44,13 @@ config as it is now.`,
 				return err
 			}
 			for _, b := range bills {
-				st, err := a.storyOf(c.Context(), cfg, s, b)
+				h, err := a.historyOf(c.Context(), cfg, s, b)
 				if err != nil {
 					return err
 				}
 				if !asJSON {
-					st.tell(blockers)
-				} else if err := json.NewEncoder(a.stdout).Encode(st.forPrograms(blockers)); err != nil {
+					h.print(blockers)
+				} else if err := json.NewEncoder(a.stdout).Encode(h.forJSON(blockers)); err != nil {
 					return err
 				}
 			}
@@ -87,20 +87,22 @@ func (a *app) billsNamed(ctx context.Context, cfg *config.Config, s *store.Store
 	case strings.HasPrefix(name, "+") && bad != nil:
 		return nil, fmt.Errorf("the phone %w (%w)", bad, errUsage)
 	case bad == nil:
-		return nil, fmt.Errorf("no account and no phone %s: %w in the store: is it declared in the config, and has the daemon run since?", phone, store.ErrNotFound)
+		return nil, fmt.Errorf(
+			"there is no bill of an account or a phone %s: duewatch bills lists those there are; a new one of the config is there once the daemon has read it",
+			phone)
 	}
 	return nil, noSuchBill(cfg, store.Selector{Account: name})
 }
 
 // blocked says what keeps texts of all bills alike from leaving.
-func (st *history) blocked(by store.Blockers) (all []string) {
+func (h *history) blocked(by store.Blockers) (all []string) {
 	for _, stop := range by.Stops {
-		all = append(all, "sending is stopped since "+st.stamp(stop.Since)+": "+st.app.stopSentence(stop, st.cfg.Zone))
+		all = append(all, "sending is stopped since "+h.stamp(stop.Since)+": "+h.app.problems(h.cfg, nil).Stop(stop))
 	}
 	if by.Guard != "" {
 		all = append(all, fmt.Sprintf("a guard holds texts: %s: %s", by.Guard, by.Figures))
 	}
-	switch st.cfg.Delivery.Mode {
+	switch h.cfg.Delivery.Mode {
 	case reminder.ModeLive:
 	case reminder.ModeRedirect:
 		all = append(all, "notifier.mode is redirect: texts go to one phone of yours")

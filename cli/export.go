@@ -6,10 +6,11 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 
 	"github.com/spf13/cobra"
 
-	"duewatch/config"
+	"duewatch/importer"
 	"duewatch/reminder"
 	"duewatch/store"
 )
@@ -27,11 +28,11 @@ formulas have an apostrophe in front, which import takes off again.`,
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) (err error) {
 			states := []reminder.BillState{reminder.BillPending, reminder.BillActive, reminder.BillPaused, reminder.BillRejected, reminder.BillRemoved}
-			if !oneOf(reminder.BillState(state), append(states, "")) {
+			if !slices.Contains(append(states, ""), reminder.BillState(state)) {
 				return fmt.Errorf("--state %q: write one of %v (%w)", state, states, errUsage)
 			}
 			sources := []string{store.SourceConfig, store.SourceFile, store.SourceImport}
-			if !oneOf(source, append(sources, "")) {
+			if !slices.Contains(append(sources, ""), source) {
 				return fmt.Errorf("--source %q: write one of %v (%w)", source, sources, errUsage)
 			}
 			_, s, err := a.openReader(c)
@@ -62,7 +63,7 @@ formulas have an apostrophe in front, which import takes off again.`,
 
 func exportBills(c *cobra.Command, s *store.Store, state reminder.BillState, wanted func(store.Watched) bool, to io.Writer) (n int, err error) {
 	w := csv.NewWriter(to)
-	if err := w.Write(config.CSVHeader()); err != nil {
+	if err := w.Write(importer.CSVHeader()); err != nil {
 		return 0, fmt.Errorf("export: %w", err)
 	}
 	err = s.Bills(c.Context(), store.BillFilter{State: state}, func(b store.Watched) error {
@@ -71,7 +72,7 @@ func exportBills(c *cobra.Command, s *store.Store, state reminder.BillState, wan
 		}
 		n++
 		// Not the phone: + and digits do no harm, and programs read it too.
-		row := []string{config.GuardCell(b.Service), config.GuardCell(b.Account), b.Phone.E164(), config.GuardCell(b.Description), b.Language}
+		row := []string{importer.GuardCell(b.Service), importer.GuardCell(b.Account), b.Phone.E164(), importer.GuardCell(b.Description), b.Language}
 		if err := w.Write(row); err != nil {
 			return fmt.Errorf("export: %w", err)
 		}

@@ -15,6 +15,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"duewatch/config"
+	"duewatch/daemon"
+	"duewatch/importer"
+	"duewatch/reminder"
 	"duewatch/store"
 )
 
@@ -51,6 +54,14 @@ finds the new bills by itself.`,
 	return c
 }
 
+// How many rows of a file share a transaction beside a running daemon, which waits
+// for each; and in a check, whose batch is as large as somebody waits for the next
+// word. Elsewhere it is importer's own number.
+const (
+	batchBeside = 2000
+	batchCheck  = 10_000
+)
+
 // billImport is one run of the command.
 type billImport struct {
 	app          *app
@@ -63,7 +74,7 @@ type billImport struct {
 	store    *store.Store
 	progress *progress
 	count    importCount
-	read     int64 // what is counted for the progress: bytes of the file, or rows of the roll
+	read     int64 // what is counted for the progress: bytes of the file, or rows of the index
 }
 
 // importCount is what became of the rows.
@@ -87,16 +98,16 @@ func (i *billImport) run(c *cobra.Command) (err error) {
 	if i.name == "-" {
 		i.name = "stdin"
 	}
-	file, err := openBills(c.Context(), cfg, in, i.name, i.ignore, i.allOrNothing)
+	file, err := daemon.OpenBillsList(c.Context(), cfg, in, i.name, i.ignore, i.allOrNothing)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, file.close()) }()
+	defer func() { err = errors.Join(err, file.Close()) }()
 	switch {
 	case i.store.BesideDaemon():
-		file.size = batchBeside
+		file.Size = batchBeside
 	case i.dryRun:
-		file.size = batchLook
+		file.Size = batchCheck
 	}
 	if i.dryRun || i.allOrNothing {
 		err = i.check(c.Context(), file, size)
@@ -148,19 +159,19 @@ func openInput(name string) (in io.ReadCloser, size int64, err error) {
 }
 
 // write imports the good rows, a batch at a time.
-func (i *billImport) write(ctx context.Context, file *billSource, size int64) error {
+func (i *billImport) write(ctx context.Context, file *daemon.BillsList, size int64) error {
 	i.progress = newProgress(i.app.stderr, "importing", size)
 	defer i.progress.done()
-	return file.each(ctx, func(b billBatch) error {
+	return file.Each(ctx, func(b importer.Batch) error {
 		return i.writeBatch(ctx, b)
 	})
 }
 
 // writeBatch imports the rows of a batch, and takes it.
-func (i *billImport) writeBatch(ctx context.Context, b billBatch) error {
-	changes, err := i.store.Import(ctx, store.SourceImport, b.bills(), i.app.now(), func(bills int) {
-		part := float64(bills) / float64(len(b.good))
-		i.progress.at(i.count.rows+bills, i.read+int64(part*float64(b.read-i.read)))
+func (i *billImport) writeBatch(ctx context.Context, b importer.Batch) error {
+	changes, err := i.store.Import(ctx, store.SourceImport, b.Bills(), i.app.now(), func(bills int) {
+		part := float64(bills) / float64(len(b.Good))
+		i.progress.at(i.count.rows+bills, i.read+int64(part*float64(b.Read-i.read)))
 	})
 	if err != nil {
 		return err
@@ -170,60 +181,60 @@ func (i *billImport) writeBatch(ctx context.Context, b billBatch) error {
 }
 
 // check says what an import would do, and what is wrong with the file.
-func (i *billImport) check(ctx context.Context, file *billSource, size int64) error {
+func (i *billImport) check(ctx context.Context, file *daemon.BillsList, size int64) error {
 	i.progress = newProgress(i.app.stderr, "checking", size)
 	defer i.progress.done()
-	return file.each(ctx, func(b billBatch) error {
-		changes, err := i.store.CompareBills(ctx, store.SourceImport, b.bills())
+	return file.Each(ctx, func(b importer.Batch) error {
+		changes, err := i.store.CompareBills(ctx, store.SourceImport, b.Bills())
 		if err != nil {
 			return err
 		}
 		if i.dryRun && !i.asJSON {
-			i.foretell(b, changes)
+			i.printChanges(b, changes)
 		}
 		i.take(b, changes)
 		return nil
 	})
 }
 
-// foretell names the bills of a batch that would change, in the order of the
+// printChanges names the bills of a batch that would change, in the order of the
 // file.
-func (i *billImport) foretell(b billBatch, changes []store.Change) {
+func (i *billImport) printChanges(b importer.Batch, changes []store.Change) {
 	var rows []int
 	for n, change := range changes {
 		if change.Kind == store.Changed {
 			rows = append(rows, n)
 		}
 	}
-	slices.SortFunc(rows, func(m, n int) int { return cmp.Compare(b.good[m].Line, b.good[n].Line) })
+	slices.SortFunc(rows, func(m, n int) int { return cmp.Compare(b.Good[m].Line, b.Good[n].Line) })
 	if len(rows) > 0 {
 		i.progress.clear()
 	}
 	for _, n := range rows {
-		l := b.good[n]
+		l := b.Good[n]
 		fmt.Fprintf(i.app.stdout, "%s:%d: bill %s of service %s would change: %s\n", i.name, l.Line, l.Bill.Account, l.Bill.Service, strings.Join(changes[n].Fields.Names(), ", "))
 	}
 }
 
 // writeChecked imports what check has found to be right.
-func (i *billImport) writeChecked(ctx context.Context, file *billSource) error {
+func (i *billImport) writeChecked(ctx context.Context, file *daemon.BillsList) error {
 	all := i.count.rows
 	i.count, i.read = importCount{}, 0
 	i.progress = newProgress(i.app.stderr, "importing", int64(all))
 	defer i.progress.done()
-	return file.roll.Each(file.size, func(some []store.Row) error {
+	return file.Index.Each(file.Size, func(rows []reminder.ListedBill) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		inIndexOrder(some)
-		return i.writeBatch(ctx, billBatch{good: some, read: int64(i.count.rows + len(some))})
+		importer.SortByIdentity(rows)
+		return i.writeBatch(ctx, importer.Batch{Good: rows, Read: int64(i.count.rows + len(rows))})
 	})
 }
 
 // take counts a batch and names its bad rows.
-func (i *billImport) take(b billBatch, changes []store.Change) {
+func (i *billImport) take(b importer.Batch, changes []store.Change) {
 	n := &i.count
-	n.rows += len(b.good) + b.badRows
+	n.rows += len(b.Good) + b.BadRows
 	for _, c := range changes {
 		switch c.Kind {
 		case store.Added:
@@ -240,7 +251,7 @@ func (i *billImport) take(b billBatch, changes []store.Change) {
 		case store.OtherSource:
 		}
 	}
-	b.refuse(i.name, func(row int, _ store.Row) string {
+	b.Refuse(i.name, func(row int) string {
 		if changes[row].Kind != store.OtherSource {
 			return ""
 		}
@@ -249,14 +260,14 @@ func (i *billImport) take(b billBatch, changes []store.Change) {
 		}
 		return "this bill is declared under bills: in " + i.app.configPath + ": change it there"
 	})
-	n.bad += b.badRows
-	if len(b.bad) > 0 {
+	n.bad += b.BadRows
+	if len(b.Bad) > 0 {
 		i.progress.clear()
 	}
-	for _, p := range b.bad {
+	for _, p := range b.Bad {
 		fmt.Fprintln(i.app.stderr, p)
 	}
-	i.read = b.read
+	i.read = b.Read
 	i.progress.at(n.rows, i.read)
 }
 

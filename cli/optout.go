@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"duewatch/config"
+	"duewatch/importer"
 	"duewatch/reminder"
 	"duewatch/store"
 )
@@ -28,7 +29,7 @@ daemon runs.`,
 		Args:    cobra.NoArgs,
 		RunE:    func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	ch := &optOutChange{app: a}
+	edit := &optOutEdit{app: a}
 	add := &cobra.Command{
 		Use:     "add PHONE",
 		Short:   "Do not text this phone any more",
@@ -36,7 +37,7 @@ daemon runs.`,
 		Example: "  duewatch optout add 0710000001\n  duewatch optout add 0710000001 --service 1042",
 		Args:    usageArgs(cobra.ExactArgs(1)),
 		RunE: func(c *cobra.Command, args []string) error {
-			return ch.run(c, args[0], func(s *store.Store, o store.OptOut) error {
+			return edit.run(c, args[0], func(s *store.Store, o store.OptOut) error {
 				added, err := s.AddOptOuts(o)
 				if err != nil {
 					return err
@@ -45,7 +46,7 @@ daemon runs.`,
 				if added == 0 {
 					words = "it was on the list already"
 				}
-				return ch.tell("add", o.Phone, added > 0, words)
+				return edit.print("add", o.Phone, added > 0, words)
 			})
 		},
 	}
@@ -56,21 +57,21 @@ daemon runs.`,
 		Example: "  duewatch optout remove 0710000001",
 		Args:    usageArgs(cobra.ExactArgs(1)),
 		RunE: func(c *cobra.Command, args []string) error {
-			return ch.run(c, args[0], func(s *store.Store, o store.OptOut) error {
+			return edit.run(c, args[0], func(s *store.Store, o store.OptOut) error {
 				err := s.RemoveOptOut(o)
 				if errors.Is(err, store.ErrNotFound) {
-					return fmt.Errorf("%s is not on the list for %s: duewatch optout list shows what is", o.Phone, orAll(ch.service))
+					return fmt.Errorf("%s is not on the list for %s: duewatch optout list shows what is", o.Phone, orAll(edit.service))
 				}
 				if err != nil {
 					return err
 				}
-				return ch.tell("remove", o.Phone, true, o.Phone.String()+" may be texted again")
+				return edit.print("remove", o.Phone, true, o.Phone.String()+" may be texted again")
 			})
 		},
 	}
 	for _, sub := range []*cobra.Command{add, remove} {
-		sub.Flags().StringVar(&ch.service, "service", "", "only for the bills of this service id")
-		sub.Flags().BoolVar(&ch.asJSON, "json", false, "print the outcome as JSON")
+		sub.Flags().StringVar(&edit.service, "service", "", "only for the bills of this service id")
+		sub.Flags().BoolVar(&edit.asJSON, "json", false, "print the outcome as JSON")
 	}
 	c.AddCommand(add, remove, a.optoutListCommand(), a.optoutImportCommand())
 	return c
@@ -178,7 +179,7 @@ wrong, all wrong ones are named and nothing is added. FILE may be - for stdin.`,
 // readOptOuts reads the whole list or names every wrong line of it.
 func (a *app) readOptOuts(in io.Reader, name string, read func(number, service string) (store.OptOut, error)) (all []store.OptOut, err error) {
 	var wrong []error
-	err = config.ReadPhones(in, name, func(line int, phone, service, fault string) {
+	err = importer.ReadPhones(in, name, func(line int, phone, service, fault string) {
 		if fault != "" {
 			wrong = append(wrong, fmt.Errorf("%s:%d: %s", name, line, fault))
 			return
@@ -201,13 +202,13 @@ func (a *app) optOut(ctx context.Context, cfg *config.Config, s *store.Store, o 
 		return o, fmt.Errorf("the phone %w", err)
 	}
 	if _, known := cfg.Policies.ByService[o.Service]; !known && o.Service != "" {
-		some, err := s.SelectedBills(ctx, store.Selector{Service: o.Service}, 1)
+		bills, err := s.SelectedBills(ctx, store.Selector{Service: o.Service}, 1)
 		switch id := serviceNamed(cfg, o.Service); {
 		case err != nil:
 			return o, err
 		case id != "":
 			return o, fmt.Errorf("%q is the name of a service: write its id, %s", o.Service, id)
-		case len(some) == 0:
+		case len(bills) == 0:
 			return o, fmt.Errorf("%q is no service of the config or of a bill: write the id of one, or the phone alone for every service", o.Service)
 		}
 	}
@@ -215,39 +216,39 @@ func (a *app) optOut(ctx context.Context, cfg *config.Config, s *store.Store, o 
 	return o, nil
 }
 
-// optOutChange is a change of the list by one phone.
-type optOutChange struct {
+// optOutEdit is a change of the list by one phone.
+type optOutEdit struct {
 	app     *app
 	service string
 	asJSON  bool
 }
 
 // run reads the phone and applies the change to the store.
-func (ch *optOutChange) run(c *cobra.Command, number string, change func(*store.Store, store.OptOut) error) (err error) {
-	cfg, s, err := ch.app.openWriter(c)
+func (edit *optOutEdit) run(c *cobra.Command, number string, change func(*store.Store, store.OptOut) error) (err error) {
+	cfg, s, err := edit.app.openWriter(c)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
-	o, err := ch.app.optOut(c.Context(), cfg, s, store.OptOut{Service: ch.service, Source: "operator"}, number)
+	o, err := edit.app.optOut(c.Context(), cfg, s, store.OptOut{Service: edit.service, Source: "operator"}, number)
 	if err != nil {
 		return fmt.Errorf("%w (%w)", err, errUsage)
 	}
 	return change(s, o)
 }
 
-// tell says what became of the change, to people in words.
-func (ch *optOutChange) tell(act string, p reminder.Phone, changed bool, words string) error {
-	if !ch.asJSON {
-		_, err := fmt.Fprintln(ch.app.stdout, words)
+// print says what became of the change, to people in words.
+func (edit *optOutEdit) print(act string, p reminder.Phone, changed bool, words string) error {
+	if !edit.asJSON {
+		_, err := fmt.Fprintln(edit.app.stdout, words)
 		return err
 	}
-	return json.NewEncoder(ch.app.stdout).Encode(struct {
+	return json.NewEncoder(edit.app.stdout).Encode(struct {
 		Act     string `json:"act"`
 		Phone   string `json:"phone"`
 		Service string `json:"service,omitempty"`
 		Changed bool   `json:"changed"`
-	}{act, p.String(), ch.service, changed})
+	}{act, p.String(), edit.service, changed})
 }
 
 func orAll(service string) string {

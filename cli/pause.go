@@ -17,7 +17,7 @@ import (
 )
 
 func (a *app) pauseCommand() *cobra.Command {
-	ch := &selector{app: a}
+	sel := &selector{app: a}
 	var until, reason string
 	c := &cobra.Command{
 		Use:   "pause [ACCOUNT]",
@@ -41,19 +41,19 @@ The paused bills are listed by duewatch bills --state paused.`,
 		Example: "  duewatch pause 14200331 --until 2026-12-01 --reason \"meter in dispute\"\n  duewatch pause --service 1042 --dry-run",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			if !ch.given(args) && until == "" && reason == "" {
-				return a.tellPauses(c, ch.asJSON)
+			if !sel.given(args) && until == "" && reason == "" {
+				return a.listPauses(c, sel.asJSON)
 			}
-			return ch.do(c, args, func(ctx context.Context, cfg *config.Config, s *store.Store, act store.BulkOp) error {
+			return sel.do(c, args, func(ctx context.Context, cfg *config.Config, s *store.Store, op store.BulkOp) error {
 				pause, err := a.pauseOf(cfg, until, reason)
 				if err != nil {
 					return err
 				}
-				return ch.pause(ctx, cfg, s, act, pause)
+				return sel.pause(ctx, cfg, s, op, pause)
 			})
 		},
 	}
-	ch.flags(c, "pause")
+	sel.flags(c, "pause")
 	c.Flags().StringVar(&until, "until", "", "the day (YYYY-MM-DD) on which it ends by itself")
 	c.Flags().StringVar(&reason, "reason", "", "why, for whoever asks later")
 	return c
@@ -63,7 +63,7 @@ The paused bills are listed by duewatch bills --state paused.`,
 // each bill.
 const maxWhy = 200
 
-// pauseOf reads what a pause is told.
+// pauseOf reads the flags of a pause.
 func (a *app) pauseOf(cfg *config.Config, until, reason string) (p store.Pause, err error) {
 	words := "until it is resumed"
 	if until != "" {
@@ -88,21 +88,21 @@ func (a *app) pauseOf(cfg *config.Config, until, reason string) (p store.Pause, 
 	return p, nil
 }
 
-func (ch *selector) pause(ctx context.Context, cfg *config.Config, s *store.Store, act store.BulkOp, p store.Pause) error {
-	d := opWords{act: "pause", doing: "pausing", done: "paused", more: "until you resume", until: p.Until, before: reminder.BillPaused}
+func (sel *selector) pause(ctx context.Context, cfg *config.Config, s *store.Store, op store.BulkOp, p store.Pause) error {
+	d := opWords{verb: "pause", doing: "pausing", done: "paused", more: "until you resume", until: p.Until}
 	if !p.Until.IsZero() {
-		d.more = "until " + ch.app.shortTime(p.Until, cfg.Zone)
+		d.more = "until " + sel.app.shortTime(p.Until, cfg.Zone)
 	}
-	err := ch.carryOut(ctx, cfg, act, d, func(a store.BulkOp) (store.BulkResult, error) { return s.Pause(ctx, a, p) })
-	if err != nil || ch.asJSON || act.DryRun || act.Selector.Account != "" {
+	err := sel.carryOut(ctx, cfg, op, d, func(a store.BulkOp) (store.BulkResult, error) { return s.Pause(ctx, a, p) })
+	if err != nil || sel.asJSON || op.DryRun || op.Selector.Account != "" {
 		return err
 	}
-	fmt.Fprintln(ch.app.stdout, "bills that are registered later are paused too")
+	fmt.Fprintln(sel.app.stdout, "bills that are registered later are paused too")
 	return nil
 }
 
 func (a *app) resumeCommand() *cobra.Command {
-	ch := &selector{app: a}
+	sel := &selector{app: a}
 	c := &cobra.Command{
 		Use:   "resume [ACCOUNT]",
 		Short: "End the pause of bills",
@@ -114,18 +114,18 @@ once the pause of the service has reached it.`,
 		Example: "  duewatch resume 14200331\n  duewatch resume --service 1042",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			return ch.do(c, args, func(ctx context.Context, cfg *config.Config, s *store.Store, act store.BulkOp) error {
-				d := opWords{act: "resume", doing: "resuming", done: "resumed", before: reminder.BillActive}
-				return ch.carryOut(ctx, cfg, act, d, func(a store.BulkOp) (store.BulkResult, error) { return s.Resume(ctx, a, cfg.Policies) })
+			return sel.do(c, args, func(ctx context.Context, cfg *config.Config, s *store.Store, op store.BulkOp) error {
+				d := opWords{verb: "resume", doing: "resuming", done: "resumed"}
+				return sel.carryOut(ctx, cfg, op, d, func(a store.BulkOp) (store.BulkResult, error) { return s.Resume(ctx, a, cfg.Policies) })
 			})
 		},
 	}
-	ch.flags(c, "resume")
+	sel.flags(c, "resume")
 	return c
 }
 
-// tellPauses lists what is paused as a whole.
-func (a *app) tellPauses(c *cobra.Command, asJSON bool) (err error) {
+// listPauses lists what is paused as a whole.
+func (a *app) listPauses(c *cobra.Command, asJSON bool) (err error) {
 	cfg, s, err := a.openReader(c)
 	if err != nil {
 		return err

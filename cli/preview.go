@@ -74,7 +74,7 @@ func (a *app) preview(ctx context.Context, days int, form previewForm, full, all
 		return err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
-	if err := a.inItsWorld(ctx, cfg, f.Store); err != nil {
+	if err := a.adaptToWorld(ctx, cfg, f.Store); err != nil {
 		return err
 	}
 	fingerprint, off := cfg.Fingerprint(), cfg.Delivery.Mode == reminder.ModeOff
@@ -119,7 +119,7 @@ func (a *app) preview(ctx context.Context, days int, form previewForm, full, all
 func (a *app) tellStops(ctx context.Context, cfg *config.Config, f *store.Forecast) error {
 	stops, err := f.Stops(ctx, a.now())
 	for _, s := range stops {
-		fmt.Fprintln(a.stderr, a.stopSentence(s, cfg.Zone))
+		fmt.Fprintln(a.stderr, a.problems(cfg, nil).Stop(s))
 	}
 	return err
 }

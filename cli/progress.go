@@ -10,19 +10,19 @@ import (
 	"golang.org/x/term"
 )
 
-// How often progress is told: on a terminal, where a line is written over, and
+// How often progress is printed: on a terminal, where a line is written over, and
 // elsewhere.
 const (
-	drawSo = 200 * time.Millisecond
-	saySo  = 5 * time.Second
+	redrawEvery = 200 * time.Millisecond
+	lineEvery   = 5 * time.Second
 )
 
 // rateAfter is how long it takes until a rate says something.
 const rateAfter = time.Second
 
-// progress tells how far the reading of a file is: by one line with a bar on a
-// terminal, by a line every few seconds elsewhere. Nothing is said of what is
-// done at once.
+// progress prints how far the reading of a file is: by one line with a bar on a
+// terminal, by a line every few seconds elsewhere. Nothing is printed of what
+// is done at once.
 type progress struct {
 	w     io.Writer
 	what  string     // "checking"
@@ -40,9 +40,9 @@ func newProgress(w io.Writer, what string, bytes int64) *progress {
 
 func newProgressOf(w io.Writer, what, unit string, bytes int64) *progress {
 	p := &progress{w: w, what: what, unit: unit, bytes: bytes, began: time.Now()}
-	p.next = p.began.Add(saySo)
+	p.next = p.began.Add(lineEvery)
 	if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
-		p.next = p.began.Add(drawSo)
+		p.next = p.began.Add(redrawEvery)
 		p.width = func() int {
 			width, _, err := term.GetSize(int(f.Fd()))
 			if err != nil || width <= 0 {
@@ -54,7 +54,7 @@ func newProgressOf(w io.Writer, what, unit string, bytes int64) *progress {
 	return p
 }
 
-// at says that so many rows and bytes are done.
+// at reports that so many rows and bytes are done.
 func (p *progress) at(rows int, bytes int64) {
 	now := time.Now()
 	if p.w == nil || now.Before(p.next) {
@@ -62,11 +62,11 @@ func (p *progress) at(rows int, bytes int64) {
 	}
 	forms := p.forms(rows, bytes, now.Sub(p.began))
 	if p.width == nil {
-		p.next = now.Add(saySo)
+		p.next = now.Add(lineEvery)
 		fmt.Fprintln(p.w, forms[1])
 		return
 	}
-	p.next = now.Add(drawSo)
+	p.next = now.Add(redrawEvery)
 	line, width := "", p.width()-1 // in the last column, some terminals break the line
 	for _, line = range forms {
 		if len(line) <= width {

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"duewatch/config"
+	"duewatch/daemon"
 	"duewatch/reminder"
 	"duewatch/scheduler"
 	"duewatch/store"
@@ -27,18 +28,19 @@ var releasable = []reminder.Reason{
 }
 
 func (a *app) releaseCommand() *cobra.Command {
-	ch := &selector{app: a}
+	sel := &selector{app: a}
 	var reason string
 	c := &cobra.Command{
 		Use:   "release [ACCOUNT]",
-		Short: "Let go what is held until you have looked",
+		Short: "Release what is held until you have checked it",
 		Long: `Without arguments: lists why texts are held or sending is stopped, and changes
-nothing. With an account, --phone, --service, or a reason for all bills, it lets
-go what is held: each reminder is decided again, and sent if it is still useful
-and something is still owed. For single bills, phones and services that is what
-is held as in_doubt or implausible_balance; the rest is let go for all at once.
+nothing. With an account, --phone, --service, or a reason for all bills, it
+releases what is held: each reminder is decided again, and sent if it is still
+useful and something is still owed. Single bills, phones and services are
+released from in_doubt and implausible_balance; the rest is released for all
+bills at once.
 
-  in_doubt             nobody can tell whether the text was sent: look at the
+  in_doubt             nobody knows whether the text was sent: check the
                        provider's message log for the phone first
   implausible_balance  far more is owed than ever before: ask the biller first
   daily_limit, surge, monthly_budget, failure_rate
@@ -60,93 +62,93 @@ is held as in_doubt or implausible_balance; the rest is let go for all at once.
                        are registered again
   list_shrank          bills or bills_file lost many bills at once, and rightly:
                        they are removed
-  mass_paid            so many have paid in truth: their payments count, and
+  mass_paid            that many have really paid: their payments count, and
                        their reminders end as paid
   unreadable_answers, nobody_answered
-                       you have looked: no warning until there are as many anew`,
+                       you have checked: no warning until there are as many anew`,
 		Example: "  duewatch release\n  duewatch release 14200331\n  duewatch release --service 1042 --reason implausible_balance\n  duewatch release --reason surge",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) (err error) {
-			few := reminder.Reason(reason)
+			of := reminder.Reason(reason)
 			switch {
-			case reason != "" && !slices.Contains(releasable, few):
+			case reason != "" && !slices.Contains(releasable, of):
 				return fmt.Errorf("--reason %q is none that waits for you: write one of %v (%w)", reason, releasable, errUsage)
-			case reason != "" && ch.given(args) && !slices.Contains(store.OfOneBill, few):
+			case reason != "" && sel.given(args) && !slices.Contains(store.OfOneBill, of):
 				return fmt.Errorf("what is held as %s is released for all bills at once: give --reason alone (%w)", reason, errUsage)
-			case reason == "" && !ch.given(args):
-				return a.tellHeld(c, ch.asJSON)
+			case reason == "" && !sel.given(args):
+				return a.listHeld(c, sel.asJSON)
 			}
-			if !ch.given(args) {
-				cfg, s, err := ch.open(c)
+			if !sel.given(args) {
+				cfg, s, err := sel.open(c)
 				if err != nil {
 					return err
 				}
 				defer func() { err = errors.Join(err, s.Close()) }()
-				return ch.releaseReason(c.Context(), cfg, s, few)
+				return sel.releaseReason(c.Context(), cfg, s, of)
 			}
 			reasons := store.OfOneBill
 			if reason != "" {
-				reasons = []reminder.Reason{few}
+				reasons = []reminder.Reason{of}
 			}
-			return ch.do(c, args, func(ctx context.Context, _ *config.Config, s *store.Store, act store.BulkOp) error {
-				return ch.release(ctx, s, act, reasons)
+			return sel.do(c, args, func(ctx context.Context, _ *config.Config, s *store.Store, op store.BulkOp) error {
+				return sel.release(ctx, s, op, reasons)
 			})
 		},
 	}
-	ch.flags(c, "release")
-	c.Flags().StringVar(&reason, "reason", "", "let go only what is held for this")
+	sel.flags(c, "release")
+	c.Flags().StringVar(&reason, "reason", "", "release only what is held for this")
 	return c
 }
 
-// release lets go what is held of some bills.
-func (ch *selector) release(ctx context.Context, s *store.Store, act store.BulkOp, reasons []reminder.Reason) error {
-	released, err := s.Release(ctx, act, reasons...)
+// release releases what is held of single bills, phones or services.
+func (sel *selector) release(ctx context.Context, s *store.Store, op store.BulkOp, reasons []reminder.Reason) error {
+	released, err := s.Release(ctx, op, reasons...)
 	switch {
 	case err != nil:
 		return releaseCut(ctx, err, released)
-	case released == 0 && act.Selector.Account != "":
-		return fmt.Errorf("nothing of account %s is held as %s: duewatch explain %s says how it stands", act.Selector.Account, orWords(reasons), act.Selector.Account)
+	case released == 0 && op.Selector.Account != "":
+		return fmt.Errorf("nothing of account %s is held as %s: duewatch explain %s says how it stands", op.Selector.Account, orWords(reasons), op.Selector.Account)
 	case released == 0:
-		return fmt.Errorf("nothing of %s is held as %s: duewatch release lists what is held", inWords(act.Selector), orWords(reasons))
+		return fmt.Errorf("nothing of %s is held as %s: duewatch release lists what is held", inWords(op.Selector), orWords(reasons))
 	}
-	return ch.tellReleased(inWords(act.Selector), released, time.Time{})
+	return sel.printReleased(inWords(op.Selector), released, time.Time{})
 }
 
-func (ch *selector) releaseReason(ctx context.Context, cfg *config.Config, s *store.Store, reason reminder.Reason) error {
+func (sel *selector) releaseReason(ctx context.Context, cfg *config.Config, s *store.Store, reason reminder.Reason) error {
 	if isWarning(reason) {
-		return ch.releaseWarning(ctx, cfg, s, reason)
+		return sel.releaseWarning(ctx, cfg, s, reason)
 	}
-	if reason == reminder.MassRejected && !ch.asJSON {
+	if reason == reminder.MassRejected && !sel.asJSON {
 		n, err := s.Rejections(ctx)
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(ch.app.stdout, "bills that Almara Pay is asked to register again: %d\n", n)
+		fmt.Fprintf(sel.app.stdout, "bills that Almara Pay is asked to register again: %d\n", n)
 	}
-	if ch.dryRun {
+	if sel.dryRun {
 		n, err := s.Release(ctx, store.BulkOp{DryRun: true}, reason)
 		if err != nil {
 			return err
 		}
-		return ch.tellReleased(string(reason), n, time.Time{})
+		return sel.printReleased(string(reason), n, time.Time{})
 	}
 	var remember map[string]string
 	switch reason {
 	case reminder.SenderChanged:
-		remember = scheduler.RememberSender(senderOf(cfg))
+		remember = scheduler.RememberSender(daemon.Sender(cfg))
 	case reminder.ClockUnsure:
-		remember = scheduler.RememberClock(ch.app.now(), scheduler.Uptime())
+		remember = scheduler.RememberClock(sel.app.now(), scheduler.Uptime())
 	default:
 	}
-	released, err := s.ReleaseAll(ctx, cfg.Policies.Default, ch.app.now(), reason, who(), remember)
+	released, err := s.ReleaseAll(ctx, cfg.Policies.Default, sel.app.now(), reason, who(), remember)
 	if err != nil {
 		return releaseCut(ctx, err, released)
 	}
-	until := cfg.Policies.Default.OverriddenUntil(reason, ch.app.now())
-	if err := ch.tellReleased(string(reason), released, until); err != nil || until.IsZero() || ch.asJSON {
+	until := cfg.Policies.Default.OverriddenUntil(reason, sel.app.now())
+	if err := sel.printReleased(string(reason), released, until); err != nil || until.IsZero() || sel.asJSON {
 		return err
 	}
-	fmt.Fprintf(ch.app.stdout, "the guard is back at %s\n", ch.app.shortTime(until, cfg.Zone))
+	fmt.Fprintf(sel.app.stdout, "the guard is back at %s\n", sel.app.shortTime(until, cfg.Zone))
 	return nil
 }
 
@@ -158,27 +160,27 @@ func releaseCut(ctx context.Context, err error, released int64) error {
 	return err
 }
 
-func (ch *selector) tellReleased(what string, reminders int64, until time.Time) error {
+func (sel *selector) printReleased(what string, reminders int64, until time.Time) error {
 	switch {
-	case ch.asJSON:
-		return json.NewEncoder(ch.app.stdout).Encode(struct {
+	case sel.asJSON:
+		return json.NewEncoder(sel.app.stdout).Encode(struct {
 			Act       string    `json:"act"`
 			Written   bool      `json:"written"`
 			Reminders int64     `json:"reminders"`
 			Until     time.Time `json:"guard_lifted_until,omitzero"`
-		}{"release", !ch.dryRun, reminders, utc(until)})
-	case ch.dryRun:
-		fmt.Fprintf(ch.app.stdout, "%s: %s would be released\n", what, countOf(int(reminders), "reminder"))
+		}{"release", !sel.dryRun, reminders, utc(until)})
+	case sel.dryRun:
+		fmt.Fprintf(sel.app.stdout, "%s: %s would be released\n", what, countOf(int(reminders), "reminder"))
 	case reminders == 0: // it was a stop, or nothing is held for it yet
-		fmt.Fprintf(ch.app.stdout, "%s: no longer holds texts back; no reminder was waiting for it\n", what)
+		fmt.Fprintf(sel.app.stdout, "%s: no longer holds texts back; no reminder was waiting for it\n", what)
 	default:
-		fmt.Fprintf(ch.app.stdout, "%s: %s released; the daemon looks at them within seconds\n", what, countOf(int(reminders), "reminder"))
+		fmt.Fprintf(sel.app.stdout, "%s: %s released; the daemon decides on them within seconds\n", what, countOf(int(reminders), "reminder"))
 	}
 	return nil
 }
 
-// tellHeld lists what waits, and for what.
-func (a *app) tellHeld(c *cobra.Command, asJSON bool) (err error) {
+// listHeld lists what is held, and why.
+func (a *app) listHeld(c *cobra.Command, asJSON bool) (err error) {
 	cfg, s, err := a.openReader(c)
 	if err != nil {
 		return err
@@ -194,11 +196,12 @@ func (a *app) tellHeld(c *cobra.Command, asJSON bool) (err error) {
 	if err != nil {
 		return err
 	}
-	refused, err := a.refusedSentences(ctx, s, cfg.Zone)
+	problems := a.problems(cfg, s)
+	refused, err := problems.RefusedBills(ctx)
 	if err != nil {
 		return err
 	}
-	provider, err := a.providerSentences(ctx, s, cfg.Notifier.ReconcileAfter, cfg.Policies.Name, cfg.Zone)
+	provider, err := problems.Provider(ctx, cfg.Notifier.ReconcileAfter, cfg.Policies.Name)
 	if err != nil {
 		return err
 	}
@@ -207,7 +210,7 @@ func (a *app) tellHeld(c *cobra.Command, asJSON bool) (err error) {
 	}
 	for _, stop := range stops {
 		fmt.Fprintf(a.stdout, "sending is stopped since %s:\n", a.shortTime(stop.Since, cfg.Zone))
-		for _, line := range wrap(a.stopSentence(stop, cfg.Zone), 76) {
+		for _, line := range wrap(problems.Stop(stop), 76) {
 			fmt.Fprintf(a.stdout, "  %s\n", line)
 		}
 		if stop.Reason == reminder.CopiedStore {
@@ -217,7 +220,7 @@ func (a *app) tellHeld(c *cobra.Command, asJSON bool) (err error) {
 		}
 	}
 	for _, w := range warnings {
-		for _, line := range wrap(a.warningSentence(w, cfg.Zone), 78) {
+		for _, line := range wrap(problems.Warning(w), 78) {
 			fmt.Fprintln(a.stdout, line)
 		}
 	}
@@ -254,7 +257,7 @@ func goesOn(r reminder.Reason) string {
 	case reminder.NotOnAllowlist:
 		return "once notifier.allowlist has it, or notifier.mode is live"
 	case reminder.InDoubt, reminder.ImplausibleBalance:
-		return "by duewatch release ACCOUNT, when you have looked"
+		return "by duewatch release ACCOUNT, when you have checked it"
 	case reminder.MassPaid:
 		return "once the biller's feed is right, or by " + release
 	case reminder.CopiedStore, reminder.SenderChanged, reminder.MassRejected:
@@ -306,11 +309,11 @@ func heldJSON(stops []store.Stopped, warnings []store.Warning, held []store.Held
 	return out
 }
 
-// fewForeign is how many of them are listed.
-const fewForeign = 20
+// maxForeign is how many of them are listed.
+const maxForeign = 20
 
 func (a *app) printForeign(ctx context.Context, cfg *config.Config, s *store.Store) error {
-	messages, more, err := s.ForeignMessages(ctx, fewForeign)
+	messages, more, err := s.ForeignMessages(ctx, maxForeign)
 	if err != nil {
 		return err
 	}

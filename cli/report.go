@@ -46,7 +46,7 @@ somebody paid after a text does not say that the text was why.`,
 		RunE: func(c *cobra.Command, _ []string) (err error) {
 			r.period.By = store.Grouping(by)
 			switch {
-			case r.period.By != store.ByNothing && !oneOf(r.period.By, groupings):
+			case r.period.By != store.ByNothing && !slices.Contains(groupings, r.period.By):
 				return fmt.Errorf("--by %q: write one of %v (%w)", by, groupings, errUsage)
 			case asJSON && asCSV:
 				return fmt.Errorf("give --json or --csv, not both (%w)", errUsage)
@@ -134,7 +134,7 @@ func (r *report) over(since, within string) (err error) {
 	r.now = r.app.now()
 	p := &r.period
 	p.Until = r.now.Add(time.Millisecond)
-	p.HeldMost = heldMost(r.cfg.Policies)
+	p.HeldMost = maxHeld(r.cfg.Policies)
 	if p.Since, err = sinceOf(since, r.now, r.cfg.Zone); err != nil {
 		return err
 	}
@@ -201,9 +201,9 @@ func withinOf(s string) (d time.Duration, err error) {
 	return d, nil
 }
 
-// heldMost is the longest time that a reminder can be of use, with some days
+// maxHeld is the longest time that a reminder can be of use, with some days
 // for holidays.
-func heldMost(all reminder.Policies) time.Duration {
+func maxHeld(all reminder.Policies) time.Duration {
 	days := 0
 	of := func(p *reminder.Policy) {
 		if len(p.Stages) > 0 {

@@ -12,7 +12,7 @@ import (
 )
 
 func (a *app) retryCommand() *cobra.Command {
-	ch := &selector{app: a}
+	sel := &selector{app: a}
 	c := &cobra.Command{
 		Use:   "retry [ACCOUNT]",
 		Short: "Ask Almara Pay again about bills that it rejected or that failed",
@@ -25,27 +25,27 @@ that are not texted: duewatch optout remove takes it off.`,
 		Example: "  duewatch retry 30012345\n  duewatch retry --service 1042 --dry-run",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			return ch.do(c, args, func(ctx context.Context, cfg *config.Config, s *store.Store, act store.BulkOp) error {
-				d := opWords{act: "retry", doing: "retrying", done: "retried"}
-				err := ch.carryOut(ctx, cfg, act, d, func(a store.BulkOp) (store.BulkResult, error) { return s.Retry(ctx, a) })
-				if err != nil || ch.asJSON {
+			return sel.do(c, args, func(ctx context.Context, cfg *config.Config, s *store.Store, op store.BulkOp) error {
+				d := opWords{verb: "retry", doing: "retrying", done: "retried"}
+				err := sel.carryOut(ctx, cfg, op, d, func(a store.BulkOp) (store.BulkResult, error) { return s.Retry(ctx, a) })
+				if err != nil || sel.asJSON {
 					return err
 				}
-				return a.tellSuppressed(ctx, s, act.Selector)
+				return a.printSuppressed(ctx, s, op.Selector)
 			})
 		},
 	}
-	ch.flags(c, "retry")
+	sel.flags(c, "retry")
 	return c
 }
 
-// tellSuppressed says of a single phone that a retry alone does not let it be
-// texted.
-func (a *app) tellSuppressed(ctx context.Context, s *store.Store, ch store.Selector) error {
-	if ch.Account == "" && ch.Phone == "" {
+// printSuppressed says of a single phone that a retry does not take it off the list
+// of those that are not texted.
+func (a *app) printSuppressed(ctx context.Context, s *store.Store, sel store.Selector) error {
+	if sel.Account == "" && sel.Phone == "" {
 		return nil
 	}
-	bills, err := s.SelectedBills(ctx, ch, 1)
+	bills, err := s.SelectedBills(ctx, sel, 1)
 	if err != nil || len(bills) == 0 {
 		return err
 	}

@@ -17,7 +17,7 @@ import (
 	"duewatch/store"
 )
 
-// selector is how the commands that act on bills are told which: by account,
+// selector is which bills a command acts on: by account,
 // --phone or --service, or by several of them at once.
 type selector struct {
 	app            *app
@@ -25,79 +25,79 @@ type selector struct {
 	dryRun, asJSON bool
 }
 
-// flags adds the flags of a choice to a command. verb is what it does.
-func (ch *selector) flags(c *cobra.Command, verb string) {
-	c.Flags().StringVar(&ch.phone, "phone", "", verb+" the bills of this phone")
-	c.Flags().StringVar(&ch.service, "service", "", verb+" the bills of this service id")
-	c.Flags().BoolVar(&ch.dryRun, "dry-run", false, "say how many that would be, and change nothing")
-	c.Flags().BoolVar(&ch.asJSON, "json", false, "print the outcome as JSON")
+// flags adds the flags of a selector to a command. verb is what it does.
+func (sel *selector) flags(c *cobra.Command, verb string) {
+	c.Flags().StringVar(&sel.phone, "phone", "", verb+" the bills of this phone")
+	c.Flags().StringVar(&sel.service, "service", "", verb+" the bills of this service id")
+	c.Flags().BoolVar(&sel.dryRun, "dry-run", false, "say how many that would be, and change nothing")
+	c.Flags().BoolVar(&sel.asJSON, "json", false, "print the outcome as JSON")
 }
 
 // given reports whether anything was chosen.
-func (ch *selector) given(args []string) bool {
-	return len(args) > 0 || ch.phone != "" || ch.service != ""
+func (sel *selector) given(args []string) bool {
+	return len(args) > 0 || sel.phone != "" || sel.service != ""
 }
 
-// open opens the store for the act: a dry run cannot write.
-func (ch *selector) open(c *cobra.Command) (*config.Config, *store.Store, error) {
-	if ch.dryRun {
-		return ch.app.openReader(c)
+// open opens the store for the operation: a dry run cannot write.
+func (sel *selector) open(c *cobra.Command) (*config.Config, *store.Store, error) {
+	if sel.dryRun {
+		return sel.app.openReader(c)
 	}
-	return ch.app.openWriter(c)
+	return sel.app.openWriter(c)
 }
 
 // do opens the store and does something to what was chosen.
-func (ch *selector) do(c *cobra.Command, args []string, do func(ctx context.Context, cfg *config.Config, s *store.Store, act store.BulkOp) error) (err error) {
-	cfg, s, err := ch.open(c)
+func (sel *selector) do(c *cobra.Command, args []string, do func(ctx context.Context, cfg *config.Config, s *store.Store, op store.BulkOp) error) (err error) {
+	cfg, s, err := sel.open(c)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
-	act, err := ch.act(c, cfg, s, args)
+	op, err := sel.bulkOp(c, cfg, s, args)
 	if err != nil {
 		return err
 	}
-	return do(c.Context(), cfg, s, act)
+	return do(c.Context(), cfg, s, op)
 }
 
-// act is the act on what was chosen. An account that several services have
+// bulkOp is the operation on the selected bills. An account that several services have
 // needs --service beside it, and what no bill has is a mistake.
-func (ch *selector) act(c *cobra.Command, cfg *config.Config, s *store.Store, args []string) (store.BulkOp, error) {
-	a := store.BulkOp{Selector: store.Selector{Service: ch.service}, At: ch.app.now(), Who: who(), DryRun: ch.dryRun}
-	if !ch.given(args) {
-		return a, fmt.Errorf("%s needs an account, --phone or --service (%w)", c.Name(), errUsage)
+func (sel *selector) bulkOp(c *cobra.Command, cfg *config.Config, s *store.Store, args []string) (store.BulkOp, error) {
+	op := store.BulkOp{Selector: store.Selector{Service: sel.service}, At: sel.app.now(), Who: who(), DryRun: sel.dryRun}
+	if !sel.given(args) {
+		return op, fmt.Errorf("%s needs an account, --phone or --service (%w)", c.Name(), errUsage)
 	}
 	if len(args) > 0 {
-		a.Selector.Account = args[0]
+		op.Selector.Account = args[0]
 	}
-	if ch.phone != "" {
-		phone, err := reminder.ParsePhone(ch.phone, cfg.Country)
+	if sel.phone != "" {
+		phone, err := reminder.ParsePhone(sel.phone, cfg.Country)
 		if err != nil {
-			return a, fmt.Errorf("--phone %w (%w)", err, errUsage)
+			return op, fmt.Errorf("--phone %w (%w)", err, errUsage)
 		}
-		a.Selector.Phone = phone
+		op.Selector.Phone = phone
 	}
-	few, err := s.SelectedBills(c.Context(), a.Selector, 20)
+	bills, err := s.SelectedBills(c.Context(), op.Selector, 20)
 	if err != nil {
-		return a, err
+		return op, err
 	}
-	_, known := cfg.Policies.ByService[ch.service]
+	_, known := cfg.Policies.ByService[sel.service]
 	switch {
-	case len(few) == 0 && (a.Selector.Account != "" || ch.phone != "" || !known):
-		return a, noSuchBill(cfg, a.Selector)
-	case a.Selector.Account != "" && len(few) > 1:
-		return a, fmt.Errorf("account %s is there for %d services: add --service with one of %s (%w)", a.Selector.Account, len(few), servicesOf(cfg, few), errUsage)
+	case len(bills) == 0 && (op.Selector.Account != "" || sel.phone != "" || !known):
+		return op, noSuchBill(cfg, op.Selector)
+	case op.Selector.Account != "" && len(bills) > 1:
+		return op, fmt.Errorf("account %s is there for %d services: add --service with one of %s (%w)", op.Selector.Account, len(bills), servicesOf(cfg, bills), errUsage)
 	}
-	return a, nil
+	return op, nil
 }
 
-// noSuchBill says that no bill matches the choice, and what it may be.
+// noSuchBill says which bill was looked for, and how to see those there are.
 func noSuchBill(cfg *config.Config, c store.Selector) error {
-	hint := "is it declared in the config, and has the daemon run since?"
 	if id := serviceNamed(cfg, c.Service); id != "" {
-		hint = fmt.Sprintf("--service takes an id, which is %s for %s", id, c.Service)
+		return fmt.Errorf("there is no bill of %s: --service takes an id, which is %s for %s", inWords(c), id, c.Service)
 	}
-	return fmt.Errorf("%s: %w in the store: %s", inWords(c), store.ErrNotFound, hint)
+	return fmt.Errorf("there is no bill of %s: duewatch bills lists those there are; a new one of the config is there once the daemon has read it",
+		inWords(c))
 }
 
 // serviceNamed is the id of the service that has this name in texts.
@@ -137,88 +137,91 @@ func inWords(c store.Selector) string {
 	return strings.Join(words, ", ")
 }
 
-// opWords is what is done to bills, in the words in which it is told.
+// opWords is what is done to bills, in words.
 type opWords struct {
-	act, doing, done string // "pause", "pausing", "paused"
-	more             string // "until 1 Dec 00:00"
-	until            time.Time
-	before           reminder.BillState // of bills to which it was done before
+	verb, doing, done string // "pause", "pausing", "paused"
+	more              string // "until 1 Dec 00:00"
+	until             time.Time
 }
 
-// carryOut does it, and tells what it came to. Of a service, whose bills may be
+// carryOut does it, and prints what it came to. Of a service, whose bills may be
 // millions, it says first what is about to be done.
-func (ch *selector) carryOut(ctx context.Context, cfg *config.Config, a store.BulkOp, d opWords, do func(store.BulkOp) (store.BulkResult, error)) error {
-	if a.Selector.WholeService() && !ch.asJSON {
-		ch.announce(cfg, a, d)
+func (sel *selector) carryOut(ctx context.Context, cfg *config.Config, op store.BulkOp, d opWords, do func(store.BulkOp) (store.BulkResult, error)) error {
+	if op.Selector.WholeService() && !sel.asJSON {
+		sel.announce(cfg, op, d)
 		d.more = ""
 	}
-	n, err := ch.run(ctx, a, d, do)
+	n, err := sel.run(ctx, op, d, do)
 	if err != nil {
 		return err
 	}
-	return ch.tell(a, d, n)
+	return sel.print(op, d, n)
 }
 
-func (ch *selector) announce(cfg *config.Config, a store.BulkOp, d opWords) {
-	of := inWords(a.Selector)
-	if name := cfg.Policies.Name(ch.service); name != ch.service {
+func (sel *selector) announce(cfg *config.Config, op store.BulkOp, d opWords) {
+	of := inWords(op.Selector)
+	if name := cfg.Policies.Name(sel.service); name != sel.service {
 		of += " (" + name + ")"
 	}
 	line := d.doing + " " + of
-	if a.DryRun {
+	if op.DryRun {
 		line = of + " would be " + d.done
 	}
 	for _, l := range wrap(strings.TrimSpace(line+" "+d.more), 79) {
-		fmt.Fprintln(ch.app.stdout, l)
+		fmt.Fprintln(sel.app.stdout, l)
 	}
 }
 
 // run does it with its progress on stderr.
-func (ch *selector) run(ctx context.Context, a store.BulkOp, d opWords, do func(store.BulkOp) (store.BulkResult, error)) (n store.BulkResult, err error) {
-	p := newProgressOf(ch.app.stderr, d.doing, "bills", 0)
-	a.Progress = func(bills int) { p.at(bills, 0) }
-	n, err = do(a)
+func (sel *selector) run(ctx context.Context, op store.BulkOp, d opWords, do func(store.BulkOp) (store.BulkResult, error)) (n store.BulkResult, err error) {
+	p := newProgressOf(sel.app.stderr, d.doing, "bills", 0)
+	op.Progress = func(bills int) { p.at(bills, 0) }
+	n, err = do(op)
 	p.done()
-	if errors.Is(err, context.Canceled) && ctx.Err() != nil && !a.DryRun {
+	if errors.Is(err, context.Canceled) && ctx.Err() != nil && !op.DryRun {
 		err = fmt.Errorf("interrupted after %s: the same command goes on from there", countOf(n.Done, "bill"))
 	}
 	return n, err
 }
 
-// tell prints what it came to. It fails when nothing was there to be done,
-// unless that is so since it was done before.
-func (ch *selector) tell(a store.BulkOp, d opWords, n store.BulkResult) error {
-	if ch.asJSON {
-		return json.NewEncoder(ch.app.stdout).Encode(struct {
+// print says what it came to. It fails when bills stay otherwise than the operator
+// wanted, and not when there was nothing to be done.
+func (sel *selector) print(op store.BulkOp, d opWords, n store.BulkResult) error {
+	if sel.asJSON {
+		return json.NewEncoder(sel.app.stdout).Encode(struct {
 			Act     string                     `json:"act"`
 			Written bool                       `json:"written"`
 			Bills   int                        `json:"bills"`
 			Left    map[reminder.BillState]int `json:"left"`
 			Until   time.Time                  `json:"until,omitzero"`
-		}{d.act, !a.DryRun, n.Done, n.Left, utc(d.until)})
+		}{d.verb, !op.DryRun, n.Done, n.Left, utc(d.until)})
 	}
-	left := leftWords(n.Left)
-	if d.before == reminder.BillActive && n.Left[reminder.BillPaused] > 0 {
+	left, active, paused := leftWords(n.Left), n.Left[reminder.BillActive], n.Left[reminder.BillPaused]
+	if d.verb == "resume" && paused > 0 {
 		left += "; another pause holds the paused ones: duewatch pause lists it"
 	}
-	if n.Done == 0 && n.Bills() > 0 && n.Left[d.before] == 0 {
-		return fmt.Errorf("nothing of %s could be %s: %s", inWords(a.Selector), d.done, left)
+	var line string
+	switch nothing := n.Done == 0 && n.Bills() > 0; {
+	case nothing && (d.verb == "pause" && paused == 0 || d.verb == "resume" && paused > 0 && active == 0):
+		return fmt.Errorf("nothing of %s could be %s: %s", inWords(op.Selector), d.done, left)
+	case nothing:
+		line = fmt.Sprintf("nothing to %s: %s", d.verb, left)
+	case op.DryRun:
+		line = fmt.Sprintf("%s would be %s %s", countOf(n.Done, "bill"), d.done, d.more)
+	default:
+		line = fmt.Sprintf("%s %s %s", countOf(n.Done, "bill"), d.done, d.more)
 	}
-	would := ""
-	if a.DryRun {
-		would = "would be "
-	}
-	line := strings.TrimSpace(fmt.Sprintf("%s %s%s %s", countOf(n.Done, "bill"), would, d.done, d.more))
-	if left != "" {
+	line = strings.TrimSpace(line)
+	if left != "" && n.Done > 0 {
 		line += "; left as it was: " + left
 	}
 	for _, l := range wrap(line, 79) {
-		fmt.Fprintln(ch.app.stdout, l)
+		fmt.Fprintln(sel.app.stdout, l)
 	}
 	return nil
 }
 
-// leftWords are the bills that an act left alone, by their state.
+// leftWords are the bills that were left as they were, by their state.
 func leftWords(left map[reminder.BillState]int) string {
 	var words []string
 	for _, state := range slices.Sorted(maps.Keys(left)) {

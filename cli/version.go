@@ -30,7 +30,7 @@ func (a *app) versionCommand() *cobra.Command {
 	return c
 }
 
-// version is what a person is told.
+// version is the version and the Go release, for people.
 func version() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok || tagOf(info) == "" {

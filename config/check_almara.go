@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Bounds of what is asked of Almara Pay.
+// Bounds of how Almara Pay is called.
 const (
 	minAlmaraTimeout = time.Second
 	maxAlmaraTimeout = 5 * time.Minute
@@ -20,11 +20,11 @@ func (c *checker) almara(v view) Almara {
 	a := Almara{
 		BaseURL:       v.baseURL("almara.base_url"),
 		TokenPath:     v.tokenPath("almara.token_path"),
-		TokenEncoding: v.oneOf("almara.token_encoding", TokenJSON, TokenForm),
+		TokenEncoding: v.oneOf("almara.token_encoding", "json", "form"),
 		Scope:         v.text("almara.scope"),
 		ClientID:      v.text("almara.client_id"),
 		ClientSecret:  c.secret(v, wanted{"almara.client_secret", "almara_client_secret", nil}),
-		RecheckWith:   v.oneOf("almara.recheck_with", RecheckRegister, RecheckLookup),
+		RecheckWith:   v.oneOf("almara.recheck_with", "register", "lookup"),
 		SharePhone:    v.flag("almara.share_phone"),
 		Timeout:       v.duration("almara.timeout", minAlmaraTimeout, maxAlmaraTimeout),
 		Rate:          v.rate("almara.rate", minRate, maxRate),

@@ -4,24 +4,16 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"fmt"
-	"maps"
-	"slices"
 	"strings"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/knadh/koanf/providers/confmap"
 
+	"duewatch/importer"
 	"duewatch/reminder"
 )
 
-// The longest texts that are taken for an id, a name and a description.
-const (
-	maxID          = 100
-	maxName        = 60
-	maxDescription = 200
-)
+// maxName is the longest name of a service that is taken, in characters.
+const maxName = 60
 
 // policies reads the policy of reminders: and that of each service, and hashes
 // their templates.
@@ -46,7 +38,7 @@ func (c *checker) policies(cfg *Config) (reminder.Policies, []Service, string) {
 			continue
 		}
 		own := c.entryView(e)
-		s := Service{ID: own.label("id", maxID, true), Name: own.label("name", maxName, true)}
+		s := Service{ID: own.label("id", importer.MaxID, true), Name: own.label("name", maxName, true)}
 		if line, twice := lines[s.ID]; twice && s.ID != "" {
 			own.bad("id", "%s is listed twice, first in line %d: keep one", shown(s.ID), line)
 		}
@@ -113,7 +105,7 @@ func (c *checker) entryView(e entry) view {
 // label reads a text of one line that is kept just as written.
 func (v view) label(key string, longest int, needed bool) string {
 	s := v.text(key)
-	switch fault := labelFault(s, longest, needed); {
+	switch fault := importer.LabelFault(s, longest, needed); {
 	case s == "" && needed:
 		v.missing(key, "every entry needs one")
 	case fault != "":
@@ -122,77 +114,32 @@ func (v view) label(key string, longest int, needed bool) string {
 	return s
 }
 
-// labelFault says what is wrong with a text of one line, "" for nothing. It
-// does not repeat it: an account number may be a phone number.
-func labelFault(s string, longest int, needed bool) string {
-	switch {
-	case s == "" && needed:
-		return "is empty: every bill needs one"
-	case utf8.RuneCountInString(s) > longest:
-		return fmt.Sprintf("is longer than %d characters: shorten it", longest)
-	case strings.TrimSpace(s) != s:
-		return "starts or ends with a space: remove it"
-	case strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }):
-		return "holds a line break or a character that cannot be seen: remove it"
-	default:
-		return ""
-	}
-}
-
-// serviceFault says that the name of a service stands where its id should, ""
-// when it does not. Services need not be listed, so any other may be right.
-func serviceFault(policies reminder.Policies, service string) string {
-	if _, known := policies.ByService[service]; known {
-		return ""
-	}
-	for _, id := range slices.Sorted(maps.Keys(policies.ByService)) {
-		if strings.EqualFold(policies.ByService[id].ServiceName, service) && service != "" {
-			return "is the name of service " + id + ": write its id"
-		}
-	}
-	return ""
-}
-
-// languageFault says what is wrong with the language of a bill, "" for nothing.
-func languageFault(policies reminder.Policies, service, language, shown string) string {
-	if language == "" {
-		return ""
-	}
-	templates := policies.For(service).Templates
-	if templates.Has(language) || len(templates.Languages()) == 0 {
-		return ""
-	}
-	return fmt.Sprintf("%s has no templates: write %s, or add it under reminders.templates", shown, orList(templates.Languages()))
-}
-
-const needsPhone = "every bill needs the number to text, such as +254710000000"
-
 // identity tells bills apart.
 type identity struct{ service, account string }
 
 // bills reads the declared list.
-func (c *checker) bills(cfg *Config) []Bill {
-	bills := make([]Bill, 0, len(c.doc.bills))
+func (c *checker) bills(cfg *Config) []reminder.Bill {
+	bills := make([]reminder.Bill, 0, len(c.doc.bills))
 	lines := make(map[identity]int, len(c.doc.bills))
 	for _, e := range c.doc.bills {
 		if c.problems.has(e.at, e.path) {
 			continue
 		}
 		v := c.entryView(e)
-		b := Bill{
-			Service:     v.label("service", maxID, true),
-			Account:     v.label("account", maxID, true),
+		b := reminder.Bill{
+			Service:     v.label("service", importer.MaxID, true),
+			Account:     v.label("account", importer.MaxID, true),
 			Phone:       v.phone("phone", cfg.Country),
-			Description: v.label("description", maxDescription, false),
+			Description: v.label("description", importer.MaxDescription, false),
 			Language:    v.text("language"),
 		}
 		if v.text("phone") == "" {
-			v.missing("phone", needsPhone)
+			v.missing("phone", importer.NeedsPhone)
 		}
-		if fault := serviceFault(cfg.Policies, b.Service); fault != "" {
+		if fault := importer.ServiceFault(cfg.Policies, b.Service); fault != "" {
 			v.bad("service", "%s", fault)
 		}
-		if fault := languageFault(cfg.Policies, b.Service, b.Language, shown(b.Language)); fault != "" {
+		if fault := importer.LanguageFault(cfg.Policies, b.Service, b.Language, shown(b.Language)); fault != "" {
 			v.bad("language", "%s", fault)
 		}
 		id := identity{b.Service, b.Account}

@@ -36,12 +36,13 @@ func (c *checker) schedule(v view) Schedule {
 	}
 }
 
-// minToken is the least that guards what other hosts can reach.
+// minToken is the length of the shortest token that may protect an address which other
+// hosts can reach.
 const minToken = 16
 
 func checkToken(s string) error {
 	if len(s) < minToken {
-		return fmt.Errorf("is too short to guard anything: use at least %d characters, such as openssl rand -hex 16 prints", minToken)
+		return fmt.Errorf("is too short: use at least %d characters, such as openssl rand -hex 16 prints", minToken)
 	}
 	return nil
 }
@@ -54,7 +55,8 @@ func (c *checker) web(v view) Web {
 		return w
 	}
 	if !loopback(host) && !c.given(v, "web.token", w.Token) {
-		v.bad("web.listen", "%s can be reached from other hosts, and no token guards it: write 127.0.0.1:%s, or give the credential web_token or web.token_file", shown(w.Listen), port)
+		v.bad("web.listen", "%s can be reached from other hosts, and no token protects it: "+
+			"write 127.0.0.1:%s, or give the credential web_token or web.token_file", shown(w.Listen), port)
 	}
 	return w
 }

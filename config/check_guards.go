@@ -16,7 +16,7 @@ const (
 	maxMonthSegments = 1_000_000_000
 )
 
-// guards reads what holds texts back on a bad day.
+// guards reads the limits that hold texts on a day that is not like others.
 func (c *checker) guards(v view) reminder.Guards {
 	return reminder.Guards{
 		MaxTextsPerDay:     v.whole("guards.max_texts_per_day", 0, maxTextsADay),
@@ -29,7 +29,7 @@ func (c *checker) guards(v view) reminder.Guards {
 	}
 }
 
-// factor reads how many times the usual is too much; 0 switches off.
+// factor reads how many times the usual number is too much; 0 = off.
 func (v view) factor(key string) float64 {
 	s := v.text(key)
 	n, err := strconv.ParseFloat(s, 64)
@@ -44,8 +44,8 @@ func (v view) factor(key string) float64 {
 	return n
 }
 
-// share reads a percentage as a fraction of one; 0% switches off. The sign is
-// needed: 0.5 may be meant as a half or as half a percent.
+// share reads a percentage as a fraction of one; 0% = off. The sign is required: 0.5
+// could mean a half or half a percent.
 func (v view) share(key string) float64 {
 	s := v.text(key)
 	const want = "write 0% for off, or a percentage from 1% to 100%"

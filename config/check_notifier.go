@@ -9,9 +9,9 @@ import (
 	"duewatch/reminder"
 )
 
-// Bounds of how texts are handed over. Twilio itself gives up on a request
-// after 26 to 30 seconds: giving up before it does leaves a text of which
-// nobody knows whether it was sent.
+// Bounds of how texts are handed over. Twilio itself gives up on a request after 26
+// to 30 seconds: a client that gives up earlier does not know whether its text was
+// sent.
 const (
 	minNotifierTimeout = 30 * time.Second
 	maxNotifierTimeout = 5 * time.Minute
@@ -23,7 +23,7 @@ const (
 
 func (c *checker) notifier(v view) Notifier {
 	n := Notifier{
-		Provider:          v.oneOf("notifier.provider", ProviderTwilio),
+		Provider:          v.oneOf("notifier.provider", "twilio"),
 		Timeout:           v.duration("notifier.timeout", minNotifierTimeout, maxNotifierTimeout),
 		SegmentsPerSecond: v.rate("notifier.segments_per_second", minRate, maxRate),
 		Concurrency:       v.count("notifier.concurrency", maxConcurrency),
@@ -40,14 +40,15 @@ func (c *checker) notifier(v view) Notifier {
 		n.ReconcileAfter = append(n.ReconcileAfter, d)
 		return fault
 	})
-	switch looks := len(n.ReconcileAfter); {
+	switch delays := len(n.ReconcileAfter); {
 	case v.broken("notifier.reconcile_after"):
-	case looks == 0 || looks > maxReconciles:
-		v.bad("notifier.reconcile_after", "has %d durations: write 1 to %d, such as [2m, 15m]", looks, maxReconciles)
-	case looks == 1 && n.Unknown == UnknownResend:
-		// The provider's list promises no consistency: a text that one look
-		// does not find may be there all the same.
-		v.bad("notifier.reconcile_after", "has one duration, which is not enough to send a text again: write two, such as [2m, 15m], or set notifier.unknown to hold")
+	case delays == 0 || delays > maxReconciles:
+		v.bad("notifier.reconcile_after", "has %d durations: write 1 to %d, such as [2m, 15m]", delays, maxReconciles)
+	case delays == 1 && n.Unknown == UnknownResend:
+		// The provider's list is not consistent at once: a text that it does not
+		// have may be there a moment later.
+		v.bad("notifier.reconcile_after", "has one duration, which is not enough to send a text again: "+
+			"write two, such as [2m, 15m], or set notifier.unknown to hold")
 	}
 	return n
 }
@@ -85,19 +86,23 @@ func checkTwilioSecret(s string) error {
 }
 
 func (c *checker) twilio(v view) Twilio {
-	const section = "notifier.twilio."
+	const (
+		section = "notifier.twilio."
+		theRest = "and 32 digits or letters a to f, from the Twilio console"
+	)
 	t := Twilio{
-		AccountSID:          v.identifier(section+"account_sid", accountSID, "AC and 32 digits or letters a to f, from the Twilio console"),
+		AccountSID:          v.identifier(section+"account_sid", accountSID, "AC "+theRest),
 		AuthToken:           c.secret(v, wanted{section + "auth_token", "twilio_auth_token", checkTwilioSecret}),
-		APIKeySID:           v.identifier(section+"api_key_sid", apiKeySID, "SK and 32 digits or letters a to f, from the Twilio console"),
+		APIKeySID:           v.identifier(section+"api_key_sid", apiKeySID, "SK "+theRest),
 		APIKeySecret:        c.secret(v, wanted{section + "api_key_secret", "twilio_api_key_secret", checkTwilioSecret}),
 		From:                v.text(section + "from"),
-		MessagingServiceSID: v.identifier(section+"messaging_service_sid", messagingSID, "MG and 32 digits or letters a to f, from the Twilio console"),
+		MessagingServiceSID: v.identifier(section+"messaging_service_sid", messagingSID, "MG "+theRest),
 		BaseURL:             v.baseURL(section + "base_url"),
 	}
-	if f := t.From; f != "" && !senderNumber.MatchString(f) && (!senderName.MatchString(f) || !senderLetters.MatchString(f) || strings.TrimSpace(f) != f) {
+	if t.From != "" && !isSender(t.From) {
 		// Not repeated: it may be somebody's number.
-		v.bad(section+"from", "is no sender: write a number with + and country code, or a registered name of at most 11 letters, digits and spaces")
+		v.bad(section+"from", "is no sender: write a number with + and country code, "+
+			"or a registered name of at most 11 letters, digits and spaces")
 	}
 
 	sender, service := v.text(section+"from") != "", v.text(section+"messaging_service_sid") != ""
@@ -131,6 +136,12 @@ func (c *checker) twilio(v view) Twilio {
 		v.missing(section+"from", "write the number or registered name that texts come from, or notifier.twilio.messaging_service_sid")
 	}
 	return t
+}
+
+// isSender reports whether a text may be sent from s by its form.
+func isSender(s string) bool {
+	isName := senderName.MatchString(s) && senderLetters.MatchString(s) && strings.TrimSpace(s) == s
+	return isName || senderNumber.MatchString(s)
 }
 
 func (c *checker) delivery(v view, country string) reminder.Delivery {

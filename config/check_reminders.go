@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"duewatch/importer"
 	"duewatch/reminder"
 )
 
@@ -50,8 +51,8 @@ func (c *checker) policy(v view, cfg *Config, id, name string) *reminder.Policy 
 	return p
 }
 
-// checkOpen refuses holidays that close a whole year: planning looks no
-// further for an open day.
+// checkOpen refuses holidays that leave no open day in a year: planning searches no
+// further.
 func checkOpen(v view, p *reminder.Policy) {
 	for _, h := range slices.SortedFunc(maps.Keys(p.Holidays), reminder.Date.Compare) {
 		if p.NextOpen(h.At(0, p.Zone)).IsZero() {
@@ -115,9 +116,9 @@ func (c *checker) hours(v view, p *reminder.Policy) {
 	}
 }
 
-// nearness tells which of two keys that disagree the operator has to look at:
-// a default gives way to what was written, and that to what a service
-// overrides.
+// nearness ranks two keys that contradict each other, so that the problem names the one
+// to change: rather a written key than a default, and rather that of a service than
+// that of reminders:.
 func (c *checker) nearness(v view, key string) int {
 	_, path := v.where(key)
 	switch _, written := c.doc.places[path]; {
@@ -172,15 +173,15 @@ func (v view) amount(key string) reminder.Money {
 	return m
 }
 
-// templates compiles the texts of all languages, and refuses those of which
-// two could not be told apart.
+// templates compiles the texts of all languages, and refuses ambiguous ones: those
+// that could give two reminders the same words.
 func (c *checker) templates(v view, p *reminder.Policy) {
 	src := templateSources(v)
 	sound := maps.Clone(src)
 	report := func(err error) {
 		for _, fault := range faults(err) {
 			if e, ok := errors.AsType[*reminder.TemplateError](fault); ok {
-				v.bad(join("templates", e.Language, e.Which), "%s", oneLine(e.Err))
+				v.bad(join("templates", e.Language, e.Kind), "%s", oneLine(e.Err))
 				delete(sound, e.Language)
 			} else {
 				v.bad("templates", "%s", oneLine(fault))
@@ -192,22 +193,22 @@ func (c *checker) templates(v view, p *reminder.Policy) {
 	p.Templates = compiled
 	tried := *p
 	if err != nil {
-		// A fault in one language hides none in another.
+		// A fault in one language must not hide those in another.
 		tried.Templates, _ = reminder.ParseTemplates(sound)
 	}
-	// With many services most share their texts: what was tried for one need not
-	// be tried for the next.
+	// With many services most share their texts: what was checked for one is not
+	// checked again for the next.
 	key := fmt.Sprintf("%q %v %t %q %t", src, p.Stages, p.Bundle, p.Currency, p.ServiceName == "")
 	if err != nil || tried.Templates.JudgesService() {
 		key += " " + p.ServiceName
 	}
-	if !c.told[key] {
-		alike := tried.Ambiguous()
-		report(alike)
-		c.told[key] = err == nil && alike == nil
+	if !c.distinct[key] {
+		ambiguous := tried.Ambiguous()
+		report(ambiguous)
+		c.distinct[key] = err == nil && ambiguous == nil
 	}
 	if languages := slices.Sorted(maps.Keys(src)); !slices.Contains(languages, p.Language) {
-		v.bad("language", "%s has no templates: write %s, or add its texts under templates", shown(p.Language), orList(languages))
+		v.bad("language", "%s has no templates: write %s, or add its texts under templates", shown(p.Language), importer.OrList(languages))
 	}
 }
 
@@ -237,7 +238,7 @@ func templateSources(v view) map[string]reminder.TemplateSource {
 	return out
 }
 
-// faults takes joined errors apart.
+// faults lists the errors that were joined.
 func faults(err error) []error {
 	if err == nil {
 		return nil

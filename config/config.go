@@ -1,26 +1,25 @@
 // Package config reads the operator's settings: defaults in code, then the
 // YAML file, then DUEWATCH_… environment variables, then secrets from systemd
 // credentials. It promises that a Config it returns can be run without further
-// checks, and that a faulty one is refused with every fault named at once: the
-// line or variable, the key, the value and what to write instead. It never
-// guesses, never prints a secret or a phone number, and never writes.
-// The commands in cli call it once, at start. It is the only user of koanf.
+// checks. A faulty one is refused, with every fault reported at once: the line or
+// variable, the key, the value and what to write instead. It never guesses, never
+// prints a secret or a phone number, and never writes. It is the only user of koanf.
 //
 // # Where a value comes from
 //
 // The last of these that has it: the default, the file, the environment. A
 // service overrides single keys of reminders:, and a list replaces the whole
-// list below it.
+// list of the default.
 //
-// A secret has up to three sources, of which the first that is there is used:
+// A secret has up to three sources, of which the first that exists is used:
 //
 //  1. the file $CREDENTIALS_DIRECTORY/<name>, which systemd makes
 //     (LoadCredential=, LoadCredentialEncrypted=);
 //  2. the environment, as the secret itself or as the path of a file;
 //  3. the config file, as the secret itself or as the path of a file.
 //
-// Both forms at once in one source are refused: one of them is a leftover, and
-// nobody can say which. Empty means not given.
+// Both forms at once in one source are refused: one of them is outdated, and it is
+// not known which. Empty means not given.
 package config
 
 import (
@@ -45,8 +44,8 @@ type Config struct {
 	Policies  reminder.Policies
 	Schedule  Schedule
 	Services  []Service
-	Bills     []Bill
-	BillsFile string // path of a CSV file for ReadBills, "" for none
+	Bills     []reminder.Bill // with what a list says of a bill, and nothing else
+	BillsFile string          // path of a CSV file for ReadBills, "" for none
 	// MaxRemoved is the share of its bills that a declared list may lose at once, 0
 	// to 1; 0 = any.
 	MaxRemoved float64
@@ -67,32 +66,20 @@ type Config struct {
 type Almara struct {
 	BaseURL       string // without a slash at its end
 	TokenPath     string
-	TokenEncoding string // TokenJSON or TokenForm
+	TokenEncoding string // json or form, as in package almara
 	Scope         string
 	ClientID      string
 	ClientSecret  Secret
-	RecheckWith   string // RecheckRegister or RecheckLookup
-	SharePhone    bool   // Almara Pay is given the customer's phone
+	RecheckWith   string // register or lookup, as in package almara
+	SharePhone    bool   // Almara Pay gets the customer's phone
 	Timeout       time.Duration
 	Rate          float64 // requests a second
 	Concurrency   int
 }
 
-// How the token request is encoded.
-const (
-	TokenJSON = "json"
-	TokenForm = "form"
-)
-
-// How a balance is asked again.
-const (
-	RecheckRegister = "register" // POST the bill number again
-	RecheckLookup   = "lookup"   // GET the saved bill number
-)
-
 // Notifier is how texts are handed to the provider.
 type Notifier struct {
-	Provider          string
+	Provider          string // twilio, the only one
 	Timeout           time.Duration
 	SegmentsPerSecond float64
 	Concurrency       int
@@ -103,10 +90,8 @@ type Notifier struct {
 	Twilio            Twilio
 }
 
-// ProviderTwilio is the one provider there is.
-const ProviderTwilio = "twilio"
-
-// What to do with a text that the last look did not find at the provider.
+// What to do with a text that the provider's list does not have after the last
+// delay of ReconcileAfter.
 const (
 	UnknownResend = "resend" // once
 	UnknownHold   = "hold"
@@ -138,15 +123,6 @@ type Schedule struct {
 type Service struct {
 	ID   string // as written: 0042 stays 0042
 	Name string
-}
-
-// Bill is one bill of the declared list.
-type Bill struct {
-	Service     string
-	Account     string // as written: 0042 stays 0042
-	Phone       reminder.Phone
-	Description string
-	Language    string // "" = the policy's
 }
 
 // Web is the status server.

@@ -10,6 +10,8 @@ import (
 	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
+
+	"duewatch/importer"
 )
 
 // document is the YAML file as read: what it says and where it says it.
@@ -166,7 +168,7 @@ func (d *document) section(k key, n *yaml.Node, path string) map[string]any {
 			d.problems.add(at, path, "has a key that is no name: write key: value")
 			continue
 		}
-		here := join(path, shownKey(name.Value))
+		here := join(path, importer.ShownName(name.Value))
 		if line, twice := first[name.Value]; twice {
 			d.problems.add(at, here, "is written twice, first in line %d: keep one", line)
 			continue

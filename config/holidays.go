@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"duewatch/holidays"
+	"duewatch/importer"
 	"duewatch/reminder"
 )
 
@@ -37,7 +38,7 @@ type HolidayList struct {
 	Observances []Holiday
 	// Warnings are about events that do not count as they are written. They
 	// keep nobody from running.
-	Warnings []Problem
+	Warnings []importer.Problem
 
 	source holidaySource
 	dates  map[reminder.Date]bool // the days as policies want them
@@ -83,6 +84,22 @@ func (c *Config) Holidays(service string) *HolidayList {
 		return own
 	}
 	return c.holidays[everyService]
+}
+
+// HolidayWarnings are those about the calendars of all lists, each once.
+func (c *Config) HolidayWarnings() (out []string) {
+	add := func(list *HolidayList) {
+		for _, w := range list.Warnings {
+			if text := w.String(); !slices.Contains(out, text) {
+				out = append(out, text)
+			}
+		}
+	}
+	add(c.Holidays(everyService))
+	for _, s := range c.Services {
+		add(c.Holidays(s.ID))
+	}
+	return out
 }
 
 // HolidaysReach reports whether the holidays are those of a window about that
@@ -182,7 +199,7 @@ func (c *calendars) list(s holidaySource) (*HolidayList, error) {
 			list.Observances = append(list.Observances, Holiday{d.Date, d.Name, f.path})
 		}
 		for _, w := range of.Warnings {
-			list.Warnings = append(list.Warnings, Problem{File: f.path, Line: w.Line, Text: w.Text})
+			list.Warnings = append(list.Warnings, importer.Problem{File: f.path, Line: w.Line, Text: w.Text})
 		}
 	}
 	for _, days := range [][]Holiday{list.Days, list.Observances} {
@@ -205,7 +222,7 @@ func (c *checker) holidays(v view) *HolidayList {
 	s := holidaySource{key: path, observances: v.flag("holidays_observances")}
 	from := at.file
 	if at.env != "" {
-		from = "$" + at.env
+		from = variable(at.env)
 	}
 	v.each("holidays", func(item string) string {
 		if address := strings.ToLower(item); strings.Contains(address, "://") {
@@ -249,7 +266,7 @@ func (c *checker) calendar(s *holidaySource, name string) (fault string) {
 	if !known {
 		switch info, err := os.Stat(path); {
 		case err != nil:
-			return file + " cannot be read: " + withoutPath(err).Error()
+			return file + " cannot be read: " + importer.WithoutPath(err).Error()
 		case !info.Mode().IsRegular():
 			return file + " is not a file"
 		case info.Size() > holidays.MaxBytes:
@@ -257,7 +274,7 @@ func (c *checker) calendar(s *holidaySource, name string) (fault string) {
 		}
 		b, err := os.ReadFile(path) //nolint:gosec // the operator names the file
 		if err != nil {
-			return file + " cannot be read: " + withoutPath(err).Error()
+			return file + " cannot be read: " + importer.WithoutPath(err).Error()
 		}
 		text = string(b)
 		c.calendars.texts[path] = text

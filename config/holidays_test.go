@@ -225,8 +225,8 @@ services:
 	}
 	file := filepath.Join(filepath.Dir(path), "h.ics")
 	for service, want := range map[string][]string{
-		"":  {"2026-12-12 CONFIG", "2026-12-25 Day FILE", "left out: 2026-12-24 Eve FILE", `FILE:10: "Day", 2026-12-25: counts for one day alone, since its DURATION "x" is not an end: write the day behind the last one, as in DTEND;VALUE=DATE:20261227`},
-		"1": {"2026-12-12 CONFIG", "2026-12-24 Eve FILE", "2026-12-25 Day FILE", `FILE:10: "Day", 2026-12-25: counts for one day alone, since its DURATION "x" is not an end: write the day behind the last one, as in DTEND;VALUE=DATE:20261227`},
+		"":  {"2026-12-12 CONFIG", "2026-12-25 Day FILE", "left out: 2026-12-24 Eve FILE", `FILE:10: "Day", 2026-12-25: counts for one day only, since its DURATION "x" is not an end: write the day after the last one, as in DTEND;VALUE=DATE:20261227`},
+		"1": {"2026-12-12 CONFIG", "2026-12-24 Eve FILE", "2026-12-25 Day FILE", `FILE:10: "Day", 2026-12-25: counts for one day only, since its DURATION "x" is not an end: write the day after the last one, as in DTEND;VALUE=DATE:20261227`},
 	} {
 		var got []string
 		list := cfg.Holidays(service)

@@ -11,14 +11,15 @@ import (
 	"github.com/knadh/koanf/providers/rawbytes"
 	"github.com/knadh/koanf/v2"
 
+	"duewatch/importer"
 	"duewatch/reminder"
 )
 
-// Options say what surrounds a config. The zero Options are those of the
-// daemon, but for CheckSchedule.
+// Options are the surroundings of a config. The zero Options are those of the daemon,
+// except for CheckSchedule.
 type Options struct {
-	// Sandbox leaves out the checks that an endpoint, account or credential
-	// is given at all: the sandbox brings its own. What is given is checked.
+	// Sandbox permits a missing endpoint, account or credential: the sandbox brings its
+	// own. Those that are given are checked.
 	Sandbox bool
 	// CheckSchedule says what is wrong with a cron expression; nil accepts
 	// any. The scheduler knows the syntax.
@@ -37,7 +38,7 @@ func Load(path string, opts Options) (*Config, error) {
 	}
 	b, err := os.ReadFile(path) //nolint:gosec // the operator names the file
 	if err != nil {
-		return nil, &Error{[]Problem{{File: path, Text: "cannot be read: " + withoutPath(err).Error()}}}
+		return nil, &Error{[]importer.Problem{{File: path, Text: "cannot be read: " + importer.WithoutPath(err).Error()}}}
 	}
 	return load(path, b, opts)
 }
@@ -70,7 +71,10 @@ func load(name string, file []byte, opts Options) (*Config, error) {
 	if doc.unreadable {
 		return nil, found.err()
 	}
-	c := &checker{opts: opts, doc: doc, problems: found, merged: merged, holidaysAt: map[string]*HolidayList{}, compiled: map[string]reminder.Templates{}, told: map[string]bool{}}
+	c := &checker{
+		opts: opts, doc: doc, problems: found, merged: merged,
+		holidaysAt: map[string]*HolidayList{}, compiled: map[string]reminder.Templates{}, distinct: map[string]bool{},
+	}
 	cfg := c.config()
 	if err := found.err(); err != nil {
 		return nil, err
@@ -78,7 +82,7 @@ func load(name string, file []byte, opts Options) (*Config, error) {
 	return cfg, nil
 }
 
-// checker turns the merged text into typed values and notes what is wrong.
+// checker turns the merged text into typed values, and records what is wrong.
 type checker struct {
 	opts     Options
 	doc      *document
@@ -89,7 +93,7 @@ type checker struct {
 	holidaysAt map[string]*HolidayList
 	calendars  *calendars
 	compiled   map[string]reminder.Templates // by their sources
-	told       map[string]bool               // which texts can be told apart; see templates
+	distinct   map[string]bool               // texts that are not ambiguous; see templates
 }
 
 func (c *checker) config() *Config {
@@ -105,7 +109,7 @@ func (c *checker) config() *Config {
 	cfg.holidaysAbout = reminder.DateOf(c.opts.Now().In(cfg.Zone))
 	c.calendars = newCalendars(cfg.Zone, cfg.holidaysAbout)
 	cfg.Almara = c.almara(v)
-	// The mode first: what the provider needs hangs on it.
+	// The mode first: it decides what the provider needs.
 	cfg.Delivery = c.delivery(v, cfg.Country)
 	cfg.Notifier = c.notifier(v)
 	cfg.Guards = c.guards(v)

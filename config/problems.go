@@ -6,39 +6,13 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"duewatch/importer"
 )
-
-// Problem is one fault of the config and what to write instead. It never holds
-// a secret or a phone number.
-type Problem struct {
-	File string // "" when the fault is not in the file
-	Line int    // in File, from 1; 0 when the fault is something that the file lacks
-	Env  string // the environment variable that holds the fault, if one does
-	Key  string // such as reminders.days_before[0]; "" for the file as a whole
-	Text string // what is wrong and what to write instead
-}
-
-// String is one line: "config.yaml:14: reminders.send_at: …".
-func (p Problem) String() string {
-	var b strings.Builder
-	switch {
-	case p.Env != "":
-		b.WriteString("$" + p.Env + ": ")
-	case p.File != "" && p.Line > 0:
-		fmt.Fprintf(&b, "%s:%d: ", p.File, p.Line)
-	case p.File != "":
-		b.WriteString(p.File + ": ")
-	}
-	if p.Key != "" {
-		b.WriteString(p.Key + ": ")
-	}
-	b.WriteString(p.Text)
-	return b.String()
-}
 
 // Error is every fault of a config, in the order of the file. Load returns no
 // other type of error.
-type Error struct{ Problems []Problem }
+type Error struct{ Problems []importer.Problem }
 
 // Error is one line for each problem.
 func (e *Error) Error() string {
@@ -59,7 +33,7 @@ type place struct {
 // problems collects faults while loading goes on, so that the operator sees
 // all of them at once.
 type problems struct {
-	found []Problem
+	found []importer.Problem
 	seen  map[spot]bool
 }
 
@@ -79,10 +53,11 @@ func (p *problems) add(at place, key, format string, args ...any) {
 		p.seen = map[spot]bool{}
 	}
 	p.seen[s] = true
-	p.found = append(p.found, Problem{
-		File: at.file, Line: at.line, Env: at.env, Key: key,
-		Text: fmt.Sprintf(format, args...),
-	})
+	found := importer.Problem{File: at.file, Line: at.line, Key: key, Text: fmt.Sprintf(format, args...)}
+	if at.env != "" {
+		found.File = variable(at.env)
+	}
+	p.found = append(p.found, found)
 }
 
 // has reports whether the value is already known to be wrong.
@@ -94,9 +69,9 @@ func (p *problems) err() error {
 	if len(p.found) == 0 {
 		return nil
 	}
-	rank := func(q Problem) int {
+	rank := func(q importer.Problem) int {
 		switch {
-		case q.Env != "":
+		case isVariable(q.File):
 			return 2
 		case q.Line == 0:
 			return 1
@@ -104,11 +79,17 @@ func (p *problems) err() error {
 			return 0
 		}
 	}
-	slices.SortStableFunc(p.found, func(a, b Problem) int {
-		return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Env, b.Env))
+	slices.SortStableFunc(p.found, func(a, b importer.Problem) int {
+		return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line))
 	})
 	return &Error{p.found}
 }
+
+// variable is how a variable of the environment stands where a fault or a value
+// has its file.
+func variable(name string) string { return "$" + name }
+
+func isVariable(file string) bool { return strings.HasPrefix(file, "$") }
 
 // maxShown is how much of an offending value is repeated.
 const maxShown = 60

@@ -156,10 +156,10 @@ func TestProblems(t *testing.T) {
 		{name: "listen", yaml: "web: {listen: '8750'}\n", want: []string{
 			`config.yaml:1: web.listen: "8750" is not host:port: write an address such as 127.0.0.1:8750`}},
 		{name: "listen to everybody", yaml: "web:\n  listen: ':8750'\n", want: []string{
-			`config.yaml:2: web.listen: ":8750" can be reached from other hosts, and no token guards it: write 127.0.0.1:8750, or give the credential web_token or web.token_file`}},
+			`config.yaml:2: web.listen: ":8750" can be reached from other hosts, and no token protects it: write 127.0.0.1:8750, or give the credential web_token or web.token_file`}},
 		{name: "listen to everybody with a token", yaml: "web: {listen: ':8750', token: 0123456789abcdef}\n"},
 		{name: "short token", yaml: "web: {listen: ':8750', token: hunter2}\n", want: []string{
-			"config.yaml:1: web.token: is too short to guard anything: use at least 16 characters, such as openssl rand -hex 16 prints"}},
+			"config.yaml:1: web.token: is too short: use at least 16 characters, such as openssl rand -hex 16 prints"}},
 
 		// Policies.
 		{name: "days", yaml: "reminders:\n  days_before: [7, 7, 61, -1, x]\n  days_after:\n    - 0\n    - 2\n    - 2\n", want: []string{
@@ -241,10 +241,10 @@ func TestProblems(t *testing.T) {
 		{name: "reconcile", yaml: "notifier:\n  reconcile_after: [15m, 2m, 10]\n", want: []string{
 			`config.yaml:2: notifier.reconcile_after[1]: "2m" is not later than the one before it: write them in order, such as [2m, 15m]`,
 			`config.yaml:2: notifier.reconcile_after[2]: "10" has no unit: write it as in 90s, 15m, 1h or 400d`}},
-		{name: "one look is not enough to resend", yaml: "notifier: {reconcile_after: [5m]}\n", want: []string{
+		{name: "one delay is not enough to resend", yaml: "notifier: {reconcile_after: [5m]}\n", want: []string{
 			"config.yaml:1: notifier.reconcile_after: has one duration, which is not enough to send a text again: write two, such as [2m, 15m], or set notifier.unknown to hold"}},
-		{name: "one look and hold", yaml: "notifier: {reconcile_after: [5m], unknown: hold}\n"},
-		{name: "no look", yaml: "notifier: {reconcile_after: []}\n", want: []string{
+		{name: "one delay and hold", yaml: "notifier: {reconcile_after: [5m], unknown: hold}\n"},
+		{name: "no delay", yaml: "notifier: {reconcile_after: []}\n", want: []string{
 			"config.yaml:1: notifier.reconcile_after: has 0 durations: write 1 to 6, such as [2m, 15m]"}},
 		{name: "ids of Twilio are not repeated", yaml: "notifier:\n  twilio:\n    account_sid: hunter2\n    api_key_sid: SK" + sid + "0\n    messaging_service_sid: AC" + sid + "\n", want: []string{
 			"config.yaml:3: notifier.twilio.account_sid: does not have the right form: write AC and 32 digits or letters a to f, from the Twilio console",
@@ -269,7 +269,7 @@ func TestProblems(t *testing.T) {
 			`config.yaml:5: services[0].days_before[0]: "70" is out of range: write days from 0 to 60, without a sign`,
 			"config.yaml:6: services[0].templates.sw.after: template: text:1: unclosed action",
 			`config.yaml:7: services[0].language: "fr" has no templates: write en or sw, or add its texts under templates`}},
-		{name: "inherited fault is told once", yaml: "reminders: {send_at: noon, holidays: [x]}\nservices: [{id: 1, name: A}, {id: 2, name: B}]\n", want: []string{
+		{name: "an inherited fault is reported once", yaml: "reminders: {send_at: noon, holidays: [x]}\nservices: [{id: 1, name: A}, {id: 2, name: B}]\n", want: []string{
 			`config.yaml:1: reminders.holidays[0]: "x" is neither a date nor a calendar: write YYYY-MM-DD, such as 2026-12-25, or the path of a file that ends in .ics`,
 			`config.yaml:1: reminders.send_at: "noon" is not a time of day: write HH:MM, 00:00 to 24:00`}},
 		{name: "bill", yaml: "bills:\n  - {service: 1, account: ' 5', phone: 0710000001}\n  - service: 1\n    account: 6\n    phone: 12\n    language: fr\n  - {}\n", want: []string{

@@ -4,10 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"log/slog"
 	"os"
 	"strings"
+
+	"duewatch/importer"
 )
 
 // redacted is what a Secret prints.
@@ -54,12 +55,12 @@ const maxSecretFile = 8 << 10
 func readSecret(path string) (Secret, error) {
 	f, err := os.Open(path) //nolint:gosec // the operator names the file
 	if err != nil {
-		return "", fmt.Errorf("the file cannot be read: %w", withoutPath(err))
+		return "", fmt.Errorf("the file cannot be read: %w", importer.WithoutPath(err))
 	}
 	defer func() { _ = f.Close() }() // nothing was written
 	b, err := io.ReadAll(io.LimitReader(f, maxSecretFile+1))
 	if err != nil {
-		return "", fmt.Errorf("the file cannot be read: %w", withoutPath(err))
+		return "", fmt.Errorf("the file cannot be read: %w", importer.WithoutPath(err))
 	}
 	// An editor ends a file with a newline, which is no part of the secret.
 	s := strings.TrimRight(string(b), "\r\n")
@@ -70,14 +71,6 @@ func readSecret(path string) (Secret, error) {
 		return "", errors.New("the file is empty: write the secret into it, on one line")
 	}
 	return Secret(s), nil
-}
-
-// withoutPath is the reason inside an error of the os package.
-func withoutPath(err error) error {
-	if e, ok := errors.AsType[*fs.PathError](err); ok {
-		return e.Err
-	}
-	return err
 }
 
 // checkSecretText refuses what no service hands out and what a copied line

@@ -13,7 +13,7 @@ import (
 // overrides are, for each key of reminders:, what a service may say instead.
 // With it every part of the key's way is tried: it reaches the policy of that
 // service and of no other, changes the fingerprint, so that bills are planned
-// anew, and is told to the operator with its line.
+// anew, and is shown to the operator with its line.
 var overrides = map[string]string{
 	"days_before":          "[5, 1]",
 	"days_after":           "[2]",

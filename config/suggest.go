@@ -1,21 +1,10 @@
 package config
 
 import (
-	"regexp"
 	"strings"
+
+	"duewatch/importer"
 )
-
-// plainKey is a key that may be repeated in a message. Anything else may be a
-// phone number or a secret that slipped to the left of a colon.
-var plainKey = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_-]{0,39}$`)
-
-// shownKey is the name of an unknown key for a message.
-func shownKey(name string) string {
-	if plainKey.MatchString(name) {
-		return name
-	}
-	return "(not a name)"
-}
 
 // suggestion says which key of parent an unknown name was meant to be, with
 // its leading comma or colon.
@@ -23,7 +12,7 @@ func suggestion(parent key, name string) string {
 	if parent.shape == byLanguage {
 		return ": write a language of two or three small letters, such as en"
 	}
-	if !plainKey.MatchString(name) {
+	if !importer.IsPlainName(name) {
 		return ""
 	}
 	name = strings.ReplaceAll(strings.ToLower(name), "-", "_")

@@ -12,6 +12,7 @@ import (
 
 	"github.com/nyaruka/phonenumbers"
 
+	"duewatch/importer"
 	"duewatch/reminder"
 )
 
@@ -86,18 +87,10 @@ func (v view) list(key string) []string {
 func (v view) oneOf(key string, words ...string) string {
 	s := v.text(key)
 	if !slices.Contains(words, s) {
-		v.bad(key, "%s is none of the choices: write %s", shown(s), orList(words))
+		v.bad(key, "%s is none of the choices: write %s", shown(s), importer.OrList(words))
 		return ""
 	}
 	return s
-}
-
-func orList(words []string) string {
-	if len(words) == 1 {
-		return words[0]
-	}
-	last := len(words) - 1
-	return strings.Join(words[:last], ", ") + " or " + words[last]
 }
 
 func (v view) flag(key string) bool {

@@ -1,11 +1,13 @@
-// Package holidays reads the days of an iCalendar file (RFC 5545) as programs
-// and web sites write it. It promises three things. A day is a day as it is
-// written: no zone is looked up, and only an instant in UTC is turned into the
-// zone of the config. An event that cannot be understood costs itself alone: it
-// counts on the day it began, and a warning names it where it could still
-// matter. And no file of MaxBytes keeps it busy: its work is bounded in steps.
+// Package holidays reads the days of an iCalendar file (RFC 5545) as programs and
+// web sites write it. It promises three things:
+//   - A day is the day that is written, whatever zone stands beside it; only an
+//     instant in UTC is converted to the zone of the config.
+//   - An event that cannot be understood affects no other: it counts on its first
+//     day, and a warning names it where it could still matter.
+//   - A file of MaxBytes is read within a second or two: the work is bounded.
 //
-// It does no I/O and has no clock. The config loader calls it.
+// It does no I/O and has no clock. The config loader calls it. Read calendar.go
+// first, then lines.go (the text), event.go (one event), rule.go (recurring days).
 package holidays
 
 import (
@@ -18,28 +20,28 @@ import (
 	"duewatch/reminder"
 )
 
-// Bounds of a file. They are far beyond any real calendar, and low enough that
-// one at all of them is read within a second or two.
+// Bounds of a file. They are far above any real calendar, and low enough that a file
+// at all of them is read within a second or two.
 const (
 	MaxBytes     = 1 << 20
 	maxEvents    = 5000
 	maxEventDays = 366       // of one occurrence
 	maxSteps     = 2_000_000 // days that are tried or listed
-	maxWarnings  = 20        // more help nobody; the rest is counted
+	maxWarnings  = 20        // listed one by one; the rest is counted
 )
 
-// Options are what surrounds a calendar.
+// Options say for whom and for which days a calendar is read.
 type Options struct {
-	Zone        *time.Location // in which an instant in UTC has its day
+	Zone        *time.Location // to which an instant in UTC is converted
 	From, To    reminder.Date  // the window: days outside it are not listed
-	Today       reminder.Date  // events that ended before it are not warned of
+	Today       reminder.Date  // events that ended before it raise no warning
 	Observances bool           // whether days that Google marks as no public holidays count
 }
 
-// Calendar is what a file says of the window.
+// Calendar is what a file says about the window.
 type Calendar struct {
-	Days        []Day // ascending; a day stands once for each of its names
-	Observances []Day // those left out, likewise
+	Days        []Day // ascending; a day with two names comes twice
+	Observances []Day // those that do not count, in the same order
 	Warnings    []Warning
 }
 
@@ -49,7 +51,7 @@ type Day struct {
 	Name string // the event's SUMMARY in one line, "" when it has none
 }
 
-// Warning is about an event that does not count as it is written.
+// Warning is about an event that does not count as it is written, or not fully.
 type Warning struct {
 	Line int
 	Text string // names the event, what is wrong, and what to write instead
@@ -58,7 +60,7 @@ type Warning struct {
 // Error is why a file as a whole cannot be used.
 type Error struct {
 	Line int    // from 1; 0 when it is about the whole file
-	Text string // what is wrong and what to do, to be put behind the name of the file
+	Text string // what is wrong and what to do, to follow the name of the file
 }
 
 // Error is the text alone: the caller names the file.
@@ -69,10 +71,10 @@ type reader struct {
 	Options
 	out   Calendar
 	steps int
-	// replaced are, by UID, the days of recurring events that a change to one
-	// day takes from them.
+	// replaced holds, by UID, the days of recurring events that a change to one day
+	// replaces.
 	replaced map[string]map[reminder.Date]bool
-	unnamed  int // warnings beyond maxWarnings
+	unlisted int // how many warnings are beyond maxWarnings
 }
 
 // Read lists the days of a calendar. Its error is always an *Error.
@@ -90,7 +92,7 @@ func Read(text string, opts Options) (Calendar, error) {
 	}
 	// Changes to one day may stand before the event that they change.
 	for i := range events {
-		if err := r.list(&events[i]); err != nil {
+		if err := r.collect(&events[i]); err != nil {
 			return Calendar{}, err
 		}
 	}
@@ -99,14 +101,14 @@ func Read(text string, opts Options) (Calendar, error) {
 		*days = slices.Compact(*days)
 	}
 	slices.SortStableFunc(r.out.Warnings, func(a, b Warning) int { return cmp.Compare(a.Line, b.Line) })
-	if r.unnamed > 0 {
-		r.out.Warnings = append(r.out.Warnings, Warning{1, fmt.Sprintf("and %d more events that do not count as they are written", r.unnamed)})
+	if r.unlisted > 0 {
+		r.out.Warnings = append(r.out.Warnings, Warning{1, fmt.Sprintf("and %d more events that do not count as they are written", r.unlisted)})
 	}
 	return r.out, nil
 }
 
-// split finds the events of a file, of all calendars in it. What stands outside
-// of a calendar is passed over.
+// split finds the events of all calendars in a file. It ignores what is outside of
+// a calendar.
 func split(text string) ([]component, error) {
 	if isUTF16(text) {
 		return nil, &Error{Text: "is UTF-16 text: save it as UTF-8, as with iconv -f UTF-16 -t UTF-8 OLD.ics > NEW.ics"}
@@ -154,8 +156,8 @@ func split(text string) ([]component, error) {
 	return events, nil
 }
 
-// list adds the days of one event that lie in the window.
-func (r *reader) list(e *event) error {
+// collect adds the days of one event that are in the window.
+func (r *reader) collect(e *event) error {
 	starts := r.starts(e)
 	for _, start := range starts {
 		for i := range e.days {
@@ -164,7 +166,7 @@ func (r *reader) list(e *event) error {
 			switch {
 			case r.steps > maxSteps:
 			case day.Before(r.From) || day.After(r.To):
-			case e.leftOut:
+			case e.observance:
 				r.out.Observances = append(r.out.Observances, Day{day, e.name})
 			default:
 				r.out.Days = append(r.out.Days, Day{day, e.name})
@@ -200,10 +202,10 @@ func (r *reader) starts(e *event) []reminder.Date {
 			add(reminder.DateOf(e.start.on(day).wall(r.Zone)))
 		})
 	}
-	for _, day := range e.more {
+	for _, day := range e.added {
 		add(day)
 	}
-	for _, day := range e.except {
+	for _, day := range e.excepted {
 		delete(listed, day)
 	}
 	if !e.change {
@@ -219,12 +221,12 @@ func (r *reader) starts(e *event) []reminder.Date {
 	return starts
 }
 
-// warn names the first fault of an event, unless it makes no difference.
+// warn adds a warning of the first fault of an event, if the fault matters.
 func (r *reader) warn(e *event) {
 	switch {
-	case len(e.faults) == 0 || e.leftOut || e.mattersTo.Before(r.Today):
+	case len(e.faults) == 0 || e.observance || e.mattersTo.Before(r.Today):
 	case len(r.out.Warnings) == maxWarnings:
-		r.unnamed++
+		r.unlisted++
 	default:
 		r.out.Warnings = append(r.out.Warnings, Warning{e.faults[0].line, e.title() + ": " + e.faults[0].text})
 	}

@@ -10,19 +10,19 @@ import (
 	"duewatch/reminder"
 )
 
-// event is a VEVENT as far as it is understood.
+// event is what is understood of a VEVENT.
 type event struct {
-	line      int
-	uid, name string
-	leftOut   bool // an observance that does not count
-	change    bool // to one day of a recurring event
-	start     moment
-	days      int // of each occurrence
-	rules     []rule
-	more      []reminder.Date // RDATE
-	except    []reminder.Date // EXDATE
-	// faults are what is not understood, and mattersTo the last day on which
-	// it can make a difference.
+	line       int
+	uid, name  string
+	observance bool // it is an observance, which does not count
+	change     bool // it changes one day of a recurring event
+	start      moment
+	days       int // of each occurrence
+	rules      []rule
+	added      []reminder.Date // RDATE
+	excepted   []reminder.Date // EXDATE
+	// faults are what is not understood; mattersTo is the last day on which that can
+	// make a difference.
 	faults    []fault
 	mattersTo reminder.Date
 }
@@ -32,7 +32,7 @@ type fault struct {
 	text string
 }
 
-// never is behind all days that a calendar can write.
+// never is later than any day that a calendar can contain.
 var never = reminder.NewDate(9999, time.December, 31)
 
 func (e *event) fault(line int, mattersTo reminder.Date, format string, args ...any) {
@@ -42,7 +42,7 @@ func (e *event) fault(line int, mattersTo reminder.Date, format string, args ...
 	}
 }
 
-// title names the event to an operator.
+// title is the name of the event for the operator.
 func (e *event) title() string {
 	name := strconv.Quote(e.name)
 	if e.name == "" {
@@ -54,15 +54,15 @@ func (e *event) title() string {
 	return name + ", " + reminder.DateOf(e.start.written).String()
 }
 
-// parse takes in a VEVENT. It is not ok when the event has no days of its own.
+// parse reads a VEVENT; ok is false when the event has no days.
 func (r *reader) parse(c component) (e event, ok bool) {
 	e = event{line: c.line, uid: c.first("UID").value, name: plain(c.first("SUMMARY").value), days: 1}
-	e.leftOut = !r.Observances && strings.HasPrefix(strings.ToLower(c.first("DESCRIPTION").value), "observance")
+	e.observance = !r.Observances && strings.HasPrefix(strings.ToLower(c.first("DESCRIPTION").value), "observance")
 	start := c.first("DTSTART")
 	if id := c.first("RECURRENCE-ID"); id.value != "" {
-		r.replace(&e, id)
+		r.noteChange(&e, id)
 		if start.value == "" {
-			start = id // a change of the words alone
+			start = id // only the words are changed
 		}
 	}
 	if strings.EqualFold(c.first("STATUS").value, "CANCELLED") {
@@ -85,11 +85,11 @@ func (r *reader) parse(c component) (e event, ok bool) {
 			e.fault(many[1].line, first.AddDays(maxEventDays), "has %s twice, and the first counts: keep one", name)
 		}
 	}
-	r.length(&e, c, first)
+	r.setLength(&e, c, first)
 	for _, p := range c.properties["RRULE"] {
 		rule, until, text := parseRule(p.value, e.start)
 		if text != "" {
-			e.fault(p.line, until, "counts on the day it began alone, since its RRULE %s: "+
+			e.fault(p.line, until, "counts only on its first day, since its RRULE %s: "+
 				"write its other days out as events of their own", text)
 			e.rules = nil
 			break
@@ -97,16 +97,16 @@ func (r *reader) parse(c component) (e event, ok bool) {
 		e.rules = append(e.rules, rule)
 	}
 	if old := c.properties["EXRULE"]; len(old) > 0 {
-		e.fault(old[0].line, first, "has an EXRULE, which is not followed: "+
+		e.fault(old[0].line, first, "has an EXRULE, which is not supported: "+
 			"write the days without it as EXDATE;VALUE=DATE:20261225")
 	}
-	e.more = r.dates(&e, c.properties["RDATE"])
-	e.except = r.dates(&e, c.properties["EXDATE"])
+	e.added = r.dates(&e, c.properties["RDATE"])
+	e.excepted = r.dates(&e, c.properties["EXDATE"])
 	return e, true
 }
 
-// replace notes that an event is a change to one day of a recurring one.
-func (r *reader) replace(e *event, id property) {
+// noteChange records that an event changes one day of a recurring one.
+func (r *reader) noteChange(e *event, id property) {
 	m, ok := parseMoment(id.value)
 	if !ok {
 		e.fault(id.line, r.mattersTo(id.value), "changes a day of a recurring event, but its RECURRENCE-ID %s is not a day, so that both count: "+
@@ -115,20 +115,20 @@ func (r *reader) replace(e *event, id property) {
 	}
 	e.change = true
 	day := reminder.DateOf(m.wall(r.Zone))
-	if e.uid != "" { // else nobody knows which event is meant
+	if e.uid != "" { // without a UID it is not known which event is meant
 		if r.replaced[e.uid] == nil {
 			r.replaced[e.uid] = map[reminder.Date]bool{}
 		}
 		r.replaced[e.uid][day] = true
 	}
 	if strings.Contains(id.parameters, "RANGE=THISANDFUTURE") {
-		e.fault(id.line, never, "changes all later days of a recurring event (RANGE=THISANDFUTURE), which is followed for one day alone: "+
+		e.fault(id.line, never, "changes all later days of a recurring event (RANGE=THISANDFUTURE), which is supported for one day only: "+
 			"write the later days as an event of their own")
 	}
 }
 
-// length finds out for how many days each occurrence lasts.
-func (r *reader) length(e *event, c component, first reminder.Date) {
+// setLength finds out how many days each occurrence lasts.
+func (r *reader) setLength(e *event, c component, first reminder.Date) {
 	start := e.start.wall(r.Zone)
 	end, p := start, c.first("DTEND")
 	ok := true
@@ -140,8 +140,8 @@ func (r *reader) length(e *event, c component, first reminder.Date) {
 		end, ok = addDuration(start, p.value)
 	}
 	if !ok || end.Before(start) {
-		e.fault(p.line, first.AddDays(maxEventDays), "counts for one day alone, since its %s %s is not an end: "+
-			"write the day behind the last one, as in DTEND;VALUE=DATE:20261227", p.name, shown(p.value))
+		e.fault(p.line, first.AddDays(maxEventDays), "counts for one day only, since its %s %s is not an end: "+
+			"write the day after the last one, as in DTEND;VALUE=DATE:20261227", p.name, shown(p.value))
 		return
 	}
 	if !end.After(start) {
@@ -153,11 +153,11 @@ func (r *reader) length(e *event, c component, first reminder.Date) {
 		e.days = days
 		return
 	}
-	e.fault(p.line, last, "counts for one day alone, since it would last longer than %d days: split it", maxEventDays)
+	e.fault(p.line, last, "counts for one day only, since it would last longer than %d days: split it", maxEventDays)
 }
 
 // durationForm is a length of weeks, or of days, hours, minutes and seconds.
-// Seven digits are more than any event that counts has.
+// Seven digits are more than any event needs.
 var durationForm = regexp.MustCompile(`^\+?P(?:(\d{1,7})W)?(?:(\d{1,7})D)?(?:T(?:(\d{1,7})H)?(?:(\d{1,7})M)?(?:(\d{1,7})S)?)?$`)
 
 func addDuration(start time.Time, value string) (end time.Time, ok bool) {
@@ -172,7 +172,7 @@ func addDuration(start time.Time, value string) (end time.Time, ok bool) {
 	return start.AddDate(0, 0, 7*n[0]+n[1]).Add(time.Duration((n[2]*60+n[3])*60+n[4]) * time.Second), true
 }
 
-// dates reads the lists of RDATE and EXDATE. Of a period the beginning counts.
+// dates reads the lists of RDATE and EXDATE. A period counts on its first day.
 func (r *reader) dates(e *event, lists []property) (out []reminder.Date) {
 	for _, p := range lists {
 		for value := range strings.SplitSeq(p.value, ",") {
@@ -189,8 +189,8 @@ func (r *reader) dates(e *event, lists []property) (out []reminder.Date) {
 	return out
 }
 
-// mattersTo is the last day on which a day that cannot be read could matter: one
-// that begins with a past year is over.
+// mattersTo is the last day on which a value that is no day could matter: one that
+// begins with a past year does not any more.
 func (r *reader) mattersTo(value string) reminder.Date {
 	year, err := strconv.Atoi(value[:min(len(value), 4)])
 	if err == nil && year < r.Today.Year()-1 {
@@ -201,12 +201,12 @@ func (r *reader) mattersTo(value string) reminder.Date {
 
 // moment is a day, or an hour of one, as a calendar writes it.
 type moment struct {
-	written time.Time // as the digits say; its location means nothing
-	instant bool      // in UTC, as the Z behind it says
+	written time.Time // the digits; its location means nothing
+	instant bool      // in UTC: a Z follows the digits
 }
 
-// parseMoment reads a DATE or a DATE-TIME. What stands before a colon is the rest
-// of a zone such as (UTC+03:00) Nairobi that was not put in quotation marks.
+// parseMoment reads a DATE or a DATE-TIME. It ignores what is before a colon: the
+// rest of a zone such as (UTC+03:00) Nairobi without quotation marks.
 func parseMoment(value string) (m moment, ok bool) {
 	value = strings.ToUpper(value[strings.LastIndexByte(value, ':')+1:])
 	digits, instant := strings.CutSuffix(value, "Z")
@@ -225,8 +225,8 @@ func (m moment) on(day reminder.Date) moment {
 	return m
 }
 
-// wall is what the wall clock and calendar show at the moment: what is written,
-// or, of an instant, what they show in the zone of the config.
+// wall is the date and time on the wall at the moment: as written, or, for an
+// instant, in the zone of the config.
 func (m moment) wall(zone *time.Location) time.Time {
 	if !m.instant {
 		return m.written

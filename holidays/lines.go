@@ -12,11 +12,11 @@ import (
 type property struct {
 	line       int
 	name       string // in capital letters
-	parameters string // likewise, all of them
+	parameters string // all of them, in capital letters
 	value      string
 }
 
-// component is a VEVENT as it stands in the file.
+// component is a VEVENT as written in the file.
 type component struct {
 	line       int
 	properties map[string][]property
@@ -30,31 +30,31 @@ func (c component) first(name string) property {
 	return property{line: c.line, name: name}
 }
 
-// isUTF16 reports whether the text is what Windows calls Unicode.
+// isUTF16 reports whether the text is UTF-16, which Windows calls Unicode.
 func isUTF16(text string) bool {
 	return strings.HasPrefix(text, "\xff\xfe") || strings.HasPrefix(text, "\xfe\xff") || strings.Contains(text[:min(len(text), 64)], "\x00")
 }
 
-// lineCount is the number of lines as properties counts them.
+// lineCount is the number of lines, counted as in properties.
 func lineCount(text string) int { return max(len(physicalLines(text)), 1) }
 
-// physicalLines splits a text at CRLF, LF or CR, whichever it has.
+// physicalLines splits a text at CRLF, LF and CR.
 func physicalLines(text string) []string {
 	text = strings.ReplaceAll(strings.ReplaceAll(text, "\r\n", "\n"), "\r", "\n")
 	return strings.Split(strings.TrimSuffix(text, "\n"), "\n")
 }
 
-// properties joins folded lines (RFC 5545, 3.1) and takes them apart. Some
-// programs break a long text without folding it: a line without a name goes on
-// with the value before it.
+// properties joins folded lines (RFC 5545, 3.1) and parses them. Some programs break
+// a long text without folding it: a line without a name continues the value before
+// it.
 func properties(text string) []property {
 	type contentLine struct {
 		line int
-		text []byte // appended to: a megabyte of folds must not be copied for each
+		text []byte // bytes, so that a megabyte of folds is not copied for each of them
 	}
 	var unfolded []*contentLine
 	for i, line := range physicalLines(text) {
-		line = strings.TrimPrefix(line, "\ufeff") // also of a second file behind the first
+		line = strings.TrimPrefix(line, "\ufeff") // also at the start of a second file that was appended
 		switch {
 		case line == "":
 		case (line[0] == ' ' || line[0] == '\t') && len(unfolded) > 0:
@@ -95,8 +95,8 @@ func nameOf(line []byte) (name string, ok bool) {
 	return strings.ToUpper(string(line[:end])), true
 }
 
-// parseProperty takes a line apart that has a name. A colon inside quotation
-// marks belongs to a parameter, unless there is none outside of them.
+// parseProperty parses a line that has a name. A colon inside quotation marks belongs
+// to a parameter, unless there is none outside of them.
 func parseProperty(line int, text string) property {
 	quoted := false
 	colon := strings.IndexFunc(text, func(r rune) bool {
@@ -115,8 +115,8 @@ func parseProperty(line int, text string) property {
 // unescaped undoes the escapes of a TEXT.
 var unescaped = strings.NewReplacer(`\n`, "\n", `\N`, "\n", `\,`, ",", `\;`, ";", `\\`, `\`)
 
-// plain is a TEXT in one line for people: of at most 60 characters, and without
-// any that a terminal would obey.
+// plain is a TEXT as one line for people: at most 60 characters, and none that
+// controls a terminal.
 func plain(text string) string {
 	const longest = 60 // characters
 	text = unescaped.Replace(strings.ToValidUTF8(text, "?"))

@@ -10,24 +10,24 @@ import (
 	"duewatch/reminder"
 )
 
-// rule is an RRULE. Its days are found by walking the days of the window and
-// asking of each whether it fits.
+// rule is an RRULE (RFC 5545, 3.3.10). Its days are found by testing each day of the
+// window.
 type rule struct {
 	frequency string
-	interval  int // of so many periods one counts
+	interval  int // every nth period counts
 	count     int // of occurrences, 0 = without end
 	weekStart time.Weekday
 	start     moment
 	first     reminder.Date // of the start, as written
 	until     time.Time     // the last moment, as written; zero = without end
-	// What a day has to be, each nil for anything; as written, but without
-	// noughts and plus signs in front. Days, weekdays and positions may be
-	// counted from the end: -1 is the last.
+	// What a day has to match, nil = anything; as written, but without leading zeros
+	// and plus signs. Days, weekdays and positions may count from the end: -1 is the
+	// last.
 	months, monthDays, weekdays map[string]bool
-	positions                   map[string]bool // among the days of a period that fit
+	positions                   map[string]bool // among the matching days of a period
 }
 
-// weekdayNames are those of time.Weekday, in two letters each.
+// weekdayNames has two letters for each time.Weekday, in its order.
 const weekdayNames = "SUMOTUWETHFRSA"
 
 func weekdayName(day reminder.Date) string {
@@ -35,8 +35,8 @@ func weekdayName(day reminder.Date) string {
 	return weekdayNames[i : i+2]
 }
 
-// ruleParts are the parts of a rule that are followed, and what they may hold.
-// One hour, minute and second change nothing about the day.
+// ruleParts are the parts of a rule that are supported, with the form of their
+// values. A single hour, minute or second does not change the day.
 var ruleParts = map[string]*regexp.Regexp{
 	"FREQ":       regexp.MustCompile(`^(YEARLY|MONTHLY|WEEKLY|DAILY)$`),
 	"INTERVAL":   regexp.MustCompile(`^([1-9]\d{0,4}|100000)$`),
@@ -56,25 +56,25 @@ func listOf(item string) *regexp.Regexp {
 	return regexp.MustCompile(`^(` + item + `)(,(` + item + `))*$`)
 }
 
-// leadingNoughts are those of 05 and -01MO.
-var leadingNoughts = regexp.MustCompile(`\b0+([1-9])`)
+// leadingZeros matches those of 05 and -01MO.
+var leadingZeros = regexp.MustCompile(`\b0+([1-9])`)
 
-// parseRule reads an RRULE. Fault is what is not followed; until then says to
-// which day the rule could have mattered.
+// parseRule reads an RRULE. A fault says what is not supported, and until the last
+// day on which that could matter.
 func parseRule(value string, start moment) (r rule, until reminder.Date, fault string) {
 	parts := map[string]string{}
 	for part := range strings.SplitSeq(strings.ToUpper(strings.ReplaceAll(value, " ", "")), ";") {
 		name, value, _ := strings.Cut(part, "=")
 		if strings.HasPrefix(name, "BY") {
-			value = leadingNoughts.ReplaceAllString(strings.ReplaceAll(value, "+", ""), "$1")
+			value = leadingZeros.ReplaceAllString(strings.ReplaceAll(value, "+", ""), "$1")
 		}
 		form, followed := ruleParts[name]
 		switch {
-		case part == "": // behind the last ;
+		case part == "": // after the last ;
 		case followed && parts[name] == "" && form.MatchString(value):
 			parts[name] = value
 		default:
-			fault = cmp.Or(fault, "has "+shown(part)+", which is not followed")
+			fault = cmp.Or(fault, "has "+shown(part)+", which is not supported")
 		}
 	}
 	r = rule{
@@ -89,7 +89,7 @@ func parseRule(value string, start moment) (r rule, until reminder.Date, fault s
 	if m, ok := parseMoment(parts["UNTIL"]); ok {
 		until, r.until = reminder.DateOf(m.written), m.written
 		if len(parts["UNTIL"]) == len("20261225") {
-			r.until = r.until.AddDate(0, 0, 1).Add(-time.Second) // the day is part of it
+			r.until = r.until.AddDate(0, 0, 1).Add(-time.Second) // the whole day is included
 		}
 	} else if parts["UNTIL"] != "" {
 		fault = cmp.Or(fault, "has "+shown("UNTIL="+parts["UNTIL"])+", which is no day")
@@ -116,7 +116,7 @@ func setOf(list string) map[string]bool {
 	return set
 }
 
-// complete fills in what a rule leaves to its first day.
+// complete fills in what the rule takes from its first day.
 func (r *rule) complete() {
 	if r.monthDays != nil || r.weekdays != nil {
 		return
@@ -132,9 +132,9 @@ func (r *rule) complete() {
 	}
 }
 
-// walk calls do for the days of the rule from one day to another, as they are
-// written. Each day that it tries is a step; beyond maxSteps it gives up. The
-// first day belongs to a rule also where it does not fit: so programs show it.
+// walk calls do for the days of the rule between two days, as written. Each day that
+// it tests is a step; beyond maxSteps it stops. The first day counts even if it does
+// not match the rule, as calendar programs show it.
 func (r *rule) walk(from, to reminder.Date, steps *int, do func(reminder.Date)) {
 	if r.ended(r.first, 0) {
 		return
@@ -149,7 +149,7 @@ func (r *rule) walk(from, to reminder.Date, steps *int, do func(reminder.Date)) 
 		if begin.After(to) {
 			return
 		}
-		for _, day := range r.chosen(begin, end, steps) {
+		for _, day := range r.daysIn(begin, end, steps) {
 			switch {
 			case !day.After(r.first):
 			case day.After(to) || r.ended(day, found):
@@ -162,14 +162,13 @@ func (r *rule) walk(from, to reminder.Date, steps *int, do func(reminder.Date)) 
 	}
 }
 
-// ended reports whether a day comes too late for the rule, of which some days
-// were found.
+// ended reports whether the rule ends before a day, after it had found days.
 func (r *rule) ended(day reminder.Date, found int) bool {
 	return r.count > 0 && found >= r.count || !r.until.IsZero() && r.start.on(day).written.After(r.until)
 }
 
-// period is the nth stretch of days of which the rule counts, that of its first
-// day being 0: from its first day to the one behind its last.
+// period is the nth period of the rule, where 0 is that of its first day: from the
+// first day of the period to the day after its last.
 func (r *rule) period(n int) (begin, end reminder.Date) {
 	n *= r.interval
 	switch r.frequency {
@@ -186,8 +185,8 @@ func (r *rule) period(n int) (begin, end reminder.Date) {
 	}
 }
 
-// periodBefore is the number of a period that ends no later than the one which
-// a day lies in.
+// periodBefore is the number of a period that ends no later than the period of a
+// day.
 func (r *rule) periodBefore(day reminder.Date) int {
 	n := day.Sub(r.first)
 	switch r.frequency {
@@ -201,8 +200,8 @@ func (r *rule) periodBefore(day reminder.Date) int {
 	return max(n/r.interval, 0)
 }
 
-// chosen are the days of a period that fit, those at BYSETPOS where it is given.
-func (r *rule) chosen(begin, end reminder.Date, steps *int) []reminder.Date {
+// daysIn lists the matching days of a period, or those of them at BYSETPOS.
+func (r *rule) daysIn(begin, end reminder.Date, steps *int) []reminder.Date {
 	var days []reminder.Date
 	for day := begin; day.Before(end); {
 		*steps++
@@ -210,7 +209,7 @@ func (r *rule) chosen(begin, end reminder.Date, steps *int) []reminder.Date {
 			day = reminder.NewDate(day.Year(), day.Month()+1, 1)
 			continue
 		}
-		if r.fits(day) {
+		if r.matches(day) {
 			days = append(days, day)
 		}
 		day = day.AddDays(1)
@@ -228,13 +227,13 @@ func (r *rule) chosen(begin, end reminder.Date, steps *int) []reminder.Date {
 	return chosen
 }
 
-// fits reports whether a day, of a month that fits, is one of the rule.
-func (r *rule) fits(day reminder.Date) bool {
+// matches reports whether the rule has a day, of a month that it has.
+func (r *rule) matches(day reminder.Date) bool {
 	if r.monthDays == nil && r.weekdays == nil {
 		return true
 	}
-	first, behind := reminder.NewDate(day.Year(), day.Month(), 1), reminder.NewDate(day.Year(), day.Month()+1, 1)
-	if r.monthDays != nil && !r.monthDays[strconv.Itoa(day.Day())] && !r.monthDays[strconv.Itoa(-behind.Sub(day))] {
+	first, next := reminder.NewDate(day.Year(), day.Month(), 1), reminder.NewDate(day.Year(), day.Month()+1, 1)
+	if r.monthDays != nil && !r.monthDays[strconv.Itoa(day.Day())] && !r.monthDays[strconv.Itoa(-next.Sub(day))] {
 		return false
 	}
 	weekday := weekdayName(day)
@@ -242,7 +241,7 @@ func (r *rule) fits(day reminder.Date) bool {
 		return true
 	}
 	if r.frequency == "YEARLY" && r.months == nil { // the nth of the year
-		first, behind = reminder.NewDate(day.Year(), time.January, 1), reminder.NewDate(day.Year()+1, time.January, 1)
+		first, next = reminder.NewDate(day.Year(), time.January, 1), reminder.NewDate(day.Year()+1, time.January, 1)
 	}
-	return r.weekdays[strconv.Itoa(day.Sub(first)/7+1)+weekday] || r.weekdays[strconv.Itoa(-(behind.Sub(day)+6)/7)+weekday]
+	return r.weekdays[strconv.Itoa(day.Sub(first)/7+1)+weekday] || r.weekdays[strconv.Itoa(-(next.Sub(day)+6)/7)+weekday]
 }

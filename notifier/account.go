@@ -2,26 +2,25 @@ package notifier
 
 import (
 	"context"
-	"net/http"
 
 	api "github.com/twilio/twilio-go/rest/api/v2010"
 
 	"duewatch/reminder"
 )
 
-// AccountInfo is what Twilio says of the account (Account resource).
+// AccountInfo is what Twilio says about the account (Account resource).
 type AccountInfo struct {
-	Active bool   // else suspended or closed
-	Trial  bool   // a trial account texts verified numbers only
-	Status string // in Twilio's word
+	Active bool   // else it is suspended or closed
+	Trial  bool   // a trial account can text verified numbers only
+	Status string // as Twilio calls it: active, suspended, closed
 }
 
-// Account asks Twilio for the account itself: the one request that proves the
-// credentials and has no effect. An error is always a *Error that matches
-// [ErrStop] or [ErrRetry].
+// Account asks Twilio for the account itself (Account resource, Fetch an Account):
+// the one request that checks the credentials and has no effect. An error is always
+// a *Error that matches [ErrStop] or [ErrRetry].
 func (n *Notifier) Account(ctx context.Context) (AccountInfo, error) {
 	var info AccountInfo
-	err := n.question(ctx, "account", func(c *call) error {
+	err := n.ask(ctx, "account", func(c *call) error {
 		account, err := c.service().FetchAccount(n.accountSID)
 		switch {
 		case err != nil:
@@ -35,10 +34,10 @@ func (n *Notifier) Account(ctx context.Context) (AccountInfo, error) {
 	return info, err
 }
 
-// Owns reports whether a number belongs to the account, and can text
-// (IncomingPhoneNumber resource). An error is as for Account.
+// Owns reports whether a number belongs to the account, and whether it can send
+// texts (IncomingPhoneNumber resource). Errors are those of Account.
 func (n *Notifier) Owns(ctx context.Context, number reminder.Phone) (found, texts bool, err error) {
-	err = n.question(ctx, "numbers", func(c *call) error {
+	err = n.ask(ctx, "numbers", func(c *call) error {
 		params := new(api.ListIncomingPhoneNumberParams).SetPhoneNumber(number.E164()).SetPageSize(pageOfOne)
 		answer, err := c.service().PageIncomingPhoneNumber(params, "", "")
 		switch {
@@ -57,12 +56,12 @@ func (n *Notifier) Owns(ctx context.Context, number reminder.Phone) (found, text
 	return found, texts, err
 }
 
-// Connect makes a request that changes nothing, so that a connection is ready for
-// the next text: making one may take longer than a text may wait for it. It
-// returns an error when there was no answer, and not for what the answer says.
+// Connect opens a connection for the next text, by a request that changes nothing: to
+// open one may take longer than Message.WriteBy allows. It returns an error only when
+// there was no answer, whatever the answer says.
 func (n *Notifier) Connect(ctx context.Context) error {
 	answered := false
-	err := n.question(ctx, "connect", func(c *call) error {
+	err := n.ask(ctx, "connect", func(c *call) error {
 		_, err := c.service().FetchAccount(n.accountSID)
 		if answered = c.status != 0; err != nil {
 			return c.failed("connect", err)
@@ -70,22 +69,18 @@ func (n *Notifier) Connect(ctx context.Context) error {
 		return nil
 	})
 	if answered {
-		return nil // a connection is ready
+		return nil
 	}
 	return err
 }
 
-// question makes one request that changes nothing.
-func (n *Notifier) question(ctx context.Context, op string, ask func(*call) error) error {
+// ask makes one request that changes nothing: read asks by c, and reads the answer. An
+// error is a *Error that matches [ErrNotFound], [ErrStop] or [ErrRetry].
+func (n *Notifier) ask(ctx context.Context, op string, read func(c *call) error) error {
 	if n.password == "" {
-		return &Error{Op: op, words: "no Twilio credentials are configured", kind: ErrStop}
+		return &Error{Op: op, words: notConfigured, kind: ErrStop}
 	}
 	ctx, cancel := context.WithTimeout(ctx, n.timeout)
 	defer cancel()
-	c := n.newCall(ctx)
-	err := ask(c)
-	if err != nil && c.status == http.StatusNotFound {
-		return &Error{Op: op, HTTPStatus: c.status, words: "there is no such account", kind: ErrStop}
-	}
-	return err
+	return read(n.newCall(ctx))
 }

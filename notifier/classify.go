@@ -2,41 +2,41 @@ package notifier
 
 import "net/http"
 
-// Class says why Twilio refused a text, turned it away, or could not deliver
-// it after it was accepted, by what has to be done about it.
+// Class is the reason why Twilio refused a text, turned it away, or could not
+// deliver it after it was accepted, sorted by what has to be done about it.
 type Class string
 
 // The classes.
 const (
 	BadNumber     Class = "bad_number"      // stop texting this number
 	OptedOut      Class = "opted_out"       // record the opt-out
-	BadText       Class = "bad_text"        // this text will not do; another might
-	Account       Class = "account"         // stop everything and tell the operator: every text would fail
-	Destination   Class = "destination"     // this phone, its country, or the sender: only several different phones can say which
+	BadText       Class = "bad_text"        // this text cannot be sent; another one might
+	Account       Class = "account"         // stop everything and alert the operator: every text would fail
+	Destination   Class = "destination"     // this phone, its country, or the sender: several different phones show which
 	SlowDown      Class = "slow_down"       // pause, then go on
-	SlowDownPhone Class = "slow_down_phone" // the same, for this phone alone
-	UntilTomorrow Class = "until_tomorrow"  // the account's daily limit: go on in a day
-	TryLater      Class = "try_later"       // this time only: later, a few times, as a new text
-	TryOnce       Class = "try_once"        // as TryLater, but once
-	MaybeHasIt    Class = "maybe_has_it"    // nobody knows whether the phone has it: never again
-	// Unlisted is a definite no with a code that is not in our table. Neither
-	// skipping nor stopping would be right: a new code for a bad sender would
-	// use up every reminder one by one, a new code for a bad number would
-	// silence everyone for one customer. Hold the reminder, name the code to
-	// the operator, try again later; several different phones in a row speak for
-	// the account.
+	SlowDownPhone Class = "slow_down_phone" // the same, for this phone only
+	UntilTomorrow Class = "until_tomorrow"  // the daily limit of the account: go on tomorrow
+	TryLater      Class = "try_later"       // try again later, as a new text, a few times
+	TryOnce       Class = "try_once"        // the same, but once
+	MaybeHasIt    Class = "maybe_has_it"    // the phone may have the text: never send it again
+	// Unlisted is a definite no with a code that is not in our table. To skip the
+	// reminder would be wrong if the code is about the sender: every reminder would
+	// be skipped, one by one. To stop all texts would be wrong if it is about one
+	// number. So hold the reminder, show the code to the operator and try again
+	// later; several different phones in a row are evidence against the account.
 	Unlisted Class = "unlisted"
 )
 
+// code is an error code of Twilio's, in our terms.
 type code struct {
 	class Class
-	words string
+	words string // for the operator
 }
 
-// codes is what Twilio's error codes mean to us. It serves both for answers
-// to a create request and for the error code that a message gets later: where
-// a code occurs in both places, it means the same. Source: Twilio's Error and
-// Warning Dictionary; the words are ours, since Twilio's repeat the number.
+// codes says what Twilio's error codes mean to us, both in the answer to a create
+// request and on a message later: a code that occurs in both places means the same.
+// Source: Twilio's Error and Warning Dictionary. The words are ours, since Twilio's
+// repeat the phone number.
 var codes = map[int]code{
 	// On creating a message.
 	21211: {BadNumber, "the number is not valid"},
@@ -53,8 +53,8 @@ var codes = map[int]code{
 	21618: {BadText, "the text cannot be sent"},
 	21620: {BadText, "the text's media cannot be sent"},
 
-	// Of the account, or of the sender wherever it texts: the next text would
-	// fare the same, whomever it is for.
+	// About the account, or about the sender at every destination: the next text
+	// would be refused too, whomever it is for.
 	10001: {Account, "the account is not active"},
 	20003: {Account, "the credentials are wrong"},
 	20005: {Account, "the account is not active"},
@@ -85,7 +85,7 @@ var codes = map[int]code{
 	30005: {BadNumber, "the number is not known or not in service"},
 	30006: {BadNumber, "the number is a landline, or its network cannot be reached"},
 
-	30007: {BadText, "the text was filtered as unwanted"}, // many of these are an alarm
+	30007: {BadText, "the text was filtered as unwanted"}, // many of these raise an alarm
 	30019: {BadText, "the text is too long for the network"},
 
 	30002: {Account, "the account is suspended"},
@@ -109,8 +109,8 @@ var codes = map[int]code{
 	30410: {MaybeHasIt, "the network did not answer in time, so the phone may have it"},
 }
 
-// ClassOf is the class of a Twilio error code, wherever it was met: Unlisted
-// when it is not in the table, "" for 0.
+// ClassOf is the class of an error code of Twilio's: Unlisted when it is not in the
+// table, "" for 0.
 func ClassOf(code int) Class {
 	if code == 0 {
 		return ""
@@ -121,7 +121,7 @@ func ClassOf(code int) Class {
 	return Unlisted
 }
 
-// Describe words a Twilio error code for an operator; "" for 0.
+// Describe explains an error code of Twilio's to an operator; "" for 0.
 func Describe(code int) string {
 	if code == 0 {
 		return ""
@@ -132,8 +132,8 @@ func Describe(code int) string {
 	return "a reason that duewatch does not know"
 }
 
-// Advice says what an operator can do about a destination that Twilio refuses; ""
-// for other codes.
+// Advice says what an operator can do about a destination that Twilio refuses; "" for
+// codes of another class.
 func Advice(code int) string {
 	switch {
 	case ClassOf(code) != Destination:
@@ -149,11 +149,11 @@ func Advice(code int) string {
 	}
 }
 
-// classify says what an answer to a create request means, unless it is a 2xx.
-// code is 0 when the answer carries no error code of Twilio's: it may then
-// come from a proxy on the way, and says nothing certain about what Twilio did,
-// except where the status itself says that the request was not carried out.
-func classify(status, code int) (Outcome, Class) {
+// classify says what an answer to a create request means that is not a 2xx. The code
+// is 0 when the answer has no error code of Twilio's. Such an answer may come from a
+// proxy on the way, and proves nothing about what Twilio did, except where the
+// status itself says that the request was not carried out.
+func classify(status, code int) (Acceptance, Class) {
 	class := ClassOf(code)
 	switch {
 	case status == http.StatusTooManyRequests && (class == UntilTomorrow || class == SlowDownPhone):
@@ -165,9 +165,9 @@ func classify(status, code int) (Outcome, Class) {
 	case status == http.StatusRequestTimeout, status < 400, status > 499:
 		return Unknown, ""
 	case code == 0 && status == http.StatusForbidden:
-		// A wall stands in the way. It may have let the request through and
-		// stopped the answer, so this text is unknown. Whether the next would fare
-		// the same, only different phones can tell.
+		// A firewall on the way answered. It may have let the request through and
+		// blocked only the answer, so this text is unknown. Whether it blocks every
+		// text, the answers for several different phones show.
 		return Unknown, Destination
 	case code == 0:
 		return Unknown, ""
@@ -180,9 +180,9 @@ func classify(status, code int) (Outcome, Class) {
 	}
 }
 
-// explain words the answer to a create request that was not accepted.
-func explain(o Outcome, code int) string {
-	words := map[Outcome]string{
+// explain says what an answer to a create request means, for Result.Err.
+func explain(o Acceptance, code int) string {
+	words := map[Acceptance]string{
 		Refused:   "refused",
 		Throttled: "turned away, slow down",
 		Unknown:   "not known what became of the text",

@@ -36,7 +36,7 @@ func TestClassOf(t *testing.T) {
 func TestClassify(t *testing.T) {
 	tests := []struct {
 		status, code int
-		outcome      Outcome
+		outcome      Acceptance
 		class        Class
 	}{
 		{400, 21211, Refused, BadNumber},

@@ -19,7 +19,8 @@ import (
 	api "github.com/twilio/twilio-go/rest/api/v2010"
 )
 
-// maxAnswer is more than fifty times what Twilio answers about one message.
+// maxAnswer is the longest answer about one message that is read, in bytes: more than
+// fifty times a usual one.
 const maxAnswer = 64 << 10
 
 var (
@@ -30,10 +31,10 @@ var (
 	errStatus   = errors.New("the answer is not a 2xx")
 )
 
-// newTransport keeps a connection for each caller: the default transport
-// keeps two for each host, and dials again for every text beyond that. HTTP/1
-// only, where a connection carries one request and net/http never sends a
-// POST a second time by itself.
+// newTransport keeps a connection for each caller: the default transport keeps two
+// for each host, and opens a new one for every text beyond that. It speaks HTTP/1
+// only, where a connection carries one request and net/http never sends a POST a
+// second time by itself.
 func newTransport(concurrency int) *http.Transport {
 	concurrency = cmp.Or(concurrency, defaultConcurrency)
 	protocols := new(http.Protocols)
@@ -45,7 +46,7 @@ func newTransport(concurrency int) *http.Transport {
 		Protocols:              protocols,
 		MaxIdleConns:           concurrency,
 		MaxIdleConnsPerHost:    concurrency,
-		IdleConnTimeout:        30 * time.Second, // sooner than the other side hangs up, so that few texts meet a dying connection
+		IdleConnTimeout:        30 * time.Second, // sooner than Twilio closes it, so that few texts use a connection that is being closed
 		DisableCompression:     true,             // an answer about one text is under 1 kB, and lists are rare
 		MaxResponseHeaderBytes: maxAnswer,
 	}
@@ -56,20 +57,20 @@ func newTransport(concurrency int) *http.Transport {
 // its place, through the interface that the library offers for that. It is
 // made anew for each request and makes one only.
 type call struct {
-	ctx  context.Context // twilio-go's calls take no context: this is how one reaches the request
+	ctx  context.Context // of the request; twilio-go's functions take none
 	n    *Notifier
 	used bool
 
-	maxAnswer int64     // in bytes; what is longer is no answer
-	writeBy   time.Time // as in Message
+	maxAnswer int64     // in bytes; a longer answer is an error
+	writeBy   time.Time // Message.WriteBy
 
-	// What came of it.
+	// The result.
 	status     int // 0 = no answer
 	retryAfter time.Duration
 	body       []byte // of the answer
 	err        error  // why there is no whole answer
 	notSent    bool   // with err: no byte of the request's body left, nor will
-	late       bool   // with notSent: writeBy had come
+	late       bool   // with notSent: writeBy had passed
 }
 
 var _ client.BaseClient = (*call)(nil)
@@ -96,7 +97,7 @@ func (c *call) SetOauth(client.OAuth) {}
 // OAuth is none: only basic authentication is used.
 func (c *call) OAuth() client.OAuth { return nil }
 
-// SendRequest does what twilio-go asks for and keeps what came of it in c.
+// SendRequest makes the request that twilio-go asks for, and keeps the result in c.
 func (c *call) SendRequest(method, rawURL string, data url.Values, headers map[string]any, body ...byte) (*http.Response, error) {
 	if c.used {
 		return nil, errTwice
@@ -112,17 +113,17 @@ func (c *call) SendRequest(method, rawURL string, data url.Values, headers map[s
 	var late atomic.Bool
 	if form != nil && !c.writeBy.IsZero() {
 		timer := time.AfterFunc(time.Until(c.writeBy), func() {
-			if form.seal() { // else it is on its way
+			if form.seal() { // else the request is being written
 				late.Store(true)
 				giveUp()
 			}
 		})
 		defer timer.Stop()
 	}
-	// Not through an http.Client: it would follow redirects, and a text must
-	// not be posted to a second place.
+	// An http.Client would follow redirects, and a text must not be posted to a
+	// second address.
 	res, err := c.n.transport.RoundTrip(req)
-	c.n.tellDate(res, err)
+	c.n.reportDate(res, err)
 	if err != nil {
 		c.err = err
 		c.notSent = form != nil && form.seal()
@@ -133,9 +134,9 @@ func (c *call) SendRequest(method, rawURL string, data url.Values, headers map[s
 	c.status = res.StatusCode
 	c.retryAfter = retryAfter(res.Header.Get("Retry-After"))
 	if c.status == http.StatusSwitchingProtocols {
-		return nil, errStatus // what follows has no end, and no deadline either
+		return nil, errStatus // a body without an end, and without a deadline
 	}
-	// Read to the end, or the connection could not be used again.
+	// Read to the end, so that the connection can be reused.
 	c.body, c.err = io.ReadAll(io.LimitReader(res.Body, c.maxAnswer+1))
 	switch {
 	case c.err != nil:
@@ -149,20 +150,20 @@ func (c *call) SendRequest(method, rawURL string, data url.Values, headers map[s
 	return &http.Response{StatusCode: c.status, Header: res.Header, Body: io.NopCloser(bytes.NewReader(c.body))}, nil
 }
 
-// tellDate tells OnDate of one request.
-func (n *Notifier) tellDate(res *http.Response, err error) {
+// reportDate calls OnDate after one request.
+func (n *Notifier) reportDate(res *http.Response, err error) {
 	var date time.Time
 	if err == nil {
 		date, _ = http.ParseTime(res.Header.Get("Date"))
 	}
-	if n.onDate != nil {
-		n.onDate(date, err)
-	}
+	n.onDate(date, err)
 }
 
-// request builds the request, and its body unless it has none. It has no
-// GetBody and no Idempotency-Key: either would let net/http send it again.
-func (c *call) request(ctx context.Context, method, rawURL string, data url.Values, headers map[string]any, body []byte) (*http.Request, *formBody, error) {
+// request builds the request, and its form if it is a POST. It sets no GetBody and no
+// Idempotency-Key: with either, net/http would send the request again by itself.
+func (c *call) request(
+	ctx context.Context, method, rawURL string, data url.Values, headers map[string]any, body []byte,
+) (*http.Request, *formBody, error) {
 	if len(body) > 0 {
 		return nil, nil, errJSONBody
 	}
@@ -193,19 +194,19 @@ func (c *call) request(ctx context.Context, method, rawURL string, data url.Valu
 	return req, form, nil
 }
 
-// sent turns what came of a create request into a Result.
-func (c *call) sent(message *api.ApiV2010Message, err error) Result {
+// sendResult is the Result of a create request, from what twilio-go returned.
+func (c *call) sendResult(message *api.ApiV2010Message, err error) Result {
 	r := Result{HTTPStatus: c.status, RetryAfter: c.retryAfter}
 	switch {
 	case c.status == 0:
 		e := &Error{Op: "send"}
-		e.words, e.ended = noAnswer(cmp.Or(c.err, err))
+		e.words, e.ctxErr = noAnswer(cmp.Or(c.err, err))
 		r.Outcome = Unknown
 		if c.notSent || !c.used {
 			r.Outcome = NotSent
 		}
 		if c.late {
-			e.words, e.kind, e.ended = "no connection was ready in time, so nothing was written", ErrLate, nil
+			e.words, e.kind, e.ctxErr = "no connection was ready in time, so nothing was written", ErrLate, nil
 		}
 		r.Err = e
 		return r
@@ -221,7 +222,7 @@ func (c *call) sent(message *api.ApiV2010Message, err error) Result {
 		r.Outcome = Unknown
 		e := &Error{Op: "send", HTTPStatus: c.status, words: "the answer names no message"}
 		if c.err != nil {
-			e.words, e.ended = noAnswer(c.err)
+			e.words, e.ctxErr = noAnswer(c.err)
 		}
 		r.Err = e
 		return r
@@ -236,9 +237,9 @@ func (c *call) sent(message *api.ApiV2010Message, err error) Result {
 	return r
 }
 
-// accepted returns the message of a 2xx answer if it names one. twilio-go
-// gives up on a field of an unexpected type; a sid in a complete answer is
-// proof enough by itself, and calling that text unknown would risk a second.
+// accepted is the message of a 2xx answer, nil when it names none. twilio-go returns
+// no message at all when one field has an unexpected type. A sid in a complete answer
+// is proof enough by itself, and to call that text unknown would risk a second one.
 func (c *call) accepted(message *api.ApiV2010Message) *api.ApiV2010Message {
 	if message == nil {
 		var only struct {
@@ -257,11 +258,11 @@ func (c *call) accepted(message *api.ApiV2010Message) *api.ApiV2010Message {
 
 func (c *call) succeeded() bool { return c.status >= 200 && c.status <= 299 }
 
-// minCode is the smallest error code of Twilio's that says anything. A proxy
-// with an error page in JSON tends to repeat the status as a "code".
+// minCode is the smallest error code that is taken for Twilio's. A proxy with an error
+// page in JSON tends to repeat the HTTP status as a "code".
 const minCode = 10000
 
-// code is Twilio's error code in the answer, 0 when it is not Twilio's.
+// code is Twilio's error code in the answer, 0 when there is none.
 func (c *call) code() int {
 	var e struct {
 		Code int `json:"code"`
@@ -273,7 +274,7 @@ func (c *call) code() int {
 }
 
 // retryAfter reads a Retry-After header, seconds or a date (RFC 9110, section
-// 10.2.3). What cannot be read, or is longer than a day, is no advice.
+// 10.2.3); 0 when it cannot be read or is longer than a day.
 func retryAfter(s string) time.Duration {
 	if s == "" {
 		return 0
@@ -290,10 +291,10 @@ func retryAfter(s string) time.Duration {
 	return d
 }
 
-// formBody is a request body that knows whether anyone began to read it. Until
-// then no byte of the text can have left, over whatever transport or proxy;
-// and once it is sealed none can leave later, from a goroutine that outlived
-// the call.
+// formBody is a request body that records whether the transport began to read it.
+// Before that no byte of the text can have left, whatever the transport or proxy.
+// Once it is sealed none can leave later either, from a goroutine that outlives the
+// call.
 type formBody struct {
 	r     *strings.Reader
 	state atomic.Int32
@@ -301,15 +302,15 @@ type formBody struct {
 
 const (
 	formUntouched = iota
-	formTaken
+	formBeingRead
 	formSealed
 )
 
 func newForm(s string) *formBody { return &formBody{r: strings.NewReader(s)} }
 
-// Read marks the form as taken.
+// Read marks the form as being read.
 func (f *formBody) Read(p []byte) (int, error) {
-	if !f.state.CompareAndSwap(formUntouched, formTaken) && f.state.Load() == formSealed {
+	if !f.state.CompareAndSwap(formUntouched, formBeingRead) && f.state.Load() == formSealed {
 		return 0, errSealed
 	}
 	return f.r.Read(p)
@@ -318,7 +319,7 @@ func (f *formBody) Read(p []byte) (int, error) {
 // Close does nothing.
 func (f *formBody) Close() error { return nil }
 
-// seal reports whether no one has read the form, and keeps it so.
+// seal keeps the form from being read from now on, and reports whether it never was.
 func (f *formBody) seal() bool {
 	return f.state.CompareAndSwap(formUntouched, formSealed) || f.state.Load() == formSealed
 }

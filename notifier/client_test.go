@@ -175,7 +175,7 @@ func TestDyingConnectionsDoNotDoublePosts(t *testing.T) {
 		_, _ = io.WriteString(conn, "HTTP/1.1 201 Created\r\nContent-Length: "+strconv.Itoa(len(created))+"\r\n\r\n"+created)
 	})
 	n := newNotifier(t, testConfig(base))
-	outcomes := map[Outcome]int{}
+	outcomes := map[Acceptance]int{}
 	for i := range texts {
 		m := testMessage()
 		m.Body = "text " + strings.Repeat("x", i)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -16,20 +17,20 @@ import (
 	"duewatch/reminder"
 )
 
-// DefaultTimeout is longer than Twilio's own (26 to 30 s): whoever hangs up
-// first on a slow request does not learn what became of it.
-const DefaultTimeout = 35 * time.Second
+// defaultTimeout is longer than Twilio's own time-out (26 to 30 s): a client that
+// hangs up first does not get to know whether its text was sent.
+const defaultTimeout = 35 * time.Second
 
 const (
 	defaultBaseURL     = "https://api.twilio.com"
 	defaultConcurrency = 4
 )
 
-// Config is what a Notifier is made of. It prints itself without its secrets.
+// Config is what a Notifier needs to know. It never prints its secrets.
 type Config struct {
 	AccountSID string // AC…
-	// AuthToken, or APIKeySID (SK…) with APIKeySecret, proves who we are. With
-	// both, the API key does.
+	// The credentials are AuthToken, or APIKeySID (SK…) with APIKeySecret. With both,
+	// the API key is used.
 	AuthToken               string
 	APIKeySID, APIKeySecret string
 	// From is a number or an alphanumeric sender. It or MessagingServiceSID
@@ -37,16 +38,18 @@ type Config struct {
 	From                string
 	MessagingServiceSID string
 	BaseURL             string        // "" = Twilio; plain http only to this machine
-	Timeout             time.Duration // of one call; 0 = DefaultTimeout
+	Timeout             time.Duration // of one call; 0 = 35 s
 	Delivery            reminder.Delivery
 	Transport           http.RoundTripper // nil = our own
-	Concurrency         int               // calls at a time that the transport keeps connections for; 0 = 4
+	Concurrency         int               // calls at a time, for each of which a connection is kept; 0 = 4
 	Log                 *slog.Logger      // one debug line for each call; nil = none
-	// OnCall is told of each call: "send" with its Outcome; "fetch", and "list"
-	// for each page, with ok, not_found, stop or retry. It must not block.
+	// OnCall is called after each Send, Fetch and page of a List. The op is send,
+	// fetch or list; the outcome is an Outcome for send, else ok, not_found, stop or
+	// retry. It must not block; nil = nobody asks.
 	OnCall func(op, outcome string, took time.Duration)
-	// OnDate is told of each answer what its Date header says, zero = it has none,
-	// and of each request without an answer why. It must not block.
+	// OnDate is called after each request: with the Date header of its answer, zero =
+	// it has none, or with the error of a request without an answer. It must not
+	// block; nil = nobody asks.
 	OnDate func(date time.Time, err error)
 }
 
@@ -54,16 +57,16 @@ var (
 	accountSIDForm = regexp.MustCompile(`^AC[0-9a-fA-F]{32}$`)
 	apiKeySIDForm  = regexp.MustCompile(`^SK[0-9a-fA-F]{32}$`)
 	serviceSIDForm = regexp.MustCompile(`^MG[0-9a-fA-F]{32}$`)
-	// twilio-go's own client takes secrets of letters and digits only, and
-	// otherwise answers with the codes 21222 and 21224 as if Twilio had. We are
-	// not bound by that, and refuse only what no header can carry, above all
-	// the line break at the end of a secret file.
+	// secretForm is all that a header can carry. It refuses above all the line break
+	// at the end of a secret file. (twilio-go's own client refuses all but letters and
+	// digits, with error codes that look like Twilio's.)
 	secretForm = regexp.MustCompile(`^[!-~]+$`)
 	senderForm = regexp.MustCompile(`^[!-~]([ -~]{0,14}[!-~])?$`)
 )
 
-// check returns where to call, or every fault of c. With mode off nothing is
-// sent, so the account and sender may be missing, but not half there.
+// check returns the base URL, or one error that joins everything wrong with c. In
+// mode off nothing is sent, so the account and the sender may be missing, but not
+// half given.
 func (c Config) check() (*url.URL, error) {
 	var faults []error
 	fault := func(bad bool, format string, args ...any) {
@@ -79,12 +82,15 @@ func (c Config) check() (*url.URL, error) {
 		fault(c.AuthToken == "" && c.APIKeySID == "", "auth_token: is empty, and there is no api_key_sid either")
 	}
 	fault(c.APIKeySID != "" && !apiKeySIDForm.MatchString(c.APIKeySID), "api_key_sid: must be SK and 32 hexadecimal digits")
-	fault(c.APIKeySecret != "" && !secretForm.MatchString(c.APIKeySecret), "api_key_secret: has a space, line break or other character that cannot be part of it")
-	fault(c.AuthToken != "" && !secretForm.MatchString(c.AuthToken), "auth_token: has a space, line break or other character that cannot be part of it")
+	const badCharacter = "has a space, line break or other character that cannot be part of it"
+	fault(c.APIKeySecret != "" && !secretForm.MatchString(c.APIKeySecret), "api_key_secret: "+badCharacter)
+	fault(c.AuthToken != "" && !secretForm.MatchString(c.AuthToken), "auth_token: "+badCharacter)
 
-	fault(c.Delivery.Mode != reminder.ModeOff && c.From == "" && c.MessagingServiceSID == "", "from: is empty, and there is no messaging_service_sid either")
+	fault(c.Delivery.Mode != reminder.ModeOff && c.From == "" && c.MessagingServiceSID == "",
+		"from: is empty, and there is no messaging_service_sid either")
 	fault(c.From != "" && !senderForm.MatchString(c.From), "from: must be a number such as +254710000000 or an alphanumeric sender")
-	fault(c.MessagingServiceSID != "" && !serviceSIDForm.MatchString(c.MessagingServiceSID), "messaging_service_sid: must be MG and 32 hexadecimal digits")
+	fault(c.MessagingServiceSID != "" && !serviceSIDForm.MatchString(c.MessagingServiceSID),
+		"messaging_service_sid: must be MG and 32 hexadecimal digits")
 
 	fault(c.Timeout < 0, "timeout: is negative")
 	fault(c.Concurrency < 0, "concurrency: is negative")
@@ -111,7 +117,7 @@ func baseURL(s string) (*url.URL, error) {
 	case u.User != nil || u.RawQuery != "" || u.Fragment != "":
 		return nil, errors.New("base_url: must have no user, query or fragment")
 	case u.Scheme == "http" && !loopback(u.Hostname()):
-		return nil, errors.New("base_url: must begin with https, or the credentials would cross the network in the open")
+		return nil, errors.New("base_url: must begin with https, or the credentials would be sent unencrypted")
 	}
 	u.Path = strings.TrimRight(u.Path, "/")
 	return u, nil
@@ -122,54 +128,11 @@ func loopback(host string) bool {
 	return host == "localhost" || (ip != nil && ip.IsLoopback())
 }
 
-// shown is the part of a Config that may be printed.
-type shown struct {
-	AccountSID, AuthToken, APIKeySID, APIKeySecret, From, MessagingServiceSID, BaseURL string
-	Mode                                                                               reminder.Mode
-	Allowlist                                                                          int
-	RedirectTo                                                                         reminder.Phone
-	Timeout                                                                            time.Duration
-	Concurrency                                                                        int
-}
-
-func (c Config) shown() shown {
-	return shown{
-		AccountSID: c.AccountSID, AuthToken: redact(c.AuthToken),
-		APIKeySID: c.APIKeySID, APIKeySecret: redact(c.APIKeySecret),
-		From: maskSender(c.From), MessagingServiceSID: c.MessagingServiceSID, BaseURL: redactUser(c.BaseURL),
-		Mode: c.Delivery.Mode, Allowlist: len(c.Delivery.Allowlist), RedirectTo: c.Delivery.RedirectTo,
-		Timeout: c.Timeout, Concurrency: c.Concurrency,
-	}
-}
-
-// Format prints c without its secrets, whatever the verb.
-func (c Config) Format(f fmt.State, _ rune) { _, _ = fmt.Fprintf(f, "notifier.Config%+v", c.shown()) }
+// Format keeps the secrets and the phones from being printed, whatever the verb.
+func (c Config) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "notifier.Config{[redacted]}") }
 
 // LogValue is Format, for slog.
 func (c Config) LogValue() slog.Value { return slog.StringValue(fmt.Sprint(c)) }
 
 // MarshalJSON is Format, for JSON.
-func (c Config) MarshalJSON() ([]byte, error) { return json.Marshal(c.shown()) }
-
-func redact(secret string) string {
-	if secret == "" {
-		return ""
-	}
-	return "[redacted]"
-}
-
-// maskSender shows a name and masks a number.
-func maskSender(s string) string {
-	if strings.HasPrefix(s, "+") {
-		return reminder.Phone(s).String()
-	}
-	return s
-}
-
-// redactUser hides a password that someone wrote into an address.
-func redactUser(s string) string {
-	if !strings.Contains(s, "@") {
-		return s
-	}
-	return "[redacted]"
-}
+func (c Config) MarshalJSON() ([]byte, error) { return json.Marshal(fmt.Sprint(c)) }

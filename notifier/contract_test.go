@@ -100,7 +100,7 @@ func TestEveryCodeAtCreate(t *testing.T) {
 
 // promised is the contract about statuses in its own words: a 2xx needs a sid, a 429 was never processed, a 401 was not let in, the other 4xx
 // need a code of Twilio's, and everything else is not known.
-func promised(status int, sid, code bool) Outcome {
+func promised(status int, sid, code bool) Acceptance {
 	switch {
 	case status >= 200 && status <= 299 && sid:
 		return Accepted
@@ -162,7 +162,7 @@ func TestOddStatusesBeforeTheAnswer(t *testing.T) {
 	const good = "HTTP/1.1 201 Created\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n" + created
 	tests := map[string]struct {
 		says string
-		want Outcome
+		want Acceptance
 	}{
 		"100, then 201":          {"HTTP/1.1 100 Continue\r\n\r\n" + good, Accepted},
 		"102, then 201":          {"HTTP/1.1 102 Processing\r\n\r\n" + good, Accepted},

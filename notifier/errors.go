@@ -15,34 +15,37 @@ import (
 )
 
 var (
-	// ErrGuard marks a text that the delivery mode does not let through. It
-	// should have been held long before Send: the decision was wrong.
-	ErrGuard = errors.New("stopped by the delivery guard")
-	// ErrLate marks a text whose request had not begun to be written by
-	// Message.WriteBy, and never will be.
+	// ErrMode marks a text that the delivery mode does not allow. It should have
+	// been held long before Send: the decision was wrong.
+	ErrMode = errors.New("the delivery mode does not allow the text")
+	// ErrLate marks a text whose request was not begun by Message.WriteBy, and never
+	// will be.
 	ErrLate = errors.New("the request was not written in time")
 	// ErrNotFound marks a sid that Twilio does not know.
 	ErrNotFound = errors.New("no such message")
-	// ErrStop marks an account that Twilio does not let in: whatever is asked
-	// gets the same answer until the operator acts.
+	// ErrStop marks an account that Twilio refuses: every request gets the same
+	// answer until the operator acts.
 	ErrStop = errors.New("the account is refused")
-	// ErrRetry marks a question that got no usable answer: ask later. It says
-	// nothing of other questions.
+	// ErrRetry marks a question without a usable answer: ask again later. It says
+	// nothing about other questions.
 	ErrRetry = errors.New("no usable answer")
 )
 
-// Error is what went wrong in one call, in words that are safe to log: it
-// holds nothing that Twilio or a proxy wrote. It matches one of the sentinels
-// above, where one fits, and the context's error, if that ended the call.
+// notConfigured is the fault of a call in mode off that has none.
+const notConfigured = "no Twilio credentials are configured"
+
+// Error is what went wrong in one call, in words that are safe to log: it holds
+// nothing that Twilio or a proxy wrote. It matches one of the errors above where one
+// applies, and the context's error if that ended the call.
 type Error struct {
-	Op         string        // send, fetch or list
+	Op         string        // send, fetch, list, account, numbers or connect
 	HTTPStatus int           // 0 = there was no answer
 	Code       int           // Twilio's error code; 0 = none given
 	RetryAfter time.Duration // the pause that was asked for; 0 = none
 
-	words string
-	kind  error // a sentinel of this package, or nil
-	ended error // context.Canceled, context.DeadlineExceeded, or nil
+	words  string
+	kind   error // one of the errors above, or nil
+	ctxErr error // context.Canceled, context.DeadlineExceeded, or nil
 }
 
 // Error never names a phone, a secret or a body.
@@ -61,10 +64,10 @@ func (e *Error) Error() string {
 // GoString is Error, for %#v.
 func (e *Error) GoString() string { return e.Error() }
 
-// Unwrap gives the sentinels that e matches.
+// Unwrap lists the errors that e matches.
 func (e *Error) Unwrap() []error {
 	var errs []error
-	for _, err := range []error{e.kind, e.ended} {
+	for _, err := range []error{e.kind, e.ctxErr} {
 		if err != nil {
 			errs = append(errs, err)
 		}
@@ -72,10 +75,10 @@ func (e *Error) Unwrap() []error {
 	return errs
 }
 
-// noAnswer words a failed exchange. Only the text of errors that are made on
-// this side of the wire is passed on: net/http quotes what it cannot parse,
-// and that may be anything.
-func noAnswer(err error) (words string, ended error) {
+// noAnswer says why there was no answer. It repeats only the text of errors that are
+// made on this side of the connection: net/http quotes what it cannot parse, which
+// may be anything.
+func noAnswer(err error) (words string, ctxErr error) {
 	var (
 		dns  *net.DNSError
 		op   *net.OpError
@@ -89,8 +92,8 @@ func noAnswer(err error) (words string, ended error) {
 	case errors.Is(err, context.Canceled):
 		return "cancelled before there was an answer", context.Canceled
 	case errors.As(err, &op) && op.Op == "proxyconnect":
-		words, ended = noAnswer(op.Err)
-		return "the proxy: " + words, ended
+		words, ctxErr = noAnswer(op.Err)
+		return "the proxy: " + words, ctxErr
 	case errors.As(err, &dns):
 		return dns.Error(), nil
 	case errors.As(err, &op) && op.Op == "dial":

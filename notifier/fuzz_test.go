@@ -36,14 +36,14 @@ func FuzzSend(f *testing.F) {
 			t.Skip()
 		}
 		r := answers(t, status, body, retryAfter).Send(t.Context(), testMessage())
-		possible := []Outcome{Unknown}
+		possible := []Acceptance{Unknown}
 		switch {
 		case status < 300 && messageSIDForm.MatchString(r.SID):
-			possible = []Outcome{Accepted}
+			possible = []Acceptance{Accepted}
 		case status == http.StatusTooManyRequests:
-			possible = []Outcome{Throttled}
+			possible = []Acceptance{Throttled}
 		case status >= 400 && status < 500 && r.Code != 0:
-			possible = []Outcome{Refused, Throttled, Unknown}
+			possible = []Acceptance{Refused, Throttled, Unknown}
 		}
 		if !slices.Contains(possible, r.Outcome) {
 			t.Errorf("status %d, code %d, sid %q: %s, want one of %v", status, r.Code, r.SID, r.Outcome, possible)

@@ -45,7 +45,7 @@ func TestATextThatIsLateIsGivenUpUnsent(t *testing.T) {
 	for _, tt := range []struct {
 		name          string
 		dial          time.Duration
-		first, second Outcome // the second text finds the connection that was made for the first
+		first, second Acceptance // the second text finds the connection that was made for the first
 	}{
 		{"a connection is ready", 0, Accepted, Accepted},
 		{"it is ready just in time", bound - time.Millisecond, Accepted, Accepted},

@@ -18,19 +18,18 @@ import (
 	"duewatch/reminder"
 )
 
-// Listed is a text as it stands in Twilio's message list (Messaging API,
-// Message resource): its receipt, and what it is recognised by when the sid is
-// not known.
+// Listed is a text in Twilio's message list (Messaging API, Message resource): its
+// receipt, and what it is recognised by when its sid is not known.
 type Listed struct {
 	Receipt
 	To   reminder.Phone
 	Body string // "" when Twilio keeps none, or shows none
-	// Masked means that To is no number: the list hides it, in part or wholly,
-	// so that nobody can say whose text this is by its phone.
+	// Masked means that To is no number: the list hides it in part or wholly, so
+	// that it does not show whose text this is.
 	Masked bool
 }
 
-// Readable reports whether the body has words: an account may redact them.
+// Readable reports whether the list shows the body: an account may redact it.
 func (l Listed) Readable() bool {
 	return strings.ContainsFunc(l.Body, func(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigit(r) })
 }
@@ -47,47 +46,45 @@ func (l Listed) LogValue() slog.Value { return slog.StringValue(fmt.Sprint(l)) }
 // MarshalJSON is Format, for JSON.
 func (l Listed) MarshalJSON() ([]byte, error) { return json.Marshal(fmt.Sprint(l)) }
 
-// Query is what to look for in the message list.
+// Query says which messages of the list to return.
 type Query struct {
 	To reminder.Phone // "" = any
-	// Since leaves out what was created before it; zero = nothing. Twilio has
-	// no such filter and promises no order, so it does not make the look-up
-	// shorter: To, SentSince and MaxMessages do.
+	// Since leaves out what was created before it; zero = nothing. Twilio has no such
+	// filter and promises no order, so it does not make the list shorter: To,
+	// SentSince and MaxMessages do.
 	Since time.Time
-	// SentSince has Twilio leave out what was sent before it, and with that
-	// whatever has not been sent yet; zero = no filter. It serves to read many
-	// receipts at once, and never to find out whether a text exists.
+	// SentSince has Twilio leave out what was sent before it, and so also whatever
+	// has not been sent yet; zero = no filter. Use it to read many receipts at once,
+	// and never to find out whether a text exists.
 	SentSince time.Time
 	// MaxMessages is how far to read, rounded up to whole pages; 0 = 1000.
 	MaxMessages int
-	// SIDs are the texts that are looked for: no others are returned, and it is
-	// read no further once all were met. nil = all texts. It serves to read many
-	// receipts as well.
+	// SIDs are the only texts to return: reading ends once all were found. nil = all
+	// texts. Use it, too, to read many receipts.
 	SIDs map[string]bool
-	// OnPage is called behind each page, as a sign of life; nil = nobody asks.
+	// OnPage is called after each page, as a heartbeat; nil = nobody asks.
 	OnPage func()
 }
 
 const (
 	defaultMaxMessages = 1000
-	pageOfOne          = 100 // messages of one phone: most lists are a single page
+	pageOfOne          = 100 // messages to one phone: most such lists are a single page
 	pageOfAll          = 500 // Twilio allows 1000 (Messaging API, PageSize)
 
-	// maxListed is what one message of a page can take: 1600 characters, each
-	// escaped with up to twelve bytes, and the other fields.
+	// maxListed is the most that one message of a page can take, in bytes: 1600
+	// characters, each escaped with up to twelve bytes, and the other fields.
 	maxListed = 24 << 10
 )
 
-// List reads Twilio's message list (Messaging API, Read multiple Message
-// resources), in no order, each text once and none that came in. A text whose
-// date of creation cannot be read is kept, whatever Since says: to overlook it
-// might be to send it again.
+// List reads Twilio's message list (Messaging API, Read multiple Message resources):
+// in no order, each text once, and no incoming messages. A text whose date of
+// creation cannot be read is kept, whatever Since says: to leave it out might be to
+// send it again.
 //
-// complete says that a text created since Since which is not in found was not
-// at Twilio, as far as its list knew at that moment; the list runs behind, so
-// look again before believing it. It is false when MaxMessages was reached
-// before the last page, and always with SentSince and SIDs: then absence proves
-// nothing.
+// The list is complete when a text that was created since Since and is not in found
+// was not in Twilio's list at that moment. The list lags behind, so read it twice
+// before relying on that. It is not complete when MaxMessages was reached before the
+// last page, nor with SentSince or SIDs.
 //
 // Each page is one request with a time-out of its own. An error is always a
 // *Error that matches [ErrStop] or [ErrRetry]; nothing is found then.
@@ -115,8 +112,8 @@ func (n *Notifier) List(ctx context.Context, q Query) (found []Listed, complete 
 			if !l.CreatedAt.IsZero() && l.CreatedAt.Before(since) || q.SIDs != nil && !q.SIDs[l.SID] {
 				continue
 			}
-			// New texts push old ones onto the next page: there they are met
-			// again, in their newer state.
+			// New texts push old ones onto the next page, where they come again, in
+			// a newer state.
 			if i, again := index[l.SID]; again {
 				found[i] = l
 				continue
@@ -135,7 +132,7 @@ func (n *Notifier) List(ctx context.Context, q Query) (found []Listed, complete 
 	return found, false, nil
 }
 
-// cursor says where a page begins; zero = the first page, or no next one.
+// cursor is where a page begins; zero = at the first message, or there is no page.
 type cursor struct{ number, token string }
 
 // page is one page of the list.
@@ -146,20 +143,18 @@ type page struct {
 
 func (n *Notifier) page(ctx context.Context, q Query, size int, at cursor) (page, error) {
 	start := time.Now()
-	p, err := n.askPage(ctx, q, size, at)
-	outcome, took := questionOutcome(err), time.Since(start)
+	p, err := n.fetchPage(ctx, q, size, at)
+	outcome, took := askOutcome(err), time.Since(start)
 	n.onCall("list", outcome, took)
 	n.log.LogAttrs(ctx, slog.LevelDebug, "twilio list",
-		slog.Any("to", q.To), slog.String("outcome", outcome), slog.Int("texts", len(p.texts)), slog.Bool("more", p.next != cursor{}), slog.Duration("took", took))
+		slog.Any("to", q.To), slog.String("outcome", outcome), slog.Int("texts", len(p.texts)),
+		slog.Bool("more", p.next != cursor{}), slog.Duration("took", took))
 	return p, err
 }
 
-func (n *Notifier) askPage(ctx context.Context, q Query, size int, at cursor) (page, error) {
-	switch {
-	case n.password == "":
-		return page{}, &Error{Op: "list", words: "no Twilio credentials are configured", kind: ErrStop}
-	case q.To != "" && !e164.MatchString(q.To.E164()):
-		return page{}, &Error{Op: "list", words: "the phone is not in international form", kind: ErrRetry}
+func (n *Notifier) fetchPage(ctx context.Context, q Query, size int, at cursor) (p page, err error) {
+	if q.To != "" && !e164.MatchString(q.To.E164()) {
+		return p, &Error{Op: "list", words: "the phone is not in international form", kind: ErrRetry}
 	}
 	params := new(api.ListMessageParams).SetPageSize(size)
 	if q.To != "" {
@@ -168,31 +163,31 @@ func (n *Notifier) askPage(ctx context.Context, q Query, size int, at cursor) (p
 	if !q.SentSince.IsZero() {
 		params.SetDateSentAfter(q.SentSince.UTC()) // "DateSent>=", inclusive
 	}
-	ctx, cancel := context.WithTimeout(ctx, n.timeout)
-	defer cancel()
-	c := n.newCall(ctx)
-	c.maxAnswer += int64(size) * maxListed
-	answer, err := c.service().PageMessage(params, at.token, at.number)
-	if err != nil {
-		e := c.failed("list", err)
-		if c.status == http.StatusNotFound && at != (cursor{}) {
-			// The first page was there, so the account is: its place was lost.
-			e.words, e.kind, e.Code = "the next page is gone", ErrRetry, 0
+	err = n.ask(ctx, "list", func(c *call) error {
+		c.maxAnswer += int64(size) * maxListed
+		answer, err := c.service().PageMessage(params, at.token, at.number)
+		if err != nil {
+			e := c.failed("list", err)
+			if c.status == http.StatusNotFound && at != (cursor{}) {
+				// The first page was there, so the account exists: this page is gone.
+				e.words, e.kind, e.Code = "the next page is gone", ErrRetry, 0
+			}
+			return e
 		}
-		return page{}, e
-	}
-	p, words := n.readPage(answer, q.To)
-	if words != "" {
-		return page{}, &Error{Op: "list", HTTPStatus: c.status, words: words, kind: ErrRetry}
-	}
-	return p, nil
+		var fault string
+		if p, fault = n.readPage(answer, q.To); fault != "" {
+			return &Error{Op: "list", HTTPStatus: c.status, words: fault, kind: ErrRetry}
+		}
+		return nil
+	})
+	return p, err
 }
 
-// readPage takes an answer for a page only if it can be trusted as a whole,
-// since what is not on it may be sent again; words says why not, and is "" if
-// so. No list of messages is not an empty one. A message whose phone is masked
-// is kept: what it is worth, the caller says of that message alone.
-func (n *Notifier) readPage(answer *api.ListMessageResponse, to reminder.Phone) (p page, words string) {
+// readPage reads a page only when all of it can be trusted, since a text that is not
+// on it may be sent again; fault says why it cannot be. A missing list of messages is
+// a fault, and not an empty list. A message whose phone is masked is kept: the caller
+// decides what it proves.
+func (n *Notifier) readPage(answer *api.ListMessageResponse, to reminder.Phone) (p page, fault string) {
 	if answer.Messages == nil {
 		return page{}, "the answer holds no list of messages"
 	}
@@ -218,9 +213,9 @@ func (n *Notifier) readPage(answer *api.ListMessageResponse, to reminder.Phone) 
 	return p, ""
 }
 
-// nextPage takes from next_page_uri where the next page begins, and nothing
-// else: the request for it is built anew from the configured address, account
-// and filters, so that no answer can lead the credentials elsewhere.
+// nextPage takes only the place of the next page from next_page_uri. The request for
+// it is built from the configured address, account and filters, so that no answer
+// can send the credentials elsewhere.
 func (n *Notifier) nextPage(uri string) (cursor, bool) {
 	if uri == "" {
 		return cursor{}, true

@@ -205,7 +205,7 @@ func TestListErrors(t *testing.T) {
 		pause  time.Duration
 	}{
 		{"401", answer(401, "application/json", twilioError(401, 20003)), ErrStop, 0},
-		{"403 of a wall", answer(403, "text/html", html), ErrRetry, 0},
+		{"403 of a firewall", answer(403, "text/html", html), ErrRetry, 0},
 		{"403 of a closed account", answer(403, "application/json", twilioError(403, 20005)), ErrStop, 0},
 		{"400 with an inactive account", answer(400, "application/json", twilioError(400, 20005)), ErrStop, 0},
 		{"404: no such account", answer(404, "application/json", twilioError(404, 20404)), ErrStop, 0},

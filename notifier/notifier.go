@@ -4,43 +4,48 @@
 // # The delivery contract
 //
 // [Notifier.Send] makes at most one POST. It never tries again by itself, not
-// on a time-out, not on a dead connection, not on a redirect. Whether a text
-// may be handed over once more is decided by the caller, on what Send reports:
+// after a time-out, a dead connection or a redirect. The caller decides whether
+// to hand the text over once more, by the Outcome of the [Result]:
 //
 //   - [Accepted]: Twilio has the text and gave it a sid. Never send it again.
-//   - [Refused]: Twilio looked at the text and said no; no text exists there.
-//     The [Class] says whose fault it is.
-//   - [Throttled]: Twilio turned the request away before looking at it. It may
-//     be sent again after a pause.
+//   - [Refused]: Twilio checked the text and refused it, so no text exists there.
+//     The [Class] says why.
+//   - [Throttled]: Twilio turned the request away before it checked the text. It
+//     may be sent again after a pause.
 //   - [NotSent]: no byte of the text left this process, and none will. It may
 //     be sent again, unless a Class says that it would fail the same way.
-//   - [Unknown]: everything else. Twilio may have the text or not. Only its
-//     message list ([Notifier.List]) can tell; sending again before asking may
-//     text a customer twice.
+//   - [Unknown]: everything else. Twilio may or may not have the text. Only its
+//     message list ([Notifier.List]) shows which; sending again before reading it
+//     may text a customer twice.
 //
-// A certain answer is claimed only on proof. For NotSent the proof is that the
+// An outcome other than Unknown needs proof. For NotSent the proof is that the
 // transport never began to read the request's body, and can no longer do so.
-// For Refused it is a Twilio error code. Whatever falls between two outcomes is
-// Unknown: asking costs minutes, a second text cannot be taken back.
+// For Refused it is an error code of Twilio's. Whatever is in between is Unknown:
+// to ask costs minutes, and a second text cannot be taken back.
 //
 // # The caller's duties
 //
-// Commit the intent to send before the call and the outcome after it: what a
-// crash leaves between the two is Unknown as well. Pass a context that a
-// shutdown does not cancel (context.WithoutCancel): a context that ends while
-// the answer is on its way turns an accepted text into an Unknown one. Send
-// puts its own time-out on top.
+// Commit the intent to send before the call and the outcome after it: a text that
+// a crash leaves between the two is Unknown as well. Pass a context that a
+// shutdown does not cancel (context.WithoutCancel): when it ends while the answer
+// is on its way, an accepted text becomes Unknown. Send adds its own time-out.
 //
 // # What it never does
 //
-// It never texts a phone that [reminder.Delivery] does not let through, even
-// when asked to. It keeps no state, reads no TWILIO_ variable of the
-// environment, and lets no phone number, secret or wording of a text into an
-// error or a log: what Twilio says in words is dropped, and its code explained
-// in ours.
+// It never texts a phone that [reminder.Delivery] does not allow, even when asked
+// to. It keeps no state and reads no TWILIO_ variable of the environment. No error
+// or log of it holds a phone number, a secret or the words of a text: Twilio's own
+// messages are dropped, and its error codes explained in ours.
+//
+// Read notifier.go (Send) first, then client.go (one request), classify.go (what
+// an error code means), receipt.go and list.go (what became of a text). Comments
+// name the pages of Twilio's documentation: Messaging API (Create a Message, Fetch a
+// Message, Read multiple Message resources, Message resource), Account resource,
+// IncomingPhoneNumber resource, Error and Warning Dictionary.
 package notifier
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -58,31 +63,31 @@ import (
 	"duewatch/reminder"
 )
 
-// Outcome is what is known of a text after Send. The package comment says
+// Acceptance is what is known of a text after Send. The package comment says
 // what may follow each.
-type Outcome string
+type Acceptance string
 
 // The outcomes.
 const (
-	Accepted  Outcome = "accepted"
-	Refused   Outcome = "refused"
-	Throttled Outcome = "throttled"
-	NotSent   Outcome = "not_sent"
-	Unknown   Outcome = "unknown"
+	Accepted  Acceptance = "accepted"
+	Refused   Acceptance = "refused"
+	Throttled Acceptance = "throttled"
+	NotSent   Acceptance = "not_sent"
+	Unknown   Acceptance = "unknown"
 )
 
 // Message is one text to hand over.
 type Message struct {
 	To   reminder.Phone
 	Body string
-	// Validity is how long Twilio may hold the text back before it drops it.
-	// Fractions of a second are cut off, more than ten hours is ten hours, and
-	// less than a second is refused: the window has closed.
+	// Validity is how long Twilio may wait before it drops the text instead of
+	// sending it. Fractions of a second are cut off, and more than ten hours counts
+	// as ten. Less than a second is refused: the window has closed.
 	Validity time.Duration
-	// WriteBy is until when the request must have begun to be written; zero =
-	// the time-out of the call. What the text rests on was tested a moment ago,
-	// and a connection may take its time: a text that is late by then is given
-	// up unsent, as NotSent with ErrLate.
+	// WriteBy is the instant by which the transport must have begun to write the
+	// request; zero = the time-out of the call. A new connection may take seconds,
+	// in which the check before the request grows old. A text that is late is given
+	// up, as NotSent with ErrLate.
 	WriteBy time.Time
 }
 
@@ -98,20 +103,20 @@ func (m Message) LogValue() slog.Value { return slog.StringValue(fmt.Sprint(m)) 
 // MarshalJSON is Format, for JSON.
 func (m Message) MarshalJSON() ([]byte, error) { return json.Marshal(fmt.Sprint(m)) }
 
-// Result is what Send learned. Only Outcome is always set.
+// Result is what Send reports. Only Outcome is always set.
 type Result struct {
-	Outcome Outcome
-	// Class says why. It is set with Refused and Throttled, with NotSent when
-	// the text itself is unfit (BadNumber, BadText), and with Unknown when the
-	// answer was a wall's (Destination).
+	Outcome Acceptance
+	// Class says why. It is set with Refused and Throttled, with NotSent when the
+	// text itself cannot be sent (BadNumber, BadText), and with Unknown when the
+	// answer came from a firewall on the way (Destination).
 	Class      Class
-	SID        string // Twilio's id of the text, when accepted
-	Status     string // Twilio's word for its state, when accepted: queued, accepted, …
-	Code       int    // Twilio's error code; 0 = none given
-	HTTPStatus int    // 0 = there was no answer
-	Segments   int    // as Twilio counts; 0 = not known yet
-	RetryAfter time.Duration
-	Err        error // a *Error; nil when accepted
+	SID        string        // Twilio's id of the text, when accepted
+	Status     string        // Twilio's word for its state, when accepted: queued, accepted, …
+	Code       int           // Twilio's error code; 0 = none given
+	HTTPStatus int           // 0 = there was no answer
+	Segments   int           // as Twilio counts; 0 = not known yet
+	RetryAfter time.Duration // the pause that was asked for; 0 = none
+	Err        error         // a *Error; nil when accepted
 }
 
 // Notifier is safe for concurrent use.
@@ -132,7 +137,7 @@ type Notifier struct {
 // Format keeps the secrets in n from being printed, whatever the verb.
 func (n Notifier) Format(f fmt.State, _ rune) { _, _ = fmt.Fprint(f, "notifier.Notifier{…}") }
 
-// New checks the whole of c and returns every fault in it at once, joined.
+// New returns a Notifier, or one error that joins everything wrong with c.
 func New(c Config) (*Notifier, error) {
 	base, err := c.check()
 	if err != nil {
@@ -145,10 +150,10 @@ func New(c Config) (*Notifier, error) {
 		from:                c.From,
 		messagingServiceSID: c.MessagingServiceSID,
 		base:                base,
-		timeout:             c.Timeout,
+		timeout:             cmp.Or(c.Timeout, defaultTimeout),
 		delivery:            c.Delivery,
 		transport:           c.Transport,
-		log:                 c.Log,
+		log:                 cmp.Or(c.Log, slog.New(slog.DiscardHandler)),
 		onCall:              c.OnCall,
 		onDate:              c.OnDate,
 	}
@@ -156,25 +161,22 @@ func New(c Config) (*Notifier, error) {
 	if c.APIKeySID != "" {
 		n.user, n.password = c.APIKeySID, c.APIKeySecret
 	}
-	if n.timeout == 0 {
-		n.timeout = DefaultTimeout
-	}
 	if n.transport == nil {
 		n.transport = newTransport(c.Concurrency)
 	}
-	if n.log == nil {
-		n.log = slog.New(slog.DiscardHandler)
-	}
 	if n.onCall == nil {
 		n.onCall = func(string, string, time.Duration) {}
+	}
+	if n.onDate == nil {
+		n.onDate = func(time.Time, error) {}
 	}
 	return n, nil
 }
 
 // Send hands m to Twilio with at most one POST (Messaging API, Create a
-// Message). It does not return an error beside the Result, because what to do
-// next hangs on the Outcome alone; Result.Err is for people. See the package
-// comment for the contract and for the context to pass.
+// Message). It returns no error beside the Result, because the Outcome alone
+// decides what to do next; Result.Err is for people. The package comment has the
+// contract, and says which context to pass.
 func (n *Notifier) Send(ctx context.Context, m Message) Result {
 	start := time.Now()
 	r := n.send(ctx, m)
@@ -195,11 +197,11 @@ func (n *Notifier) send(ctx context.Context, m Message) Result {
 	c := n.newCall(ctx)
 	c.writeBy = m.WriteBy
 	message, err := c.service().CreateMessage(n.params(m))
-	return c.sent(message, err)
+	return c.sendResult(message, err)
 }
 
-// params is the form that is posted. The stored body must be the body we
-// sent, or a lost answer could not be found again in the message list: so no
+// params is the form that is posted. Twilio must keep the body as we sent it, or a
+// text whose answer was lost could not be found in the message list: so there is no
 // smart encoding, and nothing about content retention.
 func (n *Notifier) params(m Message) *api.CreateMessageParams {
 	p := new(api.CreateMessageParams).
@@ -225,39 +227,40 @@ const (
 
 var e164 = regexp.MustCompile(`^\+[1-9][0-9]{6,14}$`)
 
-// validate refuses, before anything leaves, what must not or cannot be sent.
+// validate refuses what must not or cannot be sent, before any request.
 func (n *Notifier) validate(m Message) (Result, bool) {
-	no := func(class Class, kind error, words string) (Result, bool) {
+	refuse := func(class Class, kind error, words string) (Result, bool) {
 		return Result{Outcome: NotSent, Class: class, Err: &Error{Op: "send", words: words, kind: kind}}, false
 	}
-	if words := n.guard(m.To); words != "" {
-		return no("", ErrGuard, words)
+	if words := n.modeRefusal(m.To); words != "" {
+		return refuse("", ErrMode, words)
 	}
 	switch {
 	case n.password == "":
-		return no(Account, ErrStop, "no Twilio credentials are configured")
+		return refuse(Account, ErrStop, notConfigured)
 	case !e164.MatchString(m.To.E164()):
-		return no(BadNumber, nil, "the phone is not in international form")
+		return refuse(BadNumber, nil, "the phone is not in international form")
 	case strings.TrimSpace(m.Body) == "":
-		return no(BadText, nil, "the text is empty")
+		return refuse(BadText, nil, "the text is empty")
 	case !utf8.ValidString(m.Body):
-		return no(BadText, nil, "the text is not valid UTF-8")
+		return refuse(BadText, nil, "the text is not valid UTF-8")
 	case utf8.RuneCountInString(m.Body) > maxBody:
-		return no(BadText, nil, fmt.Sprintf("the text is longer than %d characters", maxBody))
+		return refuse(BadText, nil, fmt.Sprintf("the text is longer than %d characters", maxBody))
 	case !m.WriteBy.IsZero() && time.Now().After(m.WriteBy):
-		return no("", ErrLate, "its turn had passed when it was handed over")
+		return refuse("", ErrLate, "it was handed over after Message.WriteBy")
 	case m.Validity < minValidity:
-		return no("", nil, "the text would be valid for less than a second: the window has closed")
+		return refuse("", nil, "the text would be valid for less than a second: the window has closed")
 	}
 	return Result{}, true
 }
 
-// guard is the last check against texting a real person from a trial; it
-// answers "" when to may be texted. Whether a text is held, and to whom it is
-// redirected, was decided long before: a text that is stopped here is a
-// mistake in that decision. It asks the mode itself and not
-// [reminder.Delivery.To], so that one mistake cannot be made in both places.
-func (n *Notifier) guard(to reminder.Phone) string {
+// modeRefusal says why the delivery mode does not allow a text to this phone, "" =
+// it does. It is the last check against texting a real person from a trial. The
+// decision to hold or redirect a text was made long before, so a text that is
+// refused here shows a fault in that decision. The check repeats the rules of
+// [reminder.Delivery.To] instead of calling it, so that one fault there cannot let a
+// text through twice.
+func (n *Notifier) modeRefusal(to reminder.Phone) string {
 	switch n.delivery.Mode {
 	case reminder.ModeLive:
 		return ""

@@ -268,7 +268,7 @@ func TestSendWhenTheConnectionBreaks(t *testing.T) {
 	tests := []struct {
 		name  string
 		serve func(net.Conn)
-		want  Outcome
+		want  Acceptance
 		http  int
 	}{
 		{"reset after the request was read", func(c net.Conn) { readRequest(c); reset(c) }, Unknown, 0},

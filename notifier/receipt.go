@@ -16,8 +16,8 @@ import (
 // messageSIDForm is Twilio's id of a text (SM) or a media message (MM).
 var messageSIDForm = regexp.MustCompile(`^(SM|MM)[0-9a-f]{32}$`)
 
-// Receipt is what Twilio says of a text that it accepted (Messaging API,
-// Message resource). It holds neither the phone nor the words.
+// Receipt is the state of a text that Twilio accepted (Messaging API, Message
+// resource). It holds neither the phone nor the words.
 type Receipt struct {
 	SID    string
 	Status string // accepted, scheduled, queued, sending, sent, delivered, undelivered, failed, canceled, read
@@ -27,56 +27,55 @@ type Receipt struct {
 	// Price is a decimal, negative for what was charged; "" while not known,
 	// which may be long after delivery. PriceUnit is its currency, such as USD.
 	Price, PriceUnit string
-	// Zero where Twilio gave none: SentAt is while the text is queued.
+	// Zero where Twilio gave none, as for SentAt while the text is queued.
 	CreatedAt, SentAt, UpdatedAt time.Time
 }
 
 // Fetch asks what became of the text sid (Messaging API, Fetch a Message). An
 // error is always a *Error that matches [ErrNotFound], [ErrStop] or [ErrRetry].
-// Not found is believed only from Twilio itself, not from a proxy's page.
+// It matches ErrNotFound only when the answer is Twilio's own, not a proxy's page.
 func (n *Notifier) Fetch(ctx context.Context, sid string) (Receipt, error) {
 	start := time.Now()
 	r, err := n.fetch(ctx, sid)
-	outcome, took := questionOutcome(err), time.Since(start)
+	outcome, took := askOutcome(err), time.Since(start)
 	n.onCall("fetch", outcome, took)
 	n.log.LogAttrs(ctx, slog.LevelDebug, "twilio fetch",
-		slog.String("sid", sid), slog.String("outcome", outcome), slog.String("status", r.Status), slog.Int("code", r.Code), slog.Duration("took", took))
+		slog.String("sid", sid), slog.String("outcome", outcome),
+		slog.String("status", r.Status), slog.Int("code", r.Code), slog.Duration("took", took))
 	return r, err
 }
 
-func (n *Notifier) fetch(ctx context.Context, sid string) (Receipt, error) {
-	switch {
-	case !messageSIDForm.MatchString(sid):
-		return Receipt{}, &Error{Op: "fetch", words: "that is not the sid of a message", kind: ErrNotFound}
-	case n.password == "":
-		return Receipt{}, &Error{Op: "fetch", words: "no Twilio credentials are configured", kind: ErrStop}
+func (n *Notifier) fetch(ctx context.Context, sid string) (r Receipt, err error) {
+	if !messageSIDForm.MatchString(sid) {
+		return r, &Error{Op: "fetch", words: "that is not the sid of a message", kind: ErrNotFound}
 	}
-	ctx, cancel := context.WithTimeout(ctx, n.timeout)
-	defer cancel()
-	c := n.newCall(ctx)
-	message, err := c.service().FetchMessage(sid, nil)
-	if err != nil {
-		return Receipt{}, c.failed("fetch", err)
-	}
-	if value(message.Sid) != sid {
-		return Receipt{}, &Error{Op: "fetch", HTTPStatus: c.status, words: "the answer is about another message", kind: ErrRetry}
-	}
-	return receipt(message), nil
+	err = n.ask(ctx, "fetch", func(c *call) error {
+		message, err := c.service().FetchMessage(sid, nil)
+		switch {
+		case err != nil:
+			return c.failed("fetch", err)
+		case value(message.Sid) != sid:
+			return &Error{Op: "fetch", HTTPStatus: c.status, words: "the answer is about another message", kind: ErrRetry}
+		}
+		r = receipt(message)
+		return nil
+	})
+	return r, err
 }
 
-// failed turns what came of a question, fetch or list, into an error.
+// failed is the error of a question that got no usable answer.
 func (c *call) failed(op string, err error) *Error {
 	code, aboutTexts := c.code(), op == "fetch" || op == "list"
 	e := &Error{Op: op, HTTPStatus: c.status, Code: code, RetryAfter: c.retryAfter, kind: ErrRetry}
 	switch {
 	case c.status == 0:
-		e.words, e.ended = noAnswer(err)
+		e.words, e.ctxErr = noAnswer(err)
 	case c.succeeded() && c.err != nil:
-		e.words, e.ended = noAnswer(c.err)
+		e.words, e.ctxErr = noAnswer(c.err)
 	case c.succeeded():
 		e.words = "the answer cannot be read"
 	case c.status == http.StatusForbidden && aboutTexts && ClassOf(code) != Account:
-		// It may be of this one question: a wall that takes offence at a number.
+		// It may be about this question alone, as of a firewall that blocks a number.
 		e.words = "this question is refused"
 	case c.status == http.StatusUnauthorized, c.status == http.StatusForbidden:
 		e.words, e.kind = "the account is refused", ErrStop
@@ -84,6 +83,8 @@ func (c *call) failed(op string, err error) *Error {
 		// Elsewhere 20404 is "no such account"; here the path names a message,
 		// and the credentials were accepted.
 		e.words, e.kind, e.Code = "there is no such message", ErrNotFound, 0
+	case !aboutTexts && c.status == http.StatusNotFound:
+		e.words, e.kind, e.Code = "there is no such account", ErrStop, 0
 	case c.status >= 400 && c.status <= 499 && ClassOf(code) == Account:
 		e.words, e.kind = Describe(code), ErrStop
 	case c.status == http.StatusTooManyRequests:
@@ -94,7 +95,8 @@ func (c *call) failed(op string, err error) *Error {
 	return e
 }
 
-func questionOutcome(err error) string {
+// askOutcome is the label of a question's error in metrics.
+func askOutcome(err error) string {
 	switch {
 	case err == nil:
 		return "ok"
@@ -121,7 +123,7 @@ func receipt(m *api.ApiV2010Message) Receipt {
 	}
 }
 
-// value is *p, or zero for a field that Twilio left out or gave as null.
+// value is *p, or zero where Twilio left out the field or gave null.
 func value[T any](p *T) T {
 	if p == nil {
 		var zero T
@@ -130,7 +132,7 @@ func value[T any](p *T) T {
 	return *p
 }
 
-// number reads a count, which Twilio gives as a string; 0 when it is none.
+// number reads a count, which Twilio gives as a string; 0 when it cannot.
 func number(s *string) int {
 	i, err := strconv.Atoi(value(s))
 	if err != nil || i < 0 {
@@ -139,8 +141,8 @@ func number(s *string) int {
 	return i
 }
 
-// instant reads an RFC 2822 time; zero when there is none. Twilio writes it in
-// one way, which takes a fifth of the time that all the others do.
+// instant reads an RFC 2822 time; zero when there is none. The form that Twilio
+// writes is tried first: to read it takes a fifth of the time of mail.ParseDate.
 func instant(s *string) time.Time {
 	if s == nil {
 		return time.Time{}

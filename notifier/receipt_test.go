@@ -61,7 +61,7 @@ func TestFetchErrors(t *testing.T) {
 		{"404", answer(404, "application/json", twilioError(404, 20404)), ErrNotFound, 0},
 		{"404 of a proxy", answer(404, "text/html", html), ErrRetry, 0},
 		{"401", answer(401, "application/json", twilioError(401, 20003)), ErrStop, 0},
-		{"403 of a wall", answer(403, "text/html", html), ErrRetry, 0},
+		{"403 of a firewall", answer(403, "text/html", html), ErrRetry, 0},
 		{"403 of a closed account", answer(403, "application/json", twilioError(403, 20005)), ErrStop, 0},
 		{"400 with an inactive account", answer(400, "application/json", twilioError(400, 20005)), ErrStop, 0},
 		{"429", answer(429, "application/json", twilioError(429, 20429), "Retry-After", "9"), ErrRetry, 9 * time.Second},

@@ -113,7 +113,7 @@ func TestListFindsATextWhoseAnswerWasLost(t *testing.T) {
 }
 
 func TestListDoesNotClaimAbsenceByFault(t *testing.T) {
-	for _, what := range []sandbox.Trouble{sandbox.Empty, sandbox.HTML, sandbox.Truncate, sandbox.Drop} {
+	for _, what := range []sandbox.FaultKind{sandbox.Empty, sandbox.HTML, sandbox.Truncate, sandbox.Drop} {
 		b := newBench(t)
 		b.send(t, testPhone, testBody)
 		// Without end: a dropped GET is asked again by net/http, as it may be.

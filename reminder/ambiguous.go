@@ -28,21 +28,22 @@ func (p *Policy) Ambiguous() error {
 	var faults []error
 	for _, language := range p.Templates.Languages() {
 		// Ascending stages begin with those before the due date.
-		for _, which := range []string{whichBefore, whichAfter} {
-			if err := p.alike(language, which); err != nil {
-				faults = append(faults, &TemplateError{language, which, err})
+		for _, kind := range []string{kindBefore, kindAfter} {
+			if err := p.sameWords(language, kind); err != nil {
+				faults = append(faults, &TemplateError{language, kind, err})
 			}
 		}
 		if p.Bundle && p.Templates.bundles(language) {
-			if err := p.alikeBundles(language); err != nil {
-				faults = append(faults, &TemplateError{language, whichBundle, err})
+			if err := p.sameWordsInBundles(language); err != nil {
+				faults = append(faults, &TemplateError{language, kindBundle, err})
 			}
 		}
 	}
 	return errors.Join(faults...)
 }
 
-func (p *Policy) alike(language, which string) error {
+// sameWords says how two texts of one kind can have the same words; nil when they cannot.
+func (p *Policy) sameWords(language, kind string) error {
 	var accounts, stages, dates string // what cannot be told apart, and what to add
 	note := func(fault *string, format string, args ...any) {
 		if *fault == "" {
@@ -54,22 +55,22 @@ func (p *Policy) alike(language, which string) error {
 		day = ".Days"
 	}
 	for _, s := range sampleBills(language) {
-		said := make(map[string]Stage, len(p.Stages))
+		stageOf := make(map[string]Stage, len(p.Stages))
 		for _, stage := range p.Stages {
 			body, err := p.at(stage, s.bill)
 			if err != nil {
-				if templateKind(stage) == which {
+				if templateKind(stage) == kind {
 					return err
 				}
 				continue // a fault of the other text
 			}
-			first, twice := said[body]
-			said[body] = stage
-			if templateKind(stage) != which {
+			first, twice := stageOf[body]
+			stageOf[body] = stage
+			if templateKind(stage) != kind {
 				continue
 			}
 			switch {
-			case twice && templateKind(first) != which:
+			case twice && templateKind(first) != kind:
 				note(&stages, "for the stages %s and %s%s (word them differently)", first, stage, s.when)
 			case twice:
 				note(&stages, "for the stages %s and %s%s (name %s)", first, stage, s.when, day)
@@ -102,7 +103,8 @@ func ambiguousError(faults ...string) error {
 	if len(all) == 0 {
 		return nil
 	}
-	return fmt.Errorf("can give two texts of one phone the same words, so that one that was lost would pass for sent: %s", strings.Join(all, "; "))
+	return fmt.Errorf("can give two texts of one phone the same words, so that one that was lost would pass for sent: %s",
+		strings.Join(all, "; "))
 }
 
 // AmbiguousServices is a text of a service that can have the same words as one of
@@ -163,9 +165,9 @@ func (p *Policy) saysToo(body string, stage Stage, b Bill) bool {
 
 func templateKind(stage Stage) string {
 	if stage > 0 {
-		return whichAfter
+		return kindAfter
 	}
-	return whichBefore
+	return kindBefore
 }
 
 // Account numbers that differ from sampleAccount in one digit only, at either
@@ -220,4 +222,85 @@ func sampleBills(language string) []sampleBill {
 		all = append(all, s)
 	}
 	return all
+}
+
+// sameWordsInBundles is sameWords for texts of several bills: each must name the account
+// and the due date of every bill, and differ by the day that it is sent on from those
+// of the other stages.
+func (p *Policy) sameWordsInBundles(language string) error {
+	var accounts, stages, dates string
+	note := func(fault *string, says, when, remedy string) {
+		if *fault == "" {
+			*fault = fmt.Sprintf("for %s%s (%s)", says, when, remedy)
+		}
+	}
+	day := "name .When or .Days of each of .Bills"
+	if !wordsWhen(language) {
+		day = "name .Days of each of .Bills"
+	}
+	q := *p
+	q.MaxSegments = 0
+	for _, s := range sampleBills(language) {
+		for n := 2; n <= 3; n++ {
+			// words gives the text of a stage's day, after a change to each bill.
+			words := func(stage Stage, change func(k int, b *Bill)) (string, error) {
+				items := sampleItems(s.bill, n, true)
+				for k := range items {
+					change(k, &items[k].Bill)
+				}
+				draft, err := q.wordBundle(items, Policies{Default: &q}, s.bill.DueDate.AddDays(int(stage)))
+				return draft.Body, err
+			}
+			// differs reports whether the text is another one after a change to the k-th bill alone.
+			differs := func(body string, stage Stage, k int, change func(*Bill)) bool {
+				other, err := words(stage, func(i int, b *Bill) {
+					if i == k {
+						change(b)
+					}
+				})
+				return err != nil || other != body
+			}
+			stageOf := make(map[string]Stage, len(p.Stages))
+			for _, stage := range p.Stages {
+				body, err := words(stage, func(int, *Bill) {})
+				if err != nil {
+					continue // a fault that ParseTemplates finds
+				}
+				if first, twice := stageOf[body]; twice {
+					note(&stages, fmt.Sprintf("the stages %s and %s", first, stage), s.when, day)
+				}
+				stageOf[body] = stage
+				if !inFull(body, s.bill, n, func(change func(int, *Bill)) (string, error) { return words(stage, change) }) {
+					for k := range n {
+						if !differs(body, stage, k, func(b *Bill) { b.Account = "2" + b.Account[1:] }) ||
+							!differs(body, stage, k, func(b *Bill) { b.Account = b.Account[:6] + "9" }) {
+							note(&accounts, "two accounts", s.when, "name .Account of each of .Bills in full")
+						}
+					}
+				}
+				for k := range n {
+					if !differs(body, stage, k, func(b *Bill) { b.DueDate = nextDueDate }) {
+						note(&dates, "two due dates", s.when, "name .DueDate of each of .Bills")
+					}
+				}
+			}
+		}
+	}
+	return ambiguousError(accounts, stages, dates)
+}
+
+// inFull reports whether a text of n sample bills has the account of each in it
+// and would not have it for other accounts: as it is with any sound template,
+// which then need not be tried with one change after another.
+func inFull(body string, sample Bill, n int, words func(change func(k int, b *Bill)) (string, error)) bool {
+	other, err := words(func(_ int, b *Bill) { b.Account = "8" + b.Account[1:] })
+	if err != nil {
+		return false
+	}
+	for _, share := range sampleItems(sample, n, true) {
+		if account := share.Bill.Account; !strings.Contains(body, account) || strings.Contains(other, account) {
+			return false
+		}
+	}
+	return true
 }

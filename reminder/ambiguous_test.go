@@ -8,7 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-func TestAlike(t *testing.T) {
+func TestAmbiguousTemplatesAreNamed(t *testing.T) {
 	const (
 		lead     = "can give two texts of one phone the same words, so that one that was lost would pass for sent: "
 		accounts = "for two accounts (name .Account in full)"
@@ -91,10 +91,10 @@ func TestAlike(t *testing.T) {
 			p.Stages = tt.stages
 			var want []string
 			for _, w := range tt.want {
-				which, fault, _ := strings.Cut(w, ": ")
-				want = append(want, "template "+which+": "+lead+fault)
+				kind, fault, _ := strings.Cut(w, ": ")
+				want = append(want, "template "+kind+": "+lead+fault)
 			}
-			if diff := cmp.Diff(want, alikeFaults(t, p)); diff != "" {
+			if diff := cmp.Diff(want, ambiguousFaults(t, p)); diff != "" {
 				t.Errorf("Alike (-want +got):\n%s", diff)
 			}
 		})
@@ -102,7 +102,7 @@ func TestAlike(t *testing.T) {
 }
 
 // The shipped texts pass whatever the stages, and with a service or without.
-func TestAlikeShipped(t *testing.T) {
+func TestTheShippedTemplatesAreNotAmbiguous(t *testing.T) {
 	p := wordPolicy(t, nil)
 	p.Stages = nil
 	for stage := Stage(-60); stage <= 60; stage++ {
@@ -117,16 +117,16 @@ func TestAlikeShipped(t *testing.T) {
 }
 
 // A text that cannot be worded on one of the days is a fault too.
-func TestAlikeNamesATextThatCannotBeWorded(t *testing.T) {
+func TestAmbiguousNamesATextThatCannotBeWorded(t *testing.T) {
 	p := wordPolicy(t, map[string]TemplateSource{"en": {Before: `{{slice "abcdef" .Days}} {{.Account}} {{.DueDate}}`, After: "{{.Account}} {{.When}} {{.DueDate}}"}})
-	faults := alikeFaults(t, p)
+	faults := ambiguousFaults(t, p)
 	if len(faults) != 1 || !strings.HasPrefix(faults[0], "template en.before: render template: ") {
 		t.Errorf("faults %q", faults)
 	}
 }
 
 // Two services may have the same account number.
-func TestAlikeServices(t *testing.T) {
+func TestAmbiguousServices(t *testing.T) {
 	const named, bare = "{{.Service}} {{.Account}} {{.When}} {{.DueDate}}", "{{.Account}} {{.When}} {{.DueDate}}"
 	type service struct {
 		name, before, after string
@@ -165,8 +165,8 @@ func TestAlikeServices(t *testing.T) {
 	}
 }
 
-// alikeFaults are what Alike reports, each checked to be a *TemplateError.
-func alikeFaults(t *testing.T, p *Policy) []string {
+// ambiguousFaults are what Alike reports, each checked to be a *TemplateError.
+func ambiguousFaults(t *testing.T, p *Policy) []string {
 	t.Helper()
 	err := p.Ambiguous()
 	if err == nil {
@@ -184,4 +184,40 @@ func alikeFaults(t *testing.T, p *Policy) []string {
 		out = append(out, e.Error())
 	}
 	return out
+}
+
+// Whether a template names each account in full is first looked for in its
+// words; what stands there by itself is not taken for an account.
+func TestAmbiguousBundlesNameTheirAccounts(t *testing.T) {
+	const dates = `{{range .Bills}}{{.DueDate}} in {{.Days}} days {{end}}`
+	for name, tt := range map[string]struct {
+		bundle string
+		sound  bool
+	}{
+		"each in full":                             {`{{range .Bills}}{{.Account}}, {{end}}` + dates, true},
+		"each in full, and a number":               {`call 1234561 or 8234561: {{range .Bills}}{{.Account}}, {{end}}` + dates, true},
+		"each in two parts":                        {`{{range .Bills}}{{slice .Account 0 3}}-{{slice .Account 3}}, {{end}}` + dates, true},
+		"a number that is no account, for each":    {`call 1234561, 1234562, 1234563: ` + dates, false},
+		"the last digits of each":                  {`{{range .Bills}}{{slice .Account 4}}, {{end}}` + dates, false},
+		"the first digits of each, and the number": {`call 1234561, 1234562, 1234563: {{range .Bills}}{{slice .Account 0 6}}, {{end}}` + dates, false},
+		"the first one's only":                     {`{{with index .Bills 0}}{{.Account}}{{end}} ` + dates, false},
+		"all but the second one's":                 {`{{range $i, $b := .Bills}}{{if ne $i 1}}{{$b.Account}} {{end}}{{end}}` + dates, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			templates, err := ParseTemplates(map[string]TemplateSource{"en": {
+				Before: "{{.Account}} {{.DueDate}} in {{.Days}}", After: "{{.Account}} {{.DueDate}} past {{.Days}}", Bundle: tt.bundle,
+			}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			p := &Policy{ServiceName: "Water", Currency: "KES", Language: "en", Stages: []Stage{-3, 0}, Templates: templates, Bundle: true, MaxSegments: 2}
+			err = p.Ambiguous()
+			if tt.sound && err != nil {
+				t.Error(err)
+			}
+			if !tt.sound && (err == nil || !strings.Contains(err.Error(), "two accounts")) {
+				t.Errorf("the fault is not found: %v", err)
+			}
+		})
+	}
 }

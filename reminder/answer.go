@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Change is something new that was learned of a bill, for its trail.
+// Change is something new that an answer says of a bill, for its trail.
 type Change struct {
 	What   string // due_date, balance, customer, verified, not_verified, registered, problem
 	Detail string
@@ -78,10 +78,10 @@ func (b *Bill) Fail(why string) {
 	b.LastError = why
 }
 
-// Backoff is how long to wait after n failed calls in a row: one minute,
+// backoff is how long to wait after n failed calls in a row: one minute,
 // doubled each time, at most six hours, spread by a quarter so that bills that
 // failed together do not come back together.
-func (b *Bill) Backoff() time.Duration {
+func (b *Bill) backoff() time.Duration {
 	const most = 6 * time.Hour
 	wait := time.Minute << min(max(b.Failures-1, 0), 10)
 	wait = min(wait, most)

@@ -8,11 +8,11 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-func TestLearn(t *testing.T) {
+func TestApply(t *testing.T) {
 	then := time.Date(2026, 3, 10, 9, 0, 0, 0, time.UTC)
 	now := then.Add(24 * time.Hour)
 	owed, less, zero, credit := MustMoney("2315.50"), MustMoney("100"), MustMoney("0"), MustMoney("-20")
-	alike := MustMoney("2315.5000")
+	same := MustMoney("2315.5000")
 	known := Bill{
 		ID: 1, State: BillActive, DueDate: day("2026-03-20"), Balance: &owed, BalanceAt: then, Customer: "Jane Wanjiru", Verified: new(true),
 		RegisteredAt: then, CheckedAt: then,
@@ -40,8 +40,8 @@ func TestLearn(t *testing.T) {
 		"first answer knows nothing": {Bill{ID: 1, State: BillPending}, Answer{At: now},
 			Bill{ID: 1, State: BillActive, RegisteredAt: now, CheckedAt: now}, []Change{{"registered", "accepted by Almara Pay"}}},
 		"nothing new": {known, full(func(*Answer) {}), fresh(func(b *Bill) { b.BalanceAt = now }), nil},
-		"the same amount in other digits is nothing new": {known, full(func(a *Answer) { a.Balance = &alike }),
-			fresh(func(b *Bill) { b.Balance, b.BalanceAt = &alike, now }), nil},
+		"the same amount in other digits is nothing new": {known, full(func(a *Answer) { a.Balance = &same }),
+			fresh(func(b *Bill) { b.Balance, b.BalanceAt = &same, now }), nil},
 		"paid": {known, full(func(a *Answer) { a.Balance = &zero }), fresh(func(b *Bill) { b.Balance, b.BalanceAt = &zero, now }),
 			[]Change{{"balance", "from 2,315.50 to 0.00"}}},
 		"in credit": {known, full(func(a *Answer) { a.Balance = &credit }), fresh(func(b *Bill) { b.Balance, b.BalanceAt = &credit, now }),
@@ -91,9 +91,9 @@ func TestLearn(t *testing.T) {
 	}
 }
 
-// What is learned of one bill is not seen in the answer, nor in another copy
+// What one bill takes in is not seen in the answer, nor in another copy
 // of the bill: rounds keep copies.
-func TestLearnLeavesCopiesAlone(t *testing.T) {
+func TestApplyLeavesCopiesAlone(t *testing.T) {
 	owed, zero := MustMoney("2315.50"), MustMoney("0")
 	b := Bill{State: BillActive, Balance: &owed}
 	before := b
@@ -125,11 +125,11 @@ func TestBackoff(t *testing.T) {
 		var all []time.Duration
 		for id := range int64(1000) {
 			b := Bill{ID: id, Failures: failures}
-			wait := b.Backoff()
+			wait := b.backoff()
 			if wait > want || wait < want*3/4 {
 				t.Fatalf("bill %d waits %s after %d failures, want %s to %s", id, wait, failures, want*3/4, want)
 			}
-			if wait != b.Backoff() {
+			if wait != b.backoff() {
 				t.Fatalf("bill %d does not always wait the same", id)
 			}
 			all = append(all, wait)

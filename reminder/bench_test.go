@@ -80,7 +80,7 @@ func BenchmarkNormalize(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				Normalize(body)
+				normalize(body)
 			}
 		})
 	}

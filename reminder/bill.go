@@ -33,7 +33,7 @@ type Bill struct {
 
 	Customer  string    // name at the biller, "" = not known
 	Balance   *Money    // nil = not known
-	BalanceAt time.Time // when Balance was learned; zero = never
+	BalanceAt time.Time // when Almara Pay said so; zero = never
 	Usual     *Money    // the highest balance believed so far, nil = none yet
 	DueDate   Date      // zero = not known
 	Verified  *bool     // whether the biller has confirmed the account, nil = not said yet
@@ -45,6 +45,16 @@ type Bill struct {
 
 	PausedAt    time.Time // of state paused: since when
 	PausedUntil time.Time // and when it ends by itself; zero = when the operator says so
+}
+
+// Resume ends a pause. A bill that Almara Pay did not know yet awaits its
+// registration again.
+func (b *Bill) Resume() {
+	b.State = BillActive
+	if b.RegisteredAt.IsZero() {
+		b.State = BillPending
+	}
+	b.PausedAt, b.PausedUntil = time.Time{}, time.Time{}
 }
 
 // Stage is a day relative to the due date: -7, -3, 0 (before), 2 (after).
@@ -72,7 +82,7 @@ func days(n int) string {
 // Outcome is what became of a reminder.
 type Outcome string
 
-// The outcomes. Texted and Skipped are final; Held is looked at again. A
+// The outcomes. Texted and Skipped are final; Held is decided again. A
 // planned reminder that was never acted on has no record.
 const (
 	Texted  Outcome = "texted"
@@ -91,7 +101,7 @@ type Reminder struct {
 	DecidedAt time.Time
 }
 
-// Final reports whether the reminder needs no further look.
+// Final reports whether the reminder needs no further decision.
 func (r Reminder) Final() bool { return r.Outcome == Texted || r.Outcome == Skipped }
 
 // Answer is what Almara Pay said of one bill, already in our own types.

@@ -9,7 +9,7 @@ import (
 // The bounds of a bundle.
 const (
 	MaxBundleDays       = 7  // of Policy.BundleDays
-	MaxBundleCandidates = 20 // other bills that are looked at for one text
+	MaxBundleCandidates = 20 // other bills of the phone that are decided about for one text
 )
 
 // BundleItem is one bill and what is decided about it.
@@ -18,16 +18,17 @@ type BundleItem struct {
 	Decision
 }
 
-// Bundle is what is decided about a bill together with other bills of its phone.
+// Bundle is what is decided about a bill, the lead, together with other bills of its
+// phone.
 type Bundle struct {
 	// Ask are the bills to ask Almara Pay about before anything is decided.
 	// Nothing else is set then.
 	Ask []Bill
-	// Text is the one text for all shares; nil = none is sent now.
+	// Text is the one text for all items; nil = none is sent now.
 	Text *BundledText
-	// Shares are the bills whose decisions hold; those of a text are soonest
-	// due first. The bill that was to lead is missing when there was no room
-	// for it beside others that are due sooner: decide about it again.
+	// Items are the bills whose decisions hold; those of a text are soonest
+	// due first. The lead is missing when there was no room for it beside others
+	// that are due sooner: decide about it again.
 	Items []BundleItem
 }
 
@@ -44,11 +45,11 @@ func Single(lead BundleItem) Bundle {
 	if lead.Ask {
 		return Bundle{Ask: []Bill{lead.Bill}}
 	}
-	j := Bundle{Items: []BundleItem{lead}}
+	b := Bundle{Items: []BundleItem{lead}}
 	if t := lead.Text; t != nil {
-		j.Text = &BundledText{Draft: t.Draft, To: t.To, Planned: t.Planned, NotAfter: t.NotAfter}
+		b.Text = &BundledText{Draft: t.Draft, To: t.To, Planned: t.Planned, NotAfter: t.NotAfter}
 	}
-	return j
+	return b
 }
 
 // Join lets other bills of the same phone share the text of lead, about which
@@ -63,71 +64,76 @@ func Single(lead BundleItem) Bundle {
 func Join(lead BundleItem, others []Case, policies Policies, to Delivery, now time.Time) Bundle {
 	p := policies.For(lead.Bill.Service)
 	language := p.languageOf(lead.Bill)
-	shares := []BundleItem{lead}
-	ask := []Bill{lead.Bill}
 	if !p.Templates.bundles(language) || lead.sendAlone() {
 		return Single(lead)
 	}
+	items := []BundleItem{lead}
+	ask := []Bill{lead.Bill}
 	for _, c := range others {
 		q := policies.For(c.Bill.Service)
 		if !q.Bundle || c.sendAlone() || q.languageOf(c.Bill) != language || c.Bill.Phone != lead.Bill.Phone {
 			continue
 		}
-		// The text leaves in any case: the cap, the guards and the stops were
-		// looked at for it.
-		c.joins, c.TextsToday, c.Guards = true, 0, GuardState{Doubts: lead.Guards.Doubts}
+		// The text leaves in any case: the cap, the guards and the stops were tested for
+		// the lead.
+		c.joins, c.TextsToday, c.Guards = true, 0, GuardState{FeedFaults: lead.Guards.FeedFaults}
 		switch d := Decide(c, q, to, now); {
 		case d.Ask:
 			ask = append(ask, c.Bill)
 		case d.Text != nil:
-			shares = append(shares, BundleItem{&c, d})
+			items = append(items, BundleItem{&c, d})
 		}
 	}
 	if lead.Ask || len(ask) > 1 && lead.Asked == NotAsked {
 		return Bundle{Ask: ask}
 	}
-	slices.SortStableFunc(shares, func(a, b BundleItem) int {
-		if early := a.Text.Reason == Bundled; early != (b.Text.Reason == Bundled) {
-			if early {
-				return 1
-			}
-			return -1
+	slices.SortStableFunc(items, mostUrgentFirst)
+	return p.fillText(lead, items, policies, now)
+}
+
+// mostUrgentFirst is the order in which bills have room in a text: those ahead of
+// their hour come last, and of the others first those whose texts are useful for the
+// shortest time.
+func mostUrgentFirst(a, b BundleItem) int {
+	if early := a.Text.Reason == Bundled; early != (b.Text.Reason == Bundled) {
+		if early {
+			return 1
 		}
-		return cmp.Or(a.Text.NotAfter.Compare(b.Text.NotAfter), a.Bill.DueDate.Compare(b.Bill.DueDate))
-	})
-	return p.bundle(lead, shares, policies, now)
+		return -1
+	}
+	return cmp.Or(a.Text.NotAfter.Compare(b.Text.NotAfter), a.Bill.DueDate.Compare(b.Bill.DueDate))
 }
 
 // sendAlone reports whether the bill is to have a text of its own: the provider
 // refused one that it shared, and the words about it may be to blame.
-func (c Case) sendAlone() bool {
+func (c *Case) sendAlone() bool {
 	return slices.ContainsFunc(c.Done, func(r Reminder) bool {
 		return r.DueDate == c.Bill.DueDate && r.Outcome == Held && r.Reason == TryApart
 	})
 }
 
-// bundle words as many of the shares, from the first on, as there is room for.
-func (p *Policy) bundle(lead BundleItem, shares []BundleItem, policies Policies, now time.Time) Bundle {
-	j := Single(lead)
-	for n := 2; n <= len(shares); n++ {
-		some := slices.Clone(shares[:n])
-		slices.SortFunc(some, func(a, b BundleItem) int {
+// fillText words as many of the items, from the first on, as there is room for.
+func (p *Policy) fillText(lead BundleItem, items []BundleItem, policies Policies, now time.Time) Bundle {
+	b := Single(lead)
+	for n := 2; n <= len(items); n++ {
+		first := slices.Clone(items[:n])
+		slices.SortFunc(first, func(a, b BundleItem) int {
 			return cmp.Or(a.Bill.DueDate.Compare(b.Bill.DueDate), cmp.Compare(a.Bill.ID, b.Bill.ID))
 		})
-		draft, err := p.WordBundle(some, policies, DateOf(now.In(p.Zone)))
+		draft, err := p.wordBundle(first, policies, p.dayOf(now))
 		if err != nil {
 			break
 		}
-		if held, _, _ := p.Guarded(lead.Guards, draft.Count.Segments, now); held != "" {
+		if guard, _, _ := p.Guarded(lead.Guards, draft.Count.Segments, now); guard != "" {
 			break
 		}
-		j = Bundle{Items: some, Text: &BundledText{Draft: draft, To: lead.Text.To}}
-		for _, s := range some {
-			j.Text.Planned = earliest(j.Text.Planned, s.Text.Planned)
-			j.Text.NotAfter = earliest(j.Text.NotAfter, s.Text.NotAfter)
+		b = Bundle{Items: first, Text: &BundledText{Draft: draft, To: lead.Text.To}}
+		for _, item := range first {
+			b.Text.Planned = earliest(b.Text.Planned, item.Text.Planned)
+			b.Text.NotAfter = earliest(b.Text.NotAfter, item.Text.NotAfter)
 		}
 	}
-	return j
+	return b
 }
 
 // joining is the index of the step with which a bill joins a text that leaves
@@ -136,27 +142,26 @@ func (p *Policy) bundle(lead BundleItem, shares []BundleItem, policies Policies,
 //
 // A stage after the due date does not come early: the days until then are the
 // customer's to pay in. Nor does any on a day on which the customer has heard of
-// the bill already.
-func (c Case) joining(p *Policy, steps []Step, i int, now time.Time) int {
-	today := DateOf(now.In(p.Zone))
+// the bill already, or has just heard of another due date.
+func (c *Case) joining(p *Policy, steps []Step, i int, now time.Time) int {
+	today := p.dayOf(now)
 	for _, r := range c.Done {
-		if r.DueDate == c.Bill.DueDate && r.Outcome == Texted && DateOf(r.DecidedAt.In(p.Zone)) == today {
+		if r.DueDate == c.Bill.DueDate && r.Outcome == Texted && p.dayOf(r.DecidedAt) == today {
 			return i
 		}
 	}
-	dayOf := func(i int) Date { return DateOf(steps[i].At.In(p.Zone)) }
-	own := i
-	for i+1 < len(steps) && dayOf(i+1) == today {
-		i++
+	latest := i
+	for latest+1 < len(steps) && p.dayOf(steps[latest+1].At) == today {
+		latest++
 	}
-	if c.Moved.contradicts(c.Bill.DueDate, p.Zone, now) {
-		return i // nor does one with another date than the customer has just heard
+	next := latest + 1
+	switch {
+	case latest > i, next == len(steps), c.Moved.contradicts(c.Bill.DueDate, p.Zone, now):
+		return latest
+	case steps[next].Stage > 0, p.dayOf(steps[next].At).Sub(today) > p.BundleDays:
+		return latest
+	case latest >= 0 && !recordOf(c.Done, c.Bill.DueDate, steps[latest].Stage).Final():
+		return latest
 	}
-	if i > own || i+1 >= len(steps) || steps[i+1].Stage > 0 || dayOf(i+1).Sub(today) > p.BundleDays {
-		return i
-	}
-	if i < 0 || recordOf(c.Done, c.Bill.DueDate, steps[i].Stage).Final() {
-		return i + 1
-	}
-	return i
+	return next
 }

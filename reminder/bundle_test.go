@@ -45,7 +45,7 @@ func did(stage Stage, o Outcome, r Reason, at string) func(*Case) {
 	}
 }
 
-func told(p *Policy, j Bundle) string {
+func describe(p *Policy, j Bundle) string {
 	var parts []string
 	for _, b := range j.Ask {
 		parts = append(parts, "ask "+b.Account)
@@ -95,7 +95,7 @@ func TestJoin(t *testing.T) {
 		})}, alone},
 		{"later today by its own hour", "2026-03-20", []func(*family){ofWater(func(p *Policy) { p.SendAt = 15 * 60 })},
 			lead + " | 78-305 3 days before: texted, bundled; again 2026-03-20 15:00 | until 2026-03-20 18:00"},
-		{"held for the daily cap", "2026-03-19", []func(*family){second(did(-3, Held, DailyCap, "2026-03-16 09:00"))},
+		{"held for the daily cap", "2026-03-19", []func(*family){second(did(-3, Held, PhoneDailyCap, "2026-03-16 09:00"))},
 			"78-305 3 days before: texted, catch_up; again 2026-03-19 09:00 | " + lead + " | until 2026-03-19 18:00"},
 		{"cap reached by its own rule", "2026-03-20", []func(*family){second(func(c *Case) { c.TextsToday = 7 })}, together},
 
@@ -147,7 +147,7 @@ func TestJoin(t *testing.T) {
 				change(f)
 			}
 			j := f.join(on(t, f.lead.policy, now))
-			if diff := cmp.Diff(tt.want, told(f.lead.policy, j)); diff != "" {
+			if diff := cmp.Diff(tt.want, describe(f.lead.policy, j)); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 		})

@@ -11,18 +11,18 @@ import (
 // household is one phone with several bills, and all around it: the daemon's
 // records, Almara Pay and the provider.
 type household struct {
-	policies Policies
-	members  []*member
-	mute     func(time.Time) bool // whether Almara Pay cannot answer
-	refuses  func(time.Time) bool // whether the provider says a definite no
-	sent     []jointSent
+	policies   Policies
+	members    []*member
+	almaraDown func(time.Time) bool // whether Almara Pay cannot answer
+	refuses    func(time.Time) bool // whether the provider says a definite no
+	sent       []jointSent
 }
 
 type member struct {
 	Case
-	owed   Money
-	paidAt time.Time
-	look   time.Time
+	owed     Money
+	paidAt   time.Time
+	nextEval time.Time
 }
 
 type jointSent struct {
@@ -37,7 +37,7 @@ func (h *household) policy(m *member) *Policy { return h.policies.For(m.Bill.Ser
 func (h *household) ask(bills []Bill, now time.Time) {
 	for _, b := range bills {
 		m := h.member(b.ID)
-		if h.mute(now) || b.ID%4 == 3 && now.Minute()%2 == 0 { // and one bill is answered now and then only
+		if h.almaraDown(now) || b.ID%4 == 3 && now.Minute()%2 == 0 { // and one bill is answered now and then only
 			m.Asked = CouldNotSay
 			m.Bill.Fail("503 Service Unavailable")
 			continue
@@ -55,9 +55,9 @@ func (h *household) member(id int64) *member {
 	return h.members[slices.IndexFunc(h.members, func(m *member) bool { return m.Bill.ID == id })]
 }
 
-// joint decides about a member and those who may share its text, as the store
+// decideBundle decides about a member and those who may share its text, as the store
 // does.
-func (h *household) joint(m *member, now time.Time) Bundle {
+func (h *household) decideBundle(m *member, now time.Time) Bundle {
 	p := h.policy(m)
 	m.TextsToday = 0
 	for _, x := range h.sent {
@@ -78,13 +78,13 @@ func (h *household) joint(m *member, now time.Time) Bundle {
 	return Join(lead, others, h.policies, Delivery{Mode: ModeLive}, now)
 }
 
-// remind is one look at a member.
+// remind is one decision about a member.
 func (h *household) remind(t *testing.T, m *member, now time.Time) {
 	t.Helper()
-	j := h.joint(m, now)
+	j := h.decideBundle(m, now)
 	if len(j.Ask) > 0 {
 		if m.Asked != NotAsked {
-			t.Fatalf("bill %d is asked about twice in one look at %s", m.Bill.ID, now)
+			t.Fatalf("bill %d is asked about twice for one decision at %s", m.Bill.ID, now)
 		}
 		h.ask(j.Ask, now)
 		h.remind(t, m, now)
@@ -108,10 +108,10 @@ func (h *household) remind(t *testing.T, m *member, now time.Time) {
 			}
 			w.record(made)
 		}
-		o.Done, o.look = w.Done, s.Next
+		o.Done, o.nextEval = w.Done, s.Next
 		if j.Text != nil && h.refuses(now) {
-			o.look = earliest(now.Add(time.Minute), j.Text.NotAfter)
-			if o.look.Before(now) {
+			o.nextEval = earliest(now.Add(time.Minute), j.Text.NotAfter)
+			if o.nextEval.Before(now) {
 				t.Fatalf("a text that is useful no more at %s", now)
 			}
 		}
@@ -137,8 +137,8 @@ func TestAMonthOfAHousehold(t *testing.T) {
 		}
 		start := day("2026-01-01").AddDays(r.IntN(700)).At(0, a.Zone)
 		h := &household{
-			policies: Policies{Default: a, ByService: map[string]*Policy{"18": b}},
-			mute:     within(spans(r, start, 3, 2*24*time.Hour)), refuses: within(spans(r, start, 3, 12*time.Hour)),
+			policies:   Policies{Default: a, ByService: map[string]*Policy{"18": b}},
+			almaraDown: within(spans(r, start, 3, 2*24*time.Hour)), refuses: within(spans(r, start, 3, 12*time.Hour)),
 		}
 		for i := range 2 + r.IntN(5) {
 			m := &member{owed: MustMoney(fmt.Sprintf("%d.50", 100+i)), paidAt: start.Add(time.Duration(r.IntN(60*24)) * time.Hour)}
@@ -146,7 +146,7 @@ func TestAMonthOfAHousehold(t *testing.T) {
 				ID: int64(i + 1), Service: pick(r, "17", "18"), Account: fmt.Sprintf("777-%d", i), Phone: "+254710000001",
 				State: BillActive, DueDate: DateOf(start).AddDays(10 + r.IntN(4)), Language: pick(r, "en", "en", "sw"),
 			}
-			m.look = h.policy(m).NextEval(m.Bill, nil, start)
+			m.nextEval = h.policy(m).NextEval(m.Bill, nil, start)
 			h.members = append(h.members, m)
 		}
 		for now, n := start, 0; now.Before(start.AddDate(0, 0, 40)); n++ {
@@ -154,14 +154,14 @@ func TestAMonthOfAHousehold(t *testing.T) {
 				t.Fatalf("seed %d: the job spins at %s", seed, now)
 			}
 			for _, m := range h.members {
-				if !m.look.IsZero() && !m.look.After(now) {
+				if !m.nextEval.IsZero() && !m.nextEval.After(now) {
 					h.remind(t, m, now)
 				}
 			}
 			next := start.AddDate(0, 0, 41)
 			for _, m := range h.members {
-				if !m.look.IsZero() {
-					next = earliest(next, m.look)
+				if !m.nextEval.IsZero() {
+					next = earliest(next, m.nextEval)
 				}
 			}
 			now = earliest(next.Add(time.Minute-time.Nanosecond).Truncate(time.Minute), start.AddDate(0, 0, 41))

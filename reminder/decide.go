@@ -6,33 +6,21 @@ import (
 	"time"
 )
 
-// How long a reminder waits before Almara Pay is asked again for a balance:
-// after calls that failed, the bill's back-off within these bounds; after an
-// answer that names no balance, which is unlikely to change soon, retryUnnamed.
-const (
-	retryLeast   = 10 * time.Minute
-	retryMost    = time.Hour
-	retryUnnamed = 2 * time.Hour
-	retryAged    = time.Minute
-	// retryUnreached is for a bill that was not asked about since others had
-	// failed, at least: it must not wait for their sake, and the pause of the
-	// calls is over by then.
-	retryUnreached = 2 * time.Minute
-)
-
-// ScatterFor is over what time the bills are tried anew that a stop held back.
+// ScatterFor is over what time the reminders that a stop held back are decided
+// again, once it has ended.
 const ScatterFor = time.Minute
 
-// Asked is what came of asking Almara Pay for the balance in this look.
-type Asked int
+// RetryUndelivered is how long a reminder waits whose text was taken but could not be
+// delivered: the phone was off, or its network was busy.
+const RetryUndelivered = 30 * time.Minute
 
-// The answers to "was it asked?".
-const (
-	NotAsked    Asked = iota
-	Answered          // it answered; what it said is in the bill
-	CouldNotSay       // it failed to answer
-	NotReached        // it was not asked: it seems to be down, or lets nobody in
-)
+// ProviderClockBehind is by how much the provider's clock may be behind ours in the
+// date that it gives a message.
+const ProviderClockBehind = time.Hour
+
+// catchUpAfter is how late a text may be and still count as on schedule: a
+// large audience takes its time at the provider's rate.
+const catchUpAfter = 2 * time.Hour
 
 // Case is all that a decision depends on besides the policy and the hour.
 type Case struct {
@@ -43,7 +31,7 @@ type Case struct {
 	Asked      Asked
 	Guards     GuardState
 	RecentBody string // words that went to the phone of late, and may not be repeated; "" = none
-	// Elsewhere are the instants of texts about the bill that the provider has
+	// TextedElsewhere are the instants of texts about the bill that the provider has
 	// and the store did not know.
 	TextedElsewhere []time.Time
 	// Moved is the latest text about the bill that named another due date than its
@@ -54,7 +42,7 @@ type Case struct {
 	RefusedUntil time.Time
 	RefusedFor   string
 
-	joins bool // it is asked whether the bill joins a text that leaves now
+	joins bool // the question is whether the bill joins a text that leaves now
 }
 
 // Record is what a decision makes of one stage.
@@ -89,235 +77,202 @@ type Decision struct {
 	// Ask means that the decision hangs on a balance younger than the one at
 	// hand: ask Almara Pay, then decide again. Nothing else is set then.
 	Ask bool
-	// Records are the stages that this look ends or holds. The stage that is
+	// Records are the stages that this decision ends or holds. The stage that is
 	// texted is among them.
 	Records []Record
 	Text    *TextOrder
-	// Next is when to look again; zero when no stage of this due date is left.
+	// Next is when to decide again; zero when no stage of this due date is left.
 	Next time.Time
 }
 
 // Decide says what to do about a bill now: the one place where a reminder is
-// found to be due, useful, wanted, allowed at this hour, and still owed. Almara
-// Pay is asked only when nothing that is known already speaks against a text.
+// found to be due, useful, wanted, allowed at this hour, and still owed. Each
+// question below either ends the decision and records why, or says that the next
+// one is to be asked. The balance comes last, so that Almara Pay is asked only when
+// nothing that is known already speaks against a text.
 func Decide(c Case, p *Policy, to Delivery, now time.Time) Decision {
-	b := c.Bill
-	switch b.State {
+	switch c.Bill.State {
 	case BillPaused:
-		return Decision{Next: b.PausedUntil}
+		return Decision{Next: c.Bill.PausedUntil}
 	case BillPending, BillRejected, BillRemoved:
 		return Decision{}
 	case BillActive:
 	}
-	steps := p.Steps(b.DueDate)
-	i := current(steps, now)
-	if c.joins {
-		i = c.joining(p, steps, i, now)
+	e := evaluation{Case: c, policy: p, delivery: to, now: now}
+	if e.stageIsDue() && e.mayBeTexted() && e.isOwed() {
+		e.wordText()
 	}
-	switch {
-	case len(steps) == 0:
-		return Decision{}
-	case i < 0:
-		return Decision{Next: steps[0].At}
+	return e.decision
+}
+
+// evaluation is a decision in the making.
+type evaluation struct {
+	Case     // a copy: a pointer to it would cost an allocation for each decision
+	policy   *Policy
+	delivery Delivery
+	now      time.Time
+
+	// Of stageIsDue.
+	step  Step      // the stage that it is about
+	was   Reminder  // what was recorded of that stage before; zero = nothing
+	later []Step    // the stages after it
+	next  time.Time // when the first of those is due; zero = there is none
+
+	// Of isOwed.
+	withoutAmount bool   // the text names no amount, since it is not known well enough
+	owed          string // the balance that the text rests on, for the record; "" = it rests on none
+
+	decision Decision
+}
+
+// stageIsDue finds the stage that the decision is about: the latest whose hour has
+// come. Those before it that have not ended are superseded by it.
+func (e *evaluation) stageIsDue() bool {
+	steps := e.policy.Steps(e.Bill.DueDate)
+	if len(steps) == 0 {
+		return false
 	}
-	l := evaluation{policy: p, step: steps[i], now: now}
+	i := current(steps, e.now)
+	if e.joins {
+		i = e.joining(e.policy, steps, i, e.now)
+	}
+	if i < 0 {
+		e.decision.Next = steps[0].At
+		return false
+	}
 	for _, earlier := range steps[:i] {
-		if r := recordOf(c.Done, b.DueDate, earlier.Stage); !r.Final() {
-			l.decision.Records = append(l.decision.Records, Record{Stage: earlier.Stage, Outcome: Skipped, Reason: Superseded, Detail: heldFor(r)})
+		if r := e.recordOf(earlier.Stage); !r.Final() {
+			e.decision.Records = append(e.decision.Records, Record{Stage: earlier.Stage, Outcome: Skipped, Reason: Superseded, Detail: heldFor(r)})
 		}
 	}
-	if i+1 < len(steps) {
-		l.next = steps[i+1].At
+	e.step, e.was, e.later = steps[i], e.recordOf(steps[i].Stage), steps[i+1:]
+	if len(e.later) > 0 {
+		e.next = e.later[0].At
 	}
-	record := recordOf(c.Done, b.DueDate, l.step.Stage)
-	if record.Final() {
-		l.decision.Next = l.next
-		return l.decision
+	if e.was.Final() {
+		e.decision.Next = e.next
+		return false
 	}
+	return true
+}
 
+// mayBeTexted asks for what speaks against a text whatever is owed: first what is
+// about this bill and its phone, then what is about all texts. What ends the stage
+// for good comes before what only holds it.
+func (e *evaluation) mayBeTexted() bool {
+	p, now := e.policy, e.now
 	open := p.NextOpen(now)
 	switch {
-	case open.IsZero() || !open.Before(l.step.NotAfter):
-		return l.skip(Expired, heldFor(record))
-	case record.Reason == InDoubt:
+	case open.IsZero() || !open.Before(e.step.NotAfter):
+		return e.skip(Expired, heldFor(e.was))
+	case e.was.Reason == InDoubt:
 		// Sending it again would be a guess; it ends as expired unless the
 		// operator says otherwise.
-		return l.hold(InDoubt, time.Time{}, "")
-	case c.Suppressed != "":
-		return l.skip(c.Suppressed, "")
-	case c.textedElsewhere(l.step, p):
-		return l.skip(SentElsewhere, "")
-	case c.Moved.movedLately(b.DueDate, l.step.Stage, p.Zone, now):
-		return l.skip(DateMoved, "a text of "+DateOf(c.Moved.At.In(p.Zone)).String()+" said that it is due on "+c.Moved.DueDate.String())
-	case record.Reason == NotDelivered && now.Before(record.DecidedAt.Add(RetryUndelivered)) && !record.DecidedAt.After(now):
-		// It is looked at before its time, since the config or the bill has changed.
-		return l.hold(NotDelivered, record.DecidedAt.Add(RetryUndelivered), "")
+		return e.hold(InDoubt, time.Time{}, "")
+	case e.Suppressed != "":
+		return e.skip(e.Suppressed, "")
+	case e.textedElsewhere():
+		return e.skip(SentElsewhere, "")
+	case e.Moved.movedLately(e.Bill.DueDate, e.step.Stage, p.Zone, now):
+		return e.skip(DateMoved, "a text of "+p.dayOf(e.Moved.At).String()+" said that it is due on "+e.Moved.DueDate.String())
+	case e.was.Reason == NotDelivered && now.Before(e.was.DecidedAt.Add(RetryUndelivered)) && !e.was.DecidedAt.After(now):
+		// It is decided before its time, since the config or the bill has changed.
+		return e.hold(NotDelivered, e.was.DecidedAt.Add(RetryUndelivered), "")
 	case open.After(now):
-		return l.hold(OutsideWindow, open, "")
-	case !l.next.IsZero() && DateOf(l.next.In(p.Zone)) == DateOf(now.In(p.Zone)):
+		return e.hold(OutsideWindow, open, "")
+	case !e.next.IsZero() && p.dayOf(e.next) == p.dayOf(now):
 		// The next stage is due later today and would say the same: this one
 		// leaves the day to it. It is held and not skipped, since the next one
 		// may be gone by then: the policy changes, or the due date moves.
-		return l.hold(LaterToday, l.next, "")
-	case slices.ContainsFunc(steps[i+1:], func(later Step) bool { return recordOf(c.Done, b.DueDate, later.Stage).Outcome == Texted }):
+		return e.hold(LaterToday, e.next, "")
+	case e.laterWasTexted():
 		// The text of this stage came back after a later one had gone early. It
 		// is held and not skipped, since that one may come back as well.
-		return l.hold(LaterSent, l.next, "")
-	case c.TextsToday >= p.PerNumberDaily:
-		tomorrow := DateOf(now.In(p.Zone)).AddDays(1)
-		return l.hold(DailyCap, p.NextOpen(tomorrow.At(p.SendAt, p.Zone)), "")
+		return e.hold(LaterSent, e.next, "")
+	case e.TextsToday >= p.PerNumberDaily:
+		return e.hold(PhoneDailyCap, p.NextDay(now), "")
 	}
-
-	if stop := c.Guards.Stop; stop != nil {
+	if stop := e.Guards.Stop; stop != nil {
 		until := stop.Until
 		if !until.IsZero() {
-			until = Scatter(b.ID, until, ScatterFor)
+			until = Scatter(e.Bill.ID, until, ScatterFor)
 		}
-		return l.hold(stop.Reason, until, stop.Detail)
+		return e.hold(stop.Reason, until, stop.Detail)
 	}
-	if held, until, figures := p.Guarded(c.Guards, 1, now); held != "" {
-		return l.hold(held, until, figures)
+	if guard, until, figures := p.Guarded(e.Guards, 1, now); guard != "" {
+		return e.hold(guard, until, figures)
 	}
+	if e.delivery.Mode != ModeRedirect && e.RefusedUntil.After(now) {
+		return e.hold(DestinationRefused, e.RefusedUntil, e.RefusedFor)
+	}
+	return true
+}
 
-	if to.Mode != ModeRedirect && c.RefusedUntil.After(now) {
-		return l.hold(DestinationRefused, c.RefusedUntil, c.RefusedFor)
-	}
-
-	withAmount := true
-	doubt := c.Guards.Doubts[b.Service]
-	doubted := doubt.unbelieved(b)
-	fresh := b.Balance != nil && now.Sub(b.BalanceAt) <= p.MaxBalanceAge && !b.BalanceAt.After(now)
-	if doubted && !doubt.Until.IsZero() {
-		fresh = false // the feed is right again, and may say something else
-	}
-	if !fresh && !answeredNow(c, p, now) {
-		if c.Asked == NotAsked {
-			return Decision{Ask: true}
-		}
-		switch {
-		case namedNow(c): // and others of its round took so long that the answer has aged
-			return l.hold(BalanceStale, now.Add(retryAged), "")
-		case p.StaleBalance == StaleWithoutAmount:
-			withAmount = false
-		case c.Asked == NotReached: // by the fault of others, so that it is not skipped either
-			// Spread out, bill by bill: the bad ones may be all in a row, and come first.
-			return l.hold(BalanceStale, Scatter(b.ID, now.Add(retryUnreached), retryUnreached), "Almara Pay could not be asked, since calls about other bills had failed")
-		case p.StaleBalance == StaleSkip:
-			return l.skip(StaleSkipped, b.LastError)
-		default:
-			wait := min(max(b.Backoff(), retryLeast), retryMost)
-			if c.Asked == Answered {
-				wait = retryUnnamed
-			}
-			return l.hold(BalanceStale, now.Add(wait), b.LastError)
-		}
-	}
-	// A balance that is known, however old, and says that nothing is owed is
-	// believed: the mistake is a text too few, never one after paying. It is not when the
-	// same is suddenly said of very many.
-	if b.Balance != nil {
-		owed := "balance " + p.Currency + " " + b.Balance.Format(p.Currency) + ", asked " + ago(b.BalanceAt, now)
-		switch {
-		case doubted:
-			// Neither texted, since it may be true, nor skipped for good, since it may not.
-			return l.hold(MassPaid, now.Add(retryDoubted), owed)
-		case b.Balance.Sign() < 0:
-			return l.skip(InCredit, owed)
-		case b.Balance.Sign() == 0:
-			return l.skip(Paid, owed)
-		case b.Balance.Cmp(p.MinBalance) < 0:
-			return l.skip(BelowMinimum, owed)
-		}
-		l.detail = owed
-		if withAmount && p.Guards.implausible(b) {
-			return l.hold(ImplausibleBalance, now.Add(retryImplausible), owed+", never more than "+b.Usual.Format(p.Currency)+" before")
-		}
-	}
-
-	draft, err := p.Word(b, DateOf(now.In(p.Zone)), withAmount)
+// wordText words the text and has it sent, unless its words or its mode of delivery
+// speak against that.
+func (e *evaluation) wordText() {
+	p, now := e.policy, e.now
+	draft, err := p.Word(e.Bill, p.dayOf(now), !e.withoutAmount)
 	switch {
 	case errors.Is(err, ErrTooLong):
-		return l.hold(TooLong, time.Time{}, err.Error())
+		e.hold(TooLong, time.Time{}, err.Error())
+		return
 	case err != nil:
-		return l.hold(TemplateFails, time.Time{}, err.Error())
+		e.hold(TemplateFails, time.Time{}, err.Error())
+		return
 	}
-	if held, until, figures := p.Guarded(c.Guards, draft.Count.Segments, now); held != "" {
-		return l.hold(held, until, figures)
+	if guard, until, figures := p.Guarded(e.Guards, draft.Count.Segments, now); guard != "" {
+		e.hold(guard, until, figures)
+		return
 	}
-	if draft.Body == c.RecentBody {
-		tomorrow := DateOf(now.In(p.Zone)).AddDays(1)
-		return l.hold(SameWords, p.NextOpen(tomorrow.At(p.SendAt, p.Zone)), "")
+	if draft.Body == e.RecentBody {
+		e.hold(SameWords, p.NextDay(now), "")
+		return
 	}
-	phone, held := to.To(b.Phone)
+	phone, held := e.delivery.To(e.Bill.Phone)
 	if held != "" {
-		return l.hold(held, time.Time{}, "would have been sent: "+draft.Body)
+		e.hold(held, time.Time{}, "would have been sent: "+draft.Body)
+		return
 	}
 	reason := OnSchedule
-	switch late := now.Sub(l.step.At); {
+	switch late := now.Sub(e.step.At); {
 	case late > catchUpAfter:
 		reason = CatchUp
 	case late < 0:
 		reason = Bundled
 	}
-	l.record(Texted, reason, l.detail)
-	l.decision.Text = &TextOrder{Draft: draft, Stage: l.step.Stage, Reason: reason, To: phone, Planned: l.step.At, NotAfter: l.step.NotAfter, WithAmount: withAmount}
-	l.decision.Next = l.next
-	return l.decision
+	e.record(Texted, reason, e.owed)
+	e.decision.Text = &TextOrder{
+		Draft: draft, Stage: e.step.Stage, Reason: reason, To: phone,
+		Planned: e.step.At, NotAfter: e.step.NotAfter, WithAmount: !e.withoutAmount,
+	}
+	e.decision.Next = e.next
 }
 
-// catchUpAfter is how late a text may be and still count as on schedule: a
-// large audience takes its time at the provider's rate.
-const catchUpAfter = 2 * time.Hour
+// recordOf is what was recorded of a stage of the present due date.
+func (e *evaluation) recordOf(s Stage) Reminder { return recordOf(e.Done, e.Bill.DueDate, s) }
 
-// RetryUndelivered is how long a reminder waits whose text was taken but could not be
-// delivered: the phone was off, or its network was busy.
-const RetryUndelivered = 30 * time.Minute
-
-// leastBalanceAge is the age up to which a balance that was asked about for this
-// very text is not asked again, where max_balance_age is shorter: the bills of a
-// round wait for each other, and their texts for their turns.
-const leastBalanceAge = time.Minute
-
-// AgeAtRequest is how old the balance that a text names may be when it leaves.
-func (p *Policy) AgeAtRequest() time.Duration { return max(p.MaxBalanceAge, leastBalanceAge) }
-
-// answeredNow reports whether Almara Pay answered in this very evaluation and
-// said what is owed. It matters for a maximum age of zero, under which no balance
-// is young enough a moment later.
-func answeredNow(c Case, p *Policy, now time.Time) bool {
-	return namedNow(c) && now.Sub(c.Bill.BalanceAt) <= p.AgeAtRequest()
+func (e *evaluation) laterWasTexted() bool {
+	return slices.ContainsFunc(e.later, func(s Step) bool { return e.recordOf(s.Stage).Outcome == Texted })
 }
 
-// namedNow reports whether Almara Pay answered in this evaluation and named a
-// balance, however long ago that is by now.
-func namedNow(c Case) bool {
-	return c.Asked == Answered && c.Bill.Balance != nil && c.Bill.BalanceAt.Equal(c.Bill.CheckedAt)
+// textedElsewhere reports whether a text that the store did not know was about this
+// stage, as far as its day goes.
+func (e *evaluation) textedElsewhere() bool {
+	return slices.ContainsFunc(e.TextedElsewhere, func(at time.Time) bool { return e.policy.maybeSentFor(e.step, at) })
 }
 
-// clocks is by how much the provider's clock may be behind ours.
-const clocks = time.Hour
-
-// textedElsewhere reports whether a text that the store did not know was sent in
-// the time of this step: from its day on, since the hour of sending may have
-// been another then, or from a little before its own hour; and some days earlier
-// where it may have joined the text of another bill.
-func (c Case) textedElsewhere(step Step, p *Policy) bool {
-	day := DateOf(step.At.In(p.Zone))
+// maybeSentFor reports whether a text of that instant was sent in the time of the
+// step: from its day on, since the hour of sending may have been another then, or
+// from a little before its own hour; and some days earlier where it may have joined
+// the text of another bill.
+func (p *Policy) maybeSentFor(step Step, at time.Time) bool {
+	day := p.dayOf(step.At)
 	if p.Bundle && step.Stage <= 0 {
 		day = day.AddDays(-p.BundleDays)
 	}
-	from := earliest(step.At.Add(-clocks), day.At(0, p.Zone))
-	return slices.ContainsFunc(c.TextedElsewhere, func(at time.Time) bool {
-		return !at.Before(from) && at.Before(step.NotAfter)
-	})
-}
-
-// ago words the age of a balance; after the clock was set back it is not known.
-func ago(at, now time.Time) string {
-	if at.IsZero() || at.After(now) {
-		return "at an unknown hour"
-	}
-	return now.Sub(at).Truncate(time.Second).String() + " ago"
+	from := earliest(step.At.Add(-ProviderClockBehind), day.At(0, p.Zone))
+	return !at.Before(from) && at.Before(step.NotAfter)
 }
 
 func heldFor(r Reminder) string {
@@ -327,33 +282,24 @@ func heldFor(r Reminder) string {
 	return ""
 }
 
-// evaluation collects one decision about one step.
-type evaluation struct {
-	policy   *Policy
-	step     Step
-	next     time.Time // when the following step is due; zero = none
-	now      time.Time
-	detail   string
-	decision Decision
+func (e *evaluation) record(o Outcome, r Reason, detail string) {
+	e.decision.Records = append(e.decision.Records, Record{Stage: e.step.Stage, Outcome: o, Reason: r, Detail: detail})
 }
 
-func (l *evaluation) record(o Outcome, r Reason, detail string) {
-	l.decision.Records = append(l.decision.Records, Record{Stage: l.step.Stage, Outcome: o, Reason: r, Detail: detail})
+// skip ends the stage for good. It returns false: there is nothing more to ask.
+func (e *evaluation) skip(r Reason, detail string) bool {
+	e.record(Skipped, r, detail)
+	e.decision.Next = e.next
+	return false
 }
 
-func (l *evaluation) skip(r Reason, detail string) Decision {
-	l.record(Skipped, r, detail)
-	l.decision.Next = l.next
-	return l.decision
-}
-
-// hold looks again at until, but no later than the step's end, where it
-// expires by itself, or the next step, which supersedes it. A zero until means
-// that only the operator can change it.
-func (l *evaluation) hold(r Reason, until time.Time, detail string) Decision {
-	l.record(Held, r, detail)
-	l.decision.Next = earliest(until, l.next, l.step.NotAfter)
-	return l.decision
+// hold has the bill decided again at until, but no later than the step's end,
+// where it expires by itself, or the next step, which supersedes it. A zero until
+// means that only the operator can change it. It returns false, as skip does.
+func (e *evaluation) hold(r Reason, until time.Time, detail string) bool {
+	e.record(Held, r, detail)
+	e.decision.Next = earliest(until, e.next, e.step.NotAfter)
+	return false
 }
 
 // earliest of the instants that are not zero.

@@ -58,25 +58,25 @@ func notDeliveredAt(at string) func(*scene) {
 
 func dueOn(s string) func(*scene) { return func(sc *scene) { sc.Bill.DueDate = day(s) } }
 
-// toldOf is a text about the bill that named another due date.
-func toldOf(due, at string) func(*scene) {
+// namedDate is a text about the bill that named another due date.
+func namedDate(due, at string) func(*scene) {
 	return func(sc *scene) { sc.Moved = NamedDate{At: on(sc.tb, sc.policy, at), DueDate: day(due)} }
 }
 
-// doubtedFrom is a span in which it is not believed that nothing is owed.
-func doubtedFrom(since, until string) func(*scene) {
+// feedFaultFrom is a span in which it is not believed that nothing is owed.
+func feedFaultFrom(since, until string) func(*scene) {
 	return func(sc *scene) {
-		doubt := Doubt{Since: on(sc.tb, sc.policy, since)}
+		doubt := FeedFault{Since: on(sc.tb, sc.policy, since)}
 		if until != "" {
 			doubt.Until = on(sc.tb, sc.policy, until)
 		}
-		sc.Guards.Doubts = map[string]Doubt{sc.Bill.Service: doubt}
+		sc.Guards.FeedFaults = map[string]FeedFault{sc.Bill.Service: doubt}
 	}
 }
 
 func mode(m Mode) func(*scene) { return func(sc *scene) { sc.to.Mode = m } }
 
-// cannotSay is a look for which Almara Pay was asked in vain.
+// cannotSay is a decision for which Almara Pay was asked in vain.
 func cannotSay(stale StalePolicy) func(*scene) {
 	return func(sc *scene) {
 		sc.Asked, sc.policy.StaleBalance = CouldNotSay, stale
@@ -85,7 +85,7 @@ func cannotSay(stale StalePolicy) func(*scene) {
 	}
 }
 
-// askedAt is a look in which Almara Pay answered.
+// askedAt is a decision for which Almara Pay answered.
 func askedAt(s string) func(*scene) {
 	return func(sc *scene) {
 		at, err := time.ParseInLocation("2006-01-02 15:04", s, sc.policy.Zone)
@@ -126,8 +126,8 @@ var decideCases = []struct {
 		"3 days before: texted, catch_up; to +254710000001; again 2026-03-20 09:00"},
 	{"the last stage leaves nothing to come", "2026-03-20 09:00", []func(*scene){askedAt("2026-03-20 08:40"), didBefore("2026-03-20", -3, Texted, OnSchedule)},
 		"due day: texted, on_schedule; to +254710000001; again never"},
-	{"looked at again after the text", "2026-03-17 09:01", []func(*scene){didBefore("2026-03-20", -3, Texted, OnSchedule)}, "again 2026-03-20 09:00"},
-	{"looked at again after a skip", "2026-03-17 09:01", []func(*scene){didBefore("2026-03-20", -3, Skipped, Paid)}, "again 2026-03-20 09:00"},
+	{"decided again after the text", "2026-03-17 09:01", []func(*scene){didBefore("2026-03-20", -3, Texted, OnSchedule)}, "again 2026-03-20 09:00"},
+	{"decided again after a skip", "2026-03-17 09:01", []func(*scene){didBefore("2026-03-20", -3, Skipped, Paid)}, "again 2026-03-20 09:00"},
 	{"everything was done", "2026-03-20 12:00", []func(*scene){
 		didBefore("2026-03-20", -3, Texted, OnSchedule), didBefore("2026-03-20", 0, Texted, OnSchedule)}, "again never"},
 	{"held before, free now", "2026-03-18 08:00", []func(*scene){askedAt("2026-03-18 08:00"), didBefore("2026-03-20", -3, Held, OutsideWindow)},
@@ -166,7 +166,7 @@ var decideCases = []struct {
 		"3 days before: held, in_doubt; again 2026-03-20 09:00"},
 	{"in doubt ends at last", "2026-03-20 18:00", []func(*scene){didBefore("2026-03-20", -3, Texted, OnSchedule), didBefore("2026-03-20", 0, Held, InDoubt)},
 		"due day: skipped, expired; again never"},
-	{"not delivered, and looked at again for another reason", "2026-03-17 09:10", []func(*scene){notDeliveredAt("2026-03-17 09:05")},
+	{"not delivered, and decided again for another reason", "2026-03-17 09:10", []func(*scene){notDeliveredAt("2026-03-17 09:05")},
 		"3 days before: held, not_delivered; again 2026-03-17 09:35"},
 	{"not delivered, half an hour ago", "2026-03-17 09:35", []func(*scene){notDeliveredAt("2026-03-17 09:05"), askedAt("2026-03-17 09:35")},
 		"3 days before: texted, on_schedule; to +254710000001; again 2026-03-20 09:00"},
@@ -179,25 +179,25 @@ var decideCases = []struct {
 		"7 days before: skipped, superseded; 3 days before: skipped, superseded; due day: skipped, expired; again never"},
 	{"there and back again: nothing is sent twice", "2026-03-17 09:05", []func(*scene){
 		didBefore("2026-03-20", -3, Texted, OnSchedule), didBefore("2026-04-20", -7, Texted, OnSchedule)}, "again 2026-03-20 09:00"},
-	{"a day back, the day after a text about the other date", "2026-03-18 10:00", []func(*scene){toldOf("2026-03-21", "2026-03-18 09:00")},
+	{"a day back, the day after a text about the other date", "2026-03-18 10:00", []func(*scene){namedDate("2026-03-21", "2026-03-18 09:00")},
 		"3 days before: skipped, date_moved; again 2026-03-20 09:00"},
-	{"a day on, and the next stage is the day after the text", "2026-03-17 09:00", []func(*scene){toldOf("2026-03-19", "2026-03-16 09:00")},
+	{"a day on, and the next stage is the day after the text", "2026-03-17 09:00", []func(*scene){namedDate("2026-03-19", "2026-03-16 09:00")},
 		"3 days before: skipped, date_moved; again 2026-03-20 09:00"},
-	{"moved at night, the day after a text", "2026-03-18 03:00", []func(*scene){toldOf("2026-03-21", "2026-03-17 17:00")},
+	{"moved at night, the day after a text", "2026-03-18 03:00", []func(*scene){namedDate("2026-03-21", "2026-03-17 17:00")},
 		"3 days before: skipped, date_moved; again 2026-03-20 09:00"},
-	{"moved two days after the text", "2026-03-18 10:00", []func(*scene){toldOf("2026-03-19", "2026-03-16 09:00"), askedAt("2026-03-18 09:50")},
+	{"moved two days after the text", "2026-03-18 10:00", []func(*scene){namedDate("2026-03-19", "2026-03-16 09:00"), askedAt("2026-03-18 09:50")},
 		"3 days before: texted, catch_up; to +254710000001; again 2026-03-20 09:00"},
-	{"moved by a month", "2026-03-17 09:00", []func(*scene){toldOf("2026-02-20", "2026-03-16 09:00")},
+	{"moved by a month", "2026-03-17 09:00", []func(*scene){namedDate("2026-02-20", "2026-03-16 09:00")},
 		"3 days before: texted, on_schedule; to +254710000001; again 2026-03-20 09:00"},
-	{"moved by a week, as the next of weekly bills", "2026-03-17 09:00", []func(*scene){toldOf("2026-03-13", "2026-03-16 09:00")},
+	{"moved by a week, as the next of weekly bills", "2026-03-17 09:00", []func(*scene){namedDate("2026-03-13", "2026-03-16 09:00")},
 		"3 days before: texted, on_schedule; to +254710000001; again 2026-03-20 09:00"},
-	{"moved to today", "2026-03-20 10:00", []func(*scene){toldOf("2026-03-22", "2026-03-19 09:00"), askedAt("2026-03-20 09:50"),
+	{"moved to today", "2026-03-20 10:00", []func(*scene){namedDate("2026-03-22", "2026-03-19 09:00"), askedAt("2026-03-20 09:50"),
 		didBefore("2026-03-20", -3, Skipped, DateMoved)}, "due day: texted, on_schedule; to +254710000001; again never"},
-	{"moved to today, on the day of a text", "2026-03-20 10:00", []func(*scene){toldOf("2026-03-22", "2026-03-20 09:00"), func(s *scene) { s.TextsToday = 1 }},
+	{"moved to today, on the day of a text", "2026-03-20 10:00", []func(*scene){namedDate("2026-03-22", "2026-03-20 09:00"), func(s *scene) { s.TextsToday = 1 }},
 		"3 days before: skipped, superseded; due day: held, daily_cap; again 2026-03-20 18:00"},
-	{"of many stages, only that of the due day", "2026-03-19 09:00", []func(*scene){toldOf("2026-03-21", "2026-03-18 09:00"), func(s *scene) { s.policy.Stages = []Stage{-3, -2, -1, 0} }},
+	{"of many stages, only that of the due day", "2026-03-19 09:00", []func(*scene){namedDate("2026-03-21", "2026-03-18 09:00"), func(s *scene) { s.policy.Stages = []Stage{-3, -2, -1, 0} }},
 		"3 days before: skipped, superseded; 2 days before: skipped, superseded; 1 day before: skipped, date_moved; again 2026-03-20 09:00"},
-	{"moved after a text that came after the due date", "2026-03-22 09:00", []func(*scene){toldOf("2026-03-19", "2026-03-21 09:00"), func(s *scene) { s.policy.Stages = []Stage{2} }},
+	{"moved after a text that came after the due date", "2026-03-22 09:00", []func(*scene){namedDate("2026-03-19", "2026-03-21 09:00"), func(s *scene) { s.policy.Stages = []Stage{2} }},
 		"2 days after: skipped, date_moved; again never"},
 	{"month end", "2026-02-26 09:00", []func(*scene){dueOn("2026-03-01"), askedAt("2026-02-26 08:50"), didBefore("2026-03-01", -7, Texted, OnSchedule)},
 		"3 days before: texted, on_schedule; to +254710000001; again 2026-03-01 09:00"},
@@ -250,14 +250,14 @@ var decideCases = []struct {
 	{"the minimum", "2026-03-17 09:00", []func(*scene){owes("1")}, "3 days before: texted, on_schedule; to +254710000001; again 2026-03-20 09:00"},
 	{"no minimum, a cent", "2026-03-17 09:00", []func(*scene){owes("0.01"), func(s *scene) { s.policy.MinBalance = Money{} }},
 		"3 days before: texted, on_schedule; to +254710000001; again 2026-03-20 09:00"},
-	{"paid is told from expired", "2026-03-20 18:00", []func(*scene){owes("0"), didBefore("2026-03-20", -3, Texted, OnSchedule)}, "due day: skipped, expired; again never"},
+	{"paid is not taken for expired", "2026-03-20 18:00", []func(*scene){owes("0"), didBefore("2026-03-20", -3, Texted, OnSchedule)}, "due day: skipped, expired; again never"},
 
 	// How fresh.
 	{"as old as allowed", "2026-03-17 09:30", nil, "3 days before: texted, on_schedule; to +254710000001; again 2026-03-20 09:00"},
 	{"a second older", "2026-03-17 09:30:01", nil, "ask"},
 	{"an old zero is asked about too", "2026-03-17 12:00", []func(*scene){owes("0")}, "ask"},
 	{"never known", "2026-03-17 09:00", []func(*scene){func(s *scene) { s.Bill.Balance, s.Bill.BalanceAt = nil, time.Time{} }}, "ask"},
-	{"learned in the future: the clock was set back", "2026-03-17 09:00", []func(*scene){func(s *scene) { s.Bill.BalanceAt = s.Bill.BalanceAt.AddDate(0, 0, 1) }}, "ask"},
+	{"asked in the future: the clock was set back", "2026-03-17 09:00", []func(*scene){func(s *scene) { s.Bill.BalanceAt = s.Bill.BalanceAt.AddDate(0, 0, 1) }}, "ask"},
 	{"no age allowed: ask", "2026-03-17 09:00", []func(*scene){func(s *scene) { s.policy.MaxBalanceAge = 0 }}, "ask"},
 	{"no age allowed: just answered", "2026-03-17 09:01", []func(*scene){askedAt("2026-03-17 09:00"), func(s *scene) { s.policy.MaxBalanceAge = 0 }},
 		"3 days before: texted, on_schedule; to +254710000001; again 2026-03-20 09:00"},
@@ -282,20 +282,20 @@ var decideCases = []struct {
 	{"could not say: without amount, but an old zero is believed", "2026-03-17 09:00", []func(*scene){cannotSay(StaleWithoutAmount), owes("0")},
 		"3 days before: skipped, paid; again 2026-03-20 09:00"},
 
-	{"nothing, as of very many at once", "2026-03-17 09:00", []func(*scene){owes("0"), doubtedFrom("2026-03-17 08:00", "")},
+	{"nothing, as of very many at once", "2026-03-17 09:00", []func(*scene){owes("0"), feedFaultFrom("2026-03-17 08:00", "")},
 		"3 days before: held, mass_paid; again 2026-03-17 12:00"},
-	{"in credit, as very many at once", "2026-03-17 09:00", []func(*scene){owes("-5"), doubtedFrom("2026-03-17 08:00", "")},
+	{"in credit, as very many at once", "2026-03-17 09:00", []func(*scene){owes("-5"), feedFaultFrom("2026-03-17 08:00", "")},
 		"3 days before: held, mass_paid; again 2026-03-17 12:00"},
-	{"nothing, since before very many did", "2026-03-17 09:00", []func(*scene){owes("0"), doubtedFrom("2026-03-17 08:45", "")},
+	{"nothing, since before very many did", "2026-03-17 09:00", []func(*scene){owes("0"), feedFaultFrom("2026-03-17 08:45", "")},
 		"3 days before: skipped, paid; again 2026-03-20 09:00"},
-	{"something, while very many owe nothing", "2026-03-17 09:00", []func(*scene){doubtedFrom("2026-03-17 08:00", "")},
+	{"something, while very many owe nothing", "2026-03-17 09:00", []func(*scene){feedFaultFrom("2026-03-17 08:00", "")},
 		"3 days before: texted, on_schedule; to +254710000001; again 2026-03-20 09:00"},
 	{"nothing, as was said of very many: ask, since the feed is right again", "2026-03-17 09:00", []func(*scene){owes("0"),
-		doubtedFrom("2026-03-17 08:00", "2026-03-17 08:50")}, "ask"},
+		feedFaultFrom("2026-03-17 08:00", "2026-03-17 08:50")}, "ask"},
 	{"nothing still, once the feed is right again", "2026-03-17 09:00", []func(*scene){owes("0"), askedAt("2026-03-17 09:00"),
-		doubtedFrom("2026-03-17 08:00", "2026-03-17 08:50")}, "3 days before: skipped, paid; again 2026-03-20 09:00"},
+		feedFaultFrom("2026-03-17 08:00", "2026-03-17 08:50")}, "3 days before: skipped, paid; again 2026-03-20 09:00"},
 	{"nothing, as was said of very many, and now it cannot be said", "2026-03-17 09:00", []func(*scene){owes("0"),
-		func(s *scene) { s.Asked, s.policy.StaleBalance = CouldNotSay, StaleWithoutAmount }, doubtedFrom("2026-03-17 08:00", "2026-03-17 08:50")},
+		func(s *scene) { s.Asked, s.policy.StaleBalance = CouldNotSay, StaleWithoutAmount }, feedFaultFrom("2026-03-17 08:00", "2026-03-17 08:50")},
 		"3 days before: held, mass_paid; again 2026-03-17 12:00"},
 
 	// The words, and whether they may leave.
@@ -437,7 +437,7 @@ func TestDecideSaysWhatTheTextRestsOn(t *testing.T) {
 
 // What is held expires with the reason for which it was held, since that is
 // what the operator wants to know.
-func TestDecideTellsWhyItExpired(t *testing.T) {
+func TestDecideRecordsWhyItExpired(t *testing.T) {
 	s := ordinary(t)
 	didBefore("2026-03-20", -3, Texted, OnSchedule)(s)
 	didBefore("2026-03-20", 0, Held, ModeIsOff)(s)
@@ -462,7 +462,7 @@ func TestDecideLeavesAMissedStageToTheOneLaterToday(t *testing.T) {
 				t.Errorf("at 08:00: %s", verdict(s.policy, early))
 			}
 			if got := shown(s.policy, early.Next); got != "2026-03-20 09:00" {
-				t.Errorf("looked at again %s", got)
+				t.Errorf("decided again at %s", got)
 			}
 			late := Decide(s.Case, s.policy, s.to, on(t, s.policy, "2026-03-20 09:00"))
 			if late.Text == nil || late.Text.Stage != 0 {
@@ -505,19 +505,19 @@ func TestDecideAsksAgainInGoodTime(t *testing.T) {
 
 func TestWhatIsHeldForTheSameReasonIsNoNews(t *testing.T) {
 	due := NewDate(2026, time.March, 20)
-	held := Reminder{DueDate: due, Stage: -3, Outcome: Held, Reason: DailyCap}
+	held := Reminder{DueDate: due, Stage: -3, Outcome: Held, Reason: PhoneDailyCap}
 	for name, tt := range map[string]struct {
 		done   []Reminder
 		record Record
 		want   bool
 	}{
-		"never acted on":          {nil, Record{Stage: -3, Outcome: Held, Reason: DailyCap}, false},
-		"held for it":             {[]Reminder{held}, Record{Stage: -3, Outcome: Held, Reason: DailyCap, Detail: "other figures"}, true},
+		"never acted on":          {nil, Record{Stage: -3, Outcome: Held, Reason: PhoneDailyCap}, false},
+		"held for it":             {[]Reminder{held}, Record{Stage: -3, Outcome: Held, Reason: PhoneDailyCap, Detail: "other figures"}, true},
 		"held for another reason": {[]Reminder{held}, Record{Stage: -3, Outcome: Held, Reason: OutsideWindow}, false},
-		"another stage":           {[]Reminder{held}, Record{Stage: 0, Outcome: Held, Reason: DailyCap}, false},
-		"skipped now":             {[]Reminder{held}, Record{Stage: -3, Outcome: Skipped, Reason: DailyCap}, false},
-		"of another due date":     {[]Reminder{{DueDate: due.AddDays(1), Stage: -3, Outcome: Held, Reason: DailyCap}}, Record{Stage: -3, Outcome: Held, Reason: DailyCap}, false},
-		"skipped, and held now":   {[]Reminder{{DueDate: due, Stage: -3, Outcome: Skipped, Reason: DailyCap}}, Record{Stage: -3, Outcome: Held, Reason: DailyCap}, false},
+		"another stage":           {[]Reminder{held}, Record{Stage: 0, Outcome: Held, Reason: PhoneDailyCap}, false},
+		"skipped now":             {[]Reminder{held}, Record{Stage: -3, Outcome: Skipped, Reason: PhoneDailyCap}, false},
+		"of another due date":     {[]Reminder{{DueDate: due.AddDays(1), Stage: -3, Outcome: Held, Reason: PhoneDailyCap}}, Record{Stage: -3, Outcome: Held, Reason: PhoneDailyCap}, false},
+		"skipped, and held now":   {[]Reminder{{DueDate: due, Stage: -3, Outcome: Skipped, Reason: PhoneDailyCap}}, Record{Stage: -3, Outcome: Held, Reason: PhoneDailyCap}, false},
 	} {
 		if got := (Case{Bill: Bill{DueDate: due}, Done: tt.done}).Knows(tt.record); got != tt.want {
 			t.Errorf("%s: %v", name, got)

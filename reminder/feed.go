@@ -29,9 +29,9 @@ const (
 	feedLeast = 20
 )
 
-// Answers counts answers of Almara Pay about the bills of one service by what they say
+// AnswerCounts counts answers of Almara Pay about the bills of one service by what they say
 // of the feed they come from, which is that of its biller.
-type Answers struct {
+type AnswerCounts struct {
 	All      int // answers
 	Asked    int // of them, about bills that were known before and whose due date has not passed
 	Owed     int // of Asked: owed something before
@@ -44,7 +44,7 @@ type Answers struct {
 // first answer about a bill turns nothing: there is nothing to compare it with. An answer
 // that does not say a due date is no sign of a fault, since the earlier date stays (see
 // Bill.Apply) and silences nobody: some billers say it once and never again.
-func (c *Answers) Add(before, b Bill, a Answer, today Date) {
+func (c *AnswerCounts) Add(before, b Bill, a Answer, today Date) {
 	c.All++
 	if a.Problem != "" {
 		c.Unread++
@@ -70,7 +70,7 @@ func (c *Answers) Add(before, b Bill, a Answer, today Date) {
 
 // MassPaid reports whether the answers of an hour are those of a feed that says of
 // everybody that nothing is owed, and not of people who paid.
-func (c Answers) MassPaid() bool {
+func (c AnswerCounts) MassPaid() bool {
 	lost := float64(c.Turned - c.Returned)
 	return lost > max(massPaidLeast, massPaidShare*float64(c.Asked)) && lost >= massPaidOwing*float64(c.Owed)
 }
@@ -78,12 +78,12 @@ func (c Answers) MassPaid() bool {
 // PaidRight reports whether the feed is right again: the answers of the last hour are as
 // usual, and more than half of the bills that had turned since the fault began, which since
 // counts, owe again.
-func (c Answers) PaidRight(since Answers) bool {
+func (c AnswerCounts) PaidRight(since AnswerCounts) bool {
 	return c.Asked+c.Returned >= feedLeast && !c.MassPaid() && 2*since.Returned >= since.Turned
 }
 
 // PaidSentence says to the operator what is odd.
-func (c Answers) PaidSentence() string {
+func (c AnswerCounts) PaidSentence() string {
 	more := ""
 	if c.Returned > 0 {
 		more = fmt.Sprintf(", of which %d owe again", c.Returned)
@@ -93,40 +93,41 @@ func (c Answers) PaidSentence() string {
 
 // Unreadable reports whether so many answers of an hour could not be read that
 // their form must have changed.
-func (c Answers) Unreadable() bool {
+func (c AnswerCounts) Unreadable() bool {
 	return c.Unread >= unreadLeast && float64(c.Unread) > unreadShare*float64(c.All)
 }
 
 // ReadRight reports whether the answers of an hour can be read again.
-func (c Answers) ReadRight() bool { return c.All >= feedLeast && !c.Unreadable() }
+func (c AnswerCounts) ReadRight() bool { return c.All >= feedLeast && !c.Unreadable() }
 
 // longDigits may be a phone or an account.
 var longDigits = regexp.MustCompile(`\d{7,}`)
 
 // UnreadSentence says to the operator what is odd, with one problem as an example.
-func (c Answers) UnreadSentence(example string) string {
-	return fmt.Sprintf("%d of %d answers within an hour could not be read, such as: %s", c.Unread, c.All, longDigits.ReplaceAllString(example, "…"))
+func (c AnswerCounts) UnreadSentence(example string) string {
+	return fmt.Sprintf("%d of %d answers within an hour could not be read, such as: %s",
+		c.Unread, c.All, longDigits.ReplaceAllString(example, "…"))
 }
 
-// Doubt is a span in which so many bills turned from owing to nothing that what
+// FeedFault is a span in which so many bills turned from owing to nothing that what
 // Almara Pay said was not believed.
-type Doubt struct {
+type FeedFault struct {
 	Since time.Time
 	Until time.Time // zero = it is not over
 }
 
 // covers reports whether what was said then is doubted.
-func (d Doubt) covers(at time.Time) bool {
-	return !d.Since.IsZero() && !at.Before(d.Since) && (d.Until.IsZero() || at.Before(d.Until))
+func (f FeedFault) covers(at time.Time) bool {
+	return !f.Since.IsZero() && !at.Before(f.Since) && (f.Until.IsZero() || at.Before(f.Until))
 }
 
 // unbelieved reports whether the bill is said to owe nothing by an answer that is
 // doubted.
-func (d Doubt) unbelieved(b Bill) bool {
-	return b.Balance != nil && b.Balance.Sign() <= 0 && d.covers(b.BalanceAt)
+func (f FeedFault) unbelieved(b *Bill) bool {
+	return b.Balance != nil && b.Balance.Sign() <= 0 && f.covers(b.BalanceAt)
 }
 
-// retryDoubted is how often a bill is asked about again whose reminder waits for a
+// retryFeedFault is how often a bill is asked about again whose reminder waits for a
 // feed that may be wrong: often enough for a text on the due day once it
 // is right, and seldom enough for the many that have paid in truth.
-const retryDoubted = 3 * time.Hour
+const retryFeedFault = 3 * time.Hour

@@ -7,7 +7,7 @@ import (
 
 func TestGuardsHold(t *testing.T) {
 	t.Parallel()
-	lifted := func(r Reason) map[Reason]bool { return map[Reason]bool{r: true} }
+	overridden := func(r Reason) map[Reason]bool { return map[Reason]bool{r: true} }
 	for name, tc := range map[string]struct {
 		guards Guards
 		at     GuardState
@@ -16,8 +16,8 @@ func TestGuardsHold(t *testing.T) {
 		"none are set":                     {Guards{}, GuardState{Today: 1e6, Month: 1e6, Median: 1, Recent: 100, Failed: 100}, "texted"},
 		"the last text of the day's limit": {Guards{MaxTextsPerDay: 10}, GuardState{Today: 9}, "texted"},
 		"one over the day's limit":         {Guards{MaxTextsPerDay: 10}, GuardState{Today: 10}, "daily_limit until 2026-03-18 09:00"},
-		"the day's limit is lifted":        {Guards{MaxTextsPerDay: 10}, GuardState{Today: 10, Overridden: lifted(DailyLimit)}, "texted"},
-		"another guard is lifted":          {Guards{MaxTextsPerDay: 10}, GuardState{Today: 10, Overridden: lifted(Surge)}, "daily_limit until 2026-03-18 09:00"},
+		"the day's limit is overridden":    {Guards{MaxTextsPerDay: 10}, GuardState{Today: 10, Overridden: overridden(DailyLimit)}, "texted"},
+		"another guard is overridden":      {Guards{MaxTextsPerDay: 10}, GuardState{Today: 10, Overridden: overridden(Surge)}, "daily_limit until 2026-03-18 09:00"},
 		"a surge":                          {Guards{Surge: 3, SurgeFrom: 20}, GuardState{Today: 30, Median: 10}, "surge until 2026-03-18 09:00"},
 		"not yet a surge":                  {Guards{Surge: 3, SurgeFrom: 20}, GuardState{Today: 29, Median: 10}, "texted"},
 		"too few texts for a surge":        {Guards{Surge: 3, SurgeFrom: 50}, GuardState{Today: 49, Median: 10}, "texted"},

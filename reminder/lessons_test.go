@@ -28,7 +28,7 @@ func (w *world) left() string {
 }
 
 // Elsewhere a due date was read as an instant, and was a day off for whoever
-// lived east or west of the server. Here the instant may be told in any zone:
+// lived east or west of the server. Here the instant may be written in any zone:
 // the customer's day decides.
 func TestADueDateIsTheSameDayOnEveryServer(t *testing.T) {
 	servers := []string{"UTC", "Africa/Nairobi", "America/Los_Angeles", "Pacific/Auckland", "Asia/Kathmandu", "Pacific/Kiritimati", "Pacific/Pago_Pago"}
@@ -105,7 +105,7 @@ func TestAWeekendBurnsNoReminders(t *testing.T) {
 			p := shippedPolicy(t, func(p *Policy) { p.Stages, p.SkipWeekdays = c.stages, weekend })
 			w := owing(p, day(c.due))
 			start := on(t, p, "2026-03-09 10:00")
-			w.look = p.NextEval(w.Bill, w.Done, start)
+			w.nextEval = p.NextEval(w.Bill, w.Done, start)
 			w.run(t, start, start.AddDate(0, 1, 0))
 			if got := w.left(); got != c.want {
 				t.Errorf("texts %s, want %s", got, c.want)

@@ -5,7 +5,7 @@ import "time"
 // LongestSample is a template rendered with a long record, for `duewatch check`.
 type LongestSample struct {
 	Language string
-	Which    string // "before", "after" or "bundle"
+	Kind     string // "before", "after" or "bundle"
 	// Draft is the text with everything in it, the name too, however long.
 	// Its Count names the character that forces UCS-2, if one does.
 	Draft Draft
@@ -32,30 +32,30 @@ func (p *Policy) LongestSamples() []LongestSample {
 	for _, s := range p.Stages {
 		before, after = max(before, -int(s)), max(after, int(s))
 	}
-	var specimens []LongestSample
+	var samples []LongestSample
 	for _, language := range p.Templates.Languages() {
 		b.Language = language
-		specimens = append(specimens,
-			p.longestSample(b, whichBefore, b.DueDate.AddDays(-before)),
-			p.longestSample(b, whichAfter, b.DueDate.AddDays(after)))
+		samples = append(samples,
+			p.longestSample(b, kindBefore, b.DueDate.AddDays(-before)),
+			p.longestSample(b, kindAfter, b.DueDate.AddDays(after)))
 		if p.Bundle && p.Templates.bundles(language) {
-			specimens = append(specimens, p.longestBundle(b, b.DueDate.AddDays(-before)))
+			samples = append(samples, p.longestBundle(b, b.DueDate.AddDays(-before)))
 		}
 	}
-	return specimens
+	return samples
 }
 
 // longestBundle is the longest text for two bills: with more of them a text is
 // not longer than the policy allows, since what does not fit is left out.
 func (p *Policy) longestBundle(b Bill, today Date) LongestSample {
-	longest := LongestSample{Language: b.Language, Which: whichBundle}
+	longest := LongestSample{Language: b.Language, Kind: kindBundle}
 	for _, withAmount := range []bool{true, false} {
-		shares := sampleItems(b, 2, withAmount)
+		items := sampleItems(b, 2, withAmount)
 		unbound := *p
 		unbound.MaxSegments = 0
-		draft, err := unbound.WordBundle(shares, Policies{Default: p}, today)
+		draft, err := unbound.wordBundle(items, Policies{Default: p}, today)
 		if err == nil {
-			_, err = p.WordBundle(shares, Policies{Default: p}, today)
+			_, err = p.wordBundle(items, Policies{Default: p}, today)
 		}
 		longest.add(draft, err)
 	}
@@ -74,8 +74,8 @@ func (s *LongestSample) add(draft Draft, err error) {
 
 // longestSample is the longer of the texts with and without the amount: a template
 // may have more to say without it.
-func (p *Policy) longestSample(b Bill, which string, today Date) LongestSample {
-	longest := LongestSample{Language: b.Language, Which: which}
+func (p *Policy) longestSample(b Bill, kind string, today Date) LongestSample {
+	longest := LongestSample{Language: b.Language, Kind: kind}
 	for _, withAmount := range []bool{true, false} {
 		draft, err := p.draft(b, today, withAmount)
 		if err == nil {

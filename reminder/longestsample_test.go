@@ -8,7 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-func TestSpecimens(t *testing.T) {
+func TestLongestSamples(t *testing.T) {
 	p := wordPolicy(t, map[string]TemplateSource{"fr": {Before: "Facture {{.Account}} – ⚡ {{.DueDate}}", After: strings.Repeat("Facture ", 40) + "{{.Customer}}"}})
 	type row struct {
 		Language, Which string
@@ -17,12 +17,12 @@ func TestSpecimens(t *testing.T) {
 	}
 	var got []row
 	for _, s := range p.LongestSamples() {
-		got = append(got, row{s.Language, s.Which, s.Draft.Count.Forcing, errors.Is(s.Err, ErrTooLong)})
+		got = append(got, row{s.Language, s.Kind, s.Draft.Count.Forcing, errors.Is(s.Err, ErrTooLong)})
 		if s.Draft.Body == "" || s.Draft.Language != s.Language {
-			t.Errorf("%s.%s: %+v", s.Language, s.Which, s.Draft)
+			t.Errorf("%s.%s: %+v", s.Language, s.Kind, s.Draft)
 		}
 		if s.Language == "en" && !strings.Contains(s.Draft.Body, "Company Ltd") {
-			t.Errorf("%s.%s has not the whole name: %q", s.Language, s.Which, s.Draft.Body)
+			t.Errorf("%s.%s has not the whole name: %q", s.Language, s.Kind, s.Draft.Body)
 		}
 	}
 	want := []row{

@@ -19,17 +19,17 @@ func (s span) holds(t time.Time) bool { return !t.Before(s.from) && t.Before(s.t
 // and the provider. Its clock jumps from one thing to do to the next.
 type world struct {
 	*scene
-	says    func(now time.Time) Answer // what Almara Pay answers
-	mute    func(now time.Time) bool   // whether it cannot answer
-	refuses func(now time.Time) bool   // whether the provider says a definite no
-	down    []span                     // when the daemon is not running
-	setBack map[int]time.Duration      // after how many steps the clock is set back, and by how much
+	says       func(now time.Time) Answer // what Almara Pay answers
+	almaraDown func(now time.Time) bool   // whether it cannot answer
+	refuses    func(now time.Time) bool   // whether the provider says a definite no
+	down       []span                     // when the daemon is not running
+	setBack    map[int]time.Duration      // after how many steps the clock is set back, and by how much
 
-	look, check time.Time
-	calls       int // of Almara Pay
-	looks       int
-	texts       []sent
-	known       []knownDue
+	nextEval, check time.Time
+	calls           int // of Almara Pay
+	decisions       int
+	texts           []sent
+	known           []knownDue
 }
 
 // sent is a text that reached the provider.
@@ -51,7 +51,7 @@ func (w *world) ask(now time.Time) Asked {
 	w.calls++
 	before := w.Bill.DueDate
 	asked := CouldNotSay
-	if w.mute(now) {
+	if w.almaraDown(now) {
 		w.Bill.Fail("503 Service Unavailable")
 	} else {
 		w.Bill.Apply(w.says(now), "KES")
@@ -63,7 +63,7 @@ func (w *world) ask(now time.Time) Asked {
 			w.known[n-1].to = now
 		}
 		w.known = append(w.known, knownDue{w.Bill.DueDate, span{from: now}})
-		w.look = w.policy.NextEval(w.Bill, w.Done, now)
+		w.nextEval = w.policy.NextEval(w.Bill, w.Done, now)
 	}
 	return asked
 }
@@ -84,15 +84,15 @@ func (w *world) decide(t *testing.T, now time.Time, asked Asked) Decision {
 	return d
 }
 
-// remind is one look of the remind job.
+// remind is one evaluation of the remind job.
 func (w *world) remind(t *testing.T, now time.Time) {
 	t.Helper()
-	w.looks++
+	w.decisions++
 	d := w.decide(t, now, NotAsked)
 	if d.Ask {
 		d = w.decide(t, now, w.ask(now))
 	}
-	w.look = d.Next
+	w.nextEval = d.Next
 	for _, r := range d.Records {
 		w.record(Reminder{DueDate: w.Bill.DueDate, Stage: r.Stage, Outcome: r.Outcome, Reason: r.Reason, DecidedAt: now})
 	}
@@ -101,11 +101,11 @@ func (w *world) remind(t *testing.T, now time.Time) {
 	}
 	if w.refuses(now) {
 		w.record(Reminder{DueDate: w.Bill.DueDate, Stage: d.Text.Stage, Outcome: Held, Reason: ProviderUnreachable, DecidedAt: now})
-		w.look = earliest(now.Add(time.Minute), d.Text.NotAfter)
+		w.nextEval = earliest(now.Add(time.Minute), d.Text.NotAfter)
 		return
 	}
 	w.texts = append(w.texts, sent{now, w.Bill.DueDate, d.Text.Stage, d.Text.Body})
-	// A second look at the same instant finds nothing left to do.
+	// A second decision at the same instant finds nothing left to do.
 	if again := w.decide(t, now, NotAsked); again.Text != nil || again.Ask || len(again.Records) > 0 {
 		t.Fatalf("at %s, right after a text: %s", shown(w.policy, now), verdict(w.policy, again))
 	}
@@ -132,8 +132,8 @@ func (w *world) run(t *testing.T, now, end time.Time) {
 			t.Fatalf("the jobs spin at %s", shown(w.policy, now))
 		}
 		next := ceil(w.check, 10*time.Minute)
-		if !w.look.IsZero() {
-			next = earliest(next, ceil(w.look, time.Minute))
+		if !w.nextEval.IsZero() {
+			next = earliest(next, ceil(w.nextEval, time.Minute))
 		}
 		if next.After(now) {
 			now = next
@@ -150,7 +150,7 @@ func (w *world) run(t *testing.T, now, end time.Time) {
 		if !w.check.After(now) {
 			w.ask(now)
 		}
-		if !w.look.IsZero() && !w.look.After(now) {
+		if !w.nextEval.IsZero() && !w.nextEval.After(now) {
 			w.remind(t, now)
 		}
 	}
@@ -159,7 +159,7 @@ func (w *world) run(t *testing.T, now, end time.Time) {
 // steadyWorld is one in which nothing goes wrong.
 func steadyWorld(p *Policy, b Bill, says func(time.Time) Answer) *world {
 	never := func(time.Time) bool { return false }
-	return &world{scene: &scene{policy: p, to: Delivery{Mode: ModeLive}, Case: Case{Bill: b}}, says: says, mute: never, refuses: never}
+	return &world{scene: &scene{policy: p, to: Delivery{Mode: ModeLive}, Case: Case{Bill: b}}, says: says, almaraDown: never, refuses: never}
 }
 
 func spans(r *rand.Rand, start time.Time, n int, longest time.Duration) []span {
@@ -183,7 +183,7 @@ func within(spans []span) func(time.Time) bool {
 }
 
 // A month of one bill, whatever goes wrong: the daemon is down, Almara Pay is
-// mute, the provider refuses, the customer pays, the due date moves there and
+// down, the provider refuses, the customer pays, the due date moves there and
 // back, the clock is set back.
 func TestAMonthOfInterruptions(t *testing.T) {
 	texts, skipped := 0, 0
@@ -216,7 +216,7 @@ func TestAMonthOfInterruptions(t *testing.T) {
 			return a
 		})
 		w.to.Mode = pick(r, ModeLive, ModeLive, ModeLive, ModeOff)
-		w.mute = within(spans(r, start, 4, 3*24*time.Hour))
+		w.almaraDown = within(spans(r, start, 4, 3*24*time.Hour))
 		w.refuses = within(spans(r, start, 3, 12*time.Hour))
 		w.down = spans(r, start, 3, 6*24*time.Hour)
 		if r.IntN(4) == 0 {
@@ -231,7 +231,7 @@ func TestAMonthOfInterruptions(t *testing.T) {
 
 // However often the job runs, it sends once: a tick a second for two hours
 // around the stage, and a tick at the same instant a thousand times.
-func TestAThousandLooksSendOnce(t *testing.T) {
+func TestAThousandDecisionsSendOnce(t *testing.T) {
 	owed := MustMoney("2315.50")
 	p := shippedPolicy(t, func(p *Policy) { p.PerNumberDaily = 20 })
 	due := day("2026-03-20")
@@ -267,12 +267,12 @@ func TestPauseAndResume(t *testing.T) {
 				return Answer{At: now, DueDate: due, Balance: &owed}
 			})
 			start, pause, resume := on(t, p, "2026-03-01 10:00"), on(t, p, tt.from), on(t, p, tt.to)
-			w.look = p.NextEval(w.Bill, w.Done, start)
+			w.nextEval = p.NextEval(w.Bill, w.Done, start)
 			w.run(t, start, pause)
 			w.Bill.State = BillPaused
 			w.run(t, pause, resume)
 			w.Bill.State = BillActive
-			w.look = p.NextEval(w.Bill, w.Done, resume)
+			w.nextEval = p.NextEval(w.Bill, w.Done, resume)
 			w.run(t, resume, resume.AddDate(0, 1, 0))
 			var got []string
 			for _, x := range w.texts {
@@ -336,7 +336,7 @@ func (w *world) judge(t *testing.T, seed uint64, paidAt, end time.Time) (skipped
 	return skipped
 }
 
-// upAgain is when the daemon first looks at or after t.
+// upAgain is when the daemon first runs at or after t.
 func (w *world) upAgain(t time.Time) time.Time {
 	t = t.Add(time.Minute)
 	for range w.down {

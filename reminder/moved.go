@@ -28,18 +28,18 @@ func NearDates(due Date) (first, last Date) { return due.AddDays(-smallMove), du
 // movedLately reports whether a stage before or after the due day must not be sent at now, since
 // a text of today or yesterday named another date for the same bill. The text
 // of the due day itself is always sent.
-func (t NamedDate) movedLately(due Date, stage Stage, zone *time.Location, now time.Time) bool {
-	return stage != 0 && t.contradicts(due, zone, now)
+func (n NamedDate) movedLately(due Date, stage Stage, zone *time.Location, now time.Time) bool {
+	return stage != 0 && n.contradicts(due, zone, now)
 }
 
 // contradicts reports whether a text that names this due date would contradict the
 // one that the customer has just had.
-func (t NamedDate) contradicts(due Date, zone *time.Location, now time.Time) bool {
-	if t.DueDate.IsZero() || t.DueDate == due || t.At.After(now) {
+func (n NamedDate) contradicts(due Date, zone *time.Location, now time.Time) bool {
+	if n.DueDate.IsZero() || n.DueDate == due || n.At.After(now) {
 		return false
 	}
-	if days := due.Sub(t.DueDate); days > smallMove || days < -smallMove {
+	if days := due.Sub(n.DueDate); days > smallMove || days < -smallMove {
 		return false
 	}
-	return DateOf(now.In(zone)).Sub(DateOf(t.At.In(zone))) <= QuietDays
+	return DateOf(now.In(zone)).Sub(DateOf(n.At.In(zone))) <= QuietDays
 }

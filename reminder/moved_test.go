@@ -9,11 +9,11 @@ import (
 // hear now of one and now of the other.
 func TestADueDateThatMovesByADayIsNotAnnouncedTwice(t *testing.T) {
 	for name, tt := range map[string]struct {
-		told, at string // the last text, about which date
-		due      string
-		stage    Stage
-		now      string
-		want     bool
+		named, at string // the last text, about which date
+		due       string
+		stage     Stage
+		now       string
+		want      bool
 	}{
 		"from the 10th to the 11th, at once":          {"2026-06-10", "2026-06-07 09:00", "2026-06-11", -7, "2026-06-07 12:00", true},
 		"from the 10th to the 11th, its own stage":    {"2026-06-10", "2026-06-07 09:00", "2026-06-11", -3, "2026-06-08 09:00", true},
@@ -32,11 +32,11 @@ func TestADueDateThatMovesByADayIsNotAnnouncedTwice(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := shippedPolicy(t)
-			told := NamedDate{At: on(t, p, tt.at)}
-			if tt.told != "" {
-				told.DueDate = day(tt.told)
+			named := NamedDate{At: on(t, p, tt.at)}
+			if tt.named != "" {
+				named.DueDate = day(tt.named)
 			}
-			if got := told.movedLately(day(tt.due), tt.stage, p.Zone, on(t, p, tt.now)); got != tt.want {
+			if got := named.movedLately(day(tt.due), tt.stage, p.Zone, on(t, p, tt.now)); got != tt.want {
 				t.Errorf("got %v", got)
 			}
 		})
@@ -53,11 +53,11 @@ func TestAFlickeringDueDateGivesNoTextsThatContradictEachOther(t *testing.T) {
 		due := day("2026-06-10").AddDays(DateOf(now.In(p.Zone)).Day() % 2) // the 11th on odd days
 		sc := ordinary(t)
 		sc.Bill.DueDate, sc.Done, sc.Bill.BalanceAt, sc.Bill.CheckedAt = due, all[due], now, now
-		for _, told := range last {
-			if told.DueDate != due {
-				sc.Moved = told
+		for _, named := range last {
+			if named.DueDate != due {
+				sc.Moved = named
 			}
-			if DateOf(told.At.In(p.Zone)) == DateOf(now.In(p.Zone)) {
+			if DateOf(named.At.In(p.Zone)) == DateOf(now.In(p.Zone)) {
 				sc.TextsToday++
 			}
 		}

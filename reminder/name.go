@@ -16,7 +16,8 @@ var notKnown = map[string]bool{
 // of APIs are filled with.
 var noNames = map[string]bool{
 	"accountname": true, "blank": true, "customer": true, "customername": true, "dummy": true, "firstnamelastname": true, "fullname": true,
-	"name": true, "noname": true, "notfound": true, "string": true, "test": true, "testcustomer": true, "testtest": true, "testuser": true, "unnamed": true,
+	"name": true, "noname": true, "notfound": true, "string": true, "test": true, "testcustomer": true, "testtest": true, "testuser": true,
+	"unnamed": true,
 }
 
 // MeansNotKnown reports whether a text from outside stands for nothing: it is

@@ -6,7 +6,7 @@ import "time"
 // for each bill and month.
 const (
 	checkUnknown  = 3 * 24 * time.Hour  // no due date yet
-	checkFar      = 12 * 24 * time.Hour // due date ahead, no stage before the next look
+	checkFar      = 12 * 24 * time.Hour // due date ahead, no stage before the next check
 	checkJustPast = 2 * 24 * time.Hour  // just passed: the next due date should appear soon
 	checkLongPast = 7 * 24 * time.Hour  // long passed
 	justPast      = 14                  // days for which a due date has "just passed"
@@ -17,14 +17,14 @@ const (
 // after an answer or a failure at now. It asks shortly before each stage, so
 // that the remind job finds the balance fresh and the calls are spread over
 // the hour before; seldom while the due date is far; every two days after it
-// has passed, to learn the next one. It is a pure function of the bill: how
+// has passed, since the next one may be known. It is a pure function of the bill: how
 // often the job ticks changes nothing.
 func (p *Policy) NextCheck(b Bill, now time.Time) time.Time {
 	if b.Failures > 0 {
-		return now.Add(b.Backoff())
+		return now.Add(b.backoff())
 	}
 	every, onDayAfter := checkFar, false
-	switch past := DateOf(now.In(p.Zone)).Sub(b.DueDate); {
+	switch past := p.dayOf(now).Sub(b.DueDate); {
 	case b.DueDate.IsZero():
 		every = checkUnknown
 	case past > justPast:
@@ -55,4 +55,19 @@ func (p *Policy) NextCheck(b Bill, now time.Time) time.Time {
 		}
 	}
 	return next
+}
+
+// checkPaused is over what time the calls are spread that ask what happened
+// during the pause of many bills.
+const checkPaused = 6 * time.Hour
+
+// CheckAfterPause is when Almara Pay is asked about a bill that is active again:
+// at once, or, for one of many, within hours, but before its next stage as
+// ever.
+func (p *Policy) CheckAfterPause(b Bill, oneOfMany bool, now time.Time) time.Time {
+	if !oneOfMany {
+		return now
+	}
+	b.Failures = 0
+	return earliest(now.Add(time.Duration(spread(b.ID, now.Unix()/3600)*float64(checkPaused))), p.NextCheck(b, now))
 }

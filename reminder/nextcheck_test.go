@@ -12,12 +12,12 @@ func TestNextCheck(t *testing.T) {
 		change   func(*Bill, *Policy)
 		from, to string // it lies between
 	}{
-		"due date not known":            {"2026-03-01 12:00", func(b *Bill, _ *Policy) { b.DueDate = Date{} }, "2026-03-04 04:48", "2026-03-04 12:00"},
-		"far ahead":                     {"2026-02-01 12:00", nil, "2026-02-12 07:12", "2026-02-13 12:00"},
-		"years ahead":                   {"2026-02-01 12:00", func(b *Bill, _ *Policy) { b.DueDate = day("9999-12-31") }, "2026-02-12 07:12", "2026-02-13 12:00"},
-		"shortly before the next stage": {"2026-03-10 12:00", nil, "2026-03-13 08:12", "2026-03-13 08:48"},
-		"after the look before a stage": {"2026-03-13 08:50", nil, "2026-03-17 08:12", "2026-03-17 08:48"},
-		"before the due day's stage":    {"2026-03-17 09:00", nil, "2026-03-20 08:12", "2026-03-20 08:48"},
+		"due date not known":             {"2026-03-01 12:00", func(b *Bill, _ *Policy) { b.DueDate = Date{} }, "2026-03-04 04:48", "2026-03-04 12:00"},
+		"far ahead":                      {"2026-02-01 12:00", nil, "2026-02-12 07:12", "2026-02-13 12:00"},
+		"years ahead":                    {"2026-02-01 12:00", func(b *Bill, _ *Policy) { b.DueDate = day("9999-12-31") }, "2026-02-12 07:12", "2026-02-13 12:00"},
+		"shortly before the next stage":  {"2026-03-10 12:00", nil, "2026-03-13 08:12", "2026-03-13 08:48"},
+		"after the check before a stage": {"2026-03-13 08:50", nil, "2026-03-17 08:12", "2026-03-17 08:48"},
+		"before the due day's stage":     {"2026-03-17 09:00", nil, "2026-03-20 08:12", "2026-03-20 08:48"},
 		"at most two hours before a stage, whatever age is allowed": {"2026-03-10 12:00", func(_ *Bill, p *Policy) { p.MaxBalanceAge = 7 * 24 * time.Hour },
 			"2026-03-13 07:24", "2026-03-13 08:36"},
 		"no age allowed: the remind job asks by itself": {"2026-03-10 12:00", func(_ *Bill, p *Policy) { p.MaxBalanceAge = 0 }, "2026-03-12 12:00", "2026-03-22 12:00"},
@@ -78,7 +78,7 @@ func TestNextCheckComesBeforeEachStage(t *testing.T) {
 	}
 }
 
-// The due date that follows is learned soon, whichever stage was the last.
+// The due date that follows is known soon, whichever stage was the last.
 func TestNextCheckComesSoonAfterTheDueDate(t *testing.T) {
 	tests := map[string]func(*Policy){
 		"shipped policy":           nil,
@@ -128,7 +128,7 @@ func TestCallsAMonth(t *testing.T) {
 		every   int // days from one due date to the next
 		lag     int // days after a due date at which the next one appears
 		balance *Money
-		mute    bool
+		down    bool
 		most    float64 // calls in 30 days
 	}{
 		{"the next bill appears at once", 30, 1, &owed, false, 8},
@@ -148,9 +148,9 @@ func TestCallsAMonth(t *testing.T) {
 				first := day("2026-01-15").AddDays(int(id))
 				w := steadyWorld(p, Bill{ID: id, Account: "12345678", Phone: "+254710000001", State: BillActive, DueDate: first},
 					biller(first, tt.every, tt.lag, tt.balance, p.Zone))
-				w.mute = func(time.Time) bool { return tt.mute }
+				w.almaraDown = func(time.Time) bool { return tt.down }
 				start := on(t, p, "2026-01-05 10:00")
-				w.look = p.NextEval(w.Bill, nil, start)
+				w.nextEval = p.NextEval(w.Bill, nil, start)
 				w.run(t, start, start.AddDate(0, 0, 30*months))
 				calls += w.calls
 				texts += len(w.texts)
@@ -173,7 +173,7 @@ func TestAWeeklyBillHasAllItsStages(t *testing.T) {
 	first := day("2026-03-06")
 	w := steadyWorld(p, Bill{ID: 7, Account: "12345678", Phone: "+254710000001", State: BillActive, DueDate: first}, biller(first, 7, 1, &owed, p.Zone))
 	start := on(t, p, "2026-03-01 10:00")
-	w.look = p.NextEval(w.Bill, nil, start)
+	w.nextEval = p.NextEval(w.Bill, nil, start)
 	w.run(t, start, on(t, p, "2026-05-29 23:00")) // 13 due dates
 	if len(w.texts) != 2*13 {
 		t.Errorf("%d texts for 13 due dates, want 26", len(w.texts))

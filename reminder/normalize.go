@@ -8,7 +8,7 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// Normalize rewrites a text so that characters which only look special do not
+// normalize rewrites a text so that characters which only look special do not
 // double its price: typographic quotes, dashes, spaces, bullets and ligatures
 // become plain ones, and a letter whose accent GSM-7 lacks loses it ("á" is
 // "a", while "é" stays). Newlines stay, a tab becomes a space, and other
@@ -16,7 +16,7 @@ import (
 // and symbols that GSM-7 cannot express are left alone, with the invisible
 // marks that belong to them. It changes nothing when applied again, and
 // returns a text that needs nothing as it is, without allocating.
-func Normalize(body string) string {
+func normalize(body string) string {
 	i := 0
 	for i < len(body) && body[i] < utf8.RuneSelf && septetTable[body[i]] != 0 && body[i] != '\r' && body[i] != '\f' {
 		i++

@@ -42,12 +42,12 @@ func TestNormalize(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			got := Normalize(tt.body)
+			got := normalize(tt.body)
 			if diff := cmp.Diff(tt.want, got); diff != "" {
-				t.Errorf("Normalize(%q) (-want +got):\n%s", tt.body, diff)
+				t.Errorf("normalize(%q) (-want +got):\n%s", tt.body, diff)
 			}
-			if again := Normalize(got); again != got {
-				t.Errorf("Normalize(%q) = %q, not stable", got, again)
+			if again := normalize(got); again != got {
+				t.Errorf("normalize(%q) = %q, not stable", got, again)
 			}
 		})
 	}
@@ -55,7 +55,7 @@ func TestNormalize(t *testing.T) {
 
 func TestNormalizeLeavesPlainTextUnallocated(t *testing.T) {
 	body := "Hello Jane, your Kenya Power bill is due today.\n[Ref {1}]"
-	if n := testing.AllocsPerRun(100, func() { Normalize(body) }); n != 0 {
+	if n := testing.AllocsPerRun(100, func() { normalize(body) }); n != 0 {
 		t.Errorf("%v allocations for plain ASCII, want 0", n)
 	}
 }
@@ -65,15 +65,15 @@ func FuzzNormalize(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, body string) {
-		got := Normalize(body)
+		got := normalize(body)
 		if !utf8.ValidString(got) {
-			t.Fatalf("Normalize(%q) = %q is not UTF-8", body, got)
+			t.Fatalf("normalize(%q) = %q is not UTF-8", body, got)
 		}
-		if again := Normalize(got); again != got {
-			t.Fatalf("Normalize(%q) = %q, and again %q", body, got, again)
+		if again := normalize(got); again != got {
+			t.Fatalf("normalize(%q) = %q, and again %q", body, got, again)
 		}
 		if Count(body).Encoding == "GSM-7" && Count(got).Encoding != "GSM-7" {
-			t.Fatalf("Normalize(%q) = %q made it dearer", body, got)
+			t.Fatalf("normalize(%q) = %q made it dearer", body, got)
 		}
 	})
 }

@@ -56,9 +56,9 @@ func current(steps []Step, now time.Time) int {
 	return i
 }
 
-// NextEval is when the remind job should next look at the bill; zero when no
-// stage of its due date is to come. That job also ends a pause. A stage that had stopped being useful
-// before anybody knew of it is not looked at.
+// NextEval is when the remind job should next decide about the bill; zero when no
+// stage of its due date is to come. That job also ends a pause. A stage that had stopped
+// being useful before anybody knew of it needs no decision.
 func (p *Policy) NextEval(b Bill, done []Reminder, now time.Time) time.Time {
 	switch b.State {
 	case BillPaused:
@@ -81,6 +81,21 @@ func (p *Policy) NextEval(b Bill, done []Reminder, now time.Time) time.Time {
 		return steps[i+1].At
 	}
 	return time.Time{}
+}
+
+// EvalAfterPause is NextEval for a bill whose pause, which began at since, is
+// over: stages whose hour came meanwhile are decided now, also those that are
+// of no use any more, so that each ends with a record.
+func (p *Policy) EvalAfterPause(b Bill, since time.Time, done []Reminder, now time.Time) time.Time {
+	if b.State != BillActive {
+		return time.Time{}
+	}
+	for _, step := range p.Steps(b.DueDate) {
+		if step.At.After(since) && !step.At.After(now) && !recordOf(done, b.DueDate, step.Stage).Final() {
+			return now
+		}
+	}
+	return p.NextEval(b, done, now)
 }
 
 // recordOf finds the record of a stage; the zero Reminder when it was never

@@ -186,7 +186,7 @@ func TestStepsKeepTheirOrderAndSide(t *testing.T) {
 	}
 }
 
-func TestNextLook(t *testing.T) {
+func TestNextEval(t *testing.T) {
 	due := day("2026-03-20")
 	done := func(stage Stage, o Outcome) Reminder { return Reminder{DueDate: due, Stage: stage, Outcome: o} }
 	tests := map[string]struct {
@@ -195,19 +195,19 @@ func TestNextLook(t *testing.T) {
 		change func(*Bill)
 		want   string
 	}{
-		"before the first stage":                 {"2026-03-01 12:00", nil, nil, "2026-03-13 09:00"},
-		"at the very instant of a stage":         {"2026-03-13 09:00", nil, nil, "2026-03-13 09:00"},
-		"learned late, still useful":             {"2026-03-19 23:00", nil, nil, "2026-03-19 23:00"},
-		"done, the next one is to come":          {"2026-03-13 09:01", []Reminder{done(-7, Texted)}, nil, "2026-03-17 09:00"},
-		"skipped is done":                        {"2026-03-13 09:01", []Reminder{done(-7, Skipped)}, nil, "2026-03-17 09:00"},
-		"held is looked at again":                {"2026-03-14 09:00", []Reminder{done(-7, Held)}, nil, "2026-03-14 09:00"},
-		"the last one is done":                   {"2026-03-20 09:01", []Reminder{done(0, Texted)}, nil, "never"},
-		"learned when nothing is useful anymore": {"2026-03-20 18:00", nil, nil, "never"},
-		"held past its end: to end it":           {"2026-04-20 18:00", []Reminder{done(0, Held)}, nil, "2026-04-20 18:00"},
-		"a due date of years ago":                {"2026-03-20 12:00", nil, func(b *Bill) { b.DueDate = day("2020-07-03") }, "never"},
-		"no due date":                            {"2026-03-20 12:00", nil, func(b *Bill) { b.DueDate = Date{} }, "never"},
-		"paused":                                 {"2026-03-14 12:00", nil, func(b *Bill) { b.State = BillPaused }, "never"},
-		"pending":                                {"2026-03-14 12:00", nil, func(b *Bill) { b.State = BillPending }, "never"},
+		"before the first stage":                {"2026-03-01 12:00", nil, nil, "2026-03-13 09:00"},
+		"at the very instant of a stage":        {"2026-03-13 09:00", nil, nil, "2026-03-13 09:00"},
+		"known late, still useful":              {"2026-03-19 23:00", nil, nil, "2026-03-19 23:00"},
+		"done, the next one is to come":         {"2026-03-13 09:01", []Reminder{done(-7, Texted)}, nil, "2026-03-17 09:00"},
+		"skipped is done":                       {"2026-03-13 09:01", []Reminder{done(-7, Skipped)}, nil, "2026-03-17 09:00"},
+		"held is decided again":                 {"2026-03-14 09:00", []Reminder{done(-7, Held)}, nil, "2026-03-14 09:00"},
+		"the last one is done":                  {"2026-03-20 09:01", []Reminder{done(0, Texted)}, nil, "never"},
+		"known when nothing is useful any more": {"2026-03-20 18:00", nil, nil, "never"},
+		"held past its end: to end it":          {"2026-04-20 18:00", []Reminder{done(0, Held)}, nil, "2026-04-20 18:00"},
+		"a due date of years ago":               {"2026-03-20 12:00", nil, func(b *Bill) { b.DueDate = day("2020-07-03") }, "never"},
+		"no due date":                           {"2026-03-20 12:00", nil, func(b *Bill) { b.DueDate = Date{} }, "never"},
+		"paused":                                {"2026-03-14 12:00", nil, func(b *Bill) { b.State = BillPaused }, "never"},
+		"pending":                               {"2026-03-14 12:00", nil, func(b *Bill) { b.State = BillPending }, "never"},
 		"records of another due date count for nothing": {"2026-03-13 09:01",
 			[]Reminder{{DueDate: day("2026-02-20"), Stage: -7, Outcome: Texted}}, nil, "2026-03-13 09:01"},
 	}

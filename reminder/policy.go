@@ -174,7 +174,7 @@ func (p *Policy) leftOut(day Date) (change time.Time, from, to Clock) {
 // closesAt is the end of the window that is open at t; zero when it does not
 // end that day.
 func (p *Policy) closesAt(t time.Time) time.Time {
-	day := DateOf(t.In(p.Zone))
+	day := p.dayOf(t)
 	if p.Window.To == endOfDay && !p.silent(day.AddDays(1)) && p.Window.From == 0 {
 		return time.Time{}
 	}
@@ -195,6 +195,15 @@ func (p *Policy) Validity(t time.Time) time.Duration {
 	return end.Sub(t).Truncate(time.Second)
 }
 
+// dayOf is the calendar day of an instant in the policy's zone.
+func (p *Policy) dayOf(t time.Time) Date { return DateOf(t.In(p.Zone)) }
+
+// NextDay is when a text may leave that must not leave on the day of t any more:
+// at the hour of sending of the next day, or the first open instant after that.
+func (p *Policy) NextDay(t time.Time) time.Time {
+	return p.NextOpen(p.dayOf(t).AddDays(1).At(p.SendAt, p.Zone))
+}
+
 // NextOpen is the first instant at or after t at which a text may leave. It
 // is zero when the policy leaves no day open for a year, which the config
 // loader refuses.
@@ -202,7 +211,7 @@ func (p *Policy) NextOpen(t time.Time) time.Time {
 	if p.OpenAt(t) {
 		return t
 	}
-	today := DateOf(t.In(p.Zone))
+	today := p.dayOf(t)
 	for i := range 366 {
 		day := today.AddDays(i)
 		if p.silent(day) {

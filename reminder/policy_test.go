@@ -86,7 +86,7 @@ func TestOpenAt(t *testing.T) {
 	}
 }
 
-// isOpen is the window as the docs tell it, by the wall clock and nothing
+// isOpen is the window as the docs describe it, by the wall clock and nothing
 // else: a second opinion on OpenAt.
 func isOpen(p *Policy, t time.Time) bool {
 	local := t.In(p.Zone)

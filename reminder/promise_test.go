@@ -19,7 +19,7 @@ func brokenPromise(s *scene, now time.Time, d Decision) string {
 		}
 	}
 	if !d.Next.IsZero() && !d.Next.After(now) {
-		return fmt.Sprintf("looks again at %s, which is not after %s: the job would spin", shown(p, d.Next), shown(p, now))
+		return fmt.Sprintf("decides again at %s, which is not after %s: the job would spin", shown(p, d.Next), shown(p, now))
 	}
 	if b.State != BillActive && (d.Ask || d.Text != nil || len(d.Records) > 0 || !d.Next.IsZero()) {
 		return "does something about a bill that is " + string(b.State)
@@ -27,7 +27,7 @@ func brokenPromise(s *scene, now time.Time, d Decision) string {
 	if d.Ask {
 		switch {
 		case s.Asked != NotAsked:
-			return "asks Almara Pay twice in one look"
+			return "asks Almara Pay twice for one decision"
 		case d.Text != nil || len(d.Records) > 0 || !d.Next.IsZero():
 			return "asks and decides at once"
 		case s.Suppressed != "" || s.TextsToday >= p.PerNumberDaily || !isOpen(p, now):
@@ -44,7 +44,7 @@ func brokenPromise(s *scene, now time.Time, d Decision) string {
 		case r.Reason.Info().Outcome != r.Outcome:
 			return fmt.Sprintf("%s is %s, which is no reason to be %s", r.Stage, r.Reason, r.Outcome)
 		case r.Outcome == Held && d.Next.IsZero():
-			return fmt.Sprintf("%s is held and never looked at again", r.Stage)
+			return fmt.Sprintf("%s is held and never decided again", r.Stage)
 		}
 		if r.Outcome == Texted {
 			texted = &d.Records[i]
@@ -153,8 +153,8 @@ func FuzzDecide(f *testing.F) {
 				t.Fatalf("seed %d, due %s, at %s, asked %d: %s; %s", seed, due, shown(p, now), s.Asked, verdict(p, d), broken)
 			}
 		}
-		if look := p.NextEval(b, s.Done, now); !look.IsZero() && look.Before(now) {
-			t.Fatalf("NextLook(%s) = %s", shown(p, now), shown(p, look))
+		if next := p.NextEval(b, s.Done, now); !next.IsZero() && next.Before(now) {
+			t.Fatalf("NextEval(%s) = %s", shown(p, now), shown(p, next))
 		}
 		if check := p.NextCheck(b, now); !check.After(now) {
 			t.Fatalf("NextCheck(%s) = %s", shown(p, now), shown(p, check))

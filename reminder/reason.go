@@ -27,14 +27,14 @@ const (
 	DateMoved     Reason = "date_moved"
 )
 
-// Why a reminder is held, to be looked at again.
+// Why a reminder is held, to be decided again.
 const (
 	ModeIsOff           Reason = "mode_off"
 	NotOnAllowlist      Reason = "not_on_allowlist"
 	OutsideWindow       Reason = "outside_window"
 	LaterToday          Reason = "later_today"
 	BalanceStale        Reason = "balance_stale"
-	DailyCap            Reason = "daily_cap"
+	PhoneDailyCap       Reason = "daily_cap"
 	SameWords           Reason = "same_words"
 	LaterSent           Reason = "later_sent"
 	TryApart            Reason = "try_apart"
@@ -55,7 +55,7 @@ const (
 	ClockSetBack        Reason = "clock_set_back"
 )
 
-// Guards and stops: why a reminder is held until the operator has looked, or
+// Guards and stops: why a reminder is held until the operator releases it, or
 // the limit is a new one.
 const (
 	DailyLimit         Reason = "daily_limit"
@@ -104,7 +104,8 @@ var Reasons = []ReasonInfo{
 
 	{SentElsewhere, Skipped, "the provider has a text for it that this store does not know: the store is a copy, or was restored"},
 
-	{DateMoved, Skipped, "the due date had moved by some days, and a text of that day or the day before named the other date; the due day's text is sent"},
+	{DateMoved, Skipped, "the due date had moved by some days, and a text of that day or the day before named the other date; " +
+		"the due day's text is sent"},
 
 	{ModeIsOff, Held, "notifier.mode is off"},
 	{NotOnAllowlist, Held, "notifier.mode is allowlist and the phone is not on the list"},
@@ -112,7 +113,7 @@ var Reasons = []ReasonInfo{
 	{LaterToday, Held, "the next stage is due later on the same day, and says the same"},
 	{LaterSent, Held, "the next stage went ahead of its hour, in the text of another bill: the customer knows"},
 	{BalanceStale, Held, "Almara Pay could not say what is owed; it is asked again"},
-	{DailyCap, Held, "the phone has had its reminders.per_number_daily texts today"},
+	{PhoneDailyCap, Held, "the phone has had its reminders.per_number_daily texts today"},
 	{SameWords, Held, "the phone has just had a text of the very same words, of another bill: name .Service in reminders.templates"},
 	{TooLong, Held, "the text is longer than notifier.max_segments, even without the customer's name"},
 	{TemplateFails, Held, "the template could not be rendered for this bill"},
@@ -136,7 +137,7 @@ var Reasons = []ReasonInfo{
 	{MonthlyBudget, Held, "guards.monthly_segments was reached"},
 	{FailureRate, Held, "too many of the last texts came to nothing: guards.max_failure_rate"},
 	{ImplausibleBalance, Held, "the balance is far higher than ever before: guards.implausible_balance"},
-	{MassPaid, Held, "nothing is owed, as of very many bills at once, which may be a fault of the biller's feed: it is asked again"},
+	{MassPaid, Held, "nothing is owed, like for very many bills at once, which may be a fault of the biller's feed: it is asked again"},
 	{CopiedStore, Held, "sending is stopped: the provider has sent texts that this store does not know"},
 	{SenderChanged, Held, "sending is stopped: the account, sender or mode is not the one this store belongs to"},
 	{MassRejected, Held, "sending is stopped: Almara Pay rejected many bills within a day that it had accepted"},
@@ -145,10 +146,11 @@ var Reasons = []ReasonInfo{
 
 // Warnings is the closed list of what is no reason of a reminder: texts go on.
 var Warnings = []ReasonInfo{
-	{ListShrank, "", "a declared list lost many of its bills at once: the old list stays until the operator has looked"},
+	{ListShrank, "", "a declared list lost many of its bills at once: the old list stays until the operator agrees to it"},
 	{MassPaid, "", "far more bills than usual turned from owing to nothing within an hour: the biller's feed may be at fault"},
 	{UnreadableAnswers, "", "a share of Almara Pay's last answers could not be read: the biller may have changed their form"},
-	{NobodyAnswered, "", "Almara Pay refuses one bill after the other in a form that is not known, and answers none well: almara.base_url may be wrong"},
+	{NobodyAnswered, "", "Almara Pay refuses one bill after the other in a form that is not known, and answers none well: " +
+		"almara.base_url may be wrong"},
 }
 
 // Info explains r; an unknown reason is explained by its own name.

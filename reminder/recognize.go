@@ -20,9 +20,9 @@ const reach = 70
 //
 // A text of somebody else's making that says both, such as a biller's notice
 // of a new bill, is taken for a reminder as well: the mistake is a text too
-// few, and one look by the operator.
+// few, and one release by the operator.
 func (p *Policy) MatchesReminder(b Bill, body string, sent Date) bool {
-	account := Normalize(plain(b.Account, 0))
+	account := normalize(plain(b.Account, 0))
 	if !says(body, account) {
 		return false
 	}
@@ -40,13 +40,12 @@ func (p *Policy) MatchesReminder(b Bill, body string, sent Date) bool {
 
 // Mentions reports whether a text names an account in full, whatever else it
 // says: it may be about that account's bill.
-func Mentions(body, account string) bool { return says(body, Normalize(plain(account, 0))) }
+func Mentions(body, account string) bool { return says(body, normalize(plain(account, 0))) }
 
 // InReach reports whether a text that was sent at an instant may have been about
 // a stage of the bill, as far as its day goes: its words are not known.
 func (p *Policy) InReach(b Bill, sent time.Time) bool {
-	c := Case{TextedElsewhere: []time.Time{sent}}
-	return slices.ContainsFunc(p.Steps(b.DueDate), func(s Step) bool { return c.textedElsewhere(s, p) })
+	return slices.ContainsFunc(p.Steps(b.DueDate), func(s Step) bool { return p.maybeSentFor(s, sent) })
 }
 
 // says reports whether word stands in the text, and not as a part of another.

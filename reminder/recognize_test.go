@@ -2,7 +2,7 @@ package reminder
 
 import "testing"
 
-func TestRecognizes(t *testing.T) {
+func TestMatchesReminder(t *testing.T) {
 	t.Parallel()
 	p := shippedPolicy(t)
 	p.ServiceName = "Nairobi Water"
@@ -49,7 +49,7 @@ func TestRecognizes(t *testing.T) {
 }
 
 // An account of one digit is not found in the date.
-func TestRecognizesShortAccounts(t *testing.T) {
+func TestMatchesReminderOfShortAccounts(t *testing.T) {
 	t.Parallel()
 	p, b := shippedPolicy(t), ordinary(t).Bill
 	b.Account = "20"

@@ -26,18 +26,19 @@ type TemplateSource struct {
 func DefaultTemplates() map[string]TemplateSource {
 	return map[string]TemplateSource{
 		"en": {
-			Before: "{{with .Customer}}Hello {{.}}, your{{else}}Your{{end}} {{.Service}} bill (account {{.Account}}) is due {{.When}}, on {{.DueDate}}. " +
-				"{{with .Amount}}Amount due: {{.}}.{{else}}Please ignore if paid.{{end}}",
-			After: "{{with .Customer}}Hello {{.}}, your{{else}}Your{{end}} {{.Service}} bill (account {{.Account}}) was due {{.When}}, on {{.DueDate}}. " +
-				"{{with .Amount}}Unpaid: {{.}}. {{end}}Please ignore if paid.",
+			Before: "{{with .Customer}}Hello {{.}}, your{{else}}Your{{end}} {{.Service}} bill " +
+				"(account {{.Account}}) is due {{.When}}, on {{.DueDate}}. {{with .Amount}}Amount due: {{.}}.{{else}}Please ignore if paid.{{end}}",
+			After: "{{with .Customer}}Hello {{.}}, your{{else}}Your{{end}} {{.Service}} bill " +
+				"(account {{.Account}}) was due {{.When}}, on {{.DueDate}}. {{with .Amount}}Unpaid: {{.}}. {{end}}Please ignore if paid.",
 			Bundle: "{{with .Customer}}Hello {{.}}, your{{else}}Your{{end}} {{.Count}} bills:{{range $i, $bill := .Bills}}{{if $i}};{{end}} " +
 				"{{with .Service}}{{.}}{{else}}account{{end}} {{.Account}}:{{with .Amount}} {{.}},{{end}} due {{.When}}, {{.DueDate}}{{end}}. " +
 				"{{with .Total}}Total: {{.}}.{{else}}Please ignore what is paid.{{end}}",
 		},
 		"sw": {
-			Before: "{{with .Customer}}Habari {{.}}, mwisho{{else}}Mwisho{{end}} wa kulipa bili {{with .Service}}ya {{.}} {{end}}(akaunti {{.Account}}) ni {{.When}}, tarehe {{.DueDate}}. " +
-				"{{with .Amount}}Kiasi: {{.}}.{{else}}Kama umelipa, asante.{{end}}",
-			After: "{{with .Customer}}Habari {{.}}, bili{{else}}Bili{{end}} {{with .Service}}ya {{.}} {{end}}(akaunti {{.Account}}) ilipaswa kulipwa {{.When}}, {{.DueDate}}. " +
+			Before: "{{with .Customer}}Habari {{.}}, mwisho{{else}}Mwisho{{end}} wa kulipa bili {{with .Service}}ya {{.}} {{end}}" +
+				"(akaunti {{.Account}}) ni {{.When}}, tarehe {{.DueDate}}. {{with .Amount}}Kiasi: {{.}}.{{else}}Kama umelipa, asante.{{end}}",
+			After: "{{with .Customer}}Habari {{.}}, bili{{else}}Bili{{end}} {{with .Service}}ya {{.}} {{end}}" +
+				"(akaunti {{.Account}}) ilipaswa kulipwa {{.When}}, {{.DueDate}}. " +
 				"{{with .Amount}}Deni: {{.}}. Asante.{{else}}Kama umelipa, asante.{{end}}",
 			Bundle: "{{with .Customer}}Habari {{.}}, bili{{else}}Bili{{end}} {{.Count}} za kulipa:{{range $i, $bill := .Bills}}{{if $i}};{{end}} " +
 				"{{with .Service}}{{.}}{{else}}akaunti{{end}} {{.Account}}:{{with .Amount}} {{.}},{{end}} mwisho {{.When}}, {{.DueDate}}{{end}}. " +
@@ -48,20 +49,20 @@ func DefaultTemplates() map[string]TemplateSource {
 
 // The texts of a language, as they are called in the config.
 const (
-	whichBefore = "before"
-	whichAfter  = "after"
-	whichBundle = "bundle"
+	kindBefore = "before"
+	kindAfter  = "after"
+	kindBundle = "bundle"
 )
 
 // TemplateError is a fault in one text of the config.
 type TemplateError struct {
 	Language string
-	Which    string // "before", "after" or "bundle"
+	Kind     string // "before", "after" or "bundle"
 	Err      error
 }
 
 func (e *TemplateError) Error() string {
-	return fmt.Sprintf("template %s.%s: %v", e.Language, e.Which, e.Err)
+	return fmt.Sprintf("template %s.%s: %v", e.Language, e.Kind, e.Err)
 }
 
 // Unwrap gives the fault.
@@ -92,26 +93,26 @@ func ParseTemplates(src map[string]TemplateSource) (Templates, error) {
 	t := Templates{byLanguage: make(map[string]texts, len(src))}
 	var faults []error
 	for _, language := range slices.Sorted(maps.Keys(src)) {
-		compile := func(which, source string) *template.Template {
-			compiled, err := parseText(language, which, source)
+		compile := func(kind, source string) *template.Template {
+			compiled, err := parseText(language, kind, source)
 			switch {
 			case err != nil:
-			case which == whichBundle:
+			case kind == kindBundle:
 				err = tryBundle(language, compiled)
 			default:
-				err = try(language, which, compiled)
+				err = try(language, kind, compiled)
 			}
 			if err != nil {
-				faults = append(faults, &TemplateError{language, which, err})
+				faults = append(faults, &TemplateError{language, kind, err})
 			}
 			return compiled
 		}
 		those := texts{
-			before: compile(whichBefore, src[language].Before),
-			after:  compile(whichAfter, src[language].After),
+			before: compile(kindBefore, src[language].Before),
+			after:  compile(kindAfter, src[language].After),
 		}
 		if bundle := src[language].Bundle; bundle != "" {
-			those.bundle = compile(whichBundle, bundle)
+			those.bundle = compile(kindBundle, bundle)
 		}
 		t.byLanguage[language] = those
 	}
@@ -121,7 +122,7 @@ func ParseTemplates(src map[string]TemplateSource) (Templates, error) {
 	return t, nil
 }
 
-func parseText(language, which, source string) (*template.Template, error) {
+func parseText(language, kind, source string) (*template.Template, error) {
 	if strings.TrimSpace(source) == "" {
 		return nil, errors.New("is empty: write the text, or leave the language out")
 	}
@@ -131,7 +132,7 @@ func parseText(language, which, source string) (*template.Template, error) {
 	}
 	// Field names are looked up in the tree and not left to a trial: a trial
 	// does not visit every branch.
-	known := fieldNames(which)
+	known := fieldNames(kind)
 	var faults []error
 	var used []string
 	for _, part := range t.Templates() { // t itself, and what it defines
@@ -150,8 +151,8 @@ func parseText(language, which, source string) (*template.Template, error) {
 
 // fieldNames are the names that a template may use, from Fields itself. In a
 // bundle they stand inside a range over the bills, beside those of the whole.
-func fieldNames(which string) (names []string) {
-	if which == whichBundle {
+func fieldNames(kind string) (names []string) {
+	if kind == kindBundle {
 		for f := range reflect.TypeFor[BundleFields]().Fields() {
 			names = append(names, f.Name)
 		}
@@ -218,7 +219,7 @@ func usedFields(n parse.Node, names []string) []string {
 
 // try renders the text for sample records: with and without what a bill may
 // lack, on the days that are worded differently.
-func try(language, which string, t *template.Template) error {
+func try(language, kind string, t *template.Template) error {
 	balance := MustMoney("2315.50")
 	p := Policy{ServiceName: "Water", Currency: "KES", Language: language}
 	p.Templates.byLanguage = map[string]texts{language: {before: t, after: t}}
@@ -230,7 +231,7 @@ func try(language, which string, t *template.Template) error {
 			b.Balance = known
 			for _, away := range []int{0, 1, 2} {
 				day := b.DueDate.AddDays(-away)
-				if which == whichAfter {
+				if kind == kindAfter {
 					day = b.DueDate.AddDays(1 + away)
 				}
 				if _, err := p.draft(b, day, true); err != nil {
@@ -265,7 +266,7 @@ func execute(text *template.Template, language string, fields any) (string, erro
 	if err := text.Execute(&b, fields); err != nil {
 		return "", fmt.Errorf("render template: %w", err)
 	}
-	body := tidy(Normalize(b.String()))
+	body := tidy(normalize(b.String()))
 	if body == "" {
 		return "", errors.New("the template gives an empty text")
 	}

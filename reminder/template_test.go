@@ -45,9 +45,9 @@ func TestParseTemplatesRefuses(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			for _, which := range []string{"before", "after"} {
+			for _, kind := range []string{"before", "after"} {
 				src := TemplateSource{Before: "ok", After: "ok"}
-				if which == "before" {
+				if kind == "before" {
 					src.Before = tt.before
 				} else {
 					src.After = tt.before
@@ -55,13 +55,13 @@ func TestParseTemplatesRefuses(t *testing.T) {
 				templates, err := ParseTemplates(map[string]TemplateSource{tt.language: src})
 				var fault *TemplateError
 				if !errors.As(err, &fault) {
-					t.Fatalf("%s: error %v, want a *TemplateError", which, err)
+					t.Fatalf("%s: error %v, want a *TemplateError", kind, err)
 				}
-				if fault.Language != tt.language || fault.Which != which || !strings.Contains(fault.Err.Error(), tt.says) {
-					t.Errorf("%s: %q does not say %q", which, err, tt.says)
+				if fault.Language != tt.language || fault.Kind != kind || !strings.Contains(fault.Err.Error(), tt.says) {
+					t.Errorf("%s: %q does not say %q", kind, err, tt.says)
 				}
 				if len(templates.Languages()) != 0 {
-					t.Errorf("%s: templates beside the error", which)
+					t.Errorf("%s: templates beside the error", kind)
 				}
 			}
 		})
@@ -83,7 +83,7 @@ func TestParseTemplatesReportsEveryFault(t *testing.T) {
 		if !errors.As(e, &fault) {
 			t.Fatalf("%v is not a *TemplateError", e)
 		}
-		places = append(places, fault.Language+"."+fault.Which)
+		places = append(places, fault.Language+"."+fault.Kind)
 	}
 	if want := []string{"en.before", "en.after", "sw.before"}; !slices.Equal(places, want) {
 		t.Errorf("faults in %v, want %v", places, want)

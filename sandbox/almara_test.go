@@ -30,7 +30,7 @@ func TestToken(t *testing.T) {
 		"broken json":  {"/v1/oauth/token", "application/json", `{"client_id":`, 400, "invalid_request"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			b := newBench(t, Options{})
+			b := newTestServer(t, Options{})
 			got := b.do(b.request("POST", tc.path, tc.contentType, tc.body))
 			if got.status != tc.status || !strings.Contains(got.body, tc.has) {
 				t.Errorf("got %d %s, want %d with %s", got.status, got.body, tc.status, tc.has)
@@ -40,16 +40,16 @@ func TestToken(t *testing.T) {
 }
 
 func TestTokenEnds(t *testing.T) {
-	for name, end := range map[string]func(*bench){
-		"missing":     func(b *bench) { b.token = "none" },
-		"forged":      func(b *bench) { b.token += "0" },
-		"after 1 h":   func(b *bench) { b.clock.pass(time.Hour) },
-		"revoked":     func(b *bench) { b.RevokeTokens() },
-		"prolonged":   func(b *bench) { b.token = "z" + b.token },
-		"empty token": func(b *bench) { b.token = "." },
+	for name, end := range map[string]func(*testServer){
+		"missing":     func(b *testServer) { b.token = "none" },
+		"forged":      func(b *testServer) { b.token += "0" },
+		"after 1 h":   func(b *testServer) { b.clock.pass(time.Hour) },
+		"revoked":     func(b *testServer) { b.RevokeTokens() },
+		"prolonged":   func(b *testServer) { b.token = "z" + b.token },
+		"empty token": func(b *testServer) { b.token = "." },
 	} {
 		t.Run(name, func(t *testing.T) {
-			b := newBench(t, Options{})
+			b := newTestServer(t, Options{})
 			if got := b.register("1042", "DUE+3-1"); got.status != 200 {
 				t.Fatalf("with a fresh token: %d %s", got.status, got.body)
 			}
@@ -60,7 +60,7 @@ func TestTokenEnds(t *testing.T) {
 			}
 		})
 	}
-	b := newBench(t, Options{})
+	b := newTestServer(t, Options{})
 	b.register("1042", "DUE+3-1")
 	b.clock.pass(time.Hour - time.Millisecond)
 	if got := b.register("1042", "DUE+3-1"); got.status != 200 {
@@ -69,7 +69,7 @@ func TestTokenEnds(t *testing.T) {
 }
 
 func TestRegisterAnswersAsDocumented(t *testing.T) {
-	b := newBench(t, Options{})
+	b := newTestServer(t, Options{})
 	got := b.register(ServiceElectricity, "14200331")
 	if got.status != 200 {
 		t.Fatalf("got %d %s", got.status, got.body)
@@ -123,7 +123,7 @@ func TestRegisterRefusals(t *testing.T) {
 		"null phone":     {jsonType, `{"serviceId":"1042","accountNumber":"DUE+3-2","phoneNumber":null}`, 200, `"verified":true`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			b := newBench(t, Options{})
+			b := newTestServer(t, Options{})
 			got := b.do(b.bearer(b.request("POST", "/v1/bill-numbers", tc.contentType, tc.body)))
 			if got.status != tc.status || !strings.Contains(got.body, tc.has) {
 				t.Errorf("got %d %s, want %d with %s", got.status, got.body, tc.status, tc.has)
@@ -144,7 +144,7 @@ func TestScriptedAccounts(t *testing.T) {
 		"UNKNOWN-DUE-PAID": {`"lastKnownBalance":0,`},
 	} {
 		t.Run(account, func(t *testing.T) {
-			b := newBench(t, Options{})
+			b := newTestServer(t, Options{})
 			got := b.register("1042", account)
 			for _, part := range want {
 				if !strings.Contains(got.body, part) {
@@ -156,7 +156,7 @@ func TestScriptedAccounts(t *testing.T) {
 }
 
 func TestUnknownDueDateTakesEveryForm(t *testing.T) {
-	b := newBench(t, Options{})
+	b := newTestServer(t, Options{})
 	seen := make(map[string]bool)
 	for _, n := range "0123456789" {
 		got := b.register("1042", "UNKNOWN-DUE-"+string(n))
@@ -170,7 +170,7 @@ func TestUnknownDueDateTakesEveryForm(t *testing.T) {
 }
 
 func TestDueDateStaysWhereItWasFirstSeen(t *testing.T) {
-	b := newBench(t, Options{})
+	b := newTestServer(t, Options{})
 	for _, account := range []string{"14200331", "DUE+3-1", "8812"} {
 		b.register(ServiceElectricity, account)
 		before, _ := b.Bill(ServiceElectricity, account)
@@ -185,7 +185,7 @@ func TestDueDateStaysWhereItWasFirstSeen(t *testing.T) {
 
 func TestTodayIsTheZonesDay(t *testing.T) {
 	nairobi := time.FixedZone("EAT", 3*60*60)
-	b := newBench(t, Options{Zone: nairobi})
+	b := newTestServer(t, Options{Zone: nairobi})
 	b.clock.pass(13 * time.Hour) // 22:00 UTC, already the 5th in Nairobi
 	if got := b.register("1042", "DUE+0-1"); !strings.Contains(got.body, `"dueDate":"2026-05-05"`) {
 		t.Error(got.body)
@@ -193,7 +193,7 @@ func TestTodayIsTheZonesDay(t *testing.T) {
 }
 
 func TestLookupAndServices(t *testing.T) {
-	b := newBench(t, Options{})
+	b := newTestServer(t, Options{})
 	get := func(path string) reply { return b.do(b.bearer(b.request("GET", path, "", ""))) }
 	const path = "/v1/bill-numbers?serviceId=1042&accountNumber=DUE%2B3-1"
 	if got := get(path); got.status != 404 || !strings.Contains(got.body, `"reason":`) {
@@ -220,7 +220,7 @@ func TestLookupAndServices(t *testing.T) {
 }
 
 func TestPayAndMove(t *testing.T) {
-	b := newBench(t, Options{})
+	b := newTestServer(t, Options{})
 	if err := b.Pay("1042", "DUE+3-1", reminder.MustMoney("-12.05")); err != nil {
 		t.Fatal(err)
 	}

@@ -12,10 +12,10 @@ import (
 )
 
 // Customers pay their bills, or do not, on the clock of a sandbox: the made-up
-// part of `duewatch simulate`. All that they do hangs on the seed and on the
-// texts they get. Each bill has a habit:
+// part of `duewatch simulate`. What they do depends on the seed and on the texts
+// they get, and on nothing else. Each bill has a habit:
 //
-//	early     25 %  pays 1 to 10 days before the due date, whatever is said
+//	early     25 %  pays 1 to 10 days before the due date, whatever the texts
 //	reminded  45 %  pays within two days of a text, of which each moves it with
 //	                a probability of 60 %; if none did, 3 to 12 days late
 //	due day   10 %  pays on the due date
@@ -54,20 +54,20 @@ type customerBill struct {
 	habit  habit
 	usual  float64 // of one month
 	owed   float64
-	old    float64 // of it, for earlier bills
+	old    float64 // the part of owed that is from earlier months
 	due    reminder.Date
 	day    int // of the month on which it is due
-	issues int // bills so far
-	texts  int // about the present one
+	issues int // monthly bills after the first
+	texts  int // about the present monthly bill
 }
 
-// NewCustomers is nobody yet.
+// NewCustomers makes an audience that is still empty.
 func NewCustomers(box *Sandbox, seed uint64) *Customers {
 	return &Customers{box: box, seed: seed, byPhone: map[reminder.Phone][]int{}}
 }
 
-// Add has a customer for a bill of which the sandbox then knows what b says. What
-// is not known of it is made up.
+// Add gives a bill a customer, and the sandbox what b says of the bill. What b does
+// not say is made up.
 func (c *Customers) Add(b reminder.Bill) error {
 	k := billKey{b.Service, b.Account}
 	dice := c.dice(k, 0)
@@ -95,20 +95,20 @@ func (c *Customers) Add(b reminder.Bill) error {
 	} else if dice.IntN(5) == 0 {
 		x.owed = 0
 	}
-	err := c.box.know(k, b.Customer, moneyOf(x.owed), x.due)
+	err := c.box.setBill(k, b.Customer, moneyOf(x.owed), x.due)
 	if err != nil {
 		return err
 	}
 	i := len(c.bills)
 	c.bills = append(c.bills, x)
 	c.byPhone[b.Phone] = append(c.byPhone[b.Phone], i)
-	c.intend(i, dice)
-	c.awaitIssue(i, dice)
+	c.planPayment(i, dice)
+	c.planNextBill(i, dice)
 	return nil
 }
 
-// intend plans the payment of the present bill, where no text is waited for.
-func (c *Customers) intend(i int, dice *rand.Rand) {
+// planPayment schedules the payment of the present bill as if no text came.
+func (c *Customers) planPayment(i int, dice *rand.Rand) {
 	x := c.bills[i]
 	if x.owed <= 0 {
 		return
@@ -129,16 +129,17 @@ func (c *Customers) intend(i int, dice *rand.Rand) {
 	if now := c.box.now(); at.Before(now) {
 		at = now.Add(time.Duration(dice.IntN(48*60)) * time.Minute)
 	}
-	c.later(at, i, x.issues, false)
+	c.schedule(at, payment, i, x.issues)
 }
 
-func (c *Customers) awaitIssue(i int, dice *rand.Rand) {
+// planNextBill schedules the day on which the biller issues the next bill.
+func (c *Customers) planNextBill(i int, dice *rand.Rand) {
 	x := c.bills[i]
 	at := x.due.AddDays(1+dice.IntN(5)).At(reminder.Clock(dice.IntN(6*60)), c.box.zone)
 	if now := c.box.now(); at.Before(now) { // the biller is late
 		at = now.Add(time.Duration(dice.IntN(5*24*60)) * time.Minute)
 	}
-	c.later(at, i, x.issues, true)
+	c.schedule(at, nextBill, i, x.issues)
 }
 
 // daytime is some minute of a day between 07:00 and 21:00.
@@ -146,7 +147,7 @@ func (c *Customers) daytime(d reminder.Date, dice *rand.Rand) time.Time {
 	return d.At(reminder.Clock(7*60+dice.IntN(14*60)), c.box.zone)
 }
 
-// Texted tells the customers of a text that was accepted.
+// Texted has the customers react to a text that was accepted.
 func (c *Customers) Texted(t Text) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -158,12 +159,12 @@ func (c *Customers) Texted(t Text) {
 		x.texts++
 		dice := c.dice(x.key, uint64(x.issues)<<8|uint64(x.texts))
 		if x.habit == reminded && x.owed > 0 && dice.IntN(100) < 60 {
-			c.later(c.box.now().Add(time.Duration(5+dice.IntN(48*60))*time.Minute), i, x.issues, false)
+			c.schedule(c.box.now().Add(time.Duration(5+dice.IntN(48*60))*time.Minute), payment, i, x.issues)
 		}
 	}
 }
 
-// Next is the instant at which something next happens; zero when nothing does.
+// Next is the instant of the next payment or new bill; zero when there is none.
 func (c *Customers) Next() time.Time {
 	if len(c.events) == 0 {
 		return time.Time{}
@@ -171,22 +172,22 @@ func (c *Customers) Next() time.Time {
 	return time.UnixMilli(c.events[0].at).In(c.box.zone)
 }
 
-// Until lets happen what has come by now.
+// Until makes all payments and new bills happen that are due by now.
 func (c *Customers) Until(now time.Time) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for len(c.events) > 0 && c.events[0].at <= now.UnixMilli() {
 		e := heap.Pop(&c.events).(event)
-		if err := c.happen(e); err != nil {
+		if err := c.apply(e); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (c *Customers) happen(e event) error {
+func (c *Customers) apply(e event) error {
 	x := c.bills[e.bill]
-	if !e.next {
+	if e.kind == payment {
 		return c.pay(x, e.issue)
 	}
 	x.issues++
@@ -197,12 +198,12 @@ func (c *Customers) happen(e event) error {
 	for today := c.box.today(); !x.due.After(today.AddDays(5)); {
 		x.due = monthAfter(x.due, x.day)
 	}
-	c.intend(e.bill, dice)
-	c.awaitIssue(e.bill, dice)
-	return c.box.know(x.key, "", moneyOf(x.owed), x.due)
+	c.planPayment(e.bill, dice)
+	c.planNextBill(e.bill, dice)
+	return c.box.setBill(x.key, "", moneyOf(x.owed), x.due)
 }
 
-// pay settles a bill in full; the next one may have been issued meanwhile.
+// pay settles a monthly bill in full; the next one may have been issued meanwhile.
 func (c *Customers) pay(x *customerBill, issue int) error {
 	amount := x.owed
 	if issue < x.issues {
@@ -228,7 +229,7 @@ func monthAfter(d reminder.Date, day int) reminder.Date {
 // Paid is how many bills were paid, and how many of them by their due date.
 func (c *Customers) Paid() (all, inTime int) { return c.paid, c.paidDue }
 
-// dice hang on the seed, the bill and what they are for.
+// dice are a random source for one purpose, the salt, of one bill.
 func (c *Customers) dice(k billKey, salt uint64) *rand.Rand {
 	return rand.New(rand.NewPCG(c.seed^salt*0x9e3779b97f4a7c15, hash(k)))
 }
@@ -240,19 +241,29 @@ func amountOf(m reminder.Money) (f float64) {
 
 func moneyOf(f float64) reminder.Money { return reminder.MustMoney(fmt.Sprintf("%.2f", f)) }
 
-func (c *Customers) later(at time.Time, bill, issue int, next bool) {
-	heap.Push(&c.events, event{at.UnixMilli(), bill, issue, next})
+func (c *Customers) schedule(at time.Time, kind eventKind, bill, issue int) {
+	heap.Push(&c.events, event{at.UnixMilli(), kind, bill, issue})
 }
 
-// event is a payment or the next bill, of one bill.
+// eventKind orders events of one instant: a bill is paid before the next one is
+// issued.
+type eventKind uint8
+
+const (
+	payment eventKind = iota
+	nextBill
+)
+
+// event is something that happens to one bill.
 type event struct {
 	at    int64 // milliseconds
-	bill  int
-	issue int  // which of its bills it is about
-	next  bool // the next one is issued; else this one is paid
+	kind  eventKind
+	bill  int // index into Customers.bills
+	issue int // the month's bill that is paid, or that the next one follows
 }
 
-// eventQueue is a heap, in an order that does not hang on when things were added.
+// eventQueue is a heap. Its order does not depend on when events were added, so
+// that the same seed gives the same end.
 type eventQueue []event
 
 func (q eventQueue) Len() int { return len(q) }
@@ -263,7 +274,7 @@ func (q eventQueue) Less(i, j int) bool {
 	case a.bill != b.bill:
 		return a.bill < b.bill
 	default:
-		return !a.next && b.next
+		return a.kind < b.kind
 	}
 }
 func (q eventQueue) Swap(i, j int) { q[i], q[j] = q[j], q[i] }
@@ -277,14 +288,4 @@ func (q *eventQueue) Pop() any {
 	e := (*q)[last]
 	*q = (*q)[:last]
 	return e
-}
-
-// know makes the bill be as told; "" keeps the customer's name.
-func (s *Sandbox) know(k billKey, customer string, balance reminder.Money, due reminder.Date) error {
-	return s.edit(k.Service, k.Account, func(b *bill) {
-		b.Balance, b.DueDate = &balance, due
-		if customer != "" {
-			b.Customer = customer
-		}
-	})
 }

@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,7 +13,7 @@ import (
 	"time"
 )
 
-// Endpoint is a call a Fault can spoil.
+// Endpoint is a kind of call that a Fault can apply to.
 type Endpoint string
 
 // The endpoints. Any stands for each of them.
@@ -31,21 +32,21 @@ func endpoints() []Endpoint {
 	return []Endpoint{Token, Register, Lookup, Services, Send, List, Fetch}
 }
 
-// Trouble is what a Fault does to a call.
-type Trouble string
+// FaultKind is what a Fault does to a call.
+type FaultKind string
 
-// The troubles. Delay and Hold only pass time, and the call goes on; the
-// others decide what the caller sees instead of the true answer.
+// The kinds of fault. Delay and Hold only make the caller wait, and the call goes
+// on; the others decide what the caller sees instead of the true answer.
 const (
-	Status   Trouble = "status"   // an error answer with Fault.Status
-	HTML     Trouble = "html"     // an HTML page with Fault.Status (0 = 502), as a proxy in between answers
-	Empty    Trouble = "empty"    // {} with the status of a success
-	Truncate Trouble = "truncate" // the first half of the true answer, then the connection ends; always After
-	Drop     Trouble = "drop"     // the connection ends without an answer
-	Delay    Trouble = "delay"    // Fault.Seconds pass; the call goes on even if the caller has gone
-	Redact   Trouble = "redact"   // the true list, but no message shows its words, as accounts that redact bodies have it; always After
-	Mask     Trouble = "mask"     // the true list, but no message shows its phone in full; always After
-	Hold     Trouble = "hold"     // until the faults are cleared, Fault.Seconds (0 = 60) pass or the caller is gone
+	Status   FaultKind = "status"   // an error answer with Fault.Status
+	HTML     FaultKind = "html"     // an HTML page with Fault.Status (0 = 502), as a proxy in between answers
+	Empty    FaultKind = "empty"    // {} with the status of a success
+	Truncate FaultKind = "truncate" // the first half of the true answer, then the connection ends; always After
+	Drop     FaultKind = "drop"     // the connection ends without an answer
+	Delay    FaultKind = "delay"    // Fault.Seconds pass; the call goes on even if the caller has gone
+	Redact   FaultKind = "redact"   // the true list, but no message shows its words, as accounts that redact bodies have it; always After
+	Mask     FaultKind = "mask"     // the true list, but no message shows its phone in full; always After
+	Hold     FaultKind = "hold"     // until the faults are cleared, Fault.Seconds (0 = 60) pass or the caller is gone
 )
 
 const (
@@ -53,20 +54,20 @@ const (
 	maxWait     = 24 * time.Hour
 )
 
-// Fault is a rule that spoils calls. Of the rules that fit a call, every Delay
-// and Hold takes effect, in order, and the first of the others.
+// Fault is a rule that makes calls fail or wait. Of the rules that match a call,
+// every Delay and Hold applies, in order, and the first of the others.
 type Fault struct {
-	Where Endpoint `json:"where"`
-	What  Trouble  `json:"what"`
+	Where Endpoint  `json:"where"`
+	What  FaultKind `json:"what"`
 
 	// After lets the call be processed first: the text is accepted, the bill
-	// number saved, and then the trouble begins. Otherwise the call is never
+	// number saved, and only then the fault applies. Otherwise the call is never
 	// processed, except after a Delay, and after a Hold whose caller waited.
 	After bool `json:"after,omitempty"`
 
-	Times int     `json:"times,omitempty"` // how often it strikes; 0 = without end
-	Rate  float64 `json:"rate,omitempty"`  // the probability to strike, 0 to 1; 0 = always
-	Match string  `json:"match,omitempty"` // strike only calls whose decoded query or body contains this
+	Times int     `json:"times,omitempty"` // how many calls it applies to; 0 = without end
+	Rate  float64 `json:"rate,omitempty"`  // the probability that it applies to a call, 0 to 1; 0 = always
+	Match string  `json:"match,omitempty"` // only calls whose decoded query or body contains this
 
 	Status     int     `json:"status,omitempty"`      // HTTP status, 200 to 599
 	Code       int     `json:"code,omitempty"`        // Twilio's error code; 0 = the usual one of the status
@@ -95,7 +96,7 @@ func (f Fault) validate() error {
 	if f.Where != Any && !slices.Contains(endpoints(), f.Where) {
 		complain("where is %q: write one of %v or any", f.Where, endpoints())
 	}
-	if all := []Trouble{Status, HTML, Empty, Truncate, Drop, Redact, Mask, Delay, Hold}; !slices.Contains(all, f.What) {
+	if all := []FaultKind{Status, HTML, Empty, Truncate, Drop, Redact, Mask, Delay, Hold}; !slices.Contains(all, f.What) {
 		complain("what is %q: write one of %v", f.What, all)
 	}
 	if f.redacts() && f.Where != List {
@@ -124,7 +125,7 @@ func (f Fault) validate() error {
 // The value of status and html is the HTTP status, of delay and hold a
 // duration. Keys are times, rate, match, code and retry-after.
 //
-//	send:drop-after:times=1               the next text is accepted, but nobody hears of it
+//	send:drop-after:times=1               the next text is accepted, and the caller gets no answer
 //	register:status=503:rate=0.1          one bill number in ten meets a 503
 //	send:status=429:retry-after=5:times=3
 //	send:delay=50ms,list:hold-after=30s
@@ -151,7 +152,7 @@ func parseFault(rule string) (Fault, error) {
 	what, value, valued := strings.Cut(parts[1], "=")
 	f := Fault{Where: Endpoint(parts[0])}
 	what, f.After = strings.CutSuffix(what, "-after")
-	f.What = Trouble(what)
+	f.What = FaultKind(what)
 	var err error
 	if valued {
 		switch f.What {
@@ -194,14 +195,14 @@ func parseFault(rule string) (Fault, error) {
 // FaultStatus is a Fault in force and what it did so far.
 type FaultStatus struct {
 	Fault
-	Struck  int `json:"struck"`  // calls it has spoilt
-	Holding int `json:"holding"` // calls it is holding now
+	Matched int `json:"matched"` // calls it applied to
+	Holding int `json:"holding"` // calls it holds now
 }
 
-// AddFaults puts rules in force behind those that are.
+// AddFaults puts rules in force, behind those that already are.
 func (s *Sandbox) AddFaults(list ...Fault) error { return s.faults.add(list...) }
 
-// ClearFaults ends all rules and lets go of every call they hold.
+// ClearFaults ends all rules and releases every call that they hold.
 func (s *Sandbox) ClearFaults() { s.faults.clear() }
 
 // Faults are the rules in force.
@@ -210,7 +211,13 @@ func (s *Sandbox) Faults() []FaultStatus {
 	return list
 }
 
-// Calls counts the calls of each endpoint since the start, spoilt ones too.
+// AwaitHolding returns once at least n calls are held by Hold faults, or ctx
+// ends.
+func (s *Sandbox) AwaitHolding(ctx context.Context, n int) error {
+	return s.faults.awaitHolding(ctx, n)
+}
+
+// Calls counts the calls of each endpoint since the start, faulted ones too.
 func (s *Sandbox) Calls() map[Endpoint]int64 { return s.faults.calls() }
 
 // getFaults answers the rules, how many calls are held, and how often each
@@ -252,7 +259,7 @@ func (s *Sandbox) deleteFaults(w http.ResponseWriter, _ *http.Request) {
 	w.WriteHeader(http.StatusNoContent)
 }
 
-// oneOrMore reads a Fault or a list of them.
+// oneOrMore is a JSON object of one Fault, or a list of them.
 type oneOrMore []Fault
 
 func (l *oneOrMore) UnmarshalJSON(b []byte) error {

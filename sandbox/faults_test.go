@@ -46,7 +46,7 @@ func TestFaults(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			b := newBench(t, Options{Faults: faults})
+			b := newTestServer(t, Options{Faults: faults})
 			got, err := try(b.sendRequest(textForm("+254710000001", "hello")))
 			if got.status != tc.status || !strings.Contains(got.body, tc.has) || (err != nil) != tc.broken {
 				t.Errorf("got %d %s, error %v", got.status, got.body, err)
@@ -71,7 +71,7 @@ func TestAListThatHidesAPart(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		b := newBench(t, Options{Faults: faults})
+		b := newTestServer(t, Options{Faults: faults})
 		b.do(b.sendRequest(textForm("+254710000001", "hello")))
 		r := b.request("GET", messagesPath+".json", "", "")
 		r.SetBasicAuth(AccountSID, AuthToken)
@@ -86,8 +86,8 @@ func TestAListThatHidesAPart(t *testing.T) {
 }
 
 func TestFaultsOfAlmaraPay(t *testing.T) {
-	b := newBench(t, Options{})
-	b.bearer(b.request("GET", "/", "", "")) // a token, before the trouble
+	b := newTestServer(t, Options{})
+	b.bearer(b.request("GET", "/", "", "")) // a token, before the faults
 	for rule, want := range map[string]struct {
 		status int
 		has    string
@@ -115,30 +115,30 @@ func TestFaultsOfAlmaraPay(t *testing.T) {
 	}
 }
 
-func TestFaultStrikesAsOftenAsItSays(t *testing.T) {
-	strikes := func(f Fault) string {
-		b := newBench(t, Options{Faults: []Fault{f}, Seed: 7})
+func TestFaultAppliesAsOftenAsItSays(t *testing.T) {
+	applied := func(f Fault) string {
+		b := newTestServer(t, Options{Faults: []Fault{f}, Seed: 7})
 		var out strings.Builder
 		for range 20 {
 			out.WriteByte("01"[b.send("+254710000001", "hello").status/500])
 		}
 		return out.String()
 	}
-	if got := strikes(Fault{Where: Send, What: Status, Status: 500, Times: 2}); got != "11000000000000000000" {
+	if got := applied(Fault{Where: Send, What: Status, Status: 500, Times: 2}); got != "11000000000000000000" {
 		t.Errorf("twice: %s", got)
 	}
 	half := Fault{Where: Send, What: Status, Status: 500, Rate: 0.5}
-	got := strikes(half)
+	got := applied(half)
 	if n := strings.Count(got, "1"); n < 4 || n > 16 {
 		t.Errorf("half: %s", got)
 	}
-	if again := strikes(half); again != got {
+	if again := applied(half); again != got {
 		t.Errorf("the same seed threw %s, then %s", got, again)
 	}
 }
 
 func TestHoldUntilReleased(t *testing.T) {
-	b := newBench(t, Options{Faults: []Fault{{Where: Send, What: Hold, After: true}}})
+	b := newTestServer(t, Options{Faults: []Fault{{Where: Send, What: Hold, After: true}}})
 	answered := make(chan reply, 1)
 	req := b.sendRequest(textForm("+254710000001", "hello"))
 	go func() {
@@ -146,7 +146,7 @@ func TestHoldUntilReleased(t *testing.T) {
 		answered <- got
 	}()
 	got := b.do(b.request("GET", "/faults?holding=1", "", "")) // answers once the call is held
-	if !strings.Contains(got.body, `"struck":1,"holding":1}],"holding":1}`) || len(b.Texts()) != 1 {
+	if !strings.Contains(got.body, `"matched":1,"holding":1}],"holding":1}`) || len(b.Texts()) != 1 {
 		t.Errorf("while held: %s", got.body)
 	}
 	if got := b.do(b.request("DELETE", "/faults", "", "")); got.status != 204 {
@@ -168,7 +168,7 @@ func TestHeldCallOfADeadCallerIsNeverProcessed(t *testing.T) {
 		s.Handler().ServeHTTP(w, r)
 	}))
 	defer server.Close()
-	b := &bench{Sandbox: s, t: t, url: server.URL}
+	b := &testServer{Sandbox: s, t: t, url: server.URL}
 
 	ctx, kill := context.WithCancel(t.Context())
 	gone := make(chan error, 1)
@@ -199,10 +199,10 @@ func TestDelayedCallIsProcessedThoughTheCallerGaveUp(t *testing.T) {
 		// Without a network, which synctest cannot see: the handler itself.
 		ctx, cancel := context.WithTimeout(t.Context(), 35*time.Second)
 		defer cancel()
-		b := &bench{Sandbox: s, t: t}
+		b := &testServer{Sandbox: s, t: t}
 		req := b.sendRequest(textForm("+254710000001", "hello")).WithContext(ctx)
 		begun := time.Now()
-		s.Handler().ServeHTTP(&answer{}, req)
+		s.Handler().ServeHTTP(&bufferedResponse{}, req)
 		if took := time.Since(begun); took != 40*time.Second || ctx.Err() == nil || len(s.Texts()) != 1 {
 			t.Errorf("after %s (%v): %d texts", took, ctx.Err(), len(s.Texts()))
 		}
@@ -210,7 +210,7 @@ func TestDelayedCallIsProcessedThoughTheCallerGaveUp(t *testing.T) {
 }
 
 func TestFaultsOverHTTP(t *testing.T) {
-	b := newBench(t, Options{})
+	b := newTestServer(t, Options{})
 	for body, want := range map[string]int{
 		`{"where":"send","what":"drop","after":true,"times":1}`: 200,
 		`[{"where":"list","what":"delay","seconds":0.01}]`:      200,
@@ -270,7 +270,7 @@ func FuzzParseFaults(f *testing.F) {
 }
 
 func TestAnyOtherPathIsNotFound(t *testing.T) {
-	b := newBench(t, Options{})
+	b := newTestServer(t, Options{})
 	if got := b.do(b.request("GET", "/v1/bill-payments", "", "")); got.status != http.StatusNotFound {
 		t.Errorf("got %d", got.status)
 	}

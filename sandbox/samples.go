@@ -100,7 +100,8 @@ func Samples(today reminder.Date) []Sample {
 		},
 		{
 			Service: ServiceLoan, Account: "TS-55144", Phone: PhoneUnreachable, Language: "en", Description: "School fees loan",
-			Shows: "owed, due in 3 days, phone switched off: the text is not delivered", Customer: "Samuel Barasa", Balance: money("5200"), DueDate: in(3),
+			Shows:    "owed, due in 3 days, phone switched off: the text is not delivered",
+			Customer: "Samuel Barasa", Balance: money("5200"), DueDate: in(3),
 		},
 	}
 	names := make(map[string]string)

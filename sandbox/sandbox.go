@@ -7,15 +7,16 @@
 //   - to answer as the two APIs are documented to: paths, field names and their
 //     letter case, status codes, error shapes, dates, paging;
 //   - the same answer to the same question: names, amounts and due dates come
-//     from the account number (samples.go, world.go), and a due date is fixed
+//     from the account number (samples.go, bills.go), and a due date is fixed
 //     when the bill number is first seen;
 //   - that an accepted text or bill number is in Options.StateFile, if there is
-//     one, before the answer leaves, so that a killed daemon meets the same
-//     world again. It does not flush to the disk: a power cut may lose the end.
+//     one, before the answer leaves, so that a daemon that was killed meets
+//     the same bills and texts again. It does not flush to the disk: a power cut
+//     may lose the latest ones.
 //
 // Its own pages: GET /inbox shows the texts; GET /bills and POST /bills show
-// and change what is owed and when; GET, POST and DELETE /faults rule the
-// faults (faults.go). GET /faults?holding=1 answers when a call is being held.
+// and change what is owed and when; GET, POST and DELETE /faults show, add and
+// clear the faults (faults.go). GET /faults?holding=1 answers once a call is held.
 //
 // It never texts anybody, never calls out, and asks for no credentials on its
 // own pages (/inbox, /faults, /bills): bind it to loopback.
@@ -25,6 +26,7 @@
 package sandbox
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -90,19 +92,19 @@ type Options struct {
 
 	MaxTexts int // texts kept, the oldest are forgotten; 0 = 1,000,000, with a StateFile 5,000
 
-	// AllReached takes their outcomes from the sample numbers, such as
-	// PhoneRegionRefused: they may be those of real customers in a copied store.
+	// AllReached delivers every text: the numbers with an outcome of their own, such
+	// as PhoneRegionRefused, may be those of real customers in a copied store.
 	AllReached bool
 
-	// Guard is what Serve asks before the handler, such as to whom it answers; nil =
-	// nothing.
+	// Guard wraps the handler of Serve, such as with a check of who asks; nil = none.
 	Guard func(http.Handler) http.Handler
 
 	Faults []Fault // in force from the start
-	Seed   uint64  // of the faults' dice: the same seed, the same throws
+	Seed   uint64  // of Fault.Rate: the same seed applies faults to the same calls
 }
 
-// Sandbox is one stand-in world. Its methods are safe for concurrent use.
+// Sandbox is one pair of stand-ins with their bills and texts. Its methods are
+// safe for concurrent use.
 type Sandbox struct {
 	zone         *time.Location
 	now          func() time.Time
@@ -113,7 +115,7 @@ type Sandbox struct {
 	allReached   bool
 	samples      map[billKey]int // index into Samples
 	tokens       tokens
-	faults       *faultBook
+	faults       *faultSet
 	state        stateFile
 	handler      http.Handler
 	guard        func(http.Handler) http.Handler
@@ -123,26 +125,18 @@ type Sandbox struct {
 	texts textLog
 }
 
-// New returns a sandbox, with the world of Options.StateFile if that exists.
+// New returns a sandbox, with the bills and texts of Options.StateFile if that exists.
 // It fails on a state file it cannot read and on a Fault that is not valid.
 func New(o Options) (*Sandbox, error) {
-	if o.Zone == nil {
-		o.Zone = time.UTC
-	}
+	o.Zone = cmp.Or(o.Zone, time.UTC)
+	o.Log = cmp.Or(o.Log, slog.New(slog.DiscardHandler))
+	o.SentAfter = cmp.Or(o.SentAfter, defaultSentAfter)
+	o.DeliverAfter = cmp.Or(o.DeliverAfter, defaultDeliverAfter)
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	if o.Log == nil {
-		o.Log = slog.New(slog.DiscardHandler)
-	}
-	if o.SentAfter == 0 {
-		o.SentAfter = defaultSentAfter
-	}
 	if o.Guard == nil {
 		o.Guard = func(next http.Handler) http.Handler { return next }
-	}
-	if o.DeliverAfter == 0 {
-		o.DeliverAfter = defaultDeliverAfter
 	}
 	if o.MaxTexts == 0 {
 		o.MaxTexts = defaultMaxTexts
@@ -160,7 +154,7 @@ func New(o Options) (*Sandbox, error) {
 		allReached:   o.AllReached,
 		samples:      make(map[billKey]int),
 		tokens:       newTokens(),
-		faults:       newFaultBook(o.Seed),
+		faults:       newFaultSet(o.Seed),
 		state:        stateFile{path: o.StateFile},
 		guard:        o.Guard,
 		bills:        make(map[billKey]*bill),
@@ -186,18 +180,18 @@ func (s *Sandbox) routes() http.Handler {
 	mux := http.NewServeMux()
 
 	// Almara Pay (API reference, Authorization; Bill Number; Bill Services).
-	mux.Handle("POST /v1/oauth/token", s.spoilt(Token, s.postToken))
-	mux.Handle("POST /connect/token", s.spoilt(Token, s.postToken)) // the platform's former name
-	mux.Handle("POST /v1/bill-numbers", s.spoilt(Register, s.bearer(s.postBillNumber)))
-	mux.Handle("GET /v1/bill-numbers", s.spoilt(Lookup, s.bearer(s.getBillNumber)))
-	mux.Handle("GET /v1/bill-services", s.spoilt(Services, s.bearer(s.getBillServices)))
+	mux.Handle("POST /v1/oauth/token", s.withFaults(Token, s.postToken))
+	mux.Handle("POST /connect/token", s.withFaults(Token, s.postToken)) // the platform's former name
+	mux.Handle("POST /v1/bill-numbers", s.withFaults(Register, s.bearer(s.postBillNumber)))
+	mux.Handle("GET /v1/bill-numbers", s.withFaults(Lookup, s.bearer(s.getBillNumber)))
+	mux.Handle("GET /v1/bill-services", s.withFaults(Services, s.bearer(s.getBillServices)))
 
 	// Twilio (Messages resource, API version 2010-04-01).
-	mux.Handle("POST /2010-04-01/Accounts/{account}/Messages.json", s.spoilt(Send, s.basic(s.postMessage)))
-	mux.Handle("GET /2010-04-01/Accounts/{account}/Messages.json", s.spoilt(List, s.basic(s.getMessages)))
-	mux.Handle("GET /2010-04-01/Accounts/{account}/Messages/{sid}", s.spoilt(Fetch, s.basic(s.getMessage)))
-	mux.Handle("GET /2010-04-01/Accounts/{account}", s.spoilt(Fetch, s.basic(s.getAccount)))
-	mux.Handle("GET /2010-04-01/Accounts/{account}/IncomingPhoneNumbers.json", s.spoilt(Fetch, s.basic(s.getNumbers)))
+	mux.Handle("POST /2010-04-01/Accounts/{account}/Messages.json", s.withFaults(Send, s.basic(s.postMessage)))
+	mux.Handle("GET /2010-04-01/Accounts/{account}/Messages.json", s.withFaults(List, s.basic(s.getMessages)))
+	mux.Handle("GET /2010-04-01/Accounts/{account}/Messages/{sid}", s.withFaults(Fetch, s.basic(s.getMessage)))
+	mux.Handle("GET /2010-04-01/Accounts/{account}", s.withFaults(Fetch, s.basic(s.getAccount)))
+	mux.Handle("GET /2010-04-01/Accounts/{account}/IncomingPhoneNumbers.json", s.withFaults(Fetch, s.basic(s.getNumbers)))
 
 	// The sandbox's own.
 	mux.Handle("GET /{$}", http.RedirectHandler("/inbox", http.StatusFound))
@@ -215,7 +209,7 @@ func (s *Sandbox) routes() http.Handler {
 // returns nil when ctx was the reason.
 func (s *Sandbox) Serve(ctx context.Context, ln net.Listener) error {
 	srv := &http.Server{
-		// A page that a browser shows from elsewhere has no business here.
+		// No page of another site, shown by a browser here, may change anything.
 		Handler:           http.NewCrossOriginProtection().Handler(s.guard(s.handler)),
 		ReadHeaderTimeout: headerTimeout,
 		IdleTimeout:       idleTimeout,

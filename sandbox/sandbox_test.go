@@ -23,7 +23,7 @@ var sameDay = cmpopts.EquateComparable(reminder.Date{})
 
 func TestStateOutlivesTheSandbox(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "sandbox.json")
-	before := newBench(t, Options{StateFile: file})
+	before := newTestServer(t, Options{StateFile: file})
 	before.register("1042", "DUE+3-1")
 	before.register(ServiceElectricity, "14200331")
 	if err := before.Pay("1042", "DUE+3-1", reminder.MustMoney("12.30")); err != nil {
@@ -36,7 +36,7 @@ func TestStateOutlivesTheSandbox(t *testing.T) {
 	all.Wait()
 	before.clock.pass(48 * time.Hour)
 
-	after := newBench(t, Options{StateFile: file, Now: before.clock.now})
+	after := newTestServer(t, Options{StateFile: file, Now: before.clock.now})
 	if diff := cmp.Diff(before.Texts(), after.Texts()); diff != "" || len(after.Texts()) != 8 {
 		t.Errorf("%d texts: %s", len(after.Texts()), diff)
 	}
@@ -61,7 +61,7 @@ func TestStateOutlivesTheSandbox(t *testing.T) {
 
 func TestNothingIsConfirmedThatCannotBeSaved(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "gone")
-	b := newBench(t, Options{StateFile: filepath.Join(dir, "sandbox.json")})
+	b := newTestServer(t, Options{StateFile: filepath.Join(dir, "sandbox.json")})
 	if got := b.register("1042", "DUE+3-1"); got.status != 500 {
 		t.Errorf("register: %d", got.status)
 	}
@@ -84,7 +84,7 @@ func TestBadStateIsRefused(t *testing.T) {
 
 func TestSamplesShowEveryKind(t *testing.T) {
 	today := reminder.NewDate(2026, 5, 4)
-	b := newBench(t, Options{})
+	b := newTestServer(t, Options{})
 	seen := make(map[billKey]bool)
 	phones := make(map[reminder.Phone]int)
 	for _, c := range Samples(today) {
@@ -125,8 +125,8 @@ func TestOtherAccountsAreSpreadAndStable(t *testing.T) {
 	const n = 5000
 	for i := range n {
 		k := billKey{"1042", "A" + strconv.Itoa(i)}
-		b := drawn(k, today)
-		if again := drawn(k, today); !cmp.Equal(b, again, sameDay) {
+		b := madeUp(k, today)
+		if again := madeUp(k, today); !cmp.Equal(b, again, sameDay) {
 			t.Fatalf("%s is not stable", k.Account)
 		}
 		if b.DueDate.IsZero() {
@@ -154,7 +154,7 @@ func TestOtherAccountsAreSpreadAndStable(t *testing.T) {
 }
 
 func TestInbox(t *testing.T) {
-	b := newBench(t, Options{})
+	b := newTestServer(t, Options{})
 	b.send("+254710000003", "Habari <b>Faith</b>, bili yako")
 	b.send(PhoneUnreachable, "second")
 	b.clock.pass(10 * time.Second)
@@ -185,7 +185,7 @@ func TestInbox(t *testing.T) {
 
 // In a copy of a store, a sample number is a customer like any other.
 func TestAllReached(t *testing.T) {
-	b := newBench(t, Options{AllReached: true})
+	b := newTestServer(t, Options{AllReached: true})
 	all := []reminder.Phone{PhoneUnreachable, PhoneOptedOut, PhoneInvalid, PhoneRegionRefused, PhoneNeverLeaves}
 	for _, to := range all {
 		b.send(to, "hello")
@@ -304,7 +304,7 @@ func BenchmarkSend(b *testing.B) {
 			req, _ := http.NewRequest("POST", messagesPath+".json", strings.NewReader(form))
 			req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 			req.SetBasicAuth(AccountSID, AuthToken)
-			h.ServeHTTP(&answer{}, req)
+			h.ServeHTTP(&bufferedResponse{}, req)
 		}
 	})
 }

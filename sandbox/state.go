@@ -13,14 +13,14 @@ import (
 
 const stateVersion = 1
 
-// world is the state file's form.
-type world struct {
+// savedState is what the state file holds, as JSON.
+type savedState struct {
 	Version int     `json:"version"`
 	Bills   []bill  `json:"bills"`
 	Texts   []*text `json:"texts"` // oldest first
 }
 
-// stateFile saves the world after changes. Changes are numbered; whoever made
+// stateFile saves the bills and texts after changes. Changes are numbered; whoever made
 // one waits until a save that began after it is done, so that many changes at
 // once cost one save.
 type stateFile struct {
@@ -54,19 +54,19 @@ func (s *Sandbox) save(n uint64) error {
 	return nil
 }
 
-func (s *Sandbox) snapshot() (world, uint64) {
+func (s *Sandbox) snapshot() (savedState, uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	w := world{Version: stateVersion, Bills: make([]bill, 0, len(s.bills)), Texts: s.texts.all()}
+	w := savedState{Version: stateVersion, Bills: make([]bill, 0, len(s.bills)), Texts: s.texts.all()}
 	for _, b := range s.bills {
 		w.Bills = append(w.Bills, *b)
 	}
 	return w, s.state.changes.Load()
 }
 
-// write replaces the file in one step. It does not sync: a killed process
-// loses nothing by that, and no money hangs on a power cut here.
-func write(path string, w world) (err error) {
+// write replaces the file in one step. It does not sync: a process that is killed
+// loses nothing by that, and after a power cut the sandbox may start over.
+func write(path string, w savedState) (err error) {
 	body, err := json.Marshal(w)
 	if err != nil {
 		return err
@@ -102,12 +102,12 @@ func (s *Sandbox) load() error {
 	if err != nil {
 		return fmt.Errorf("load the sandbox's state: %w", err)
 	}
-	var w world
+	var w savedState
 	if err := json.Unmarshal(body, &w); err != nil {
-		return fmt.Errorf("load the sandbox's state: %s: %w (delete the file to begin a new world)", s.state.path, err)
+		return fmt.Errorf("load the sandbox's state: %s: %w (delete the file to start over)", s.state.path, err)
 	}
 	if w.Version != stateVersion {
-		return fmt.Errorf("load the sandbox's state: %s has version %d, this program reads %d (delete the file to begin a new world)",
+		return fmt.Errorf("load the sandbox's state: %s has version %d, this program reads %d (delete the file to start over)",
 			s.state.path, w.Version, stateVersion)
 	}
 	for i := range w.Bills {

@@ -12,18 +12,18 @@ import (
 
 // Recipients with an outcome of their own; every other number is delivered to.
 const (
-	PhoneStaysSent     reminder.Phone = "+254710000090" // sent, and never heard of again
+	PhoneStaysSent     reminder.Phone = "+254710000090" // sent, and no more is reported
 	PhoneUnreachable   reminder.Phone = "+254710000091" // undelivered, 30003
 	PhoneOptedOut      reminder.Phone = "+254710000092" // refused at create, 21610
 	PhoneInvalid       reminder.Phone = "+254710000093" // refused at create, 21211
 	PhoneUnknown       reminder.Phone = "+254710000094" // failed, 30005
 	PhoneOptedOutLater reminder.Phone = "+254710000095" // failed, 21610: the carrier knew of the STOP
 	PhoneFiltered      reminder.Phone = "+254710000096" // undelivered, 30007
-	PhoneRegionRefused reminder.Phone = "+254710000097" // refused at create, 21408: its country may not be texted
-	PhoneNeverLeaves   reminder.Phone = "+254710000098" // queued for ever: date_sent stays null
+	PhoneRegionRefused reminder.Phone = "+254710000097" // refused at create, 21408: the account may not text its country
+	PhoneNeverLeaves   reminder.Phone = "+254710000098" // queued without end: date_sent stays null
 )
 
-// Twilio's names for where a text stands.
+// Twilio's names for the states of a text.
 const (
 	statusAccepted    = "accepted"
 	statusQueued      = "queued"
@@ -33,36 +33,37 @@ const (
 	statusFailed      = "failed"
 )
 
-// fate is how a text to a number ends, and Twilio's error code for it.
-type fate struct {
+// outcome is a status of Twilio's, and the error code that comes with it.
+type outcome struct {
 	status string
-	code   int
+	code   int // 0 = none
 }
 
-func (s *Sandbox) fateOf(to string) fate {
+// finalOutcome is how a text to a number ends.
+func (s *Sandbox) finalOutcome(to string) outcome {
 	if s.allReached {
-		return fate{statusDelivered, 0}
+		return outcome{statusDelivered, 0}
 	}
 	switch reminder.Phone(to) {
 	case PhoneNeverLeaves:
-		return fate{statusQueued, 0}
+		return outcome{statusQueued, 0}
 	case PhoneStaysSent:
-		return fate{statusSent, 0}
+		return outcome{statusSent, 0}
 	case PhoneUnreachable:
-		return fate{statusUndelivered, 30003}
+		return outcome{statusUndelivered, 30003}
 	case PhoneFiltered:
-		return fate{statusUndelivered, 30007}
+		return outcome{statusUndelivered, 30007}
 	case PhoneUnknown:
-		return fate{statusFailed, 30005}
+		return outcome{statusFailed, 30005}
 	case PhoneOptedOutLater:
-		return fate{statusFailed, 21610}
+		return outcome{statusFailed, 21610}
 	default:
-		return fate{statusDelivered, 0}
+		return outcome{statusDelivered, 0}
 	}
 }
 
-// text is one accepted text. It never changes: where it stands is a function
-// of its age. It is also its own form in the state file.
+// text is one accepted text. It never changes: its state is a function of its
+// age. It is also its own form in the state file.
 type text struct {
 	SID      string    `json:"sid"`
 	To       string    `json:"to"`
@@ -76,15 +77,15 @@ type text struct {
 	Created  time.Time `json:"created"`
 }
 
-// standing is where a text is at one moment.
-type standing struct {
-	fate
+// textState is what has become of a text at one moment.
+type textState struct {
+	outcome
 	since time.Time
 	sent  time.Time // zero = not yet
 }
 
-func (s *Sandbox) standing(t *text, now time.Time) standing {
-	end := s.fateOf(t.To)
+func (s *Sandbox) stateOf(t *text, now time.Time) textState {
+	end := s.finalOutcome(t.To)
 	leaves := t.Created.Add(s.sentAfter)
 	arrives := t.Created.Add(s.deliverAfter)
 	switch {
@@ -93,13 +94,13 @@ func (s *Sandbox) standing(t *text, now time.Time) standing {
 		if t.Service != "" {
 			waiting = statusAccepted // until the service has chosen a sender
 		}
-		return standing{fate{waiting, 0}, t.Created, time.Time{}}
+		return textState{outcome{waiting, 0}, t.Created, time.Time{}}
 	case end.status == statusFailed:
-		return standing{end, leaves, leaves}
+		return textState{end, leaves, leaves}
 	case now.Before(arrives) || end.status == statusSent:
-		return standing{fate{statusSent, 0}, leaves, leaves}
+		return textState{outcome{statusSent, 0}, leaves, leaves}
 	default:
-		return standing{end, arrives, leaves}
+		return textState{end, arrives, leaves}
 	}
 }
 
@@ -119,7 +120,7 @@ type Text struct {
 }
 
 func (s *Sandbox) public(t *text, now time.Time) Text {
-	at := s.standing(t, now)
+	at := s.stateOf(t, now)
 	from := t.From
 	if t.Service != "" {
 		from = From
@@ -131,7 +132,7 @@ func (s *Sandbox) public(t *text, now time.Time) Text {
 	}
 }
 
-// Texts are the accepted texts, oldest first, as they stand now.
+// Texts are the accepted texts, oldest first, in their present state.
 func (s *Sandbox) Texts() []Text {
 	s.mu.Lock()
 	all := s.texts.all()
@@ -157,7 +158,8 @@ func newTextLog(limit int) textLog { return textLog{max: limit, to: make(map[str
 
 func (l *textLog) all() []*text { return l.list[:len(l.list):len(l.list)] }
 
-func (l *textLog) by(recipient string) []*text {
+// sentTo lists the texts to one recipient.
+func (l *textLog) sentTo(recipient string) []*text {
 	list := l.to[recipient]
 	return list[:len(list):len(list)]
 }
@@ -187,7 +189,7 @@ func (l *textLog) add(t *text) {
 	if len(l.list) <= l.max {
 		return
 	}
-	cut := len(l.list) - l.max + l.max/10 // some more, so that it is not done each time
+	cut := len(l.list) - l.max + l.max/10 // a tenth more, so that not every new text copies the list
 	for _, old := range l.list[:cut] {
 		if rest := l.to[old.To][1:]; len(rest) > 0 {
 			l.to[old.To] = rest

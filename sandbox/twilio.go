@@ -78,7 +78,7 @@ type message struct {
 const messagesPath = "/2010-04-01/Accounts/" + AccountSID + "/Messages"
 
 func (s *Sandbox) message(t *text, now time.Time) message {
-	at := s.standing(t, now)
+	at := s.stateOf(t, now)
 	m := message{
 		Body:            t.Body,
 		NumSegments:     strconv.Itoa(t.Segments),
@@ -111,7 +111,7 @@ func (s *Sandbox) message(t *text, now time.Time) message {
 		m.Price = new(fmt.Sprintf(priceFormat, pricePerSegment*float64(t.Segments)))
 	}
 	if at.code != 0 {
-		m.ErrorCode, m.ErrorMessage = &at.code, new(reasonFor(at.code))
+		m.ErrorCode, m.ErrorMessage = &at.code, new(errorMessage(at.code))
 	}
 	return m
 }
@@ -119,7 +119,8 @@ func (s *Sandbox) message(t *text, now time.Time) message {
 // rfc2822 is a date as Twilio writes it, always in GMT, to the second.
 func rfc2822(t time.Time) string { return t.UTC().Format(time.RFC1123Z) }
 
-func reasonFor(code int) string {
+// errorMessage is what Twilio writes beside an error code.
+func errorMessage(code int) string {
 	switch code {
 	case 21610:
 		return "Attempt to send to unsubscribed recipient"
@@ -146,7 +147,7 @@ func (s *Sandbox) postMessage(w http.ResponseWriter, r *http.Request) {
 		Body: r.PostForm.Get("Body"), Callback: r.PostForm.Get("StatusCallback"),
 	}
 	validity := r.PostForm.Get("ValidityPeriod")
-	if code, why := s.wrongWith(t, validity); code != 0 {
+	if code, why := s.firstFault(t, validity); code != 0 {
 		status := http.StatusBadRequest
 		if code == 21408 {
 			status = http.StatusForbidden
@@ -178,9 +179,9 @@ func (s *Sandbox) accept(t *text, now time.Time) uint64 {
 	return s.state.changed()
 }
 
-// wrongWith is the first rule the text breaks: Twilio's code and words, which
-// may repeat the number; 0 = none.
-func (s *Sandbox) wrongWith(t *text, validity string) (int, string) {
+// firstFault is the first of Twilio's rules that the text breaks: its error code
+// and Twilio's words, which may repeat the number; 0 = none.
+func (s *Sandbox) firstFault(t *text, validity string) (int, string) {
 	to := reminder.Phone(t.To)
 	if s.allReached {
 		to = "" // like any other
@@ -203,7 +204,7 @@ func (s *Sandbox) wrongWith(t *text, validity string) (int, string) {
 	case utf8.RuneCountInString(t.Body) > maxTextLength:
 		return 21617, "The concatenated message body exceeds the 1600 character limit"
 	case to == PhoneOptedOut:
-		return 21610, reasonFor(21610)
+		return 21610, errorMessage(21610)
 	case to == PhoneRegionRefused:
 		return 21408, "Permission to send an SMS has not been enabled for the region indicated by the 'To' number: " + t.To
 	}
@@ -244,4 +245,31 @@ func twilioError(w http.ResponseWriter, status, code int, why string) {
 		MoreInfo string `json:"more_info"`
 		Status   int    `json:"status"`
 	}{code, why, "https://www.twilio.com/docs/errors/" + strconv.Itoa(code), status})
+}
+
+// NumberNotOwned is the one number that is not the account's: Twilio's own magic
+// number for that (Test credentials). Every other number is its own.
+const NumberNotOwned = "+15005550007"
+
+// getAccount answers the account itself (Account resource, API version
+// 2010-04-01).
+func (s *Sandbox) getAccount(w http.ResponseWriter, _ *http.Request) {
+	writeJSON(w, http.StatusOK, map[string]string{
+		"sid": AccountSID, "owner_account_sid": AccountSID, "friendly_name": "duewatch sandbox", "status": "active", "type": "Full",
+		"uri": "/2010-04-01/Accounts/" + AccountSID + ".json",
+	})
+}
+
+// getNumbers answers whether the account has the number that is asked for
+// (IncomingPhoneNumber resource, filter PhoneNumber).
+func (s *Sandbox) getNumbers(w http.ResponseWriter, r *http.Request) {
+	type number struct {
+		PhoneNumber  string          `json:"phone_number"`
+		Capabilities map[string]bool `json:"capabilities"`
+	}
+	found := []number{}
+	if asked := r.URL.Query().Get("PhoneNumber"); e164.MatchString(asked) && asked != NumberNotOwned {
+		found = append(found, number{asked, map[string]bool{"sms": true, "voice": true}})
+	}
+	writeJSON(w, http.StatusOK, map[string]any{"incoming_phone_numbers": found, "page": 0, "page_size": 50})
 }

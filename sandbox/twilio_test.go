@@ -18,7 +18,7 @@ import (
 )
 
 func TestSendAnswersAsDocumented(t *testing.T) {
-	b := newBench(t, Options{})
+	b := newTestServer(t, Options{})
 	got := b.send("+254710000001", "Your bill is due.")
 	var m struct {
 		SID string `json:"sid"`
@@ -82,7 +82,7 @@ func TestSendRefusals(t *testing.T) {
 		"validity over 10 h": {ok(func(v url.Values) { v.Set("ValidityPeriod", "36001") }), 400, "21624"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			b := newBench(t, Options{})
+			b := newTestServer(t, Options{})
 			got := b.do(b.sendRequest(tc.form))
 			if got.status != tc.status || !strings.HasPrefix(got.body, `{"code":`+tc.code+`,"message":"`) {
 				t.Errorf("got %d %s, want %d with code %s", got.status, got.body, tc.status, tc.code)
@@ -92,7 +92,7 @@ func TestSendRefusals(t *testing.T) {
 			}
 		})
 	}
-	b := newBench(t, Options{})
+	b := newTestServer(t, Options{})
 	if got := b.do(b.sendRequest(ok(func(v url.Values) { v.Set("Body", strings.Repeat("a", 1600)); v.Set("ValidityPeriod", "36000") }))); got.status != 201 {
 		t.Errorf("at the limits: %d %s", got.status, got.body)
 	}
@@ -102,7 +102,7 @@ func TestSendRefusals(t *testing.T) {
 }
 
 func TestTwilioAuthentication(t *testing.T) {
-	b := newBench(t, Options{})
+	b := newTestServer(t, Options{})
 	for name, tc := range map[string]struct {
 		user, secret, path string
 		status             int
@@ -143,7 +143,7 @@ func TestStatusesOnlyGoForward(t *testing.T) {
 		"stays":       {PhoneNeverLeaves, []step{{"queued", "", "", false}, {"queued", "", "", false}, {"queued", "", "", false}, {"queued", "", "", false}}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			b := newBench(t, Options{})
+			b := newTestServer(t, Options{})
 			b.send(tc.to, strings.Repeat("a", 161))
 			var got []step
 			for _, d := range []time.Duration{0, time.Second, 2 * time.Second, 72 * time.Hour} {
@@ -172,7 +172,7 @@ func TestStatusesOnlyGoForward(t *testing.T) {
 }
 
 func TestMessagingServiceChoosesItsSenderLater(t *testing.T) {
-	b := newBench(t, Options{})
+	b := newTestServer(t, Options{})
 	form := textForm("+254710000001", "hello")
 	form.Del("From")
 	form.Set("MessagingServiceSid", "MG"+strings.Repeat("0", 32))
@@ -187,7 +187,7 @@ func TestMessagingServiceChoosesItsSenderLater(t *testing.T) {
 }
 
 func TestListFilters(t *testing.T) {
-	b := newBench(t, Options{})
+	b := newTestServer(t, Options{})
 	b.send("+254710000001", "one")
 	b.send("+254710000002", "two")
 	b.clock.pass(24 * time.Hour)
@@ -232,7 +232,7 @@ func TestListFilters(t *testing.T) {
 }
 
 func TestPagesDoNotShiftWhenTextsArrive(t *testing.T) {
-	b := newBench(t, Options{})
+	b := newTestServer(t, Options{})
 	for _, body := range []string{"a", "b", "c", "d", "e"} {
 		b.send("+254710000001", body)
 	}
@@ -261,7 +261,7 @@ func TestPagesDoNotShiftWhenTextsArrive(t *testing.T) {
 
 func TestOnTextIsCalledOnceForEachAcceptedText(t *testing.T) {
 	var got []Text
-	b := newBench(t, Options{OnText: func(x Text) { got = append(got, x) }})
+	b := newTestServer(t, Options{OnText: func(x Text) { got = append(got, x) }})
 	b.send("+254710000001", "hello")
 	b.send(PhoneInvalid, "refused")
 	if len(got) != 1 || got[0].Body != "hello" || got[0].Status != "queued" {
@@ -270,7 +270,7 @@ func TestOnTextIsCalledOnceForEachAcceptedText(t *testing.T) {
 }
 
 func TestOldTextsAreForgotten(t *testing.T) {
-	b := newBench(t, Options{MaxTexts: 20})
+	b := newTestServer(t, Options{MaxTexts: 20})
 	for range 50 {
 		b.send("+254710000001", "hello")
 	}
@@ -301,7 +301,7 @@ func (n toSandbox) RoundTrip(r *http.Request) (*http.Response, error) {
 func TestTwilioGoUnderstandsTheSandbox(t *testing.T) {
 	t.Setenv("TWILIO_EDGE", "")
 	t.Setenv("TWILIO_REGION", "")
-	b := newBench(t, Options{})
+	b := newTestServer(t, Options{})
 	host := strings.TrimPrefix(b.url, "http://")
 	dial := func(secret string) *openapi.ApiService {
 		c := &client.Client{Credentials: client.NewCredentials(AccountSID, secret), HTTPClient: &http.Client{Transport: toSandbox{host}}}

@@ -180,11 +180,11 @@ func TestAnAccountFaultMarksNothingFailedAndStopsThePass(t *testing.T) {
 			if n := w.posted.Load(); n != 1 {
 				t.Errorf("%d texts were posted in the pass, want the one that met the fault", n)
 			}
-			told := 0
+			recorded := 0
 			for _, account := range accounts {
 				story := strings.Join(w.story(account), "; ")
 				if strings.Contains(story, "held, account_fault") {
-					told++
+					recorded++
 				}
 				if strings.Contains(story, "skipped") || strings.Contains(story, "texted") {
 					t.Errorf("%s is marked: %s", account, story)
@@ -193,7 +193,7 @@ func TestAnAccountFaultMarksNothingFailedAndStopsThePass(t *testing.T) {
 					t.Errorf("the text of %s is %s", account, state)
 				}
 			}
-			if told == 0 {
+			if recorded == 0 {
 				t.Error("no reminder is held for account_fault")
 			}
 			w.wantOptOuts()

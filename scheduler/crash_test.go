@@ -102,7 +102,7 @@ func TestCrashWhileAlmaraPayIsAskedLosesNothing(t *testing.T) {
 	w.wantTexts("03-13 09:00 A1")
 }
 
-func TestOpeningUnknownsAtTheStartIsSaid(t *testing.T) {
+func TestTextsInDoubtAtTheStartAreLogged(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.watch("A1", "2026-03-12", phone(1))
@@ -212,7 +212,7 @@ func TestShutdownWhileAlmaraPayIsAskedLosesNothing(t *testing.T) {
 
 // The provider stops the pass while other bills are being asked about: they
 // must not wait for the end of a lease.
-func TestHaltedRoundGivesClaimsBack(t *testing.T) {
+func TestAPassThatIsCutShortGivesClaimsBack(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.owes("OLD", "2026-03-16", "100")

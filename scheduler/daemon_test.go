@@ -405,7 +405,7 @@ func TestForgettingOldRemindersRepeatsNone(t *testing.T) {
 }
 
 // The lines of an import of thousands would drown all others.
-func TestManyRegistrationsAreToldOfTogether(t *testing.T) {
+func TestManyRegistrationsAreLoggedTogether(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	for i := range logFirst + 1 {
@@ -417,14 +417,14 @@ func TestManyRegistrationsAreToldOfTogether(t *testing.T) {
 	w.declared = w.declared[:logFirst]
 	w.declare(last.Account, last.Phone)
 	w.tick()
-	told := 0
+	logged := 0
 	for line := range strings.Lines(w.log.String()) {
 		if strings.Contains(line, `msg="bill registered"`) && strings.Contains(line, "level=INFO") {
-			told++
+			logged++
 		}
 	}
-	if told != logFirst {
-		t.Errorf("told of %d one by one, want %d", told, logFirst)
+	if logged != logFirst {
+		t.Errorf("%d were logged one by one, want %d", logged, logFirst)
 	}
 	w.wantLog(fmt.Sprintf("bills=%d", logFirst+1))
 }

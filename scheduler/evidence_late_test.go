@@ -18,11 +18,11 @@ type lateWorld struct {
 	begin time.Time
 }
 
-// hear tells of a text that was created so long after the beginning and accepted at
+// hear takes in a receipt of a text that was created so long after the beginning and accepted at
 // once, what the provider says of it at another instant.
 func (l lateWorld) hear(p reminder.Phone, created, heard time.Duration, state store.TextState, code int) []reminder.Phone {
 	at := l.begin.Add(created)
-	return l.late(store.Receipt{SentTo: p, CreatedAt: at, AcceptedAt: at, State: state, Code: code}, l.begin.Add(heard))
+	return l.receipt(store.Receipt{SentTo: p, CreatedAt: at, AcceptedAt: at, State: state, Code: code}, l.begin.Add(heard))
 }
 
 func newLateWorld() lateWorld {

@@ -43,7 +43,7 @@ func TestNoEvidenceIsNoProofThatATextWasNotSent(t *testing.T) {
 	const otp = "Your code is 731955. Do not share it with anybody."
 	for name, c := range map[string]struct {
 		arrives bool // the provider takes our text
-		veil    sandbox.Trouble
+		hides   sandbox.FaultKind
 		others  func(w *world, body string)
 		posted  int64
 		states  string
@@ -71,8 +71,8 @@ func TestNoEvidenceIsNoProofThatATextWasNotSent(t *testing.T) {
 			w.faults(sandbox.Fault{Where: sandbox.Send, What: sandbox.Drop, After: c.arrives, Times: 1})
 			w.tick()
 			w.wantStates("A1", "unknown")
-			if c.veil != "" {
-				w.faults(sandbox.Fault{Where: sandbox.List, What: c.veil})
+			if c.hides != "" {
+				w.faults(sandbox.Fault{Where: sandbox.List, What: c.hides})
 			}
 			if c.others != nil {
 				w.clock.pass(time.Second)
@@ -93,9 +93,9 @@ func TestNoEvidenceIsNoProofThatATextWasNotSent(t *testing.T) {
 func TestAMessageFromBeforeTheAttemptIsNotTakenForATextInDoubt(t *testing.T) {
 	t.Parallel()
 	for before, states := range map[time.Duration]string{
-		35 * time.Hour:                 "not_found delivered",
-		providerBehind + time.Minute:   "not_found delivered",
-		providerBehind - 5*time.Minute: "not_found",
+		35 * time.Hour: "not_found delivered",
+		reminder.ProviderClockBehind + time.Minute:   "not_found delivered",
+		reminder.ProviderClockBehind - 5*time.Minute: "not_found",
 	} {
 		w := newWorld(t, func(w *world) { w.resend = true })
 		w.forgotten = true
@@ -230,7 +230,7 @@ func TestAListThatIsDownIsAskedAboutOtherPhonesInTheNextPass(t *testing.T) {
 // was texted since cannot be recognised. Nobody is texted twice all the same.
 func TestARestoredBackupTextsNobodyAgainThoughTheListShowsNoWords(t *testing.T) {
 	t.Parallel()
-	for name, veil := range map[string]sandbox.Trouble{"no words": sandbox.Redact, "no phones": sandbox.Mask} {
+	for name, hides := range map[string]sandbox.FaultKind{"no words": sandbox.Redact, "no phones": sandbox.Mask} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t, func(w *world) { w.resend = true })
@@ -243,7 +243,7 @@ func TestARestoredBackupTextsNobodyAgainThoughTheListShowsNoWords(t *testing.T) 
 			w.at("2026-03-09 09:00")
 			w.tick()
 			w.at("2026-03-09 09:30")
-			w.faults(sandbox.Fault{Where: sandbox.List, What: veil})
+			w.faults(sandbox.Fault{Where: sandbox.List, What: hides})
 			w.restart(func(w *world) { w.path = backup })
 			w.watch("B1", "2026-03-12", phone(50)) // of whom the provider knows nothing
 			w.ticks(time.Hour, 10*time.Minute)
@@ -253,7 +253,7 @@ func TestARestoredBackupTextsNobodyAgainThoughTheListShowsNoWords(t *testing.T) 
 			}
 			w.releaseAll(reminder.CopiedStore, 1)
 			for range 3 {
-				w.restart() // what was looked at once stops it never again
+				w.restart() // what was released once stops it never again
 				w.ticks(30*time.Minute, 10*time.Minute)
 				w.wantStops()
 			}
@@ -278,7 +278,7 @@ func TestARestoredBackupTextsNobodyAgainThoughTheListShowsNoWords(t *testing.T) 
 func TestMessagesOfAnotherProgramAreNoReminders(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
-		veil  sandbox.Trouble
+		hides sandbox.FaultKind
 		to    reminder.Phone
 		due   string
 		stops []reminder.Reason
@@ -296,8 +296,8 @@ func TestMessagesOfAnotherProgramAreNoReminders(t *testing.T) {
 			w.watch("A1", c.due, phone(1))
 			w.at("2026-03-09 08:30")
 			w.sentBy(c.to, "Your code is 731955.")
-			if c.veil != "" {
-				w.faults(sandbox.Fault{Where: sandbox.List, What: c.veil})
+			if c.hides != "" {
+				w.faults(sandbox.Fault{Where: sandbox.List, What: c.hides})
 			}
 			w.restart()
 			w.forgotten = true
@@ -427,9 +427,9 @@ func TestAReloadComparesTheListOfAnotherSenderAndByAnotherClock(t *testing.T) {
 	}
 }
 
-// The backup does not know of the due date that was learned after it, and so of no
+// The backup does not know of the due date that came after it, and so of no
 // stage near the messages that the list shows without words.
-func TestARestoredBackupThatLearnsItsDueDateLaterTextsNobodyAgain(t *testing.T) {
+func TestARestoredBackupWhoseDueDateComesLaterTextsNobodyAgain(t *testing.T) {
 	t.Parallel()
 	const bills = 12
 	w := newWorld(t, func(w *world) { w.resend, w.policy.Stages = true, []reminder.Stage{-3} })
@@ -438,7 +438,7 @@ func TestARestoredBackupThatLearnsItsDueDateLaterTextsNobodyAgain(t *testing.T) 
 		w.watch(fmt.Sprintf("A%02d", i), "2026-02-20", phone(i))
 	}
 	backup := w.snapshot()
-	learn := func() {
+	recordDueDates := func() {
 		owed, due := reminder.MustMoney("1250.50"), reminder.NewDate(2026, time.March, 12)
 		for i := range bills {
 			account := fmt.Sprintf("A%02d", i)
@@ -451,14 +451,14 @@ func TestARestoredBackupThatLearnsItsDueDateLaterTextsNobodyAgain(t *testing.T) 
 		w.ticks(time.Hour, 10*time.Minute)
 	}
 	w.at("2026-03-09 09:00")
-	learn()
+	recordDueDates()
 	if n := len(w.texts()); n != bills {
 		t.Fatalf("%d texts of %d bills", n, bills)
 	}
 	w.faults(sandbox.Fault{Where: sandbox.List, What: sandbox.Redact})
 	w.restart(func(w *world) { w.path = backup })
-	w.tick() // the list is compared before the due date is learned
-	learn()
+	w.tick() // the list is compared before the due date is known
+	recordDueDates()
 	w.wantStops()
 	if n := len(w.texts()); n != bills {
 		t.Errorf("%d texts, want the %d of before", n, bills)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 
@@ -19,8 +20,8 @@ import (
 // say it, with nothing accepted between; and of codes that come after acceptance,
 // with nothing between that fared well.
 
-// scopeAtCreate is what the answer to a text that was handed over speaks for.
-func scopeAtCreate(r notifier.Result) scope {
+// scopeOfAnswer is what the answer to a text that was handed over speaks for.
+func scopeOfAnswer(r notifier.Result) scope {
 	switch r.Class {
 	case notifier.Account, notifier.SlowDown, notifier.UntilTomorrow:
 		return forAll
@@ -41,9 +42,9 @@ func scopeAtCreate(r notifier.Result) scope {
 	return forAll // nobody could be reached, or the guard of the notifier stands in the way
 }
 
-// scopeLate is what an error code that a text gets after it was accepted speaks
+// scopeAfterAcceptance is what an error code that a text gets after it was accepted speaks
 // for. A network that asks to slow down then has lost this text, and no more.
-func scopeLate(c notifier.Class) scope {
+func scopeAfterAcceptance(c notifier.Class) scope {
 	switch c {
 	case notifier.Account:
 		return forAll
@@ -144,9 +145,9 @@ func (e *senderEvidence) accepted(p reminder.Phone) {
 	}
 }
 
-// destination notes that one was refused. It returns the destinations that this
+// destinationRefused notes that one was refused. It returns the destinations that this
 // speaks for, or, where it speaks for the sender, the phones that say so.
-func (e *senderEvidence) destination(p reminder.Phone) (refused []string, against []reminder.Phone) {
+func (e *senderEvidence) destinationRefused(p reminder.Phone) (refused []string, against []reminder.Phone) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if code := e.country(p); code != "" {
@@ -182,11 +183,11 @@ func (e *senderEvidence) unknownReason(witness string) bool {
 // sent as well. It is one of receiptAges.
 const sentProves = 15 * time.Minute
 
-// late weighs what the provider says at an instant of a text that it took. It
+// receipt takes in what the provider says at an instant of a text that it took. It
 // returns the phones that speak against the sender once there are enough; a fault
 // of the sender that stands already needs none. What speaks for it is a text that was created no earlier than those of the witnesses, to a
 // phone of the own country: texts that are accepted meanwhile may fail as theirs did.
-func (e *senderEvidence) late(r store.Receipt, now time.Time) (against []reminder.Phone) {
+func (e *senderEvidence) receipt(r store.Receipt, now time.Time) (against []reminder.Phone) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.country(r.SentTo) != "" {
@@ -196,66 +197,65 @@ func (e *senderEvidence) late(r store.Receipt, now time.Time) (against []reminde
 	case r.State == store.Delivered, r.State == store.Sent && now.Sub(r.AcceptedAt) >= sentProves:
 		e.lateFaults.served(r.SentTo, r.CreatedAt)
 	case r.Why == reminder.AccountFault:
-	case (r.State == store.Undelivered || r.State == store.Failed) && scopeLate(notifier.ClassOf(r.Code)) == forSenderIfOthersAgree:
+	case (r.State == store.Undelivered || r.State == store.Failed) && scopeAfterAcceptance(notifier.ClassOf(r.Code)) == forSenderIfOthersAgree:
 		return e.lateFaults.against(r.SentTo, r.CreatedAt)
 	}
 	return nil
 }
 
 // applyEvidence takes in what became of a text that was handed over, and completes its
-// outcome by what that speaks for. The error is a *halt when it speaks for all
+// outcome by what that speaks for. The error is a *stoppedError when it speaks for all
 // texts.
-func (s *Scheduler) applyEvidence(t *store.Text, r notifier.Result, o *store.Outcome, now time.Time) error {
-	said := worded{o.Error, r.Err}
-	kind := scopeAtCreate(r)
-	redirected := s.Delivery.Mode == reminder.ModeRedirect
-	switch {
-	case r.Outcome == notifier.Accepted:
+func (s *Scheduler) applyEvidence(t *store.Text, r notifier.Result, o *store.SendOutcome, now time.Time) error {
+	if r.Outcome == notifier.Accepted {
 		s.sender.accepted(t.To)
 		return nil
-	case kind == forAll, redirected && r.Class == notifier.SlowDownPhone:
-		return &halt{reason: o.Hold, until: o.Until, err: said}
-	case redirected && (kind == forPhone || kind == forSenderIfOthersAgree):
+	}
+	why := describedError{o.Error, r.Err}
+	redirected := s.Delivery.Mode == reminder.ModeRedirect
+	switch speaks := scopeOfAnswer(r); {
+	case speaks == forAll, redirected && r.Class == notifier.SlowDownPhone:
+		return &stoppedError{reason: o.Hold, until: o.Until, err: why}
+	case redirected && (speaks == forPhone || speaks == forSenderIfOthersAgree):
 		// The one phone that all texts go to: no customer is to blame for it, and
 		// the next text would fare no better.
-		h := &halt{reason: reminder.AccountFault, until: now.Add(retryAccount), err: fmt.Errorf("notifier.redirect_to: %w", said)}
-		if o.State == store.Refused {
-			o.Skip, o.OptOut, o.Hold, o.Until = "", "", h.reason, h.until
-		}
-		return h
-	case kind == forSenderIfOthersAgree:
-		refused, against := s.sender.destination(t.To)
-		if against == nil {
-			if o.State == store.Refused {
-				o.Destinations = refused
-			}
-			return nil
-		}
-		h := &halt{
-			reason: reminder.AccountFault, until: now.Add(retryAccount), evidence: against,
-			err: fmt.Errorf("%d different phones of the own country were refused, with no text accepted in between: %w", len(against), said),
+		return stopForSender(o, nil, fmt.Errorf("notifier.redirect_to: %w", why), now)
+	case speaks == forSenderIfOthersAgree:
+		refused, against := s.sender.destinationRefused(t.To)
+		if against != nil {
+			return stopForSender(o, against, fmt.Errorf("%d different phones of the own country were refused, with no text accepted in between: %w",
+				len(against), why), now)
 		}
 		if o.State == store.Refused {
-			o.Hold, o.Until = h.reason, h.until
+			o.Destinations = refused
 		}
-		return h
-	case kind == forAllIfOthersAgree && o.Hold != reminder.TryApart:
+	case speaks == forAllIfOthersAgree && o.Hold != reminder.TryApart:
 		witness := t.To.E164()
 		if redirected { // one phone for all: different bills speak
-			witness = fmt.Sprint(t.Parts[0].BillID)
+			witness = strconv.FormatInt(t.Parts[0].BillID, 10)
 		}
 		if s.sender.unknownReason(witness) {
-			return &halt{reason: reminder.RefusalUnclear, until: now.Add(retryUnclear), err: said}
+			return &stoppedError{reason: reminder.RefusalUnclear, until: now.Add(retryUnclear), err: why}
 		}
 	}
 	return nil
 }
 
-// worded is an error of the provider with what it asks for, in words.
-type worded struct {
+// stopForSender stops sending for a fault of the sender, which phones say by their
+// refusals, and has a text that the provider refused for it wait for the end.
+func stopForSender(o *store.SendOutcome, phones []reminder.Phone, why error, now time.Time) *stoppedError {
+	stopped := &stoppedError{reason: reminder.AccountFault, until: now.Add(retryAccount), err: why, phones: phones}
+	if o.State == store.Refused {
+		o.Skip, o.OptOut, o.Hold, o.Until = "", "", stopped.reason, stopped.until
+	}
+	return stopped
+}
+
+// describedError is an error of the provider with what it asks for, in words.
+type describedError struct {
 	words string
 	err   error
 }
 
-func (w worded) Error() string { return w.words }
-func (w worded) Unwrap() error { return w.err }
+func (e describedError) Error() string { return e.words }
+func (e describedError) Unwrap() error { return e.err }

@@ -52,7 +52,7 @@ func TestOneAnswerSpeaksForWhatItSaysAndForNoMore(t *testing.T) {
 	for kind, answers := range create {
 		for name := range answers {
 			r := w.Notifier.Send(w.ctx, notifier.Message{To: phone(1), Body: fmt.Sprintf("%s: %s", kind, name), Validity: time.Hour})
-			if got := scopeAtCreate(r); got != kind {
+			if got := scopeOfAnswer(r); got != kind {
 				t.Errorf("at create, %s (%s, %s) speaks for %s, want %s", name, r.Outcome, r.Class, got, kind)
 			}
 		}
@@ -64,12 +64,12 @@ func TestOneAnswerSpeaksForWhatItSaysAndForNoMore(t *testing.T) {
 		forItself:              {30007, 30019, 30001, 30022, 30023, 30003, 30450, 30500, 30004, 30036, 30008, 30410, 39999, 0},
 	} {
 		for _, code := range codes {
-			if got := scopeLate(notifier.ClassOf(code)); got != kind {
+			if got := scopeAfterAcceptance(notifier.ClassOf(code)); got != kind {
 				t.Errorf("later, %d speaks for %s, want %s", code, got, kind)
 			}
 		}
 	}
-	if got := scopeAtCreate(notifier.Result{Outcome: notifier.NotSent}); got != forAll {
+	if got := scopeOfAnswer(notifier.Result{Outcome: notifier.NotSent}); got != forAll {
 		t.Errorf("a provider that cannot be reached speaks for %s", got)
 	}
 }
@@ -373,14 +373,14 @@ func TestATextAbroadDoesNotSpeakForTheSenderAtHome(t *testing.T) {
 	e := newSenderEvidence("KE")
 	for i := range reminder.EnoughWitnesses {
 		e.accepted("+256712000001")
-		_, against := e.destination(phone(i))
+		_, against := e.destinationRefused(phone(i))
 		if last := i == reminder.EnoughWitnesses-1; (against != nil) != last {
 			t.Errorf("phone %d: %d phones speak against the sender", i, len(against))
 		}
 	}
 	for i := range 2 * reminder.EnoughWitnesses {
 		e.accepted(phone(20))
-		if _, against := e.destination(phone(i)); against != nil {
+		if _, against := e.destinationRefused(phone(i)); against != nil {
 			t.Errorf("phone %d speaks against the sender just after a text was taken", i)
 		}
 	}

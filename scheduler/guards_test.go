@@ -68,7 +68,7 @@ func TestARestoredBackupTextsNobodyAgain(t *testing.T) {
 	if n := len(w.texts()); n != 4 {
 		t.Errorf("%d texts, want those three and one to A4: %v", n, w.texts())
 	}
-	w.restart() // what was looked at once does not stop it again
+	w.restart() // what was released once does not stop it again
 	w.ticks(10*time.Minute, time.Minute)
 	w.wantStops()
 	w.at("2026-03-12 09:00")
@@ -155,7 +155,7 @@ func TestARestartKnowsItsOwnTexts(t *testing.T) {
 	w.wantTexts("03-09 09:00 A1", "03-12 09:00 A1")
 }
 
-func TestAStoreOfAnotherSenderTextsNobodyUntilItIsSaid(t *testing.T) {
+func TestAStoreOfAnotherSenderTextsNobodyUntilItIsReleased(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, func(w *world) { w.sender = "account AC1, sender A, mode live" })
 	w.watch("A1", "2026-03-12", phone(1))
@@ -226,7 +226,7 @@ func TestAGuardCountsWhatTheProviderHas(t *testing.T) {
 	w.wantStory("A1", "3 days before: held, throttled")
 }
 
-func TestAnImplausibleBalanceIsHeldUntilSomebodyHasLooked(t *testing.T) {
+func TestAnImplausibleBalanceIsHeldUntilItIsReleased(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, func(w *world) {
 		w.policy.Guards.ImplausibleBalance, w.policy.Guards.ImplausibleFrom = 10, reminder.MustMoney("10000")

@@ -14,48 +14,49 @@ type inFlight struct {
 	results chan *sendResult // to be recorded
 	check   *lastCheck       // of those that are to be sent
 
-	mu   sync.Mutex
-	less sync.Cond
-	n    int
+	mu    sync.Mutex
+	fewer sync.Cond
+	count int
 }
 
 // sendResult is a text that was handed over or given back, and what came of it.
 type sendResult struct {
 	text    *store.Text
-	outcome store.Outcome
+	outcome store.SendOutcome
 }
 
-func newInFlight(most int, check *lastCheck) *inFlight {
-	d := &inFlight{texts: make(chan *store.Text, most), results: make(chan *sendResult, most), check: check}
-	d.less.L = &d.mu
-	return d
+func newInFlight(capacity int, check *lastCheck) *inFlight {
+	f := &inFlight{texts: make(chan *store.Text, capacity), results: make(chan *sendResult, capacity), check: check}
+	f.fewer.L = &f.mu
+	return f
 }
 
-// await returns when no more than most texts are in doubt.
-func (d *inFlight) await(most int) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	for d.n > most {
-		d.less.Wait()
+// await returns when no more than so many texts are in flight.
+func (f *inFlight) await(most int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for f.count > most {
+		f.fewer.Wait()
 	}
 }
 
 // add passes committed intents to the senders.
-func (d *inFlight) add(texts []store.Text) {
-	d.mu.Lock()
-	d.n += len(texts)
-	d.mu.Unlock()
-	d.check.add(texts)
+func (f *inFlight) add(texts []store.Text) {
+	f.mu.Lock()
+	f.count += len(texts)
+	f.mu.Unlock()
+	f.check.add(texts)
 	for i := range texts {
-		d.texts <- &texts[i]
+		f.texts <- &texts[i]
 	}
 }
 
-func (d *inFlight) done(n int) {
-	d.mu.Lock()
-	d.n -= n
-	d.mu.Unlock()
-	d.less.Signal()
+// done says that the outcomes of so many texts were recorded.
+func (f *inFlight) done(texts int) {
+	f.mu.Lock()
+	f.count -= texts
+	f.mu.Unlock()
+	f.fewer.Signal()
 }
 
 // What is recorded together: a commit costs as much as the records of many
@@ -63,31 +64,32 @@ func (d *inFlight) done(n int) {
 // keeps from being recorded meanwhile is looked up at the provider.
 const (
 	outcomesWait = 10 * time.Millisecond
-	together     = maxRound
+	maxOutcomes  = maxRound
 )
 
-// next returns the texts that ended since; none at the end of the pass.
-func (d *inFlight) next() (some []*sendResult) {
-	first, ok := <-d.results
+// nextResults waits for a text that was handed over or given back, and returns it
+// with those that follow within a moment; none at the end of the pass.
+func (f *inFlight) nextResults() (batch []*sendResult) {
+	first, ok := <-f.results
 	if !ok {
 		return nil
 	}
-	some = append(some, first)
-	d.mu.Lock()
-	most := min(d.n, together)
-	d.mu.Unlock()
-	enough := time.NewTimer(outcomesWait)
-	defer enough.Stop()
-	for len(some) < most {
+	batch = append(batch, first)
+	f.mu.Lock()
+	enough := min(f.count, maxOutcomes)
+	f.mu.Unlock()
+	timeout := time.NewTimer(outcomesWait)
+	defer timeout.Stop()
+	for len(batch) < enough {
 		select {
-		case e, ok := <-d.results:
+		case r, ok := <-f.results:
 			if !ok {
-				return some
+				return batch
 			}
-			some = append(some, e)
-		case <-enough.C:
-			return some
+			batch = append(batch, r)
+		case <-timeout.C:
+			return batch
 		}
 	}
-	return some
+	return batch
 }

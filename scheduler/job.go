@@ -27,10 +27,10 @@ type job struct {
 	busy     bool
 	err      error // of the last pass
 
-	// Of the sweeps alone, in their own goroutine.
-	cutShort bool      // the last pass ended before its queue did
-	cutSince time.Time // the passes that did so, one after the other, began then
-	cuts     int       // how many ever did
+	// Of the register and recheck jobs alone, in their own goroutine.
+	wasCutShort bool      // the last pass ended before its queue did
+	cutSince    time.Time // the passes that did so, one after the other, began then
+	cuts        int       // how many ever did
 }
 
 func newJob(name string, schedule cron.Schedule, run func(context.Context, *job) error, elapsed func() time.Duration) *job {
@@ -118,7 +118,7 @@ type JobHealth struct {
 // any single call that a job waits for.
 const lateAfter = 5 * time.Minute
 
-// Health tells how each job is doing.
+// Health is how each job is doing.
 func (s *Scheduler) Health() []JobHealth {
 	now := s.elapsed()
 	all := make([]JobHealth, 0, len(s.jobs))

@@ -23,9 +23,9 @@ const (
 // lastCheck tests texts right before they are handed to the provider: many by
 // one read, since those that are about to leave are tested together.
 type lastCheck struct {
-	store *store.Store
-	now   func() time.Time
-	ahead int // texts that may leave while a check is fresh
+	store    *store.Store
+	now      func() time.Time
+	together int // texts that are checked at a time: as many as may leave while a check is fresh
 
 	mu      sync.Mutex
 	waiting []*store.Text // whose turn has not come, in the order in which they leave
@@ -34,11 +34,11 @@ type lastCheck struct {
 	found   store.IntentCheck
 }
 
-func newLastCheck(s *store.Store, now func() time.Time, ahead int) *lastCheck {
-	return &lastCheck{store: s, now: now, ahead: ahead}
+func newLastCheck(s *store.Store, now func() time.Time, together int) *lastCheck {
+	return &lastCheck{store: s, now: now, together: together}
 }
 
-// add tells of texts that will ask for a verdict.
+// add puts texts in the line for a verdict.
 func (c *lastCheck) add(texts []store.Text) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -47,23 +47,30 @@ func (c *lastCheck) add(texts []store.Text) {
 	}
 }
 
-// verdict says whether a text may leave now. at is when that was tested.
-func (c *lastCheck) verdict(ctx context.Context, t *store.Text) (stop *reminder.Stop, changed string, at time.Time, err error) {
+// verdict says whether a text may leave.
+type verdict struct {
+	stop    *reminder.Stop // that keeps all texts back; nil = there is none
+	changed string         // what the text rests on and has changed since its decision; "" = nothing
+	at      time.Time      // when that was tested
+}
+
+// verdict tests a text whose turn has come, unless it was tested a moment ago.
+func (c *lastCheck) verdict(ctx context.Context, t *store.Text) (verdict, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	// Not the jobs' clock, which may be set: this is a matter of real time.
 	if !c.checked[t.ID] || time.Since(c.at) > checkFor {
 		if err := c.read(ctx, t); err != nil {
-			return nil, "", at, err
+			return verdict{}, err
 		}
 	}
-	c.leave(t)
-	return c.found.Stop, c.found.Changed[t.ID], c.at, nil
+	c.removeLocked(t)
+	return verdict{c.found.Stop, c.found.Changed[t.ID], c.at}, nil
 }
 
 // read tests a text whose turn has come, and with it the next ones.
 func (c *lastCheck) read(ctx context.Context, t *store.Text) (err error) {
-	next := c.waiting[:min(len(c.waiting), c.ahead)]
+	next := c.waiting[:min(len(c.waiting), c.together)]
 	if !slices.Contains(next, t) {
 		next = append(slices.Clone(next), t)
 	}
@@ -79,18 +86,17 @@ func (c *lastCheck) read(ctx context.Context, t *store.Text) (err error) {
 	return nil
 }
 
-// leave forgets a text: it is not checked again.
-func (c *lastCheck) leave(t *store.Text) {
+// remove forgets a text that is given back before its turn.
+func (c *lastCheck) remove(t *store.Text) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.removeLocked(t)
+}
+
+func (c *lastCheck) removeLocked(t *store.Text) {
 	if i := slices.Index(c.waiting, t); i >= 0 {
 		c.waiting = slices.Delete(c.waiting, i, i+1)
 	}
-}
-
-// withdraw forgets a text that is given back before its turn.
-func (c *lastCheck) withdraw(t *store.Text) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.leave(t)
 }
 
 // balanceTooOld reports whether a balance that a text names is older than it may

@@ -87,7 +87,8 @@ func TestNoTextLeavesAfterWhatSpeaksAgainstItWasCommitted(t *testing.T) {
 				}, nil)
 				end := w.run()
 				defer func() { end() }()
-				w.pace.limiter.SetLimit(8)
+				w.pace.segmentsPerSecond = 8
+				w.pacer.(waitingPacer).SetLimit(8)
 				for i := range bills {
 					w.owes(account(i), "2000-01-04", "500")
 					w.declare(account(i), phone(i))

@@ -205,7 +205,7 @@ func (w *world) textsOf(prefix string) (n int) {
 	return n
 }
 
-func TestOneBillThatIsNotLetInMutesNoOther(t *testing.T) {
+func TestOneBillThatIsNotLetInSilencesNoOther(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.dueOfTwoServices(0, 59)
@@ -220,7 +220,7 @@ func TestOneBillThatIsNotLetInMutesNoOther(t *testing.T) {
 	w.wantStory("W-000", "3 days before: held, balance_stale")
 }
 
-func TestAServiceThatIsNotPermittedMutesNoOther(t *testing.T) {
+func TestAServiceThatIsNotPermittedSilencesNoOther(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, func(w *world) { w.round = 16 })
 	w.dueOfTwoServices(200, 20)

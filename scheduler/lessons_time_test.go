@@ -162,7 +162,7 @@ func TestTheFirstPassDoesNotWaitForATick(t *testing.T) {
 	})
 }
 
-// Elsewhere a condition was looked at once, at midnight, and a reminder for
+// Elsewhere a condition was tested once, at midnight, and a reminder for
 // which it was false then was skipped for good. Here it is held, and leaves when
 // the condition is true.
 func TestAConditionThatIsFalseAtTheHourDefersTheReminder(t *testing.T) {

@@ -25,20 +25,33 @@ type Metrics struct {
 
 // NewMetrics registers the collectors.
 func NewMetrics(r prometheus.Registerer) *Metrics {
-	m := &Metrics{
-		texts:     prometheus.NewCounterVec(prometheus.CounterOpts{Name: "duewatch_texts_total", Help: "Texts that reached a state."}, []string{"state"}),
-		reminders: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "duewatch_reminders_total", Help: "Reminders by what became of them, and why."}, []string{"outcome", "reason"}),
-		jobRuns:   prometheus.NewCounterVec(prometheus.CounterOpts{Name: "duewatch_job_runs_total", Help: "Passes of each job."}, []string{"job", "result"}),
-		jobTime: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "duewatch_job_seconds", Help: "How long a pass took.",
-			Buckets: []float64{.001, .01, .1, 1, 10, 60, 600, 3600}}, []string{"job"}),
-		calls: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "duewatch_api_calls_total", Help: "Calls to Almara Pay and the provider by outcome."}, []string{"api", "operation", "outcome"}),
-		callTime: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "duewatch_api_call_seconds", Help: "How long a call took.",
-			Buckets: []float64{.005, .02, .1, .5, 2, 10, 35}}, []string{"api", "operation"}),
-		lateness: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "duewatch_text_late_seconds", Help: "How long after its planned hour a text was accepted.",
-			Buckets: []float64{1, 10, 60, 300, 900, 3600, 4 * 3600, 24 * 3600, 72 * 3600}}),
+	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
+		c := prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
+		r.MustRegister(c)
+		return c
 	}
-	m.failures = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "duewatch_undelivered_total", Help: "Texts that were taken and not delivered, by the provider's code."}, []string{"code"})
-	r.MustRegister(m.failures, m.texts, m.reminders, m.jobRuns, m.jobTime, m.calls, m.callTime, m.lateness)
+	seconds := func(name, help string, buckets []float64, labels ...string) *prometheus.HistogramVec {
+		h := prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: name, Help: help, Buckets: buckets}, labels)
+		r.MustRegister(h)
+		return h
+	}
+	const minute, hour = 60, 3600
+	m := &Metrics{
+		texts:     counter("duewatch_texts_total", "Texts that reached a state.", "state"),
+		reminders: counter("duewatch_reminders_total", "Reminders by what became of them, and why.", "outcome", "reason"),
+		failures:  counter("duewatch_undelivered_total", "Texts that were taken and not delivered, by the provider's code.", "code"),
+		jobRuns:   counter("duewatch_job_runs_total", "Passes of each job.", "job", "result"),
+		jobTime: seconds("duewatch_job_seconds", "How long a pass took.",
+			[]float64{.001, .01, .1, 1, 10, minute, 10 * minute, hour}, "job"),
+		calls: counter("duewatch_api_calls_total", "Calls to Almara Pay and the provider by outcome.", "api", "operation", "outcome"),
+		callTime: seconds("duewatch_api_call_seconds", "How long a call took.",
+			[]float64{.005, .02, .1, .5, 2, 10, 35}, "api", "operation"),
+		lateness: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "duewatch_text_late_seconds", Help: "How long after its planned hour a text was accepted.",
+			Buckets: []float64{1, 10, minute, 5 * minute, 15 * minute, hour, 4 * hour, 24 * hour, 72 * hour},
+		}),
+	}
+	r.MustRegister(m.lateness)
 	return m
 }
 

@@ -171,7 +171,7 @@ func TestDueDateMovedByTheBillerPlansAnew(t *testing.T) {
 	w.ticks(time.Hour, 5*time.Minute)
 }
 
-func TestDueDateMovedAtTheLastLookIsBelieved(t *testing.T) {
+func TestDueDateMovedByTheLastCheckIsBelieved(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, func(w *world) { w.policy.MaxBalanceAge = 0 })
 	w.watch("A1", "2026-03-12", phone(1))

@@ -24,35 +24,35 @@ const (
 	maxPause = 10 * time.Minute
 )
 
-// halt stops sending until its end, with a reason for the texts that wait.
-type halt struct {
+// stoppedError is the error that keeps all texts back until an instant, with a
+// reason for those that wait: it cuts a pass short, and the store keeps it as a
+// Stop, under which decisions go on and hold what they would have sent.
+type stoppedError struct {
 	reason reminder.Reason
 	until  time.Time
 	err    error
-	// evidence are the phones whose refusals are the reason, where several had to
-	// agree.
-	evidence []reminder.Phone
+	// phones are those whose refusals are the reason, where several had to agree.
+	phones []reminder.Phone
 }
 
-func (h *halt) Error() string { return "sending is stopped: " + h.err.Error() }
-func (h *halt) Unwrap() error { return h.err }
+func (e *stoppedError) Error() string { return "sending is stopped: " + e.err.Error() }
+func (e *stoppedError) Unwrap() error { return e.err }
 
-// stop is the halt as the store keeps it: decisions go on, and hold what they
-// would have sent.
-func (h *halt) stop() *reminder.Stop {
-	return &reminder.Stop{Reason: h.reason, Until: h.until, Detail: h.err.Error()}
+func (e *stoppedError) asStop() *reminder.Stop {
+	return &reminder.Stop{Reason: e.reason, Until: e.until, Detail: e.err.Error()}
 }
 
-// outcomeOf says what to record for a result of the provider. Whether more than
-// this text is at fault, applyEvidence says. A text of unknown outcome is looked up after
-// firstLook. When a text that several bills share is refused for its words, they
-// are tried apart: the words about one of them may be to blame.
-func outcomeOf(r notifier.Result, shared bool, policy *reminder.Policy, firstLook time.Duration, now time.Time) store.Outcome {
-	o := store.Outcome{State: store.Refused, ProviderStatus: r.Status, Code: r.Code}
+// outcomeOf says what to record for a result of the provider, about a text of so many
+// bills. Whether more than this text is at fault, applyEvidence says. A text of unknown
+// outcome is looked up after firstLookUp. When a text that several bills share is refused
+// for its words, each is tried in one of its own: the words about one of them may be to
+// blame.
+func outcomeOf(r notifier.Result, bills int, policy *reminder.Policy, firstLookUp time.Duration, now time.Time) store.SendOutcome {
+	o := store.SendOutcome{State: store.Refused, ProviderStatus: r.Status, Code: r.Code}
 	if r.Err != nil {
 		o.Error = r.Err.Error()
 	}
-	hold := func(reason reminder.Reason, wait time.Duration) store.Outcome {
+	hold := func(reason reminder.Reason, wait time.Duration) store.SendOutcome {
 		if r.RetryAfter > 0 {
 			wait = max(wait, min(r.RetryAfter, maxPause))
 			o.Error += fmt.Sprintf("; it asks for a pause of %s, and is tried again after %s", r.RetryAfter, wait.Round(time.Second))
@@ -68,11 +68,11 @@ func outcomeOf(r notifier.Result, shared bool, policy *reminder.Policy, firstLoo
 	case notifier.Refused, notifier.Throttled, notifier.NotSent:
 		// Certainly not sent: sorted by class below.
 	case notifier.Unknown:
-		o.State, o.NextPollAt = store.Unknown, now.Add(firstLook)
+		o.State, o.NextPollAt = store.Unknown, now.Add(firstLookUp)
 		return o
 	}
 
-	if shared && (r.Class == notifier.BadText || r.Class == notifier.Unlisted) {
+	if bills > 1 && (r.Class == notifier.BadText || r.Class == notifier.Unlisted) {
 		return hold(reminder.TryApart, 0)
 	}
 	switch r.Class {
@@ -93,34 +93,41 @@ func outcomeOf(r notifier.Result, shared bool, policy *reminder.Policy, firstLoo
 		}
 		return hold(reminder.DestinationRefused, retryAccount) // the store says until when
 	case notifier.UntilTomorrow:
-		tomorrow := reminder.DateOf(now.In(policy.Zone)).AddDays(1)
-		return hold(reminder.Throttled, policy.NextOpen(tomorrow.At(policy.SendAt, policy.Zone)).Sub(now))
+		return hold(reminder.Throttled, policy.NextDay(now).Sub(now))
 	case notifier.SlowDown, notifier.SlowDownPhone:
 		return hold(reminder.Throttled, retryThrottled)
 	case notifier.Unlisted, notifier.TryLater, notifier.TryOnce, notifier.MaybeHasIt:
 		return hold(reminder.RefusalUnclear, retryUnclear)
 	}
-	if errors.Is(r.Err, notifier.ErrGuard) {
+	if errors.Is(r.Err, notifier.ErrMode) {
 		return hold(reminder.NotOnAllowlist, retryUnclear)
 	}
 	return hold(reminder.ProviderUnreachable, retryUnreachable)
 }
 
-// givenBack is the outcome of a text that was not handed to the provider.
-func givenBack(why reminder.Reason, until time.Time, detail string) store.Outcome {
-	return store.Outcome{State: store.Refused, Hold: why, Until: until, Error: detail}
+// givenBack is the outcome of a text that was not handed to the provider. Its state
+// is Refused: certainly the customer does not have it.
+func givenBack(why reminder.Reason, until time.Time, detail string) store.SendOutcome {
+	return store.SendOutcome{State: store.Refused, Hold: why, Until: until, Error: detail}
 }
 
-// withdrawn gives back a text that was not handed over because its pass was
-// stopped, for the reason that stopped it.
-func withdrawn(cause error, now time.Time) store.Outcome {
-	var h *halt
+// givenBackBy is givenBack for what ended the pass before the text had its turn.
+func givenBackBy(cause error, now time.Time) store.SendOutcome {
+	var stopped *stoppedError
 	switch {
-	case errors.As(cause, &h):
-		return givenBack(h.reason, h.until, h.Error())
+	case errors.As(cause, &stopped):
+		return givenBack(stopped.reason, stopped.until, stopped.Error())
 	case errors.Is(cause, context.Canceled):
 		return givenBack(reminder.ShuttingDown, now, "duewatch was stopping")
 	default:
 		return givenBack(reminder.NotHandedOver, now.Add(retryUnreachable), "another text met a fault first")
 	}
+}
+
+// reasonOf is why a text that the provider does not have was held or skipped.
+func reasonOf(o *store.SendOutcome) (reminder.Outcome, reminder.Reason) {
+	if o.Hold != "" {
+		return reminder.Held, o.Hold
+	}
+	return reminder.Skipped, o.Skip
 }

@@ -8,20 +8,50 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// pace keeps texts within the provider's rate, counted in segments.
+// pacer keeps texts and calls within the rates of the provider and of Almara Pay.
+type pacer interface {
+	// awaitTurn returns when a text of so many segments may be handed to the
+	// provider, or with an error when ctx ends.
+	awaitTurn(ctx context.Context, segments int) error
+	// asked accounts for calls to Almara Pay.
+	asked(calls int)
+	// passLimit is how many segments and calls a pass may make before the other jobs
+	// must have their turn. It is woken to go on after them.
+	passLimit() (segments, calls int)
+}
+
+// waitingPacer waits for the time to pass. The client of Almara Pay waits by
+// itself, and the jobs run beside each other, so that no pass ends for others.
+type waitingPacer struct{ *rate.Limiter }
+
+func newWaitingPacer(segmentsPerSecond float64) waitingPacer {
+	burst := max(int(math.Ceil(segmentsPerSecond)), 1)
+	return waitingPacer{rate.NewLimiter(rate.Limit(segmentsPerSecond), burst)}
+}
+
+func (p waitingPacer) awaitTurn(ctx context.Context, segments int) error {
+	// A text longer than the burst waits for a full one and may leave then.
+	if err := p.WaitN(ctx, min(segments, p.Burst())); err != nil {
+		return err
+	}
+	return ctx.Err()
+}
+
+func (waitingPacer) asked(int) {}
+
+func (waitingPacer) passLimit() (segments, calls int) { return math.MaxInt, math.MaxInt }
+
+// pace is how many texts the remind job has in hand at a time.
 type pace struct {
-	limiter *rate.Limiter
+	segmentsPerSecond float64
 	// round is how many bills a round takes: about two seconds' worth of texts,
-	// so that a text leaves soon after its decision and few are ever in doubt. At
+	// so that a text leaves soon after its decision and few are ever in flight. At
 	// most maxRound: more of them need more memory than small machines have.
 	round int
-	// ahead is how many texts may yet be in doubt when the next round is decided: a
+	// ahead is how many texts may yet be in flight when the next round is decided: a
 	// round's worth and, where more than that leave in a second, a second's worth, at
 	// most two of the largest rounds. With less the senders wait for the commits.
 	ahead int
-
-	// passes lets the time of segments pass on a virtual clock; nil = by waiting.
-	passes func(segments int)
 }
 
 const (
@@ -29,30 +59,20 @@ const (
 	maxRound = 512
 )
 
-func newPace(segmentsPerSecond float64) *pace {
+func newPace(segmentsPerSecond float64) pace {
 	perSecond := int(math.Ceil(segmentsPerSecond))
 	round := min(max(2*perSecond, minRound), maxRound)
-	return &pace{
-		limiter: rate.NewLimiter(rate.Limit(segmentsPerSecond), max(perSecond, 1)),
-		round:   round,
-		ahead:   min(max(round, perSecond), 2*maxRound),
+	return pace{
+		segmentsPerSecond: segmentsPerSecond,
+		round:             round,
+		ahead:             min(max(round, perSecond), 2*maxRound),
 	}
 }
+
+// maxInFlight is how many texts may be in flight right after a round was decided.
+func (p pace) maxInFlight() int { return p.ahead + p.round }
 
 // within is how many texts may leave in that time, at least one.
-func (p *pace) within(d time.Duration) int {
-	return int(min(math.Ceil(float64(p.limiter.Limit())*d.Seconds()), float64(p.ahead+p.round)))
-}
-
-// wait returns when the segments may leave, or the context's error.
-func (p *pace) wait(ctx context.Context, segments int) error {
-	if p.passes != nil {
-		p.passes(segments)
-		return ctx.Err()
-	}
-	// A text longer than the burst waits for a full one and may leave then.
-	if err := p.limiter.WaitN(ctx, min(segments, p.limiter.Burst())); err != nil {
-		return err
-	}
-	return ctx.Err()
+func (p pace) within(d time.Duration) int {
+	return int(min(math.Ceil(p.segmentsPerSecond*d.Seconds()), float64(p.maxInFlight())))
 }

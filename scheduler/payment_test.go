@@ -194,7 +194,7 @@ func TestBadCredentialsAtAlmaraPayFailTheJobAndMarkNoBill(t *testing.T) {
 	}
 }
 
-func TestRejectedBillIsTold(t *testing.T) {
+func TestRejectedBillIsLogged(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.declare("REJECT-1", phone(1))
@@ -210,7 +210,7 @@ func TestRejectedBillIsTold(t *testing.T) {
 	}
 }
 
-func TestBillRejectedAtTheLastLookIsTold(t *testing.T) {
+func TestBillRejectedByTheLastCheckIsLogged(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.watch("A1", "2026-03-16", phone(1))

@@ -227,7 +227,7 @@ func TestUndeliveredTextIsTriedAFewTimes(t *testing.T) {
 	w.at("2026-03-09 09:00")
 	w.tick()
 	w.ticks(8*time.Hour, time.Minute)
-	if n := len(w.sandbox.Texts()); n < 2 || n > 1+lateTries {
+	if n := len(w.sandbox.Texts()); n < 2 || n > 1+maxRetries {
 		t.Errorf("%d texts to a phone that is off", n)
 	}
 	w.at("2026-03-10 09:00")
@@ -379,7 +379,7 @@ func TestReceiptsAreCounted(t *testing.T) {
 	}
 }
 
-func TestFailedDeliveryIsToldOnce(t *testing.T) {
+func TestFailedDeliveryIsLoggedOnce(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.watch("A1", "2026-03-12", phone(1))
@@ -391,7 +391,7 @@ func TestFailedDeliveryIsToldOnce(t *testing.T) {
 	w.wantStates("A2", "undelivered")
 	w.wantLog("text not delivered")
 	if n := strings.Count(w.log.String(), `"text not delivered"`); n != 2 { // once in each format
-		t.Errorf("told %d times in two formats that a text was not delivered", n)
+		t.Errorf("logged %d times in two formats that a text was not delivered", n)
 	}
 }
 
@@ -403,15 +403,15 @@ func TestEveryOutcomeOfTheProviderHasItsEnd(t *testing.T) {
 		"", "a class to come", notifier.BadNumber, notifier.OptedOut, notifier.BadText, notifier.Account, notifier.SlowDown,
 		notifier.UntilTomorrow, notifier.TryLater, notifier.TryOnce, notifier.Unlisted, notifier.Destination, notifier.SlowDownPhone, notifier.MaybeHasIt,
 	}
-	for _, outcome := range []notifier.Outcome{notifier.Refused, notifier.Throttled, notifier.NotSent} {
+	for _, outcome := range []notifier.Acceptance{notifier.Refused, notifier.Throttled, notifier.NotSent} {
 		for _, class := range classes {
 			err := &notifier.Error{Op: "send"}
-			o := outcomeOf(notifier.Result{Outcome: outcome, Class: class, Err: err}, false, policy, time.Minute, now)
+			o := outcomeOf(notifier.Result{Outcome: outcome, Class: class, Err: err}, 1, policy, time.Minute, now)
 			if (o.Hold == "") == (o.Skip == "") {
 				t.Errorf("%s, %q: hold %q and skip %q", outcome, class, o.Hold, o.Skip)
 			}
 			if o.Hold != "" && !o.Until.After(now) {
-				t.Errorf("%s, %q: looks again at once, which would spin", outcome, class)
+				t.Errorf("%s, %q: is decided again at once, which would spin", outcome, class)
 			}
 		}
 	}

@@ -19,68 +19,85 @@ import (
 // URL for callbacks.
 func (s *Scheduler) receipts(ctx context.Context, j *job) error {
 	// What is known of a text must be on disk before it is taken for an orphan.
-	if err := s.unwritten.again(s.Store, s.Now()); err != nil {
+	if err := s.unwritten.retry(s.Store, s.Now()); err != nil {
 		return err
 	}
 	// By the age of a text it is given up, or taken as not sent: not by a clock
 	// that nobody vouches for.
-	if s.receiptsClock = s.ClockCheck.stateNow(); !s.receiptsClock.sure {
+	p := &receiptsPass{Scheduler: s, job: j, clock: s.ClockCheck.stateNow()}
+	if !p.clock.sure {
 		return nil
 	}
 	if _, err := s.orphans(); err != nil {
 		return err
 	}
-	// What keeps texts in doubt from being looked up need not be in the way here.
-	doubt := s.reconcile(ctx, j)
-	const batch = 10_000 // of which the list is read once
-	for ctx.Err() == nil && !errors.Is(doubt, notifier.ErrStop) {
-		j.heartbeat()
-		open, err := s.Store.OpenTexts(ctx, s.Now(), batch)
-		if err != nil {
-			return errors.Join(doubt, err)
-		}
-		found, fault := s.fetch(ctx, j, open)
-		for some := range slices.Chunk(found, 250) { // other writes are let in between
-			fault = errors.Join(fault, s.recordReceipts(some))
-		}
-		if fault != nil || len(open) < batch {
-			return errors.Join(doubt, fault)
-		}
+	// What keeps texts in doubt from being looked up need not be in the way of the others.
+	lookUpFault := p.reconcile(ctx)
+	if errors.Is(lookUpFault, notifier.ErrStop) {
+		return lookUpFault
 	}
-	return doubt
+	return errors.Join(lookUpFault, p.pollOpenTexts(ctx))
 }
 
-func (s *Scheduler) recordReceipts(some []store.Receipt) error {
-	now := s.Now()
-	if s.clockWasSet(s.receiptsClock) {
+// receiptsPass is one pass of the receipts job.
+type receiptsPass struct {
+	*Scheduler
+	job   *job
+	clock clockState // by which texts are judged by their age
+}
+
+// pollOpenTexts asks what became of the texts whose time to be asked about has come.
+func (p *receiptsPass) pollOpenTexts(ctx context.Context) error {
+	const batch = 10_000 // of which the list is read once
+	for ctx.Err() == nil {
+		p.job.heartbeat()
+		open, err := p.Store.OpenTexts(ctx, p.Now(), batch)
+		if err != nil {
+			return err
+		}
+		receipts, fault := p.poll(ctx, open)
+		for batch := range slices.Chunk(receipts, 250) { // other writes are let in between
+			fault = errors.Join(fault, p.recordReceipts(batch))
+		}
+		if fault != nil || len(open) < batch {
+			return fault
+		}
+	}
+	return nil
+}
+
+// recordReceipts writes receipts, and takes in what they say of the sender.
+func (p *receiptsPass) recordReceipts(receipts []store.Receipt) error {
+	now := p.Now()
+	if p.clockWasSet(p.clock) {
 		return errClockSet // before they were judged by their age, or after
 	}
-	moved, err := s.Store.RecordReceipts(now, some)
-	for _, r := range some { // what speaks for the sender first; for how long a text stays sent counts, too
+	moved, err := p.Store.RecordReceipts(now, receipts)
+	for _, r := range receipts { // what speaks for the sender first; for how long a text stays sent counts, too
 		if r.State == store.Sent || r.State == store.Delivered {
-			s.sender.late(r, now)
+			p.sender.receipt(r, now)
 		}
 	}
 	var against []reminder.Phone
 	for _, r := range moved {
 		if against == nil {
-			against = s.sender.late(r, now)
+			against = p.sender.receipt(r, now)
 		}
-		s.Metrics.textMoved(r.State)
+		p.Metrics.textMoved(r.State)
 		if r.State == store.Undelivered || r.State == store.Failed {
-			s.Metrics.undelivered(r.Code)
+			p.Metrics.undelivered(r.Code)
 		}
-		s.logReceipt(r)
+		p.logReceipt(r)
 	}
 	if against != nil {
-		err = errors.Join(err, s.stopSenderLate(moved, against))
+		err = errors.Join(err, p.stopSender(moved, against))
 	}
 	return err
 }
 
-// stopSenderLate stops sending for a fault of the sender that phones are the evidence
+// stopSender stops sending for a fault of the sender that phones are the evidence
 // of. What came in with theirs failed no less for it.
-func (s *Scheduler) stopSenderLate(moved []store.Receipt, against []reminder.Phone) error {
+func (s *Scheduler) stopSender(moved []store.Receipt, against []reminder.Phone) error {
 	var last store.Receipt
 	phones := slices.Clone(against)
 	for _, r := range moved {
@@ -92,13 +109,14 @@ func (s *Scheduler) stopSenderLate(moved []store.Receipt, against []reminder.Pho
 		}
 	}
 	slices.Sort(phones)
-	return s.Store.StopSender(s.Now(), lateStop(fmt.Sprintf("texts to %d different phones of the own country were taken and then failed alike, the last: %s (code %d)",
-		len(against), last.Error, last.Code)), slices.Compact(phones))
+	why := fmt.Sprintf("texts to %d different phones of the own country were taken and then failed alike, the last: %s (code %d)",
+		len(against), last.Error, last.Code)
+	return s.Store.StopSender(s.Now(), senderFault(why), slices.Compact(phones))
 }
 
-// lateStop is for texts that are taken, billed and lost: it takes somebody to look
+// senderFault is the stop for texts that are taken, billed and lost: it takes somebody to look
 // into it.
-func lateStop(why string) reminder.Stop {
+func senderFault(why string) reminder.Stop {
 	return reminder.Stop{Reason: reminder.AccountFault, Detail: why}
 }
 
@@ -112,7 +130,7 @@ const (
 )
 
 // listed reads receipts out of the provider's list, by the provider's id.
-func (s *Scheduler) listed(ctx context.Context, j *job, open []store.OpenText) (map[string]notifier.Receipt, error) {
+func (p *receiptsPass) listed(ctx context.Context, open []store.OpenText) (map[string]notifier.Receipt, error) {
 	if len(open) < manyOpen {
 		return nil, nil
 	}
@@ -124,7 +142,9 @@ func (s *Scheduler) listed(ctx context.Context, j *job, open []store.OpenText) (
 		}
 	}
 	// A day more, since the provider may filter by whole days, and clocks differ.
-	all, _, err := s.Notifier.List(ctx, notifier.Query{SentSince: oldest.AddDate(0, 0, -1), SIDs: sids, MaxMessages: listedEach * len(open), OnPage: func() { j.heartbeat() }})
+	all, _, err := p.Notifier.List(ctx, notifier.Query{
+		SentSince: oldest.AddDate(0, 0, -1), SIDs: sids, MaxMessages: listedEach * len(open), OnPage: p.job.heartbeat,
+	})
 	if errors.Is(err, notifier.ErrStop) {
 		return nil, fmt.Errorf("list receipts: %w", err)
 	}
@@ -135,15 +155,18 @@ func (s *Scheduler) listed(ctx context.Context, j *job, open []store.OpenText) (
 	return receipts, nil
 }
 
-func (s *Scheduler) fetch(ctx context.Context, j *job, open []store.OpenText) ([]store.Receipt, error) {
-	listed, err := s.listed(ctx, j, open)
+// poll asks for the receipts of texts: by the provider's list where they are many, and
+// of each that was not in it. Where several different texts get no answer, the others
+// wait for the next pass.
+func (p *receiptsPass) poll(ctx context.Context, open []store.OpenText) ([]store.Receipt, error) {
+	listed, err := p.listed(ctx, open)
 	if err != nil {
 		return nil, err
 	}
-	found := make([]store.Receipt, len(open))
+	receipts := make([]store.Receipt, len(open))
 	group, groupCtx := errgroup.WithContext(ctx)
-	group.SetLimit(s.SendConcurrency)
-	var silent reminder.Evidence
+	group.SetLimit(p.SendConcurrency)
+	var unanswered reminder.Evidence
 	for i, t := range open {
 		group.Go(func() error {
 			if groupCtx.Err() != nil {
@@ -152,22 +175,22 @@ func (s *Scheduler) fetch(ctx context.Context, j *job, open []store.OpenText) ([
 			r, ok := listed[t.ProviderID]
 			var err error
 			if !ok {
-				r, err = s.Notifier.Fetch(groupCtx, t.ProviderID)
+				r, err = p.Notifier.Fetch(groupCtx, t.ProviderID)
 			}
-			j.heartbeat()
+			p.job.heartbeat()
 			if errors.Is(err, notifier.ErrStop) {
 				return fmt.Errorf("ask for receipts: %w", err)
 			}
 			if groupCtx.Err() != nil {
 				return nil //nolint:nilerr // as above
 			}
-			found[i] = s.receiptOf(t, r, err, s.Now())
+			receipts[i] = p.receiptOf(t, r, err, p.Now())
 			if !errors.Is(err, notifier.ErrRetry) {
-				silent.Clear()
+				unanswered.Clear()
 				return nil
 			}
 			// Each is asked about again at its own pace: the next pass begins with others.
-			if silent.Against(t.ProviderID) {
+			if unanswered.Against(t.ProviderID) {
 				return fmt.Errorf("the provider gave no receipts of %d different texts: the others wait for the next pass: %w",
 					reminder.EnoughWitnesses, err)
 			}
@@ -175,21 +198,7 @@ func (s *Scheduler) fetch(ctx context.Context, j *job, open []store.OpenText) ([
 		})
 	}
 	err = group.Wait()
-	got := found[:0]
-	for _, r := range found {
-		if r.TextID != 0 {
-			got = append(got, r)
-		}
-	}
-	return got, err
-}
-
-func (s *Scheduler) logReceipt(r store.Receipt) {
-	if r.State == store.Undelivered || r.State == store.Failed {
-		s.about(r.Service, r.Account).Warn("text not delivered", "text", r.TextID, "state", string(r.State), "code", r.Code, "err", r.Error)
-		return
-	}
-	s.about(r.Service, r.Account).Debug("receipt", "text", r.TextID, "state", string(r.State))
+	return slices.DeleteFunc(receipts, func(r store.Receipt) bool { return r.TextID == 0 }), err // without those of no answer
 }
 
 // receiptOf translates the provider's word into our state.
@@ -205,20 +214,7 @@ func (s *Scheduler) receiptOf(t store.OpenText, r notifier.Receipt, err error, n
 		}
 		return out
 	}
-	switch r.Status {
-	case "sent":
-		out.State = store.Sent
-	case "delivered", "read":
-		out.State = store.Delivered
-	case "undelivered":
-		out.State = store.Undelivered
-	case "failed":
-		out.State = store.Failed
-	case "canceled":
-		out.State = store.Canceled
-	default: // accepted, scheduled, queued, sending
-		out.State = store.Accepted
-	}
+	out.State = stateOf(r.Status)
 	switch {
 	case out.State.Final() && r.Price != "":
 		out.NextPollAt = time.Time{}
@@ -226,30 +222,53 @@ func (s *Scheduler) receiptOf(t store.OpenText, r notifier.Receipt, err error, n
 		out.State = store.Unconfirmed
 	}
 	if out.State == store.Undelivered || out.State == store.Failed {
-		failedLate(&out, notifier.ClassOf(r.Code), t.Bills > 1, s.Delivery.Mode == reminder.ModeRedirect, now)
+		s.applyFailure(&out, t.Bills, now)
 	}
 	return out
 }
 
-// lateTries is how often a reminder is tried whose text was taken but not delivered.
-const lateTries = 3
+// stateOf is our state for the provider's.
+func stateOf(status string) store.TextState {
+	switch status {
+	case "sent":
+		return store.Sent
+	case "delivered", "read":
+		return store.Delivered
+	case "undelivered":
+		return store.Undelivered
+	case "failed":
+		return store.Failed
+	case "canceled":
+		return store.Canceled
+	default: // accepted, scheduled, queued, sending
+		return store.Accepted
+	}
+}
 
-// failedLate says what a failure after acceptance means for the phone and the
-// reminder. What several bills shared and was kept back for its words is tried
-// again apart, as in outcomeOf; not for a code that is unknown, which may mean
-// that the customer has it. Where all texts go to one phone, a destination that is
+// maxRetries is how often a reminder is tried whose text was taken but not delivered.
+const maxRetries = 3
+
+// applyFailure says what a failure after acceptance means for the phone and the
+// reminders of a text of so many bills. What several shared and was kept back for its
+// words is tried again apart, as in outcomeOf; not for a code that is unknown, which may
+// mean that the customer has it. Where all texts go to one phone, a destination that is
 // refused is a fault of all.
-func failedLate(out *store.Receipt, class notifier.Class, shared, redirected bool, now time.Time) {
-	kind := scopeLate(class)
-	if shared && class == notifier.BadText {
-		out.Why, out.RetryAt, out.MaxTries = reminder.TryApart, now, lateTries
+func (s *Scheduler) applyFailure(out *store.Receipt, bills int, now time.Time) {
+	retry := func(why reminder.Reason, tries int) {
+		out.Why, out.RetryAt, out.MaxTries = why, now.Add(reminder.RetryUndelivered), tries
+	}
+	class := notifier.ClassOf(out.Code)
+	if bills > 1 && class == notifier.BadText {
+		out.Why, out.RetryAt, out.MaxTries = reminder.TryApart, now, maxRetries
 		return
 	}
-	if kind == forAll || kind == forSenderIfOthersAgree && redirected {
+	redirected := s.Delivery.Mode == reminder.ModeRedirect
+	if speaks := scopeAfterAcceptance(class); speaks == forAll || speaks == forSenderIfOthersAgree && redirected {
 		// Each further text would be lost, and billed, like this one. The reminder
 		// waits and is not lost.
-		stop := lateStop(fmt.Sprintf("a text was taken and then failed: %s (code %d)", out.Error, out.Code))
-		out.Why, out.RetryAt, out.MaxTries, out.Stop = reminder.AccountFault, now.Add(reminder.RetryUndelivered), lateTries, &stop
+		stop := senderFault(fmt.Sprintf("a text was taken and then failed: %s (code %d)", out.Error, out.Code))
+		retry(reminder.AccountFault, maxRetries)
+		out.Stop = &stop
 		return
 	}
 	switch class {
@@ -258,11 +277,11 @@ func failedLate(out *store.Receipt, class notifier.Class, shared, redirected boo
 	case notifier.OptedOut:
 		out.Why, out.OptOut = reminder.OptedOut, reminder.OptedOut
 	case notifier.TryLater, notifier.SlowDown, notifier.SlowDownPhone, notifier.UntilTomorrow:
-		out.Why, out.RetryAt, out.MaxTries = reminder.NotDelivered, now.Add(reminder.RetryUndelivered), lateTries
+		retry(reminder.NotDelivered, maxRetries)
 	case notifier.TryOnce:
-		out.Why, out.RetryAt, out.MaxTries = reminder.NotDelivered, now.Add(reminder.RetryUndelivered), 1
+		retry(reminder.NotDelivered, 1)
 	case notifier.Destination: // the store says until when
-		out.Why, out.RetryAt, out.MaxTries = reminder.DestinationRefused, now.Add(reminder.RetryUndelivered), lateTries
+		retry(reminder.DestinationRefused, maxRetries)
 		out.Destinations = []string{out.SentTo.E164()}
 		out.Error += ": " + notifier.Advice(out.Code)
 	case notifier.MaybeHasIt: // a second text is worse than none

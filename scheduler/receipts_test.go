@@ -21,7 +21,7 @@ func TestManyReceiptsCostFewCalls(t *testing.T) {
 	}
 	w.at("2026-03-09 09:00")
 	w.tick()
-	w.clock.pass(2 * time.Minute) // they are delivered, and their first look has come
+	w.clock.pass(2 * time.Minute) // they are delivered, and their first poll has come
 	w.tick()
 	for i := range texts {
 		w.wantStates(fmt.Sprintf("A%02d", i), "delivered")

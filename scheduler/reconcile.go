@@ -20,19 +20,11 @@ import (
 // them was lost.
 const lookBack = 36 * time.Hour
 
-// providerBehind is by how much the provider's clock may be behind ours in the date of
-// a message that cannot be compared and may be the text. Such a message proves
-// nothing, so it is not looked for as far back as one with the text's very words:
-// what is older than the attempt is not the attempt. An hour, as in reminder.clocks:
-// ours is vouched for within minutes, but maybe not by the provider, and a date that
-// is believed wrongly costs a second text.
-const providerBehind = time.Hour
+// maxListed bounds the messages of one phone that are read for one look-up.
+const maxListed = 1000
 
-// listMost bounds the messages of one phone that are read for one look-up.
-const listMost = 1000
-
-// moreLooks is how often a list that was cut off is read again.
-const moreLooks = 3
+// cutListReads is how often a list that was cut off is read again.
+const cutListReads = 3
 
 // orphans finds the texts that a dead process left in the middle of the call.
 func (s *Scheduler) orphans() (int, error) {
@@ -42,41 +34,42 @@ func (s *Scheduler) orphans() (int, error) {
 
 // reconcile looks up, in the provider's message list, the texts of which
 // nobody knows whether they were taken: what is found there was sent, and what
-// is not found at the last look was not. The list promises no consistency, so
-// more than one look is needed before "not there" is believed.
+// is not found at the last look-up was not. The list promises no consistency, so
+// more than one look-up is needed before "not there" is believed.
 //
 // A look-up without an answer says nothing of the others: it is put off, and they
 // go on. When several different phones get none in one pass, the list itself is
 // down, and the next pass begins with others.
-func (s *Scheduler) reconcile(ctx context.Context, j *job) (err error) {
+func (p *receiptsPass) reconcile(ctx context.Context) (err error) {
 	const batch = 100
-	var silent reminder.Evidence
+	var unanswered reminder.Evidence
 	for ctx.Err() == nil {
-		doubtful, failed := s.Store.UnknownTexts(ctx, s.Now(), batch)
+		doubtful, failed := p.Store.UnknownTexts(ctx, p.Now(), batch)
 		if failed != nil {
 			return errors.Join(err, failed)
 		}
 		for _, d := range doubtful {
-			j.heartbeat()
-			failed := s.lookUp(ctx, d)
+			p.job.heartbeat()
+			failed := p.lookUp(ctx, d)
 			if ctx.Err() != nil {
 				return errors.Join(err, failed)
 			}
 			switch {
 			case failed == nil:
-				silent.Clear()
+				unanswered.Clear()
 				continue
 			case errors.Is(failed, notifier.ErrStop):
 				return errors.Join(err, fmt.Errorf("look up texts in doubt: %w", failed))
 			case !errors.Is(failed, notifier.ErrRetry):
 				err = errors.Join(err, failed) // the store could not take what was found
 			}
-			next := s.Now().Add(lookUpBackoff(s.Now().Sub(d.CreatedAt)))
-			s.about(d.Service, d.Account).Info("a text in doubt could not be looked up, and is put off", "text", d.ID, "until", next, "err", failed)
-			if failed := s.Store.PutOffLookUp(d.ID, next); failed != nil {
+			next := p.Now().Add(lookUpBackoff(p.Now().Sub(d.CreatedAt)))
+			p.billLog(d.Service, d.Account).Info("a text in doubt could not be looked up, and is put off",
+				"text", d.ID, "until", next, "err", failed)
+			if failed := p.Store.PutOffLookUp(d.ID, next); failed != nil {
 				return errors.Join(err, failed)
 			}
-			if silent.Against(d.SentTo.E164()) {
+			if unanswered.Against(d.SentTo.E164()) {
 				return errors.Join(err, fmt.Errorf("the provider's list gave no answer about %d different phones: "+
 					"texts in doubt wait for the next pass", reminder.EnoughWitnesses))
 			}
@@ -99,31 +92,31 @@ func lookUpBackoff(age time.Duration) time.Duration {
 	return min(max(age/4, leastLookUpBackoff), mostLookUpBackoff)
 }
 
-// enoughLooks is how many complete lists must show nothing that could be a text
+// minLookUps is how many complete lists must show nothing that could be a text
 // before it is taken as not sent: the list promises no consistency.
-const enoughLooks = 2
+const minLookUps = 2
 
 // lookUp asks for one text. The error matches notifier.ErrStop or ErrRetry where
 // there was no usable answer.
-func (s *Scheduler) lookUp(ctx context.Context, d store.UnknownText) error {
+func (p *receiptsPass) lookUp(ctx context.Context, d store.UnknownText) error {
 	since := d.CreatedAt.Add(-lookBack)
-	listed, complete, err := s.Notifier.List(ctx, notifier.Query{To: d.SentTo, Since: since, MaxMessages: listMost})
+	listed, complete, err := p.Notifier.List(ctx, notifier.Query{To: d.SentTo, Since: since, MaxMessages: maxListed})
 	if err != nil {
 		return err
 	}
-	now, looks := s.Now(), max(enoughLooks, len(s.ReconcileAfter))
-	if s.clockWasSet(s.receiptsClock) {
+	now, lookUps := p.Now(), max(minLookUps, len(p.ReconcileAfter))
+	if p.clockWasSet(p.clock) {
 		return errClockSet
 	}
 	l := store.LookUp{
-		TextID: d.ID, NextAt: now.Add(s.untilNextLook(d.Polls + 1)), Resend: s.Resend,
-		Last: d.Polls+1 >= looks,
+		TextID: d.ID, NextAt: now.Add(p.untilNextLookUp(d.Polls + 1)), Resend: p.Resend,
+		Last: d.Polls+1 >= lookUps,
 	}
 	if !complete {
 		// A list cut off at its bound proves nothing: it is read a few times
 		// more, and then the operator decides.
-		last := s.ReconcileAfter[len(s.ReconcileAfter)-1]
-		l.Incomplete, l.Last, l.Resend = true, now.Sub(d.CreatedAt) >= (1+moreLooks)*last, false
+		last := p.ReconcileAfter[len(p.ReconcileAfter)-1]
+		l.Incomplete, l.Last, l.Resend = true, now.Sub(d.CreatedAt) >= (1+cutListReads)*last, false
 		l.NextAt = now.Add(last)
 	}
 	for _, m := range listed {
@@ -134,16 +127,16 @@ func (s *Scheduler) lookUp(ctx context.Context, d store.UnknownText) error {
 			l.Unclear = append(l.Unclear, store.Message{ProviderID: m.SID, Body: m.Body})
 		}
 	}
-	state, err := s.Store.RecordLookUp(now, l)
+	state, err := p.Store.RecordLookUp(now, l)
 	if err != nil {
 		return err
 	}
 	if state != store.Unknown {
-		s.Metrics.textMoved(state)
+		p.Metrics.textMoved(state)
 	}
-	s.about(d.Service, d.Account).Info("text in doubt was looked up at the provider", "text", d.ID, "state", string(state))
+	p.billLog(d.Service, d.Account).Info("text in doubt was looked up at the provider", "text", d.ID, "state", string(state))
 	if state == store.NotFound {
-		s.wake(jobRemind)
+		p.wake(jobRemind)
 	}
 	return nil
 }
@@ -151,10 +144,13 @@ func (s *Scheduler) lookUp(ctx context.Context, d store.UnknownText) error {
 // mayBe reports whether a message that does not read as the text may be it all the
 // same: the provider shows no words of it, or the text's words or accounts among
 // others. A readable one that names none of its accounts is somebody else's, such
-// as a one-time password of another program on the account; and so is one that was there
-// before the text was tried.
+// as a one-time password of another program on the account.
+//
+// So is a message that was there before the text was tried. Here a date is held against
+// ProviderClockBehind and not against lookBack: a message that cannot be compared proves
+// nothing, and one that is wrongly taken for earlier costs a second text.
 func mayBe(m notifier.Listed, d store.UnknownText) bool {
-	if !m.CreatedAt.IsZero() && m.CreatedAt.Before(d.CreatedAt.Add(-providerBehind)) {
+	if !m.CreatedAt.IsZero() && m.CreatedAt.Before(d.CreatedAt.Add(-reminder.ProviderClockBehind)) {
 		return false
 	}
 	if !m.Readable() || strings.Contains(m.Body, d.Body) {
@@ -163,17 +159,17 @@ func mayBe(m notifier.Listed, d store.UnknownText) bool {
 	return slices.ContainsFunc(strings.Split(d.Account, ", "), func(account string) bool { return reminder.Mentions(m.Body, account) })
 }
 
-// untilNextLook is the pause before the look of that number, counted from 0.
-func (s *Scheduler) untilNextLook(look int) time.Duration {
+// untilNextLookUp is the pause before the look-up of that number, counted from 0.
+func (s *Scheduler) untilNextLookUp(number int) time.Duration {
 	last := len(s.ReconcileAfter) - 1
-	if look > last {
+	if number > last {
 		return s.ReconcileAfter[last]
 	}
-	return s.ReconcileAfter[look] - s.ReconcileAfter[look-1]
+	return s.ReconcileAfter[number] - s.ReconcileAfter[number-1]
 }
 
 // DoubtTooLong is the age from which a text that is still in doubt takes somebody
-// to look into it: its last look is an hour past.
+// to look into it: its last look-up is an hour past.
 func DoubtTooLong(reconcileAfter []time.Duration) time.Duration {
 	return reconcileAfter[len(reconcileAfter)-1] + time.Hour
 }

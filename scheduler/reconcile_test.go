@@ -11,7 +11,7 @@ import (
 	"duewatch/sandbox"
 )
 
-func TestTextInDoubtIsLookedUpAndThenSettled(t *testing.T) {
+func TestTextInDoubtIsLookedUpAndThenDecided(t *testing.T) {
 	t.Parallel()
 	lost := func(after bool, times int) sandbox.Fault {
 		return sandbox.Fault{Where: sandbox.Send, What: sandbox.Drop, After: after, Times: times}

@@ -8,8 +8,8 @@
 //   - Once. A reminder leads to at most one text that reaches the provider. Its
 //     intent is on disk before the provider is called; an outcome that is not
 //     known is recorded as unknown and never sent again blindly.
-//   - Not lost. A look at a bill ends with a record or with the instant of the
-//     next look. A claim runs out by itself, so that a crash gives its bills
+//   - Not lost. A decision about a bill leaves a record or the instant of the
+//     next decision. A claim runs out by itself, so that a crash gives its bills
 //     back.
 //   - Not after paying, and not to who said no. The balance a text rests on was
 //     asked within the allowed age, in the same pass if need be. Right before the
@@ -24,7 +24,6 @@ package scheduler
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -71,7 +70,7 @@ type Config struct {
 
 	// ReconcileAfter is when a text of unknown outcome is looked up at the
 	// provider, counted from the attempt; at least one. Resend sends it once
-	// more when the last look did not find it, else it waits for the operator.
+	// more when the last look-up did not find it, else it waits for the operator.
 	ReconcileAfter []time.Duration
 	Resend         bool
 
@@ -87,47 +86,38 @@ type Config struct {
 	// Virtual is the clock of a Scheduler that is stepped and not run; it takes
 	// the place of Now. AskRate is then how many calls Almara Pay takes a second,
 	// since the client does not wait.
-	Virtual *Clock
+	Virtual *VirtualClock
 	AskRate float64
 }
 
 // Scheduler runs the jobs of one configuration.
 type Scheduler struct {
 	Config
-	jobs      []*job
-	pace      *pace
-	virtual   *virtual          // nil when time passes by itself
-	sender    *senderEvidence   // what refusals say against the sender
-	slow      reminder.Evidence // requests that were not written in time
-	admission reminder.Evidence // bills that Almara Pay does not let in, since it let one in
-	unwritten unwritten         // outcomes that are known, and not on disk yet
+	jobs         []*job
+	pace         pace
+	pacer        pacer
+	virtual      *virtualPacer     // the pacer of a Scheduler that is stepped; nil when time passes by itself
+	sender       *senderEvidence   // what refusals say against the sender
+	lateRequests reminder.Evidence // phones whose requests were not written in time
+	notAdmitted  reminder.Evidence // bills that Almara Pay does not let in, since it let one in
+	unwritten    unwritten         // outcomes that are known, and not on disk yet
+	trust        clockTrust        // of the remind job alone
 
 	replan chan struct{} // holds at most one: all bills are to be planned anew
-
-	receiptsClock clockState // that of the pass of the receipts job under way
-
-	// Of the remind job alone.
-	seen      time.Time     // the clock at its last pass
-	believed  *clockState   // the clock that it last worked by; nil = none yet
-	passClock clockState    // and that of the pass under way
-	doubted   bool          // nobody vouched for the clock in its last pass
-	keptTime  time.Duration // as elapsed, when the store was last told of an instant
-	askedTime struct {      // when the peers were last asked for the time
-		at   time.Duration // as elapsed; zero = never
-		sets int
-	}
 }
 
 // New prepares the jobs. It fails on a bad cron expression.
 func New(c Config) (*Scheduler, error) {
-	s := &Scheduler{Config: c, pace: newPace(c.SegmentsPerSecond), sender: newSenderEvidence(c.Country), replan: make(chan struct{}, 1)}
+	s := &Scheduler{
+		Config: c, pace: newPace(c.SegmentsPerSecond), pacer: newWaitingPacer(c.SegmentsPerSecond),
+		sender: newSenderEvidence(c.Country), replan: make(chan struct{}, 1),
+	}
 	if s.Comparison == nil {
 		s.Comparison = new(Comparison)
 	}
 	if c.Virtual != nil {
-		s.Now = c.Virtual.Now
-		s.virtual = &virtual{clock: c.Virtual, askRate: c.AskRate, segments: c.SegmentsPerSecond, began: c.Virtual.Now()}
-		s.pace.passes = s.virtual.sent
+		s.virtual = newVirtualPacer(c)
+		s.Now, s.pacer = c.Virtual.Now, s.virtual
 	}
 	for _, j := range []struct {
 		name, expression string
@@ -173,12 +163,12 @@ func (s *Scheduler) Run(ctx context.Context) error {
 	for _, j := range s.jobs {
 		running.Go(func() { j.loop(ctx, s) })
 	}
-	running.Go(func() { s.keepPlanned(ctx) })
+	running.Go(func() { s.replanOnRequest(ctx) })
 	running.Go(func() { s.noticeCommands(ctx) })
 	running.Go(func() { s.logChanges(ctx) })
 	s.keepTime(ctx)
 	running.Wait()
-	return s.lastWrites()
+	return s.writeBeforeExit()
 }
 
 // prepare takes over what a dead process has left, before the first pass. It
@@ -203,29 +193,20 @@ func (s *Scheduler) prepare(ctx context.Context) (orphans int, err error) {
 	return orphans, s.checkSender(ctx)
 }
 
-// wake makes a job run now: it has new work from another.
-func (s *Scheduler) wake(name string) {
-	for _, j := range s.jobs {
-		if j.name == name {
-			j.wake()
-		}
-	}
-}
-
 const metaFingerprint = "policy"
 
-// planSoon has all bills planned anew if they have to be.
-func (s *Scheduler) planSoon() {
+// requestReplan has all bills planned anew if they have to be.
+func (s *Scheduler) requestReplan() {
 	select {
 	case s.replan <- struct{}{}:
 	default:
 	}
 }
 
-// keepPlanned plans all bills anew whenever that is wanted.
-func (s *Scheduler) keepPlanned(ctx context.Context) {
+// replanOnRequest plans all bills anew whenever that is wanted.
+func (s *Scheduler) replanOnRequest(ctx context.Context) {
 	for ctx.Err() == nil {
-		s.planAnew(ctx)
+		s.replanAll(ctx)
 		select {
 		case <-ctx.Done():
 		case <-s.replan:
@@ -233,12 +214,12 @@ func (s *Scheduler) keepPlanned(ctx context.Context) {
 	}
 }
 
-// planAnew renews the next instants of all bills after the policy changed, in
+// replanAll renews the next instants of all bills after the policy changed, in
 // bounded batches beside the running jobs: until it gets to a bill, that bill
-// is looked at by its old plan, and the decision is made by the new policy all
+// is decided about when its old plan says, and the decision is made by the new policy all
 // the same. While nobody vouches for the clock it does nothing, since what is to
 // come might be taken for past.
-func (s *Scheduler) planAnew(ctx context.Context) {
+func (s *Scheduler) replanAll(ctx context.Context) {
 	const batch = 500
 	have, err := s.Store.Meta(ctx, metaFingerprint)
 	if err != nil || have == s.Fingerprint {
@@ -270,17 +251,4 @@ func (s *Scheduler) planAnew(ctx context.Context) {
 		}
 		bills++
 	}
-}
-
-// report logs a failure that has no one to be returned to; one that comes of
-// stopping is of no interest.
-func (s *Scheduler) report(ctx context.Context, doing string, err error) {
-	level := slog.LevelError
-	switch {
-	case err == nil:
-		return
-	case ctx.Err() != nil && errors.Is(err, context.Canceled):
-		level = slog.LevelDebug
-	}
-	s.Log.Log(context.WithoutCancel(ctx), level, doing+" failed", "err", err)
 }

@@ -3,8 +3,6 @@ package scheduler
 import (
 	"context"
 	"errors"
-	"log/slog"
-	"strings"
 	"time"
 
 	"duewatch/notifier"
@@ -13,109 +11,108 @@ import (
 )
 
 // send ends one intent: the text is handed to the provider or given back. The
-// error is a reason to stop the pass: the next text would fare no better.
-func (s *Scheduler) send(pass context.Context, t *store.Text, check *lastCheck) (o store.Outcome, err error) {
-	if s.pace.wait(pass, t.Segments) == nil {
-		o, err = s.sendInTurn(pass, t, check)
+// error is a reason to cut the pass short: the next text would fare no better.
+func (p *remindPass) send(t *store.Text) (outcome store.SendOutcome, err error) {
+	if p.pacer.awaitTurn(p.ctx, t.Segments) == nil {
+		outcome, err = p.sendInTurn(t)
 	} else {
-		check.withdraw(t)
-		o = withdrawn(context.Cause(pass), s.Now())
+		p.inFlight.check.remove(t)
+		outcome = givenBackBy(context.Cause(p.ctx), p.Now())
 	}
-	if h := (*halt)(nil); errors.As(err, &h) {
-		o.Stop, o.Evidence = h.stop(), h.evidence
+	if stopped := (*stoppedError)(nil); errors.As(err, &stopped) {
+		outcome.Stop, outcome.Evidence = stopped.asStop(), stopped.phones
 	}
-	o.TextID = t.ID
-	if o.Until.After(t.NotAfter) {
-		o.Until = t.NotAfter // where the reminder expires by itself
+	outcome.TextID = t.ID
+	if outcome.Until.After(t.NotAfter) {
+		outcome.Until = t.NotAfter // where the reminder expires by itself
 	}
-	return o, err
-}
-
-// sendInTurn sends a text whose turn has come, unless something that it rests on
-// has changed since it was decided.
-func (s *Scheduler) sendInTurn(pass context.Context, t *store.Text, check *lastCheck) (store.Outcome, error) {
-	for try := 1; ; try++ {
-		result, o, err := s.checkAndPost(pass, t, check)
-		if o.Hold != "" || err != nil {
-			return o, err
-		}
-		now := s.Now()
-		switch late := errors.Is(result.Err, notifier.ErrLate); {
-		case !late:
-			s.slow.Clear()
-			o = outcomeOf(result, len(t.Parts) > 1, s.Policies.For(t.Parts[0].Service), s.ReconcileAfter[0], now)
-			err = s.applyEvidence(t, result, &o, now)
-			return o, err
-		case try == maxTries:
-			return s.late(t, result.Err, now)
-		}
-		// The connection that it waited for is ready once this returns, and the text
-		// is checked anew. Making one may take longer than a check lasts.
-		if err := s.Notifier.Connect(context.WithoutCancel(pass)); err != nil {
-			h := &halt{reason: reminder.ProviderUnreachable, until: s.Now().Add(retryUnreachable), err: err}
-			return givenBack(h.reason, h.until, err.Error()), h
-		}
-	}
+	return outcome, err
 }
 
 // maxTries is how often a text in turn is checked and begun anew when no
 // connection is ready in time.
 const maxTries = 3
 
-// checkAndPost tests once more what a text rests on, right before its request, and
-// hands it over. An outcome that holds says why it was not.
-func (s *Scheduler) checkAndPost(pass context.Context, t *store.Text, check *lastCheck) (r notifier.Result, o store.Outcome, err error) {
-	stop, changed, checkedAt, err := check.verdict(context.WithoutCancel(pass), t)
-	now := s.Now()
-	if err != nil {
-		return r, givenBack(reminder.NotHandedOver, now.Add(retryUnreachable), "what it rests on could not be read once more"), err
+// sendInTurn sends a text whose turn has come, unless something that it rests on
+// has changed since it was decided.
+func (p *remindPass) sendInTurn(t *store.Text) (store.SendOutcome, error) {
+	for try := 1; ; try++ {
+		message, outcome, err := p.checkBeforeRequest(t)
+		if outcome.Hold != "" || err != nil {
+			return outcome, err
+		}
+		// A shutdown must not cut off the answer: it would leave a text in doubt.
+		result := p.Notifier.Send(context.WithoutCancel(p.ctx), message)
+		now := p.Now()
+		if !errors.Is(result.Err, notifier.ErrLate) {
+			p.lateRequests.Clear()
+			outcome = outcomeOf(result, len(t.Parts), p.Policies.For(t.Parts[0].Service), p.ReconcileAfter[0], now)
+			err = p.applyEvidence(t, result, &outcome, now)
+			return outcome, err
+		}
+		if try == maxTries {
+			return p.tooLate(t, result.Err, now)
+		}
+		// The connection that it waited for is ready once this returns, and the text
+		// is checked anew. Making one may take longer than a check lasts.
+		if err := p.Notifier.Connect(context.WithoutCancel(p.ctx)); err != nil {
+			stopped := &stoppedError{reason: reminder.ProviderUnreachable, until: p.Now().Add(retryUnreachable), err: err}
+			return givenBack(stopped.reason, stopped.until, err.Error()), stopped
+		}
 	}
-	by := checkedAt.Add(checkToRequest)
-	switch closed := s.closed(t, now); {
-	case pass.Err() != nil:
-		o = withdrawn(context.Cause(pass), now)
-	case s.clockWasSet(s.passClock):
-		return r, givenBack(reminder.ClockUnsure, t.Decided, "the clock was set before it could be handed over"), errClockSet
-	case stop != nil:
-		o = givenBack(stop.Reason, now, "sending was stopped before it could be handed over: "+stop.Detail)
-	case changed != "":
-		o = givenBack(reminder.ChangedMeanwhile, now, changed)
-	case s.balanceTooOld(t, now):
-		o = givenBack(reminder.BalanceStale, now, "its balance grew too old before it could be handed over")
-	case t.NotAfter.Sub(now) < time.Second: // less than the provider takes as validity
-		o = givenBack(reminder.NotHandedOver, t.NotAfter, "it stopped being useful before it could be handed over")
-	case closed != nil:
-		o = givenBack(reminder.OutsideWindow, closed.NextOpen(now), "the window closed before it could be handed over")
-	case now.Sub(t.Decided) > lease/2:
-		// Soon it would be taken for one that a dead process left.
-		o = givenBack(reminder.NotHandedOver, now, "it waited too long to be handed over")
-	case time.Now().After(by):
-		o = givenBack(reminder.NotHandedOver, now.Add(retryUnreachable), "the store took too long to say whether it may leave")
-	}
-	if o.Hold != "" {
-		return r, o, nil
-	}
-	// A shutdown must not cut off the answer: it would leave a text in doubt.
-	return s.Notifier.Send(context.WithoutCancel(pass), notifier.Message{To: t.To, Body: t.Body, Validity: s.validity(t, now), WriteBy: by}), o, nil
 }
 
-// late gives back a text whose request was not written soon enough after the
+// checkBeforeRequest tests once more what a text rests on, and returns the message to
+// send at once. An outcome that holds says why it must not leave.
+func (p *remindPass) checkBeforeRequest(t *store.Text) (message notifier.Message, outcome store.SendOutcome, err error) {
+	tested, err := p.inFlight.check.verdict(context.WithoutCancel(p.ctx), t)
+	now := p.Now()
+	if err != nil {
+		return message, givenBack(reminder.NotHandedOver, now.Add(retryUnreachable), "what it rests on could not be read once more"), err
+	}
+	writeBy := tested.at.Add(checkToRequest)
+	shut := p.shutWindow(t, now)
+	switch {
+	case p.ctx.Err() != nil:
+		outcome = givenBackBy(context.Cause(p.ctx), now)
+	case p.clockWasSet(p.clock):
+		outcome, err = givenBack(reminder.ClockUnsure, t.Decided, "the clock was set before it could be handed over"), errClockSet
+	case tested.stop != nil:
+		outcome = givenBack(tested.stop.Reason, now, "sending was stopped before it could be handed over: "+tested.stop.Detail)
+	case tested.changed != "":
+		outcome = givenBack(reminder.ChangedMeanwhile, now, tested.changed)
+	case p.balanceTooOld(t, now):
+		outcome = givenBack(reminder.BalanceStale, now, "its balance grew too old before it could be handed over")
+	case t.NotAfter.Sub(now) < time.Second: // less than the provider takes as validity
+		outcome = givenBack(reminder.NotHandedOver, t.NotAfter, "it stopped being useful before it could be handed over")
+	case shut != nil:
+		outcome = givenBack(reminder.OutsideWindow, shut.NextOpen(now), "the window closed before it could be handed over")
+	case now.Sub(t.Decided) > lease/2:
+		// Soon it would be taken for one that a dead process left.
+		outcome = givenBack(reminder.NotHandedOver, now, "it waited too long to be handed over")
+	case time.Now().After(writeBy):
+		outcome = givenBack(reminder.NotHandedOver, now.Add(retryUnreachable), "the store took too long to say whether it may leave")
+	}
+	return notifier.Message{To: t.To, Body: t.Body, Validity: p.validity(t, now), WriteBy: writeBy}, outcome, err
+}
+
+// tooLate gives back a text whose request was not written soon enough after the
 // check, time and again. When several texts in a row wait in vain, the provider is
 // not to be reached.
-func (s *Scheduler) late(t *store.Text, why error, now time.Time) (store.Outcome, error) {
-	if s.slow.Against(t.To.E164()) {
-		h := &halt{reason: reminder.ProviderUnreachable, until: now.Add(retryUnreachable), err: why}
-		return givenBack(h.reason, h.until, why.Error()), h
+func (p *remindPass) tooLate(t *store.Text, why error, now time.Time) (store.SendOutcome, error) {
+	if p.lateRequests.Against(t.To.E164()) {
+		stopped := &stoppedError{reason: reminder.ProviderUnreachable, until: now.Add(retryUnreachable), err: why}
+		return givenBack(stopped.reason, stopped.until, why.Error()), stopped
 	}
 	return givenBack(reminder.NotHandedOver, now.Add(retryUnreachable), why.Error()), nil
 }
 
-// closed is the policy of one of the text's bills whose window is closed; nil
+// shutWindow is the policy of one of the text's bills whose window is closed; nil
 // when all are open.
-func (s *Scheduler) closed(t *store.Text, now time.Time) *reminder.Policy {
+func (s *Scheduler) shutWindow(t *store.Text, now time.Time) *reminder.Policy {
 	for _, part := range t.Parts {
-		if p := s.Policies.For(part.Service); !p.OpenAt(now) {
-			return p
+		if policy := s.Policies.For(part.Service); !policy.OpenAt(now) {
+			return policy
 		}
 	}
 	return nil
@@ -129,44 +126,4 @@ func (s *Scheduler) validity(t *store.Text, now time.Time) time.Duration {
 		v = min(v, s.Policies.For(part.Service).Validity(now))
 	}
 	return v
-}
-
-// logText counts a reminder for each bill, and the text once.
-func (s *Scheduler) logText(t store.Text, o store.Outcome, now time.Time) {
-	var accounts, stages []string
-	for _, part := range t.Parts {
-		accounts, stages = append(accounts, part.Account), append(stages, part.Stage.String())
-		switch o.State {
-		case store.Accepted:
-			s.Metrics.reminded(reminder.Texted, part.Reason)
-			s.Metrics.late(max(0, now.Sub(part.Planned)))
-		case store.Unknown:
-			s.Metrics.reminded(reminder.Texted, part.Reason)
-		default:
-			s.Metrics.reminded(outcomeName(o), o.Hold+o.Skip)
-		}
-	}
-	s.Metrics.textMoved(o.State)
-	log := func(level slog.Level, what string, more ...slog.Attr) {
-		attrs := [...]slog.Attr{
-			slog.String("service", s.Policies.Name(t.Parts[0].Service)), slog.String("account", strings.Join(accounts, ", ")),
-			slog.String("stage", strings.Join(stages, ", ")), slog.Any("to", t.To), slog.Int64("text", t.ID),
-		}
-		s.Log.LogAttrs(context.Background(), level, what, append(attrs[:], more...)...)
-	}
-	switch o.State {
-	case store.Accepted:
-		log(slog.LevelInfo, "text accepted by the provider", slog.String("sid", o.ProviderID), slog.Int("segments", t.Segments))
-	case store.Unknown:
-		log(slog.LevelWarn, "text in doubt: the provider may or may not have it, so it is looked up there", slog.String("err", o.Error))
-	default:
-		log(slog.LevelWarn, "text not sent", slog.String("reason", string(o.Hold+o.Skip)), slog.String("err", o.Error))
-	}
-}
-
-func outcomeName(o store.Outcome) reminder.Outcome {
-	if o.Hold != "" {
-		return reminder.Held
-	}
-	return reminder.Skipped
 }

@@ -72,7 +72,7 @@ func (s *sim) drawBlows(dice *rand.Rand) {
 		s.at(some(), "another config", func() { s.reconfigure(dice) })
 	}
 	s.wire.lag = dice.IntN(3) == 0
-	if s.wire.lag { // with a clock that jumps, no look at a list that runs behind could be the last
+	if s.wire.lag { // with a clock that jumps, no look-up in a list that runs behind could be the last
 		return
 	}
 	for range several(2) {
@@ -130,7 +130,7 @@ func (s *sim) redeclare(b *simBill, in bool) {
 	if !in {
 		b.removed = s.trueNow()
 	}
-	s.disturb(s.trueNow(), s.trueNow().Add(simDay), "declared")
+	s.noteFault(s.trueNow(), s.trueNow().Add(simDay), "declared")
 	s.restart()
 }
 
@@ -153,7 +153,7 @@ func (s *sim) optOut(to reminder.Phone, service string, add bool) {
 		s.must(db.Close())
 	}
 	s.stopped = nil
-	s.disturb(s.trueNow(), s.trueNow().Add(time.Hour), "opt-out")
+	s.noteFault(s.trueNow(), s.trueNow().Add(time.Hour), "opt-out")
 }
 
 // storeNow is the running daemon's, or, as the commands do, one of its own.
@@ -169,13 +169,13 @@ func (s *sim) storeNow() *store.Store {
 func (s *sim) outage(of *outage, name string, at time.Time, long time.Duration, what outage) {
 	s.at(at, fmt.Sprintf("%s fails with %s for %s", name, what, long), func() {
 		s.wire.set(func() { *of = what })
-		s.disturb(at.Add(-time.Minute), at.Add(long+7*time.Hour), "outage") // back-off is up to six hours
+		s.noteFault(at.Add(-time.Minute), at.Add(long+7*time.Hour), "outage") // back-off is up to six hours
 	})
 	s.at(at.Add(long), name+" is back", func() { s.wire.set(func() { *of = "" }) })
 }
 
 func (s *sim) down(long time.Duration) {
-	s.disturb(s.trueNow(), s.trueNow().Add(long+20*time.Minute), "down")
+	s.noteFault(s.trueNow(), s.trueNow().Add(long+20*time.Minute), "down")
 	s.later(s.trueNow().Add(long), "up again", func() {
 		if !s.up() {
 			s.start()
@@ -188,15 +188,15 @@ func (s *sim) reconfigure(dice *rand.Rand) {
 	s.met["config changed"]++
 	s.policies = s.drawPolicies(dice)
 	if dice.IntN(5) == 0 {
-		s.hurry()
+		s.sendNearClose()
 	}
 	s.configs = append(s.configs, simConfig{s.trueNow(), s.policies})
-	s.disturb(s.trueNow(), s.trueNow().Add(simDay), "config")
+	s.noteFault(s.trueNow(), s.trueNow().Add(simDay), "config")
 	s.restart()
 }
 
 func (s *sim) setClock(skew time.Duration) {
-	s.disturb(s.trueNow().Add(-simDay), s.trueNow().Add(2*simDay), "clock")
+	s.noteFault(s.trueNow().Add(-simDay), s.trueNow().Add(2*simDay), "clock")
 	s.skewed.Store(int64(skew))
 	s.clockNews = true
 	s.epoch++
@@ -213,8 +213,8 @@ func (s *sim) restore() {
 	}
 }
 
-// disturb notes that for a while something was in the way of texts.
-func (s *sim) disturb(from, to time.Time, what string) {
+// noteFault notes that for a while something was in the way of texts.
+func (s *sim) noteFault(from, to time.Time, what string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.unruly = append(s.unruly, span{from, to, what})

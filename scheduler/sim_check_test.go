@@ -50,11 +50,11 @@ func (s *sim) noteStopped() {
 	}
 }
 
-// look notes, after a wake that the process outlived, how the store sees each
+// takeSnapshot notes, after a wake that the process outlived, how the store sees each
 // bill, and what must hold at any time.
-func (s *sim) look(ok bool) {
+func (s *sim) takeSnapshot(ok bool) {
 	now := s.daemonNow()
-	this := &look{at: now, truly: s.trueNow(), epoch: s.epoch, config: s.config, store: s.generation, ok: ok}
+	this := &snapshot{at: now, truly: s.trueNow(), epoch: s.epoch, config: s.config, store: s.generation, ok: ok}
 	for _, w := range s.watched() {
 		b := s.billOf(w.account)
 		if b.due != w.due {
@@ -63,7 +63,7 @@ func (s *sim) look(ok bool) {
 		}
 		if last := len(b.seen) - 1; ok && last >= 0 && b.seen[last].ok && b.seen[last].epoch == s.epoch &&
 			w.nextRemind.Before(b.seen[last].at.Add(-lease-time.Minute)) {
-			s.found(b, "at %s the remind job had not looked at it since %s", s.hour(now), s.hour(w.nextRemind))
+			s.found(b, "at %s the remind job had not decided about it since %s", s.hour(now), s.hour(w.nextRemind))
 		}
 		b.seen = append(b.seen, sighting{this, b.dueDate, w.active})
 	}
@@ -232,7 +232,7 @@ func (s *sim) checkOwed(d delivery) {
 			continue
 		}
 		was = append(was, b.owed.Format("KES"))
-		if b.owed.Cmp(d.policy.MinBalance) >= 0 && (!names || d.tells(*b.owed)) {
+		if b.owed.Cmp(d.policy.MinBalance) >= 0 && (!names || d.names(*b.owed)) {
 			return
 		}
 	}
@@ -266,7 +266,7 @@ func (s *sim) reconfigured(from, to time.Time) bool {
 
 // checkRecords is what must hold of the store once everything had its time.
 func (s *sim) checkRecords(b *simBill) {
-	told := func(textID int64, what string) bool {
+	handedOver := func(textID int64, what string) bool {
 		return slices.ContainsFunc(b.events, func(e store.Event) bool { return e.TextID == textID && e.What == what })
 	}
 	for _, x := range b.texts {
@@ -274,13 +274,13 @@ func (s *sim) checkRecords(b *simBill) {
 		case store.Sending, store.Unknown:
 			s.found(b, "text %d of %s is still in state %s", x.ID, s.hour(x.CreatedAt), x.State)
 		}
-		if x.ProviderID != "" && !told(x.ID, string(store.Accepted)) {
+		if x.ProviderID != "" && !handedOver(x.ID, string(store.Accepted)) {
 			s.found(b, "text %d was accepted, and no event says so", x.ID)
 		}
 	}
 	last := b.seen[len(b.seen)-1]
 	for _, r := range b.reminders {
-		if r.Outcome == reminder.Texted && !told(r.TextID, string(reminder.Texted)) {
+		if r.Outcome == reminder.Texted && !handedOver(r.TextID, string(reminder.Texted)) {
 			s.found(b, "%s of %s is texted, and no event says so", r.Stage, r.DueDate)
 		}
 		if r.Outcome != reminder.Held || r.DueDate != last.due || !last.active {

@@ -79,14 +79,14 @@ func (l simLogger) WithAttrs(attrs []slog.Attr) slog.Handler {
 
 func (l simLogger) WithGroup(string) slog.Handler { return l } // the daemon has none
 
-// simTold counts the failed runs of this process; of the first simTellAll the
+// simReported counts the failed runs of this process; of the first simTellAll the
 // log is shown.
-var simTold atomic.Int32
+var simReported atomic.Int32
 
-const simTellAll = 3
+const simReportAll = 3
 
-// tell reports what was found, with the way to find it again.
-func (s *sim) tell(t *testing.T) {
+// reportFindings reports what was found, with the way to find it again.
+func (s *sim) reportFindings(t *testing.T) {
 	t.Helper()
 	if *simLog {
 		t.Log("\n" + strings.Join(s.logLines(), "\n"))
@@ -97,7 +97,7 @@ func (s *sim) tell(t *testing.T) {
 	for _, w := range s.wrong {
 		t.Errorf("seed %d: %s", s.seed, w)
 	}
-	if told := simTold.Add(1); told > simTellAll {
+	if told := simReported.Add(1); told > simReportAll {
 		t.Errorf("again: go test ./scheduler -run 'TestSimulation/seed=%d$' -seed=%d -seeds=1", s.seed, s.seed)
 		return
 	}

@@ -18,13 +18,13 @@ type simConfig struct {
 
 // sighting is how the store saw a bill after one wake of the daemon.
 type sighting struct {
-	*look
+	*snapshot
 	due    reminder.Date
 	active bool
 }
 
-// look is one at all bills, after a wake.
-type look struct {
+// snapshot is one at all bills, after a wake.
+type snapshot struct {
 	at     time.Time // by the daemon's clock
 	truly  time.Time
 	epoch  int

@@ -32,9 +32,9 @@ var (
 // and goroutines that wake in one instant would run in an order of their own.
 // Nor does a run that brings its process down keep the others from being made.
 const (
-	simAlone = 60
-	simChunk = 50
-	simMany  = 5000 // from here on, a line a minute tells how far it is
+	simSingle = 60
+	simChunk  = 50
+	simMany   = 5000 // from here on, a line a minute says how far it is
 )
 
 // simResult is what came of one run.
@@ -51,16 +51,16 @@ const simPipe = "DUEWATCH_SIM_PIPE"
 
 func TestSimulation(t *testing.T) {
 	if os.Getenv(simPipe) != "" {
-		tell := json.NewEncoder(os.NewFile(3, "results"))
+		encoder := json.NewEncoder(os.NewFile(3, "results"))
 		simRuns(t, func(r simResult) {
-			if err := tell.Encode(r); err != nil {
+			if err := encoder.Encode(r); err != nil {
 				panic(err) // nobody listens any more
 			}
 		})
 		return
 	}
-	sum := simSum{met: map[string]int{}, began: time.Now(), told: time.Now()}
-	if *simSeeds <= simAlone {
+	sum := simSum{met: map[string]int{}, began: time.Now(), reportedAt: time.Now()}
+	if *simSeeds <= simSingle {
 		simRuns(t, sum.add)
 	} else {
 		simShare(t, &sum)
@@ -87,7 +87,7 @@ type simSum struct {
 	failed []uint64
 	met    map[string]int
 
-	began, told time.Time
+	began, reportedAt time.Time
 }
 
 func (s *simSum) add(r simResult) {
@@ -103,8 +103,8 @@ func (s *simSum) add(r simResult) {
 	for what, n := range r.Met {
 		s.met[what] += n
 	}
-	if now := time.Now(); *simSeeds > simMany && now.Sub(s.told) > time.Minute {
-		s.told = now
+	if now := time.Now(); *simSeeds > simMany && now.Sub(s.reportedAt) > time.Minute {
+		s.reportedAt = now
 		left := time.Duration(float64(now.Sub(s.began)) / float64(s.runs) * float64(*simSeeds-s.runs))
 		fmt.Fprintf(os.Stderr, "simulation: %d of %d seeds, %d failed %d, about %s left\n",
 			s.runs, *simSeeds, len(s.failed), s.failed[:min(len(s.failed), 10)], left.Round(time.Minute))

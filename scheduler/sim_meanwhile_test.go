@@ -60,7 +60,7 @@ func (s *sim) commit(c simCommit) {
 	}
 	s.must(err)
 	s.say("-- %s of %s, with calls under way", c.what, b.Account)
-	s.disturb(s.trueNow().Add(-time.Hour), s.trueNow().Add(time.Hour), c.what)
+	s.noteFault(s.trueNow().Add(-time.Hour), s.trueNow().Add(time.Hour), c.what)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.commits = append(s.commits, c)

@@ -71,12 +71,12 @@ func (s *sim) putBack(backup string, dice *rand.Rand) {
 	}
 	// A text that this store does not know counts as one about any stage that
 	// might have joined it, and so may be one too few: which it was is not known.
-	s.disturb(s.trueNow().Add(-simDay), s.trueNow().Add((reminder.MaxBundleDays+1)*simDay), "backup")
+	s.noteFault(s.trueNow().Add(-simDay), s.trueNow().Add((reminder.MaxBundleDays+1)*simDay), "backup")
 	s.down(time.Duration(5+dice.IntN(120)) * time.Minute)
 }
 
-// operate does what docs/operations.md tells the operator to do about what is
-// held or stopped: look, and then let it go, or not.
+// operate does what docs/operations.md has the operator do about what is
+// held or stopped: look into it, and then let it go, or not.
 func (s *sim) operate() {
 	dice := s.diceOf("operator", s.wakes)
 	db := s.storeNow()
@@ -91,7 +91,7 @@ func (s *sim) operate() {
 		s.met["operator released: "+string(reason)]++
 		s.say("-- the operator releases %s: %d", reason, n)
 		s.releases = append(s.releases, release{s.trueNow(), reason, ""})
-		s.disturb(s.trueNow(), s.trueNow().Add(time.Hour), "release")
+		s.noteFault(s.trueNow(), s.trueNow().Add(time.Hour), "release")
 	}
 	stops, err := db.Stops(s.ctx, s.daemonNow())
 	s.must(err)
@@ -145,7 +145,7 @@ func (s *sim) releaseBills(db *store.Store, dice *rand.Rand) {
 			s.met["operator released: a bill"]++
 			s.say("-- the operator releases %s", b.Account)
 			s.releases = append(s.releases, release{s.trueNow(), "", b.Account})
-			s.disturb(s.trueNow(), s.trueNow().Add(time.Hour), "release")
+			s.noteFault(s.trueNow(), s.trueNow().Add(time.Hour), "release")
 		}
 	}
 }
@@ -203,17 +203,17 @@ func (s *sim) checkGuards(all []delivery) {
 	s.checkImplausible(all)
 }
 
-// checkImplausible looks at the amounts that customers were told: none may be
+// checkImplausible looks at the amounts that texts named: none may be
 // far more than the bill ever came to before, once something is known of it.
 func (s *sim) checkImplausible(all []delivery) {
-	told := map[string]time.Time{} // since when the oldest balance was true that was told of an account
+	trueSince := map[string]time.Time{} // since when the oldest balance was true that was named for an account
 	for _, d := range all {
 		g := d.policy.Guards
 		for i, b := range d.balances {
-			if b.at.After(d.at) || !d.tells(*b.owed) {
+			if b.at.After(d.at) || !d.names(*b.owed) {
 				continue
 			}
-			since, usual := told[d.simBill.Account], reminder.MustMoney("0")
+			since, usual := trueSince[d.simBill.Account], reminder.MustMoney("0")
 			if slices.ContainsFunc(s.restored, func(at time.Time) bool { return at.After(since) && at.Before(d.at) }) {
 				since = time.Time{} // the store knows nothing of it any more
 			}
@@ -224,10 +224,10 @@ func (s *sim) checkImplausible(all []delivery) {
 			}
 			if g.ImplausibleBalance > 0 && !since.IsZero() && since.Before(b.at) && b.owed.Cmp(g.ImplausibleFrom) >= 0 && b.owed.Cmp(usual.Times(g.ImplausibleBalance)) > 0 &&
 				!s.unsettled(b.at, d.at) && !s.released(b.at, d.at, "", d.simBill.Account) && !s.wasEver(d.balances[:i], b) {
-				s.found(d.simBill, "was told at %s that it owes %s, and it never owed more than %s before", s.hour(d.at), b.owed.Format("KES"), usual.Format("KES"))
+				s.found(d.simBill, "had a text at %s that it owes %s, and it never owed more than %s before", s.hour(d.at), b.owed.Format("KES"), usual.Format("KES"))
 			}
 			if since.IsZero() || b.at.Before(since) {
-				told[d.simBill.Account] = b.at
+				trueSince[d.simBill.Account] = b.at
 			}
 		}
 	}

@@ -25,8 +25,8 @@ type delivery struct {
 	stage  string // "3 days before, due 2026-03-12"
 }
 
-// tells reports whether the text names the amount as what the bill owes.
-func (d delivery) tells(owed reminder.Money) bool {
+// names reports whether the text names the amount as what the bill owes.
+func (d delivery) names(owed reminder.Money) bool {
 	_, rest, found := strings.Cut(d.part, d.policy.Currency+" "+owed.Format(d.policy.Currency))
 	return found && rest != "" && !unicode.IsDigit(rune(rest[0]))
 }

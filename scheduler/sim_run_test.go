@@ -25,14 +25,14 @@ import (
 //	sim_script_test.go    who owes what, and until when
 //	sim_blows_test.go     what goes wrong with daemon, machine, config and clock
 //	sim_meanwhile_test.go what is committed while its calls are under way
-//	sim_operator_test.go  what the operator does about it: look, release, put back a backup
+//	sim_operator_test.go  what the operator does about it: look into it, release, put back a backup
 //	sim_wire_test.go      the network, and what goes wrong on it
 //	sim_call_test.go      one call
 //	sim_record_test.go    the provider's record, side by side with the store's
 //	sim_check_test.go     what must hold of both
 //	sim_lost_test.go      that no stage was lost
 //	sim_peek_test.go      what the simulation reads in the store
-//	sim_log_test.go       what is told of a run
+//	sim_log_test.go       what is reported of a run
 
 // simulate makes one run and returns the texts that the provider had at its
 // end, and how often the run met what.
@@ -49,7 +49,7 @@ func simulate(t *testing.T, seed uint64) (texts []string, met map[string]int) {
 		s.check()
 		s.shut()
 		texts, met = s.textsInOrder(), s.met
-		s.tell(t)
+		s.reportFindings(t)
 	})
 	return texts, met
 }
@@ -89,7 +89,7 @@ func (s *sim) run() {
 	}
 }
 
-// nextInstant is when to look next, always on a whole minute: the next due row
+// nextInstant is when to go on, always on a whole minute: the next due row
 // of any job, the next blow, or some hour at random.
 func (s *sim) nextInstant(latest time.Time) time.Time {
 	now, next := s.trueNow(), latest
@@ -192,7 +192,7 @@ func (s *sim) wakeUp() {
 	select {
 	case <-s.replan:
 		if ctx.Err() == nil {
-			s.planAnew(ctx)
+			s.replanAll(ctx)
 		}
 	default:
 	}
@@ -209,7 +209,7 @@ func (s *sim) wakeUp() {
 		s.shut()
 		s.afterEnd(dice)
 	default:
-		s.look(s.job(jobRemind).err == nil && s.ClockCheck.stateNow().sure)
+		s.takeSnapshot(s.job(jobRemind).err == nil && s.ClockCheck.stateNow().sure)
 		s.checkBelieved()
 	}
 }

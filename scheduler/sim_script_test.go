@@ -42,7 +42,7 @@ func (s *sim) draw() {
 	s.wire.faults = pick(dice, 0, 0.02, 0.02, 0.05, 0.1, 0.3)
 	s.policies = s.drawPolicies(dice)
 	if dice.IntN(5) == 0 {
-		s.hurry()
+		s.sendNearClose()
 	}
 	s.configs = []simConfig{{s.begin, s.policies}}
 	s.drawBills(dice)
@@ -114,10 +114,10 @@ func (s *sim) drawPolicies(dice *rand.Rand) reminder.Policies {
 	return reminder.Policies{Default: p, ByService: map[string]*reminder.Policy{sandbox.ServiceElectricity: &other}}
 }
 
-// hurry makes texts leave shortly before the window closes, one after the
+// sendNearClose makes texts leave shortly before the window closes, one after the
 // other and slowly, so that it closes on some of them.
-func (s *sim) hurry() {
-	s.hurried, s.senders, s.wire.slow = true, 1, 5
+func (s *sim) sendNearClose() {
+	s.nearClose, s.senders, s.wire.slow = true, 1, 5
 	for _, p := range []*reminder.Policy{s.policies.Default, s.policies.ByService[sandbox.ServiceElectricity]} {
 		p.SendAt, p.Window = 17*60+58, reminder.Window{From: 8 * 60, To: 18 * 60}
 	}
@@ -157,7 +157,7 @@ func (s *sim) drawBills(dice *rand.Rand) {
 		s.owes(b, pick(dice, "1250.50", "90000", "320", "50", "0.40", "0", "-20", "777.77", "1250", "61.90", "4000"))
 		today := reminder.DateOf(s.begin.In(s.zone))
 		due := today.AddDays(pick(dice, dice.IntN(30)-3, dice.IntN(30)-3, common))
-		if crowd || s.hurried && dice.IntN(3) > 0 {
+		if crowd || s.nearClose && dice.IntN(3) > 0 {
 			due = today.AddDays(common)
 		}
 		s.due(b, due)

@@ -21,7 +21,7 @@ import (
 type simWire struct {
 	sim     *sim
 	handler http.Handler
-	faults  float64 // the probability of trouble with a call
+	faults  float64 // the probability of a fault of a call
 	slow    int     // calls take up to so many slots more
 	lag     bool    // the provider's message list runs behind at times
 	almara  outage
@@ -77,7 +77,7 @@ const slot = 4 * time.Second
 // it keeps to the same slots too.
 const timeout = 8 * slot
 
-// The troubles. Those with "after" strike once the call has been processed.
+// The faults. Those with "after" come once the call has been processed.
 const (
 	refused   = "connection refused"
 	dropped   = "connection dropped"
@@ -94,20 +94,20 @@ const (
 	forbidden = "403"
 	badLogin  = "401"
 	unclear   = "404 of no known form"
-	strange   = "400 of an unknown code"
+	oddCode   = "400 of an unknown code"
 	late      = "time-out, processed later"
 	lagging   = "the list runs behind"
 	redacted  = "the list has no words"
 	after     = " after"
 )
 
-var simTroubles = map[string][]string{
+var simFaults = map[string][]string{
 	"token":    {dropped, e503, page502, page200, empty, slowDown, silent, cut},
 	"register": {dropped, dropped + after, e503, e500 + after, page502, page200, cut, empty, slowDown, slowLong, redirect, badLogin, silent, silent + after, forbidden, unclear},
 	"lookup":   {dropped, e503, page502, cut, empty, slowDown, redirect, silent, unclear},
 	"send": {
 		dropped, dropped + after, dropped + after, e500, e500 + after, e503, e503 + after, page502, page502 + after, page200 + after, redirect, redirect + after,
-		slowDown, slowLong, cut, cut, empty + after, empty, silent, silent + after, badLogin, strange, late,
+		slowDown, slowLong, cut, cut, empty + after, empty, silent, silent + after, badLogin, oddCode, late,
 	},
 	"list":  {dropped, e500, page200, page502, empty, cut, slowDown, badLogin, silent, redirect, redacted, redacted},
 	"fetch": {dropped, e500, page200, page502, empty, cut, slowDown, badLogin, silent, redirect},
@@ -158,38 +158,38 @@ func (w *simWire) roundTrip(r *http.Request) (*http.Response, error) {
 		key += job // two jobs may ask about one bill in the same instant
 	}
 	dice := s.diceOf(key, w.count(key))
-	trouble := ""
+	fault := ""
 	switch {
 	case s.calm.Load():
 	case down != "":
-		trouble = string(down)
+		fault = string(down)
 	case dice.Float64() < w.faults:
-		list := simTroubles[c.endpoint]
-		trouble = list[dice.IntN(len(list))]
+		list := simFaults[c.endpoint]
+		fault = list[dice.IntN(len(list))]
 	case c.endpoint == "list" && w.lag && dice.IntN(2) == 0:
-		trouble = lagging
+		fault = lagging
 	}
 	offset := time.Duration(dice.IntN(w.slow+1))*slot + time.Millisecond + time.Duration(dice.Int64N(int64(990*time.Millisecond)))
 	p := w.note(c)
 	if err := w.pass(r.Context(), offset); err != nil {
 		return nil, err
 	}
-	if trouble != "" {
-		s.say("-- %s %s: %s", c.endpoint, c.said, trouble)
-		s.disturb(s.trueNow().Add(-2*slot), s.trueNow().Add(time.Minute), trouble)
+	if fault != "" {
+		s.say("-- %s %s: %s", c.endpoint, c.said, fault)
+		s.noteFault(s.trueNow().Add(-2*slot), s.trueNow().Add(time.Minute), fault)
 	}
-	return w.carry(r, c, p, began, trouble, dice)
+	return w.carry(r, c, p, began, fault, dice)
 }
 
-func (w *simWire) carry(r *http.Request, c simCall, p *post, began time.Time, trouble string, dice *rand.Rand) (*http.Response, error) {
+func (w *simWire) carry(r *http.Request, c simCall, p *post, began time.Time, fault string, dice *rand.Rand) (*http.Response, error) {
 	w.leap(c)
 	w.strike(c, false)
 	if w.isDead() && dice.IntN(2) == 0 { // or else the request was on its way already
 		w.set(func() { p.lost, p.killed = true, true })
 		return nil, fmt.Errorf("%w: the process is gone", errSim)
 	}
-	kind, processed := strings.CutSuffix(trouble, after)
-	processed = processed || trouble == "" || trouble == cut || trouble == lagging || trouble == redacted
+	kind, processed := strings.CutSuffix(fault, after)
+	processed = processed || fault == "" || fault == cut || fault == lagging || fault == redacted
 	var res *http.Response
 	switch {
 	case processed:
@@ -199,7 +199,7 @@ func (w *simWire) carry(r *http.Request, c simCall, p *post, began time.Time, tr
 		wait := 28*time.Second + time.Duration(1+dice.IntN(50))*time.Second
 		time.AfterFunc(wait, func() { w.process(c, p) })
 	}
-	w.set(func() { p.lost, p.killed = trouble != "", w.dead })
+	w.set(func() { p.lost, p.killed = fault != "", w.dead })
 	if w.isDead() {
 		return nil, fmt.Errorf("%w: the process is gone", errSim)
 	}
@@ -259,7 +259,7 @@ func (w *simWire) carry(r *http.Request, c simCall, p *post, began time.Time, tr
 		return answer(404, problem, `{"title":"Not Found","status":404}`)
 	case badLogin:
 		return answer(401, problem, `{"code":20003,"message":"Authenticate","status":401}`)
-	case strange:
+	case oddCode:
 		return answer(400, problem, `{"code":29999,"message":"Something new","status":400}`)
 	case lagging:
 		return w.withoutTheNew(res)
@@ -267,7 +267,7 @@ func (w *simWire) carry(r *http.Request, c simCall, p *post, began time.Time, tr
 		w.set(func() { w.sim.met["list without words"]++ })
 		return w.withoutWords(res)
 	}
-	return nil, fmt.Errorf("%w: no such trouble: %s", errSim, kind)
+	return nil, fmt.Errorf("%w: no such fault: %s", errSim, kind)
 }
 
 type brokenReader struct{}
@@ -343,7 +343,7 @@ func (w *simWire) strike(c simCall, processed bool) {
 		return
 	}
 	w.crash = nil
-	w.sim.disturb(w.sim.trueNow().Add(-time.Minute), w.sim.trueNow().Add(20*time.Minute), "crash")
+	w.sim.noteFault(w.sim.trueNow().Add(-time.Minute), w.sim.trueNow().Add(20*time.Minute), "crash")
 	if k.graceful {
 		w.sim.say("-- told to stop, at %s %s", c.endpoint, c.said)
 	} else {

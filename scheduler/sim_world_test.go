@@ -61,25 +61,25 @@ type sim struct {
 	booted     time.Time     // when the machine was started, true
 	process    time.Time     // and the process
 
-	sandbox  *sandbox.Sandbox
-	wire     *simWire
-	metrics  *Metrics
-	peek     *simPeek // into the store of the process that is running
-	kept     *store.Store
-	known    knowledge
-	path     string
-	starts   int
-	wakes    int
-	declared map[string]bool
-	policies reminder.Policies
-	config   int // counts the changes of policies
-	configs  []simConfig
-	resend   bool
-	hurried  bool // texts leave shortly before the window closes
-	senders  int
-	askers   int
-	calm     atomic.Bool
-	copies   int
+	sandbox   *sandbox.Sandbox
+	wire      *simWire
+	metrics   *Metrics
+	peek      *simPeek // into the store of the process that is running
+	kept      *store.Store
+	known     knowledge
+	path      string
+	starts    int
+	wakes     int
+	declared  map[string]bool
+	policies  reminder.Policies
+	config    int // counts the changes of policies
+	configs   []simConfig
+	resend    bool
+	nearClose bool // texts leave shortly before the window closes
+	senders   int
+	askers    int
+	calm      atomic.Bool
+	copies    int
 
 	clocks     bool        // the clock is wrong at times
 	generation int         // counts the stores that were put back
@@ -230,7 +230,7 @@ func (s *sim) start() {
 		func() error { return db.Reclaim(s.Now(), s.Owner) },
 		func() error { return db.EndTimedStops(s.ctx) },
 		func() error { return s.checkSender(s.ctx) },
-		func() error { s.planAnew(s.ctx); return nil },
+		func() error { s.replanAll(s.ctx); return nil },
 	} {
 		if i == dies {
 			s.say("-- and dies at once")

@@ -38,7 +38,7 @@ const (
 
 // turnsOf begins the turns of a pass.
 func (s *Scheduler) turnsOf(ctx context.Context, j *job, q queue) (*turns, error) {
-	if !j.cutShort {
+	if !j.wasCutShort {
 		return &turns{q, []line{{}}}, nil
 	}
 	// Multiples of the golden ratio: each place is far from those before.
@@ -82,18 +82,18 @@ func (t *turns) next(ctx context.Context, now time.Time, n int) (bills []reminde
 	return bills, more, nil
 }
 
-// few takes one bill of each line, as many as there must be witnesses: of more,
+// sample takes one bill of each line, as many as there must be witnesses: of more,
 // those that failed before might speak before the others do.
-func (t *turns) few(ctx context.Context, now time.Time) (bills []reminder.Bill, err error) {
+func (t *turns) sample(ctx context.Context, now time.Time) (bills []reminder.Bill, err error) {
 	for i := range t.lines {
 		if len(bills) == reminder.EnoughWitnesses {
 			break
 		}
-		some, err := t.take(ctx, now, i, 1)
+		taken, err := t.take(ctx, now, i, 1)
 		if err != nil {
 			return nil, err
 		}
-		bills = append(bills, some...)
+		bills = append(bills, taken...)
 	}
 	return bills, nil
 }

@@ -15,25 +15,25 @@ import (
 // takes them: what is known must not end as a text in doubt. Nothing new is decided
 // meanwhile, so they are never more than the texts of one pass.
 type unwritten struct {
-	mu   sync.Mutex
-	all  []store.Outcome
-	lost map[int64]bool // texts whose outcome cannot be written at all: they end in doubt, with their lease
+	mu      sync.Mutex
+	pending []store.SendOutcome
+	lost    map[int64]bool // texts whose outcome cannot be written at all: they end in doubt, with their lease
 }
 
 // record writes outcomes, and keeps those that may be written later.
-func (u *unwritten) record(db *store.Store, now time.Time, some []store.Outcome) error {
+func (u *unwritten) record(db *store.Store, now time.Time, outcomes []store.SendOutcome) error {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	return u.write(db, now, some)
+	return u.writeLocked(db, now, outcomes)
 }
 
-// write is record for who holds the lock.
-func (u *unwritten) write(db *store.Store, now time.Time, some []store.Outcome) error {
-	errs := db.RecordOutcomes(now, some)
-	for i, o := range some {
+// writeLocked is record for who holds the lock.
+func (u *unwritten) writeLocked(db *store.Store, now time.Time, outcomes []store.SendOutcome) error {
+	errs := db.RecordOutcomes(now, outcomes)
+	for i, o := range outcomes {
 		switch err := errs[i]; {
 		case store.WritableLater(err):
-			u.all = append(u.all, o)
+			u.pending = append(u.pending, o)
 		case err != nil:
 			if u.lost == nil {
 				u.lost = make(map[int64]bool)
@@ -44,45 +44,45 @@ func (u *unwritten) write(db *store.Store, now time.Time, some []store.Outcome) 
 	return errors.Join(errs...)
 }
 
-// again writes what could not be written before. The error says that some of it
+// retry writes what could not be written before. The error says that some of it
 // still cannot be.
-func (u *unwritten) again(db *store.Store, now time.Time) error {
+func (u *unwritten) retry(db *store.Store, now time.Time) error {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	return u.writeAgain(db, now)
+	return u.retryLocked(db, now)
 }
 
-// writeAgain is again for who holds the lock.
-func (u *unwritten) writeAgain(db *store.Store, now time.Time) error {
-	some := u.all
-	u.all = nil
-	if len(some) == 0 {
+// retryLocked is retry for who holds the lock.
+func (u *unwritten) retryLocked(db *store.Store, now time.Time) error {
+	outcomes := u.pending
+	u.pending = nil
+	if len(outcomes) == 0 {
 		return nil
 	}
-	err := u.write(db, now, some)
-	if len(u.all) == 0 {
+	err := u.writeLocked(db, now, outcomes)
+	if len(u.pending) == 0 {
 		return nil // what failed now is settled already, or cannot be written at all
 	}
-	return fmt.Errorf("what became of %d texts is known, and cannot be written: %w", len(u.all), err)
+	return fmt.Errorf("what became of %d texts is known, and cannot be written: %w", len(u.pending), err)
 }
 
-// settle is again, and gives back the texts of an owner of which nothing is known. It
+// settleOwner is retry, and gives back the texts of an owner of which nothing is known. It
 // holds the lock over both: several jobs write what is known, and a text whose
 // outcome one of them has in its hands must not be taken for one that was never
 // handed over.
-func (u *unwritten) settle(ctx context.Context, db *store.Store, now time.Time, owner string) (givenBack int, err error) {
+func (u *unwritten) settleOwner(ctx context.Context, db *store.Store, now time.Time, owner string) (givenBack int, err error) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if err := u.writeAgain(db, now); err != nil {
+	if err := u.retryLocked(db, now); err != nil {
 		return 0, err
 	}
 	return db.GiveBack(ctx, now, owner, u.lost)
 }
 
-// settleKnown writes what this process knows of its texts and could not write, and
+// settleOwnTexts writes what this process knows of its texts and could not write, and
 // gives back those that it never handed over. Call it where no text is being sent.
-func (s *Scheduler) settleKnown(ctx context.Context) error {
-	n, err := s.unwritten.settle(ctx, s.Store, s.Now(), s.Owner)
+func (s *Scheduler) settleOwnTexts(ctx context.Context) error {
+	n, err := s.unwritten.settleOwner(ctx, s.Store, s.Now(), s.Owner)
 	if n > 0 {
 		s.Log.Warn("texts were decided on and never handed over, since the store failed: they are decided anew", "texts", n)
 	}
@@ -95,11 +95,11 @@ const (
 	lastPause = 500 * time.Millisecond
 )
 
-// lastWrites writes what is known before the process ends: the next one could only
+// writeBeforeExit writes what is known before the process ends: the next one could only
 // look it up at the provider.
-func (s *Scheduler) lastWrites() (err error) {
+func (s *Scheduler) writeBeforeExit() (err error) {
 	for i := range lastTries {
-		if err = s.unwritten.again(s.Store, s.Now()); err == nil {
+		if err = s.unwritten.retry(s.Store, s.Now()); err == nil {
 			return nil
 		}
 		if i+1 < lastTries {

@@ -83,7 +83,7 @@ func TestATextThatWasNeverHandedOverIsGivenBackAtOnce(t *testing.T) {
 	w.at("2026-03-09 09:00")
 	var mended func()
 	w.toProvider.hooks(firstPost(func() { mended = w.fails() }), nil)
-	w.faults(sandbox.Fault{Where: sandbox.Send, What: sandbox.Status, Status: 429, Times: 1}) // the others are withdrawn
+	w.faults(sandbox.Fault{Where: sandbox.Send, What: sandbox.Status, Status: 429, Times: 1}) // the others are given back
 	_ = w.tryTick()
 	w.toProvider.hooks(nil, nil)
 	mended()
@@ -134,7 +134,7 @@ func TestTheLastWritesWaitForTheStore(t *testing.T) {
 		}
 		return w.clock.now()
 	}
-	if err := w.lastWrites(); err != nil {
+	if err := w.writeBeforeExit(); err != nil {
 		t.Errorf("what was known could not be written: %v", err)
 	}
 	if tries > lastTries {
@@ -154,8 +154,8 @@ func TestAnOutcomeThatCannotBeWrittenAtAllIsNotSentAgain(t *testing.T) {
 	if err != nil || len(decided.Texts) != 1 {
 		t.Fatalf("%d texts, %v", len(decided.Texts), err)
 	}
-	odd := store.Outcome{TextID: decided.Texts[0].ID, State: store.Refused} // says not what becomes of the reminder
-	if err := w.unwritten.record(w.Store, w.Now(), []store.Outcome{odd}); err == nil {
+	odd := store.SendOutcome{TextID: decided.Texts[0].ID, State: store.Refused} // says not what becomes of the reminder
+	if err := w.unwritten.record(w.Store, w.Now(), []store.SendOutcome{odd}); err == nil {
 		t.Error("it was written")
 	}
 	w.tick()
@@ -165,7 +165,7 @@ func TestAnOutcomeThatCannotBeWrittenAtAllIsNotSentAgain(t *testing.T) {
 	w.wantStates("A1", "sending")
 }
 
-// watchedContext is a context that calls a hook whenever somebody looks whether it is over.
+// watchedContext is a context that calls a hook whenever somebody asks whether it is over.
 type watchedContext struct {
 	context.Context
 	hook func()
@@ -182,7 +182,7 @@ func (a watchedContext) Done() <-chan struct{} {
 }
 
 // The jobs for reminders and for receipts both write what is known. While one of them
-// looks for texts to give back, the other must have no outcome in its hands that is
+// reads which texts to give back, the other must have no outcome in its hands that is
 // not on disk.
 func TestNothingIsGivenBackWhileAnotherJobWritesAnOutcome(t *testing.T) {
 	t.Parallel()
@@ -192,20 +192,20 @@ func TestNothingIsGivenBackWhileAnotherJobWritesAnOutcome(t *testing.T) {
 	if decided, err := w.Store.DecideDue(w.ctx, w.Scheduler.round(), 10); err != nil || len(decided.Texts) != 1 {
 		t.Fatalf("%d texts, %v", len(decided.Texts), err)
 	}
-	looked, free := 0, 0
+	tested, free := 0, 0
 	ctx := watchedContext{w.ctx, func() {
-		looked++
+		tested++
 		if w.unwritten.mu.TryLock() {
 			free++
 			w.unwritten.mu.Unlock()
 		}
 	}}
-	if err := w.settleKnown(ctx); err != nil {
+	if err := w.settleOwnTexts(ctx); err != nil {
 		t.Fatal(err)
 	}
 	w.wantStates("A1", "refused")
-	if looked == 0 || free > 0 {
-		t.Errorf("of %d instants in which texts were given back, another job could begin to write in %d", looked, free)
+	if tested == 0 || free > 0 {
+		t.Errorf("of %d instants in which texts were given back, another job could begin to write in %d", tested, free)
 	}
 }
 

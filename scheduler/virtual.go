@@ -2,35 +2,35 @@ package scheduler
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"math"
 	"sync"
 	"time"
 )
 
-// Clock is a clock that stands still until it is set. A Scheduler of such a
+// VirtualClock is a clock that stands still until it is set. A Scheduler of such a
 // clock is not run but stepped: its jobs run one after the other at the instants
 // of their ticks, and the time that calls and texts take at their rates passes
 // without anybody waiting for it. `duewatch simulate` drives the daemon's jobs
 // through weeks that way, and gets the same end from the same beginning: while
 // calls are under way the clock stands, so that their order makes no difference.
-type Clock struct {
+type VirtualClock struct {
 	mu sync.Mutex
 	at time.Time
 }
 
-// NewClock is a clock that stands at an instant.
-func NewClock(at time.Time) *Clock { return &Clock{at: at} }
+// NewVirtualClock is a clock that stands at an instant.
+func NewVirtualClock(at time.Time) *VirtualClock { return &VirtualClock{at: at} }
 
 // Now is where the clock stands.
-func (c *Clock) Now() time.Time {
+func (c *VirtualClock) Now() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.at
 }
 
 // Set moves the clock on; it never goes back.
-func (c *Clock) Set(at time.Time) {
+func (c *VirtualClock) Set(at time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if at.After(c.at) {
@@ -38,33 +38,42 @@ func (c *Clock) Set(at time.Time) {
 	}
 }
 
-// virtual is how far a stepped Scheduler is.
-type virtual struct {
-	clock   *Clock
-	askRate float64
-	began   time.Time
+// virtualPacer lets the time of texts and calls pass on a virtual clock. Nobody
+// waits: what is sent or asked puts off the next pass of its jobs.
+type virtualPacer struct {
+	clock             *VirtualClock
+	callsPerSecond    float64
+	segmentsPerSecond float64
+	began             time.Time
 
-	mu       sync.Mutex
-	asking   time.Time // until then calls take up Almara Pay's rate
-	sending  time.Time // and texts the provider's
-	segments float64   // the provider's rate
+	mu      sync.Mutex
+	asking  time.Time // until then calls take up Almara Pay's rate
+	sending time.Time // and texts the provider's
 }
 
-// asked lets the time of so many calls to Almara Pay pass.
-func (v *virtual) asked(calls int) {
-	if v == nil || calls == 0 {
+func newVirtualPacer(c Config) *virtualPacer {
+	return &virtualPacer{clock: c.Virtual, callsPerSecond: c.AskRate, segmentsPerSecond: c.SegmentsPerSecond, began: c.Virtual.Now()}
+}
+
+func (p *virtualPacer) awaitTurn(ctx context.Context, segments int) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.sending = later(p.sending, p.clock.Now()).Add(time.Duration(float64(segments) / p.segmentsPerSecond * float64(time.Second)))
+	return ctx.Err()
+}
+
+func (p *virtualPacer) asked(calls int) {
+	if calls == 0 {
 		return
 	}
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	v.asking = later(v.asking, v.clock.Now()).Add(time.Duration(float64(calls) / v.askRate * float64(time.Second)))
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.asking = later(p.asking, p.clock.Now()).Add(time.Duration(float64(calls) / p.callsPerSecond * float64(time.Second)))
 }
 
-// sent lets the time of so many segments pass.
-func (v *virtual) sent(segments int) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	v.sending = later(v.sending, v.clock.Now()).Add(time.Duration(float64(segments) / v.segments * float64(time.Second)))
+// passLimit is a second's worth: nothing runs beside a pass that is stepped.
+func (p *virtualPacer) passLimit() (segments, calls int) {
+	return int(math.Ceil(p.segmentsPerSecond)), int(math.Ceil(p.callsPerSecond))
 }
 
 func later(a, b time.Time) time.Time {
@@ -74,23 +83,12 @@ func later(a, b time.Time) time.Time {
 	return b
 }
 
-// yields ends a pass once its rounds have taken a second, at so many things a
-// second, and has the job woken for the next ones, when the clock is a virtual
-// one: other jobs have their turn in that time.
-func (s *Scheduler) yields(j *job, things int, perSecond float64) bool {
-	if s.virtual == nil || float64(things) < perSecond {
-		return false
-	}
-	j.wake()
-	return true
-}
-
 // Begin does what Run does at its start. Then Next and Step take turns.
 func (s *Scheduler) Begin(ctx context.Context) error {
 	if _, err := s.prepare(ctx); err != nil {
 		return fmt.Errorf("start: %w", err)
 	}
-	s.planAnew(ctx)
+	s.replanAll(ctx)
 	for _, j := range s.jobs {
 		j.wake()
 	}
@@ -121,8 +119,8 @@ func earlier(a, b time.Time) time.Time {
 
 // turn is when a job next has something to do, if its queue comes at due.
 func (s *Scheduler) turn(j *job, due time.Time) time.Time {
-	v := s.virtual
-	at := v.clock.Now()
+	p := s.virtual
+	at := p.clock.Now()
 	switch {
 	case len(j.woken) > 0:
 	case j.name == jobHousekeeping:
@@ -130,15 +128,15 @@ func (s *Scheduler) turn(j *job, due time.Time) time.Time {
 	case due.IsZero():
 		return due
 	default:
-		at = firstTick(j.schedule, later(due, j.started.Add(time.Millisecond)).In(s.Zone), v.began)
+		at = firstTick(j.schedule, later(due, j.started.Add(time.Millisecond)).In(s.Zone), p.began)
 	}
-	v.mu.Lock()
-	defer v.mu.Unlock()
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	switch j.name {
 	case jobRegister, jobRecheck:
-		return later(at, v.asking)
+		return later(at, p.asking)
 	case jobRemind:
-		return later(at, v.sending)
+		return later(at, p.sending)
 	}
 	return at
 }
@@ -166,5 +164,5 @@ func (s *Scheduler) Step(ctx context.Context) error {
 			return fmt.Errorf("%s: %w", j.name, j.err)
 		}
 	}
-	return errors.Join(ctx.Err())
+	return ctx.Err()
 }

@@ -24,7 +24,7 @@ import (
 type stepped struct {
 	*Scheduler
 	t     *testing.T
-	clock *Clock
+	clock *VirtualClock
 	box   *sandbox.Sandbox
 	path  string
 }
@@ -32,7 +32,7 @@ type stepped struct {
 // newStepped makes a daemon with so many bills, due over the next two weeks.
 func newStepped(t *testing.T, bills int, change ...func(*Config)) *stepped {
 	t.Helper()
-	w := &stepped{t: t, clock: NewClock(time.Date(2026, 3, 9, 0, 0, 0, 0, zone)), path: filepath.Join(t.TempDir(), "duewatch.db")}
+	w := &stepped{t: t, clock: NewVirtualClock(time.Date(2026, 3, 9, 0, 0, 0, 0, zone)), path: filepath.Join(t.TempDir(), "duewatch.db")}
 	must := func(err error) {
 		t.Helper()
 		if err != nil {
@@ -47,7 +47,7 @@ func newStepped(t *testing.T, bills int, change ...func(*Config)) *stepped {
 	t.Cleanup(func() { must(db.Close()) })
 	log := slog.New(slog.DiscardHandler)
 	a, err := almara.New(almara.Config{BaseURL: "http://127.0.0.1", ClientID: sandbox.ClientID, ClientSecret: sandbox.ClientSecret,
-		Rate: 1e9, Transport: w.box.Transport(), Now: w.clock.Now, Log: log})
+		Rate: almara.Unpaced, Transport: w.box.Transport(), Now: w.clock.Now, Log: log})
 	must(err)
 	live := reminder.Delivery{Mode: reminder.ModeLive}
 	n, err := notifier.New(notifier.Config{AccountSID: sandbox.AccountSID, AuthToken: sandbox.AuthToken, From: sandbox.From, BaseURL: "http://127.0.0.1",
@@ -237,7 +237,7 @@ func TestLeavingOutIdleTicksChangesNothing(t *testing.T) {
 }
 
 func TestAVirtualClockNeverGoesBack(t *testing.T) {
-	c := NewClock(time.Unix(100, 0))
+	c := NewVirtualClock(time.Unix(100, 0))
 	c.Set(time.Unix(50, 0))
 	if got := c.Now().Unix(); got != 100 {
 		t.Errorf("it stands at %d", got)

@@ -266,7 +266,7 @@ func (w *world) start() {
 	w.build()
 	_, err := w.Scheduler.prepare(ctx)
 	fail(err)
-	w.planAnew(ctx)
+	w.replanAll(ctx)
 }
 
 // build makes the parts, as cli does.

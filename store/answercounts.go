@@ -19,7 +19,7 @@ const keepAnswersFor = reminder.FeedSpan
 // serviceAnswers are the answers of a batch about the bills of one service.
 type serviceAnswers struct {
 	service string
-	reminder.Answers
+	reminder.AnswerCounts
 	example string // a problem of one of them
 }
 
@@ -36,15 +36,15 @@ const sumAnswers = "sum(answers), sum(asked), sum(owed), sum(turned), sum(return
 
 // answersSince sums the answers of all services, by service. Nearly all rows are of the hour
 // that is judged, so they are read in the order of the services and not by their minute.
-func (t *tx) answersSince(after, now time.Time) (map[string]reminder.Answers, error) {
+func (t *tx) answersSince(after, now time.Time) (map[string]reminder.AnswerCounts, error) {
 	rows, err := t.Query("SELECT service, "+sumAnswers+"+minute > ?1 AND +minute <= ?2 GROUP BY service", after.UnixMilli(), now.UnixMilli())
 	if err != nil {
 		return nil, err
 	}
-	all := map[string]reminder.Answers{}
+	all := map[string]reminder.AnswerCounts{}
 	_, err = db.Collect(rows, func(r db.Scanner) (none struct{}, err error) {
 		var service string
-		var c reminder.Answers
+		var c reminder.AnswerCounts
 		err = r.Scan(&service, &c.All, &c.Asked, &c.Owed, &c.Turned, &c.Returned, &c.Unread)
 		all[service] = c
 		return none, err
@@ -53,7 +53,7 @@ func (t *tx) answersSince(after, now time.Time) (map[string]reminder.Answers, er
 }
 
 // answersOf sums the answers of one service.
-func (t *tx) answersOf(service string, after, now time.Time) (c reminder.Answers, err error) {
+func (t *tx) answersOf(service string, after, now time.Time) (c reminder.AnswerCounts, err error) {
 	rows, err := t.Query("SELECT "+sumAnswers+"service = ?1 || '' AND minute > ?2 AND minute <= ?3 GROUP BY service",
 		service, after.UnixMilli(), now.UnixMilli())
 	if err != nil {
@@ -66,11 +66,11 @@ func (t *tx) answersOf(service string, after, now time.Time) (c reminder.Answers
 }
 
 // answersToJudge sums the answers since an instant of all services, or of those of a batch.
-func (t *tx) answersToJudge(after, now time.Time, all bool, batch []*serviceAnswers) (map[string]reminder.Answers, error) {
+func (t *tx) answersToJudge(after, now time.Time, all bool, batch []*serviceAnswers) (map[string]reminder.AnswerCounts, error) {
 	if all {
 		return t.answersSince(after, now)
 	}
-	sums := make(map[string]reminder.Answers, len(batch))
+	sums := make(map[string]reminder.AnswerCounts, len(batch))
 	for _, c := range batch {
 		var err error
 		if sums[c.service], err = t.answersOf(c.service, after, now); err != nil {
@@ -164,7 +164,7 @@ func (t *tx) judgeReading(now time.Time, update bool, batch []*serviceAnswers) e
 	if !warned || !update {
 		return nil
 	}
-	var total reminder.Answers
+	var total reminder.AnswerCounts
 	for _, c := range hour {
 		if c.Unreadable() {
 			return nil

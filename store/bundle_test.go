@@ -127,25 +127,25 @@ func TestATextGivesAllItsRemindersBack(t *testing.T) {
 		parts  int // of the text that follows; 0 = none
 	}{
 		"refused for now": {func(t *testing.T, s *Store, x Text) {
-			mustDo(t, s.RecordOutcome(firstStage, Outcome{TextID: x.ID, State: Refused, Hold: reminder.Throttled, Until: next}))
+			mustDo(t, s.RecordOutcome(firstStage, SendOutcome{TextID: x.ID, State: Refused, Hold: reminder.Throttled, Until: next}))
 		}, "3 days before, held, throttled", 2},
 		"opted out": {func(t *testing.T, s *Store, x Text) {
-			mustDo(t, s.RecordOutcome(firstStage, Outcome{TextID: x.ID, State: Refused, Skip: reminder.OptedOut, OptOut: reminder.OptedOut}))
+			mustDo(t, s.RecordOutcome(firstStage, SendOutcome{TextID: x.ID, State: Refused, Skip: reminder.OptedOut, OptOut: reminder.OptedOut}))
 		}, "3 days before, skipped, opted_out", 0},
 		"not at the provider": {func(t *testing.T, s *Store, x Text) {
-			mustDo(t, s.RecordOutcome(firstStage, Outcome{TextID: x.ID, State: Unknown, NextPollAt: firstStage}))
+			mustDo(t, s.RecordOutcome(firstStage, SendOutcome{TextID: x.ID, State: Unknown, NextPollAt: firstStage}))
 			must(s.RecordLookUp(firstStage, LookUp{TextID: x.ID, Last: true, Resend: true}))
 		}, "3 days before, held, not_at_provider", 2},
 		"not at the provider, and not to be sent again": {func(t *testing.T, s *Store, x Text) {
-			mustDo(t, s.RecordOutcome(firstStage, Outcome{TextID: x.ID, State: Unknown, NextPollAt: firstStage}))
+			mustDo(t, s.RecordOutcome(firstStage, SendOutcome{TextID: x.ID, State: Unknown, NextPollAt: firstStage}))
 			must(s.RecordLookUp(firstStage, LookUp{TextID: x.ID, Last: true}))
 		}, "3 days before, held, in_doubt", 0},
 		"found at the provider": {func(t *testing.T, s *Store, x Text) {
-			mustDo(t, s.RecordOutcome(firstStage, Outcome{TextID: x.ID, State: Unknown, NextPollAt: firstStage}))
+			mustDo(t, s.RecordOutcome(firstStage, SendOutcome{TextID: x.ID, State: Unknown, NextPollAt: firstStage}))
 			must(s.RecordLookUp(firstStage, LookUp{TextID: x.ID, Found: []string{"SM1"}, NextAt: next}))
 		}, "3 days before, texted, on_schedule", 0},
 		"not delivered": {func(t *testing.T, s *Store, x Text) {
-			mustDo(t, s.RecordOutcome(firstStage, Outcome{TextID: x.ID, State: Accepted, ProviderID: "SM1", NextPollAt: firstStage}))
+			mustDo(t, s.RecordOutcome(firstStage, SendOutcome{TextID: x.ID, State: Accepted, ProviderID: "SM1", NextPollAt: firstStage}))
 			must(s.RecordReceipts(firstStage, []Receipt{{TextID: x.ID, State: Undelivered, RetryAt: next, MaxTries: 3}}))
 		}, "3 days before, held, not_delivered", 2},
 		"left by a dead process": {func(t *testing.T, s *Store, x Text) {
@@ -183,7 +183,7 @@ func TestABundleNotFoundTwiceIsInDoubtForWhomItIsTheSecond(t *testing.T) {
 	change(t, s, `INSERT INTO reminders (bill_id, due_date, stage, outcome, reason, tries, decided_at)
 		VALUES (1, ?1, -3, 'held', 'not_at_provider', 1, 0)`, due.String())
 	x := text(t, s, p, firstStage)
-	mustDo(t, s.RecordOutcome(firstStage, Outcome{TextID: x.ID, State: Unknown, NextPollAt: firstStage}))
+	mustDo(t, s.RecordOutcome(firstStage, SendOutcome{TextID: x.ID, State: Unknown, NextPollAt: firstStage}))
 	must(s.RecordLookUp(firstStage, LookUp{TextID: x.ID, Last: true, Resend: true}))
 	wantRecorded(t, s, 1, "3 days before, held, in_doubt")
 	wantRecorded(t, s, 2, "3 days before, held, not_at_provider")

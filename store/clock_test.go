@@ -88,7 +88,7 @@ func TestATextInDoubtIsLookedUpLaterAfterTheClockWasSet(t *testing.T) {
 	s, p := openNew(t), newPolicy()
 	ready(t, s, p, billOf(1))
 	l := must(s.DecideDue(t.Context(), roundAt(p, firstStage), 10))
-	mustDo(t, s.RecordOutcome(firstStage, Outcome{TextID: l.Texts[0].ID, State: Unknown, NextPollAt: firstStage.Add(2 * time.Minute)}))
+	mustDo(t, s.RecordOutcome(firstStage, SendOutcome{TextID: l.Texts[0].ID, State: Unknown, NextPollAt: firstStage.Add(2 * time.Minute)}))
 	ahead := firstStage.Add(3 * time.Hour)
 	must(s.ClockSet(ahead, ahead.Add(15*time.Minute)))
 	if n := len(must(s.UnknownTexts(t.Context(), ahead.Add(14*time.Minute), 10))); n != 0 {

@@ -40,7 +40,7 @@ func writes(t *testing.T, s *Store) func(yield func(string, error) bool) {
 	}{
 		{"Declare", func() error { _, err := s.Declare("config", nil, checkedAt); return err }},
 		{"Learn", func() error { _, err := s.RecordChecks(policiesOf(newPolicy()), checkedAt); return err }},
-		{"RecordOutcome", func() error { return s.RecordOutcome(checkedAt, Outcome{State: Unknown}) }},
+		{"RecordOutcome", func() error { return s.RecordOutcome(checkedAt, SendOutcome{State: Unknown}) }},
 		{"RecordReceipts", func() error { _, err := s.RecordReceipts(checkedAt, nil); return err }},
 		{"MarkOrphans", func() error { _, err := s.MarkOrphans(checkedAt, "x", checkedAt); return err }},
 		{"AddOptOuts", func() error { _, err := s.AddOptOuts(); return err }},

@@ -55,10 +55,10 @@ func sendForever(ctx context.Context, path string) error {
 		for _, x := range must(s.DecideDue(ctx, round, 10)).Texts {
 			say("intended", x.ID)
 			senders.Go(func() {
-				o := Outcome{TextID: x.ID, State: Accepted, ProviderID: fmt.Sprint("SM", x.ID)}
+				o := SendOutcome{TextID: x.ID, State: Accepted, ProviderID: fmt.Sprint("SM", x.ID)}
 				what := "accepted"
 				if x.ID%5 == 0 {
-					what, o = "refused", Outcome{TextID: x.ID, State: Refused, Hold: reminder.Throttled, Until: firstStage.Add(time.Hour)}
+					what, o = "refused", SendOutcome{TextID: x.ID, State: Refused, Hold: reminder.Throttled, Until: firstStage.Add(time.Hour)}
 				}
 				if err := s.RecordOutcome(firstStage, o); err != nil {
 					panic(err)

@@ -333,7 +333,7 @@ func TestTheDailyCapIsThePhones(t *testing.T) {
 	one.Phone, two.Phone = phone(3), one.Phone
 	declare(t, s, "config", Declared{Changed: 2}, one, two)
 	l := must(s.DecideDue(t.Context(), roundAt(p, firstStage), 10))
-	if len(l.Texts) != 0 || len(l.Records) != 1 || l.Records[0].Reason != reminder.DailyCap {
+	if len(l.Texts) != 0 || len(l.Records) != 1 || l.Records[0].Reason != reminder.PhoneDailyCap {
 		t.Errorf("a second text of the day: %+v", l)
 	}
 }

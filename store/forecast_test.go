@@ -74,7 +74,7 @@ func TestAForecastKnowsWhatWasBefore(t *testing.T) {
 	for must(f.Walk(t.Context(), firstStage, 1)) > 0 {
 	}
 	l := must(f.DecideDue(t.Context(), roundAt(p, firstStage), 10))
-	if len(l.Texts) != 0 || len(l.Records) != 1 || l.Records[0].Reason != reminder.DailyCap {
+	if len(l.Texts) != 0 || len(l.Records) != 1 || l.Records[0].Reason != reminder.PhoneDailyCap {
 		t.Errorf("the text of today is not counted: %+v", l)
 	}
 	if next := must(f.NextEval(t.Context())); !next.After(firstStage) {
@@ -96,7 +96,7 @@ func TestAForecastKeepsPhonesApart(t *testing.T) {
 	for must(f.Walk(t.Context(), firstStage, 1)) > 0 {
 		noted = append(noted, must(f.DecideDue(t.Context(), roundAt(p, firstStage), 10)).Records...)
 	}
-	if len(noted) != 2 || noted[0].Outcome != reminder.Texted || noted[1].Reason != reminder.DailyCap {
+	if len(noted) != 2 || noted[0].Outcome != reminder.Texted || noted[1].Reason != reminder.PhoneDailyCap {
 		t.Errorf("foreseen for a new phone, and for one that had its text: %+v", noted)
 	}
 }

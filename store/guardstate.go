@@ -27,7 +27,7 @@ func guardState(q db.Reader, p *reminder.Policy, now time.Time) (s reminder.Guar
 	if len(stops) > 0 {
 		s.Stop = &stops[0].Stop
 	}
-	if s.Doubts, err = lastDoubts(q); err != nil {
+	if s.FeedFaults, err = lastDoubts(q); err != nil {
 		return s, err
 	}
 	if err := readUsage(q, p, now, &s); err != nil {

@@ -18,17 +18,17 @@ func TestTextsThatTheProviderDidNotJudgeAreNoFailures(t *testing.T) {
 		t.Fatalf("%d texts", len(decided))
 	}
 	for i, x := range decided {
-		o := Outcome{TextID: x.ID, State: Refused, Hold: reminder.ChangedMeanwhile, Until: firstStage}
+		o := SendOutcome{TextID: x.ID, State: Refused, Hold: reminder.ChangedMeanwhile, Until: firstStage}
 		switch {
 		case i < 20:
-			o = Outcome{TextID: x.ID, State: Accepted, ProviderID: "SM" + x.Parts[0].Account, NextPollAt: firstStage}
+			o = SendOutcome{TextID: x.ID, State: Accepted, ProviderID: "SM" + x.Parts[0].Account, NextPollAt: firstStage}
 		case i < 60:
-			o = Outcome{TextID: x.ID, State: Refused, Skip: reminder.TextRefused}
+			o = SendOutcome{TextID: x.ID, State: Refused, Skip: reminder.TextRefused}
 		case i < 100:
 		case i < 140:
-			o = Outcome{TextID: x.ID, State: Unknown, NextPollAt: firstStage}
+			o = SendOutcome{TextID: x.ID, State: Unknown, NextPollAt: firstStage}
 		case i < 180:
-			mustDo(t, s.RecordOutcome(firstStage, Outcome{TextID: x.ID, State: Unknown, NextPollAt: firstStage}))
+			mustDo(t, s.RecordOutcome(firstStage, SendOutcome{TextID: x.ID, State: Unknown, NextPollAt: firstStage}))
 			if got := lookUp(t, s, LookUp{TextID: x.ID, Last: true}); got != NotFound {
 				t.Fatalf("after the look-up, the text is %s", got)
 			}

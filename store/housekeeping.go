@@ -57,12 +57,7 @@ func (s *Store) Trim(cutoff time.Time, n int) (deleted int64, err error) {
 //
 // It gathers no statistics: every statement finds its index without them, and those
 // of a young store make an engine read whole tables that have grown since.
-func (s *Store) Tidy(ctx context.Context) error {
-	if err := s.db.Tidy(ctx); err != nil {
-		return fmt.Errorf("tidy store: %w", err)
-	}
-	return nil
-}
+func (s *Store) Tidy(ctx context.Context) error { return s.db.Tidy(ctx) }
 
 // Writable proves that the store can be written, by a write as durable as any.
 func (s *Store) Writable(now time.Time) error {

@@ -27,7 +27,7 @@ func TestTrimForgetsWhatIsOld(t *testing.T) {
 		s, p := openNew(t), newPolicy()
 		ready(t, s, p, billsOf(9)...)
 		for _, x := range must(s.DecideDue(t.Context(), roundAt(p, firstStage), 10)).Texts {
-			mustDo(t, s.RecordOutcome(firstStage, Outcome{TextID: x.ID, State: Accepted, ProviderID: "SM" + string(rune('0'+x.ID))}))
+			mustDo(t, s.RecordOutcome(firstStage, SendOutcome{TextID: x.ID, State: Accepted, ProviderID: "SM" + string(rune('0'+x.ID))}))
 		}
 		// One moment before they are old enough nothing of this due date goes.
 		trimAll(t, s, firstStage, n)
@@ -52,7 +52,7 @@ func TestTrimKeepsWhatIsNeeded(t *testing.T) {
 	ready(t, s, p, billsOf(4)...)
 	texts := must(s.DecideDue(t.Context(), roundAt(p, firstStage), 10)).Texts
 	for i, state := range []TextState{Sending, Unknown, Accepted, Refused} {
-		o := Outcome{TextID: texts[i].ID, State: state, ProviderID: "SM" + string(rune('0'+i))}
+		o := SendOutcome{TextID: texts[i].ID, State: state, ProviderID: "SM" + string(rune('0'+i))}
 		if state == Refused {
 			o.Hold, o.Until = reminder.AccountFault, firstStage.Add(time.Hour)
 		}
@@ -78,9 +78,9 @@ func TestTrimGoesBehindWhatItKeeps(t *testing.T) {
 	s, p := openNew(t), newPolicy()
 	ready(t, s, p, billsOf(6)...)
 	for i, x := range must(s.DecideDue(t.Context(), roundAt(p, firstStage), 10)).Texts {
-		o := Outcome{TextID: x.ID, State: Unknown}
+		o := SendOutcome{TextID: x.ID, State: Unknown}
 		if i >= 3 {
-			o = Outcome{TextID: x.ID, State: Accepted, ProviderID: "SM" + string(rune('0'+i))}
+			o = SendOutcome{TextID: x.ID, State: Accepted, ProviderID: "SM" + string(rune('0'+i))}
 		}
 		mustDo(t, s.RecordOutcome(firstStage, o))
 	}

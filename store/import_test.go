@@ -128,10 +128,10 @@ func TestSweep(t *testing.T) {
 	must(s.Import(t.Context(), SourceImport, []reminder.Bill{billOf(9000)}, checkedAt, nil))
 	index := must(NewImportIndex(t.Context(), false))
 	defer index.Close() //nolint:errcheck // a test
-	var listed []Row
+	var listed []reminder.ListedBill
 	for i := range 2500 {
 		if i%5 != 0 {
-			listed = append(listed, Row{Line: i + 2, Bill: billOf(i)})
+			listed = append(listed, reminder.ListedBill{Line: i + 2, Bill: billOf(i)})
 		}
 	}
 	must(index.Add(listed))
@@ -163,9 +163,9 @@ func TestSweep(t *testing.T) {
 func TestRollFindsDoubles(t *testing.T) {
 	for _, keeps := range []bool{false, true} {
 		index := must(NewImportIndex(t.Context(), keeps))
-		var rows []Row
+		var rows []reminder.ListedBill
 		for i := range 230 {
-			rows = append(rows, Row{Line: i + 2, Bill: edit(billOf(i), func(b *reminder.Bill) { b.Language = "sw" })})
+			rows = append(rows, reminder.ListedBill{Line: i + 2, Bill: edit(billOf(i), func(b *reminder.Bill) { b.Language = "sw" })})
 		}
 		rows[70].Bill = rows[3].Bill    // in another statement
 		rows[75].Bill = rows[60].Bill   // in the same
@@ -175,16 +175,16 @@ func TestRollFindsDoubles(t *testing.T) {
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("doubles (-want +got):\n%s", diff)
 			}
-			rows = []Row{{Line: 400 + i, Bill: billOf(0)}, {Line: 500 + i, Bill: billOf(1)}, {Line: 600, Bill: billOf(700)}}
+			rows = []reminder.ListedBill{{Line: 400 + i, Bill: billOf(0)}, {Line: 500 + i, Bill: billOf(1)}, {Line: 600, Bill: billOf(700)}}
 		}
 		missing := must(index.missing([]reminder.Bill{billOf(0), billOf(800), billOf(700)}))
 		if len(missing) != 1 || missing[0].Account != billOf(800).Account {
 			t.Errorf("missing: %v", missing)
 		}
 		kept := 0
-		mustDo(t, index.Each(100, func(page []Row) error {
+		mustDo(t, index.Each(100, func(page []reminder.ListedBill) error {
 			if kept == 0 {
-				if diff := cmp.Diff(Row{2, edit(billOf(0), func(b *reminder.Bill) { b.Language = "sw" })}, page[0], cmpTimes); diff != "" {
+				if diff := cmp.Diff(reminder.ListedBill{Line: 2, Bill: edit(billOf(0), func(b *reminder.Bill) { b.Language = "sw" })}, page[0], cmpTimes); diff != "" {
 					t.Errorf("kept (-want +got):\n%s", diff)
 				}
 			}
@@ -206,13 +206,13 @@ func TestRollFindsDoubles(t *testing.T) {
 func TestRollStopsAtTheFirstError(t *testing.T) {
 	index := must(NewImportIndex(t.Context(), true))
 	defer index.Close() //nolint:errcheck // a test
-	must(index.Add([]Row{{2, billOf(1)}, {3, billOf(2)}}))
+	must(index.Add([]reminder.ListedBill{{Line: 2, Bill: billOf(1)}, {Line: 3, Bill: billOf(2)}}))
 	stop := errors.New("stop")
-	if err := index.Each(1, func([]Row) error { return stop }); !errors.Is(err, stop) {
+	if err := index.Each(1, func([]reminder.ListedBill) error { return stop }); !errors.Is(err, stop) {
 		t.Errorf("got %v", err)
 	}
 	mustDo(t, index.Close())
-	if _, err := index.Add([]Row{{4, billOf(3)}}); err == nil {
+	if _, err := index.Add([]reminder.ListedBill{{Line: 4, Bill: billOf(3)}}); err == nil {
 		t.Error("a closed list takes bills")
 	}
 	mustDo(t, (*ImportIndex)(nil).Close())
@@ -333,14 +333,14 @@ func TestAnImportIndexOutlivesTheContextItWasMadeIn(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	index := must(NewImportIndex(ctx, true))
 	defer index.Close() //nolint:errcheck // a test
-	must(index.Add([]Row{{2, billOf(1)}}))
+	must(index.Add([]reminder.ListedBill{{Line: 2, Bill: billOf(1)}}))
 	cancel()
-	must(index.Add([]Row{{3, billOf(2)}}))
+	must(index.Add([]reminder.ListedBill{{Line: 3, Bill: billOf(2)}}))
 	if missing := must(index.missing([]reminder.Bill{billOf(1), billOf(2), billOf(3)})); len(missing) != 1 {
 		t.Errorf("missing: %v", missing)
 	}
 	rows := 0
-	mustDo(t, index.Each(100, func(page []Row) error {
+	mustDo(t, index.Each(100, func(page []reminder.ListedBill) error {
 		rows += len(page)
 		return nil
 	}))

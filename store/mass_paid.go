@@ -84,7 +84,7 @@ const mostUnskipped = 5000
 // which since are the sums. What
 // was skipped by it as paid, which is little since the doubt begins with the first bills
 // that are too many, waits from now on.
-func (t *tx) doubtPayments(now, from time.Time, service string, since reminder.Answers) error {
+func (t *tx) doubtPayments(now, from time.Time, service string, since reminder.AnswerCounts) error {
 	if _, err := t.Exec(`INSERT INTO doubted_payments (service, since, owed, turned, returned) VALUES (?1, ?2, ?3, ?4, ?5)
 		ON CONFLICT (service, since) DO UPDATE SET until_at = NULL, owed = excluded.owed, turned = excluded.turned, returned = excluded.returned`,
 		service, from.UnixMilli(), since.Owed, since.Turned, since.Returned); err != nil {
@@ -142,15 +142,15 @@ func (t *tx) acceptPayments() error {
 }
 
 // lastDoubts are the latest spans of doubt of the services that had any.
-func lastDoubts(q db.Reader) (map[string]reminder.Doubt, error) {
+func lastDoubts(q db.Reader) (map[string]reminder.FeedFault, error) {
 	rows, err := q.Query("SELECT service, since, until_at FROM doubted_payments ORDER BY since")
 	if err != nil {
 		return nil, err
 	}
-	all := map[string]reminder.Doubt{}
+	all := map[string]reminder.FeedFault{}
 	_, err = db.Collect(rows, func(r db.Scanner) (none struct{}, err error) {
 		var service string
-		var d reminder.Doubt
+		var d reminder.FeedFault
 		err = r.Scan(&service, db.InstantTo(&d.Since), db.InstantTo(&d.Until))
 		all[service] = d
 		return none, err
@@ -159,15 +159,15 @@ func lastDoubts(q db.Reader) (map[string]reminder.Doubt, error) {
 }
 
 // openDoubts are the sums of the answers since each doubt began that is not over, by service.
-func (t *tx) openDoubts() (map[string]reminder.Answers, error) {
+func (t *tx) openDoubts() (map[string]reminder.AnswerCounts, error) {
 	rows, err := t.Query("SELECT service, owed, turned, returned FROM doubted_payments WHERE until_at IS NULL")
 	if err != nil {
 		return nil, err
 	}
-	all := map[string]reminder.Answers{}
+	all := map[string]reminder.AnswerCounts{}
 	_, err = db.Collect(rows, func(r db.Scanner) (none struct{}, err error) {
 		var service string
-		var c reminder.Answers
+		var c reminder.AnswerCounts
 		err = r.Scan(&service, &c.Owed, &c.Turned, &c.Returned)
 		all[service] = c
 		return none, err

@@ -45,7 +45,7 @@ func TestATextThatFailedDoesNotKeepTheNextDateSilent(t *testing.T) {
 	s, p := openNew(t), newPolicy()
 	ready(t, s, p, billOf(1))
 	x := text(t, s, p, firstStage)
-	mustDo(t, s.RecordOutcome(firstStage, Outcome{TextID: x.ID, State: Accepted, ProviderID: "SM1", NextPollAt: firstStage}))
+	mustDo(t, s.RecordOutcome(firstStage, SendOutcome{TextID: x.ID, State: Accepted, ProviderID: "SM1", NextPollAt: firstStage}))
 	must(s.RecordReceipts(firstStage.Add(time.Hour), []Receipt{{TextID: x.ID, State: Undelivered}}))
 	next := firstStage.AddDate(0, 0, 1)
 	recordCheck(t, s, p, next, CheckResult{BillID: 1, Answer: answer(next, "2315.50", due.AddDays(1))})

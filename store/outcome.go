@@ -41,8 +41,8 @@ func (s TextState) Final() bool {
 	return false
 }
 
-// Outcome is what became of handing a text to the provider.
-type Outcome struct {
+// SendOutcome is what became of handing a text to the provider.
+type SendOutcome struct {
 	TextID         int64
 	State          TextState // Accepted, Refused or Unknown
 	ProviderID     string    // with Accepted
@@ -75,7 +75,7 @@ type Outcome struct {
 var errOutcome = errors.New("that is no outcome of handing over a text")
 
 // check refuses what no caller should ask for.
-func (o Outcome) check() error {
+func (o SendOutcome) check() error {
 	held, skipped := o.Hold != "", o.Skip != ""
 	switch {
 	case o.State == Accepted && o.ProviderID != "" && !held && !skipped:
@@ -88,17 +88,17 @@ func (o Outcome) check() error {
 }
 
 // reason is why the reminders are held or skipped; "" = they are neither.
-func (o Outcome) reason() reminder.Reason { return cmp.Or(o.Hold, o.Skip) }
+func (o SendOutcome) reason() reminder.Reason { return cmp.Or(o.Hold, o.Skip) }
 
 // RecordOutcome settles a text in state sending or unknown. When it returns,
 // the outcome is on disk.
-func (s *Store) RecordOutcome(now time.Time, o Outcome) error {
-	return s.RecordOutcomes(now, []Outcome{o})[0]
+func (s *Store) RecordOutcome(now time.Time, o SendOutcome) error {
+	return s.RecordOutcomes(now, []SendOutcome{o})[0]
 }
 
 // RecordOutcomes is RecordOutcome for many texts, which share one commit. One
 // that fails fails alone; the errors are in the order of the outcomes.
-func (s *Store) RecordOutcomes(now time.Time, all []Outcome) []error {
+func (s *Store) RecordOutcomes(now time.Time, all []SendOutcome) []error {
 	errs := make([]error, len(all))
 	var accepted, others []int // their places in all; almost all are accepted
 	for i, o := range all {
@@ -123,7 +123,7 @@ func (s *Store) RecordOutcomes(now time.Time, all []Outcome) []error {
 			return nil
 		}
 		acceptAll := func(places []int) error {
-			outcomes := make([]Outcome, len(places))
+			outcomes := make([]SendOutcome, len(places))
 			for i, place := range places {
 				outcomes[i] = all[place]
 			}
@@ -147,7 +147,7 @@ func (s *Store) RecordOutcomes(now time.Time, all []Outcome) []error {
 
 // onlyAccepted reports whether the outcome says no more than that the provider took
 // the text.
-func (o Outcome) onlyAccepted() bool {
+func (o SendOutcome) onlyAccepted() bool {
 	return o.State == Accepted && o.check() == nil && o.Code == 0 && o.Error == "" && o.OptOut == "" && o.Stop == nil
 }
 
@@ -163,9 +163,9 @@ var (
 )
 
 // accept is settle for texts that were only accepted, by statements for many of them.
-func (t *tx) accept(now time.Time, outcomes []Outcome) error {
+func (t *tx) accept(now time.Time, outcomes []SendOutcome) error {
 	for _, statement := range []*db.Batch{acceptTexts, acceptEvents} {
-		n, err := db.ExecBatch(t.Tx, statement, outcomes, func(args []any, o Outcome) []any {
+		n, err := db.ExecBatch(t.Tx, statement, outcomes, func(args []any, o SendOutcome) []any {
 			return append(args, o.TextID, o.ProviderID, o.ProviderStatus, millis(o.NextPollAt))
 		}, now.UnixMilli())
 		if err == nil && n < int64(len(outcomes)) { // more: a text may be about several bills
@@ -189,7 +189,7 @@ func WritableLater(err error) bool {
 
 // settle settles one text, with all that follows from its outcome: what becomes of its
 // reminders, and what the provider said of its phone, of the sender and of all texts.
-func (t *tx) settle(now time.Time, o Outcome) error {
+func (t *tx) settle(now time.Time, o SendOutcome) error {
 	if err := o.check(); err != nil {
 		return err
 	}
@@ -218,7 +218,7 @@ func (t *tx) settle(now time.Time, o Outcome) error {
 	}
 	switch o.State {
 	case Accepted:
-		err = t.endRefusalsOf([]Outcome{o})
+		err = t.endRefusalsOf([]SendOutcome{o})
 	case Refused:
 		err = t.takeBackUsage(o.TextID)
 	default:
@@ -239,10 +239,10 @@ func (t *tx) settle(now time.Time, o Outcome) error {
 
 // outcomeByTries is what becomes of a reminder of a settled text: that may depend on
 // how many of its texts have failed before.
-type outcomeByTries func(tries int) Outcome
+type outcomeByTries func(tries int) SendOutcome
 
 // anyTries is the same outcome however many have.
-func anyTries(o Outcome) outcomeByTries { return func(int) Outcome { return o } }
+func anyTries(o SendOutcome) outcomeByTries { return func(int) SendOutcome { return o } }
 
 // settleReminders writes the outcome into the trail of each bill the text was
 // for, and gives its reminders back when the text was refused.
@@ -277,7 +277,7 @@ func (t *tx) settleReminders(now time.Time, textID int64, outcome outcomeByTries
 }
 
 // event is what the trail of a bill says of the outcome.
-func (o Outcome) event(now time.Time, billID, textID int64) Event {
+func (o SendOutcome) event(now time.Time, billID, textID int64) Event {
 	e := Event{At: now, BillID: billID, TextID: textID, What: string(o.State), Detail: o.Error}
 	if o.State == Accepted {
 		e.Reason, e.Detail = "provider", "the provider took it as "+o.ProviderID
@@ -289,7 +289,7 @@ func (o Outcome) event(now time.Time, billID, textID int64) Event {
 
 // giveBack takes the text from the reminder of a bill, which is skipped, or held and
 // decided about again.
-func (t *tx) giveBack(now time.Time, billID int64, o Outcome) error {
+func (t *tx) giveBack(now time.Time, billID int64, o SendOutcome) error {
 	outcome, reason := reminder.Skipped, o.Skip
 	if o.Hold != "" {
 		outcome, reason = reminder.Held, o.Hold

@@ -17,7 +17,7 @@ func intended(t *testing.T) (*Store, *reminder.Policy, Text) {
 	return s, p, text(t, s, p, firstStage)
 }
 
-func record(t *testing.T, s *Store, o Outcome) {
+func record(t *testing.T, s *Store, o SendOutcome) {
 	t.Helper()
 	mustDo(t, s.RecordOutcome(firstStage, o))
 }
@@ -39,28 +39,28 @@ func TestRecordOutcome(t *testing.T) {
 	until := firstStage.Add(20 * time.Minute)
 	for _, tt := range []struct {
 		name     string
-		o        Outcome
+		o        SendOutcome
 		reminder string
 		event    string
 		next     time.Time // of the bill
 		tries    int64
 		optOut   string
 	}{
-		{"accepted", Outcome{State: Accepted, ProviderID: "SM1", ProviderStatus: "queued", NextPollAt: until},
+		{"accepted", SendOutcome{State: Accepted, ProviderID: "SM1", ProviderStatus: "queued", NextPollAt: until},
 			"3 days before, texted, on_schedule", "accepted, provider", due.At(9*60, nairobi), 0, ""},
-		{"unknown", Outcome{State: Unknown, Error: "time-out", NextPollAt: until},
+		{"unknown", SendOutcome{State: Unknown, Error: "time-out", NextPollAt: until},
 			"3 days before, texted, on_schedule", "unknown, provider", due.At(9*60, nairobi), 0, ""},
-		{"refused and held", Outcome{State: Refused, Code: 20429, Hold: reminder.Throttled, Until: until},
+		{"refused and held", SendOutcome{State: Refused, Code: 20429, Hold: reminder.Throttled, Until: until},
 			"3 days before, held, throttled", "refused, throttled", until, 0, ""},
-		{"refused and held, and counted", Outcome{State: Refused, Code: 30001, Hold: reminder.RefusalUnclear, Until: until, Tried: true},
+		{"refused and held, and counted", SendOutcome{State: Refused, Code: 30001, Hold: reminder.RefusalUnclear, Until: until, Tried: true},
 			"3 days before, held, refusal_unclear", "refused, refusal_unclear", until, 1, ""},
-		{"refused and held beyond the next stage", Outcome{State: Refused, Hold: reminder.AccountFault, Until: due.AddDays(9).At(0, nairobi)},
+		{"refused and held beyond the next stage", SendOutcome{State: Refused, Hold: reminder.AccountFault, Until: due.AddDays(9).At(0, nairobi)},
 			"3 days before, held, account_fault", "refused, account_fault", due.At(9*60, nairobi), 0, ""},
-		{"refused and skipped", Outcome{State: Refused, Code: 21617, Skip: reminder.TextRefused},
+		{"refused and skipped", SendOutcome{State: Refused, Code: 21617, Skip: reminder.TextRefused},
 			"3 days before, skipped, text_refused", "refused, text_refused", due.At(9*60, nairobi), 0, ""},
-		{"opted out", Outcome{State: Refused, Code: 21610, Skip: reminder.OptedOut, OptOut: reminder.OptedOut},
+		{"opted out", SendOutcome{State: Refused, Code: 21610, Skip: reminder.OptedOut, OptOut: reminder.OptedOut},
 			"3 days before, skipped, opted_out", "refused, opted_out", due.At(9*60, nairobi), 0, "opted_out"},
-		{"bad number", Outcome{State: Refused, Code: 21211, Skip: reminder.BadNumber, OptOut: reminder.BadNumber},
+		{"bad number", SendOutcome{State: Refused, Code: 21211, Skip: reminder.BadNumber, OptOut: reminder.BadNumber},
 			"3 days before, skipped, bad_number", "refused, bad_number", due.At(9*60, nairobi), 0, "bad_number"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -92,7 +92,7 @@ func TestRecordOutcome(t *testing.T) {
 }
 
 func TestAnOutcomeIsRecordedOnce(t *testing.T) {
-	outcomes := map[TextState]Outcome{
+	outcomes := map[TextState]SendOutcome{
 		Accepted: {State: Accepted, ProviderID: "SM2"},
 		Unknown:  {State: Unknown},
 		Refused:  {State: Refused, Hold: reminder.Throttled, Until: firstStage},
@@ -112,7 +112,7 @@ func TestAnOutcomeIsRecordedOnce(t *testing.T) {
 }
 
 func TestAnOutcomeThatSaysTooLittleIsRefused(t *testing.T) {
-	for name, o := range map[string]Outcome{
+	for name, o := range map[string]SendOutcome{
 		"accepted without an id":                   {State: Accepted},
 		"refused, and its reminder left as texted": {State: Refused},
 		"a state that is no outcome":               {State: Delivered, ProviderID: "SM1"},
@@ -136,7 +136,7 @@ func TestAnOutcomeThatSaysTooLittleIsRefused(t *testing.T) {
 func TestUnknownTwiceIsOneEvent(t *testing.T) {
 	s, _, x := intended(t)
 	for range 3 {
-		_ = s.RecordOutcome(firstStage, Outcome{TextID: x.ID, State: Unknown}) // an error would do as well
+		_ = s.RecordOutcome(firstStage, SendOutcome{TextID: x.ID, State: Unknown}) // an error would do as well
 	}
 	if got := number(t, s, "SELECT count(*) FROM events WHERE what = 'unknown'"); got != 1 {
 		t.Errorf("%d events for one change", got)
@@ -144,7 +144,7 @@ func TestUnknownTwiceIsOneEvent(t *testing.T) {
 }
 
 func TestARefusalFindsItsBillChanged(t *testing.T) {
-	refusal := Outcome{TextID: 1, State: Refused, Code: 21211, Skip: reminder.BadNumber, OptOut: reminder.BadNumber}
+	refusal := SendOutcome{TextID: 1, State: Refused, Code: 21211, Skip: reminder.BadNumber, OptOut: reminder.BadNumber}
 	t.Run("the phone was corrected meanwhile", func(t *testing.T) {
 		s, _, _ := intended(t)
 		corrected := billOf(1)
@@ -158,7 +158,7 @@ func TestARefusalFindsItsBillChanged(t *testing.T) {
 	t.Run("removed meanwhile", func(t *testing.T) {
 		s, p, _ := intended(t)
 		must(s.Declare("config", nil, firstStage))
-		record(t, s, Outcome{TextID: 1, State: Refused, Hold: reminder.Throttled, Until: firstStage})
+		record(t, s, SendOutcome{TextID: 1, State: Refused, Hold: reminder.Throttled, Until: firstStage})
 		for range 2 {
 			if l := must(s.DecideDue(t.Context(), roundAt(p, firstStage), 10)); len(l.Texts)+len(l.Records) != 0 {
 				t.Errorf("decided about a removed bill: %+v", l)
@@ -169,7 +169,7 @@ func TestARefusalFindsItsBillChanged(t *testing.T) {
 	t.Run("due date moved meanwhile", func(t *testing.T) {
 		s, p, _ := intended(t)
 		recordCheck(t, s, p, firstStage, CheckResult{BillID: 1, Answer: answer(firstStage, "2315.50", due.AddDays(30))})
-		record(t, s, Outcome{TextID: 1, State: Refused, Hold: reminder.Throttled, Until: firstStage})
+		record(t, s, SendOutcome{TextID: 1, State: Refused, Hold: reminder.Throttled, Until: firstStage})
 		if l := must(s.DecideDue(t.Context(), roundAt(p, firstStage), 10)); len(l.Texts)+len(l.Records) != 0 {
 			t.Errorf("decided about the old due date: %+v", l)
 		}
@@ -180,7 +180,7 @@ func TestARefusalFindsItsBillChanged(t *testing.T) {
 	t.Run("being decided about meanwhile", func(t *testing.T) {
 		s, p, _ := intended(t)
 		change(t, s, "UPDATE due_remind SET at = ?1, owner = 'other'", firstStage.Add(time.Minute).UnixMilli())
-		record(t, s, Outcome{TextID: 1, State: Refused, Hold: reminder.Throttled, Until: firstStage})
+		record(t, s, SendOutcome{TextID: 1, State: Refused, Hold: reminder.Throttled, Until: firstStage})
 		l := must(s.DecideAnswered(roundAt(p, firstStage), []CheckResult{{BillID: 1}}))
 		if len(l.Texts) != 1 {
 			t.Errorf("what was given back is not sent: %+v", l)
@@ -206,12 +206,12 @@ func TestARefusalOfTheRedirectSparesTheCustomer(t *testing.T) {
 	}
 	t.Run("at once", func(t *testing.T) {
 		s := redirected(t)
-		record(t, s, Outcome{TextID: 1, State: Refused, Code: 21610, Skip: reminder.OptedOut, OptOut: reminder.OptedOut})
+		record(t, s, SendOutcome{TextID: 1, State: Refused, Code: 21610, Skip: reminder.OptedOut, OptOut: reminder.OptedOut})
 		spared(t, s)
 	})
 	t.Run("later", func(t *testing.T) {
 		s := redirected(t)
-		record(t, s, Outcome{TextID: 1, State: Accepted, ProviderID: "SM1"})
+		record(t, s, SendOutcome{TextID: 1, State: Accepted, ProviderID: "SM1"})
 		must(s.RecordReceipts(firstStage, []Receipt{{TextID: 1, State: Failed, Code: 30006, OptOut: reminder.BadNumber}}))
 		spared(t, s)
 	})
@@ -226,7 +226,7 @@ func TestAnOptOutReplacesABadNumber(t *testing.T) {
 	t.Run("by the provider", func(t *testing.T) {
 		s, _, _ := intended(t)
 		must(s.AddOptOuts(bad))
-		record(t, s, Outcome{TextID: 1, State: Refused, Skip: reminder.OptedOut, OptOut: reminder.OptedOut})
+		record(t, s, SendOutcome{TextID: 1, State: Refused, Skip: reminder.OptedOut, OptOut: reminder.OptedOut})
 		if got := reason(s); got != "opted_out" {
 			t.Errorf("it stands as %s", got)
 		}
@@ -243,7 +243,7 @@ func TestAnOptOutReplacesABadNumber(t *testing.T) {
 		s, _, _ := intended(t)
 		must(s.AddOptOuts(stop))
 		must(s.AddOptOuts(bad))
-		record(t, s, Outcome{TextID: 1, State: Refused, Skip: reminder.BadNumber, OptOut: reminder.BadNumber})
+		record(t, s, SendOutcome{TextID: 1, State: Refused, Skip: reminder.BadNumber, OptOut: reminder.BadNumber})
 		if got := reason(s); got != "opted_out" {
 			t.Errorf("it stands as %s", got)
 		}

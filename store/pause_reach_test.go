@@ -71,7 +71,7 @@ func TestABillThatAPauseHasNotReachedYetIsNotTexted(t *testing.T) {
 				t.Errorf("it may leave: %+v", c)
 			}
 			// It is given back, and its next decision pauses it: not given back again.
-			mustDo(t, s.RecordOutcome(later, Outcome{TextID: intent.ID, State: Refused, Hold: reminder.ChangedMeanwhile, Until: later}))
+			mustDo(t, s.RecordOutcome(later, SendOutcome{TextID: intent.ID, State: Refused, Hold: reminder.ChangedMeanwhile, Until: later}))
 			if l := must(s.DecideDue(t.Context(), roundAt(p, later), 10)); len(l.Texts) > 0 {
 				t.Errorf("texted: %+v", l)
 			}

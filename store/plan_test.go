@@ -120,14 +120,14 @@ func useAll(t *testing.T, s *Store) {
 	l := must(s.DecideDue(ctx, roundAt(p, firstStage), 1000))
 	must(s.CheckIntents(ctx, firstStage, []*Text{&l.Texts[0], &l.Texts[1]}))
 	for i, x := range l.Texts {
-		o := Outcome{TextID: x.ID, State: Accepted, ProviderID: "SM" + x.Parts[0].Account, NextPollAt: firstStage}
+		o := SendOutcome{TextID: x.ID, State: Accepted, ProviderID: "SM" + x.Parts[0].Account, NextPollAt: firstStage}
 		switch i {
 		case 0:
-			o = Outcome{TextID: x.ID, State: Refused, Hold: reminder.Throttled, Until: firstStage}
+			o = SendOutcome{TextID: x.ID, State: Refused, Hold: reminder.Throttled, Until: firstStage}
 		case 1:
-			o = Outcome{TextID: x.ID, State: Refused, Skip: reminder.BadNumber, OptOut: reminder.BadNumber}
+			o = SendOutcome{TextID: x.ID, State: Refused, Skip: reminder.BadNumber, OptOut: reminder.BadNumber}
 		case 2, 3, 4:
-			o = Outcome{TextID: x.ID, State: Unknown, NextPollAt: firstStage}
+			o = SendOutcome{TextID: x.ID, State: Unknown, NextPollAt: firstStage}
 		case 5, 6:
 			continue // orphans
 		}
@@ -207,7 +207,7 @@ func useAll(t *testing.T, s *Store) {
 	must(s.Resume(ctx, BulkOp{Selector: Selector{Service: "water"}, At: firstStage, Who: "x"}, policiesOf(p)))
 	must(s.Pauses(ctx, firstStage))
 	must(s.RecordChecks(policiesOf(p), firstStage, CheckResult{BillID: 20, Answer: answer(firstStage, "0", due)})) // paid
-	mustDo(t, s.do(func(t *tx) error { return t.doubtPayments(firstStage, checkedAt, "water", reminder.Answers{}) }))
+	mustDo(t, s.do(func(t *tx) error { return t.doubtPayments(firstStage, checkedAt, "water", reminder.AnswerCounts{}) }))
 	must(s.RecordChecks(policiesOf(p), firstStage, CheckResult{BillID: 20, Answer: answer(firstStage, "7", due)})) // and owes again
 	mustDo(t, s.do(func(t *tx) error { return t.believePayments(firstStage, "water") }))
 	must(s.ShrunkLists(ctx))
@@ -395,7 +395,7 @@ func TestStatisticsOfAYoungStoreDoNoHarm(t *testing.T) {
 	s, p := openNew(t), newPolicy()
 	ready(t, s, p, billsOf(3)...)
 	for _, x := range must(s.DecideDue(t.Context(), roundAt(p, firstStage), 2)).Texts {
-		mustDo(t, s.RecordOutcome(firstStage, Outcome{TextID: x.ID, State: Accepted, ProviderID: "SM" + x.Parts[0].Account, NextPollAt: firstStage}))
+		mustDo(t, s.RecordOutcome(firstStage, SendOutcome{TextID: x.ID, State: Accepted, ProviderID: "SM" + x.Parts[0].Account, NextPollAt: firstStage}))
 	}
 	must(s.AddOptOuts(OptOut{Phone: phone(9), Reason: reminder.OptedOut, Since: checkedAt, Source: "operator", Who: "x"}))
 	mustDo(t, s.Tidy(t.Context()))

@@ -265,8 +265,8 @@ func (t *tx) receipt(now time.Time, r *Receipt) (moved bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	if err := t.settleReminders(now, r.TextID, func(tries int) Outcome {
-		o := Outcome{TextID: r.TextID, State: r.State, Error: r.Error, Why: r.Why}
+	if err := t.settleReminders(now, r.TextID, func(tries int) SendOutcome {
+		o := SendOutcome{TextID: r.TextID, State: r.State, Error: r.Error, Why: r.Why}
 		if useful && tries < r.MaxTries {
 			o.Hold, o.Until, o.Tried = cmp.Or(r.Why, reminder.NotDelivered), r.RetryAt, true
 		}

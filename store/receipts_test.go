@@ -62,9 +62,9 @@ func TestReceiptsComeTogether(t *testing.T) {
 	}
 	ready(t, s, p, bills...)
 	texts := must(s.DecideDue(t.Context(), roundAt(p, firstStage), 100)).Texts
-	var outcomes []Outcome
+	var outcomes []SendOutcome
 	for _, x := range texts {
-		outcomes = append(outcomes, Outcome{TextID: x.ID, State: Accepted, ProviderID: "SM" + x.Parts[0].Account, NextPollAt: firstStage.Add(time.Minute)})
+		outcomes = append(outcomes, SendOutcome{TextID: x.ID, State: Accepted, ProviderID: "SM" + x.Parts[0].Account, NextPollAt: firstStage.Add(time.Minute)})
 	}
 	mustDo(t, errors.Join(s.RecordOutcomes(firstStage, outcomes)...))
 	var receipts []Receipt
@@ -102,7 +102,7 @@ func TestReceiptsComeTogether(t *testing.T) {
 func accepted(t *testing.T) (*Store, *reminder.Policy, Text) {
 	t.Helper()
 	s, p, x := intended(t)
-	record(t, s, Outcome{TextID: x.ID, State: Accepted, ProviderID: "SM1", NextPollAt: firstStage.Add(time.Minute)})
+	record(t, s, SendOutcome{TextID: x.ID, State: Accepted, ProviderID: "SM1", NextPollAt: firstStage.Add(time.Minute)})
 	return s, p, x
 }
 
@@ -138,7 +138,7 @@ func TestOpenTextsAreReadWhenTheirPollIsDue(t *testing.T) {
 	ready(t, s, p, billsOf(4)...)
 	l := must(s.DecideDue(t.Context(), roundAt(p, firstStage), 10))
 	for i, x := range l.Texts { // the later the text, the earlier its poll
-		record(t, s, Outcome{TextID: x.ID, State: Accepted, ProviderID: "SM" + string(rune('0'+i)), NextPollAt: firstStage.Add(time.Duration(10-i) * time.Minute)})
+		record(t, s, SendOutcome{TextID: x.ID, State: Accepted, ProviderID: "SM" + string(rune('0'+i)), NextPollAt: firstStage.Add(time.Duration(10-i) * time.Minute)})
 	}
 	ids := func(now time.Time, n int) (all []int64) {
 		for _, o := range must(s.OpenTexts(t.Context(), now, n)) {
@@ -228,7 +228,7 @@ func TestAnUndeliveredBundleIsUsefulForTheOther(t *testing.T) {
 	if len(x.Parts) != 2 {
 		t.Fatalf("not one text for both: %v", accounts(x))
 	}
-	mustDo(t, s.RecordOutcome(day, Outcome{TextID: x.ID, State: Accepted, ProviderID: "SM1"}))
+	mustDo(t, s.RecordOutcome(day, SendOutcome{TextID: x.ID, State: Accepted, ProviderID: "SM1"}))
 	late := day.Add(8*time.Hour + 45*time.Minute)
 	must(s.RecordReceipts(late, []Receipt{{TextID: x.ID, State: Undelivered, Why: reminder.NotDelivered, RetryAt: late.Add(30 * time.Minute), MaxTries: 3}}))
 	must(s.DecideDue(t.Context(), roundAt(p, late.Add(30*time.Minute)), 10))
@@ -248,7 +248,7 @@ func acceptedTexts(t *testing.T, n int) (*Store, []Text) {
 	ready(t, s, p, billsOf(n)...)
 	texts := must(s.DecideDue(t.Context(), roundAt(p, firstStage), n)).Texts
 	for i, x := range texts {
-		record(t, s, Outcome{TextID: x.ID, State: Accepted, ProviderID: "SM" + string(rune('a'+i)), NextPollAt: firstStage})
+		record(t, s, SendOutcome{TextID: x.ID, State: Accepted, ProviderID: "SM" + string(rune('a'+i)), NextPollAt: firstStage})
 	}
 	return s, texts
 }

@@ -113,7 +113,7 @@ func (t *tx) lookUp(now time.Time, l LookUp) (state TextState, err error) {
 			return "", err
 		}
 		if adopted {
-			return Accepted, t.settleReminders(now, l.TextID, anyTries(Outcome{TextID: l.TextID, State: Accepted, ProviderID: id}))
+			return Accepted, t.settleReminders(now, l.TextID, anyTries(SendOutcome{TextID: l.TextID, State: Accepted, ProviderID: id}))
 		}
 	}
 	if !l.Last {
@@ -144,8 +144,8 @@ func (t *tx) lookUp(now time.Time, l LookUp) (state TextState, err error) {
 	if err := t.Row("SELECT not_after FROM texts WHERE id = ?1", l.TextID).Scan(db.InstantTo(&notAfter)); err != nil {
 		return "", err
 	}
-	return NotFound, t.settleReminders(now, l.TextID, func(tries int) Outcome {
-		o := Outcome{
+	return NotFound, t.settleReminders(now, l.TextID, func(tries int) SendOutcome {
+		o := SendOutcome{
 			TextID: l.TextID, State: NotFound, Tried: true, Hold: reminder.NotAtProvider, Until: now,
 			Error: cmp.Or(why, "the provider does not have it"),
 		}
@@ -230,7 +230,7 @@ func (s *Store) MarkOrphans(now time.Time, owner string, nextLook time.Time) (n 
 				WHERE id = ?1 AND state = 'sending'`, id, why, nextLook.UnixMilli(), reminder.ShuttingDown); err != nil {
 				return err
 			}
-			if err := t.settleReminders(now, id, anyTries(Outcome{TextID: id, State: Unknown, Error: why})); err != nil {
+			if err := t.settleReminders(now, id, anyTries(SendOutcome{TextID: id, State: Unknown, Error: why})); err != nil {
 				return err
 			}
 		}
@@ -256,10 +256,10 @@ func (s *Store) GiveBack(ctx context.Context, now time.Time, owner string, but m
 	if err != nil {
 		return 0, fmt.Errorf("find texts that were not handed over: %w", err)
 	}
-	var all []Outcome
+	var all []SendOutcome
 	for _, id := range ids {
 		if !but[id] {
-			all = append(all, Outcome{TextID: id, State: Refused, Hold: reminder.NotHandedOver, Until: now, Error: why})
+			all = append(all, SendOutcome{TextID: id, State: Refused, Hold: reminder.NotHandedOver, Until: now, Error: why})
 		}
 	}
 	if len(all) == 0 {

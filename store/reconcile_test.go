@@ -59,7 +59,7 @@ func TestOrphans(t *testing.T) {
 func TestAnOrphanMayStillBeAnswered(t *testing.T) {
 	s, _, x := intended(t)
 	must(s.MarkOrphans(firstStage, "successor", firstStage))
-	record(t, s, Outcome{TextID: x.ID, State: Accepted, ProviderID: "SM1", NextPollAt: firstStage})
+	record(t, s, SendOutcome{TextID: x.ID, State: Accepted, ProviderID: "SM1", NextPollAt: firstStage})
 	if got := stateOf(t, s, x.ID); got != Accepted {
 		t.Errorf("state %s", got)
 	}
@@ -69,7 +69,7 @@ func TestAnOrphanMayStillBeAnswered(t *testing.T) {
 func doubted(t *testing.T) (*Store, *reminder.Policy, Text) {
 	t.Helper()
 	s, p, x := intended(t)
-	record(t, s, Outcome{TextID: x.ID, State: Unknown, Error: "time-out", NextPollAt: firstStage})
+	record(t, s, SendOutcome{TextID: x.ID, State: Unknown, Error: "time-out", NextPollAt: firstStage})
 	return s, p, x
 }
 
@@ -109,9 +109,9 @@ func TestALookUpNeverTakesTheMessageOfAnotherText(t *testing.T) {
 	}
 	ready(t, s, p, bills...)
 	x := must(s.DecideDue(t.Context(), roundAt(p, firstStage), 10)).Texts
-	record(t, s, Outcome{TextID: x[0].ID, State: Accepted, ProviderID: "SM1"})
-	record(t, s, Outcome{TextID: x[1].ID, State: Unknown, NextPollAt: firstStage})
-	record(t, s, Outcome{TextID: x[2].ID, State: Unknown, NextPollAt: firstStage})
+	record(t, s, SendOutcome{TextID: x[0].ID, State: Accepted, ProviderID: "SM1"})
+	record(t, s, SendOutcome{TextID: x[1].ID, State: Unknown, NextPollAt: firstStage})
+	record(t, s, SendOutcome{TextID: x[2].ID, State: Unknown, NextPollAt: firstStage})
 	if got := lookUp(t, s, LookUp{TextID: x[1].ID, Found: []string{"SM1"}, NextAt: firstStage}); got != Unknown {
 		t.Errorf("state %s", got)
 	}
@@ -134,8 +134,8 @@ func TestALookUpNeverTakesTheMessageOfAnotherCustomer(t *testing.T) {
 	r := roundAt(p, firstStage)
 	r.Delivery = reminder.Delivery{Mode: reminder.ModeRedirect, RedirectTo: phone(99)}
 	x := must(s.DecideDue(t.Context(), r, 10)).Texts
-	record(t, s, Outcome{TextID: x[0].ID, State: Accepted, ProviderID: "SM1"})
-	record(t, s, Outcome{TextID: x[1].ID, State: Unknown, NextPollAt: firstStage})
+	record(t, s, SendOutcome{TextID: x[0].ID, State: Accepted, ProviderID: "SM1"})
+	record(t, s, SendOutcome{TextID: x[1].ID, State: Unknown, NextPollAt: firstStage})
 	if got := lookUp(t, s, LookUp{TextID: x[1].ID, Found: []string{"SM1"}, NextAt: firstStage}); got != Unknown {
 		t.Errorf("state %s", got)
 	}
@@ -171,7 +171,7 @@ func TestALookUpThatDoesNotFindTheText(t *testing.T) {
 		if second.ID == x.ID {
 			t.Error("the same text was used again")
 		}
-		record(t, s, Outcome{TextID: second.ID, State: Unknown, NextPollAt: now})
+		record(t, s, SendOutcome{TextID: second.ID, State: Unknown, NextPollAt: now})
 		lookUp(t, s, LookUp{TextID: second.ID, Last: true, Resend: true})
 		wantRecorded(t, s, 1, "3 days before, held, in_doubt")
 		if got := must(s.Reminders(t.Context(), 1))[0].Tries; got != 2 {
@@ -217,7 +217,7 @@ func TestALookUpThatDoesNotFindTheText(t *testing.T) {
 	t.Run("an answer after all comes too late", func(t *testing.T) {
 		s, _, x := doubted(t)
 		lookUp(t, s, LookUp{TextID: x.ID, Last: true, Resend: true})
-		if err := s.RecordOutcome(firstStage, Outcome{TextID: x.ID, State: Accepted, ProviderID: "SM1"}); err == nil {
+		if err := s.RecordOutcome(firstStage, SendOutcome{TextID: x.ID, State: Accepted, ProviderID: "SM1"}); err == nil {
 			t.Error("no error: its reminder may have another text by now")
 		}
 	})

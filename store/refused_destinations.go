@@ -78,7 +78,7 @@ func (t *tx) refuseDestination(now time.Time, scope string, code int, detail str
 
 // endRefusalsOf ends what stands against the destinations of texts that the provider
 // took: their phones, and the countries of these.
-func (t *tx) endRefusalsOf(taken []Outcome) error {
+func (t *tx) endRefusalsOf(taken []SendOutcome) error {
 	if len(taken) == 0 {
 		return nil
 	}
@@ -223,7 +223,7 @@ func (s *Store) RefusedDestinations(ctx context.Context, now time.Time, n int) (
 // judgeDestinations says until when a text that was refused for its destination
 // waits: for its next turn, or, where the sender turned out to be at fault
 // meanwhile or by this very text, for the end of that stop.
-func (t *tx) judgeDestinations(now time.Time, o *Outcome) error {
+func (t *tx) judgeDestinations(now time.Time, o *SendOutcome) error {
 	if len(o.Destinations)+len(o.Evidence) == 0 || o.State != Refused {
 		return nil
 	}

@@ -14,7 +14,7 @@ func TestARefusedDestinationWaitsLongerEachTime(t *testing.T) {
 	now := firstStage
 	refuse := func(x Text, scopes ...string) {
 		t.Helper()
-		mustDo(t, s.RecordOutcome(now, Outcome{
+		mustDo(t, s.RecordOutcome(now, SendOutcome{
 			TextID: x.ID, State: Refused, Code: 21608, Error: "no", Hold: reminder.DestinationRefused, Until: now, Destinations: scopes,
 		}))
 	}
@@ -34,7 +34,7 @@ func TestARefusedDestinationWaitsLongerEachTime(t *testing.T) {
 			refuse(x, phone(1).E164(), "+254")
 		}
 	}
-	record(t, s, Outcome{TextID: x.ID, State: Accepted, ProviderID: "SM1"})
+	record(t, s, SendOutcome{TextID: x.ID, State: Accepted, ProviderID: "SM1"})
 	if got := number(t, s, "SELECT count(*) FROM refused_destinations"); got != 0 {
 		t.Errorf("%d destinations wait after a text was taken", got)
 	}

@@ -17,12 +17,12 @@ func fared(t *testing.T, s *Store, p *reminder.Policy) {
 	bills[7].Service = "rent"
 	ready(t, s, p, bills...)
 	for i, x := range must(s.DecideDue(t.Context(), roundAt(p, firstStage), 100)).Texts {
-		o := Outcome{TextID: x.ID, State: Accepted, ProviderID: fmt.Sprint("SM", i)}
+		o := SendOutcome{TextID: x.ID, State: Accepted, ProviderID: fmt.Sprint("SM", i)}
 		switch i {
 		case 0:
 			continue // in doubt
 		case 1:
-			o = Outcome{TextID: x.ID, State: Refused, Skip: reminder.BadNumber, Code: 21211}
+			o = SendOutcome{TextID: x.ID, State: Refused, Skip: reminder.BadNumber, Code: 21211}
 		}
 		mustDo(t, s.RecordOutcome(firstStage, o))
 	}

@@ -34,9 +34,9 @@ func TestABillThatMovesFromOneListToTheOtherIsNotMissing(t *testing.T) {
 	must(s.Import(t.Context(), SourceImport, all[2000:], checkedAt, nil))
 	index := must(NewImportIndex(t.Context(), false))
 	defer index.Close() //nolint:errcheck // a test
-	var listed []Row
+	var listed []reminder.ListedBill
 	for i, b := range all[1000:1900] {
-		listed = append(listed, Row{i + 2, b})
+		listed = append(listed, reminder.ListedBill{Line: i + 2, Bill: b})
 	}
 	must(index.Add(listed))
 	inConfig := func(_, account string) bool { return account < all[300].Account || account == all[1950].Account }

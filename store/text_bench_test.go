@@ -39,11 +39,11 @@ func BenchmarkText(b *testing.B) {
 					if len(l.Texts) == 0 {
 						break
 					}
-					outcomes := make([]Outcome, len(l.Texts))
+					outcomes := make([]SendOutcome, len(l.Texts))
 					at := make([]*Text, len(l.Texts))
 					for i := range l.Texts {
 						at[i] = &l.Texts[i]
-						outcomes[i] = Outcome{TextID: at[i].ID, State: Accepted, ProviderID: fmt.Sprintf("SM%032x", at[i].ID), ProviderStatus: "queued", NextPollAt: firstStage.Add(time.Minute)}
+						outcomes[i] = SendOutcome{TextID: at[i].ID, State: Accepted, ProviderID: fmt.Sprintf("SM%032x", at[i].ID), ProviderStatus: "queued", NextPollAt: firstStage.Add(time.Minute)}
 					}
 					if checked {
 						if c := must(s.CheckIntents(b.Context(), firstStage, at)); c.Stop != nil || len(c.Changed) > 0 {

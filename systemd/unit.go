@@ -1,6 +1,6 @@
-// Package systemd is the unit file that this binary was built with, so that an
-// installed one can be held against it. What systemd itself reads is
-// duewatch.service, put in place by make install.
+// Package systemd has the unit file that this binary was built with, to compare an
+// installed one with it. What systemd itself reads is the copy of duewatch.service
+// that make install puts in place.
 package systemd
 
 import (
@@ -13,15 +13,15 @@ import (
 //go:embed duewatch.service
 var unit string
 
-// The paths of the unit that make install may write anew.
+// The paths in the unit that make install may replace.
 const (
 	binary = "/usr/local/bin/duewatch"
 	folder = "/etc/duewatch/"
 )
 
-// Differing names the settings in which an installed unit file is not the one
-// that this binary was built with, in the order of the latter. Comments count
-// for nothing, and neither do other places of the binary and of the config.
+// Differing names the settings in which an installed unit file differs from the one
+// that this binary was built with, in the order of the latter. It ignores comments,
+// and other paths of the binary and the config.
 func Differing(installed string) (keys []string) {
 	theirs, ours := settings(installed), settings(placedLike(installed))
 	add := func(some, others []string) {
@@ -38,7 +38,7 @@ func Differing(installed string) (keys []string) {
 	return keys
 }
 
-// settings are the lines that count, each behind its section.
+// settings lists the lines that are no comments, each after its section.
 func settings(text string) (all []string) {
 	section := ""
 	for line := range strings.Lines(text) {
@@ -53,7 +53,7 @@ func settings(text string) (all []string) {
 	return all
 }
 
-// placedLike is our unit with the places of an installed one in it.
+// placedLike is our unit with the paths of an installed one.
 func placedLike(installed string) string {
 	for line := range strings.Lines(installed) {
 		command, ok := strings.CutPrefix(strings.TrimSpace(line), "ExecStart=")

@@ -1,10 +1,10 @@
-// Package web answers over HTTP how the daemon is doing: /healthz for people
-// and monitors, /metrics for Prometheus. It only reads; nothing in it can
-// change what is texted.
+// Package web reports over HTTP how the daemon is doing: /healthz for people and
+// monitors, /metrics for Prometheus. It only reads; nothing in it can change what is
+// texted.
 //
-// It listens on loopback, and answers only who asks for this machine, unless a
-// token is configured, in which case every request must carry it: Authorization:
-// Bearer, or the password of basic authentication. Package cli starts it.
+// Without a token it listens on loopback only, and answers only requests for a name
+// of this machine. With a token every request must carry it: Authorization: Bearer,
+// or the password of basic authentication.
 package web
 
 import (
@@ -34,15 +34,15 @@ type Job struct {
 	Late        bool      `json:"late"`
 }
 
-// Health is what /healthz answers. Alive is false when the daemon should be
-// restarted; a problem that a restart would not mend leaves it true.
+// Health is the answer of /healthz. Alive is false when the daemon should be
+// restarted; a problem that a restart would not solve leaves it true.
 type Health struct {
 	Alive    bool     `json:"alive"`
 	Problems []string `json:"problems"`
 	Jobs     []Job    `json:"jobs"`
 }
 
-// Config is what a Server is made of.
+// Config is what Serve and Handler need to know.
 type Config struct {
 	Listen  string // host:port
 	Token   string // required of every request; may be "" on loopback only
@@ -51,7 +51,7 @@ type Config struct {
 	Log     *slog.Logger
 }
 
-// errOpen refuses to show the daemon's state to a network without a token.
+// errOpen refuses an address that other hosts can reach without a token.
 var errOpen = errors.New("another address than loopback needs web.token")
 
 // Listen opens the address of c, and refuses one that needs a token and has
@@ -75,22 +75,22 @@ func ListenError(err error) error {
 	return fmt.Errorf("web.listen: %w", err)
 }
 
-// Bounds of what a client can hold of this process.
+// How long, and how many at a time, clients may occupy this process.
 const (
 	headerTimeout = 5 * time.Second
 	writeTimeout  = 30 * time.Second // of an answer: a busy store, a slow line
-	// Of a whole request. None needs a body; but when it is over, net/http cancels
-	// what is being answered as well.
+	// Of a whole request. No request needs a body, but when this time is over net/http
+	// also cancels the answer.
 	readTimeout = headerTimeout + writeTimeout
 	idleTimeout = 2 * time.Minute // Prometheus asks every minute, and keeps its connection
-	// A handful of monitors has a connection each. What forgets to close its own
-	// must not use up the files that the store and the calls need.
-	mostConnections = 64
+	// A handful of monitors needs one each. A client that forgets to close its own must
+	// not use up the file descriptors that the store and the calls need.
+	maxConnections = 64
 )
 
 // Serve answers on the listener until ctx ends, and closes it.
 func Serve(ctx context.Context, listener net.Listener, c Config) error {
-	listener = Limit(listener, mostConnections)
+	listener = Limit(listener, maxConnections)
 	server := &http.Server{
 		Handler:           Handler(c),
 		ReadHeaderTimeout: headerTimeout,
@@ -112,7 +112,7 @@ func Serve(ctx context.Context, listener net.Listener, c Config) error {
 	if server.Shutdown(shutdown) == nil {
 		return nil
 	}
-	// Somebody reads slowly; nothing here is worth waiting for.
+	// A client reads slowly; no answer here is worth waiting for.
 	if err := server.Close(); err != nil {
 		return fmt.Errorf("web: %w", err)
 	}
@@ -135,7 +135,7 @@ func Handler(c Config) http.Handler {
 		}
 	})
 	mux.Handle("GET /metrics", promhttp.HandlerFor(c.Metrics, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError}))
-	if c.Token == "" { // and so on loopback: Listen sees to that
+	if c.Token == "" { // and so on loopback, as Listen requires
 		return OnlyLocal(c.Listen, mux)
 	}
 	return authorized(c.Token, mux)

@@ -183,7 +183,7 @@ func TestToken(t *testing.T) {
 					t.Error("it does not say how to sign in")
 				}
 				if strings.Contains(said, "a-problem") || strings.Contains(said, "duewatch_test") || strings.Contains(said, token) {
-					t.Errorf("%s tells a stranger %q", path, said)
+					t.Errorf("%s without a token answers %q", path, said)
 				}
 			}
 		})

@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"os"
 	"time"
-
-	"duewatch/reminder"
 )
 
 // Due is which bills of a store shall be due for a text at one instant: n of
@@ -27,7 +25,7 @@ func MakeDue(ctx context.Context, path string, d Due) (err error) {
 			args []any
 		}{
 			{"UPDATE bills SET state = 'active', balance = '1250.50', usual = '1250.50', balance_at = ?4, due_date = ?5, customer = 'Wanjiku Kamau', verified = 1 " + chosen,
-				[]any{d.At.Add(-time.Minute).UnixMilli(), reminder.DateOf(d.At).String()}},
+				[]any{d.At.Add(-time.Minute).UnixMilli(), d.At.Format(time.DateOnly)}},
 			{"INSERT OR REPLACE INTO due_remind (bill_id, at) SELECT id, ?4 FROM bills " + chosen, []any{d.At.UnixMilli()}},
 		} {
 			if _, err := c.ExecContext(ctx, s.sql, append([]any{d.From, d.Step, d.N}, s.args...)...); err != nil {

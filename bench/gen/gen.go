@@ -4,8 +4,8 @@
 // It writes SQL of its own, where all other SQL is in package store: ten
 // million bills are laid down in minutes by one statement for each table, with
 // the indexes built afterwards, and nothing that the daemon runs should know
-// such a way past its checks. The schema is the store's own, made by its
-// migrations.
+// such a way past its checks. The schema is the store's own: the caller makes
+// an empty store first, and this package imports none of ours.
 package gen
 
 import (
@@ -19,30 +19,25 @@ import (
 	"time"
 
 	_ "github.com/mattn/go-sqlite3" // the driver
-
-	"duewatch/reminder"
-	"duewatch/store"
 )
 
-// Order is a store to be made.
+// Order is a store to be filled.
 type Order struct {
 	Path  string
 	Bills int
 	Seed  uint64
 	// Now is the day of the store, in the zone of its bills. All that is known
-	// was learned within the half hour before it, and the first look of any
+	// was learned within the half hour before it, and the first evaluation by any
 	// job lies two days after it.
 	Now time.Time
 	// Pending makes bills that await registration instead.
 	Pending bool
-	// Facts are the single facts to write, such as the policy they were planned under.
-	Facts map[string]string
 }
 
 // Phone is the phone of the n-th bill, counted from 1: no two are alike.
-func Phone(n int) reminder.Phone {
+func Phone(n int) string {
 	// Coprime to the number of phones, so that neighbours are far apart.
-	return reminder.Phone(fmt.Sprintf("+2547%08d", n*phoneStep%phones))
+	return fmt.Sprintf("+2547%08d", n*phoneStep%phones)
 }
 
 const (
@@ -72,30 +67,13 @@ func CSV(path string, n int) (err error) {
 	}
 	for i := range n {
 		at := (i*step)%n + 1
-		fmt.Fprintf(w, "17,%010d,%s,House %d,%s\n", at*7, Phone(at).E164(), at%400, []string{"", "sw", "", ""}[at%4])
+		fmt.Fprintf(w, "17,%010d,%s,House %d,%s\n", at*7, Phone(at), at%400, []string{"", "sw", "", ""}[at%4])
 	}
 	return w.Flush()
 }
 
-// Make writes the store. Whatever stood at the path is gone.
-func Make(ctx context.Context, o Order) (err error) {
-	for _, end := range []string{"", "-wal", "-shm", ".lock"} {
-		if err := os.Remove(o.Path + end); err != nil && !errors.Is(err, os.ErrNotExist) {
-			return fmt.Errorf("make store: %w", err)
-		}
-	}
-	s, err := store.Open(ctx, o.Path)
-	if err != nil {
-		return fmt.Errorf("make store: %w", err)
-	}
-	for key, value := range o.Facts {
-		if err := s.SetMeta(key, value); err != nil {
-			return errors.Join(err, s.Close())
-		}
-	}
-	if err := s.Close(); err != nil {
-		return fmt.Errorf("make store: %w", err)
-	}
+// Fill fills an empty store, whose schema is there already.
+func Fill(ctx context.Context, o Order) error {
 	if err := fill(ctx, o); err != nil {
 		return fmt.Errorf("fill store %s: %w", o.Path, err)
 	}
@@ -182,7 +160,7 @@ func bills(o Order) []string {
 	}
 	days := make([]string, 31)
 	for i := range days {
-		days[i] = fmt.Sprintf("WHEN %d THEN '%s'", i, reminder.DateOf(o.Now).AddDays(i-2))
+		days[i] = fmt.Sprintf("WHEN %d THEN '%s'", i, o.Now.AddDate(0, 0, i-2).Format(time.DateOnly))
 	}
 	insert := fmt.Sprintf(`
 		WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < %[1]d),

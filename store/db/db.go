@@ -15,7 +15,6 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"fmt"
 )
 
 // Errors that callers tell apart.
@@ -123,9 +122,4 @@ func (r poolReader) Query(query string, args ...any) (*Rows, error) {
 
 func (r poolReader) Row(query string, args ...any) Row {
 	return Row{r.pool.QueryRowContext(r.ctx, query, args...)}
-}
-
-// notFound is ErrNotFound of a file, with what to do.
-func notFound(path string) error {
-	return fmt.Errorf("store %s (named by store: in the config, or by DUEWATCH_STORE): %w: has the daemon run yet?", path, ErrNotFound)
 }

@@ -8,9 +8,7 @@ import (
 	"fmt"
 	"net/url"
 	"os"
-	"regexp"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/mattn/go-sqlite3"
@@ -58,7 +56,7 @@ func OpenDaemon(ctx context.Context, path string, schema Schema) (_ *DB, err err
 func OpenReader(ctx context.Context, path string, schema Schema) (*DB, error) {
 	path = realPath(path)
 	if info, err := os.Stat(path); errors.Is(err, os.ErrNotExist) || (err == nil && info.Size() == 0) {
-		return nil, notFound(path)
+		return nil, fmt.Errorf("store %s (named by store: in the config, or by DUEWATCH_STORE): %w: has the daemon run yet?", path, ErrNotFound)
 	}
 	if err := namedOnce(path); err != nil {
 		return nil, err
@@ -87,74 +85,6 @@ func OpenWriter(ctx context.Context, path string, schema Schema) (*DB, error) {
 	}
 	d.write, d.beside = startWriter(pool), realPath(path)+".lock"
 	return d, nil
-}
-
-// OpenScratch opens or makes a file that is thrown away, for one process alone,
-// or without a path an empty store in memory, of a gigabyte at most. What it has
-// written does not survive a power cut (synchronous=OFF), since nobody would miss
-// it; it has no log and no lock, so that a commit costs no more than its pages.
-func OpenScratch(ctx context.Context, path string, schema Schema) (*DB, error) {
-	// Not :memory:, where all pages stay dirty and each commit goes through them.
-	file, vfs := "scratch", "memdb"
-	if path != "" {
-		made, err := OpenDaemon(ctx, path, schema) // with its schema
-		if err != nil {
-			return nil, err
-		}
-		if err := made.Close(); err != nil {
-			return nil, err
-		}
-		file, vfs = escapedPath(realPath(path)), ""
-	}
-	settings := url.Values{
-		"_synchronous": {"OFF"}, "_journal_mode": {"MEMORY"}, "_locking_mode": {"EXCLUSIVE"}, "_foreign_keys": {"on"}, "_txlock": {"immediate"}, "_mutex": {"no"},
-		"_stmt_cache_size": {"128"}, "_cache_size": {"-8000"}, // 8 MB: where a b-tree was balanced, a commit goes through all pages that are cached
-	}
-	if vfs != "" {
-		settings.Set("vfs", vfs)
-	}
-	// Reads and writes share the connection, since the file is locked by it.
-	pool := oneConnection("file:" + file + "?" + settings.Encode())
-	if path == "" {
-		if err := schema.bringUp(ctx, pool); err != nil {
-			return nil, errors.Join(err, pool.Close())
-		}
-	}
-	return Of(pool, pool), nil
-}
-
-// Temporary is a database of one goroutine, in a file that SQLite makes in the
-// temporary folder and that is gone with the process, with 32 MB of it in memory.
-type Temporary struct {
-	*Tx  // a transaction that is never committed: nobody else could see it
-	pool *sql.DB
-}
-
-// OpenTemporary makes one with these tables. It works until ctx ends.
-func OpenTemporary(ctx context.Context, tables string) (*Temporary, error) {
-	pool := oneConnection("file:?_journal_mode=OFF&_synchronous=OFF&_cache_size=-32000")
-	conn, err := pool.Conn(ctx)
-	if err != nil {
-		return nil, errors.Join(explain(err), pool.Close())
-	}
-	x := &Temporary{&Tx{ctx: ctx, conn: conn, buffer: new(argBuffer)}, pool}
-	if _, err := x.Exec("BEGIN; " + tables); err != nil {
-		return nil, errors.Join(err, x.Close())
-	}
-	return x, nil
-}
-
-// Close throws the database away.
-func (x *Temporary) Close() error {
-	x.closeRows()
-	return errors.Join(x.conn.Close(), x.pool.Close())
-}
-
-func oneConnection(dsn string) *sql.DB {
-	pool := sql.OpenDB(connector{dsn})
-	pool.SetMaxOpenConns(1)
-	pool.SetMaxIdleConns(1)
-	return pool
 }
 
 // OthersWrote is a number that changes when another process has written to the
@@ -213,51 +143,6 @@ func (d *DB) Tidy(ctx context.Context) (err error) {
 		return fmt.Errorf("tidy store: %w", explain(err))
 	}
 	return nil
-}
-
-// orFail has the statements of a batch not undone alone: a statement that fails takes
-// its transaction or its savepoint with it in any case, so SQLite need not keep the
-// old pages of each, which costs more than many rows in one call save.
-func orFail(query string) string {
-	return writesTable.ReplaceAllStringFunc(query, func(verb string) string {
-		switch verb {
-		case "INSERT INTO ":
-			return "INSERT OR FAIL INTO "
-		case "UPDATE ":
-			return "UPDATE OR FAIL "
-		}
-		return verb // DO UPDATE, of an upsert
-	})
-}
-
-var writesTable = regexp.MustCompile(`INSERT INTO |(?:DO )?UPDATE `)
-
-// insertRows runs an INSERT of many rows and appends the ids that it gave to them: the
-// next ones in a row, since nobody else writes meanwhile.
-func (t *Tx) insertRows(query string, args []any, ids []int64) ([]int64, error) {
-	changed, err := t.execRows(query, args)
-	if err != nil || changed == 0 {
-		return ids, err
-	}
-	var last int64
-	if err := t.Row("SELECT last_insert_rowid()").Scan(&last); err != nil {
-		return nil, err
-	}
-	for id := last - changed + 1; id <= last; id++ {
-		ids = append(ids, id)
-	}
-	return ids, nil
-}
-
-// execRows runs a statement with many arguments that returns no rows, and returns
-// how many it changed. The driver hands over all arguments in one call where rows are
-// asked for, and otherwise each in a call of its own.
-func (t *Tx) execRows(query string, args []any) (changed int64, err error) {
-	if err := t.queryRows(query, args, nil, nil); err != nil {
-		return 0, err
-	}
-	err = t.Row("SELECT changes()").Scan(&changed)
-	return changed, err
 }
 
 // How many bytes of pages a connection that writes keeps at most. The daemon has
@@ -337,55 +222,3 @@ func (c connector) Connect(ctx context.Context) (driver.Conn, error) {
 }
 
 func (c connector) Driver() driver.Driver { return &sqlite3.SQLiteDriver{} }
-
-// explain turns the SQLite failures that an operator can mend into what to do.
-func explain(err error) error {
-	var e sqlite3.Error
-	if !errors.As(err, &e) {
-		return err
-	}
-	code := e.Code
-	// SQLite's own words for these are "unable to open" and "disk I/O error".
-	switch errno := e.SystemErrno; {
-	case errno == syscall.EMFILE || errno == syscall.ENFILE:
-		return fmt.Errorf("duewatch may open no more files: raise its limit of open files (LimitNOFILE, ulimit -n), nothing was lost (%w)", err)
-	case errno == syscall.EACCES:
-		return fmt.Errorf("the file or its folder is not open to this user: use sudo, or check owner and mode (%w)", err)
-	case errno == syscall.ENOSPC || errno == syscall.EDQUOT:
-		code = sqlite3.ErrFull
-	}
-	switch code {
-	case sqlite3.ErrNotADB, sqlite3.ErrCorrupt:
-		return fmt.Errorf("the file is damaged or not a duewatch store: restore the last backup (%w)", err)
-	case sqlite3.ErrFull:
-		return fmt.Errorf("the disk is full: free some space, nothing was lost (%w)", err)
-	case sqlite3.ErrReadonly, sqlite3.ErrPerm, sqlite3.ErrCantOpen:
-		return fmt.Errorf("the file or its folder cannot be written: use sudo, or check owner and mode (%w)", err)
-	case sqlite3.ErrBusy, sqlite3.ErrLocked:
-		return fmt.Errorf("another program kept the store locked for %s (%w)", busyTimeout, err)
-	default:
-		return err
-	}
-}
-
-// OfTheRow reports a failure of what was to be written: a rule of the schema
-// speaks against it.
-func OfTheRow(err error) bool {
-	var e sqlite3.Error
-	return errors.As(err, &e) && e.Code == sqlite3.ErrConstraint
-}
-
-// ofTheMachine reports a failure that any other write would have met as well:
-// no space, no memory, no more files.
-func ofTheMachine(err error) bool {
-	var e sqlite3.Error
-	if !errors.As(err, &e) {
-		return false
-	}
-	switch e.Code {
-	case sqlite3.ErrFull, sqlite3.ErrIoErr, sqlite3.ErrNomem, sqlite3.ErrCantOpen:
-		return true
-	default:
-		return false
-	}
-}

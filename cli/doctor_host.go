@@ -1,0 +1,205 @@
+package cli
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"duewatch/daemon"
+	"duewatch/store"
+	"duewatch/systemd"
+)
+
+// theStore reads as much of the store as can be read in a moment.
+func (d *doctor) theStore(ctx context.Context) []finding {
+	const part = "store"
+	path := d.cfg.Store
+	folder := filepath.Dir(path)
+	var out []finding
+	if err := syscall.Access(folder, 2 /* W_OK */); err != nil {
+		out = found(levelFix, part, "the folder %s cannot be written by this user (%v): make it, or check its owner and mode", folder, err)
+	}
+	switch {
+	case errors.Is(d.storeErr, store.ErrNotFound):
+		if out == nil {
+			out = found(levelNote, part, "%s does not exist yet; the daemon makes it at its first start", path)
+		}
+		return out
+	case d.storeErr != nil:
+		return append(out, found(levelFix, part, "%s", reason(d.storeErr))...)
+	}
+	world, err := daemon.World(ctx, d.store)
+	if err != nil {
+		return append(out, found(levelFix, part, "%s", reason(err))...)
+	}
+	if want := map[bool]string{true: daemon.WorldSandbox, false: daemon.WorldReal}[d.sandboxed]; world != "" && world != want {
+		out = append(out, found(levelFix, part, "%s belongs to the %s world and is refused in the %s one: name another file in store", path, world, want)...)
+	}
+	if info, err := os.Stat(path); err == nil && info.Mode().Perm()&0o077 != 0 {
+		out = append(out, found(levelFix, part, "%s is readable by other users: run chmod 600 on it", path)...)
+	}
+	out = append(out, d.readStore(ctx)...)
+	if log, err := os.Stat(path + "-wal"); err == nil && log.Size() > maxWAL {
+		out = append(out, found(levelFix, part, "its log %s-wal has grown to %s: a program keeps an old view of it open; restart the daemon", path, sizeOf(log.Size()))...)
+	}
+	return out
+}
+
+// verified counts the bills whose accounts the biller has not confirmed: texts
+// about them may be about nobody's bill.
+func (d *doctor) verified(ctx context.Context) []finding {
+	const part = "bills"
+	if d.store == nil {
+		return nil
+	}
+	n, err := d.store.NotVerified(ctx)
+	switch {
+	case err != nil:
+		return found(levelFix, part, "%s", reason(err))
+	case n > 0:
+		return found(levelNote, part, "%s not verified: the biller has not confirmed the account, says Almara Pay; see STATE in duewatch bills", countOf(n, "bill"))
+	}
+	return nil
+}
+
+// maxWAL is far more than the log reaches before it is emptied into the file.
+const maxWAL = 1 << 30
+
+func (d *doctor) readStore(ctx context.Context) []finding {
+	path := d.cfg.Store
+	info, err := os.Stat(path)
+	if err != nil {
+		return found(levelFix, "store", "%s", reason(err))
+	}
+	ctx, cancel := context.WithTimeout(ctx, storePatience)
+	defer cancel()
+	if info.Size() <= readWhole {
+		err = d.store.Check(ctx)
+	}
+	switch {
+	case info.Size() > readWhole || ctx.Err() != nil:
+		return found(levelOK, "store", "%s is of this version; %s are too much to be read as a whole here, which duewatch check does", path, sizeOf(info.Size()))
+	case err != nil:
+		return found(levelFix, "store", "%s", reason(err))
+	}
+	return found(levelOK, "store", "%s is of this version, and sound", path)
+}
+
+// sending says what keeps texts from leaving, and who must not be texted.
+func (d *doctor) sending(ctx context.Context) []finding {
+	const part = "sending"
+	if d.store == nil {
+		return nil
+	}
+	var out []finding
+	for _, problem := range d.app.problems(d.cfg, d.store).Sending(ctx) {
+		out = append(out, found(levelFix, part, "%s", problem)...)
+	}
+	if out == nil {
+		out = found(levelOK, part, "no stop and no guard holds texts")
+	}
+	n, err := d.store.PhonesOptedOut(ctx)
+	if err != nil {
+		return append(out, found(levelFix, "opt-outs", "%s", reason(err))...)
+	}
+	return append(out, found(levelOK, "opt-outs", "%s on the list", countOf(n, "phone"))...)
+}
+
+// minFree is enough for days of work, and for the copy that a backup needs of a
+// usual store.
+const minFree = 512 << 20
+
+func (d *doctor) disk(context.Context) []finding {
+	const part = "disk"
+	folder := filepath.Dir(d.cfg.Store)
+	var s syscall.Statfs_t
+	if err := syscall.Statfs(folder, &s); err != nil {
+		return found(levelNote, part, "%s cannot be read: %v", folder, err)
+	}
+	free := int64(s.Bavail) * s.Bsize //nolint:gosec // no disk is that large
+	if free < minFree {
+		return found(levelFix, part, "only %s are free at %s: texts stop when it is full; free some space", sizeOf(free), folder)
+	}
+	return found(levelOK, part, "%s are free at %s", sizeOf(free), folder)
+}
+
+// unitName is the service of systemd/duewatch.service.
+const unitName = "duewatch.service"
+
+// unit asks systemd for the daemon's unit.
+func (d *doctor) unit(ctx context.Context) []finding {
+	const part = "systemd"
+	if d.sandboxed {
+		return found(levelNote, part, "not checked: the sandbox is run by hand")
+	}
+	ctx, cancel := context.WithTimeout(ctx, storePatience)
+	defer cancel()
+	var why bytes.Buffer
+	c := exec.CommandContext(ctx, "systemctl", "show", unitName, "--property=LoadState,ActiveState,UnitFileState,WatchdogUSec,FragmentPath,NeedDaemonReload")
+	c.Stderr = &why
+	said, err := c.Output()
+	if err != nil { // as on a machine that was started by something else
+		first, _, _ := strings.Cut(cmp.Or(why.String(), err.Error()), "\n")
+		return found(levelNote, part, "it says nothing about %s (%s): make sure that something else restarts the daemon", unitName, first)
+	}
+	return unitFindings(said, os.ReadFile)
+}
+
+// unitFindings reads what systemctl show says of the unit, and the unit's file.
+func unitFindings(said []byte, read func(name string) ([]byte, error)) []finding {
+	const part = "systemd"
+	is := map[string]string{}
+	for line := range bytes.Lines(said) {
+		name, value, _ := strings.Cut(strings.TrimSpace(string(line)), "=")
+		is[name] = value
+	}
+	switch is["LoadState"] {
+	case "loaded":
+	case "not-found":
+		return found(levelFix, part, "%s is not installed: sudo make install", unitName)
+	default:
+		return found(levelFix, part, "%s is %s: see systemctl status duewatch", unitName, is["LoadState"])
+	}
+	var out []finding
+	if is["ActiveState"] != "active" {
+		out = found(levelFix, part, "%s is %s: see journalctl -u duewatch, then sudo systemctl start duewatch", unitName, is["ActiveState"])
+	}
+	if state := is["UnitFileState"]; state != "enabled" {
+		out = append(out, found(levelFix, part, "%s is %s, so that it does not start with the machine: sudo systemctl enable duewatch", unitName, state)...)
+	}
+	if is["NeedDaemonReload"] == "yes" {
+		out = append(out, found(levelFix, part, "%s has changed since systemd read it: sudo systemctl daemon-reload, then sudo systemctl restart duewatch", unitName)...)
+	}
+	if dog := is["WatchdogUSec"]; dog == "" || dog == "0" {
+		out = append(out, found(levelFix, part, "%s has no WatchdogSec=, so that a stuck daemon is not started again: install the unit anew", unitName)...)
+	}
+	if out == nil {
+		out = found(levelOK, part, "%s runs, starts with the machine, and has a watchdog of %s", unitName, is["WatchdogUSec"])
+	}
+	file := is["FragmentPath"]
+	if file == "" {
+		return out
+	}
+	text, err := read(file)
+	if err != nil {
+		return append(out, found(levelNote, part, "its file cannot be compared with that of this binary: %v", err)...)
+	}
+	if keys := systemd.Differing(string(text)); len(keys) > 0 {
+		more := ""
+		if len(keys) > maxKeys {
+			keys, more = keys[:maxKeys], ", …"
+		}
+		out = append(out, found(levelNote, part, "%s is not the unit that came with this binary; %s%s differ: sudo make install writes it anew, and settings of your own belong in sudo systemctl edit duewatch",
+			file, strings.Join(keys, ", "), more)...)
+	}
+	return out
+}
+
+// maxKeys is how many settings of a unit are named.
+const maxKeys = 5

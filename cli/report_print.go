@@ -1,0 +1,258 @@
+package cli
+
+import (
+	"cmp"
+	"encoding/csv"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"duewatch/importer"
+	"duewatch/reminder"
+	"duewatch/store"
+)
+
+// heading is the first line for a person.
+func (r *report) heading() {
+	fmt.Fprintf(r.app.stdout, "From %s to %s\n", r.app.shortTime(r.period.Since, r.cfg.Zone), r.app.shortTime(r.now, r.cfg.Zone))
+}
+
+// print prints what follows the heading, for people.
+func (r *report) print() error {
+	t := r.total
+	price := r.cfg.Notifier.PricePerSegment
+
+	r.head("Reminders")
+	r.line("texted", t.texted, "")
+	r.line("skipped", sumOf(t.skipped), manyWords(t.skipped))
+	r.line("held now", sumOf(t.held), manyWords(t.held))
+
+	r.head("Texts")
+	r.line("handed over", t.handedOver(), "")
+	r.line("delivered", t.delivered, share(t.delivered, t.handedOver()))
+	r.line("on their way", t.onTheWay, "")
+	r.line("unconfirmed", t.unconfirmed, "")
+	r.line("failed", t.failed, manyWords(t.codes))
+	r.line("not sent", t.notSent, manyWords(t.refused))
+	r.line("being sent", t.beingSent, "")
+	r.line("in doubt", t.inDoubt, "")
+
+	r.head("Segments and cost")
+	r.line("counted", t.segments, "of what was handed over")
+	const silent = "the provider has said nothing yet"
+	billed := silent
+	if t.billedOf > 0 {
+		billed = fmt.Sprintf("for texts of %s by our count", countOf(t.billedOf, "segment"))
+	}
+	r.line("billed", t.billed, billed)
+	forecast := "notifier.price_per_segment is not set"
+	if cost := t.cost(price); cost != nil {
+		forecast = fmt.Sprintf("%s %s at %s a segment", r.cfg.Currency, cost.Format(r.cfg.Currency), priceWords(*price, r.cfg.Currency))
+	}
+	fmt.Fprintf(r.app.stdout, "  %-14s%s\n", "forecast", forecast)
+	fmt.Fprintf(r.app.stdout, "  %-14s%s\n", "charged", cmp.Or(chargedWords(t.charged), silent))
+
+	r.head("Paid within " + inDays(r.period.PaidWithin) + " of the text")
+	r.line("paid", t.paid, fmt.Sprintf("of %d%s", t.paidOf, shareAfter(t.paid, t.paidOf)))
+	r.line("too early", t.tooEarly, "to say")
+	if r.period.By != "" {
+		r.table()
+	}
+	return nil
+}
+
+func (r *report) head(s string) { fmt.Fprintf(r.app.stdout, "\n%s\n", s) }
+
+// line is one count, and what there is to say about it.
+func (r *report) line(what string, n int, about string) {
+	const indent = 27
+	lines := wrap(about, 79-indent)
+	first := ""
+	if len(lines) > 0 {
+		first, lines = lines[0], lines[1:]
+	}
+	fmt.Fprintln(r.app.stdout, strings.TrimRight(fmt.Sprintf("  %-14s%9d  %s", what, n, first), " "))
+	for _, l := range lines {
+		fmt.Fprintf(r.app.stdout, "%*s%s\n", indent, "", l)
+	}
+}
+
+// table has a line for each service, day or stage of which there is anything to say in it.
+func (r *report) table() {
+	const name, column = 23, 8
+	columns := []string{"TEXTED", "SKIPPED", "HELD", "DELIV.", "FAILED", "SEGM.", "PAID"}
+	fmt.Fprintf(r.app.stdout, "\n%-*s", name, strings.ToUpper(string(r.period.By)))
+	for _, c := range columns {
+		fmt.Fprintf(r.app.stdout, "%*s", column, c)
+	}
+	fmt.Fprintln(r.app.stdout)
+	all := r.inOrder()
+	for _, l := range all {
+		counts := []int{l.texted, sumOf(l.skipped), sumOf(l.held), l.delivered, l.failed, l.segments}
+		if len(all) > 1 && !slices.ContainsFunc(counts, func(n int) bool { return n > 0 }) {
+			continue // such as texts that were given back: the totals have them
+		}
+		shown := []rune(l.name)
+		if len(shown) > name-1 {
+			shown = append(shown[:name-2], '…')
+		}
+		fmt.Fprintf(r.app.stdout, "%-*s", name, string(shown))
+		for _, n := range counts {
+			fmt.Fprintf(r.app.stdout, "%*d", column, n)
+		}
+		fmt.Fprintf(r.app.stdout, "%*s\n", column, cmp.Or(share(l.paid, l.paidOf), "-"))
+	}
+}
+
+// manyWords lists counts, the highest first.
+func manyWords[K cmp.Ordered](counts map[K]int) string {
+	keys := slices.SortedFunc(maps.Keys(counts), func(a, b K) int {
+		return cmp.Or(cmp.Compare(counts[b], counts[a]), cmp.Compare(a, b))
+	})
+	words := make([]string, len(keys))
+	for i, k := range keys {
+		words[i] = fmt.Sprintf("%v %d", k, counts[k])
+	}
+	return strings.Join(words, ", ")
+}
+
+// share is a percentage; "" of nothing.
+func share(n, of int) string {
+	if of == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%.1f%%", 100*float64(n)/float64(of))
+}
+
+func shareAfter(n, of int) string {
+	if s := share(n, of); s != "" {
+		return ", " + s
+	}
+	return ""
+}
+
+// priceWords is a price with all its decimals, and with those of its currency
+// at least.
+func priceWords(m reminder.Money, currency string) string {
+	short := m.Format(currency)
+	if again, err := reminder.ParseMoney(short); err == nil && again.Equal(m) {
+		return short
+	}
+	return m.String()
+}
+
+func chargedWords(charged map[string]reminder.Money) string {
+	var words []string
+	for _, unit := range slices.Sorted(maps.Keys(charged)) {
+		words = append(words, unit+" "+charged[unit].Format(unit))
+	}
+	return strings.Join(words, " and ")
+}
+
+func inDays(d time.Duration) string {
+	if days := d / (24 * time.Hour); d%(24*time.Hour) == 0 {
+		return countOf(int(days), "day")
+	}
+	return d.String()
+}
+
+// printJSON prints it for programs.
+func (r *report) printJSON() error {
+	type line struct {
+		ID           string                  `json:"id,omitempty"`
+		Name         string                  `json:"name"`
+		Texted       int                     `json:"reminders_texted"`
+		Skipped      map[reminder.Reason]int `json:"skipped"`
+		Held         map[reminder.Reason]int `json:"held_now"`
+		HandedOver   int                     `json:"handed_over"`
+		Delivered    int                     `json:"delivered"`
+		OnTheWay     int                     `json:"on_their_way"`
+		Unconfirmed  int                     `json:"unconfirmed"`
+		Failed       int                     `json:"failed"`
+		Codes        map[int]int             `json:"failed_by_code"`
+		NotSent      int                     `json:"not_sent"`
+		Refused      map[reminder.Reason]int `json:"not_sent_for"`
+		BeingSent    int                     `json:"being_sent"`
+		InDoubt      int                     `json:"in_doubt"`
+		Segments     int                     `json:"segments"`
+		Billed       int                     `json:"billed_segments"`
+		BilledOf     int                     `json:"segments_of_billed"`
+		CostForecast *reminder.Money         `json:"cost_forecast"`
+		Charged      map[string]string       `json:"charged"`
+		Paid         int                     `json:"paid"`
+		PaidOf       int                     `json:"paid_of"`
+		TooEarly     int                     `json:"paid_too_early"`
+	}
+	plain := func(l *reportLine) line {
+		charged := map[string]string{}
+		for unit, m := range l.charged {
+			charged[unit] = m.String()
+		}
+		return line{
+			l.id, l.name, l.texted, l.skipped, l.held, l.handedOver(), l.delivered, l.onTheWay, l.unconfirmed, l.failed, l.codes,
+			l.notSent, l.refused, l.beingSent, l.inDoubt, l.segments, l.billed, l.billedOf, l.cost(r.cfg.Notifier.PricePerSegment), charged,
+			l.paid, l.paidOf, l.tooEarly,
+		}
+	}
+	out := struct {
+		Since      time.Time `json:"since"`
+		Until      time.Time `json:"until"`
+		PaidWithin float64   `json:"paid_within_seconds"`
+		Currency   string    `json:"currency"`
+		By         string    `json:"by,omitempty"`
+		Total      line      `json:"total"`
+		Lines      []line    `json:"lines,omitempty"`
+	}{
+		Since: utc(r.period.Since), Until: utc(r.now), PaidWithin: r.period.PaidWithin.Seconds(), Currency: r.cfg.Currency,
+		By: string(r.period.By), Total: plain(r.total),
+	}
+	for _, l := range r.inOrder() {
+		out.Lines = append(out.Lines, plain(l))
+	}
+	return json.NewEncoder(r.app.stdout).Encode(out)
+}
+
+// printCSV fills a spreadsheet: the lines, or where there are none that of all.
+func (r *report) printCSV() error {
+	w := csv.NewWriter(r.app.stdout)
+	err := w.Write([]string{
+		cmp.Or(string(r.period.By), "of"), "name", "texted", "skipped", "held_now", "handed_over", "delivered", "on_their_way", "unconfirmed", "failed",
+		"not_sent", "being_sent", "in_doubt", "segments", "billed_segments", "segments_of_billed", "cost_forecast", "charged", "charged_in", "paid", "paid_of", "paid_too_early",
+	})
+	lines := r.inOrder()
+	if r.period.By == "" {
+		lines = []*reportLine{r.total}
+	}
+	for _, l := range lines {
+		forecast := ""
+		if cost := l.cost(r.cfg.Notifier.PricePerSegment); cost != nil {
+			forecast = cost.String()
+		}
+		var charged, units []string
+		for _, unit := range slices.Sorted(maps.Keys(l.charged)) {
+			charged, units = append(charged, l.charged[unit].String()), append(units, unit)
+		}
+		row := []string{l.id, importer.GuardCell(l.name)}
+		if r.period.By == store.ByService { // the others are days and numbers
+			row[0] = importer.GuardCell(l.id)
+		}
+		for _, n := range []int{
+			l.texted, sumOf(l.skipped), sumOf(l.held), l.handedOver(), l.delivered, l.onTheWay, l.unconfirmed, l.failed,
+			l.notSent, l.beingSent, l.inDoubt, l.segments, l.billed, l.billedOf,
+		} {
+			row = append(row, strconv.Itoa(n))
+		}
+		row = append(row, forecast, strings.Join(charged, "; "), strings.Join(units, "; "))
+		for _, n := range []int{l.paid, l.paidOf, l.tooEarly} {
+			row = append(row, strconv.Itoa(n))
+		}
+		err = errors.Join(err, w.Write(row))
+	}
+	w.Flush()
+	return errors.Join(err, w.Error())
+}

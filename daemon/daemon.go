@@ -1,0 +1,227 @@
+// Package daemon is what `duewatch run` is: it builds the parts from the config,
+// wires them, and runs them until it is stopped. It holds no rule of its own
+// about who is texted when.
+//
+// It promises that a config which cannot be used never takes the place of one that
+// can, that a store is opened by one daemon at a time and of one world only (the
+// sandbox's or the real one), and that at the end each text under way gets its
+// answer and its record.
+//
+// The command in cli calls Run. Simulations and benchmarks build the same parts
+// (Parts); doctor and release print the same sentences about what keeps texts from
+// leaving (Problems).
+package daemon
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"golang.org/x/sync/errgroup"
+
+	"duewatch/config"
+	"duewatch/reminder"
+	"duewatch/sandbox"
+	"duewatch/scheduler"
+	"duewatch/store"
+	"duewatch/web"
+)
+
+// Options are what the command line says, and what a test puts in place of the
+// machine.
+type Options struct {
+	ConfigPath string
+	Version    string // for the log
+	// Sandbox puts stand-ins in the place of Almara Pay and Twilio; OnText is called
+	// with each text that they take.
+	Sandbox bool
+	OnText  func(sandbox.Text)
+
+	LogTo io.Writer
+	Now   func() time.Time
+}
+
+// daemon is what outlives a reload of the config.
+type daemon struct {
+	Options
+
+	store      *store.Store
+	registry   *prometheus.Registry
+	metrics    *scheduler.Metrics
+	process    string // names this process on the claims and intents it writes
+	reloads    int
+	clockCheck *scheduler.ClockCheck // of this machine
+	comparison *scheduler.Comparison // of the provider's list with the store
+	standIns   *StandIns             // nil = the real endpoints are used
+
+	// billsFile is what bills_file lists, from when it was read until it is declared;
+	// nil = no list is to be declared.
+	billsFile *BillsFile
+	heldLists []store.ShrunkList // declared lists that lost too many bills at once: the old ones stay
+
+	refusedReload atomic.Pointer[string]          // why the last reload was not taken; nil = it was
+	policy        atomic.Pointer[reminder.Policy] // the present one of bills whose service has none of its own
+}
+
+// Run runs the daemon until ctx ends. After a SIGHUP it builds its parts anew from
+// the config as it is then; only the store stays open.
+func Run(ctx context.Context, o Options) (err error) {
+	cfg, err := LoadConfig(o.ConfigPath, o.Sandbox, o.Now)
+	if err != nil {
+		return err
+	}
+	SetGCPercent(GCPercent)
+	s, err := store.Open(ctx, cfg.Store)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+
+	log := NewLog(o.LogTo, cfg.Log, cfg.Zone)
+	d := newDaemon(o, s, log)
+	if err := d.claimWorld(ctx, cfg.Store); err != nil {
+		return err
+	}
+	if o.Sandbox {
+		if d.standIns, err = StartStandIns(ctx, cfg, o.Now, o.OnText, log); err != nil {
+			return err
+		}
+		d.standIns.ReplaceIn(cfg)
+	}
+	if d.billsFile, err = d.readBillsFile(ctx, cfg, log); err != nil {
+		return ignoreCancel(ctx, err)
+	}
+
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
+	for {
+		next, err := d.runConfig(ctx, cfg, hangup)
+		if err != nil || next == nil {
+			return ignoreCancel(ctx, err)
+		}
+		cfg = next
+		d.reloads++
+	}
+}
+
+// LoadConfig loads the config for the daemon or a command. For the sandbox it asks
+// for no endpoints and no credentials.
+func LoadConfig(path string, sandboxed bool, now func() time.Time) (*config.Config, error) {
+	return config.Load(path, config.Options{Sandbox: sandboxed, CheckSchedule: scheduler.CheckExpression, Now: now})
+}
+
+func newDaemon(o Options, s *store.Store, log *slog.Logger) *daemon {
+	d := &daemon{
+		Options: o, store: s, registry: prometheus.NewRegistry(),
+		process:    fmt.Sprintf("%d-%s", os.Getpid(), rand.Text()[:8]),
+		clockCheck: scheduler.NewClockCheck(o.Now, scheduler.Uptime), comparison: new(scheduler.Comparison),
+	}
+	d.registry.MustRegister(
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		web.NewStoreMetrics(s, d.policy.Load, o.Now, log))
+	d.metrics = scheduler.NewMetrics(d.registry)
+	return d
+}
+
+// GCPercent has memory collected two and a half times less often than by default: the
+// daemon holds little, and collecting took a sixth of its time while it sends.
+// The unit's GOMEMLIMIT holds all the same.
+const GCPercent = 250
+
+// SetGCPercent sets how often memory is collected, unless the environment does.
+func SetGCPercent(percent int) {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(percent)
+	}
+}
+
+// runConfig runs the daemon by one config. It returns the config to go on with
+// after a reload, or nil at the end.
+func (d *daemon) runConfig(ctx context.Context, cfg *config.Config, hangup <-chan os.Signal) (next *config.Config, err error) {
+	log := NewLog(d.LogTo, cfg.Log, cfg.Zone)
+	d.policy.Store(cfg.Policies.Default)
+	s, err := d.buildScheduler(cfg, log)
+	if err != nil {
+		return nil, err
+	}
+	// Listening comes first: a port that is taken must leave the lists as they were.
+	page := web.Config{
+		Listen: cfg.Web.Listen, Token: cfg.Web.Token.Reveal(), Metrics: d.registry, Log: log,
+		Health: func(ctx context.Context) web.Health { return d.health(ctx, s) },
+	}
+	listener, err := web.Listen(ctx, page)
+	if err != nil {
+		return nil, err
+	}
+	if err := d.declareBills(ctx, cfg, log); err != nil {
+		return nil, errors.Join(err, listener.Close())
+	}
+	d.logStart(cfg, log)
+
+	stopLogged := make(chan struct{})
+	noStop := context.AfterFunc(ctx, func() {
+		defer close(stopLogged)
+		notifySystemd(log, "STOPPING=1")
+		log.Info("stopping: calls under way get their answer, no new text begins")
+	})
+	defer noStop()
+
+	// The parts end together: at the end of ctx, at the first error, or for a reload.
+	running, end := context.WithCancel(ctx)
+	defer end()
+	parts, partsCtx := errgroup.WithContext(running)
+	parts.Go(func() error { return s.Run(partsCtx) })
+	parts.Go(func() error { return web.Serve(partsCtx, listener, page) })
+	parts.Go(func() error { d.feedWatchdog(partsCtx, s, log); return nil })
+	parts.Go(func() error {
+		next = d.awaitReload(partsCtx, cfg, log, hangup)
+		end()
+		return nil
+	})
+	notifySystemd(log, "READY=1")
+	err = parts.Wait()
+	if next == nil {
+		if !noStop() {
+			<-stopLogged // so that "stopped" is the last line
+		}
+		log.Info("stopped")
+	}
+	return next, err
+}
+
+// logStart says in one line how far texts may go, which is the first thing to look
+// for after an unexpected silence, and names the events of calendars that do not
+// count as they are written.
+func (d *daemon) logStart(cfg *config.Config, log *slog.Logger) {
+	p := cfg.Policies.Default
+	line := log.With("mode", string(cfg.Delivery.Mode), "window", p.Window.String(), "send_at", p.SendAt.String(),
+		"zone", cfg.Zone.String(), "web", cfg.Web.Listen)
+	if cfg.Delivery.Mode == reminder.ModeOff && d.standIns == nil {
+		line.Warn(d.Version + " is up; notifier.mode is off, so nobody is texted")
+	} else {
+		line.Info(d.Version + " is up")
+	}
+	for _, w := range cfg.HolidayWarnings() {
+		log.Warn("an event of a calendar of holidays does not count as it is written", "event", w)
+	}
+}
+
+// ignoreCancel is nil for work that was cut short by the end of the daemon.
+func ignoreCancel(ctx context.Context, err error) error {
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
+}

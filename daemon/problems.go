@@ -1,0 +1,179 @@
+package daemon
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"duewatch/reminder"
+	"duewatch/scheduler"
+	"duewatch/store"
+)
+
+// Problems words what keeps texts from leaving, and what the operator can do about
+// it: in the same sentences for /healthz, doctor and release.
+type Problems struct {
+	Store *store.Store
+	// Policy is that of bills whose service has none of its own. Instants are shown
+	// in its zone.
+	Policy *reminder.Policy
+	Now    func() time.Time
+}
+
+// manyFiltered of the last texts kept back for their words are no accident.
+const manyFiltered = 5
+
+// Sending are the stops, the warnings, the bills that Almara Pay refuses, and the
+// guard that holds texts now.
+func (p Problems) Sending(ctx context.Context) (sentences []string) {
+	blockers, err := p.Store.Blockers(ctx, p.Policy, p.Now())
+	if err != nil {
+		return []string{err.Error()}
+	}
+	for _, s := range blockers.Stops {
+		sentences = append(sentences, "sending is stopped since "+p.day(s.Since)+": "+p.Stop(s))
+	}
+	for _, w := range blockers.Warnings {
+		sentences = append(sentences, p.Warning(w))
+	}
+	refused, err := p.RefusedBills(ctx)
+	if err != nil {
+		return append(sentences, err.Error())
+	}
+	sentences = append(sentences, refused...)
+	if guard := blockers.Guard; guard != "" {
+		sentences = append(sentences, fmt.Sprintf("texts are held by a guard, %s: %s; "+
+			"once you have checked, duewatch release --reason %s lets them go", guard, blockers.Figures, guard))
+	}
+	if filtered, recent := blockers.State.Filtered, blockers.State.Recent; filtered >= manyFiltered {
+		sentences = append(sentences, fmt.Sprintf("%d of the last %d texts were kept back for their words: carriers take them for advertising",
+			filtered, recent))
+	}
+	return sentences
+}
+
+// Stop is a stop, why, and how it ends.
+func (p Problems) Stop(s store.Stopped) string {
+	release := "duewatch release --reason " + string(s.Reason)
+	end := "; " + release + " lets it go on"
+	if !s.Until.IsZero() {
+		end = "; it is tried again at " + p.hour(s.Until) + ", or by " + release
+	}
+	return string(s.Reason) + ": " + s.Detail + end
+}
+
+// Warning is a warning, and how it ends.
+func (p Problems) Warning(w store.Warning) string {
+	sentence := fmt.Sprintf("%s since %s: %s", w.Reason, p.day(w.Since), w.Detail)
+	if w.Reason == reminder.ListShrank {
+		return sentence // its detail says how it ends
+	}
+	return sentence + fmt.Sprintf("; once you have checked, duewatch release --reason %s ends this warning", w.Reason)
+}
+
+// RefusedBills say which bills Almara Pay refuses without rejecting them, and
+// what to do: the others go on, so nothing else shows it.
+func (p Problems) RefusedBills(ctx context.Context) (sentences []string, err error) {
+	for _, of := range []struct {
+		how       store.Refusal
+		what, end string
+	}{
+		{store.Unclear, "Almara Pay refuses %s in a form that is not known",
+			"such a bill is rejected when that is said on another day and others are answered; " +
+				"mend the account where it comes from, or duewatch retry ACCOUNT"},
+		{store.Forbidden, "Almara Pay gives no right to %s", "the others go on; ask Almara Pay whether the service is permitted"},
+	} {
+		r, err := p.Store.RefusedBills(ctx, of.how)
+		if err != nil {
+			return nil, err
+		}
+		if r.Bills == 0 {
+			continue
+		}
+		bills := CountOf(r.Bills, "bill")
+		if r.Bills == store.MostRefused {
+			bills = "at least " + bills
+		}
+		sentences = append(sentences, fmt.Sprintf(of.what+", such as account %s of service %s since %s: %s; %s",
+			bills, r.Account, r.Service, p.day(r.Since), r.Said, of.end))
+	}
+	return sentences, nil
+}
+
+// namedDestinations is how many destinations that the provider refuses are named.
+const namedDestinations = 5
+
+// Provider says what the provider refuses to single phones and countries, and
+// which texts it has not settled for too long. serviceName words a service.
+func (p Problems) Provider(
+	ctx context.Context, reconcileAfter []time.Duration, serviceName func(service string) string,
+) (sentences []string, err error) {
+	refused, more, err := p.Store.RefusedDestinations(ctx, p.Now(), namedDestinations)
+	if err != nil {
+		return nil, err
+	}
+	for _, d := range refused {
+		sentences = append(sentences, destinationSentence(d, serviceName)+"; it is tried again at "+p.hour(d.Until))
+	}
+	if more > 0 {
+		sentences = append(sentences, fmt.Sprintf("the provider refuses %d more destinations: duewatch bills --held %s lists their bills",
+			more, reminder.DestinationRefused))
+	}
+	if len(refused) > 0 {
+		sentences = append(sentences, fmt.Sprintf("once that is mended, duewatch release --reason %s has the refused destinations tried at once",
+			reminder.DestinationRefused))
+	}
+	long, err := p.Store.LongInDoubt(ctx, p.Now().Add(-scheduler.DoubtTooLong(reconcileAfter)))
+	if err != nil {
+		return nil, err
+	}
+	if long.Texts > 0 {
+		sentences = append(sentences, fmt.Sprintf("%s in doubt since %s or later and not settled, the oldest of %s account %s: "+
+			"the provider's list gives no answer about their phones; the log says why",
+			CountOf(long.Texts, "text"), p.hour(long.Oldest), serviceName(long.Service), long.Account))
+	}
+	return sentences, nil
+}
+
+func destinationSentence(d store.Destination, serviceName func(service string) string) string {
+	code := ""
+	if d.Code != 0 {
+		code = fmt.Sprintf(" (code %d)", d.Code)
+	}
+	if d.Country != "" {
+		return fmt.Sprintf("the provider refuses all phones of %s%s: %s", d.Country, code, d.Detail)
+	}
+	return fmt.Sprintf("the provider refuses the phone %s of %s account %s%s: %s", d.Phone, serviceName(d.Service), d.Account, code, d.Detail)
+}
+
+// day is an instant with its day.
+func (p Problems) day(t time.Time) string { return ShortTime(t, p.Now(), p.Policy.Zone) }
+
+// hour is an hour of today, or else with its day.
+func (p Problems) hour(t time.Time) string {
+	zone := p.Policy.Zone
+	if reminder.DateOf(t.In(zone)) == reminder.DateOf(p.Now().In(zone)) {
+		return t.In(zone).Format("15:04")
+	}
+	return p.day(t)
+}
+
+// ShortTime is a day and an hour. It leaves the year out where it is this one.
+func ShortTime(t, now time.Time, zone *time.Location) string {
+	if t.IsZero() {
+		return "-"
+	}
+	t = t.In(zone)
+	if t.Year() == now.In(zone).Year() {
+		return t.Format("2 Jan 15:04")
+	}
+	return t.Format("2 Jan 2006 15:04")
+}
+
+// CountOf is "1 bill", "2 bills".
+func CountOf(n int, what string) string {
+	if n != 1 {
+		what += "s"
+	}
+	return fmt.Sprintf("%d %s", n, what)
+}

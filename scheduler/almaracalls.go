@@ -1,0 +1,258 @@
+package scheduler
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"slices"
+	"strconv"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"duewatch/almara"
+	"duewatch/reminder"
+	"duewatch/store"
+)
+
+// call is one of the ways to ask Almara Pay about a bill.
+type call func(context.Context, reminder.Bill) (reminder.Answer, error)
+
+// almaraCalls are the calls of one pass to Almara Pay, each about one bill, and what
+// their outcomes say of more than that bill.
+type almaraCalls struct {
+	*Scheduler
+	job  *job
+	call call
+
+	mu sync.Mutex
+	// admitted is set once a bill was let in, in this pass.
+	admitted bool
+	// refused is why Almara Pay refuses the account: for good, or while no bill is
+	// let in.
+	refused        error
+	refusedForGood bool
+	// down is why it seems to be down; nil again once it answers.
+	down error
+	// undecided are the results of bills that were not let in, while it is not known
+	// whether that is for their own sake. Nothing is recorded of them until then.
+	undecided []store.CheckResult
+	// behind are the bills with which the calls ended: they are to wait behind all
+	// others.
+	behind []int64
+}
+
+func (s *Scheduler) newAlmaraCalls(j *job, call call) *almaraCalls {
+	return &almaraCalls{Scheduler: s, job: j, call: call}
+}
+
+// fault is why no other bill is asked about for now; nil when all goes well.
+func (c *almaraCalls) fault() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.refused != nil && (c.refusedForGood || !c.admitted) {
+		return c.refused
+	}
+	return c.down
+}
+
+// ask makes the call about one bill, and returns the results that may be recorded
+// by now.
+func (c *almaraCalls) ask(ctx context.Context, b reminder.Bill) []store.CheckResult {
+	c.mu.Lock()
+	refused := c.refusedForGood
+	c.mu.Unlock()
+	if ctx.Err() != nil || refused {
+		return nil
+	}
+	answer, err := c.callSafely(ctx, b)
+	c.job.heartbeat()
+	return c.judge(ctx, b, answer, err)
+}
+
+// callSafely makes a panic in a call a failure of its bill: an answer that nobody
+// foresaw must not end the daemon, which would begin with the same bill again.
+func (c *almaraCalls) callSafely(ctx context.Context, b reminder.Bill) (answer reminder.Answer, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			c.billLog(b.Service, b.Account).Error("panic while Almara Pay was asked about a bill",
+				"panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+			answer, err = reminder.Answer{}, &almara.RetryError{Err: errors.New("its answer led to a fault in duewatch, which the log has")}
+		}
+	}()
+	return c.call(ctx, b)
+}
+
+// judge sorts the outcome of a call by what it speaks for.
+func (c *almaraCalls) judge(ctx context.Context, b reminder.Bill, answer reminder.Answer, err error) []store.CheckResult {
+	switch almaraScope(err) {
+	case forNobody:
+		return nil
+	case forAll:
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if errors.Is(err, almara.ErrBreakerOpen) {
+			c.down = err
+			return nil
+		}
+		c.refused = fmt.Errorf("Almara Pay refuses duewatch itself, so no bill is asked about: %w", err) //nolint:staticcheck // a name
+		c.refusedForGood = true
+		c.behind = append(c.behind, b.ID)
+		return nil
+	case forAllIfOthersAgree:
+		return c.judgeForbidden(ctx, b, err)
+	case forItself, forPhone, forSenderIfOthersAgree:
+	}
+	result := checkResultOf(b.ID, answer, err)
+	if err != nil && result.Rejected == "" { // a refusal that is not understood may be a proxy's
+		return []store.CheckResult{result}
+	}
+	c.notAdmitted.Clear()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	results := append(slices.Clone(c.undecided), result)
+	c.admitted, c.down, c.undecided = true, nil, nil
+	return results
+}
+
+// judgeForbidden is judge for a 403. It speaks for the bill alone where others were
+// let in by this pass, or when it was refused so before; and for the account when
+// enough different bills meet it and none is let in.
+func (c *almaraCalls) judgeForbidden(ctx context.Context, b reminder.Bill, err error) []store.CheckResult {
+	result := checkResultOf(b.ID, reminder.Answer{}, err)
+	before, failed := c.Store.Forbidden(ctx, b.ID)
+	c.report(ctx, "read whether a bill was refused before", failed)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if before || c.admitted {
+		return []store.CheckResult{result}
+	}
+	c.undecided = append(c.undecided, result)
+	if c.notAdmitted.Against(strconv.FormatInt(b.ID, 10)) && c.refused == nil {
+		c.refused = fmt.Errorf("Almara Pay refuses duewatch itself, so no bill is asked about: "+ //nolint:staticcheck // a name
+			"none of at least %d bills was let in, the last being account %s of %s: %w",
+			reminder.EnoughWitnesses, b.Account, c.Policies.Name(b.Service), err)
+	}
+	return nil
+}
+
+// decide returns the undecided results, which speak for their bills alone after all,
+// once no call is under way. Where they speak for the account, their bills wait
+// behind all others.
+func (c *almaraCalls) decide() (results []store.CheckResult) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.refused != nil && !c.admitted {
+		for _, r := range c.undecided {
+			c.behind = append(c.behind, r.BillID)
+		}
+	} else {
+		results = c.undecided
+	}
+	c.undecided = nil
+	return results
+}
+
+// putOff has the bills that are to wait behind all others do so, each once. It
+// returns why no other bill is asked about; nil when all goes well in the end.
+func (c *almaraCalls) putOff() error {
+	fault := c.fault()
+	c.mu.Lock()
+	behind := c.behind
+	c.behind = nil
+	c.mu.Unlock()
+	for _, id := range behind {
+		fault = errors.Join(fault, c.Store.PutOff(c.Now(), id))
+	}
+	return fault
+}
+
+// askAll asks about several bills at a time, and returns the results in the order of
+// the bills. What one of them meets ends no other's call.
+func (c *almaraCalls) askAll(ctx context.Context, bills []reminder.Bill) []store.CheckResult {
+	var group errgroup.Group
+	group.SetLimit(c.AskConcurrency)
+	var mu sync.Mutex
+	byBill := make(map[int64]store.CheckResult, len(bills))
+	keep := func(results []store.CheckResult) {
+		mu.Lock()
+		defer mu.Unlock()
+		for _, r := range results {
+			byBill[r.BillID] = r
+		}
+	}
+	for _, b := range bills {
+		group.Go(func() error {
+			keep(c.ask(ctx, b))
+			return nil
+		})
+	}
+	_ = group.Wait() // none fails
+	keep(c.decide())
+	c.pacer.asked(len(bills))
+	results := make([]store.CheckResult, 0, len(byBill))
+	for _, b := range bills {
+		if r, ok := byBill[b.ID]; ok {
+			results = append(results, r)
+		}
+	}
+	return results
+}
+
+// askRound is askAll for the bills of a round of the remind job. While nobody is let
+// in, or answered, a few of each round are tried before the others, which may be
+// of another service.
+func (c *almaraCalls) askRound(ctx context.Context, bills []reminder.Bill) []store.CheckResult {
+	if c.fault() == nil {
+		return c.askAll(ctx, bills)
+	}
+	sample, others := takeSample(bills, reminder.EnoughWitnesses)
+	results := c.askAll(ctx, sample)
+	if c.fault() != nil {
+		return results
+	}
+	return append(results, c.askAll(ctx, others)...)
+}
+
+// takeSample takes n bills, the first, the last and what lies evenly between, out of
+// the others.
+func takeSample(bills []reminder.Bill, n int) (sample, others []reminder.Bill) {
+	if len(bills) <= n {
+		return bills, nil
+	}
+	next := 0
+	for i, b := range bills {
+		if i == next*(len(bills)-1)/(n-1) {
+			sample = append(sample, b)
+			next++
+		} else {
+			others = append(others, b)
+		}
+	}
+	return sample, others
+}
+
+// checkResultOf is what the outcome of a call says of the bill itself.
+func checkResultOf(billID int64, a reminder.Answer, err error) store.CheckResult {
+	var (
+		rejected  *almara.RejectedError
+		unclear   *almara.UnclearError
+		forbidden *almara.ForbiddenError
+		retry     *almara.RetryError
+	)
+	r := store.CheckResult{BillID: billID}
+	switch {
+	case err == nil:
+		r.Answer = &a
+	case errors.As(err, &rejected):
+		r.Rejected = rejected.Reason
+	case errors.As(err, &unclear):
+		r.Failed, r.Refused = unclear.Reason, store.Unclear
+	case errors.As(err, &forbidden):
+		r.Failed, r.Refused = forbidden.Error(), store.Forbidden
+	case errors.As(err, &retry):
+		r.Failed, r.After = retry.Error(), retry.After
+	}
+	return r
+}

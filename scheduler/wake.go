@@ -1,0 +1,100 @@
+package scheduler
+
+import (
+	"context"
+	"time"
+)
+
+// wake makes a job run now: it has new work from another.
+func (s *Scheduler) wake(name string) {
+	for _, j := range s.jobs {
+		if j.name == name {
+			j.wake()
+		}
+	}
+}
+
+// clockEvery is how soon a clock that was set is noticed between passes.
+const clockEvery = time.Second
+
+// suspendedFor is how long this process did not run, at least, when the machine
+// was suspended: the timers of its ticks have stood still.
+const suspendedFor = 30 * time.Second
+
+// keepTime wakes the jobs at their ticks until ctx ends. It compares the clock with
+// each of them every second and does not sleep until the next one: whoever sleeps
+// for a minute and then finds an hour at which nothing is due, since the clock was
+// set back meanwhile, sleeps on for as long as that. When the clock was set, or the
+// machine was suspended, all jobs run, and their next ticks are computed anew.
+// While nobody vouches for the clock it has the remind job ask.
+func (s *Scheduler) keepTime(ctx context.Context) {
+	every := time.NewTicker(clockEvery)
+	defer every.Stop()
+	ticks := make([]time.Time, len(s.jobs))
+	tickAnew := func() {
+		for i, j := range s.jobs {
+			ticks[i] = j.schedule.Next(s.Now().In(s.Zone))
+			j.wake() // a restart must not wait for the next tick, nor one of those
+		}
+	}
+	tickAnew()
+	state, at := s.ClockCheck.stateNow(), s.elapsed()
+	asked := at
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-every.C:
+		}
+		before, last := state, at
+		now := s.Now().In(s.Zone)
+		state, at = s.ClockCheck.stateNow(), s.elapsed()
+		switch {
+		case state.sets != before.sets:
+			s.Log.Warn("the clock was set: nothing is sent until an answer of Almara Pay or the provider agrees with it",
+				"now", now.Format(time.RFC3339))
+			tickAnew()
+			continue
+		case at-last > suspendedFor:
+			tickAnew()
+			continue
+		case state.sure != before.sure, !state.sure && at-asked >= askTimeEvery:
+			s.wake(jobRemind)
+			asked = at
+		}
+		for i, j := range s.jobs {
+			if !ticks[i].IsZero() && !now.Before(ticks[i]) {
+				ticks[i] = j.schedule.Next(now)
+				j.wake()
+			}
+		}
+	}
+}
+
+// noticeEvery is how soon the daemon acts on what a command changed beside it.
+// Asking SQLite costs less than a tenth of a millisecond.
+const noticeEvery = time.Second
+
+// noticeCommands wakes the jobs when another process wrote to the store: what
+// was imported, released or edited is taken up within a second or two, and not
+// at the next tick of a job that may have hours between its ticks.
+func (s *Scheduler) noticeCommands(ctx context.Context) {
+	every := time.NewTicker(noticeEvery)
+	defer every.Stop()
+	seen, err := s.Store.OthersWrote(ctx)
+	for {
+		s.report(ctx, "notice commands", err)
+		select {
+		case <-ctx.Done():
+			return
+		case <-every.C:
+		}
+		var now int64
+		if now, err = s.Store.OthersWrote(ctx); err == nil && now != seen {
+			seen = now
+			for _, name := range []string{jobRegister, jobRecheck, jobRemind} {
+				s.wake(name)
+			}
+		}
+	}
+}

@@ -1,0 +1,76 @@
+package db
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"net/url"
+)
+
+// OpenScratch opens or makes a file that is thrown away, for one process alone,
+// or without a path an empty store in memory, of a gigabyte at most. What it has
+// written does not survive a power cut (synchronous=OFF), since nobody would miss
+// it; it has no log and no lock, so that a commit costs no more than its pages.
+func OpenScratch(ctx context.Context, path string, schema Schema) (*DB, error) {
+	// Not :memory:, where all pages stay dirty and each commit goes through them.
+	file, vfs := "scratch", "memdb"
+	if path != "" {
+		made, err := OpenDaemon(ctx, path, schema) // with its schema
+		if err != nil {
+			return nil, err
+		}
+		if err := made.Close(); err != nil {
+			return nil, err
+		}
+		file, vfs = escapedPath(realPath(path)), ""
+	}
+	settings := url.Values{
+		"_synchronous": {"OFF"}, "_journal_mode": {"MEMORY"}, "_locking_mode": {"EXCLUSIVE"}, "_foreign_keys": {"on"}, "_txlock": {"immediate"}, "_mutex": {"no"},
+		"_stmt_cache_size": {"128"}, "_cache_size": {"-8000"}, // 8 MB: where a b-tree was balanced, a commit goes through all pages that are cached
+	}
+	if vfs != "" {
+		settings.Set("vfs", vfs)
+	}
+	// Reads and writes share the connection, since the file is locked by it.
+	pool := oneConnection("file:" + file + "?" + settings.Encode())
+	if path == "" {
+		if err := schema.bringUp(ctx, pool); err != nil {
+			return nil, errors.Join(err, pool.Close())
+		}
+	}
+	return Of(pool, pool), nil
+}
+
+// Temporary is a database of one goroutine, in a file that SQLite makes in the
+// temporary folder and that is gone with the process, with 32 MB of it in memory.
+type Temporary struct {
+	*Tx  // a transaction that is never committed: nobody else could see it
+	pool *sql.DB
+}
+
+// OpenTemporary makes one with these tables. It works until ctx ends.
+func OpenTemporary(ctx context.Context, tables string) (*Temporary, error) {
+	pool := oneConnection("file:?_journal_mode=OFF&_synchronous=OFF&_cache_size=-32000")
+	conn, err := pool.Conn(ctx)
+	if err != nil {
+		return nil, errors.Join(explain(err), pool.Close())
+	}
+	x := &Temporary{&Tx{ctx: ctx, conn: conn, buffer: new(argBuffer)}, pool}
+	if _, err := x.Exec("BEGIN; " + tables); err != nil {
+		return nil, errors.Join(err, x.Close())
+	}
+	return x, nil
+}
+
+// Close throws the database away.
+func (x *Temporary) Close() error {
+	x.closeRows()
+	return errors.Join(x.conn.Close(), x.pool.Close())
+}
+
+func oneConnection(dsn string) *sql.DB {
+	pool := sql.OpenDB(connector{dsn})
+	pool.SetMaxOpenConns(1)
+	pool.SetMaxIdleConns(1)
+	return pool
+}
