@@ -66,7 +66,7 @@ func (a *app) preview(ctx context.Context, days int, form previewForm, full, all
 	if err != nil {
 		return err
 	}
-	f, err := store.OpenForecast(ctx, cfg.Store)
+	f, err := store.OpenPreview(ctx, cfg.Store)
 	if errors.Is(err, store.ErrNotFound) {
 		return fmt.Errorf("%w No due date is known before", err)
 	}
@@ -96,7 +96,7 @@ func (a *app) preview(ctx context.Context, days int, form previewForm, full, all
 		}
 	}
 	bar, told := newProgressOf(a.stderr, "planning by the present config", "bills", 0), false
-	err = scheduler.Ahead(ctx, scheduler.PreviewConfig{
+	err = scheduler.Preview(ctx, scheduler.PreviewConfig{
 		Store: f, Policies: cfg.Policies, Delivery: cfg.Delivery, Remind: cfg.Schedule.Remind, SegmentsPerSecond: cfg.Notifier.SegmentsPerSecond,
 		Fingerprint: fingerprint, IgnoreHolds: off, From: now, Until: v.Until, Replanning: func(bills int) {
 			if !told { // else the texts tell how far it is
@@ -116,7 +116,7 @@ func (a *app) preview(ctx context.Context, days int, form previewForm, full, all
 }
 
 // tellStops says when no text may leave at all.
-func (a *app) tellStops(ctx context.Context, cfg *config.Config, f *store.Forecast) error {
+func (a *app) tellStops(ctx context.Context, cfg *config.Config, f *store.Preview) error {
 	stops, err := f.Stops(ctx, a.now())
 	for _, s := range stops {
 		fmt.Fprintln(a.stderr, a.stopSentence(s, cfg.Zone))
@@ -213,15 +213,15 @@ func addTo(sums []sum, of string, segments int) []sum {
 }
 
 // end prints the totals.
-func (v *preview) end(ctx context.Context, f *store.Forecast) error {
-	reminders, err := f.Ended(ctx, v.From)
+func (v *preview) end(ctx context.Context, f *store.Preview) error {
+	reminders, err := f.CountOutcomes(ctx, v.From)
 	if err != nil {
 		return err
 	}
 	for _, e := range reminders {
 		v.Ended = append(v.Ended, ended(e))
 	}
-	if v.Unregistered, v.Paused, err = f.Idle(ctx, v.Until); err != nil {
+	if v.Unregistered, v.Paused, err = f.CountIdle(ctx, v.Until); err != nil {
 		return err
 	}
 	for _, sums := range [][]sum{v.Services, v.Languages} {

@@ -85,8 +85,9 @@ func execBatch[T any](t *tx, m *batchStmt, rows []T, row func(args []any, of T) 
 
 func ofID(args []any, id int64) []any { return append(args, id) }
 
-// idsAfter are the arguments of a statement: the fixed ones, and a column of ids.
-func idsAfter(ids []int64, fixed ...any) []any {
+// idsAfter are the arguments of a statement: the fixed ones, and a column of ids, or
+// of phones.
+func idsAfter[ID int64 | string](ids []ID, fixed ...any) []any {
 	args := make([]any, 0, len(fixed)+len(ids))
 	args = append(args, fixed...)
 	for _, id := range ids {

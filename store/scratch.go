@@ -6,6 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"os"
+	"path/filepath"
+	"runtime"
 	"time"
 
 	"duewatch/reminder"
@@ -16,35 +19,49 @@ import (
 // written does not survive a power cut (synchronous=OFF), since nobody would miss
 // it; it has no log and no lock, so that a commit costs no more than its pages.
 func OpenScratch(ctx context.Context, path string) (*Store, error) {
-	// Not :memory:, where all pages stay dirty and each commit goes through them.
-	file, vfs := "scratch", "memdb"
-	if path != "" {
-		made, err := Open(ctx, path) // with its schema
-		if err != nil {
-			return nil, err
-		}
-		if err := made.Close(); err != nil {
-			return nil, err
-		}
-		file, vfs = escapedPath(realPath(path)), ""
-	}
 	settings := url.Values{
 		"_synchronous": {"OFF"}, "_journal_mode": {"MEMORY"}, "_locking_mode": {"EXCLUSIVE"}, "_foreign_keys": {"on"}, "_txlock": {"immediate"}, "_mutex": {"no"},
-		"_stmt_cache_size": {"128"}, "_cache_size": {"-8000"}, // 8 MB: where a b-tree was balanced, a commit goes through all pages that are cached
+		"_stmt_cache_size": {"128"}, "_cache_size": {"-4000"}, // 8 MB: where a b-tree was balanced, a commit goes through all pages that are cached
 	}
-	if vfs != "" {
-		settings.Set("vfs", vfs)
+	file := "scratch"
+	if path == "" {
+		settings.Set("vfs", "memdb") // not :memory:, where all pages stay dirty and each commit goes through them
+	} else {
+		file = escapedPath(realPath(path))
 	}
 	db := sql.OpenDB(connector{"file:" + file + "?" + settings.Encode()})
 	// Reads and writes share the connection, since the file is locked by it.
 	db.SetMaxOpenConns(1)
 	db.SetMaxIdleConns(1)
-	if path == "" {
-		if err := bringUp(ctx, db); err != nil {
-			return nil, errors.Join(err, db.Close())
-		}
+	if err := bringUp(ctx, db); err != nil {
+		return nil, errors.Join(err, db.Close())
 	}
 	return &Store{read: db, write: startWriter(db)}, nil
+}
+
+// openTemporary is OpenScratch for a file in the temporary folder that is gone with
+// the process, however that ends: once it is open, nothing leads to it. Its rows may
+// refer to others that it does not have.
+func openTemporary(ctx context.Context) (_ *Store, err error) {
+	folder, err := os.MkdirTemp("", "duewatch-") // which no other user may enter
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(folder)) }()
+	s, err := OpenScratch(ctx, filepath.Join(folder, "scratch.db"))
+	if err != nil {
+		return nil, err
+	}
+	if _, err := s.write.db.ExecContext(ctx, "PRAGMA foreign_keys = OFF"); err != nil {
+		return nil, errors.Join(explain(err), s.Close())
+	}
+	// The C library keeps memory for each thread: without this a goroutine that moves
+	// from thread to thread takes 10 MB more.
+	err = s.do(func(*tx) error {
+		runtime.LockOSThread()
+		return nil
+	})
+	return s, err
 }
 
 // EachReminder calls each for all stages that were acted on since, with their
