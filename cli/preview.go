@@ -66,15 +66,15 @@ func (a *app) preview(ctx context.Context, days int, form previewForm, full, all
 	if err != nil {
 		return err
 	}
-	f, err := store.OpenForecast(ctx, cfg.Store)
+	s, err := store.OpenPreview(ctx, cfg.Store)
 	if errors.Is(err, store.ErrNotFound) {
 		return fmt.Errorf("%w No due date is known before", err)
 	}
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, f.Close()) }()
-	if err := a.adaptToWorld(ctx, cfg, f.Store); err != nil {
+	defer func() { err = errors.Join(err, s.Close()) }()
+	if err := a.adaptToWorld(ctx, cfg, s.Store); err != nil {
 		return err
 	}
 	fingerprint, off := cfg.Fingerprint(), cfg.Delivery.Mode == reminder.ModeOff
@@ -82,12 +82,12 @@ func (a *app) preview(ctx context.Context, days int, form previewForm, full, all
 		fmt.Fprintln(a.stderr, "notifier.mode is off, so nothing is sent: this is what live would send")
 		cfg.Delivery.Mode = reminder.ModeLive
 	}
-	if err := a.tellStops(ctx, cfg, f); err != nil {
+	if err := a.printStops(ctx, cfg, s); err != nil {
 		return err
 	}
 
 	now := a.now()
-	v := &preview{cfg: cfg, out: bufio.NewWriter(a.stdout), previewForm: form, all: all, full: full, told: a.stderr, faults: map[string]bool{}}
+	v := &preview{cfg: cfg, out: bufio.NewWriter(a.stdout), previewForm: form, all: all, full: full, stderr: a.stderr, faults: map[string]bool{}}
 	v.Kind, v.From, v.Currency = "totals", utc(now), cfg.Currency
 	v.Until = utc(reminder.DateOf(now.In(cfg.Zone)).AddDays(days).At(0, cfg.Zone))
 	if form.csv {
@@ -95,40 +95,40 @@ func (a *app) preview(ctx context.Context, days int, form previewForm, full, all
 			return err
 		}
 	}
-	bar, told := newProgressOf(a.stderr, "planning by the present config", "bills", 0), false
-	err = scheduler.Ahead(ctx, scheduler.PreviewConfig{
-		Store: f, Policies: cfg.Policies, Delivery: cfg.Delivery, Remind: cfg.Schedule.Remind, SegmentsPerSecond: cfg.Notifier.SegmentsPerSecond,
+	bar, begun := newProgressOf(a.stderr, "planning by the present config", "bills", 0), false
+	err = scheduler.Preview(ctx, scheduler.PreviewConfig{
+		Store: s, Policies: cfg.Policies, Delivery: cfg.Delivery, Remind: cfg.Schedule.Remind, SegmentsPerSecond: cfg.Notifier.SegmentsPerSecond,
 		Fingerprint: fingerprint, IgnoreHolds: off, From: now, Until: v.Until, Replanning: func(bills int) {
-			if !told { // else the texts tell how far it is
+			if !begun { // else the texts show how far it is
 				bar.at(bills, 0)
 			}
 		},
-	}, func(at time.Time, l store.RoundResult) error {
+	}, func(at time.Time, decided store.RoundResult) error {
 		bar.done()
-		told = true
-		return v.show(at, l)
+		begun = true
+		return v.show(at, decided)
 	})
 	bar.done()
 	if err != nil {
 		return errors.Join(err, v.out.Flush())
 	}
-	return v.end(ctx, f)
+	return v.end(ctx, s)
 }
 
-// tellStops says when no text may leave at all.
-func (a *app) tellStops(ctx context.Context, cfg *config.Config, f *store.Forecast) error {
-	stops, err := f.Stops(ctx, a.now())
-	for _, s := range stops {
-		fmt.Fprintln(a.stderr, a.problems(cfg, nil).Stop(s))
+// printStops says when no text may leave at all.
+func (a *app) printStops(ctx context.Context, cfg *config.Config, s *store.Preview) error {
+	stops, err := s.Stops(ctx, a.now())
+	for _, stop := range stops {
+		fmt.Fprintln(a.stderr, a.problems(cfg, nil).Stop(stop))
 	}
 	return err
 }
 
 // preview prints what is to come, and adds it up.
 type preview struct {
-	cfg  *config.Config
-	out  *bufio.Writer
-	told io.Writer
+	cfg    *config.Config
+	out    *bufio.Writer
+	stderr io.Writer
 	previewForm
 	all    bool
 	full   bool
@@ -140,17 +140,17 @@ type preview struct {
 
 // totals are the last line for programs.
 type totals struct {
-	Kind      string    `json:"kind"`
-	From      time.Time `json:"from"`
-	Until     time.Time `json:"until"`
-	Texts     int       `json:"texts"`
-	Segments  int       `json:"segments"`
-	Cost      string    `json:"cost,omitempty"` // "" = the price is not known
-	Currency  string    `json:"currency"`
-	Days      []sum     `json:"days"`
-	Services  []sum     `json:"services"`
-	Languages []sum     `json:"languages"`
-	Ended     []ended   `json:"reminders"`
+	Kind      string         `json:"kind"`
+	From      time.Time      `json:"from"`
+	Until     time.Time      `json:"until"`
+	Texts     int            `json:"texts"`
+	Segments  int            `json:"segments"`
+	Cost      string         `json:"cost,omitempty"` // "" = the price is not known
+	Currency  string         `json:"currency"`
+	Days      []sum          `json:"days"`
+	Services  []sum          `json:"services"`
+	Languages []sum          `json:"languages"`
+	Reminders []outcomeCount `json:"reminders"`
 	// Unregistered are bills whose due dates are not known yet, Paused those that
 	// are paused for longer than this looks ahead.
 	Unregistered int `json:"unregistered,omitempty"`
@@ -165,21 +165,21 @@ type sum struct {
 	Cost     string `json:"cost,omitempty"`
 }
 
-type ended struct {
+type outcomeCount struct {
 	Outcome reminder.Outcome `json:"outcome"`
 	Reason  reminder.Reason  `json:"reason"`
 	Count   int              `json:"count"`
 }
 
 // show prints one round.
-func (v *preview) show(at time.Time, l store.RoundResult) error {
-	for _, fault := range l.Faults {
+func (v *preview) show(at time.Time, decided store.RoundResult) error {
+	for _, fault := range decided.Faults {
 		if !v.faults[fault.Error()] {
 			v.faults[fault.Error()] = true
-			fmt.Fprintln(v.told, "duewatch: no decision can be made:", fault)
+			fmt.Fprintln(v.stderr, "duewatch: no decision can be made:", fault)
 		}
 	}
-	for _, t := range l.Texts {
+	for _, t := range decided.Texts {
 		day := reminder.DateOf(at.In(v.cfg.Zone)).String()
 		v.Texts++
 		v.Segments += t.Segments
@@ -190,9 +190,9 @@ func (v *preview) show(at time.Time, l store.RoundResult) error {
 			return err
 		}
 	}
-	for _, n := range l.Records {
+	for _, n := range decided.Records {
 		if v.all && n.Outcome != reminder.Texted {
-			if err := v.noted(at, n); err != nil {
+			if err := v.unsent(at, n); err != nil {
 				return err
 			}
 		}
@@ -213,15 +213,15 @@ func addTo(sums []sum, of string, segments int) []sum {
 }
 
 // end prints the totals.
-func (v *preview) end(ctx context.Context, f *store.Forecast) error {
-	reminders, err := f.Ended(ctx, v.From)
+func (v *preview) end(ctx context.Context, s *store.Preview) error {
+	counts, err := s.CountOutcomes(ctx, v.From)
 	if err != nil {
 		return err
 	}
-	for _, e := range reminders {
-		v.Ended = append(v.Ended, ended(e))
+	for _, c := range counts {
+		v.Reminders = append(v.Reminders, outcomeCount(c))
 	}
-	if v.Unregistered, v.Paused, err = f.Idle(ctx, v.Until); err != nil {
+	if v.Unregistered, v.Paused, err = s.CountIdle(ctx, v.Until); err != nil {
 		return err
 	}
 	for _, sums := range [][]sum{v.Services, v.Languages} {
@@ -237,10 +237,10 @@ func (v *preview) end(ctx context.Context, f *store.Forecast) error {
 	case v.json:
 		err = json.NewEncoder(v.out).Encode(v.totals)
 	case v.csv:
-		v.tellIdle()
+		v.printIdle()
 	default:
-		v.tellTotals()
-		v.tellIdle()
+		v.printTotals()
+		v.printIdle()
 	}
 	return errors.Join(err, v.out.Flush())
 }

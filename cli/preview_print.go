@@ -64,8 +64,8 @@ func (v *preview) text(at time.Time, t store.Text) error {
 	return nil
 }
 
-// noted shows a reminder that is skipped or held.
-func (v *preview) noted(at time.Time, n store.NewRecord) error {
+// unsent shows a reminder that is skipped or held.
+func (v *preview) unsent(at time.Time, n store.NewRecord) error {
 	if v.json {
 		return json.NewEncoder(v.out).Encode(struct {
 			Kind    string    `json:"kind"` // skipped, held
@@ -120,8 +120,8 @@ func (v *preview) line(at time.Time, to reminder.Phone, what, elseWhat string) {
 	}
 }
 
-// tellTotals is the end of the preview for people.
-func (v *preview) tellTotals() {
+// printTotals is the end of the preview for people.
+func (v *preview) printTotals() {
 	if v.Texts > 0 {
 		fmt.Fprintln(v.out)
 	}
@@ -141,13 +141,13 @@ func (v *preview) tellTotals() {
 			continue
 		}
 		fmt.Fprintln(v.out)
-		v.tellSums(table.of, table.sums)
+		v.printSums(table.of, table.sums)
 	}
-	tellEnded(v.out, v.Ended)
+	printUnsent(v.out, v.Reminders)
 }
 
-// tellIdle tells, beside the output, of bills that have no texts to come.
-func (v *preview) tellIdle() {
+// printIdle tells, beside the output, of bills that have no texts to come.
+func (v *preview) printIdle() {
 	is := func(n int) string {
 		if n == 1 {
 			return "1 bill is"
@@ -155,10 +155,10 @@ func (v *preview) tellIdle() {
 		return countOf(n, "bill") + " are"
 	}
 	if v.Unregistered > 0 {
-		fmt.Fprintf(v.told, "%s still to be registered with Almara Pay: when due is not known yet\n", is(v.Unregistered))
+		fmt.Fprintf(v.stderr, "%s still to be registered with Almara Pay: when due is not known yet\n", is(v.Unregistered))
 	}
 	if v.Paused > 0 {
-		fmt.Fprintf(v.told, "%s paused, with no texts to come: duewatch bills --state paused\n", is(v.Paused))
+		fmt.Fprintf(v.stderr, "%s paused, with no texts to come: duewatch bills --state paused\n", is(v.Paused))
 	}
 }
 
@@ -201,7 +201,7 @@ func (v *preview) record(cells ...string) error {
 	return w.Error()
 }
 
-func (v *preview) tellSums(of string, sums []sum) {
+func (v *preview) printSums(of string, sums []sum) {
 	t := tabwriter.NewWriter(v.out, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintf(t, "TEXTS\tSEGMENTS\t%s  %s\n", costHead(v.Cost), of)
 	for _, s := range sums {
@@ -224,8 +224,8 @@ func costCell(cost, currency string) string {
 	return money(cost, currency) + "\t"
 }
 
-// tellEnded is what is not texted, and why.
-func tellEnded(w io.Writer, all []ended) {
+// printUnsent prints what is not texted, and why.
+func printUnsent(w io.Writer, all []outcomeCount) {
 	head := "\nReminders that are not sent\n"
 	for _, e := range all {
 		if e.Outcome == reminder.Texted {

@@ -36,10 +36,10 @@ type simulated struct {
 	Paid         int     `json:"bills_paid"`
 	PaidInTime   int     `json:"bills_paid_by_their_due_date"`
 
-	Days      []sum   `json:"days"`
-	Stages    []sum   `json:"stages"` // Of is the number of days after the due date; without segments
-	Languages []sum   `json:"languages"`
-	Ended     []ended `json:"reminders"`
+	Days      []sum          `json:"days"`
+	Stages    []sum          `json:"stages"` // Of is the number of days after the due date; without segments
+	Languages []sum          `json:"languages"`
+	Reminders []outcomeCount `json:"reminders"`
 
 	// For the comparison with another one: the day on which each reminder was sent.
 	sent   map[sentReminder]reminder.Date
@@ -73,9 +73,9 @@ func (w *madeUp) result(ctx context.Context, cfg *config.Config, f simulateFlags
 	if err != nil {
 		return nil, err
 	}
-	count := map[ended]int{}
+	count := map[outcomeCount]int{}
 	err = w.store.EachReminder(ctx, begin, func(bill int64, m reminder.Reminder) {
-		count[ended{Outcome: m.Outcome, Reason: m.Reason}]++
+		count[outcomeCount{Outcome: m.Outcome, Reason: m.Reason}]++
 		if m.Outcome == reminder.Texted {
 			r.sent[sentReminder{bill, m.DueDate, m.Stage}] = reminder.DateOf(m.DecidedAt.In(cfg.Zone))
 			r.Stages = addTo(r.Stages, fmt.Sprint(int(m.Stage)), 0)
@@ -84,11 +84,11 @@ func (w *madeUp) result(ctx context.Context, cfg *config.Config, f simulateFlags
 	if err != nil {
 		return nil, err
 	}
-	for _, e := range slices.SortedFunc(maps.Keys(count), func(a, b ended) int {
+	for _, e := range slices.SortedFunc(maps.Keys(count), func(a, b outcomeCount) int {
 		return cmp.Or(-cmp.Compare(a.Outcome, b.Outcome), count[b]-count[a], cmp.Compare(a.Reason, b.Reason))
 	}) {
 		e.Count = count[e]
-		r.Ended = append(r.Ended, e)
+		r.Reminders = append(r.Reminders, e)
 	}
 	slices.SortFunc(r.Stages, func(a, b sum) int { return cmp.Compare(stageOf(a), stageOf(b)) })
 	slices.SortFunc(r.Languages, func(a, b sum) int { return cmp.Or(b.Texts-a.Texts, cmp.Compare(a.Of, b.Of)) })
@@ -136,7 +136,7 @@ func (r *simulated) tell(w io.Writer, cfg *config.Config) error {
 		}
 		_ = t.Flush() // into a buffer
 	}
-	tellEnded(out, r.Ended)
+	printUnsent(out, r.Reminders)
 	return out.Flush()
 }
 
@@ -149,18 +149,18 @@ func costWords(currency, cost string) string {
 
 // difference is what another config makes of the same audience.
 type difference struct {
-	Kind     string         `json:"kind"`
-	Texts    int            `json:"texts"`
-	Segments int            `json:"segments"`
-	Cost     string         `json:"cost,omitempty"`
-	Currency string         `json:"currency"`
-	People   int            `json:"people_texted"`
-	Calls    int            `json:"almara_calls"`
-	InTime   int            `json:"bills_paid_by_their_due_date"`
-	Only     int            `json:"reminders_only_with_it"`
-	Without  int            `json:"reminders_no_longer_sent"`
-	Moved    map[string]int `json:"moved_to"` // by weekday: reminders sent on another day
-	Ended    []ended        `json:"reminders"`
+	Kind      string         `json:"kind"`
+	Texts     int            `json:"texts"`
+	Segments  int            `json:"segments"`
+	Cost      string         `json:"cost,omitempty"`
+	Currency  string         `json:"currency"`
+	People    int            `json:"people_texted"`
+	Calls     int            `json:"almara_calls"`
+	InTime    int            `json:"bills_paid_by_their_due_date"`
+	Only      int            `json:"reminders_only_with_it"`
+	Without   int            `json:"reminders_no_longer_sent"`
+	Moved     map[string]int `json:"moved_to"` // by weekday: reminders sent on another day
+	Reminders []outcomeCount `json:"reminders"`
 }
 
 // since is the difference that r makes to before.
@@ -185,18 +185,18 @@ func (r *simulated) since(before *simulated) *difference {
 			d.Without++
 		}
 	}
-	count := map[ended]int{}
-	for _, e := range r.Ended {
-		count[ended{Outcome: e.Outcome, Reason: e.Reason}] += e.Count
+	count := map[outcomeCount]int{}
+	for _, e := range r.Reminders {
+		count[outcomeCount{Outcome: e.Outcome, Reason: e.Reason}] += e.Count
 	}
-	for _, e := range before.Ended {
-		count[ended{Outcome: e.Outcome, Reason: e.Reason}] -= e.Count
+	for _, e := range before.Reminders {
+		count[outcomeCount{Outcome: e.Outcome, Reason: e.Reason}] -= e.Count
 	}
-	for _, e := range slices.SortedFunc(maps.Keys(count), func(a, b ended) int {
+	for _, e := range slices.SortedFunc(maps.Keys(count), func(a, b outcomeCount) int {
 		return cmp.Or(-cmp.Compare(a.Outcome, b.Outcome), cmp.Compare(a.Reason, b.Reason))
 	}) {
 		if e.Count = count[e]; e.Count != 0 {
-			d.Ended = append(d.Ended, e)
+			d.Reminders = append(d.Reminders, e)
 		}
 	}
 	return d
@@ -236,7 +236,7 @@ func (d *difference) tell(w io.Writer, against string) error {
 			fmt.Fprintf(t, "%d\t  of both move to a %s\n", n, day)
 		}
 	}
-	for _, e := range d.Ended {
+	for _, e := range d.Reminders {
 		if e.Outcome != reminder.Texted {
 			line(e.Count, cut(fmt.Sprintf("%s: %s", e.Outcome, e.Reason.Info().Means), 66))
 		}

@@ -115,22 +115,22 @@ func (w *stepped) inbox(since time.Time) (all []string) {
 	return all
 }
 
-// What Ahead foresees is what the daemon then does while nobody pays: by the
+// What Preview foresees is what the daemon then does while nobody pays: by the
 // same rules, at the same minute, in the same words.
-func TestAheadIsWhatHappens(t *testing.T) {
+func TestAPreviewIsWhatHappens(t *testing.T) {
 	w := newStepped(t, 60)
 	ctx := t.Context()
 	begin := time.Date(2026, 3, 10, 12, 0, 0, 0, zone) // some texts are behind, some held
 	w.until(ctx, begin)
 	end := begin.AddDate(0, 0, 7)
-	f, err := store.OpenForecast(ctx, copyOf(t, w.Store))
+	f, err := store.OpenPreview(ctx, copyOf(t, w.Store))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer f.Close() //nolint:errcheck // a copy
 	var foreseen []string
 	held := 0
-	err = Ahead(ctx, PreviewConfig{Store: f, Policies: w.Policies, Delivery: w.Delivery, Remind: w.Schedule.Remind, SegmentsPerSecond: w.SegmentsPerSecond,
+	err = Preview(ctx, PreviewConfig{Store: f, Policies: w.Policies, Delivery: w.Delivery, Remind: w.Schedule.Remind, SegmentsPerSecond: w.SegmentsPerSecond,
 		Fingerprint: w.Fingerprint, From: begin, Until: end}, func(now time.Time, l store.RoundResult) error {
 		for _, x := range l.Texts {
 			foreseen = append(foreseen, fmt.Sprint(now.In(zone).Format("02 Jan 15:04 "), x.To.E164(), " ", x.Body))

@@ -45,8 +45,8 @@ func TestTextsThatTheProviderDidNotJudgeAreNoFailures(t *testing.T) {
 	if st.Recent != 60 || st.Failed != 40 {
 		t.Errorf("of %d texts %d failed, want 40 of 60", st.Recent, st.Failed)
 	}
-	foreseen := must(foresee(t, s).GuardState(t.Context(), p, now))
+	foreseen := must(previewOf(t, s).GuardState(t.Context(), p, now))
 	if foreseen.Recent != 60 || foreseen.Failed != 40 {
-		t.Errorf("a look ahead knows of %d texts, of which %d failed", foreseen.Recent, foreseen.Failed)
+		t.Errorf("a preview knows of %d texts, of which %d failed", foreseen.Recent, foreseen.Failed)
 	}
 }

@@ -18,8 +18,8 @@ func TestADateThatMovesByADayIsNotTextedAboutOnTheNextDay(t *testing.T) {
 
 	next := firstStage.AddDate(0, 0, 1)
 	recordCheck(t, s, p, next, CheckResult{BillID: 1, Answer: answer(next, "2315.50", due.AddDays(1))})
-	f := foresee(t, s)
-	must(f.Walk(t.Context(), next, 10))
+	f := previewOf(t, s)
+	must(f.CopyDue(t.Context(), next, 10))
 	if l := must(f.DecideDue(t.Context(), roundAt(p, next), 10)); len(l.Texts) != 0 {
 		t.Errorf("the preview promises %v", texted(l))
 	}

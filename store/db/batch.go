@@ -78,7 +78,7 @@ func InsertBatch[T any](t *Tx, b *Batch, rows []T, row func(args []any, of T) []
 // found is called.
 func QueryBatch[T any](t *Tx, b *Batch, rows []T, row func(args []any, of T) []any, columns []sql.Scanner, found func() error, fixed ...any) error {
 	return each(t, b, rows, row, fixed, func(query string, args []any) error {
-		return t.queryRows(query, args, columns, found)
+		return t.EachRow(query, args, columns, found)
 	})
 }
 

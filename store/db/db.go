@@ -90,6 +90,22 @@ func (d *DB) View(ctx context.Context, do func(*Tx) error) error {
 	return do(t)
 }
 
+// Snapshot is View within one read transaction: all of its statements read the same
+// commit. The store's log grows for as long as it lasts.
+func (d *DB) Snapshot(ctx context.Context, do func(*Tx) error) error {
+	return d.View(ctx, func(t *Tx) (err error) {
+		if _, err := t.Exec("BEGIN"); err != nil {
+			return err
+		}
+		defer func() {
+			t.closeRows()
+			_, end := t.conn.ExecContext(context.WithoutCancel(ctx), "ROLLBACK") // nothing was written
+			err = errors.Join(err, explain(end))
+		}()
+		return do(t)
+	})
+}
+
 // Reader reads: a transaction as it stands, the pool of a DB by the last commit.
 //
 // Each connection keeps its statements prepared. But SQLite prepares one anew where

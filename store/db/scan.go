@@ -18,6 +18,12 @@ func (r Row) Scan(dest ...any) error { return explain(r.row.Scan(dest...)) }
 // Rows are rows that were asked for, for Collect.
 type Rows struct{ rows *sql.Rows }
 
+// Columns are the names of the columns of a query, which is not run to its end.
+func Columns(rows *Rows) ([]string, error) {
+	defer rows.rows.Close() //nolint:errcheck // nothing is read
+	return rows.rows.Columns()
+}
+
 // Each calls do for each of the rows, as it is read, and stops at its first error. It
 // closes the rows.
 func Each[T any](rows *Rows, scan func(Scanner) (T, error), do func(T) error) error {
@@ -63,6 +69,16 @@ func ScanID(r Scanner) (id int64, err error) {
 
 // database/sql finds its way to types of ours, to an int and to a bool by
 // reflection and by way of text; these are for what is read for each text.
+
+// AnyTo takes a value as the driver gives it.
+func AnyTo(to *any) sql.Scanner { return anyColumn{to} }
+
+type anyColumn struct{ to *any }
+
+func (c anyColumn) Scan(v any) error {
+	*c.to = v
+	return nil
+}
 
 // TextTo scans a column of text that is never NULL.
 func TextTo[T ~string](to *T) sql.Scanner { return textColumn[T]{to} }

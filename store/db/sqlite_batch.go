@@ -40,7 +40,7 @@ func (t *Tx) insertRows(query string, args []any, ids []int64) ([]int64, error) 
 // how many it changed. The driver hands over all arguments in one call where rows are
 // asked for, and otherwise each in a call of its own.
 func (t *Tx) execRows(query string, args []any) (changed int64, err error) {
-	if err := t.queryRows(query, args, nil, nil); err != nil {
+	if err := t.EachRow(query, args, nil, nil); err != nil {
 		return 0, err
 	}
 	err = t.Row("SELECT changes()").Scan(&changed)

@@ -5,6 +5,9 @@ import (
 	"database/sql"
 	"errors"
 	"net/url"
+	"os"
+	"path/filepath"
+	"runtime"
 )
 
 // OpenScratch opens or makes a file that is thrown away, for one process alone,
@@ -12,33 +15,47 @@ import (
 // written does not survive a power cut (synchronous=OFF), since nobody would miss
 // it; it has no log and no lock, so that a commit costs no more than its pages.
 func OpenScratch(ctx context.Context, path string, schema Schema) (*DB, error) {
-	// Not :memory:, where all pages stay dirty and each commit goes through them.
-	file, vfs := "scratch", "memdb"
-	if path != "" {
-		made, err := OpenDaemon(ctx, path, schema) // with its schema
-		if err != nil {
-			return nil, err
-		}
-		if err := made.Close(); err != nil {
-			return nil, err
-		}
-		file, vfs = escapedPath(realPath(path)), ""
-	}
 	settings := url.Values{
 		"_synchronous": {"OFF"}, "_journal_mode": {"MEMORY"}, "_locking_mode": {"EXCLUSIVE"}, "_foreign_keys": {"on"}, "_txlock": {"immediate"}, "_mutex": {"no"},
-		"_stmt_cache_size": {"128"}, "_cache_size": {"-8000"}, // 8 MB: where a b-tree was balanced, a commit goes through all pages that are cached
+		"_stmt_cache_size": {"128"}, "_cache_size": {"-4000"}, // 4 MB: where a b-tree was balanced, a commit goes through all pages that are cached
 	}
-	if vfs != "" {
-		settings.Set("vfs", vfs)
+	file := "scratch"
+	if path == "" {
+		settings.Set("vfs", "memdb") // not :memory:, where all pages stay dirty and each commit goes through them
+	} else {
+		file = escapedPath(realPath(path))
 	}
 	// Reads and writes share the connection, since the file is locked by it.
 	pool := oneConnection("file:" + file + "?" + settings.Encode())
-	if path == "" {
-		if err := schema.bringUp(ctx, pool); err != nil {
-			return nil, errors.Join(err, pool.Close())
-		}
+	if err := schema.bringUp(ctx, pool); err != nil {
+		return nil, errors.Join(err, pool.Close())
 	}
 	return Of(pool, pool), nil
+}
+
+// OpenNameless is OpenScratch for a file in the temporary folder that is gone with
+// the process, however that ends: once it is open, nothing leads to it. Its rows may
+// refer to others that it does not have.
+func OpenNameless(ctx context.Context, schema Schema) (_ *DB, err error) {
+	folder, err := os.MkdirTemp("", "duewatch-") // which no other user may enter
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(folder)) }()
+	d, err := OpenScratch(ctx, filepath.Join(folder, "scratch.db"), schema)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := d.write.db.ExecContext(ctx, "PRAGMA foreign_keys = OFF"); err != nil {
+		return nil, errors.Join(explain(err), d.Close())
+	}
+	// The C library keeps memory for each thread: without this a goroutine that moves
+	// from thread to thread takes 10 MB more.
+	err = d.Write(func(*Tx) error {
+		runtime.LockOSThread()
+		return nil
+	})
+	return d, err
 }
 
 // Temporary is a database of one goroutine, in a file that SQLite makes in the

@@ -81,11 +81,11 @@ func (t *Tx) Row(query string, args ...any) Row {
 	return Row{t.conn.QueryRowContext(t.ctx, query, args...)}
 }
 
-// queryRows runs a statement with many arguments: of each row that it returns the
-// columns take the values, then each is called. The driver is asked directly:
+// EachRow runs a statement with many arguments, or of many rows: of each row that it
+// returns the columns take the values, then each is called. The driver is asked directly:
 // database/sql would copy each argument twice, and find out the type of each value
 // anew.
-func (t *Tx) queryRows(query string, args []any, columns []sql.Scanner, each func() error) (err error) {
+func (t *Tx) EachRow(query string, args []any, columns []sql.Scanner, each func() error) (err error) {
 	named := t.buffer.named[:0]
 	for i, v := range args {
 		if !driver.IsValue(v) { // an int, or a string type of ours

@@ -141,10 +141,10 @@ func TestAFailingWriteIsUndoneAlone(t *testing.T) {
 			return err
 		}, "gives 1 columns, and 0 are read"},
 		{"by a number in the place of a text", func(x *Tx) error {
-			return x.queryRows("SELECT 7 AS word", nil, []sql.Scanner{TextTo(new(string))}, nil)
+			return x.EachRow("SELECT 7 AS word", nil, []sql.Scanner{TextTo(new(string))}, nil)
 		}, "column word: int64 instead of text"},
 		{"by nothing in the place of a text", func(x *Tx) error {
-			return x.queryRows("SELECT NULL AS word", nil, []sql.Scanner{TextTo(new(string))}, nil)
+			return x.EachRow("SELECT NULL AS word", nil, []sql.Scanner{TextTo(new(string))}, nil)
 		}, "column word: <nil> instead of text"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -172,7 +172,7 @@ func TestAFailingWriteIsUndoneAlone(t *testing.T) {
 }
 
 func readKeys(x *Tx, to *string, each func() error, more ...sql.Scanner) error {
-	return x.queryRows("SELECT key FROM meta", nil, append([]sql.Scanner{TextTo(to)}, more...), each)
+	return x.EachRow("SELECT key FROM meta", nil, append([]sql.Scanner{TextTo(to)}, more...), each)
 }
 
 func TestAFailingCommitFailsAll(t *testing.T) {

@@ -12,15 +12,15 @@ import (
 	"duewatch/store"
 )
 
-// foresee is what Ahead says a daemon will text, by some policy.
+// foresee is what Preview says a daemon will text, by some policy.
 func (w *stepped) foresee(p *reminder.Policy, fingerprint string, from, until time.Time) (all []string) {
 	w.t.Helper()
-	f, err := store.OpenForecast(w.t.Context(), copyOf(w.t, w.Store))
+	f, err := store.OpenPreview(w.t.Context(), copyOf(w.t, w.Store))
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	defer f.Close() //nolint:errcheck // a copy
-	err = Ahead(w.t.Context(), PreviewConfig{Store: f, Policies: reminder.Policies{Default: p}, Delivery: w.Delivery, Remind: w.Schedule.Remind,
+	err = Preview(w.t.Context(), PreviewConfig{Store: f, Policies: reminder.Policies{Default: p}, Delivery: w.Delivery, Remind: w.Schedule.Remind,
 		SegmentsPerSecond: w.SegmentsPerSecond, Fingerprint: fingerprint, From: from, Until: until, Replanning: func(int) {}},
 		func(now time.Time, l store.RoundResult) error {
 			for _, x := range l.Texts {
@@ -37,7 +37,7 @@ func (w *stepped) foresee(p *reminder.Policy, fingerprint string, from, until ti
 
 // An edit of the config is foreseen as the daemon acts on it after the reload,
 // whether texts may leave at that hour or not.
-func TestAheadByAnotherPolicyIsWhatHappens(t *testing.T) {
+func TestAPreviewByAnotherPolicyIsWhatHappens(t *testing.T) {
 	for name, begin := range map[string]time.Time{
 		"while the window is open":   time.Date(2026, 3, 10, 12, 0, 0, 0, zone),
 		"while the window is closed": time.Date(2026, 3, 10, 22, 30, 0, 0, zone),
