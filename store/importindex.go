@@ -29,8 +29,7 @@ var (
 	findRows = db.NewBatch("SELECT service, account, line FROM listed WHERE (service, account) IN (VALUES %s)", 0, db.Text, db.Text)
 )
 
-// NewImportIndex makes an empty list, which works until ctx ends. One that keeps can
-// give the bills back with Each.
+// NewImportIndex makes an empty list. One that keeps can give the bills back with Each.
 func NewImportIndex(ctx context.Context, keeps bool) (*ImportIndex, error) {
 	temporary, err := db.OpenTemporary(ctx, listTables)
 	if err != nil {

@@ -90,14 +90,6 @@ func newTableCopy(table string, columns []string) *tableCopy {
 	return c
 }
 
-// anyColumn takes a value as it is.
-type anyColumn struct{ to *any }
-
-func (c anyColumn) Scan(v any) error {
-	*c.to = v
-	return nil
-}
-
 // copyRows copies the rows that read finds in the source, some at a time: a phone may
 // have very many bills. Where the writing statement returns columns, each is called
 // for each row that is new.
