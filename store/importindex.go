@@ -33,7 +33,7 @@ var (
 // It works until it is closed: a reload reads the file in a context that ends before the
 // list is declared.
 func NewImportIndex(ctx context.Context, keeps bool) (*ImportIndex, error) {
-	temporary, err := db.OpenTemporary(context.WithoutCancel(ctx), listTables)
+	temporary, err := db.OpenTemporary(ctx, listTables)
 	if err != nil {
 		return nil, fmt.Errorf("make a list in the temporary folder: %w", err)
 	}

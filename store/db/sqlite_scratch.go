@@ -65,14 +65,15 @@ type Temporary struct {
 	pool *sql.DB
 }
 
-// OpenTemporary makes one with these tables. It works until ctx ends.
+// OpenTemporary makes one with these tables. It lasts until it is closed, also when ctx
+// has ended: each of its statements is short.
 func OpenTemporary(ctx context.Context, tables string) (*Temporary, error) {
 	pool := oneConnection("file:?_journal_mode=OFF&_synchronous=OFF&_cache_size=-32000")
 	conn, err := pool.Conn(ctx)
 	if err != nil {
 		return nil, errors.Join(explain(err), pool.Close())
 	}
-	x := &Temporary{&Tx{ctx: ctx, conn: conn, buffer: new(argBuffer)}, pool}
+	x := &Temporary{&Tx{ctx: context.WithoutCancel(ctx), conn: conn, buffer: new(argBuffer)}, pool}
 	if _, err := x.Exec("BEGIN; " + tables); err != nil {
 		return nil, errors.Join(err, x.Close())
 	}
