@@ -263,7 +263,7 @@ func (s *Scheduler) applyFailure(out *store.Receipt, bills int, now time.Time) {
 		return
 	}
 	redirected := s.Delivery.Mode == reminder.ModeRedirect
-	if speaks := scopeAfterAcceptance(class); speaks == forAll || speaks == forSenderIfOthersAgree && redirected {
+	if speaks := twilioScopeLater(class); speaks == forAll || speaks == forSenderIfOthersAgree && redirected {
 		// Each further text would be lost, and billed, like this one. The reminder
 		// waits and is not lost.
 		stop := senderFault(fmt.Sprintf("a text was taken and then failed: %s (code %d)", out.Error, out.Code))

@@ -52,7 +52,7 @@ func TestOneAnswerSpeaksForWhatItSaysAndForNoMore(t *testing.T) {
 	for kind, answers := range create {
 		for name := range answers {
 			r := w.Notifier.Send(w.ctx, notifier.Message{To: phone(1), Body: fmt.Sprintf("%s: %s", kind, name), Validity: time.Hour})
-			if got := scopeOfAnswer(r); got != kind {
+			if got := twilioScope(r); got != kind {
 				t.Errorf("at create, %s (%s, %s) speaks for %s, want %s", name, r.Outcome, r.Class, got, kind)
 			}
 		}
@@ -64,12 +64,12 @@ func TestOneAnswerSpeaksForWhatItSaysAndForNoMore(t *testing.T) {
 		forItself:              {30007, 30019, 30001, 30022, 30023, 30003, 30450, 30500, 30004, 30036, 30008, 30410, 39999, 0},
 	} {
 		for _, code := range codes {
-			if got := scopeAfterAcceptance(notifier.ClassOf(code)); got != kind {
+			if got := twilioScopeLater(notifier.ClassOf(code)); got != kind {
 				t.Errorf("later, %d speaks for %s, want %s", code, got, kind)
 			}
 		}
 	}
-	if got := scopeOfAnswer(notifier.Result{Outcome: notifier.NotSent}); got != forAll {
+	if got := twilioScope(notifier.Result{Outcome: notifier.NotSent}); got != forAll {
 		t.Errorf("a provider that cannot be reached speaks for %s", got)
 	}
 }

@@ -13,51 +13,6 @@ import (
 	"duewatch/store"
 )
 
-// What an answer of the provider speaks for is decided here, and nowhere else: for
-// one text or phone, or for the account, the sender and the connection that all
-// texts share. One answer speaks for what is shared only where it says so itself;
-// what it says of a destination speaks for the sender when several different ones
-// say it, with nothing accepted between; and of codes that come after acceptance,
-// with nothing between that fared well.
-
-// scopeOfAnswer is what the answer to a text that was handed over speaks for.
-func scopeOfAnswer(r notifier.Result) scope {
-	switch r.Class {
-	case notifier.Account, notifier.SlowDown, notifier.UntilTomorrow:
-		return forAll
-	case notifier.Destination:
-		return forSenderIfOthersAgree
-	case notifier.Unlisted:
-		return forAllIfOthersAgree
-	case notifier.BadNumber, notifier.OptedOut, notifier.SlowDownPhone:
-		return forPhone
-	case notifier.BadText, notifier.TryLater, notifier.TryOnce, notifier.MaybeHasIt:
-		return forItself
-	}
-	switch r.Outcome {
-	case notifier.Accepted, notifier.Unknown:
-		return forItself
-	case notifier.Refused, notifier.Throttled, notifier.NotSent:
-	}
-	return forAll // nobody could be reached, or the guard of the notifier stands in the way
-}
-
-// scopeAfterAcceptance is what an error code that a text gets after it was accepted speaks
-// for. A network that asks to slow down then has lost this text, and no more.
-func scopeAfterAcceptance(c notifier.Class) scope {
-	switch c {
-	case notifier.Account:
-		return forAll
-	case notifier.Destination:
-		return forSenderIfOthersAgree
-	case notifier.BadNumber, notifier.OptedOut, notifier.SlowDownPhone:
-		return forPhone
-	case notifier.BadText, notifier.TryLater, notifier.TryOnce, notifier.MaybeHasIt,
-		notifier.SlowDown, notifier.UntilTomorrow, notifier.Unlisted:
-	}
-	return forItself
-}
-
 // senderEvidence gathers what refusals say against the sender. It is safe for
 // concurrent use.
 type senderEvidence struct {
@@ -197,7 +152,7 @@ func (e *senderEvidence) receipt(r store.Receipt, now time.Time) (against []remi
 	case r.State == store.Delivered, r.State == store.Sent && now.Sub(r.AcceptedAt) >= sentProves:
 		e.lateFaults.served(r.SentTo, r.CreatedAt)
 	case r.Why == reminder.AccountFault:
-	case (r.State == store.Undelivered || r.State == store.Failed) && scopeAfterAcceptance(notifier.ClassOf(r.Code)) == forSenderIfOthersAgree:
+	case (r.State == store.Undelivered || r.State == store.Failed) && twilioScopeLater(notifier.ClassOf(r.Code)) == forSenderIfOthersAgree:
 		return e.lateFaults.against(r.SentTo, r.CreatedAt)
 	}
 	return nil
@@ -213,7 +168,7 @@ func (s *Scheduler) applyEvidence(t *store.Text, r notifier.Result, o *store.Sen
 	}
 	why := describedError{o.Error, r.Err}
 	redirected := s.Delivery.Mode == reminder.ModeRedirect
-	switch speaks := scopeOfAnswer(r); {
+	switch speaks := twilioScope(r); {
 	case speaks == forAll, redirected && r.Class == notifier.SlowDownPhone:
 		return &stoppedError{reason: o.Hold, until: o.Until, err: why}
 	case redirected && (speaks == forPhone || speaks == forSenderIfOthersAgree):
