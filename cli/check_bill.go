@@ -92,8 +92,8 @@ func (a *app) findBills(ctx context.Context, cfg *config.Config, account string)
 		}
 	}
 	if len(bills) == 0 {
-		return nil, false, fmt.Errorf("there is no bill of account %s in the store %s, nor in bills or bills_file of %s: duewatch bills lists those of the store",
-			account, cfg.Store, a.configPath)
+		return nil, false, fmt.Errorf("there is no bill of account %s in the store %s, nor in bills or bills_file of %s: "+
+			"duewatch bills lists those of the store", account, cfg.Store, a.configPath)
 	}
 	return bills, sandboxed, nil
 }
