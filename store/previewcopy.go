@@ -13,7 +13,9 @@ import (
 )
 
 // smallTables do not grow with the bills: a preview copies them whole.
-var smallTables = []string{"refused_destinations", "doubted_payments", "overrides", "meta", "pauses", "shrunk_lists", "stops", "usage", "warnings"}
+var smallTables = []string{
+	"doubted_payments", "meta", "overrides", "pauses", "refused_destinations", "shrunk_lists", "stops", "usage", "warnings",
+}
 
 // copiedRows says which rows of the other tables a preview copies: of each batch of
 // bills that is due, those that a decision about them rests on. %s are the ids of the
@@ -34,7 +36,10 @@ var copiedRows = map[string]struct {
 	"opt_outs":         {where: "phone IN (%s)", key: db.Text},
 	"phones":           {where: "number IN (%s)", key: db.Text},
 	// None that is older counts for today, or could be taken for one to come.
-	"texts": {where: "phone_id IN (SELECT phone_id FROM phones WHERE number IN (%s)) AND created_at > ?1 AND id <= ?2", key: db.Text, fixed: 2},
+	"texts": {
+		where: "phone_id IN (SELECT phone_id FROM phones WHERE number IN (%s)) AND created_at > ?1 AND id <= ?2",
+		key:   db.Text, fixed: 2,
+	},
 }
 
 // notCopied are the tables that no decision rests on.

@@ -26,7 +26,8 @@ var (
 	// ErrTooOld means that the file is of a version before the first release.
 	ErrTooOld = errors.New("the store is of a version before the first release, which this duewatch cannot bring up to date")
 	// ErrOldSchema means that the file awaits a migration, which the daemon does at its start.
-	ErrOldSchema = errors.New("the store is of an older version: restart the daemon, which brings it up to date (a copy is read by the duewatch that wrote it)")
+	ErrOldSchema = errors.New("the store is of an older version: restart the daemon, which brings it up to date " +
+		"(a copy is read by the duewatch that wrote it)")
 	// ErrNotFound means that there is no such file.
 	ErrNotFound = errors.New("not found")
 	// ErrClosed means that the store was closed before the write began.
