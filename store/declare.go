@@ -113,10 +113,7 @@ func (n *Declared) Count(changes []Change) {
 }
 
 func (t *tx) removeOthers(source string, keep map[int64]bool, now time.Time, n *Declared) error {
-	rows, err := t.Query("SELECT id FROM bills WHERE source = ?1 AND "+declared+" AND state <> 'removed'", source)
-	if err != nil {
-		return err
-	}
+	rows := t.Query("SELECT id FROM bills WHERE source = ?1 AND "+declared+" AND state <> 'removed'", source)
 	ids, err := db.Collect(rows, db.ScanID)
 	if err != nil {
 		return err

@@ -108,11 +108,8 @@ type ForeignMessageOf struct {
 
 // ForeignMessages reads the latest n foreign messages, and how many more there are.
 func (s *Store) ForeignMessages(ctx context.Context, n int) (latest []ForeignMessageOf, more int, err error) {
-	rows, err := s.read(ctx).Query(`SELECT x.provider_id, x.bill_id, x.at, b.service, b.account
+	rows := s.read(ctx).Query(`SELECT x.provider_id, x.bill_id, x.at, b.service, b.account
 		FROM foreign_messages x JOIN bills b ON b.id = x.bill_id ORDER BY x.at DESC LIMIT ?1 + 0`, n)
-	if err != nil {
-		return nil, 0, fmt.Errorf("read unknown texts: %w", err)
-	}
 	latest, err = db.Collect(rows, func(r db.Scanner) (x ForeignMessageOf, err error) {
 		err = r.Scan(&x.ProviderID, &x.BillID, db.InstantTo(&x.At), &x.Service, &x.Account)
 		return x, err
@@ -128,10 +125,7 @@ func (s *Store) ForeignMessages(ctx context.Context, n int) (latest []ForeignMes
 
 // textedElsewhere are the instants of the foreign messages about the bill.
 func (t *tx) textedElsewhere(billID int64) ([]time.Time, error) {
-	rows, err := t.Query("SELECT at FROM foreign_messages WHERE bill_id = ?1", billID)
-	if err != nil {
-		return nil, err
-	}
+	rows := t.Query("SELECT at FROM foreign_messages WHERE bill_id = ?1", billID)
 	return db.Collect(rows, func(r db.Scanner) (at time.Time, err error) {
 		err = r.Scan(db.InstantTo(&at))
 		return at, err
@@ -164,11 +158,8 @@ func (s *Store) Knows(ctx context.Context, providerID string, to reminder.Phone,
 // that sending was stopped for before: a message whose phone the list hides is found
 // by nothing else. It reads all texts, since there is no index on these ids.
 func (s *Store) KnowsByID(ctx context.Context, since time.Time) (known map[string]bool, err error) {
-	rows, err := s.read(ctx).Query(`SELECT provider_id FROM texts WHERE created_at >= ?1 AND provider_id IS NOT NULL
+	rows := s.read(ctx).Query(`SELECT provider_id FROM texts WHERE created_at >= ?1 AND provider_id IS NOT NULL
 		UNION SELECT provider_id FROM foreign_messages UNION SELECT provider_id FROM unattributed_messages`, since.UnixMilli())
-	if err != nil {
-		return nil, fmt.Errorf("find texts: %w", err)
-	}
 	known = make(map[string]bool)
 	_, err = db.Collect(rows, func(r db.Scanner) (none struct{}, err error) {
 		var id string
@@ -176,19 +167,23 @@ func (s *Store) KnowsByID(ctx context.Context, since time.Time) (known map[strin
 		known[id] = true
 		return none, err
 	})
-	return known, err
+	if err != nil {
+		return nil, fmt.Errorf("find texts: %w", err)
+	}
+	return known, nil
 }
 
 // Unfound are the texts of a phone of which the store has no message, and that may
 // have one: those in doubt, and those that were not found and are not sent again.
 func (s *Store) Unfound(ctx context.Context, to reminder.Phone) (created []time.Time, err error) {
-	rows, err := s.read(ctx).Query(`SELECT created_at FROM texts WHERE phone_id = (SELECT phone_id FROM phones WHERE number = ?1)
+	rows := s.read(ctx).Query(`SELECT created_at FROM texts WHERE phone_id = (SELECT phone_id FROM phones WHERE number = ?1)
 		AND provider_id IS NULL AND state IN ('sending', 'unknown', 'not_found') ORDER BY created_at`, to.E164())
-	if err != nil {
-		return nil, fmt.Errorf("find texts in doubt: %w", err)
-	}
-	return db.Collect(rows, func(r db.Scanner) (at time.Time, err error) {
+	all, err := db.Collect(rows, func(r db.Scanner) (at time.Time, err error) {
 		err = r.Scan(db.InstantTo(&at))
 		return at, err
 	})
+	if err != nil {
+		return nil, fmt.Errorf("find texts in doubt: %w", err)
+	}
+	return all, nil
 }

@@ -69,11 +69,7 @@ func tableCopies(ctx context.Context, scratch *Store) (map[string]*tableCopy, er
 }
 
 func columnsOf(ctx context.Context, s *Store, table string) ([]string, error) {
-	rows, err := s.read(ctx).Query("SELECT * FROM " + table + " WHERE 1 = 0")
-	if err != nil {
-		return nil, err
-	}
-	return db.Columns(rows)
+	return db.Columns(s.read(ctx).Query("SELECT * FROM " + table + " WHERE 1 = 0"))
 }
 
 func newTableCopy(table string, columns []string) *tableCopy {

@@ -62,10 +62,7 @@ func (s *Store) EachText(ctx context.Context, since time.Time, each func(TextTo)
 func pages[T any](ctx context.Context, s *Store, query string, scan func(db.Scanner) (T, error), each func(T) int64) error {
 	const page = 1000
 	for last := int64(0); ; {
-		rows, err := s.read(ctx).Query(query, last, page)
-		if err != nil {
-			return fmt.Errorf("read all: %w", err)
-		}
+		rows := s.read(ctx).Query(query, last, page)
 		some, err := db.Collect(rows, scan)
 		if err != nil {
 			return fmt.Errorf("read all: %w", err)

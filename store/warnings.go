@@ -61,14 +61,15 @@ func (t *tx) warned(reason reminder.Reason) (found bool, err error) {
 
 // Warnings reads those that stand, the oldest first.
 func (s *Store) Warnings(ctx context.Context) ([]Warning, error) {
-	rows, err := s.read(ctx).Query("SELECT reason, since, detail FROM warnings ORDER BY since, reason")
-	if err != nil {
-		return nil, fmt.Errorf("read warnings: %w", err)
-	}
-	return db.Collect(rows, func(r db.Scanner) (w Warning, err error) {
+	rows := s.read(ctx).Query("SELECT reason, since, detail FROM warnings ORDER BY since, reason")
+	all, err := db.Collect(rows, func(r db.Scanner) (w Warning, err error) {
 		err = r.Scan(&w.Reason, db.InstantTo(&w.Since), &w.Detail)
 		return w, err
 	})
+	if err != nil {
+		return nil, fmt.Errorf("read warnings: %w", err)
+	}
+	return all, nil
 }
 
 // metaReleased is the prefix of the facts that say when the operator last

@@ -115,8 +115,8 @@ func (d *DB) Snapshot(ctx context.Context, do func(*Tx) error) error {
 // = ?1 + 0 or ?1 || ” where it mattered. An expression's value is not looked at.
 // SQLite could be told so as a whole (SQLITE_DBCONFIG_ENABLE_QPSG), but not by this driver.
 type Reader interface {
-	// Query returns rows, for Collect.
-	Query(query string, args ...any) (*Rows, error)
+	// Query returns rows, for Collect, which fails when the query does.
+	Query(query string, args ...any) Rows
 	// Row returns one row; its Scan fails with sql.ErrNoRows when there is none.
 	Row(query string, args ...any) Row
 }
@@ -129,12 +129,9 @@ type poolReader struct {
 	pool *sql.DB
 }
 
-func (r poolReader) Query(query string, args ...any) (*Rows, error) {
+func (r poolReader) Query(query string, args ...any) Rows {
 	rows, err := r.pool.QueryContext(r.ctx, query, args...) //nolint:rowserrcheck // Each does
-	if err != nil {
-		return nil, explain(err)
-	}
-	return &Rows{rows}, nil
+	return Rows{rows, explain(err)}
 }
 
 func (r poolReader) Row(query string, args ...any) Row {
