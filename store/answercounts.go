@@ -124,7 +124,7 @@ func (t *tx) addAnswers(all map[string]*serviceAnswers, now time.Time) error {
 // released.
 func (t *tx) judgedFrom(reason reminder.Reason, now time.Time) (time.Time, error) {
 	from := now.Add(-reminder.FeedSpan)
-	released, err := t.instant(metaReleased + string(reason))
+	released, err := instantOf(t, metaReleased+string(reason))
 	if err != nil || released.Before(from) {
 		return from, err
 	}

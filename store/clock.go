@@ -28,7 +28,7 @@ func (s *Store) TrustClock(sure bool) { s.unsure.Store(!sure) }
 // WroteUnsure reports whether an answer was recorded by a clock that nobody vouched
 // for, since one was last believed.
 func (s *Store) WroteUnsure(ctx context.Context) (bool, error) {
-	at, err := s.instant(ctx, metaSeenUnsure)
+	at, err := instantOf(s.read(ctx), metaSeenUnsure)
 	return !at.IsZero(), err
 }
 
@@ -57,14 +57,14 @@ func (t *tx) surelyPast(now time.Time) (ms int64, err error) {
 
 // Seen is the latest instant at which an answer was recorded by a clock that was
 // vouched for; zero = never.
-func (s *Store) Seen(ctx context.Context) (time.Time, error) { return s.instant(ctx, metaSeen) }
+func (s *Store) Seen(ctx context.Context) (time.Time, error) { return instantOf(s.read(ctx), metaSeen) }
 
 // Latest is the latest instant that the store knows of: of the answers, by
 // whatever clock, and of the end of the trail; zero = none. An earlier clock was
 // set back since.
 func (s *Store) Latest(ctx context.Context) (latest time.Time, err error) {
 	for _, key := range []string{metaSeen, metaSeenUnsure} {
-		at, err := s.instant(ctx, key)
+		at, err := instantOf(s.read(ctx), key)
 		if err != nil {
 			return latest, err
 		}

@@ -20,47 +20,39 @@ type ForeignMessage struct {
 // RecordUnattributed keeps the ids of messages that this store does not know and
 // that name neither a phone nor a bill, and stops sending when any of them is new.
 func (s *Store) RecordUnattributed(now time.Time, found []ForeignMessage, stop reminder.Stop) (news int, err error) {
-	err = s.do(func(t *tx) error {
-		news = 0
-		for _, f := range found {
-			isNew, err := t.Changed("INSERT INTO unattributed_messages (provider_id, at) VALUES (?1, ?2) ON CONFLICT (provider_id) DO NOTHING",
-				f.ProviderID, f.At.UnixMilli())
-			if err != nil {
-				return err
-			}
-			if isNew {
-				news++
-			}
-		}
-		if news == 0 {
-			return nil
-		}
-		return t.stopSending(now, stop)
+	return s.stopAtNews(now, found, stop, func(t *tx, f ForeignMessage) (isNew bool, err error) {
+		return t.Changed("INSERT INTO unattributed_messages (provider_id, at) VALUES (?1, ?2) ON CONFLICT (provider_id) DO NOTHING",
+			f.ProviderID, f.At.UnixMilli())
 	})
-	if err != nil {
-		return 0, fmt.Errorf("record unknown texts: %w", err)
-	}
-	return news, nil
 }
 
 // RecordForeignMessages keeps foreign messages, so that their stages are
 // not texted again, and stops sending when any of them is new. It returns how
 // many are.
 func (s *Store) RecordForeignMessages(now time.Time, found []ForeignMessage, stop reminder.Stop) (news int, err error) {
+	return s.stopAtNews(now, found, stop, func(t *tx, f ForeignMessage) (isNew bool, err error) {
+		isNew, err = t.keepForeignMessage(f)
+		if err != nil || !isNew {
+			return false, err
+		}
+		detail := fmt.Sprintf("the provider has a text from %s that this store did not know: %s", f.At.UTC().Format(time.RFC3339), f.ProviderID)
+		return true, t.event(Event{At: now, BillID: f.BillID, What: "foreign_message", Reason: string(stop.Reason), Detail: detail})
+	})
+}
+
+// stopAtNews keeps each of the messages, and stops sending when any of them is new.
+func (s *Store) stopAtNews(
+	now time.Time, found []ForeignMessage, stop reminder.Stop, keep func(*tx, ForeignMessage) (isNew bool, err error),
+) (news int, err error) {
 	err = s.do(func(t *tx) error {
 		news = 0
 		for _, f := range found {
-			isNew, err := t.keepForeignMessage(f)
+			isNew, err := keep(t, f)
 			if err != nil {
 				return err
 			}
-			if !isNew {
-				continue
-			}
-			news++
-			detail := fmt.Sprintf("the provider has a text from %s that this store did not know: %s", f.At.UTC().Format(time.RFC3339), f.ProviderID)
-			if err := t.event(Event{At: now, BillID: f.BillID, What: "foreign_message", Reason: string(stop.Reason), Detail: detail}); err != nil {
-				return err
+			if isNew {
+				news++
 			}
 		}
 		if news == 0 {

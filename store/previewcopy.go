@@ -59,17 +59,13 @@ type tableCopy struct {
 func tableCopies(ctx context.Context, scratch *Store) (map[string]*tableCopy, error) {
 	all := map[string]*tableCopy{}
 	for _, table := range slices.AppendSeq(slices.Clone(smallTables), maps.Keys(copiedRows)) {
-		columns, err := columnsOf(ctx, scratch, table)
+		columns, err := db.Columns(scratch.read(ctx).Query("SELECT * FROM " + table + " WHERE 1 = 0"))
 		if err != nil {
 			return nil, err
 		}
 		all[table] = newTableCopy(table, columns)
 	}
 	return all, nil
-}
-
-func columnsOf(ctx context.Context, s *Store, table string) ([]string, error) {
-	return db.Columns(s.read(ctx).Query("SELECT * FROM " + table + " WHERE 1 = 0"))
 }
 
 func newTableCopy(table string, columns []string) *tableCopy {
@@ -123,11 +119,10 @@ func (c *tableCopy) copyAll(from, to *tx, query string, args ...any) error {
 // copyBy copies the rows that belong to bills, by their ids, or to phones.
 func copyBy[K int64 | string](c *tableCopy, from, to *tx, keys []K, fixed ...any) error {
 	return c.copyRows(to, func(found func() error) error {
-		return db.QueryBatch(from.Tx, c.read, keys, ofKey, c.scan, found, fixed...)
+		key := func(args []any, key K) []any { return append(args, key) }
+		return db.QueryBatch(from.Tx, c.read, keys, key, c.scan, found, fixed...)
 	}, nil, nil)
 }
-
-func ofKey[K int64 | string](args []any, key K) []any { return append(args, key) }
 
 // copySmall copies the tables that are small, and the latest rows of two others:
 // those of the preview are to be numbered after them, and the guard of failed texts

@@ -79,17 +79,3 @@ const metaReleased = "released:"
 func (t *tx) releasedAt(reason reminder.Reason, now time.Time) error {
 	return t.setMeta(metaReleased+string(reason), strconv.FormatInt(now.UnixMilli(), 10))
 }
-
-// ReleasedAt is when the operator last released the reason; zero = never. What
-// was counted before then raises no new warning.
-func (s *Store) ReleasedAt(ctx context.Context, reason reminder.Reason) (time.Time, error) {
-	value, err := s.Meta(ctx, metaReleased+string(reason))
-	if err != nil || value == "" {
-		return time.Time{}, err
-	}
-	ms, err := strconv.ParseInt(value, 10, 64)
-	if err != nil {
-		return time.Time{}, fmt.Errorf("read when %s was released: %w", reason, err)
-	}
-	return time.UnixMilli(ms), nil
-}

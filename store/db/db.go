@@ -31,9 +31,8 @@ var (
 	// ErrNotFound means that there is no such file.
 	ErrNotFound = errors.New("not found")
 	// ErrClosed means that the store was closed before the write began.
-	ErrClosed = errors.New("the store is closed")
-	// ErrReadOnly means that the store was opened for reading.
-	ErrReadOnly = errors.New("the store was opened for reading only")
+	ErrClosed   = errors.New("the store is closed")
+	errReadOnly = errors.New("the store was opened for reading only")
 )
 
 // DB is one open store. It is safe for concurrent use.
@@ -73,7 +72,7 @@ func (d *DB) Close() error {
 // it did first was undone: what it gives its caller is set anew.
 func (d *DB) Write(do func(*Tx) error) error {
 	if d.write == nil {
-		return ErrReadOnly
+		return errReadOnly
 	}
 	return d.write.do(do)
 }
