@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -68,15 +69,8 @@ services:
   - {id: "17", name: Nairobi Water}
 web: {listen: "127.0.0.1:0"}
 log: {format: json}
-`, orElse(p.store, "bench.db"), orElse(p.url, "http://127.0.0.1:1"), sandbox.ClientID, sandbox.ClientSecret,
+`, cmp.Or(p.store, "bench.db"), cmp.Or(p.url, "http://127.0.0.1:1"), sandbox.ClientID, sandbox.ClientSecret,
 		sandbox.AccountSID, sandbox.AuthToken, sandbox.From, p.callers), 0o600)
-}
-
-func orElse(s, fallback string) string {
-	if s == "" {
-		return fallback
-	}
-	return s
 }
 
 // benchDaemon is the daemon's own parts, built as the daemon builds them, on a
