@@ -204,7 +204,7 @@ func (v *preview) printSums(of string, sums []sum) {
 	t := tabwriter.NewWriter(v.out, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintf(t, "TEXTS\tSEGMENTS\t%s  %s\n", costHead(v.Cost), of)
 	for _, s := range sums {
-		fmt.Fprintf(t, "%d\t%d\t%s  %s\n", s.Texts, s.Segments, costCell(s.Cost, v.Currency), cut(dayOf(s.Of), 50))
+		fmt.Fprintf(t, "%d\t%d\t%s  %s\n", s.Texts, s.Segments, costCell(s.Cost, v.Currency), shorten(dayOf(s.Of), 50))
 	}
 	_ = t.Flush() // into a buffer
 }
@@ -258,12 +258,4 @@ func money(decimal, currency string) string {
 		return decimal
 	}
 	return m.Format(currency)
-}
-
-// cut shortens s to at most n characters.
-func cut(s string, n int) string {
-	if r := []rune(s); len(r) > n {
-		return string(r[:n-1]) + "…"
-	}
-	return s
 }

@@ -240,7 +240,7 @@ func (d *difference) tell(w io.Writer, against string) error {
 	}
 	for _, e := range d.Reminders {
 		if e.Outcome != reminder.Texted {
-			line(e.Count, cut(fmt.Sprintf("%s: %s", e.Outcome, e.Reason.Info().Means), 66))
+			line(e.Count, shorten(fmt.Sprintf("%s: %s", e.Outcome, e.Reason.Info().Means), 66))
 		}
 	}
 	_ = t.Flush() // into a buffer
