@@ -34,10 +34,6 @@ type lastCheck struct {
 	found   store.IntentCheck
 }
 
-func newLastCheck(s *store.Store, now func() time.Time, together int) *lastCheck {
-	return &lastCheck{store: s, now: now, together: together}
-}
-
 // add puts texts in the line for a verdict.
 func (c *lastCheck) add(texts []store.Text) {
 	c.mu.Lock()

@@ -74,11 +74,12 @@ func (s *Store) BillsOfAccount(ctx context.Context, account string) ([]reminder.
 
 // BillsOf reads the bills of a phone.
 func (s *Store) BillsOf(ctx context.Context, p reminder.Phone) ([]reminder.Bill, error) {
-	rows, err := s.read(ctx).Query("SELECT "+billColumns+" FROM bills WHERE phone = ?1", p.E164())
+	rows := s.read(ctx).Query("SELECT "+billColumns+" FROM bills WHERE phone = ?1", p.E164())
+	all, err := db.Collect(rows, scanBill)
 	if err != nil {
 		return nil, fmt.Errorf("read bills of a phone: %w", err)
 	}
-	return db.Collect(rows, scanBill)
+	return all, nil
 }
 
 // BillFilter narrows Bills. Empty fields match everything.
@@ -136,10 +137,7 @@ func (s *Store) Bills(ctx context.Context, f BillFilter, each func(Watched) erro
 			(SELECT at FROM due_remind WHERE bill_id = bills.id)
 		FROM bills WHERE id > ?1` + where + " ORDER BY id LIMIT ?2 + 0"
 	for {
-		rows, err := s.read(ctx).Query(query, args...)
-		if err != nil {
-			return fmt.Errorf("read bills: %w", err)
-		}
+		rows := s.read(ctx).Query(query, args...)
 		bills, err := db.Collect(rows, scanWatched)
 		if err != nil {
 			return fmt.Errorf("read bills: %w", err)
@@ -174,11 +172,8 @@ func (s *Store) Accounts(ctx context.Context, begin string, n int) (accounts []s
 		return nil, err
 	}
 	for _, service := range services {
-		rows, err := s.read(ctx).Query(`SELECT account FROM bills WHERE service = ?1 AND account >= ?2 AND account < ?3
+		rows := s.read(ctx).Query(`SELECT account FROM bills WHERE service = ?1 AND account >= ?2 AND account < ?3
 			ORDER BY account LIMIT ?4 + 0`, service, begin, begin+"\U0010FFFF", n)
-		if err != nil {
-			return nil, fmt.Errorf("read accounts: %w", err)
-		}
 		own, err := db.Collect(rows, scanString)
 		if err != nil {
 			return nil, fmt.Errorf("read accounts: %w", err)
@@ -192,11 +187,12 @@ func (s *Store) Accounts(ctx context.Context, begin string, n int) (accounts []s
 
 // services are those that have bills.
 func (s *Store) services(ctx context.Context) ([]string, error) {
-	rows, err := s.read(ctx).Query(servicesOfBills)
+	rows := s.read(ctx).Query(servicesOfBills)
+	all, err := db.Collect(rows, scanString)
 	if err != nil {
 		return nil, fmt.Errorf("read services: %w", err)
 	}
-	return db.Collect(rows, scanString)
+	return all, nil
 }
 
 func scanString(r db.Scanner) (s string, err error) {
@@ -230,11 +226,8 @@ func (s *Store) InUse(ctx context.Context) (languages map[string]map[string]bool
 	}
 	languages = map[string]map[string]bool{}
 	for _, service := range services {
-		rows, err := s.read(ctx).Query(
+		rows := s.read(ctx).Query(
 			"SELECT language, state FROM bills WHERE service = ?1 ORDER BY account LIMIT ?2 + 0", service, languageSample)
-		if err != nil {
-			return nil, fmt.Errorf("read languages: %w", err)
-		}
 		bills, err := db.Collect(rows, func(r db.Scanner) (b reminder.Bill, err error) { return b, r.Scan(&b.Language, &b.State) })
 		if err != nil {
 			return nil, fmt.Errorf("read languages: %w", err)

@@ -41,11 +41,11 @@ type Fields uint8
 
 // The columns that a declaration can change.
 const (
-	FieldPhone Fields = 1 << iota
-	FieldLanguage
-	FieldDescription
-	FieldSource
-	FieldState // it was removed or rejected, and awaits registration again
+	fieldPhone Fields = 1 << iota
+	fieldLanguage
+	fieldDescription
+	fieldSource
+	fieldState // it was removed or rejected, and awaits registration again
 )
 
 // FieldNames are the names of all columns in Fields, the lowest bit first.
@@ -113,10 +113,7 @@ func (n *Declared) Count(changes []Change) {
 }
 
 func (t *tx) removeOthers(source string, keep map[int64]bool, now time.Time, n *Declared) error {
-	rows, err := t.Query("SELECT id FROM bills WHERE source = ?1 AND "+declared+" AND state <> 'removed'", source)
-	if err != nil {
-		return err
-	}
+	rows := t.Query("SELECT id FROM bills WHERE source = ?1 AND "+declared+" AND state <> 'removed'", source)
 	ids, err := db.Collect(rows, db.ScanID)
 	if err != nil {
 		return err
@@ -161,10 +158,10 @@ func (old declaredBill) change(b reminder.Bill) Change {
 	// What was rejected may be right after an edit, and what was removed may
 	// have been forgotten by Almara Pay: both are registered anew.
 	if old.state == reminder.BillRemoved || (old.state == reminder.BillRejected && f != 0) {
-		f |= FieldState
+		f |= fieldState
 	}
 	if old.source != b.Source {
-		f |= FieldSource
+		f |= fieldSource
 	}
 	if f == 0 {
 		return Change{}
@@ -266,7 +263,7 @@ func (t *tx) addMissing(bills []reminder.Bill, now time.Time) (added []int64, er
 // changeBill writes a declared change of a bill.
 func (t *tx) changeBill(old declaredBill, b reminder.Bill, fields Fields, now time.Time) error {
 	what, state := "changed", old.state
-	if fields&FieldState != 0 {
+	if fields&fieldState != 0 {
 		what, state = "declared_again", reminder.BillPending
 	}
 	// A bill is not known to be registered any more when it awaits that again.
@@ -293,7 +290,7 @@ func (t *tx) changeBill(old declaredBill, b reminder.Bill, fields Fields, now ti
 	if err := t.event(Event{At: now, BillID: old.id, What: what, Reason: "declared", Detail: "by " + b.Source}); err != nil {
 		return err
 	}
-	if fields&FieldPhone != 0 && state == reminder.BillActive {
+	if fields&fieldPhone != 0 && state == reminder.BillActive {
 		_, err = t.pausedByRule(&reminder.Bill{ID: old.id, Service: b.Service, Phone: b.Phone, State: state}, now)
 	}
 	return err

@@ -189,9 +189,6 @@ func (t *tx) readRecords(bills []dueBill, each func(billID int64, m reminder.Rem
 
 // recordsOf reads what was recorded for the bill's present due date.
 func (t *tx) recordsOf(b reminder.Bill) ([]reminder.Reminder, error) {
-	rows, err := t.Query("SELECT "+reminderColumns+" FROM reminders WHERE bill_id = ?1 AND due_date = ?2", b.ID, b.DueDate.String())
-	if err != nil {
-		return nil, err
-	}
+	rows := t.Query("SELECT "+reminderColumns+" FROM reminders WHERE bill_id = ?1 AND due_date = ?2", b.ID, b.DueDate.String())
 	return db.Collect(rows, scanReminder)
 }

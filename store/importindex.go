@@ -120,11 +120,8 @@ func (r *ImportIndex) missing(bills []reminder.Bill) (missing []reminder.Bill, e
 // stops at its first error.
 func (r *ImportIndex) Each(n int, do func([]reminder.ListedBill) error) error {
 	for last := 0; ; {
-		rows, err := r.db.Query(`SELECT line, service, account, phone, language, description FROM kept
+		rows := r.db.Query(`SELECT line, service, account, phone, language, description FROM kept
 			WHERE line > ?1 ORDER BY line LIMIT ?2 + 0`, last, n)
-		if err != nil {
-			return fmt.Errorf("read the list in the temporary folder: %w", err)
-		}
 		page, err := db.Collect(rows, func(r db.Scanner) (l reminder.ListedBill, err error) {
 			err = r.Scan(&l.Line, &l.Bill.Service, &l.Bill.Account, &l.Bill.Phone, &l.Bill.Language, &l.Bill.Description)
 			return l, err

@@ -247,10 +247,7 @@ func anyTries(o SendOutcome) outcomeByTries { return func(int) SendOutcome { ret
 // settleReminders writes the outcome into the trail of each bill the text was
 // for, and gives its reminders back when the text was refused.
 func (t *tx) settleReminders(now time.Time, textID int64, outcome outcomeByTries) error {
-	rows, err := t.Query("SELECT bill_id, tries FROM reminders WHERE text_id = ?1 ORDER BY id", textID)
-	if err != nil {
-		return err
-	}
+	rows := t.Query("SELECT bill_id, tries FROM reminders WHERE text_id = ?1 ORDER BY id", textID)
 	type part struct {
 		billID int64
 		tries  int

@@ -249,13 +249,14 @@ type PausedWhole struct {
 
 // Pauses reads the services and phones that are paused as a whole.
 func (s *Store) Pauses(ctx context.Context, now time.Time) ([]PausedWhole, error) {
-	rows, err := s.read(ctx).Query(`SELECT service, phone, since, reached_id IS NOT NULL, until_at, detail FROM pauses
+	rows := s.read(ctx).Query(`SELECT service, phone, since, reached_id IS NOT NULL, until_at, detail FROM pauses
 		WHERE until_at IS NULL OR until_at > ?1 ORDER BY service, phone`, now.UnixMilli())
-	if err != nil {
-		return nil, fmt.Errorf("read pauses: %w", err)
-	}
-	return db.Collect(rows, func(r db.Scanner) (p PausedWhole, err error) {
+	all, err := db.Collect(rows, func(r db.Scanner) (p PausedWhole, err error) {
 		err = r.Scan(&p.Service, &p.Phone, db.InstantTo(&p.Since), &p.Unfinished, db.InstantTo(&p.Until), &p.Detail)
 		return p, err
 	})
+	if err != nil {
+		return nil, fmt.Errorf("read pauses: %w", err)
+	}
+	return all, nil
 }

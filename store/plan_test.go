@@ -434,14 +434,14 @@ var limitOfAValue = regexp.MustCompile(`LIMIT \?[0-9]+($|[^0-9 ]| [^+])`)
 
 func planOf(t *testing.T, s *Store, query string, args []any) string {
 	t.Helper()
-	rows, err := s.read(t.Context()).Query("EXPLAIN QUERY PLAN "+query, args...)
-	if err != nil {
-		t.Fatalf("%s: %v", query, err)
-	}
-	steps := must(db.Collect(rows, func(r db.Scanner) (detail string, err error) {
+	rows := s.read(t.Context()).Query("EXPLAIN QUERY PLAN "+query, args...)
+	steps, err := db.Collect(rows, func(r db.Scanner) (detail string, err error) {
 		var id, parent, unused int
 		err = r.Scan(&id, &parent, &unused, &detail)
 		return detail, err
-	}))
+	})
+	if err != nil {
+		t.Fatalf("%s: %v", query, err)
+	}
 	return strings.Join(steps, "\n")
 }

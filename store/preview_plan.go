@@ -41,7 +41,9 @@ func (p *Preview) Replan(ctx context.Context, policies reminder.Policies, now, u
 		plan.first = min(plan.first, policy.NextOpen(now).UnixMilli())
 	}
 	err := p.fromSource(ctx, func(from, to *tx) error {
-		if _, err := to.Exec("CREATE TABLE " + planTable + " (at BIGINT NOT NULL, bill_id BIGINT NOT NULL, PRIMARY KEY (at, bill_id)) WITHOUT ROWID"); err != nil {
+		_, err := to.Exec("CREATE TABLE " + planTable +
+			" (at BIGINT NOT NULL, bill_id BIGINT NOT NULL, PRIMARY KEY (at, bill_id)) WITHOUT ROWID")
+		if err != nil {
 			return err
 		}
 		return from.Row("SELECT coalesce(max(id), 0) FROM bills").Scan(&plan.last)

@@ -63,11 +63,8 @@ func namesOfBills[T any](ctx context.Context, s *Store, texts []T, id func(T) in
 
 // OpenTexts reads up to n texts whose next poll is due, the oldest first.
 func (s *Store) OpenTexts(ctx context.Context, now time.Time, n int) ([]OpenText, error) {
-	rows, err := s.read(ctx).Query(`SELECT id, provider_id, state, created_at, accepted_at, polls, sent_to FROM texts
+	rows := s.read(ctx).Query(`SELECT id, provider_id, state, created_at, accepted_at, polls, sent_to FROM texts
 		WHERE next_poll_at <= ?1 AND provider_id IS NOT NULL ORDER BY next_poll_at LIMIT ?2 + 0`, now.UnixMilli(), n)
-	if err != nil {
-		return nil, fmt.Errorf("read open texts: %w", err)
-	}
 	open, err := db.Collect(rows, func(r db.Scanner) (o OpenText, err error) {
 		err = r.Scan(&o.ID, &o.ProviderID, &o.State, db.InstantTo(&o.CreatedAt), db.InstantTo(&o.AcceptedAt), &o.Polls, &o.SentTo)
 		return o, err

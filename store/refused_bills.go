@@ -46,7 +46,7 @@ func (t *tx) recordRefusal(b reminder.Bill, r Refusal, p *reminder.Policy, now t
 	if r == Forbidden || now.Sub(since) < refusedApart || !reminder.DateOf(since.In(p.Zone)).Before(reminder.DateOf(now.In(p.Zone))) {
 		return false, false, nil
 	}
-	answered, err := t.instant(metaAnswered)
+	answered, err := instantOf(t, metaAnswered)
 	if err != nil || !answered.After(since) {
 		return false, err == nil, err
 	}
@@ -102,11 +102,11 @@ func (t *tx) warnNobodyAnswered(b reminder.Bill, noneAnswered bool, p *reminder.
 	if warned, err := t.warned(reminder.NobodyAnswered); err != nil || warned {
 		return err
 	}
-	answered, err := t.instant(metaAnswered)
+	answered, err := instantOf(t, metaAnswered)
 	if err != nil {
 		return err
 	}
-	released, err := t.instant(metaReleased + string(reminder.NobodyAnswered))
+	released, err := instantOf(t, metaReleased+string(reminder.NobodyAnswered))
 	if err != nil {
 		return err
 	}

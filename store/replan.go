@@ -14,10 +14,7 @@ import (
 func (s *Store) Replan(policies reminder.Policies, now time.Time, afterID int64, n int) (last int64, err error) {
 	err = s.do(func(t *tx) error {
 		last = 0
-		rows, err := t.Query("SELECT "+billColumns+" FROM bills WHERE id > ?1 ORDER BY id LIMIT ?2 + 0", afterID, n)
-		if err != nil {
-			return err
-		}
+		rows := t.Query("SELECT "+billColumns+" FROM bills WHERE id > ?1 ORDER BY id LIMIT ?2 + 0", afterID, n)
 		bills, err := db.Collect(rows, scanBill)
 		if err != nil {
 			return err

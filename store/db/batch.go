@@ -76,7 +76,9 @@ func InsertBatch[T any](t *Tx, b *Batch, rows []T, row func(args []any, of T) []
 
 // QueryBatch runs a batch that returns rows: of each the columns take the values, then
 // found is called.
-func QueryBatch[T any](t *Tx, b *Batch, rows []T, row func(args []any, of T) []any, columns []sql.Scanner, found func() error, fixed ...any) error {
+func QueryBatch[T any](
+	t *Tx, b *Batch, rows []T, row func(args []any, of T) []any, columns []sql.Scanner, found func() error, fixed ...any,
+) error {
 	return each(t, b, rows, row, fixed, func(query string, args []any) error {
 		return t.EachRow(query, args, columns, found)
 	})

@@ -26,13 +26,13 @@ var (
 	// ErrTooOld means that the file is of a version before the first release.
 	ErrTooOld = errors.New("the store is of a version before the first release, which this duewatch cannot bring up to date")
 	// ErrOldSchema means that the file awaits a migration, which the daemon does at its start.
-	ErrOldSchema = errors.New("the store is of an older version: restart the daemon, which brings it up to date (a copy is read by the duewatch that wrote it)")
+	ErrOldSchema = errors.New("the store is of an older version: restart the daemon, which brings it up to date " +
+		"(a copy is read by the duewatch that wrote it)")
 	// ErrNotFound means that there is no such file.
 	ErrNotFound = errors.New("not found")
 	// ErrClosed means that the store was closed before the write began.
-	ErrClosed = errors.New("the store is closed")
-	// ErrReadOnly means that the store was opened for reading.
-	ErrReadOnly = errors.New("the store was opened for reading only")
+	ErrClosed   = errors.New("the store is closed")
+	errReadOnly = errors.New("the store was opened for reading only")
 )
 
 // DB is one open store. It is safe for concurrent use.
@@ -72,7 +72,7 @@ func (d *DB) Close() error {
 // it did first was undone: what it gives its caller is set anew.
 func (d *DB) Write(do func(*Tx) error) error {
 	if d.write == nil {
-		return ErrReadOnly
+		return errReadOnly
 	}
 	return d.write.do(do)
 }
@@ -114,8 +114,8 @@ func (d *DB) Snapshot(ctx context.Context, do func(*Tx) error) error {
 // = ?1 + 0 or ?1 || ” where it mattered. An expression's value is not looked at.
 // SQLite could be told so as a whole (SQLITE_DBCONFIG_ENABLE_QPSG), but not by this driver.
 type Reader interface {
-	// Query returns rows, for Collect.
-	Query(query string, args ...any) (*Rows, error)
+	// Query returns rows, for Collect, which fails when the query does.
+	Query(query string, args ...any) Rows
 	// Row returns one row; its Scan fails with sql.ErrNoRows when there is none.
 	Row(query string, args ...any) Row
 }
@@ -128,12 +128,9 @@ type poolReader struct {
 	pool *sql.DB
 }
 
-func (r poolReader) Query(query string, args ...any) (*Rows, error) {
+func (r poolReader) Query(query string, args ...any) Rows {
 	rows, err := r.pool.QueryContext(r.ctx, query, args...) //nolint:rowserrcheck // Each does
-	if err != nil {
-		return nil, explain(err)
-	}
-	return &Rows{rows}, nil
+	return Rows{rows, explain(err)}
 }
 
 func (r poolReader) Row(query string, args ...any) Row {

@@ -59,13 +59,12 @@ func (t *Tx) Changed(query string, args ...any) (bool, error) {
 
 // Query is Reader's. The transaction notes the rows, so that none can be left open: an
 // sql.Tx closes its rows, a connection that is given back waits for them.
-func (t *Tx) Query(query string, args ...any) (*Rows, error) {
+func (t *Tx) Query(query string, args ...any) Rows {
 	rows, err := t.conn.QueryContext(t.ctx, query, args...) //nolint:rowserrcheck // Each does
-	if err != nil {
-		return nil, explain(err)
+	if err == nil {
+		t.rows = append(t.rows, rows)
 	}
-	t.rows = append(t.rows, rows)
-	return &Rows{rows}, nil
+	return Rows{rows, explain(err)}
 }
 
 // closeRows closes what a panic, or a mistake, left open.
