@@ -130,12 +130,12 @@ func (d *decider) addRecords(all []fact, byID map[int64]int) error {
 		if !e.DecidedAt.After(e.Moved.At) {
 			continue
 		}
-		const query = "SELECT EXISTS (SELECT 1 FROM texts WHERE id = ?1 AND state NOT IN " + failedStates + ")"
-		var received bool // or it may have been
-		if err := d.Row(query, e.TextID).Scan(&received); err != nil {
+		const query = "SELECT EXISTS (SELECT 1 FROM texts x WHERE x.id = ?1 AND " + mayHaveArrived + ")"
+		var arrived bool // or it may have
+		if err := d.Row(query, e.TextID).Scan(&arrived); err != nil {
 			return fmt.Errorf("read the last text about a bill: %w", err)
 		}
-		if received {
+		if arrived {
 			e.Moved = reminder.NamedDate{At: e.DecidedAt, DueDate: e.DueDate}
 		}
 	}
