@@ -147,10 +147,11 @@ func (d *decider) recordAnswers(s *Store, results []CheckResult) (ids []int64, e
 		}
 		return nil
 	}
-	return ids, db.Together(d.Tx, results, record, func(result CheckResult, err error) error {
+	err = db.Together(d.Tx, results, record, func(result CheckResult, err error) error {
 		d.fail(result.BillID, err)
 		return nil
 	})
+	return ids, err // after the call, which sets ids
 }
 
 // DryRun is what the remind job would decide about the bill in this round, and
