@@ -43,6 +43,17 @@ func intentsStatement(services int) *db.Batch {
 // oneServiceIntents is for texts about one service each, as almost all are.
 var oneServiceIntents = intentsStatement(1)
 
+// hadBody reports whether the phone has just had, or may have had, a text of this very
+// body: intentsStatement then writes no intent.
+func (d *decider) hadBody(phoneID int64, body string) (had bool, err error) {
+	err = d.Row("SELECT EXISTS (SELECT 1 FROM texts x WHERE x.phone_id = ?1 AND x.created_at >= ?2 AND x.body = ?3 AND "+mayHaveArrived+")",
+		phoneID, d.Now.Add(-sameBodyFor).UnixMilli(), body).Scan(&had)
+	if err != nil {
+		return false, fmt.Errorf("look for a text of the same body: %w", err)
+	}
+	return had, nil
+}
+
 // writeIntents writes the intents to send the texts that were decided on, no two of
 // them to one phone. The texts stand in the order of the decisions; where there is
 // none, it has no id. When any of them would be mistaken for another one, or must not

@@ -154,9 +154,12 @@ func (d *decider) recordAnswers(s *Store, results []CheckResult) (ids []int64, e
 	return ids, err // after the call, which sets ids
 }
 
-// DryRun is what the remind job would decide about the bill in this round, and
-// with which others of its phone, by its own facts and rules. It writes nothing,
-// and neither makes a claim nor minds one.
+// DryRun is what the remind job would decide in this round about a bill, the lead, and
+// the bundle that it would make of that together with others of the phone. Its own
+// facts and rules say so; it writes nothing, and neither makes a claim nor minds one.
+//
+// Like the job it has the lead paused by a pause of its service or phone that has yet to
+// reach it. A pause of its own that is over is not ended: the lead stays paused.
 func (s *Store) DryRun(ctx context.Context, r Round, b reminder.Bill) (lead reminder.BundleItem, bundle reminder.Bundle, err error) {
 	err = s.view(ctx, func(t *tx) error {
 		d := &decider{tx: t, Round: r}
@@ -167,13 +170,29 @@ func (s *Store) DryRun(ctx context.Context, r Round, b reminder.Bill) (lead remi
 		if err != nil {
 			return err
 		}
+		f := &facts[0]
+		pause, err := d.unreachedBy(f.Bill)
+		if err != nil {
+			return err
+		}
+		if pause != nil {
+			f.Bill.State, f.Bill.PausedAt, f.Bill.PausedUntil = reminder.BillPaused, r.Now, pause.Until
+		}
 		candidates, err := d.bundleCandidates(facts)
 		if err != nil {
 			return err
 		}
-		lead = d.decideAlone(&facts[0].Case, limits{})
-		bundle = d.join(lead, candidates[b.Phone], limits{})
-		return nil
+		for l := (limits{}); ; l = l.without(bundle) {
+			lead = d.decideAlone(&f.Case, l)
+			bundle = d.join(lead, candidates[b.Phone], l)
+			if bundle.Text == nil {
+				return nil
+			}
+			// The job learns it from the statement that writes the intent.
+			if repeated, err := d.hadBody(f.phoneID, bundle.Text.Body); err != nil || !repeated {
+				return err
+			}
+		}
 	})
 	if err != nil {
 		return lead, bundle, fmt.Errorf("decide about a bill on trial: %w", err)
