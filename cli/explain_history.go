@@ -138,7 +138,7 @@ func (h *history) prospect(step reminder.Step) string {
 }
 
 // wouldBe says what a decision would make of a stage.
-func wouldBe(r reminder.Record) string {
+func wouldBe(r reminder.StageDecision) string {
 	if r.Outcome == reminder.Texted {
 		return "to be sent now"
 	}

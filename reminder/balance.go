@@ -17,13 +17,13 @@ const (
 	retryUnreached = 2 * time.Minute
 )
 
-// leastBalanceAge is the age up to which a balance that was asked about for this
+// minMaxAgeAtPost is the age up to which a balance that was asked about for this
 // very text is not asked again, where max_balance_age is shorter: the bills of a
 // round wait for each other, and their texts for their turns.
-const leastBalanceAge = time.Minute
+const minMaxAgeAtPost = time.Minute
 
-// AgeAtRequest is how old the balance that a text names may be when it leaves.
-func (p *Policy) AgeAtRequest() time.Duration { return max(p.MaxBalanceAge, leastBalanceAge) }
+// MaxAgeAtPost is how old the balance that a text names may be when it leaves.
+func (p *Policy) MaxAgeAtPost() time.Duration { return max(p.MaxBalanceAge, minMaxAgeAtPost) }
 
 // Asked is what came of asking Almara Pay for the balance of this decision.
 type Asked int
@@ -38,19 +38,19 @@ const (
 
 // isOwed asks for the balance: whether it is known well enough for a text, and
 // whether there is anything left to pay.
-func (e *evaluation) isOwed() bool { return e.balanceIsKnown() && e.somethingIsOwed() }
+func (e *evaluation) isOwed() bool { return e.balanceSuffices() && e.somethingIsOwed() }
 
-// balanceIsKnown reports whether the balance is young enough, or may be left out
+// balanceSuffices reports whether the balance is young enough, or may be left out
 // of the text. If it is neither, Almara Pay is asked, or it was and could not say.
-func (e *evaluation) balanceIsKnown() bool {
-	if e.balanceIsYoung() || e.answeredNow() {
+func (e *evaluation) balanceSuffices() bool {
+	if e.balanceIsYoung() || e.answerIsYoung() {
 		return true
 	}
 	switch {
 	case e.Asked == NotAsked:
 		e.decision = Decision{Ask: true}
 		return false
-	case e.balanceNamed(): // and the answer has aged while others of its round were awaited
+	case e.answerNamesBalance(): // and the answer has aged while others of its round were awaited
 		return e.hold(BalanceStale, e.now.Add(retryAged), "")
 	case e.policy.StaleBalance == StaleWithoutAmount:
 		e.withoutAmount = true
@@ -78,16 +78,16 @@ func (e *evaluation) balanceIsYoung() bool {
 	return b.Balance != nil && e.now.Sub(b.BalanceAt) <= e.policy.MaxBalanceAge && !b.BalanceAt.After(e.now)
 }
 
-// answeredNow reports whether Almara Pay answered for this very decision and said
+// answerIsYoung reports whether Almara Pay answered for this very decision and said
 // what is owed. It matters for a maximum age of zero, under which no balance is
 // young enough a moment later.
-func (e *evaluation) answeredNow() bool {
-	return e.balanceNamed() && e.now.Sub(e.Bill.BalanceAt) <= e.policy.AgeAtRequest()
+func (e *evaluation) answerIsYoung() bool {
+	return e.answerNamesBalance() && e.now.Sub(e.Bill.BalanceAt) <= e.policy.MaxAgeAtPost()
 }
 
-// balanceNamed reports whether Almara Pay answered for this decision and named a
+// answerNamesBalance reports whether Almara Pay answered for this decision and named a
 // balance, however long ago that is by now.
-func (e *evaluation) balanceNamed() bool {
+func (e *evaluation) answerNamesBalance() bool {
 	return e.Asked == Answered && e.Bill.Balance != nil && e.Bill.BalanceAt.Equal(e.Bill.CheckedAt)
 }
 
@@ -126,21 +126,21 @@ func ago(at, now time.Time) string {
 	return now.Sub(at).Truncate(time.Second).String() + " ago"
 }
 
-// nextBill is by how many days a due date moves on, at least, when it is that
+// nextBillDays is by how many days a due date moves on, at least, when it is that
 // of the next bill; a shorter move is a delay that the biller grants.
-const nextBill = 15
+const nextBillDays = 15
 
-// Paid reports whether what was owed before is taken as paid: the balance has
+// TakenAsPaid reports whether what was owed before is taken as paid: the balance has
 // fallen to nothing, or to less than is worth a text; or the due date is that
 // of the next bill, and no more is owed than before. Part of it does not count.
-func (p *Policy) Paid(before, b Bill) bool {
+func (p *Policy) TakenAsPaid(before, b Bill) bool {
 	if before.Balance == nil || b.Balance == nil || !p.owes(*before.Balance) {
 		return false
 	}
 	if !p.owes(*b.Balance) {
 		return true
 	}
-	return !before.DueDate.IsZero() && b.DueDate.Sub(before.DueDate) >= nextBill && b.Balance.Cmp(*before.Balance) <= 0
+	return !before.DueDate.IsZero() && b.DueDate.Sub(before.DueDate) >= nextBillDays && b.Balance.Cmp(*before.Balance) <= 0
 }
 
 // owes reports whether a balance is worth a text.

@@ -40,8 +40,8 @@ type BundledText struct {
 	NotAfter time.Time // when the first of its stages stops being useful
 }
 
-// Single is the decision about one bill without others.
-func Single(lead BundleItem) Bundle {
+// BundleOfOne is the decision about one bill without others.
+func BundleOfOne(lead BundleItem) Bundle {
 	if lead.Ask {
 		return Bundle{Ask: []Bill{lead.Bill}}
 	}
@@ -65,7 +65,7 @@ func Join(lead BundleItem, others []Case, policies Policies, to Delivery, now ti
 	p := policies.For(lead.Bill.Service)
 	language := p.languageOf(lead.Bill)
 	if !p.Templates.bundles(language) || lead.sendAlone() {
-		return Single(lead)
+		return BundleOfOne(lead)
 	}
 	items := []BundleItem{lead}
 	ask := []Bill{lead.Bill}
@@ -76,7 +76,7 @@ func Join(lead BundleItem, others []Case, policies Policies, to Delivery, now ti
 		}
 		// The text leaves in any case: the cap, the guards and the stops were tested for
 		// the lead.
-		c.joins, c.TextsToday, c.Guards = true, 0, GuardState{FeedFaults: lead.Guards.FeedFaults}
+		c.joinsNow, c.TextsToday, c.Guards = true, 0, GuardState{FeedFaults: lead.Guards.FeedFaults}
 		switch d := Decide(c, q, to, now); {
 		case d.Ask:
 			ask = append(ask, c.Bill)
@@ -114,7 +114,7 @@ func (c *Case) sendAlone() bool {
 
 // fillText words as many of the items, from the first on, as there is room for.
 func (p *Policy) fillText(lead BundleItem, items []BundleItem, policies Policies, now time.Time) Bundle {
-	b := Single(lead)
+	b := BundleOfOne(lead)
 	for n := 2; n <= len(items); n++ {
 		first := slices.Clone(items[:n])
 		slices.SortFunc(first, func(a, b BundleItem) int {
@@ -136,14 +136,14 @@ func (p *Policy) fillText(lead BundleItem, items []BundleItem, policies Policies
 	return b
 }
 
-// joining is the index of the step with which a bill joins a text that leaves
+// stepToJoinWith is the index of the step with which a bill joins a text that leaves
 // now, where i is its current one: the latest of today, or else, when nothing
 // is left of the current one, the next that comes within Policy.BundleDays.
 //
 // A stage after the due date does not come early: the days until then are the
 // customer's to pay in. Nor does any on a day on which the customer has heard of
 // the bill already, or has just heard of another due date.
-func (c *Case) joining(p *Policy, steps []Step, i int, now time.Time) int {
+func (c *Case) stepToJoinWith(p *Policy, steps []Step, i int, now time.Time) int {
 	today := p.dayOf(now)
 	for _, r := range c.Done {
 		if r.DueDate == c.Bill.DueDate && r.Outcome == Texted && p.dayOf(r.DecidedAt) == today {

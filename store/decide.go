@@ -17,10 +17,10 @@ type decider struct {
 	asked map[int64]reminder.Asked // bills that Almara Pay was asked about for this round
 
 	// What holds for all bills alike is read once.
-	guards     reminder.GuardState // the texts that this round has decided on are counted in
-	anyForeign bool                // the provider has messages that this store did not send
-	anyRefused bool                // the provider refuses some destinations
-	anyPausing bool                // a pause has yet to reach some of its bills
+	guards          reminder.GuardState // the texts that this round has decided on are counted in
+	anyForeign      bool                // the provider has messages that this store did not send
+	anyRefused      bool                // the provider refuses some destinations
+	pauseUnfinished bool                // a pause has yet to reach some of its bills
 
 	result    RoundResult
 	undecided []int64 // bills that stay claimed: Almara Pay is asked first, or they met a fault
@@ -36,14 +36,14 @@ func (d *decider) readWhatHoldsForAll() (err error) {
 	if err != nil {
 		return err
 	}
-	d.anyPausing, err = d.anyUnfinished(d.Now)
+	d.pauseUnfinished, err = d.anyPauseUnfinished(d.Now)
 	return err
 }
 
 // limits are what a decision must respect that is made again, since the text of the
 // one before could not be written.
 type limits struct {
-	single  bool   // a text is about this bill alone
+	alone   bool   // a text is about this bill alone
 	notBody string // a text does not say this; "" = it may say anything
 }
 
@@ -51,12 +51,12 @@ type limits struct {
 // confined, about one after the other.
 func (d *decider) decide(ids []int64) error {
 	return db.Together(d.Tx, ids,
-		func(batch []int64) error { return d.attempt(batch, limits{}) },
+		func(batch []int64) error { return d.tryOnCopy(batch, limits{}) },
 		func(id int64, _ error) error {
 			// A bill that would share its text may be to blame. That one is evaluated by
 			// itself, so this one is decided about without any other.
 			return db.Together(d.Tx, []int64{id},
-				func(one []int64) error { return d.attempt(one, limits{single: true}) },
+				func(one []int64) error { return d.tryOnCopy(one, limits{alone: true}) },
 				func(id int64, err error) error {
 					d.fail(id, err)
 					return nil
@@ -64,9 +64,9 @@ func (d *decider) decide(ids []int64) error {
 		})
 }
 
-// attempt works on a copy, and keeps it when all went well: where it fails, what it
+// tryOnCopy works on a copy, and keeps it when all went well: where it fails, what it
 // wrote is undone, and what it counted must be forgotten.
-func (d *decider) attempt(ids []int64, l limits) error {
+func (d *decider) tryOnCopy(ids []int64, l limits) error {
 	trial := *d
 	if err := trial.decideInTurns(ids, l); err != nil {
 		return err
@@ -110,7 +110,7 @@ func (d *decider) turn(ids []int64, l limits) (waiting []int64, err error) {
 	}
 	facts, waiting = onePerPhone(facts)
 	var candidates map[reminder.Phone][]reminder.Case
-	if !l.single {
+	if !l.alone {
 		if candidates, err = d.bundleCandidates(facts); err != nil {
 			return nil, err
 		}
@@ -131,7 +131,7 @@ func (d *decider) turn(ids []int64, l limits) (waiting []int64, err error) {
 		if !isDue {
 			continue
 		}
-		bundle := d.join(d.decideAlone(&f.Case, l), candidates[f.Bill.Phone], l)
+		bundle := d.join(d.evaluate(&f.Case, l), candidates[f.Bill.Phone], l)
 		if len(bundle.Ask) > 0 {
 			d.result.Ask = append(d.result.Ask, bundle.Ask...)
 			d.undecided = append(d.undecided, f.Bill.ID)
@@ -146,7 +146,7 @@ func (d *decider) turn(ids []int64, l limits) (waiting []int64, err error) {
 	leftOut, err := d.write(decisions)
 	if errors.Is(err, errNotSendable) && len(decisions) == 1 {
 		d.guards = before
-		return waiting, d.decideInTurns([]int64{decisions[0].billID}, l.without(decisions[0].bundle))
+		return waiting, d.decideInTurns([]int64{decisions[0].billID}, l.afterNotSendable(decisions[0].bundle))
 	}
 	return append(waiting, leftOut...), err
 }
@@ -157,7 +157,7 @@ func onePerPhone(facts []fact) (one []fact, waiting []int64) {
 	has := make(map[reminder.Phone]bool, len(facts))
 	one = facts[:0]
 	for _, f := range facts {
-		if f.sharesPhone && has[f.Bill.Phone] {
+		if f.mayBundle && has[f.Bill.Phone] {
 			waiting = append(waiting, f.Bill.ID)
 			continue
 		}
@@ -167,31 +167,31 @@ func onePerPhone(facts []fact) (one []fact, waiting []int64) {
 	return one, waiting
 }
 
-// without has a bill decided about with a text of its own or, if it had one, with
+// afterNotSendable has a bill decided about with a text of its own or, if it had one, with
 // other words: the text of the bundle could not be written, since the phone was opted
 // out meanwhile or has just had these very words.
-func (l limits) without(b reminder.Bundle) limits {
+func (l limits) afterNotSendable(b reminder.Bundle) limits {
 	if len(b.Items) == 1 {
 		l.notBody = b.Text.Body
 	}
-	l.single = true
+	l.alone = true
 	return l
 }
 
-// decideAlone decides about one bill as if there were no other. It completes c, to
+// evaluate decides about one bill as if there were no other. It completes c, to
 // which the item points.
-func (d *decider) decideAlone(c *reminder.Case, l limits) reminder.BundleItem {
-	c.Guards, c.RecentBody = d.guards, l.notBody
+func (d *decider) evaluate(c *reminder.Case, l limits) reminder.BundleItem {
+	c.Guards, c.NotBody = d.guards, l.notBody
 	return reminder.BundleItem{Case: c, Decision: reminder.Decide(*c, d.Policies.For(c.Bill.Service), d.Delivery, d.Now)}
 }
 
 // join decides about a bill together with those that may share its text.
 func (d *decider) join(lead reminder.BundleItem, candidates []reminder.Case, l limits) reminder.Bundle {
-	mayShare := d.Policies.For(lead.Bill.Service).Bundle && !l.single && len(candidates) > 0
+	mayShare := d.Policies.For(lead.Bill.Service).Bundle && !l.alone && len(candidates) > 0
 	if mayShare && (lead.Ask || lead.Text != nil) {
 		return reminder.Join(lead, candidates, d.Policies, d.Delivery, d.Now)
 	}
-	return reminder.Single(lead)
+	return reminder.BundleOfOne(lead)
 }
 
 // write writes the intents to send texts, the records of their bills, and when each

@@ -20,10 +20,10 @@ const sameBodyFor = 3 * 24 * time.Hour
 // very body, or must not be texted.
 var errNotSendable = errors.New("the phone is opted out, or has just had these words")
 
-// intentsStatement writes intents for texts about so many services each. An opt-out
+// intentsSQL writes intents for texts about so many services each. An opt-out
 // is a reason not to get here; it is tested again, so that whatever is decided, no
 // text to such a phone can be written.
-func intentsStatement(services int) *db.Batch {
+func intentsSQL(services int) *db.Batch {
 	types := []db.Type{db.Text, db.Integer, db.Text, db.Text, db.Text, db.Integer, db.Integer, db.Integer}
 	columns, optedOut := "", "o.service || '' = ''"
 	for i := range services {
@@ -40,11 +40,11 @@ func intentsStatement(services int) *db.Batch {
 		RETURNING id, phone`, 4, types...)
 }
 
-// oneServiceIntents is for texts about one service each, as almost all are.
-var oneServiceIntents = intentsStatement(1)
+// oneServiceIntentsSQL is for texts about one service each, as almost all are.
+var oneServiceIntentsSQL = intentsSQL(1)
 
 // hadBody reports whether the phone has just had, or may have had, a text of this very
-// body: intentsStatement then writes no intent.
+// body: intentsSQL then writes no intent.
 func (d *decider) hadBody(phoneID int64, body string) (had bool, err error) {
 	err = d.Row("SELECT EXISTS (SELECT 1 FROM texts x WHERE x.phone_id = ?1 AND x.created_at >= ?2 AND x.body = ?3 AND "+mayHaveArrived+")",
 		phoneID, d.Now.Add(-sameBodyFor).UnixMilli(), body).Scan(&had)
@@ -110,7 +110,7 @@ func newIntent(d decision, text *Text) intent {
 	return n
 }
 
-var newPhones = db.NewBatch("INSERT INTO phones (number) VALUES %s RETURNING phone_id, number", 0, db.Text)
+var addPhonesSQL = db.NewBatch("INSERT INTO phones (number) VALUES %s RETURNING phone_id, number", 0, db.Text)
 
 // addPhones gives phones that are texted for the first time their ids.
 func (t *tx) addPhones(all []intent) error {
@@ -126,7 +126,7 @@ func (t *tx) addPhones(all []intent) error {
 	numbers := slices.Sorted(maps.Keys(fresh)) // one order, whatever that of the map
 	var id int64                               // each in turn
 	var number string
-	err := db.QueryBatch(t.Tx, newPhones, numbers, func(args []any, number string) []any { return append(args, number) },
+	err := db.QueryBatch(t.Tx, addPhonesSQL, numbers, func(args []any, number string) []any { return append(args, number) },
 		[]sql.Scanner{db.NumberTo(&id), db.TextTo(&number)}, func() error {
 			fresh[number].phoneID = id
 			return nil
@@ -140,9 +140,9 @@ func (t *tx) addPhones(all []intent) error {
 // insertIntents writes intents for texts about up to so many services each, and gives
 // the texts their ids.
 func (d *decider) insertIntents(all []intent, services int) error {
-	statement := oneServiceIntents
+	statement := oneServiceIntentsSQL
 	if services > 1 {
-		statement = intentsStatement(services)
+		statement = intentsSQL(services)
 	}
 	textOf := make(map[string]*Text, len(all))
 	for _, n := range all {
@@ -177,7 +177,7 @@ func (d *decider) insertIntents(all []intent, services int) error {
 type stageRecord struct {
 	bill    *reminder.Bill
 	dueDate string
-	reminder.Record
+	reminder.StageDecision
 	textID int64 // of the text about the bill that is sent now; 0 = there is none
 }
 
@@ -190,7 +190,7 @@ func (r stageRecord) linkedText() int64 {
 	return 0
 }
 
-var addRecords = db.NewBatch(`WITH v (bill_id, due_date, stage, outcome, reason, text_id) AS (VALUES %s)
+var writeRecordsSQL = db.NewBatch(`WITH v (bill_id, due_date, stage, outcome, reason, text_id) AS (VALUES %s)
 	INSERT INTO reminders (bill_id, due_date, stage, outcome, reason, text_id, decided_at) SELECT v.*, ?1 FROM v WHERE true
 	ON CONFLICT (bill_id, due_date, stage) DO UPDATE
 		SET outcome = excluded.outcome, reason = excluded.reason, text_id = excluded.text_id, decided_at = excluded.decided_at
@@ -199,7 +199,7 @@ var addRecords = db.NewBatch(`WITH v (bill_id, due_date, stage, outcome, reason,
 
 // writeRecords writes what became of stages, each of which is news.
 func (t *tx) writeRecords(all []stageRecord, now time.Time) error {
-	n, err := db.ExecBatch(t.Tx, addRecords, all, func(args []any, r stageRecord) []any {
+	n, err := db.ExecBatch(t.Tx, writeRecordsSQL, all, func(args []any, r stageRecord) []any {
 		return append(args, r.bill.ID, r.dueDate, int64(r.Stage), string(r.Outcome), string(r.Reason), positive(r.linkedText()))
 	}, now.UnixMilli())
 	if err == nil && n < int64(len(all)) {
@@ -208,7 +208,7 @@ func (t *tx) writeRecords(all []stageRecord, now time.Time) error {
 	if err != nil {
 		return fmt.Errorf("write records: %w", err)
 	}
-	_, err = db.ExecBatch(t.Tx, addEvents, all, func(args []any, r stageRecord) []any {
+	_, err = db.ExecBatch(t.Tx, addEventsSQL, all, func(args []any, r stageRecord) []any {
 		return ofEvent(args, Event{
 			At: now, BillID: r.bill.ID, TextID: r.linkedText(), What: string(r.Outcome), Reason: string(r.Reason),
 			Detail: r.Stage.String() + ", due " + r.dueDate + ": " + orElse(r.Detail, r.Reason.Info().Means),

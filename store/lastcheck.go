@@ -24,10 +24,10 @@ type IntentCheck struct {
 // answer, and what was recorded after the decision may have come before it.
 const answerSlack = time.Minute
 
-// changedParts reads, of the bills of many texts, those that cannot be texted as
+// changedPartsSQL reads, of the bills of many texts, those that cannot be texted as
 // they are, and those of which Almara Pay may have said something since. Nearly
-// always there are none. The || is explained at factsByID.
-var changedParts = db.NewBatch(`SELECT t.id, b.id, t.state, t.phone = b.phone, b.state, b.balance, b.due_date,
+// always there are none. The || is explained at factsSQL.
+var changedPartsSQL = db.NewBatch(`SELECT t.id, b.id, t.state, t.phone = b.phone, b.state, b.balance, b.due_date,
 		coalesce((SELECT max(reason) FROM opt_outs WHERE phone = b.phone AND (service || '' = '' OR service || '' = b.service)), '')
 	FROM texts t CROSS JOIN reminders r CROSS JOIN bills b
 	WHERE t.id IN (%s) AND r.text_id = t.id AND b.id = r.bill_id
@@ -63,7 +63,7 @@ func (s *Store) CheckIntents(ctx context.Context, now time.Time, texts []*Text) 
 		c.Changed[textID] = why
 	}
 	err = s.view(ctx, func(t *tx) error {
-		pausing, err := t.anyUnfinished(now)
+		pausing, err := t.anyPauseUnfinished(now)
 		if err != nil {
 			return err
 		}
@@ -71,7 +71,7 @@ func (s *Store) CheckIntents(ctx context.Context, now time.Time, texts []*Text) 
 		if pausing {
 			// Before the bills are read: a page of the pause that is committed in between
 			// moves a bill from here to those that are paused.
-			if err := db.QueryBatch(t.Tx, unreachedParts, ids, db.ID, []sql.Scanner{db.NumberTo(&textID)}, func() error {
+			if err := db.QueryBatch(t.Tx, notReachedPartsSQL, ids, db.ID, []sql.Scanner{db.NumberTo(&textID)}, func() error {
 				change(textID, "a pause of its service or phone holds for the bill by now")
 				return nil
 			}, now.UnixMilli()); err != nil {
@@ -83,7 +83,7 @@ func (s *Store) CheckIntents(ctx context.Context, now time.Time, texts []*Text) 
 			db.NumberTo(&textID), db.NumberTo(&billID), db.TextTo(&b.text), db.FlagTo(&b.samePhone), db.TextTo(&b.state),
 			moneyColumn{&b.balance}, dayColumn{&b.dueDate}, db.TextTo(&b.optOut),
 		}
-		return db.QueryBatch(t.Tx, changedParts, ids, db.ID, columns, func() error {
+		return db.QueryBatch(t.Tx, changedPartsSQL, ids, db.ID, columns, func() error {
 			if why := b.differs(textOf[textID].part(billID)); why != "" {
 				change(textID, why)
 			}

@@ -53,11 +53,11 @@ type SendOutcome struct {
 
 	// When it is certain that the customer does not have the text: what becomes
 	// of its reminders. Exactly one of Hold and Skip.
-	Hold  reminder.Reason
-	Until time.Time // with Hold: when to decide again
-	Skip  reminder.Reason
-	Why   reminder.Reason // for the trail, where neither is set
-	Tried bool            // it was handed over, and failed: counts as a try of the stage
+	Hold        reminder.Reason
+	Until       time.Time // with Hold: when to decide again
+	Skip        reminder.Reason
+	EventReason reminder.Reason // for the trail, where neither is set
+	Tried       bool            // it was handed over, and failed: counts as a try of the stage
 	// OptOut is why the phone must not be texted again; "" = it may be.
 	OptOut reminder.Reason
 	// Destinations were refused: the phone in full, and the calling code of its
@@ -87,8 +87,8 @@ func (o SendOutcome) check() error {
 	return nil
 }
 
-// reason is why the reminders are held or skipped; "" = they are neither.
-func (o SendOutcome) reason() reminder.Reason { return cmp.Or(o.Hold, o.Skip) }
+// heldOrSkippedFor is why the reminders are held or skipped; "" = they are neither.
+func (o SendOutcome) heldOrSkippedFor() reminder.Reason { return cmp.Or(o.Hold, o.Skip) }
 
 // RecordOutcome settles a text in state sending or unknown. When it returns,
 // the outcome is on disk.
@@ -154,17 +154,17 @@ func (o SendOutcome) onlyAccepted() bool {
 const acceptedRows = "WITH v (id, provider_id, status, next_poll) AS (VALUES %s) "
 
 var (
-	acceptTexts = db.NewBatch(acceptedRows+`UPDATE texts SET state = 'accepted', provider_id = v.provider_id, provider_status = v.status,
+	acceptTextsSQL = db.NewBatch(acceptedRows+`UPDATE texts SET state = 'accepted', provider_id = v.provider_id, provider_status = v.status,
 			error_code = 0, error = '', refused_for = '', accepted_at = ?1, next_poll_at = v.next_poll
 		FROM v WHERE texts.id = v.id AND texts.state IN ('sending', 'unknown')`, 1, db.Integer, db.Text, db.Text, db.Integer)
-	acceptEvents = db.NewBatch(acceptedRows+`INSERT INTO events (at, bill_id, text_id, what, reason, detail)
+	acceptEventsSQL = db.NewBatch(acceptedRows+`INSERT INTO events (at, bill_id, text_id, what, reason, detail)
 		SELECT ?1, r.bill_id, v.id, 'accepted', 'provider', 'the provider took it as ' || v.provider_id
 		FROM v CROSS JOIN reminders r WHERE r.text_id = v.id`, 1, db.Integer, db.Text, db.Text, db.Integer)
 )
 
 // accept is settle for texts that were only accepted, by statements for many of them.
 func (t *tx) accept(now time.Time, outcomes []SendOutcome) error {
-	for _, statement := range []*db.Batch{acceptTexts, acceptEvents} {
+	for _, statement := range []*db.Batch{acceptTextsSQL, acceptEventsSQL} {
 		n, err := db.ExecBatch(t.Tx, statement, outcomes, func(args []any, o SendOutcome) []any {
 			return append(args, o.TextID, o.ProviderID, o.ProviderStatus, millis(o.NextPollAt))
 		}, now.UnixMilli())
@@ -203,7 +203,7 @@ func (t *tx) settle(now time.Time, o SendOutcome) error {
 	ok, err := t.Changed(`UPDATE texts SET state = ?2, provider_id = ?3, provider_status = ?4, error_code = ?5, error = ?6,
 			accepted_at = ?7, settled_at = ?8, next_poll_at = ?9, refused_for = ?10
 		WHERE id = ?1 AND state IN ('sending', 'unknown') AND state <> ?2`,
-		o.TextID, o.State, nullable(o.ProviderID), o.ProviderStatus, o.Code, o.Error, accepted, settled, millis(o.NextPollAt), o.reason())
+		o.TextID, o.State, nullable(o.ProviderID), o.ProviderStatus, o.Code, o.Error, accepted, settled, millis(o.NextPollAt), o.heldOrSkippedFor())
 	if err != nil {
 		return err
 	}
@@ -267,7 +267,7 @@ func (t *tx) settleReminders(now time.Time, textID int64, outcome outcomeByTries
 		if err := t.event(o.event(now, p.billID, textID)); err != nil {
 			return err
 		}
-		if o.reason() != "" {
+		if o.heldOrSkippedFor() != "" {
 			if err := t.giveBack(now, p.billID, o); err != nil {
 				return err
 			}
@@ -282,7 +282,7 @@ func (o SendOutcome) event(now time.Time, billID, textID int64) Event {
 	if o.State == Accepted {
 		e.Reason, e.Detail = "provider", "the provider took it as "+o.ProviderID
 	} else {
-		e.Reason = cmp.Or(string(o.reason()), string(o.Why), "provider")
+		e.Reason = cmp.Or(string(o.heldOrSkippedFor()), string(o.EventReason), "provider")
 	}
 	return e
 }

@@ -189,7 +189,7 @@ func (t *tx) resume(b *reminder.Bill, policy *reminder.Policy, oneOfMany bool, e
 // and ends the bill's own pause when its time is over. It reports whether a decision
 // about the bill is due now.
 func (d *decider) applyPauses(b *reminder.Bill) (isDue bool, err error) {
-	if p, err := d.unreachedBy(*b); err != nil {
+	if p, err := d.unfinishedPauseOf(*b); err != nil {
 		return false, err
 	} else if p != nil {
 		return false, d.pause(b.ID, *p, d.Now, "rule")

@@ -48,7 +48,7 @@ type Part struct {
 // NewRecord is a record that is new, for the log and the metrics.
 type NewRecord struct {
 	Bill *reminder.Bill
-	reminder.Record
+	reminder.StageDecision
 }
 
 // RoundResult is what a round made of its bills.
@@ -171,7 +171,7 @@ func (s *Store) DryRun(ctx context.Context, r Round, b reminder.Bill) (lead remi
 			return err
 		}
 		f := &facts[0]
-		pause, err := d.unreachedBy(f.Bill)
+		pause, err := d.unfinishedPauseOf(f.Bill)
 		if err != nil {
 			return err
 		}
@@ -182,8 +182,8 @@ func (s *Store) DryRun(ctx context.Context, r Round, b reminder.Bill) (lead remi
 		if err != nil {
 			return err
 		}
-		for l := (limits{}); ; l = l.without(bundle) {
-			lead = d.decideAlone(&f.Case, l)
+		for l := (limits{}); ; l = l.afterNotSendable(bundle) {
+			lead = d.evaluate(&f.Case, l)
 			bundle = d.join(lead, candidates[b.Phone], l)
 			if bundle.Text == nil {
 				return nil

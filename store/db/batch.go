@@ -28,7 +28,7 @@ type Batch [len(sizes)]string
 // placeholders are numbered after so many fixed ones.
 func NewBatch(query string, fixed int, columns ...Type) *Batch {
 	var b Batch
-	query = orFail(query)
+	query = withoutStatementUndo(query)
 	for i, size := range sizes {
 		b[i] = fmt.Sprintf(query, placeholders(size, fixed, len(columns)))
 	}

@@ -37,15 +37,15 @@ var (
 
 // DB is one open store. It is safe for concurrent use.
 type DB struct {
-	read   *sql.DB
-	write  *writer // nil when opened for reading
-	unlock func()  // lets another daemon in; nil in a command
-	beside string  // the lock file of a daemon that may run beside; "" in the daemon itself
+	read        *sql.DB
+	write       *writer // nil when opened for reading
+	releaseLock func()  // lets another daemon in; nil in a command
+	daemonLock  string  // the lock file of a daemon that may run beside; "" in the daemon itself
 }
 
-// Of is a DB of pools that are open already: of any number of connections to read
+// FromPools is a DB of pools that are open already: of any number of connections to read
 // by, and of one to write by, which may be the same.
-func Of(read, write *sql.DB) *DB {
+func FromPools(read, write *sql.DB) *DB {
 	return &DB{read: read, write: startWriter(write)}
 }
 
@@ -60,8 +60,8 @@ func (d *DB) Close() error {
 	if d.write != nil {
 		errs = append(errs, d.write.close())
 	}
-	if d.unlock != nil {
-		d.unlock()
+	if d.releaseLock != nil {
+		d.releaseLock()
 	}
 	return errors.Join(errs...)
 }
