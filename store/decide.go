@@ -17,7 +17,7 @@ type decider struct {
 	asked map[int64]reminder.Asked // bills that Almara Pay was asked about for this round
 
 	// What holds for all bills alike is read once.
-	guards          reminder.GuardState // the texts that this round has decided on are counted in
+	guards          reminder.GuardState // counts the texts of this round as well
 	anyForeign      bool                // the provider has messages that this store did not send
 	anyRefused      bool                // the provider refuses some destinations
 	pauseUnfinished bool                // a pause has yet to reach some of its bills
@@ -40,38 +40,35 @@ func (d *decider) readWhatHoldsForAll() (err error) {
 	return err
 }
 
-// limits are what a decision must respect that is made again, since the text of the
-// one before could not be written.
+// limits bind a decision that is made again, since the text of the one before could not
+// be written, or met a fault.
 type limits struct {
 	alone   bool   // a text is about this bill alone
-	notBody string // a text does not say this; "" = it may say anything
+	notBody string // the body that a text must not have; "" = any will do
 }
 
-// decide decides about all of the bills together or, when a fault must be
-// confined, about one after the other.
+// decide decides about all of the bills. When something fails it decides about each by
+// itself; when that fails too, without those that it would share its text with, since
+// one of them may be to blame. Those are decided about in their own turns.
 func (d *decider) decide(ids []int64) error {
-	return db.Together(d.Tx, ids,
-		func(batch []int64) error { return d.tryOnCopy(batch, limits{}) },
-		func(id int64, _ error) error {
-			// A bill that would share its text may be to blame. That one is evaluated by
-			// itself, so this one is decided about without any other.
-			return db.Together(d.Tx, []int64{id},
-				func(one []int64) error { return d.tryOnCopy(one, limits{alone: true}) },
-				func(id int64, err error) error {
-					d.fail(id, err)
-					return nil
-				})
+	together := func(batch []int64) error { return d.tryOnCopy(batch, limits{}) }
+	alone := func(batch []int64) error { return d.tryOnCopy(batch, limits{alone: true}) }
+	return db.Together(d.Tx, ids, together, func(id int64, _ error) error {
+		return db.Together(d.Tx, []int64{id}, alone, func(id int64, err error) error {
+			d.fail(id, err)
+			return nil
 		})
+	})
 }
 
-// tryOnCopy works on a copy, and keeps it when all went well: where it fails, what it
-// wrote is undone, and what it counted must be forgotten.
+// tryOnCopy decides on a copy of d, and keeps it when all went well: where it fails, the
+// transaction undoes what it wrote, and what it counted must be forgotten as well.
 func (d *decider) tryOnCopy(ids []int64, l limits) error {
-	trial := *d
-	if err := trial.decideInTurns(ids, l); err != nil {
+	copied := *d
+	if err := copied.decideInTurns(ids, l); err != nil {
 		return err
 	}
-	*d = trial
+	*d = copied
 	return nil
 }
 
@@ -101,8 +98,8 @@ type decision struct {
 	bundle  reminder.Bundle
 }
 
-// turn reads the facts of all bills first and writes all decisions last, each by
-// statements over many rows. It returns the bills that wait for the next turn.
+// turn reads the facts of all bills first and writes all decisions last (but for pauses),
+// each by statements over many rows. It returns the bills that wait for the next turn.
 func (d *decider) turn(ids []int64, l limits) (waiting []int64, err error) {
 	facts, err := d.facts(ids)
 	if err != nil {
@@ -131,7 +128,8 @@ func (d *decider) turn(ids []int64, l limits) (waiting []int64, err error) {
 		if !isDue {
 			continue
 		}
-		bundle := d.join(d.evaluate(&f.Case, l), candidates[f.Bill.Phone], l)
+		f.Guards, f.NotBody = d.guards, l.notBody
+		bundle := d.join(d.evaluate(&f.Case), candidates[f.Bill.Phone], l)
 		if len(bundle.Ask) > 0 {
 			d.result.Ask = append(d.result.Ask, bundle.Ask...)
 			d.undecided = append(d.undecided, f.Bill.ID)
@@ -144,6 +142,8 @@ func (d *decider) turn(ids []int64, l limits) (waiting []int64, err error) {
 		decisions = append(decisions, decision{f.Bill.ID, f.phoneID, bundle})
 	}
 	leftOut, err := d.write(decisions)
+	// Of many decisions the store does not say which one it refused: the error has each
+	// made by itself. Of a single one nothing was written, and only the guards had counted it.
 	if errors.Is(err, errNotSendable) && len(decisions) == 1 {
 		d.guards = before
 		return waiting, d.decideInTurns([]int64{decisions[0].billID}, l.afterNotSendable(decisions[0].bundle))
@@ -167,9 +167,9 @@ func onePerPhone(facts []fact) (one []fact, waiting []int64) {
 	return one, waiting
 }
 
-// afterNotSendable has a bill decided about with a text of its own or, if it had one, with
-// other words: the text of the bundle could not be written, since the phone was opted
-// out meanwhile or has just had these very words.
+// afterNotSendable are the limits after the text of a bundle could not be written, since
+// the phone was opted out meanwhile or has just had these very words: the bill has a text
+// of its own or, if it had one, other words.
 func (l limits) afterNotSendable(b reminder.Bundle) limits {
 	if len(b.Items) == 1 {
 		l.notBody = b.Text.Body
@@ -178,10 +178,8 @@ func (l limits) afterNotSendable(b reminder.Bundle) limits {
 	return l
 }
 
-// evaluate decides about one bill as if there were no other. It completes c, to
-// which the item points.
-func (d *decider) evaluate(c *reminder.Case, l limits) reminder.BundleItem {
-	c.Guards, c.NotBody = d.guards, l.notBody
+// evaluate decides about one bill as if there were no other.
+func (d *decider) evaluate(c *reminder.Case) reminder.BundleItem {
 	return reminder.BundleItem{Case: c, Decision: reminder.Decide(*c, d.Policies.For(c.Bill.Service), d.Delivery, d.Now)}
 }
 

@@ -26,8 +26,8 @@ const mayHaveArrived = "(x.state NOT IN " + failedStates + " OR x.refused_for = 
 // factsSQL reads bills with what else counts of their phones: an opt-out, which
 // outweighs a bad number since it is the customer's word; the texts since ?1 that
 // it has had, or may have had; whether it has other bills; and its id in phones.
-// The || leaves the two services of an opt-out to be compared: SQLite would fill a
-// table with them, for each bill, to look them up in the index.
+// service || ” keeps SQLite from using the index on service: to look up two of them it
+// would fill a table for each bill.
 var factsSQL = db.NewBatch("SELECT "+billColumns+`,
 		coalesce((SELECT max(reason) FROM opt_outs WHERE phone = b.phone AND (service || '' = '' OR service || '' = b.service)), ''),
 		(SELECT count(*) FROM texts x WHERE x.phone_id = p.phone_id AND x.created_at >= ?1 AND `+mayHaveArrived+`),
@@ -89,8 +89,8 @@ func (d *decider) readFacts(ids []int64) (all []fact, byID map[int64]int, err er
 	return all, byID, nil
 }
 
-// addForeignMessages counts messages that this store did not send as texts of the
-// bill and of its phone.
+// addForeignMessages adds the foreign messages about the bill, and counts those to its
+// phone as texts of today.
 func (d *decider) addForeignMessages(f *fact) (err error) {
 	if f.ForeignMessages, err = d.foreignMessagesAbout(f.Bill.ID); err != nil {
 		return err
@@ -101,7 +101,7 @@ func (d *decider) addForeignMessages(f *fact) (err error) {
 }
 
 // addDone adds what was recorded for the bills' present due dates, and the latest
-// text about another due date that each has moved from.
+// text, of the last days, about a due date that each has moved from.
 func (d *decider) addDone(all []fact, byID map[int64]int) error {
 	bills := make([]dueBill, 0, len(all))
 	for i := range all {
@@ -110,8 +110,8 @@ func (d *decider) addDone(all []fact, byID map[int64]int) error {
 		}
 	}
 	type earlierText struct {
-		*fact
-		reminder.Reminder
+		of   *fact
+		text reminder.Reminder
 	}
 	var earlier []earlierText // few bills move
 	err := d.readDone(bills, func(id int64, m reminder.Reminder) {
@@ -119,6 +119,7 @@ func (d *decider) addDone(all []fact, byID map[int64]int) error {
 		switch {
 		case m.DueDate == f.Bill.DueDate:
 			f.Done = append(f.Done, m)
+		// QuietDays are calendar days: by the hour they reach up to a day further back.
 		case m.Outcome == reminder.Texted && m.DecidedAt.After(d.Now.AddDate(0, 0, -reminder.QuietDays-1)):
 			earlier = append(earlier, earlierText{f, m})
 		}
@@ -127,16 +128,16 @@ func (d *decider) addDone(all []fact, byID map[int64]int) error {
 		return err
 	}
 	for _, e := range earlier {
-		if !e.DecidedAt.After(e.Moved.At) {
+		if !e.text.DecidedAt.After(e.of.Moved.At) {
 			continue
 		}
 		const query = "SELECT EXISTS (SELECT 1 FROM texts x WHERE x.id = ?1 AND " + mayHaveArrived + ")"
 		var arrived bool // or it may have
-		if err := d.Row(query, e.TextID).Scan(&arrived); err != nil {
+		if err := d.Row(query, e.text.TextID).Scan(&arrived); err != nil {
 			return fmt.Errorf("read the last text about a bill: %w", err)
 		}
 		if arrived {
-			e.Moved = reminder.NamedDate{At: e.DecidedAt, DueDate: e.DueDate}
+			e.of.Moved = reminder.NamedDate{At: e.text.DecidedAt, DueDate: e.text.DueDate}
 		}
 	}
 	return nil

@@ -20,9 +20,9 @@ const sameBodyFor = 3 * 24 * time.Hour
 // very body, or must not be texted.
 var errNotSendable = errors.New("the phone is opted out, or has just had these words")
 
-// intentsSQL writes intents for texts about so many services each. An opt-out
-// is a reason not to get here; it is tested again, so that whatever is decided, no
-// text to such a phone can be written.
+// intentsSQL writes intents for texts about up to so many services each, s0 to sN; a
+// text about fewer names its last one again. A phone that is opted out should not get
+// here. It is tested again so that, whatever is decided, no text to it can be written.
 func intentsSQL(services int) *db.Batch {
 	types := []db.Type{db.Text, db.Integer, db.Text, db.Text, db.Text, db.Integer, db.Integer, db.Integer}
 	columns, optedOut := "", "o.service || '' = ''"
@@ -56,8 +56,8 @@ func (d *decider) hadBody(phoneID int64, body string) (had bool, err error) {
 
 // writeIntents writes the intents to send the texts that were decided on, no two of
 // them to one phone. The texts stand in the order of the decisions; where there is
-// none, it has no id. When any of them would be mistaken for another one, or must not
-// be sent, writeIntents fails.
+// none, it has no id. When the phone of any of them is opted out, or has had its body
+// within sameBodyFor, writeIntents fails with errNotSendable.
 func (d *decider) writeIntents(decisions []decision) ([]Text, error) {
 	texts := make([]Text, len(decisions))
 	intents := make([]intent, 0, len(decisions))
@@ -91,7 +91,8 @@ func newText(b reminder.Bundle, now time.Time) Text {
 	return text
 }
 
-// intent is a text that is about to be written, with what only the store needs.
+// intent is a row of texts that is about to be written: the Text that is handed out
+// afterwards, and what only the row needs.
 type intent struct {
 	*Text
 	phone    reminder.Phone // the customer's; the text may be redirected
@@ -151,7 +152,7 @@ func (d *decider) insertIntents(all []intent, services int) error {
 	row := func(args []any, n intent) []any {
 		args = append(args, n.phone.E164(), n.phoneID, n.To.E164(), n.Body, n.Language, int64(n.Segments),
 			n.planned.UnixMilli(), n.NotAfter.UnixMilli())
-		for i := range services { // a text about fewer names its last one again
+		for i := range services {
 			args = append(args, n.services[min(i, len(n.services)-1)])
 		}
 		return args
@@ -190,6 +191,7 @@ func (r stageRecord) linkedText() int64 {
 	return 0
 }
 
+// Without WHERE true SQLite takes the ON of ON CONFLICT for that of a join.
 var writeRecordsSQL = db.NewBatch(`WITH v (bill_id, due_date, stage, outcome, reason, text_id) AS (VALUES %s)
 	INSERT INTO reminders (bill_id, due_date, stage, outcome, reason, text_id, decided_at) SELECT v.*, ?1 FROM v WHERE true
 	ON CONFLICT (bill_id, due_date, stage) DO UPDATE

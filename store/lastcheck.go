@@ -19,9 +19,9 @@ type IntentCheck struct {
 	Changed map[int64]string
 }
 
-// answerSlack is how long before its record an answer of Almara Pay may have come:
-// bills that were asked about since a decision are found by the instant of the
-// answer, and what was recorded after the decision may have come before it.
+// answerSlack is by how much later an answer of Almara Pay may be recorded than it came:
+// checked_at is when it came. One that came before a decision and was recorded after it
+// would be missed without that.
 const answerSlack = time.Minute
 
 // changedPartsSQL reads, of the bills of many texts, those that cannot be texted as
@@ -37,7 +37,7 @@ var changedPartsSQL = db.NewBatch(`SELECT t.id, b.id, t.state, t.phone = b.phone
 // CheckIntents tests once more what the intents of texts rest on: stops,
 // opt-outs, pauses, and what Almara Pay has said of their bills since the decision. It
 // reads the last commit, of whatever process, by three statements for hundreds of
-// texts.
+// texts, and a fourth while a pause is unfinished.
 func (s *Store) CheckIntents(ctx context.Context, now time.Time, texts []*Text) (c IntentCheck, err error) {
 	stops, err := stopsAt(s.read(ctx), now)
 	if err != nil {
@@ -63,14 +63,15 @@ func (s *Store) CheckIntents(ctx context.Context, now time.Time, texts []*Text) 
 		c.Changed[textID] = why
 	}
 	err = s.view(ctx, func(t *tx) error {
-		pausing, err := t.anyPauseUnfinished(now)
+		pauseUnfinished, err := t.anyPauseUnfinished(now)
 		if err != nil {
 			return err
 		}
 		var textID, billID int64
-		if pausing {
+		if pauseUnfinished {
 			// Before the bills are read: a page of the pause that is committed in between
-			// moves a bill from here to those that are paused.
+			// pauses bills. Read afterwards, such a bill could be seen active by the one
+			// statement, and as reached by the other.
 			if err := db.QueryBatch(t.Tx, notReachedPartsSQL, ids, db.ID, []sql.Scanner{db.NumberTo(&textID)}, func() error {
 				change(textID, "a pause of its service or phone holds for the bill by now")
 				return nil
@@ -122,7 +123,7 @@ func (b billNow) differs(p *Part) string {
 	case p == nil:
 		return "another bill was added to it"
 	case b.text != Sending:
-		return "its intent was taken for that of a dead process"
+		return "its intent was given back, or taken for that of a dead process"
 	case b.optOut != "":
 		return "its phone must not be texted any more: " + b.optOut.Info().Means
 	case b.state != reminder.BillActive:

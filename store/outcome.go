@@ -13,7 +13,10 @@ import (
 // TextState is where a text stands; states only go forward:
 //
 //	sending ─→ accepted ─→ sent ─→ delivered | undelivered | failed | canceled | unconfirmed
-//	sending ─→ refused      sending ─→ unknown ─→ accepted | not_found
+//	sending ─→ refused      sending ─→ unknown ─→ accepted | not_found | refused
+//
+// From unknown to refused goes a text whose sender was taken for dead, and then reports
+// a definite no.
 type TextState string
 
 // The states of a text.
@@ -48,15 +51,15 @@ type SendOutcome struct {
 	ProviderID     string    // with Accepted
 	ProviderStatus string
 	Code           int       // the provider's error code, 0 = none
-	Error          string    // masked
+	Error          string    // what happened, for the trail; phones in it are masked
 	NextPollAt     time.Time // when the receipts job asks about it; zero = never
 
-	// When it is certain that the customer does not have the text: what becomes
-	// of its reminders. Exactly one of Hold and Skip.
+	// What becomes of its reminders, when it is certain that the customer does not have
+	// the text: exactly one of Hold and Skip (see check).
 	Hold        reminder.Reason
 	Until       time.Time // with Hold: when to decide again
 	Skip        reminder.Reason
-	EventReason reminder.Reason // for the trail, where neither is set
+	EventReason reminder.Reason // of a receipt, for the trail, where neither is set; "" = it is the provider's
 	Tried       bool            // it was handed over, and failed: counts as a try of the stage
 	// OptOut is why the phone must not be texted again; "" = it may be.
 	OptOut reminder.Reason
@@ -74,7 +77,13 @@ type SendOutcome struct {
 // proper state.
 var errOutcome = errors.New("that is no outcome of handing over a text")
 
-// check refuses what no caller should ask for.
+// check refuses what no caller should ask for. The legal combinations are
+//
+//	Accepted with a ProviderID    neither Hold nor Skip
+//	Unknown                       neither Hold nor Skip
+//	Refused                       Hold (with Until, or Destinations), or Skip
+//
+// Texts of other states are settled by receipts and look-ups, which do not come here.
 func (o SendOutcome) check() error {
 	held, skipped := o.Hold != "", o.Skip != ""
 	switch {
@@ -90,8 +99,8 @@ func (o SendOutcome) check() error {
 // heldOrSkippedFor is why the reminders are held or skipped; "" = they are neither.
 func (o SendOutcome) heldOrSkippedFor() reminder.Reason { return cmp.Or(o.Hold, o.Skip) }
 
-// RecordOutcome settles a text in state sending or unknown. When it returns,
-// the outcome is on disk.
+// RecordOutcome records the outcome of a text in state sending or unknown. When it
+// returns, that is on disk.
 func (s *Store) RecordOutcome(now time.Time, o SendOutcome) error {
 	return s.RecordOutcomes(now, []SendOutcome{o})[0]
 }
@@ -129,6 +138,8 @@ func (s *Store) RecordOutcomes(now time.Time, all []SendOutcome) []error {
 			}
 			return t.accept(now, outcomes)
 		}
+		// Before the accepted ones: that the provider took a text ends what it refuses of its
+		// destination, also what is recorded here.
 		if err := db.Together(t.Tx, others, settleAll, failed); err != nil {
 			return err
 		}
@@ -168,7 +179,7 @@ func (t *tx) accept(now time.Time, outcomes []SendOutcome) error {
 		n, err := db.ExecBatch(t.Tx, statement, outcomes, func(args []any, o SendOutcome) []any {
 			return append(args, o.TextID, o.ProviderID, o.ProviderStatus, millis(o.NextPollAt))
 		}, now.UnixMilli())
-		if err == nil && n < int64(len(outcomes)) { // more: a text may be about several bills
+		if err == nil && n < int64(len(outcomes)) { // n may be greater: a text about several bills has as many events
 			err = errSettled // which one it is shows when each is recorded alone
 		}
 		if err != nil {
@@ -237,15 +248,15 @@ func (t *tx) settle(now time.Time, o SendOutcome) error {
 	return t.optOutPhoneOf(o.TextID, o.OptOut, now)
 }
 
-// outcomeByTries is what becomes of a reminder of a settled text: that may depend on
-// how many of its texts have failed before.
+// outcomeByTries is what becomes of a reminder of a settled text. Receipts and look-ups
+// have it depend on how many of its texts have failed before.
 type outcomeByTries func(tries int) SendOutcome
 
-// anyTries is the same outcome however many have.
+// anyTries is the same outcome however many have failed.
 func anyTries(o SendOutcome) outcomeByTries { return func(int) SendOutcome { return o } }
 
-// settleReminders writes the outcome into the trail of each bill the text was
-// for, and gives its reminders back when the text was refused.
+// settleReminders writes the outcome into the trail of each bill the text was for, and
+// unlinks its reminders when they are held or skipped.
 func (t *tx) settleReminders(now time.Time, textID int64, outcome outcomeByTries) error {
 	rows, err := t.Query("SELECT bill_id, tries FROM reminders WHERE text_id = ?1 ORDER BY id", textID)
 	if err != nil {
@@ -268,7 +279,7 @@ func (t *tx) settleReminders(now time.Time, textID int64, outcome outcomeByTries
 			return err
 		}
 		if o.heldOrSkippedFor() != "" {
-			if err := t.giveBack(now, p.billID, o); err != nil {
+			if err := t.unlink(now, p.billID, o); err != nil {
 				return err
 			}
 		}
@@ -287,9 +298,9 @@ func (o SendOutcome) event(now time.Time, billID, textID int64) Event {
 	return e
 }
 
-// giveBack takes the text from the reminder of a bill, which is skipped, or held and
+// unlink takes the text from the reminder of a bill, which is skipped, or held and
 // decided about again.
-func (t *tx) giveBack(now time.Time, billID int64, o SendOutcome) error {
+func (t *tx) unlink(now time.Time, billID int64, o SendOutcome) error {
 	outcome, reason := reminder.Skipped, o.Skip
 	if o.Hold != "" {
 		outcome, reason = reminder.Held, o.Hold
@@ -303,7 +314,8 @@ func (t *tx) giveBack(now time.Time, billID int64, o SendOutcome) error {
 		return err
 	}
 	if o.Hold != "" {
-		// Not later than the evaluation that is planned already: it may be the next stage.
+		// Not later than the evaluation that is planned already, which may be of the next
+		// stage. A bill with an owner is claimed, and is about to be decided about anyway.
 		if _, err := t.Exec(`INSERT INTO due_remind (bill_id, at) VALUES (?1, ?2)
 			ON CONFLICT (bill_id) DO UPDATE SET at = excluded.at WHERE due_remind.at > excluded.at AND due_remind.owner IS NULL`,
 			billID, o.Until.UnixMilli()); err != nil {

@@ -74,7 +74,7 @@ func (s *Store) Resume(ctx context.Context, a BulkOp, policies reminder.Policies
 	}
 	paused := func(b reminder.Bill) bool { return b.State == reminder.BillPaused }
 	n, err := s.bulk(ctx, a, rule, paused, func(t *tx, b reminder.Bill) error {
-		if err := t.checkNoPauseUnderWay(b, a.At); err != nil {
+		if err := t.checkNoUnfinishedPause(b, a.At); err != nil {
 			return err
 		}
 		if !a.Selector.single() {

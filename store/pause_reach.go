@@ -60,29 +60,30 @@ func (d *decider) unfinishedPauseOf(b reminder.Bill) (*Pause, error) {
 		return nil, nil
 	}
 	var p Pause
-	err := d.Row(`SELECT p.until_at, p.detail FROM pauses p CROSS JOIN bills b WHERE b.id = ?2 AND `+pauseUnfinishedSQL+" AND "+notReachedSQL+`
+	err := d.Row(`SELECT p.until_at, p.detail FROM pauses p CROSS JOIN bills b
+		WHERE b.id = ?2 AND `+pauseUnfinishedSQL+" AND "+notReachedSQL+`
 		ORDER BY p.until_at IS NOT NULL, p.until_at DESC LIMIT 1`, d.Now.UnixMilli(), b.ID).
 		Scan(db.InstantTo(&p.Until), &p.Detail)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		return nil, nil
 	case err != nil:
-		return nil, fmt.Errorf("read pauses under way: %w", err)
+		return nil, fmt.Errorf("read unfinished pauses: %w", err)
 	}
 	return &p, nil
 }
 
-// checkNoPauseUnderWay refuses to resume a bill that an unfinished pause would pause again
+// checkNoUnfinishedPause refuses to resume a bill that an unfinished pause would pause again
 // right away.
-func (t *tx) checkNoPauseUnderWay(b reminder.Bill, now time.Time) error {
+func (t *tx) checkNoUnfinishedPause(b reminder.Bill, now time.Time) error {
 	var service, phone string
-	err := t.Row("SELECT p.service, p.phone FROM pauses p CROSS JOIN bills b WHERE b.id = ?2 AND "+pauseUnfinishedSQL+" AND "+notReachedSQL+" LIMIT 1",
-		now.UnixMilli(), b.ID).Scan(&service, &phone)
+	err := t.Row(`SELECT p.service, p.phone FROM pauses p CROSS JOIN bills b
+		WHERE b.id = ?2 AND `+pauseUnfinishedSQL+" AND "+notReachedSQL+" LIMIT 1", now.UnixMilli(), b.ID).Scan(&service, &phone)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		return nil
 	case err != nil:
-		return fmt.Errorf("read pauses under way: %w", err)
+		return fmt.Errorf("read unfinished pauses: %w", err)
 	}
 	what := "its phone"
 	if service != "" {
@@ -103,7 +104,7 @@ var notReachedPartsSQL = db.NewBatch(`SELECT r.text_id FROM reminders r CROSS JO
 func (t *tx) anyPauseUnfinished(now time.Time) (found bool, err error) {
 	err = t.Row("SELECT EXISTS (SELECT 1 FROM pauses p WHERE "+pauseUnfinishedSQL+")", now.UnixMilli()).Scan(&found)
 	if err != nil {
-		return false, fmt.Errorf("read pauses under way: %w", err)
+		return false, fmt.Errorf("read unfinished pauses: %w", err)
 	}
 	return found, nil
 }
