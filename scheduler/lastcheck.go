@@ -99,6 +99,6 @@ func (c *lastCheck) removeLocked(t *store.Text) {
 // be. A text without the amount was decided to leave with an old one.
 func (s *Scheduler) balanceTooOld(t *store.Text, now time.Time) bool {
 	return slices.ContainsFunc(t.Parts, func(p store.Part) bool {
-		return p.WithAmount && now.Sub(p.BalanceAt) > s.Policies.For(p.Service).AgeAtRequest()
+		return p.WithAmount && now.Sub(p.BalanceAt) > s.Policies.For(p.Service).MaxAgeAtPost()
 	})
 }

@@ -23,7 +23,7 @@ type serviceAnswers struct {
 	example string // a problem of one of them
 }
 
-var countAnswers = db.NewBatch(`INSERT INTO answer_minutes (service, minute, answers, asked, owed, turned, returned, unread) VALUES %s
+var countAnswersSQL = db.NewBatch(`INSERT INTO answer_minutes (service, minute, answers, asked, owed, turned, returned, unread) VALUES %s
 	ON CONFLICT (service, minute) DO UPDATE SET
 		answers = answer_minutes.answers + excluded.answers, asked = answer_minutes.asked + excluded.asked,
 		owed = answer_minutes.owed + excluded.owed, turned = answer_minutes.turned + excluded.turned,
@@ -93,12 +93,12 @@ func (t *tx) addAnswers(all map[string]*serviceAnswers, now time.Time) error {
 		}
 	}
 	batch := slices.SortedFunc(maps.Values(all), func(a, b *serviceAnswers) int { return cmp.Compare(a.service, b.service) })
-	if _, err := db.ExecBatch(t.Tx, countAnswers, batch, func(args []any, c *serviceAnswers) []any {
+	if _, err := db.ExecBatch(t.Tx, countAnswersSQL, batch, func(args []any, c *serviceAnswers) []any {
 		return append(args, c.service, minute, c.All, c.Asked, c.Owed, c.Turned, c.Returned, c.Unread)
 	}); err != nil {
 		return fmt.Errorf("count answers: %w", err)
 	}
-	if _, err := db.ExecBatch(t.Tx, sumDoubted, batch, func(args []any, c *serviceAnswers) []any {
+	if _, err := db.ExecBatch(t.Tx, sumDoubtedSQL, batch, func(args []any, c *serviceAnswers) []any {
 		return append(args, c.service, c.Owed, c.Turned, c.Returned)
 	}); err != nil {
 		return fmt.Errorf("count answers in doubt: %w", err)

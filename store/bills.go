@@ -21,7 +21,7 @@ const (
 // saved are the columns that saveBills writes, after the id.
 const saved = "state, customer, balance, balance_at, due_date, biller_verified, registered_at, checked_at, failures, last_error, usual"
 
-var saveBills = db.NewBatch("WITH v (id, "+saved+`) AS (VALUES %s) UPDATE bills
+var saveBillsSQL = db.NewBatch("WITH v (id, "+saved+`) AS (VALUES %s) UPDATE bills
 	SET state = v.state, customer = v.customer, balance = v.balance, balance_at = v.balance_at, due_date = v.due_date,
 	biller_verified = v.biller_verified, registered_at = v.registered_at, checked_at = v.checked_at,
 	failures = v.failures, last_error = v.last_error, usual = v.usual FROM v WHERE bills.id = v.id`, 0,
@@ -30,21 +30,21 @@ var saveBills = db.NewBatch("WITH v (id, "+saved+`) AS (VALUES %s) UPDATE bills
 // saveBills writes what Almara Pay said of bills, and their states. Each may be
 // there only once.
 func (t *tx) saveBills(bills []reminder.Bill) error {
-	_, err := db.ExecBatch(t.Tx, saveBills, bills, func(args []any, b reminder.Bill) []any {
+	_, err := db.ExecBatch(t.Tx, saveBillsSQL, bills, func(args []any, b reminder.Bill) []any {
 		return append(args, b.ID, string(b.State), b.Customer, money(b.Balance), millis(b.BalanceAt), day(b.DueDate), knownFlag(b.Verified),
 			millis(b.RegisteredAt), millis(b.CheckedAt), int64(b.Failures), b.LastError, money(b.Usual))
 	})
 	return err
 }
 
-var billsByID = db.NewBatch("SELECT "+billColumns+" FROM bills WHERE id IN (%s)", 0, db.Integer)
+var billsByIDSQL = db.NewBatch("SELECT "+billColumns+" FROM bills WHERE id IN (%s)", 0, db.Integer)
 
 // billsOf reads bills by their ids, many with each statement.
 func (t *tx) billsOf(ids []int64) (map[int64]reminder.Bill, error) {
 	all := make(map[int64]reminder.Bill, len(ids))
 	var b reminder.Bill // each in turn
 	columns := columnsOfBill(&b)
-	err := db.QueryBatch(t.Tx, billsByID, ids, db.ID, columns, func() error {
+	err := db.QueryBatch(t.Tx, billsByIDSQL, ids, db.ID, columns, func() error {
 		all[b.ID] = b
 		return nil
 	})

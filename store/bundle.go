@@ -19,7 +19,7 @@ func (d *decider) bundleCandidates(leads []fact) (map[reminder.Phone][]reminder.
 	candidates := make(map[reminder.Phone][]reminder.Case)
 	var ids []int64
 	for _, lead := range leads {
-		if !lead.sharesPhone {
+		if !lead.mayBundle {
 			continue
 		}
 		others, err := d.dueSoonOfPhone(lead.Bill)
@@ -40,7 +40,7 @@ func (d *decider) addCandidates(ids []int64, candidates map[reminder.Phone][]rem
 		return err
 	}
 	for _, f := range facts {
-		pause, err := d.unreachedBy(f.Bill)
+		pause, err := d.unfinishedPauseOf(f.Bill)
 		if err != nil {
 			return err
 		}

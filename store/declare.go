@@ -169,7 +169,7 @@ func (old declaredBill) change(b reminder.Bill) Change {
 	return Change{Kind: Changed, Fields: f}
 }
 
-var findBills = db.NewBatch(`SELECT id, service, account, phone, language, description, source, state, due_date FROM bills
+var findBillsSQL = db.NewBatch(`SELECT id, service, account, phone, language, description, source, state, due_date FROM bills
 	WHERE (service, account) IN (VALUES %s)`, 0, db.Text, db.Text)
 
 // find reads the bills of these identities that there are.
@@ -181,7 +181,7 @@ func (t *tx) find(bills []reminder.Bill) (map[identity]declaredBill, error) {
 		db.NumberTo(&b.id), db.TextTo(&id.service), db.TextTo(&id.account),
 		db.TextTo(&b.phone), db.TextTo(&b.language), db.TextTo(&b.description), db.TextTo(&b.source), db.TextTo(&b.state), &b.dueDate,
 	}
-	return found, db.QueryBatch(t.Tx, findBills, bills, ofIdentity, columns, func() error {
+	return found, db.QueryBatch(t.Tx, findBillsSQL, bills, ofIdentity, columns, func() error {
 		found[id] = b
 		return nil
 	})
@@ -237,26 +237,26 @@ func (t *tx) declareAll(bills []reminder.Bill, now time.Time, keep map[int64]boo
 const declaredTogether = 256
 
 var (
-	addBills = db.NewBatch(`INSERT INTO bills (service, account, phone, language, description, source, state) VALUES %s
+	addBillsSQL = db.NewBatch(`INSERT INTO bills (service, account, phone, language, description, source, state) VALUES %s
 		ON CONFLICT (service, account) DO NOTHING`, 0, db.Text, db.Text, db.Text, db.Text, db.Text, db.Text, db.Text)
-	queueNew = db.NewBatch("WITH v (id) AS (VALUES %s) INSERT INTO due_register (bill_id, at) SELECT v.id, ?1 FROM v", 1, db.Integer)
-	addedNew = db.NewBatch(`WITH v (id) AS (VALUES %s) INSERT INTO events (at, bill_id, text_id, what, reason, detail)
+	queueNewSQL = db.NewBatch("WITH v (id) AS (VALUES %s) INSERT INTO due_register (bill_id, at) SELECT v.id, ?1 FROM v", 1, db.Integer)
+	addedNewSQL = db.NewBatch(`WITH v (id) AS (VALUES %s) INSERT INTO events (at, bill_id, text_id, what, reason, detail)
 		SELECT ?1, v.id, NULL, 'added', 'declared', ?2 FROM v`, 2, db.Integer)
 )
 
 // addMissing adds those bills that are not there, and has them registered. It
 // returns their ids, in order. All are of one source.
 func (t *tx) addMissing(bills []reminder.Bill, now time.Time) (added []int64, err error) {
-	added, err = db.InsertBatch(t.Tx, addBills, bills, func(args []any, b reminder.Bill) []any {
+	added, err = db.InsertBatch(t.Tx, addBillsSQL, bills, func(args []any, b reminder.Bill) []any {
 		return append(args, b.Service, b.Account, b.Phone.E164(), b.Language, b.Description, b.Source, string(reminder.BillPending))
 	})
 	if err != nil {
 		return nil, err
 	}
-	if _, err := db.ExecBatch(t.Tx, queueNew, added, db.ID, now.UnixMilli()); err != nil {
+	if _, err := db.ExecBatch(t.Tx, queueNewSQL, added, db.ID, now.UnixMilli()); err != nil {
 		return nil, err
 	}
-	_, err = db.ExecBatch(t.Tx, addedNew, added, db.ID, now.UnixMilli(), "by "+bills[0].Source)
+	_, err = db.ExecBatch(t.Tx, addedNewSQL, added, db.ID, now.UnixMilli(), "by "+bills[0].Source)
 	return added, err
 }
 

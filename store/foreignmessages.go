@@ -115,8 +115,8 @@ func (s *Store) ForeignMessages(ctx context.Context, n int) (latest []ForeignMes
 	return latest, more - len(latest), nil
 }
 
-// textedElsewhere are the instants of the foreign messages about the bill.
-func (t *tx) textedElsewhere(billID int64) ([]time.Time, error) {
+// foreignMessagesAbout are the instants of the foreign messages about the bill.
+func (t *tx) foreignMessagesAbout(billID int64) ([]time.Time, error) {
 	rows := t.Query("SELECT at FROM foreign_messages WHERE bill_id = ?1", billID)
 	return db.Collect(rows, func(r db.Scanner) (at time.Time, err error) {
 		err = r.Scan(db.InstantTo(&at))
@@ -124,9 +124,9 @@ func (t *tx) textedElsewhere(billID int64) ([]time.Time, error) {
 	})
 }
 
-// foreignMessagesOf counts the texts that a phone has had since, and that this store
+// countForeignMessages counts the texts that a phone has had since, and that this store
 // does not know: they are texts of its day like others.
-func (t *tx) foreignMessagesOf(p reminder.Phone, since int64) (n int, err error) {
+func (t *tx) countForeignMessages(p reminder.Phone, since int64) (n int, err error) {
 	err = t.Row(`SELECT count(DISTINCT provider_id) FROM foreign_messages
 		WHERE bill_id IN (SELECT id FROM bills WHERE phone = ?1) AND at >= ?2`, p.E164(), since).Scan(&n)
 	return n, err

@@ -10,7 +10,7 @@ import (
 	"duewatch/store/db"
 )
 
-var sumDoubted = db.NewBatch(`WITH v (service, owed, turned, returned) AS (VALUES %s)
+var sumDoubtedSQL = db.NewBatch(`WITH v (service, owed, turned, returned) AS (VALUES %s)
 	UPDATE doubted_payments SET owed = doubted_payments.owed + v.owed, turned = doubted_payments.turned + v.turned,
 		returned = doubted_payments.returned + v.returned
 	FROM v WHERE doubted_payments.service = v.service AND doubted_payments.until_at IS NULL`, 0, db.Text, db.Integer, db.Integer, db.Integer)
@@ -166,7 +166,7 @@ func (t *tx) openDoubts() (map[string]reminder.AnswerCounts, error) {
 	return all, err
 }
 
-var withdrawPayments = db.NewBatch(`UPDATE reminders SET paid_at = NULL
+var withdrawPaymentsSQL = db.NewBatch(`UPDATE reminders SET paid_at = NULL
 	WHERE (bill_id, due_date) IN (VALUES %s) AND paid_at >= ?1 AND (?2 IS NULL OR paid_at < ?2)`, 2, db.Integer, db.Text)
 
 // takeBackPayments takes back that bills were paid which owe again, where that was said in
@@ -181,7 +181,7 @@ func (t *tx) takeBackPayments(bills []reminder.Bill) error {
 	}
 	for service, d := range doubts {
 		own := slices.DeleteFunc(slices.Clone(bills), func(b reminder.Bill) bool { return b.Service != service })
-		if _, err := db.ExecBatch(t.Tx, withdrawPayments, own, func(args []any, b reminder.Bill) []any {
+		if _, err := db.ExecBatch(t.Tx, withdrawPaymentsSQL, own, func(args []any, b reminder.Bill) []any {
 			return append(args, b.ID, b.DueDate.String())
 		}, d.Since.UnixMilli(), millis(d.Until)); err != nil {
 			return err

@@ -74,7 +74,7 @@ func (s *Store) Resume(ctx context.Context, a BulkOp, policies reminder.Policies
 	}
 	paused := func(b reminder.Bill) bool { return b.State == reminder.BillPaused }
 	n, err := s.bulk(ctx, a, rule, paused, func(t *tx, b reminder.Bill) error {
-		if err := t.checkNoPauseUnderWay(b, a.At); err != nil {
+		if err := t.checkNoUnfinishedPause(b, a.At); err != nil {
 			return err
 		}
 		if !a.Selector.single() {
@@ -189,7 +189,7 @@ func (t *tx) resume(b *reminder.Bill, policy *reminder.Policy, oneOfMany bool, e
 // and ends the bill's own pause when its time is over. It reports whether a decision
 // about the bill is due now.
 func (d *decider) applyPauses(b *reminder.Bill) (isDue bool, err error) {
-	if p, err := d.unreachedBy(*b); err != nil {
+	if p, err := d.unfinishedPauseOf(*b); err != nil {
 		return false, err
 	} else if p != nil {
 		return false, d.pause(b.ID, *p, d.Now, "rule")

@@ -80,7 +80,7 @@ func listened(t *testing.T) (*Store, *statements) {
 		p.SetMaxOpenConns(1)
 		return p
 	}
-	s := &Store{db: db.Of(pool(), pool())}
+	s := &Store{db: db.FromPools(pool(), pool())}
 	t.Cleanup(func() { mustDo(t, s.Close()) })
 	return s, heard
 }

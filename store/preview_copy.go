@@ -145,14 +145,14 @@ func (p *Preview) copySmall(from, to *tx) error {
 	return to.Row("SELECT coalesce(max(id), 0) FROM texts").Scan(&p.lastText)
 }
 
-var copiedByID = db.NewBatch("SELECT id FROM bills WHERE id IN (%s)", 0, db.Integer)
+var copiedByIDSQL = db.NewBatch("SELECT id FROM bills WHERE id IN (%s)", 0, db.Integer)
 
 // copyBills copies bills that are due, all others of their phones, and what
 // decisions about them rest on. It returns the bills that were not there yet.
 func (p *Preview) copyBills(from, to *tx, due []int64, now time.Time) (added []int64, err error) {
 	has := make(map[int64]bool, len(due))
 	var id int64
-	err = db.QueryBatch(to.Tx, copiedByID, due, db.ID, []sql.Scanner{db.NumberTo(&id)}, func() error {
+	err = db.QueryBatch(to.Tx, copiedByIDSQL, due, db.ID, []sql.Scanner{db.NumberTo(&id)}, func() error {
 		has[id] = true
 		return nil
 	})

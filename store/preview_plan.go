@@ -69,7 +69,7 @@ func (plan *previewPlan) evalAt(b reminder.Bill, done []reminder.Reminder) time.
 	return laterOf(at, policy.NextOpen(plan.now))
 }
 
-var addPlanned = db.NewBatch("INSERT INTO "+planTable+" (at, bill_id) VALUES %s", 0, db.Integer, db.Integer)
+var addPlannedSQL = db.NewBatch("INSERT INTO "+planTable+" (at, bill_id) VALUES %s", 0, db.Integer, db.Integer)
 
 // planMore plans the next page of bills.
 func (p *Preview) planMore(ctx context.Context) error {
@@ -79,7 +79,7 @@ func (p *Preview) planMore(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		_, err = db.ExecBatch(to.Tx, addPlanned, evals, func(args []any, e queueEntry) []any { return append(args, e.at.UnixMilli(), e.billID) })
+		_, err = db.ExecBatch(to.Tx, addPlannedSQL, evals, func(args []any, e queueEntry) []any { return append(args, e.at.UnixMilli(), e.billID) })
 		return err
 	})
 	if err != nil {

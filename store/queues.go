@@ -38,7 +38,7 @@ var (
 	removeEntries = inQueues("DELETE FROM QUEUE WHERE bill_id IN (%s)", db.Integer)
 	writeEntries  = inQueues("INSERT INTO QUEUE (bill_id, at) VALUES %s ON CONFLICT (bill_id) DO UPDATE SET at = excluded.at FREE "+
 		"WHERE QUEUE.at <> excluded.at BUSY", db.Integer, db.Integer)
-	claimBills = db.NewBatch("UPDATE due_remind SET at = ?1, owner = ?2 WHERE bill_id IN (%s)", 2, db.Integer)
+	claimBillsSQL = db.NewBatch("UPDATE due_remind SET at = ?1, owner = ?2 WHERE bill_id IN (%s)", 2, db.Integer)
 )
 
 // inQueues is db.NewBatch for each of the queues. Only the remind job claims bills,
@@ -74,7 +74,7 @@ func (t *tx) scheduleAll(q queue, entries []queueEntry) error {
 
 // claimBills takes bills that are due in the remind job.
 func (t *tx) claimBills(ids []int64, now time.Time, c Claim) error {
-	_, err := db.ExecBatch(t.Tx, claimBills, ids, db.ID, now.Add(c.Lease).UnixMilli(), c.Owner)
+	_, err := db.ExecBatch(t.Tx, claimBillsSQL, ids, db.ID, now.Add(c.Lease).UnixMilli(), c.Owner)
 	return err
 }
 

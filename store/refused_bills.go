@@ -73,12 +73,12 @@ func (t *tx) judgeRefusal(w *checkBatch, b reminder.Bill, l *CheckResult, policy
 	return nil
 }
 
-var forgetRefusals = db.NewBatch("DELETE FROM refused_bills WHERE bill_id IN (%s)", 0, db.Integer)
+var forgetRefusalsSQL = db.NewBatch("DELETE FROM refused_bills WHERE bill_id IN (%s)", 0, db.Integer)
 
 // forgetRefusals forgets that bills were refused: they were answered well, or
 // something about them is new.
 func (t *tx) forgetRefusals(ids ...int64) error {
-	_, err := db.ExecBatch(t.Tx, forgetRefusals, ids, db.ID)
+	_, err := db.ExecBatch(t.Tx, forgetRefusalsSQL, ids, db.ID)
 	return err
 }
 

@@ -60,7 +60,7 @@ func (t *tx) replan(b reminder.Bill, policy *reminder.Policy, now time.Time) err
 // states are new, and are written.
 func (t *tx) planChecked(w *checkBatch) error {
 	done := make(map[int64][]reminder.Reminder)
-	if err := t.readRecords(w.mayHaveRecords, func(id int64, m reminder.Reminder) { done[id] = append(done[id], m) }); err != nil {
+	if err := t.readDone(w.mayHaveRecords, func(id int64, m reminder.Reminder) { done[id] = append(done[id], m) }); err != nil {
 		return err
 	}
 	for _, b := range w.replan {

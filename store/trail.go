@@ -21,12 +21,12 @@ type Event struct {
 
 func (t *tx) event(e Event) error { return t.events([]Event{e}) }
 
-var addEvents = db.NewBatch("INSERT INTO events (at, bill_id, text_id, what, reason, detail) VALUES %s", 0,
+var addEventsSQL = db.NewBatch("INSERT INTO events (at, bill_id, text_id, what, reason, detail) VALUES %s", 0,
 	db.Integer, db.Integer, db.Integer, db.Text, db.Text, db.Text)
 
 // events is event for many.
 func (t *tx) events(all []Event) error {
-	_, err := db.ExecBatch(t.Tx, addEvents, all, ofEvent)
+	_, err := db.ExecBatch(t.Tx, addEventsSQL, all, ofEvent)
 	return err
 }
 

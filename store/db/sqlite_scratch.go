@@ -31,7 +31,7 @@ func OpenScratch(ctx context.Context, path string, schema Schema) (*DB, error) {
 	if err := schema.bringUp(ctx, pool); err != nil {
 		return nil, errors.Join(err, pool.Close())
 	}
-	return Of(pool, pool), nil
+	return FromPools(pool, pool), nil
 }
 
 // OpenNameless is OpenScratch for a file in the temporary folder that is gone with
