@@ -117,9 +117,14 @@ func (h *history) plan() (all []planned) {
 
 // prospect says what would become of a stage that was never acted on.
 func (h *history) prospect(step reminder.Step) string {
+	pausedThen := h.bill.State == reminder.BillPaused && (h.bill.PausedUntil.IsZero() || step.At.Before(h.bill.PausedUntil))
 	switch {
-	case h.bill.State != reminder.BillActive:
+	case h.bill.State != reminder.BillActive && h.bill.State != reminder.BillPaused || pausedThen:
 		return "not sent while the bill is " + string(h.bill.State)
+	case len(h.optOuts) > 0 && h.now.Before(step.At):
+		return "not sent: " + h.optOuts[0].Reason.Info().Means
+	case h.bill.State == reminder.BillPaused:
+		return "to be sent if something is owed then, after the pause"
 	case h.willBePaused:
 		return "not sent while the bill is paused"
 	case h.now.Before(step.At):

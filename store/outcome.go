@@ -214,7 +214,8 @@ func (t *tx) settle(now time.Time, o SendOutcome) error {
 	ok, err := t.Changed(`UPDATE texts SET state = ?2, provider_id = ?3, provider_status = ?4, error_code = ?5, error = ?6,
 			accepted_at = ?7, settled_at = ?8, next_poll_at = ?9, refused_for = ?10
 		WHERE id = ?1 AND state IN ('sending', 'unknown') AND state <> ?2`,
-		o.TextID, o.State, nullable(o.ProviderID), o.ProviderStatus, o.Code, o.Error, accepted, settled, millis(o.NextPollAt), o.heldOrSkippedFor())
+		o.TextID, o.State, nullable(o.ProviderID), o.ProviderStatus, o.Code, o.Error,
+		accepted, settled, millis(o.NextPollAt), o.heldOrSkippedFor())
 	if err != nil {
 		return err
 	}

@@ -269,7 +269,7 @@ var mayScan = map[string]string{
 	"SELECT 1 FROM foreign_messages":                 "reads one row",
 	"SELECT 1 FROM pauses)":                          "reads one row",
 	"count(*), 0, 0, 0 FROM reminders r CROSS":       "reads what is held, and nothing else",
-	"GROUP BY reason":                                "reads what is held, and nothing else",
+	"GROUP BY r.reason":                              "reads what is held, and nothing else",
 	"FROM pauses\n":                                  "holds one row for each service or phone that is paused as a whole",
 	"DELETE FROM pauses WHERE until_at":              "the same",
 	"UPDATE bills SET balance_at":                    "once for each time that the clock is set back",

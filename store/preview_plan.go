@@ -79,7 +79,9 @@ func (p *Preview) planMore(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		_, err = db.ExecBatch(to.Tx, addPlannedSQL, evals, func(args []any, e queueEntry) []any { return append(args, e.at.UnixMilli(), e.billID) })
+		_, err = db.ExecBatch(to.Tx, addPlannedSQL, evals, func(args []any, e queueEntry) []any {
+			return append(args, e.at.UnixMilli(), e.billID)
+		})
 		return err
 	})
 	if err != nil {

@@ -186,7 +186,8 @@ var (
 	receiptEventsSQL = db.NewBatch(receiptRows+`INSERT INTO events (at, bill_id, text_id, what, reason, detail)
 		SELECT ?1, r.bill_id, v.id, v.state, 'provider', v.error FROM v CROSS JOIN texts CROSS JOIN reminders r
 		WHERE `+movesText+` AND r.text_id = v.id`, 1, receiptColumns...)
-	receiptTextsSQL = db.NewBatch(receiptRows+`UPDATE texts SET state = v.state, provider_status = v.status, error_code = v.code, error = v.error,
+	receiptTextsSQL = db.NewBatch(receiptRows+`UPDATE texts
+		SET state = v.state, provider_status = v.status, error_code = v.code, error = v.error,
 			settled_at = v.settled, refused_for = '', billed_segments = coalesce(v.segments, billed_segments),
 			price = coalesce(v.price, texts.price), price_unit = coalesce(v.unit, price_unit), next_poll_at = v.next_poll, polls = polls + 1
 		FROM v WHERE `+movesText+` RETURNING texts.id`, 0, receiptColumns...)

@@ -178,7 +178,8 @@ type HeldCount struct {
 // Held counts the reminders that are held, by reason. It reads an index of
 // those alone.
 func (s *Store) Held(ctx context.Context) ([]HeldCount, error) {
-	rows := s.read(ctx).Query("SELECT reason, count(*) FROM reminders WHERE outcome = 'held' GROUP BY reason")
+	rows := s.read(ctx).Query(`SELECT r.reason, count(*) FROM reminders r CROSS JOIN bills b
+		WHERE r.outcome = 'held' AND b.id = r.bill_id AND b.state IN ('active', 'paused') AND b.due_date = r.due_date GROUP BY r.reason`)
 	held, err := db.Collect(rows, func(r db.Scanner) (h HeldCount, err error) {
 		err = r.Scan(&h.Reason, &h.Count)
 		return h, err
