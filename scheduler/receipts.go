@@ -33,7 +33,7 @@ func (s *Scheduler) receipts(ctx context.Context, j *job) error {
 	}
 	// What keeps texts in doubt from being looked up need not be in the way of the others.
 	lookUpFault := p.reconcile(ctx)
-	if errors.Is(lookUpFault, notifier.ErrStop) {
+	if errors.Is(lookUpFault, notifier.ErrStop) || errors.Is(lookUpFault, errClockSet) {
 		return lookUpFault
 	}
 	return errors.Join(lookUpFault, p.pollOpenTexts(ctx))

@@ -58,10 +58,15 @@ func (p *receiptsPass) reconcile(ctx context.Context) (err error) {
 			case failed == nil:
 				unanswered.Clear()
 				continue
+			case errors.Is(failed, errClockSet):
+				return errors.Join(err, failed) // by this clock no text must be put off either
 			case errors.Is(failed, notifier.ErrStop):
 				return errors.Join(err, fmt.Errorf("look up texts in doubt: %w", failed))
-			case !errors.Is(failed, notifier.ErrRetry):
+			}
+			listAnswered := !errors.Is(failed, notifier.ErrRetry)
+			if listAnswered {
 				err = errors.Join(err, failed) // the store could not take what was found
+				unanswered.Clear()
 			}
 			next := p.Now().Add(lookUpBackoff(p.Now().Sub(d.CreatedAt)))
 			p.billLog(d.Service, d.Account).Info("a text in doubt could not be looked up, and is put off",
@@ -69,7 +74,7 @@ func (p *receiptsPass) reconcile(ctx context.Context) (err error) {
 			if failed := p.Store.PutOffLookUp(d.ID, next); failed != nil {
 				return errors.Join(err, failed)
 			}
-			if unanswered.Against(d.SentTo.E164()) {
+			if !listAnswered && unanswered.Against(d.SentTo.E164()) {
 				return errors.Join(err, fmt.Errorf("the provider's list gave no answer about %d different phones: "+
 					"texts in doubt wait for the next pass", reminder.EnoughWitnesses))
 			}
