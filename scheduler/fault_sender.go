@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strconv"
 	"sync"
 	"time"
 
@@ -185,15 +184,20 @@ func (s *Scheduler) applyEvidence(t *store.Text, r notifier.Result, o *store.Sen
 			o.Destinations = refused
 		}
 	case speaks == forAllIfOthersAgree && o.Hold != reminder.TryApart:
-		witness := t.To.E164()
-		if redirected { // one phone for all: different bills speak
-			witness = strconv.FormatInt(t.Parts[0].BillID, 10)
-		}
-		if s.sender.unknownReason(witness) {
+		if s.sender.unknownReason(s.witness(t.To, t.Parts[0].Service, t.Parts[0].Account)) {
 			return &stoppedError{reason: reminder.RefusalUnclear, until: now.Add(retryUnclear), err: why}
 		}
 	}
 	return nil
+}
+
+// witness names who speaks by what a text meets: its phone, or its bill where all texts
+// go to one phone, which would never be several.
+func (s *Scheduler) witness(to reminder.Phone, service, account string) string {
+	if s.Delivery.Mode == reminder.ModeRedirect {
+		return service + " " + account
+	}
+	return to.E164()
 }
 
 // stopForSender stops sending for a fault of the sender, which phones say by their

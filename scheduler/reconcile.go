@@ -38,7 +38,7 @@ func (s *Scheduler) orphans() (int, error) {
 // more than one look-up is needed before "not there" is believed.
 //
 // A look-up without an answer says nothing of the others: it is put off, and they
-// go on. When several different phones get none in one pass, the list itself is
+// go on. When several different ones get none in one pass, the list itself is
 // down, and the next pass begins with others.
 func (p *receiptsPass) reconcile(ctx context.Context) (err error) {
 	const batch = 100
@@ -74,8 +74,8 @@ func (p *receiptsPass) reconcile(ctx context.Context) (err error) {
 			if failed := p.Store.PutOffLookUp(d.ID, next); failed != nil {
 				return errors.Join(err, failed)
 			}
-			if !listAnswered && unanswered.Against(d.SentTo.E164()) {
-				return errors.Join(err, fmt.Errorf("the provider's list gave no answer about %d different phones: "+
+			if !listAnswered && unanswered.Against(p.witness(d.SentTo, d.Service, d.Account)) {
+				return errors.Join(err, fmt.Errorf("the provider's list gave no answer about %d different texts: "+
 					"texts in doubt wait for the next pass", reminder.EnoughWitnesses))
 			}
 		}

@@ -98,7 +98,7 @@ type Scheduler struct {
 	pacer        pacer
 	virtual      *virtualPacer     // the pacer of a Scheduler that is stepped; nil when time passes by itself
 	sender       *senderEvidence   // what refusals say against the sender
-	lateRequests reminder.Evidence // phones whose requests were not written in time
+	lateRequests reminder.Evidence // by witness: its requests were not written in time
 	notAdmitted  reminder.Evidence // bills that Almara Pay does not let in, since it let one in
 	unwritten    unwritten         // outcomes that are known, and not on disk yet
 	trust        clockTrust        // of the remind job alone

@@ -100,7 +100,7 @@ func (p *remindPass) checkBeforeRequest(t *store.Text) (message notifier.Message
 // check, time and again. When several texts in a row wait in vain, the provider is
 // not to be reached.
 func (p *remindPass) tooLate(t *store.Text, why error, now time.Time) (store.SendOutcome, error) {
-	if p.lateRequests.Against(t.To.E164()) {
+	if p.lateRequests.Against(p.witness(t.To, t.Parts[0].Service, t.Parts[0].Account)) {
 		stopped := &stoppedError{reason: reminder.ProviderUnreachable, until: now.Add(retryUnreachable), err: why}
 		return givenBack(stopped.reason, stopped.until, why.Error()), stopped
 	}
