@@ -168,7 +168,7 @@ func TestOneLookUpWithoutAnswerHoldsUpNoOther(t *testing.T) {
 			fault.Where, fault.Match = sandbox.List, "To="+phone(0).E164()
 			w.faults(fault, sandbox.Fault{Where: sandbox.Send, What: sandbox.Drop, After: true, Times: bills})
 			w.tick()
-			w.ticks(90*time.Minute, time.Minute)
+			w.ticks(DoubtTooLong(w.ReconcileAfter)+time.Minute, time.Minute)
 			for i := range bills {
 				account, want := fmt.Sprintf("A%02d", i), "delivered"
 				if i == 0 {

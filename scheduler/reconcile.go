@@ -173,8 +173,10 @@ func (s *Scheduler) untilNextLookUp(number int) time.Duration {
 	return s.ReconcileAfter[number] - s.ReconcileAfter[number-1]
 }
 
-// DoubtTooLong is the age from which a text that is still in doubt takes somebody
-// to look into it: its last look-up is an hour past.
+// DoubtTooLong is the age from which a text that is still in doubt takes somebody to
+// look into it: an hour after the last look-up that it may have, which is that of a
+// text whose lists were all cut off.
 func DoubtTooLong(reconcileAfter []time.Duration) time.Duration {
-	return reconcileAfter[len(reconcileAfter)-1] + time.Hour
+	last := reconcileAfter[len(reconcileAfter)-1]
+	return reconcileAfter[0] + (1+cutListReads)*last + time.Hour
 }
