@@ -137,10 +137,10 @@ func (c *almaraCalls) judgeForbidden(ctx context.Context, b reminder.Bill, err e
 	return nil
 }
 
-// decide returns the undecided results, which speak for their bills alone after all,
+// settleUndecided returns the undecided results, which speak for their bills alone after all,
 // once no call is under way. Where they speak for the account, their bills wait
 // behind all others.
-func (c *almaraCalls) decide() (results []store.CheckResult) {
+func (c *almaraCalls) settleUndecided() (results []store.CheckResult) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.refused != nil && !c.admitted {
@@ -189,7 +189,7 @@ func (c *almaraCalls) askAll(ctx context.Context, bills []reminder.Bill) []store
 		})
 	}
 	_ = group.Wait() // none fails
-	keep(c.decide())
+	keep(c.settleUndecided())
 	c.pacer.asked(len(bills))
 	results := make([]store.CheckResult, 0, len(byBill))
 	for _, b := range bills {

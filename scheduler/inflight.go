@@ -10,9 +10,9 @@ import (
 // inFlight holds the texts of a pass that are between intent and outcome: were the
 // process killed now, nobody could say of them whether the provider has them.
 type inFlight struct {
-	texts   chan *store.Text // to be sent
-	results chan *sendResult // to be recorded
-	check   *lastCheck       // of those that are to be sent
+	texts     chan *store.Text // to be sent
+	results   chan *sendResult // to be recorded
+	lastCheck *lastCheck       // of those that are to be sent
 
 	mu    sync.Mutex
 	fewer sync.Cond
@@ -26,13 +26,13 @@ type sendResult struct {
 }
 
 func newInFlight(capacity int, check *lastCheck) *inFlight {
-	f := &inFlight{texts: make(chan *store.Text, capacity), results: make(chan *sendResult, capacity), check: check}
+	f := &inFlight{texts: make(chan *store.Text, capacity), results: make(chan *sendResult, capacity), lastCheck: check}
 	f.fewer.L = &f.mu
 	return f
 }
 
-// await returns when no more than so many texts are in flight.
-func (f *inFlight) await(most int) {
+// awaitAtMost returns when no more than so many texts are in flight.
+func (f *inFlight) awaitAtMost(most int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for f.count > most {
@@ -45,7 +45,7 @@ func (f *inFlight) add(texts []store.Text) {
 	f.mu.Lock()
 	f.count += len(texts)
 	f.mu.Unlock()
-	f.check.add(texts)
+	f.lastCheck.add(texts)
 	for i := range texts {
 		f.texts <- &texts[i]
 	}

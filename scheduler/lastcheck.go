@@ -16,8 +16,8 @@ import (
 // checkToRequest: a check serves the texts that leave within checkFor of it, and
 // a request that has not begun to be written by then is given up unsent.
 const (
-	checkFor       = 500 * time.Millisecond
-	checkToRequest = 2 * time.Second
+	checkFresh      = 500 * time.Millisecond
+	maxCheckToWrite = 2 * time.Second
 )
 
 // lastCheck tests texts right before they are handed to the provider: many by
@@ -25,7 +25,7 @@ const (
 type lastCheck struct {
 	store    *store.Store
 	now      func() time.Time
-	together int // texts that are checked at a time: as many as may leave while a check is fresh
+	perCheck int // texts that are checked at a time: as many as may leave while a check is fresh
 
 	mu      sync.Mutex
 	waiting []*store.Text // whose turn has not come, in the order in which they leave
@@ -35,7 +35,7 @@ type lastCheck struct {
 }
 
 func newLastCheck(s *store.Store, now func() time.Time, together int) *lastCheck {
-	return &lastCheck{store: s, now: now, together: together}
+	return &lastCheck{store: s, now: now, perCheck: together}
 }
 
 // add puts texts in the line for a verdict.
@@ -47,30 +47,30 @@ func (c *lastCheck) add(texts []store.Text) {
 	}
 }
 
-// verdict says whether a text may leave.
-type verdict struct {
+// lastCheckResult says whether a text may leave.
+type lastCheckResult struct {
 	stop    *reminder.Stop // that keeps all texts back; nil = there is none
 	changed string         // what the text rests on and has changed since its decision; "" = nothing
 	at      time.Time      // when that was tested
 }
 
-// verdict tests a text whose turn has come, unless it was tested a moment ago.
-func (c *lastCheck) verdict(ctx context.Context, t *store.Text) (verdict, error) {
+// check tests a text whose turn has come, unless it was tested a moment ago.
+func (c *lastCheck) check(ctx context.Context, t *store.Text) (lastCheckResult, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	// Not the jobs' clock, which may be set: this is a matter of real time.
-	if !c.checked[t.ID] || time.Since(c.at) > checkFor {
-		if err := c.read(ctx, t); err != nil {
-			return verdict{}, err
+	if !c.checked[t.ID] || time.Since(c.at) > checkFresh {
+		if err := c.checkNext(ctx, t); err != nil {
+			return lastCheckResult{}, err
 		}
 	}
 	c.removeLocked(t)
-	return verdict{c.found.Stop, c.found.Changed[t.ID], c.at}, nil
+	return lastCheckResult{c.found.Stop, c.found.Changed[t.ID], c.at}, nil
 }
 
-// read tests a text whose turn has come, and with it the next ones.
-func (c *lastCheck) read(ctx context.Context, t *store.Text) (err error) {
-	next := c.waiting[:min(len(c.waiting), c.together)]
+// checkNext tests a text whose turn has come, and with it the next ones.
+func (c *lastCheck) checkNext(ctx context.Context, t *store.Text) (err error) {
+	next := c.waiting[:min(len(c.waiting), c.perCheck)]
 	if !slices.Contains(next, t) {
 		next = append(slices.Clone(next), t)
 	}

@@ -78,7 +78,7 @@ func TestNoTextLeavesAfterWhatSpeaksAgainstItWasCommitted(t *testing.T) {
 					}
 					to := reminder.Phone(r.FormValue("To"))
 					mu.Lock()
-					if !committed.IsZero() && time.Since(committed) > checkToRequest && to < phone(50) {
+					if !committed.IsZero() && time.Since(committed) > maxCheckToWrite && to < phone(50) {
 						late++
 					}
 					mu.Unlock()
@@ -87,7 +87,7 @@ func TestNoTextLeavesAfterWhatSpeaksAgainstItWasCommitted(t *testing.T) {
 				}, nil)
 				end := w.run()
 				defer func() { end() }()
-				w.pace.segmentsPerSecond = 8
+				w.roundSizes.segmentsPerSecond = 8
 				w.pacer.(waitingPacer).SetLimit(8)
 				for i := range bills {
 					w.owes(account(i), "2000-01-04", "500")
@@ -103,7 +103,7 @@ func TestNoTextLeavesAfterWhatSpeaksAgainstItWasCommitted(t *testing.T) {
 				mu.Unlock()
 				w.until("2000-01-01 10:00:00")
 				if late > 0 {
-					t.Errorf("%d texts began to leave more than %s later", late, checkToRequest)
+					t.Errorf("%d texts began to leave more than %s later", late, maxCheckToWrite)
 				}
 				if posted := w.posted.Load(); posted < 4 || before >= bills {
 					t.Errorf("%d texts were posted, %d before it was committed: nothing was put to the test", posted, before)
@@ -202,7 +202,7 @@ func TestConnectionsThatAreAlwaysSlowKeepNobodyFromBeingTexted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const bills = 12
 		w := prepare(t, inBubble, func(w *world) { w.senders = 4 })
-		p := &slowPipes{delay: checkToRequest + time.Second, made: make(chan net.Conn), done: make(chan struct{})}
+		p := &slowPipes{delay: maxCheckToWrite + time.Second, made: make(chan net.Conn), done: make(chan struct{})}
 		server := &http.Server{Handler: w.sandbox.Handler(), ErrorLog: slog.NewLogLogger(slog.DiscardHandler, 0)}
 		go server.Serve(p) //nolint:errcheck // it ends with the listener
 		defer server.Close()

@@ -32,7 +32,7 @@ type stoppedError struct {
 	until  time.Time
 	err    error
 	// phones are those whose refusals are the reason, where several had to agree.
-	phones []reminder.Phone
+	against []reminder.Phone
 }
 
 func (e *stoppedError) Error() string { return "sending is stopped: " + e.err.Error() }

@@ -28,11 +28,11 @@ func (s *Scheduler) receipts(ctx context.Context, j *job) error {
 	if !p.clock.sure {
 		return nil
 	}
-	if _, err := s.orphans(); err != nil {
+	if _, err := s.markOrphans(); err != nil {
 		return err
 	}
 	// What keeps texts in doubt from being looked up need not be in the way of the others.
-	lookUpFault := p.reconcile(ctx)
+	lookUpFault := p.lookUpUnknownTexts(ctx)
 	if errors.Is(lookUpFault, notifier.ErrStop) || errors.Is(lookUpFault, errClockSet) {
 		return lookUpFault
 	}
@@ -55,7 +55,7 @@ func (p *receiptsPass) pollOpenTexts(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		receipts, fault := p.poll(ctx, open)
+		receipts, fault := p.readReceipts(ctx, open)
 		for batch := range slices.Chunk(receipts, 250) { // other writes are let in between
 			fault = errors.Join(fault, p.recordReceipts(batch))
 		}
@@ -75,13 +75,13 @@ func (p *receiptsPass) recordReceipts(receipts []store.Receipt) error {
 	moved, err := p.Store.RecordReceipts(now, receipts)
 	for _, r := range receipts { // what speaks for the sender first; for how long a text stays sent counts, too
 		if r.State == store.Sent || r.State == store.Delivered {
-			p.sender.receipt(r, now)
+			p.againstSender.receipt(r, now)
 		}
 	}
 	var against []reminder.Phone
 	for _, r := range moved {
 		if against == nil {
-			against = p.sender.receipt(r, now)
+			against = p.againstSender.receipt(r, now)
 		}
 		p.Metrics.textMoved(r.State)
 		if r.State == store.Undelivered || r.State == store.Failed {
@@ -101,7 +101,7 @@ func (s *Scheduler) stopSender(moved []store.Receipt, against []reminder.Phone) 
 	var last store.Receipt
 	phones := slices.Clone(against)
 	for _, r := range moved {
-		if len(r.Destinations) == 0 || s.sender.country(r.SentTo) != "" {
+		if len(r.Destinations) == 0 || s.againstSender.country(r.SentTo) != "" {
 			continue
 		}
 		if phones = append(phones, r.SentTo); slices.Contains(against, r.SentTo) {
@@ -111,12 +111,12 @@ func (s *Scheduler) stopSender(moved []store.Receipt, against []reminder.Phone) 
 	slices.Sort(phones)
 	why := fmt.Sprintf("texts to %d different phones of the own country were taken and then failed alike, the last: %s (code %d)",
 		len(against), last.Error, last.Code)
-	return s.Store.StopSender(s.Now(), senderFault(why), slices.Compact(phones))
+	return s.Store.StopSender(s.Now(), accountFault(why), slices.Compact(phones))
 }
 
-// senderFault is the stop for texts that are taken, billed and lost: it takes somebody to look
+// accountFault is the stop for texts that are taken, billed and lost: it takes somebody to look
 // into it.
-func senderFault(why string) reminder.Stop {
+func accountFault(why string) reminder.Stop {
 	return reminder.Stop{Reason: reminder.AccountFault, Detail: why}
 }
 
@@ -129,8 +129,8 @@ const (
 	listedEach = 100
 )
 
-// listed reads receipts out of the provider's list, by the provider's id.
-func (p *receiptsPass) listed(ctx context.Context, open []store.OpenText) (map[string]notifier.Receipt, error) {
+// readList reads receipts out of the provider's list, by the provider's id.
+func (p *receiptsPass) readList(ctx context.Context, open []store.OpenText) (map[string]notifier.Receipt, error) {
 	if len(open) < manyOpen {
 		return nil, nil
 	}
@@ -155,11 +155,11 @@ func (p *receiptsPass) listed(ctx context.Context, open []store.OpenText) (map[s
 	return receipts, nil
 }
 
-// poll asks for the receipts of texts: by the provider's list where they are many, and
+// readReceipts asks for the receipts of texts: by the provider's list where they are many, and
 // of each that was not in it. Where several different texts get no answer, the others
 // wait for the next pass.
-func (p *receiptsPass) poll(ctx context.Context, open []store.OpenText) ([]store.Receipt, error) {
-	listed, err := p.listed(ctx, open)
+func (p *receiptsPass) readReceipts(ctx context.Context, open []store.OpenText) ([]store.Receipt, error) {
+	listed, err := p.readList(ctx, open)
 	if err != nil {
 		return nil, err
 	}
@@ -245,8 +245,8 @@ func stateOf(status string) store.TextState {
 	}
 }
 
-// maxRetries is how often a reminder is tried whose text was taken but not delivered.
-const maxRetries = 3
+// maxRedeliveries is how often a reminder is tried whose text was taken but not delivered.
+const maxRedeliveries = 3
 
 // applyFailure says what a failure after acceptance means for the phone and the
 // reminders of a text of so many bills. What several shared and was kept back for its
@@ -259,15 +259,15 @@ func (s *Scheduler) applyFailure(out *store.Receipt, bills int, now time.Time) {
 	}
 	class := notifier.ClassOf(out.Code)
 	if bills > 1 && class == notifier.BadText {
-		out.Why, out.RetryAt, out.MaxTries = reminder.TryApart, now, maxRetries
+		out.Why, out.RetryAt, out.MaxTries = reminder.TryApart, now, maxRedeliveries
 		return
 	}
 	redirected := s.Delivery.Mode == reminder.ModeRedirect
 	if speaks := twilioScopeLater(class); speaks == forAll || speaks == forSenderIfOthersAgree && redirected {
 		// Each further text would be lost, and billed, like this one. The reminder
 		// waits and is not lost.
-		stop := senderFault(fmt.Sprintf("a text was taken and then failed: %s (code %d)", out.Error, out.Code))
-		retry(reminder.AccountFault, maxRetries)
+		stop := accountFault(fmt.Sprintf("a text was taken and then failed: %s (code %d)", out.Error, out.Code))
+		retry(reminder.AccountFault, maxRedeliveries)
 		out.Stop = &stop
 		return
 	}
@@ -277,11 +277,11 @@ func (s *Scheduler) applyFailure(out *store.Receipt, bills int, now time.Time) {
 	case notifier.OptedOut:
 		out.Why, out.OptOut = reminder.OptedOut, reminder.OptedOut
 	case notifier.TryLater, notifier.SlowDown, notifier.SlowDownPhone, notifier.UntilTomorrow:
-		retry(reminder.NotDelivered, maxRetries)
+		retry(reminder.NotDelivered, maxRedeliveries)
 	case notifier.TryOnce:
 		retry(reminder.NotDelivered, 1)
 	case notifier.Destination: // the store says until when
-		retry(reminder.DestinationRefused, maxRetries)
+		retry(reminder.DestinationRefused, maxRedeliveries)
 		out.Destinations = []string{out.SentTo.E164()}
 		out.Error += ": " + notifier.Advice(out.Code)
 	case notifier.MaybeHasIt: // a second text is worse than none

@@ -13,12 +13,12 @@ import (
 	"duewatch/store"
 )
 
-// lookBack is by how much the provider's date of a message may lie before our
+// messageDateSlack is by how much the provider's date of a message may lie before our
 // own record of it and still be taken for it. It is generous, since a clock
 // that was set back or ahead must not make a text be sent twice; and harmless,
 // since two texts of one phone have the same words on one day only if one of
 // them was lost.
-const lookBack = 36 * time.Hour
+const messageDateSlack = 36 * time.Hour
 
 // maxListed bounds the messages of one phone that are read for one look-up.
 const maxListed = 1000
@@ -26,13 +26,13 @@ const maxListed = 1000
 // cutListReads is how often a list that was cut off is read again.
 const cutListReads = 3
 
-// orphans finds the texts that a dead process left in the middle of the call.
-func (s *Scheduler) orphans() (int, error) {
+// markOrphans finds the texts that a dead process left in the middle of the call.
+func (s *Scheduler) markOrphans() (int, error) {
 	now := s.Now()
 	return s.Store.MarkOrphans(now, s.Owner, now.Add(s.ReconcileAfter[0]))
 }
 
-// reconcile looks up, in the provider's message list, the texts of which
+// lookUpUnknownTexts looks up, in the provider's message list, the texts of which
 // nobody knows whether they were taken: what is found there was sent, and what
 // is not found at the last look-up was not. The list promises no consistency, so
 // more than one look-up is needed before "not there" is believed.
@@ -40,7 +40,7 @@ func (s *Scheduler) orphans() (int, error) {
 // A look-up without an answer says nothing of the others: it is put off, and they
 // go on. When several different ones get none in one pass, the list itself is
 // down, and the next pass begins with others.
-func (p *receiptsPass) reconcile(ctx context.Context) (err error) {
+func (p *receiptsPass) lookUpUnknownTexts(ctx context.Context) (err error) {
 	const batch = 100
 	var unanswered reminder.Evidence
 	for ctx.Err() == nil {
@@ -104,7 +104,7 @@ const minLookUps = 2
 // lookUp asks for one text. The error matches notifier.ErrStop or ErrRetry where
 // there was no usable answer.
 func (p *receiptsPass) lookUp(ctx context.Context, d store.UnknownText) error {
-	since := d.CreatedAt.Add(-lookBack)
+	since := d.CreatedAt.Add(-messageDateSlack)
 	listed, complete, err := p.Notifier.List(ctx, notifier.Query{To: d.SentTo, Since: since, MaxMessages: maxListed})
 	if err != nil {
 		return err
@@ -114,8 +114,8 @@ func (p *receiptsPass) lookUp(ctx context.Context, d store.UnknownText) error {
 		return errClockSet
 	}
 	l := store.LookUp{
-		TextID: d.ID, NextAt: now.Add(p.untilNextLookUp(d.Polls + 1)), Resend: p.Resend,
-		Last: d.Polls+1 >= lookUps,
+		TextID: d.ID, NextAt: now.Add(p.untilNextLookUp(d.CompleteLists + 1)), Resend: p.Resend,
+		Last: d.CompleteLists+1 >= lookUps,
 	}
 	if !complete {
 		// A list cut off at its bound proves nothing: it is read a few times

@@ -64,8 +64,8 @@ type remindPass struct {
 func (s *Scheduler) startPass(ctx context.Context, j *job, clock clockState) *remindPass {
 	p := &remindPass{Scheduler: s, job: j, clock: clock, calls: s.newAlmaraCalls(j, s.Almara.Recheck)}
 	p.ctx, p.cutShort = context.WithCancelCause(ctx)
-	checkedTogether := s.pace.within(checkFor) + s.SendConcurrency
-	p.inFlight = newInFlight(s.pace.maxInFlight(), newLastCheck(s.Store, s.Now, checkedTogether))
+	checkedTogether := s.roundSizes.within(checkFresh) + s.SendConcurrency
+	p.inFlight = newInFlight(s.roundSizes.maxInFlight(), newLastCheck(s.Store, s.Now, checkedTogether))
 	for range s.SendConcurrency {
 		p.senders.Go(p.sendTexts)
 	}
@@ -101,7 +101,7 @@ func (p *remindPass) makeRounds() error {
 			return nil
 		}
 		p.job.heartbeat()
-		p.inFlight.await(p.pace.ahead)
+		p.inFlight.awaitAtMost(p.roundSizes.ahead)
 		decided, err := p.decideDue()
 		if err != nil || decided.Bills == 0 {
 			return err
@@ -111,7 +111,7 @@ func (p *remindPass) makeRounds() error {
 			continue
 		}
 		checks := p.askBalances(decided.Ask)
-		if decided, err = p.decideChecked(checks); err != nil {
+		if decided, err = p.decideAnswered(checks); err != nil {
 			return err
 		}
 		segments += p.enqueue(decided)
@@ -125,7 +125,7 @@ func (p *remindPass) decideDue() (store.RoundResult, error) {
 	if err != nil {
 		return store.RoundResult{}, err
 	}
-	return p.Store.DecideDue(p.ctx, round, p.pace.round)
+	return p.Store.DecideDue(p.ctx, round, p.roundSizes.bills)
 }
 
 // askBalances asks Almara Pay about bills whose balance is too old. A bill that it
@@ -147,8 +147,8 @@ func (p *remindPass) askBalances(bills []reminder.Bill) []store.CheckResult {
 	return results
 }
 
-// decideChecked decides about bills by what Almara Pay said of them, or by its silence.
-func (p *remindPass) decideChecked(checks []store.CheckResult) (store.RoundResult, error) {
+// decideAnswered decides about bills by what Almara Pay said of them, or by its silence.
+func (p *remindPass) decideAnswered(checks []store.CheckResult) (store.RoundResult, error) {
 	round, err := p.newRound()
 	if err != nil {
 		return store.RoundResult{}, err

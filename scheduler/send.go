@@ -16,11 +16,11 @@ func (p *remindPass) send(t *store.Text) (outcome store.SendOutcome, err error) 
 	if p.pacer.awaitTurn(p.ctx, t.Segments) == nil {
 		outcome, err = p.sendInTurn(t)
 	} else {
-		p.inFlight.check.remove(t)
+		p.inFlight.lastCheck.remove(t)
 		outcome = givenBackBy(context.Cause(p.ctx), p.Now())
 	}
 	if stopped := (*stoppedError)(nil); errors.As(err, &stopped) {
-		outcome.Stop, outcome.Evidence = stopped.asStop(), stopped.phones
+		outcome.Stop, outcome.Evidence = stopped.asStop(), stopped.against
 	}
 	outcome.TextID = t.ID
 	if outcome.Until.After(t.NotAfter) {
@@ -29,9 +29,9 @@ func (p *remindPass) send(t *store.Text) (outcome store.SendOutcome, err error) 
 	return outcome, err
 }
 
-// maxTries is how often a text in turn is checked and begun anew when no
+// maxStarts is how often a text in turn is checked and begun anew when no
 // connection is ready in time.
-const maxTries = 3
+const maxStarts = 3
 
 // sendInTurn sends a text whose turn has come, unless something that it rests on
 // has changed since it was decided.
@@ -47,10 +47,10 @@ func (p *remindPass) sendInTurn(t *store.Text) (store.SendOutcome, error) {
 		if !errors.Is(result.Err, notifier.ErrLate) {
 			p.lateRequests.Clear()
 			outcome = outcomeOf(result, len(t.Parts), p.Policies.For(t.Parts[0].Service), p.ReconcileAfter[0], now)
-			err = p.applyEvidence(t, result, &outcome, now)
+			err = p.judgeScope(t, result, &outcome, now)
 			return outcome, err
 		}
-		if try == maxTries {
+		if try == maxStarts {
 			return p.tooLate(t, result.Err, now)
 		}
 		// The connection that it waited for is ready once this returns, and the text
@@ -65,12 +65,12 @@ func (p *remindPass) sendInTurn(t *store.Text) (store.SendOutcome, error) {
 // checkBeforeRequest tests once more what a text rests on, and returns the message to
 // send at once. An outcome that holds says why it must not leave.
 func (p *remindPass) checkBeforeRequest(t *store.Text) (message notifier.Message, outcome store.SendOutcome, err error) {
-	tested, err := p.inFlight.check.verdict(context.WithoutCancel(p.ctx), t)
+	tested, err := p.inFlight.lastCheck.check(context.WithoutCancel(p.ctx), t)
 	now := p.Now()
 	if err != nil {
 		return message, givenBack(reminder.NotHandedOver, now.Add(retryUnreachable), "what it rests on could not be read once more"), err
 	}
-	writeBy := tested.at.Add(checkToRequest)
+	writeBy := tested.at.Add(maxCheckToWrite)
 	shut := p.shutWindow(t, now)
 	switch {
 	case p.ctx.Err() != nil:

@@ -21,7 +21,7 @@ type UnknownText struct {
 	SentTo    reminder.Phone
 	Body      string
 	CreatedAt time.Time
-	Polls     int // how often it was looked up
+	CompleteLists     int // how often it was looked up
 }
 
 // UnknownTexts reads up to n texts in state unknown whose look-up has come, the
@@ -33,7 +33,7 @@ func (s *Store) UnknownTexts(ctx context.Context, now time.Time, n int) ([]Unkno
 		return nil, fmt.Errorf("read texts in doubt: %w", err)
 	}
 	doubtful, err := db.Collect(rows, func(r db.Scanner) (d UnknownText, err error) {
-		err = r.Scan(&d.ID, &d.SentTo, &d.Body, db.InstantTo(&d.CreatedAt), &d.Polls)
+		err = r.Scan(&d.ID, &d.SentTo, &d.Body, db.InstantTo(&d.CreatedAt), &d.CompleteLists)
 		return d, err
 	})
 	if err != nil {
