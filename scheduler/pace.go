@@ -41,10 +41,11 @@ func (waitingPacer) asked(int) {}
 
 func (waitingPacer) passLimit() (segments, calls int) { return math.MaxInt, math.MaxInt }
 
-// roundSizes is how many texts the remind job has in hand at a time.
+// roundSizes are how many bills the remind job decides about at a time, and how many
+// texts it has in hand.
 type roundSizes struct {
 	segmentsPerSecond float64
-	// round is how many bills a round takes: about two seconds' worth of texts,
+	// bills is how many a round takes: about two seconds' worth of texts,
 	// so that a text leaves soon after its decision and few are ever in flight. At
 	// most maxRound: more of them need more memory than small machines have.
 	bills int
@@ -61,11 +62,11 @@ const (
 
 func newRoundSizes(segmentsPerSecond float64) roundSizes {
 	perSecond := int(math.Ceil(segmentsPerSecond))
-	round := min(max(2*perSecond, minRound), maxRound)
+	bills := min(max(2*perSecond, minRound), maxRound)
 	return roundSizes{
 		segmentsPerSecond: segmentsPerSecond,
-		bills:             round,
-		ahead:             min(max(round, perSecond), 2*maxRound),
+		bills:             bills,
+		ahead:             min(max(bills, perSecond), 2*maxRound),
 	}
 }
 

@@ -299,7 +299,7 @@ func (c *comparison) addNamed(ctx context.Context, m notifier.Listed) error {
 }
 
 // ofTextInDoubt reports whether a message without words may be that of a text whose
-// answer was lost: reconcile settles that one. Each such text accounts for one
+// answer was lost: lookUpUnknownTexts settles that one. Each such text accounts for one
 // message, or a restored store would take many for it.
 func (c *comparison) ofTextInDoubt(ctx context.Context, m notifier.Listed) (bool, error) {
 	texts, read := c.unfound[m.To]

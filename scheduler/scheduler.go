@@ -24,8 +24,8 @@
 // no more than running it once. What a Scheduler remembers between passes is
 // evidence (against the sender, the connection, Almara Pay and the clock), which is
 // gathered anew, and outcomes that the store could not take yet, whose texts are
-// looked up at the provider if the process dies. Package daemon builds the parts and starts
-// them; deciding is package reminder's.
+// looked up at the provider if the process dies. Package daemon builds the parts and
+// starts them; deciding is package reminder's.
 package scheduler
 
 import (

@@ -21,7 +21,8 @@ type UnknownText struct {
 	SentTo    reminder.Phone
 	Body      string
 	CreatedAt time.Time
-	CompleteLists     int // how often it was looked up
+	// CompleteLists is how many complete lists did not show it.
+	CompleteLists int
 }
 
 // UnknownTexts reads up to n texts in state unknown whose look-up has come, the
@@ -54,7 +55,7 @@ type LookUp struct {
 	// one that no other text has, the text is not taken as not sent.
 	Unclear []Message
 	NextAt  time.Time // when to ask for its receipt, or to look it up again
-	// Cut means that the list was not read to its end: it proves nothing, and
+	// Incomplete means that the list was not read to its end: it proves nothing, and
 	// counts as no look-up.
 	Incomplete bool
 	// Last means that the text, when it is still not found, is taken as not
