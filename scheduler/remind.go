@@ -233,11 +233,9 @@ func (p *remindPass) recordResults() {
 // stopping is no failure.
 func (p *remindPass) cleanUp(ctx context.Context, err error) error {
 	cause := context.Cause(p.ctx) // nil = the pass was not cut short
-	if cause != nil || errors.Is(err, errClockSet) {
+	if cause != nil || err != nil {
 		// Bills were claimed to be asked about and decided, and were not.
 		err = errors.Join(err, p.Store.Unclaim(p.Now(), p.Owner))
-	}
-	if cause != nil || err != nil {
 		p.report(ctx, "settle what is known of texts", p.settleOwnTexts(context.WithoutCancel(ctx)))
 	}
 	if cause != nil && ctx.Err() == nil && !errors.Is(err, cause) {

@@ -2,6 +2,7 @@ package scheduler
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -230,4 +231,30 @@ func firstPost(f func()) func(*http.Request) error {
 		}
 		return nil
 	}
+}
+
+// A pass whose answers the store could not take knows that it is over: the bills that it
+// had claimed are due again in the next pass, and not after their lease.
+func TestBillsWhoseAnswersCouldNotBeRecordedAreDueInTheNextPass(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(w *world) { w.policy.MaxBalanceAge = 0 })
+	w.watch("A1", "2026-03-12", phone(1))
+	w.at("2026-03-09 09:00")
+	p := w.startPass(w.ctx, w.job(jobRemind), w.ClockCheck.stateNow())
+	decided, err := p.decideDue()
+	if err != nil || len(decided.Ask) != 1 {
+		t.Fatalf("%d bills are to be asked about, %v, want 1", len(decided.Ask), err)
+	}
+	answers := p.askBalances(decided.Ask)
+	mended := w.fails()
+	if _, err = p.decideAnswered(answers); err == nil {
+		t.Fatal("the answers were recorded in a store that is closed")
+	}
+	mended()
+	if p.cleanUp(w.ctx, errors.Join(err, p.run())) == nil {
+		t.Error("the pass did not fail")
+	}
+	w.clock.pass(time.Minute)
+	w.tick()
+	w.wantStory("A1", "3 days before: texted, on_schedule")
 }
