@@ -250,13 +250,13 @@ func checkResultOf(billID int64, a reminder.Answer, err error) store.CheckResult
 	switch {
 	case err == nil:
 		r.Answer = &a
-	case errors.As(err, &rejected):
+	case errors.As(err, &rejected): // the bill is not asked about any more
 		r.Rejected = rejected.Reason
-	case errors.As(err, &unclear):
+	case errors.As(err, &unclear): // refused in no known form
 		r.Failed, r.Refused = unclear.Reason, store.Unclear
-	case errors.As(err, &forbidden):
+	case errors.As(err, &forbidden): // refused by a 403
 		r.Failed, r.Refused = forbidden.Error(), store.Forbidden
-	case errors.As(err, &retry):
+	case errors.As(err, &retry): // no answer, or one that asks to come back
 		r.Failed, r.After = retry.Error(), retry.After
 	}
 	return r

@@ -104,7 +104,7 @@ func outcomeOf(r notifier.Result, bills int, policy *reminder.Policy, firstLookU
 		// MaybeHasIt too: as the answer to the request, its code proves that it was refused.
 		return holdFor(reminder.RefusalUnclear, retryUnclear)
 	}
-	if errors.Is(r.Err, notifier.ErrMode) { // a fault of the decision, which tests the mode as well
+	if errors.Is(r.Err, notifier.ErrMode) { // a fault of the decision, which should have held it: so the next one may
 		return holdFor(reminder.NotOnAllowlist, retryUnclear)
 	}
 	return holdFor(reminder.ProviderUnreachable, retryUnreachable)

@@ -40,7 +40,7 @@ func (s *Scheduler) markOrphans() (int, error) {
 //
 // A look-up without an answer says nothing of the others: it is put off, and they
 // go on. When several different ones get none in one pass, the list itself is
-// down, and the next pass begins with others.
+// down, and the next pass begins with others. The pass is that of receipts.go.
 func (p *receiptsPass) lookUpUnknownTexts(ctx context.Context) (err error) {
 	const most = 100
 	var unanswered reminder.Evidence
