@@ -65,9 +65,9 @@ type daemon struct {
 	comparison *scheduler.Comparison // of the provider's list with the store, which a reload does not repeat
 	standIns   *StandIns             // nil = the real endpoints are used
 
-	// To declare a list is to make the bills of its source in the store those that it
-	// names. billsFile is what bills_file lists, from when it was read until it is
-	// declared; nil = no list is to be declared.
+	// Declaring a list adds its bills to the store, and removes those of the same source
+	// that it does not name. billsFile is read before the port is taken, and declared
+	// after; nil = it is declared, or there is none.
 	billsFile *BillsFile
 	// heldLists lost too many bills at once: they are not declared, and the store keeps
 	// the bills of the lists before them.
@@ -85,6 +85,11 @@ func Run(ctx context.Context, o Options) (err error) {
 		return err
 	}
 	SetGCPercent(GCPercent)
+	// From here on a SIGHUP asks for a reload: by default it would end the process, in the
+	// middle of a start that may take minutes.
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
 	s, err := store.Open(ctx, cfg.Store)
 	if err != nil {
 		return err
@@ -106,12 +111,9 @@ func Run(ctx context.Context, o Options) (err error) {
 		return err
 	}
 
-	hangup := make(chan os.Signal, 1)
-	signal.Notify(hangup, syscall.SIGHUP)
-	defer signal.Stop(hangup)
 	for {
 		next, err := d.runConfig(ctx, cfg, hangup)
-		if err != nil || next == nil {
+		if err != nil || next == nil || ctx.Err() != nil {
 			return err
 		}
 		cfg = next
@@ -173,6 +175,7 @@ func (d *daemon) runConfig(ctx context.Context, cfg *config.Config, hangup <-cha
 	}
 	d.logStart(cfg, log)
 
+	// The notice is logged when ctx ends; an end by an error or a reload cancels it.
 	noticeLogged := make(chan struct{})
 	cancelNotice := context.AfterFunc(ctx, func() {
 		defer close(noticeLogged)
@@ -195,7 +198,7 @@ func (d *daemon) runConfig(ctx context.Context, cfg *config.Config, hangup <-cha
 	})
 	notifySystemd(log, "READY=1")
 	err = group.Wait()
-	if next == nil {
+	if next == nil || ctx.Err() != nil {
 		if noticeBegan := !cancelNotice(); noticeBegan {
 			<-noticeLogged // so that "stopped" is the last line
 		}

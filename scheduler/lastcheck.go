@@ -96,7 +96,7 @@ func (c *lastCheck) removeLocked(t *store.Text) {
 }
 
 // balanceTooOld reports whether a balance that a text names is older than it may
-// be. A text without the amount may leave with an old one: that is what
+// be: than max_balance_age, or a minute where that is shorter. A text without the amount may leave with an old one: that is what
 // stale_balance send_without_amount means.
 func (s *Scheduler) balanceTooOld(t *store.Text, now time.Time) bool {
 	return slices.ContainsFunc(t.Parts, func(p store.Part) bool {

@@ -104,7 +104,7 @@ func outcomeOf(r notifier.Result, bills int, policy *reminder.Policy, firstLookU
 		// MaybeHasIt too: as the answer to the request, its code proves that it was refused.
 		return holdFor(reminder.RefusalUnclear, retryUnclear)
 	}
-	if errors.Is(r.Err, notifier.ErrMode) { // a fault of the decision, which should have held it: so the next one may
+	if errors.Is(r.Err, notifier.ErrMode) { // the decision should have held it, for the mode: the next one may get it right
 		return holdFor(reminder.NotOnAllowlist, retryUnclear)
 	}
 	return holdFor(reminder.ProviderUnreachable, retryUnreachable)

@@ -22,7 +22,8 @@ const messageDateSlack = 36 * time.Hour
 // maxListed bounds the messages of one phone that are read for one look-up.
 const maxListed = 1000
 
-// cutListDelays is for how many times the last delay a list that was cut off is read again.
+// cutListDelays: a list that was cut off is read again until the text is this many times
+// the last delay of reconcile_after old.
 const cutListDelays = 4
 
 // markOrphans makes unknown the texts that a dead process left in the middle of the call.
@@ -113,6 +114,9 @@ func (p *receiptsPass) lookUp(ctx context.Context, t store.UnknownText) error {
 	if p.clockWasSet(p.clock) {
 		return errClockSet
 	}
+	// RecordLookUp weighs these: what was found wins. Before the last look-up the text waits.
+	// At the last it is sent once more only where the config resends, nothing is unclear,
+	// and no text of its reminder was lost before.
 	l := store.LookUp{
 		TextID: t.ID, NextAt: now.Add(p.untilNextLookUp(t.CompleteLists + 1)), Resend: p.Resend,
 		Last: t.CompleteLists+1 >= lookUps,

@@ -27,8 +27,8 @@ func (s *Scheduler) remind(ctx context.Context, j *job) error {
 	if err := s.settleOwnTexts(ctx); err != nil {
 		return err
 	}
-	// Where the list cannot be read (listFault), sending is stopped, and the decisions go
-	// on: they hold what they would have sent.
+	// Where the list cannot be read (listFault), sending is stopped in the store. The
+	// decisions go on, and hold what they would have sent, since they read that stop.
 	listFault, err := s.checkForeignMessages(ctx, j, clock)
 	if err != nil {
 		return err
@@ -229,13 +229,15 @@ func (p *remindPass) recordResults() {
 }
 
 // cleanUp puts right what a pass leaves behind that did not get to its end. It
-// returns why the pass failed, by err or by what cut it short; that the daemon is
+// returns why the pass failed: err is what the rounds met, the cause of the context is
+// what a sender or the recorder met, and which ended the rounds. That the daemon is
 // stopping is no failure.
 func (p *remindPass) cleanUp(ctx context.Context, err error) error {
 	cause := context.Cause(p.ctx) // nil = the pass was not cut short
 	if cause != nil || err != nil {
 		// Bills were claimed to be asked about and decided, and were not.
 		err = errors.Join(err, p.Store.Unclaim(p.Now(), p.Owner))
+		// An outcome may not be written, or an intent be on disk whose commit seemed to fail.
 		p.report(ctx, "settle what is known of texts", p.settleOwnTexts(context.WithoutCancel(ctx)))
 	}
 	if cause != nil && ctx.Err() == nil && !errors.Is(err, cause) {

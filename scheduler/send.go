@@ -50,6 +50,8 @@ func (p *remindPass) sendInTurn(t *store.Text) (store.SendOutcome, error) {
 			// One bill's policy will do: it only says when tomorrow's texts are decided anew.
 			policy := p.Policies.For(t.Parts[0].Service)
 			outcome := outcomeOf(result, len(t.Parts), policy, p.ReconcileAfter[0], now)
+			// It may add to the outcome (refused destinations, a stop), and returns a
+			// *stoppedError where every other text would meet the same.
 			err = p.judgeScope(t, result, &outcome, now)
 			return outcome, err
 		}
