@@ -73,9 +73,10 @@ func (e *evaluation) balanceSuffices() bool {
 // policy's maximum age, whoever asked for it.
 func (e *evaluation) balanceIsYoung() bool {
 	b := &e.Bill
-	// While the fault of a feed lasts, asking again would only repeat what it said.
+	// What a feed said during a fault that is over is asked again. While a fault lasts (it
+	// has no Until), asking would only repeat it, and somethingIsOwed holds the reminder.
 	if fault := e.feedFault(); fault.unbelieved(b) && !fault.Until.IsZero() {
-		return false // it is over, and the feed may say something else by now
+		return false
 	}
 	return b.Balance != nil && e.now.Sub(b.BalanceAt) <= e.policy.MaxBalanceAge && !b.BalanceAt.After(e.now)
 }

@@ -85,7 +85,10 @@ func Join(lead BundleItem, others []Case, policies Policies, to Delivery, now ti
 			items = append(items, BundleItem{&c, d})
 		}
 	}
-	if lead.Ask || len(ask) > 1 && lead.Asked == NotAsked {
+	// Where others must be asked about, the whole bundle is put off once. The second time
+	// those about which Almara Pay could not say anything are left out.
+	othersMustBeAsked := len(ask) > 1 && lead.Asked == NotAsked
+	if lead.Ask || othersMustBeAsked {
 		return Bundle{Ask: ask}
 	}
 	slices.SortStableFunc(items, mostUrgentFirst)
@@ -145,6 +148,7 @@ func (p *Policy) fillText(lead BundleItem, items []BundleItem, policies Policies
 func (e *evaluation) stepToJoinWith(steps []Step, i int) int {
 	p := e.policy
 	today := p.dayOf(e.now)
+	// A customer who had a text about this bill today is not sent its next stage early as well.
 	for _, r := range e.Done {
 		if heardToday := r.Outcome == Texted && p.dayOf(r.DecidedAt) == today; heardToday && r.DueDate == e.Bill.DueDate {
 			return i

@@ -177,7 +177,9 @@ func (e *evaluation) mayBeTexted() bool {
 		return e.skip(e.Suppressed, "")
 	case e.sentElsewhere():
 		return e.skip(SentElsewhere, "")
-	case e.Moved.movedLately(e.Bill.DueDate, e.step.Stage, p.Zone, now): // never for the due day's stage
+	case e.Moved.movedLately(e.Bill.DueDate, e.step.Stage, p.Zone, now):
+		// Two texts with two dates, a day apart, contradict each other. The due day's own
+		// text leaves all the same.
 		return e.skip(DateMoved, "a text of "+p.dayOf(e.Moved.At).String()+" said that it is due on "+e.Moved.DueDate.String())
 	case e.was.Reason == NotDelivered && now.Before(e.was.DecidedAt.Add(RetryUndelivered)) && !e.was.DecidedAt.After(now):
 		// It is decided before its time, since the config or the bill has changed. A record

@@ -47,8 +47,8 @@ type limits struct {
 	notBody string // the body that a text must not have; "" = any will do
 }
 
-// decide decides about all of the bills. When something fails it decides about each by
-// itself; when that fails too, without those that it would share its text with, since
+// decide decides about all of the bills. When something fails, the whole transaction is
+// run again (db.Together), and it decides about each by itself; when that fails too, without those that it would share its text with, since
 // one of them may be to blame. Those are decided about in their own turns.
 func (d *decider) decide(ids []int64) error {
 	together := func(batch []int64) error { return d.tryOnCopy(batch, limits{}) }
@@ -125,7 +125,7 @@ func (d *decider) turn(ids []int64, l limits) (waiting []int64, err error) {
 		if err != nil {
 			return nil, err
 		}
-		if !isDue {
+		if !isDue { // the pause has put it in its queue
 			continue
 		}
 		f.Guards, f.NotBody = d.guards, l.notBody

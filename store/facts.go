@@ -24,10 +24,10 @@ const failedStates = "('refused', 'not_found', 'failed', 'undelivered', 'cancele
 const mayHaveArrived = "(x.state NOT IN " + failedStates + " OR x.refused_for = 'may_have_it')"
 
 // factsSQL reads bills with what else counts of their phones: an opt-out, which
-// outweighs a bad number since it is the customer's word; the texts since ?1 that
-// it has had, or may have had; whether it has other bills; and its id in phones.
-// service || ” keeps SQLite from using the index on service: to look up two of them it
-// would fill a table for each bill.
+// outweighs a bad number since it is the customer's word (opted_out is the last of
+// the two in the alphabet); the texts since ?1 that it has had, or may have had;
+// whether it has other bills; and its id in phones. The empty text behind service keeps
+// SQLite from its index: to look up two services it would fill a table for each bill.
 var factsSQL = db.NewBatch("SELECT "+billColumns+`,
 		coalesce((SELECT max(reason) FROM opt_outs WHERE phone = b.phone AND (service || '' = '' OR service || '' = b.service)), ''),
 		(SELECT count(*) FROM texts x WHERE x.phone_id = p.phone_id AND x.created_at >= ?1 AND `+mayHaveArrived+`),
@@ -69,7 +69,7 @@ func (d *decider) readFacts(ids []int64) (all []fact, byID map[int64]int, err er
 	for i, id := range ids {
 		byID[id] = i
 	}
-	var f fact // each in turn
+	var f fact // each in turn: the columns make new pointers for each
 	columns := append(columnsOfBill(&f.Bill),
 		db.TextTo(&f.Suppressed), db.NumberTo(&f.TextsToday), db.FlagTo(&f.mayBundle), db.NumberTo(&f.phoneID))
 	err = db.QueryBatch(d.Tx, factsSQL, ids, db.ID, columns, func() error {
@@ -174,7 +174,7 @@ func (t *tx) readDone(bills []dueBill, each func(billID int64, m reminder.Remind
 	var of int64
 	columns := append(columnsOfStage(&m), db.NumberTo(&of))
 	var due reminder.Date
-	var from, to any // of the due date before, which is that of most
+	var from, to any // kept from the bill before, since most share its due date
 	return db.QueryBatch(t.Tx, doneSQL, bills, func(args []any, b dueBill) []any {
 		if b.due != due {
 			due = b.due

@@ -44,7 +44,8 @@ func (s TextState) Final() bool {
 	return false
 }
 
-// SendOutcome is what became of handing a text to the provider.
+// SendOutcome is what became of handing a text to the provider. Receipts and look-ups
+// fill one, too, for settleReminders alone, and are not checked.
 type SendOutcome struct {
 	TextID         int64
 	State          TextState // Accepted, Refused or Unknown
@@ -138,8 +139,8 @@ func (s *Store) RecordOutcomes(now time.Time, all []SendOutcome) []error {
 			}
 			return t.accept(now, outcomes)
 		}
-		// Before the accepted ones: that the provider took a text ends what it refuses of its
-		// destination, also what is recorded here.
+		// Refusals first: an accepted text ends those of its destination, including the ones
+		// that this very call records.
 		if err := db.Together(t.Tx, others, settleAll, failed); err != nil {
 			return err
 		}

@@ -134,10 +134,12 @@ func (d *decider) recordAnswers(s *Store, results []CheckResult) (ids []int64, e
 		if err := d.recordChecks(d.Policies, d.Now, batch, &recorded); err != nil {
 			return err
 		}
+		// The hour of the answers is one that the clock has certainly come to.
 		if err := d.recordSeen(s, recorded.latest); err != nil {
 			return err
 		}
 		for i, b := range recorded.Bills { // each is that of Checks[i]
+			// A rejection may not be believed yet: then the bill stays what it was.
 			if recorded.Checks[i].Rejected != "" && b.State == reminder.BillRejected {
 				d.result.Rejected = append(d.result.Rejected, b)
 			}
@@ -160,8 +162,8 @@ func (d *decider) recordAnswers(s *Store, results []CheckResult) (ids []int64, e
 // leave the lead out. It uses the job's own facts and rules, writes nothing, and neither
 // makes a claim nor minds one.
 //
-// As in the job an unfinished pause of its service or phone pauses the lead. A pause of
-// its own that is over is not ended: the lead stays paused.
+// As in the job an unfinished pause of its service or phone pauses the lead. Unlike in
+// the job a pause of its own that is over is not ended: the lead stays paused.
 func (s *Store) DryRun(ctx context.Context, r Round, b reminder.Bill) (lead reminder.BundleItem, bundle reminder.Bundle, err error) {
 	err = s.view(ctx, func(t *tx) error {
 		d := &decider{tx: t, Round: r}
@@ -187,7 +189,7 @@ func (s *Store) DryRun(ctx context.Context, r Round, b reminder.Bill) (lead remi
 		for l := (limits{}); ; l = l.afterNotSendable(bundle) {
 			f.Guards, f.NotBody = d.guards, l.notBody
 			lead = d.evaluate(&f.Case)
-			bundle = d.join(lead, candidates[b.Phone], l)
+			bundle = d.join(lead, candidates[f.Bill.Phone], l)
 			if bundle.Text == nil {
 				return nil
 			}

@@ -27,6 +27,9 @@ type Batch [len(sizes)]string
 // NewBatch writes a statement for each of the sizes. In query, %s stands for the rows of
 // placeholders, one for each of the columns. They are numbered after those that stand in
 // query itself: ?1 to as many as fixed says, the same for all rows.
+//
+// On SQLite an INSERT or UPDATE becomes OR FAIL: a batch that fails leaves part of its
+// rows, and its transaction or savepoint has to be undone, as Write and Together do.
 func NewBatch(query string, fixed int, columns ...Type) *Batch {
 	var b Batch
 	query = withoutStatementUndo(query)

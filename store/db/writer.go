@@ -92,7 +92,8 @@ func (w *writer) run() {
 	}
 }
 
-// commit runs a group in one transaction and tells each of its callers.
+// commit runs a group in one transaction and answers each of its callers. A batched try
+// that failed is undone, and run again with savepoints (Together).
 func (w *writer) commit(group []grouped) {
 	err := w.try(group, true)
 	if needsSavepoints := (*batchedError)(nil); errors.As(err, &needsSavepoints) {
