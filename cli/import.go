@@ -71,6 +71,7 @@ type billImport struct {
 	asJSON       bool
 	ignore       []string
 
+	cfg      *config.Config
 	store    *store.Store
 	progress *progress
 	count    importCount
@@ -81,6 +82,7 @@ type billImport struct {
 type importCount struct {
 	rows, added, changed, same, bad int
 	fields                          [8]int // of those changed, by column
+	unknown                         unknownServices
 }
 
 func (i *billImport) run(c *cobra.Command) (err error) {
@@ -88,6 +90,7 @@ func (i *billImport) run(c *cobra.Command) (err error) {
 	if err != nil {
 		return err
 	}
+	i.cfg = cfg
 	defer func() { err = errors.Join(err, i.store.Close()) }()
 	in, size, err := openInput(i.name)
 	if err != nil {
@@ -260,6 +263,11 @@ func (i *billImport) take(b importer.Batch, changes []store.Change) {
 		}
 		return "this bill is declared under bills: in " + i.app.configPath + ": change it there"
 	})
+	for _, l := range b.Good {
+		if _, known := i.cfg.Policies.ByService[l.Bill.Service]; !known {
+			n.unknown.add(l.Bill.Service)
+		}
+	}
 	n.bad += b.BadRows
 	if len(b.Bad) > 0 {
 		i.progress.clear()
@@ -305,8 +313,12 @@ func (i *billImport) summary(took time.Duration) error {
 			ChangedColumns map[string]int `json:"changed_columns"`
 			Unchanged      int            `json:"unchanged"`
 			Refused        int            `json:"refused"`
+			Unknown        map[string]int `json:"unknown_services,omitempty"` // rows by the id that the config has not
 			Seconds        float64        `json:"seconds"`
-		}{i.name, !nothing, n.rows, n.added, n.changed, fields, n.same, n.bad, took.Seconds()})
+		}{i.name, !nothing, n.rows, n.added, n.changed, fields, n.same, n.bad, n.unknown.shown(i.cfg.Country), took.Seconds()})
+	}
+	for _, warning := range n.unknown.warnings(i.cfg.Country, i.app.configPath) {
+		fmt.Fprintln(i.app.stderr, warning)
 	}
 	add, change := "added", "changed"
 	if nothing {
