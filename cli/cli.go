@@ -114,7 +114,7 @@ and only while something is still owed.`,
 	root.PersistentFlags().StringVarP(&a.configPath, "config", "c", defaultConfig(), "config file; else ./config.yaml, or /etc/duewatch/…")
 	root.PersistentFlags().Lookup("config").DefValue = "" // the words say it
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return fmt.Errorf("%w (%w)", flagError(err), errUsage) })
-	root.AddCommand(a.runCommand(), a.checkCommand(), a.doctorCommand(), a.billsCommand(), a.explainCommand(), a.previewCommand(), a.simulateCommand(), a.importCommand(), a.exportCommand(), a.backupCommand(), a.optoutCommand(),
+	root.AddCommand(a.runCommand(), a.checkCommand(), a.doctorCommand(), a.servicesCommand(), a.billsCommand(), a.explainCommand(), a.previewCommand(), a.simulateCommand(), a.importCommand(), a.exportCommand(), a.backupCommand(), a.optoutCommand(),
 		a.pauseCommand(), a.resumeCommand(), a.retryCommand(), a.releaseCommand(), a.reportCommand(), a.sandboxCommand(), a.versionCommand())
 	root.AddCommand(a.completionCommand(), a.manCommand())
 	root.CompletionOptions.DisableDefaultCmd = true // ours says it shorter
