@@ -57,8 +57,8 @@ func (a *app) doctorCommand() *cobra.Command {
 		Short: "Try all that the daemon needs, and say what to do",
 		Long: `Signs in at Almara Pay, looks up one bill and compares the services, asks Twilio
 for the account and the sender, and checks the clock, the hours, the store, the
-disk and the systemd unit. Nobody is texted and nothing is changed. Each line begins with
-ok, note (good to know) or fix, which makes the status 1.`,
+disk and the systemd unit. Nobody is texted and nothing is changed. Each line
+begins with ok, note (good to know) or fix, which makes the status 1.`,
 		Example: "  sudo duewatch doctor --config /etc/duewatch/config.yaml\n  duewatch doctor --sandbox",
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {

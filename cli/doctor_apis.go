@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -71,15 +72,7 @@ func (d *doctor) lookUp(ctx context.Context, c *almara.Client) []finding {
 // the rest works without it.
 func (d *doctor) services(ctx context.Context, c *almara.Client) []finding {
 	const part = "services"
-	var ids []string
-	for _, s := range d.cfg.Services {
-		ids = append(ids, s.ID)
-	}
-	for _, b := range d.cfg.Bills {
-		if !slices.Contains(ids, b.Service) {
-			ids = append(ids, b.Service)
-		}
-	}
+	ids := slices.Sorted(maps.Keys(configuredServices(d.cfg)))
 	if len(ids) == 0 {
 		return nil
 	}

@@ -71,11 +71,12 @@ type billImport struct {
 	asJSON       bool
 	ignore       []string
 
-	cfg      *config.Config
-	store    *store.Store
-	progress *progress
-	count    importCount
-	read     int64 // what is counted for the progress: bytes of the file, or rows of the index
+	cfg        *config.Config
+	configured map[string]bool // the services that the config names
+	store      *store.Store
+	progress   *progress
+	count      importCount
+	read       int64 // what is counted for the progress: bytes of the file, or rows of the index
 }
 
 // importCount is what became of the rows.
@@ -90,7 +91,7 @@ func (i *billImport) run(c *cobra.Command) (err error) {
 	if err != nil {
 		return err
 	}
-	i.cfg = cfg
+	i.cfg, i.configured = cfg, configuredServices(cfg)
 	defer func() { err = errors.Join(err, i.store.Close()) }()
 	in, size, err := openInput(i.name)
 	if err != nil {
@@ -264,7 +265,7 @@ func (i *billImport) take(b importer.Batch, changes []store.Change) {
 		return "this bill is declared under bills: in " + i.app.configPath + ": change it there"
 	})
 	for _, l := range b.Good {
-		if _, known := i.cfg.Policies.ByService[l.Bill.Service]; !known {
+		if !i.configured[l.Bill.Service] {
 			n.unknown.add(l.Bill.Service)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 
+	"duewatch/config"
 	"duewatch/reminder"
 )
 
@@ -12,9 +13,22 @@ import (
 // has another one in each row.
 const maxUnknownServices = 20
 
-// unknownServices counts the rows of services that the config has no entry for. They
-// are imported, since an entry is not needed; but an id that is mistyped is found
-// only when Almara Pay rejects each of its bills.
+// configuredServices are the services that the config names: under services:, and as
+// those of its bills.
+func configuredServices(cfg *config.Config) map[string]bool {
+	all := map[string]bool{}
+	for id := range cfg.Policies.ByService {
+		all[id] = true
+	}
+	for _, b := range cfg.Bills {
+		all[b.Service] = true
+	}
+	return all
+}
+
+// unknownServices counts the rows of services that the config does not name. They are
+// imported, since an entry is not needed; but an id that is mistyped is found only when
+// Almara Pay rejects each of its bills.
 type unknownServices struct {
 	rows map[string]int // by id
 	more int            // rows of further ids
@@ -48,11 +62,10 @@ func (u *unknownServices) warnings(country, configPath string) []string {
 	var all []string
 	rows := u.shown(country)
 	for _, id := range slices.Sorted(maps.Keys(rows)) {
-		all = append(all, fmt.Sprintf("warning: service %s has no entry under services: of %s, so that its texts do not name it: %s; "+
-			"duewatch services lists the ids", id, configPath, countOf(rows[id], "row")))
+		all = append(all, fmt.Sprintf("warning: service %s is nowhere in %s, so that its texts do not name it: %s; duewatch services lists the ids", id, configPath, countOf(rows[id], "row")))
 	}
 	if u.more > 0 {
-		all = append(all, fmt.Sprintf("warning: %s more are of other services without an entry: are the columns right?", countOf(u.more, "row")))
+		all = append(all, fmt.Sprintf("warning: %s more are of further such services: are the columns right?", countOf(u.more, "row")))
 	}
 	return all
 }
