@@ -133,7 +133,7 @@ func noServices(err error) string {
 		failed  *almara.RetryError
 	)
 	switch {
-	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &failed):
+	case errors.As(err, &failed):
 		return whyNoAnswer(err) + "; try again, or ask Almara Pay for the ids of your services"
 	case errors.As(err, &unclear):
 		return whyNoAnswer(err) + "; check almara.base_url, or ask Almara Pay for the ids of your services"

@@ -130,6 +130,17 @@ func TestOwnTextsHaveHowToPayAsWritten(t *testing.T) {
 	}
 }
 
+func TestTheLongestShippedTextsCostNoMoreWithHowToPay(t *testing.T) {
+	bare, p := payPolicy(t, "", nil), payPolicy(t, strings.Repeat("Buy Goods ", 4), nil)
+	bare.Bundle, p.Bundle = true, true
+	with := p.LongestSamples()
+	for i, without := range bare.LongestSamples() {
+		if with[i].Draft.Count.Segments != without.Draft.Count.Segments || with[i].Draft.Count.Units <= without.Draft.Count.Units {
+			t.Errorf("%s %s: %+v with it, %+v without:\n%s", without.Language, without.Kind, with[i].Draft.Count, without.Draft.Count, with[i].Draft.Body)
+		}
+	}
+}
+
 func TestBundlesEndWithHowToPayWhenAllArePaidTheSame(t *testing.T) {
 	for name, tt := range map[string]struct {
 		water    string // how the second bill's service is paid
