@@ -62,7 +62,8 @@ func (u *unknownServices) warnings(country, configPath string) []string {
 	var all []string
 	rows := u.shown(country)
 	for _, id := range slices.Sorted(maps.Keys(rows)) {
-		all = append(all, fmt.Sprintf("warning: service %s is nowhere in %s, so that its texts do not name it: %s; duewatch services lists the ids", id, configPath, countOf(rows[id], "row")))
+		all = append(all, fmt.Sprintf("warning: service %s is nowhere in %s, so that its texts do not name it: %s; "+
+			"duewatch services lists the ids", id, configPath, countOf(rows[id], "row")))
 	}
 	if u.more > 0 {
 		all = append(all, fmt.Sprintf("warning: %s more are of further such services: are the columns right?", countOf(u.more, "row")))
