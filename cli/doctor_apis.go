@@ -36,14 +36,14 @@ func (d *doctor) almara(ctx context.Context) []finding {
 	}
 	out := found(levelOK, part, "%s gives a token", cfg.BaseURL)
 	if cfg.SharePhone {
-		out = append(out, found(levelNote, part,
-			"it is given the customers' phones, and may text them of due dates by itself: ask Almara Pay, or set almara.share_phone to false")...)
+		out.add(levelNote, part, "it is given the customers' phones, and may text them of due dates by itself: "+
+			"ask Almara Pay, or set almara.share_phone to false")
 	}
 	return slices.Concat(out, d.lookUp(asking, c), d.services(ctx, c))
 }
 
 // lookUp looks up one bill that is saved at Almara Pay.
-func (d *doctor) lookUp(ctx context.Context, c *almara.Client) []finding {
+func (d *doctor) lookUp(ctx context.Context, c *almara.Client) findings {
 	const part = "almara"
 	b, err := d.knownBill(ctx)
 	switch {
@@ -70,7 +70,7 @@ func (d *doctor) lookUp(ctx context.Context, c *almara.Client) []finding {
 // services compares the services of the config, and those of its bills, with what Almara
 // Pay offers. It has a time of its own: an installation may have no such list, and
 // the rest works without it.
-func (d *doctor) services(ctx context.Context, c *almara.Client) []finding {
+func (d *doctor) services(ctx context.Context, c *almara.Client) findings {
 	const part = "services"
 	ids := slices.Sorted(maps.Keys(configuredServices(d.cfg)))
 	if len(ids) == 0 {
@@ -93,9 +93,11 @@ func (d *doctor) services(ctx context.Context, c *almara.Client) []finding {
 	}
 	missing := strings.Join(ids, ", ")
 	if d.sandboxed {
-		return found(levelNote, part, "the stand-in does not list %s, and takes bills of it all the same: duewatch services has the real ones", missing)
+		return found(levelNote, part, "the stand-in does not list %s, and takes bills of it all the same: "+
+			"duewatch services has the real ones", missing)
 	}
-	return found(levelFix, part, "Almara Pay does not offer %s, so that bills of it may be rejected: write an id that duewatch services lists", missing)
+	return found(levelFix, part, "Almara Pay does not offer %s, so that bills of it may be rejected: "+
+		"write an id that duewatch services lists", missing)
 }
 
 // errEnough ends a listing.
@@ -155,7 +157,7 @@ func (d *doctor) twilio(ctx context.Context) []finding {
 		if d.cfg.Delivery.Mode == reminder.ModeLive {
 			level = levelFix
 		}
-		out = append(out, found(level, part, "it is a trial account, which texts verified numbers only: upgrade it in the Twilio console for mode live")...)
+		out.add(level, part, "it is a trial account, which texts verified numbers only: upgrade it in the Twilio console for mode live")
 	}
 	return append(out, sender(ctx, n, t.From, t.MessagingServiceSID)...)
 }
@@ -164,11 +166,13 @@ func sender(ctx context.Context, n *notifier.Notifier, from, service string) []f
 	const part = "sender"
 	switch {
 	case service != "":
-		return found(levelNote, part, "messaging service %s: only the console and the first text show whether it has a sender for your customers", service)
+		return found(levelNote, part, "messaging service %s: only the console and the first text show "+
+			"whether it has a sender for your customers", service)
 	case from == "":
 		return found(levelNote, part, "none is configured")
 	case !strings.HasPrefix(from, "+"):
-		return found(levelNote, part, "%s: a name or short code cannot be looked up; only the console and the first text show whether it is registered", from)
+		return found(levelNote, part, "%s: a name or short code cannot be looked up; "+
+			"only the console and the first text show whether it is registered", from)
 	}
 	number := reminder.Phone(from)
 	owned, texts, err := n.Owns(ctx, number)
@@ -220,14 +224,15 @@ func (d *doctor) clock() []finding {
 	if len(d.clocks.ahead) == 0 {
 		return found(levelNote, part, "nobody answered whose clock this one could be compared with")
 	}
-	var out []finding
+	var out findings
 	for host, ahead := range d.clocks.ahead {
 		if ahead.Abs() > maxSkew {
 			word := "ahead of"
 			if ahead < 0 {
 				word = "behind"
 			}
-			out = append(out, found(levelFix, part, "this machine is %s %s %s: texts would leave at the wrong hour; set the clock by NTP (timedatectl set-ntp true)", ahead.Abs().Round(time.Second), word, host)...)
+			out.add(levelFix, part, "this machine is %s %s %s: texts would leave at the wrong hour; "+
+				"set the clock by NTP (timedatectl set-ntp true)", ahead.Abs().Round(time.Second), word, host)
 		}
 	}
 	if out == nil {

@@ -92,12 +92,7 @@ masked unless --full is given. --json prints one object a line.`,
 				return err
 			}
 			defer func() { err = errors.Join(err, s.Close()) }()
-			phone := func(p reminder.Phone) string {
-				if full {
-					return p.E164()
-				}
-				return p.String()
-			}
+			phone := shownPhone(full)
 			if asJSON {
 				enc := json.NewEncoder(a.stdout)
 				return s.OptOuts(c.Context(), func(o store.OptOut) error {
@@ -177,7 +172,9 @@ wrong, all wrong ones are named and nothing is added. FILE may be - for stdin.`,
 }
 
 // readOptOuts reads the whole list or names every wrong line of it.
-func (a *app) readOptOuts(in io.Reader, name string, read func(number, service string) (store.OptOut, error)) (all []store.OptOut, err error) {
+func (a *app) readOptOuts(
+	in io.Reader, name string, read func(number, service string) (store.OptOut, error),
+) (all []store.OptOut, err error) {
 	var wrong []error
 	err = importer.ReadPhones(in, name, func(line int, phone, service, fault string) {
 		if fault != "" {

@@ -210,7 +210,8 @@ func (r *BillsReader) nameColumns(names, ignore []string, wanted string) (fault 
 		return "names no column that is known: " + wanted
 	}
 	if unknown != nil {
-		return fmt.Sprintf("has columns that are not known: %s; the known ones are %s", strings.Join(unknown, ", "), strings.Join(CSVHeader(), ", "))
+		return fmt.Sprintf("has columns that are not known: %s; the known ones are %s",
+			strings.Join(unknown, ", "), strings.Join(CSVHeader(), ", "))
 	}
 	for i, c := range csvColumns {
 		if c.needed && !slices.Contains(r.columns, i) {
@@ -264,7 +265,8 @@ func (r *BillsReader) read(cells [][]byte, row *BillRow) {
 		case ignored:
 		case unnamed:
 			if trimOdd(string(cell)) != "" {
-				row.bad(r.name, "", fmt.Sprintf("has something in column %d, which has no name: put a text that holds the separator in quotation marks", i+1))
+				row.bad(r.name, "", fmt.Sprintf("has something in column %d, which has no name: "+
+					"put a text that holds the separator in quotation marks", i+1))
 			}
 		default:
 			var fault string
@@ -272,7 +274,7 @@ func (r *BillsReader) read(cells [][]byte, row *BillRow) {
 				values[0] = r.service
 				continue
 			}
-			values[column], fault = cleanCell(cell, csvColumns[column].kind) //nolint:gosec // column is a place in csvColumns, of which there are as many
+			values[column], fault = cleanCell(cell, csvColumns[column].kind) //nolint:gosec // column is a place in csvColumns
 			row.bad(r.name, csvColumns[column].name, fault)
 			faulty[column] = fault != "" //nolint:gosec // the same
 		}

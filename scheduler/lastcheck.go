@@ -34,10 +34,6 @@ type lastCheck struct {
 	found   store.IntentCheck
 }
 
-func newLastCheck(s *store.Store, now func() time.Time, together int) *lastCheck {
-	return &lastCheck{store: s, now: now, together: together}
-}
-
 // add puts texts in the line for a verdict.
 func (c *lastCheck) add(texts []store.Text) {
 	c.mu.Lock()
@@ -103,6 +99,6 @@ func (c *lastCheck) removeLocked(t *store.Text) {
 // be. A text without the amount was decided to leave with an old one.
 func (s *Scheduler) balanceTooOld(t *store.Text, now time.Time) bool {
 	return slices.ContainsFunc(t.Parts, func(p store.Part) bool {
-		return p.WithAmount && now.Sub(p.BalanceAt) > s.Policies.For(p.Service).AgeAtRequest()
+		return p.WithAmount && now.Sub(p.BalanceAt) > s.Policies.For(p.Service).MaxAgeAtPost()
 	})
 }

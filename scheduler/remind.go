@@ -65,7 +65,8 @@ func (s *Scheduler) startPass(ctx context.Context, j *job, clock clockState) *re
 	p := &remindPass{Scheduler: s, job: j, clock: clock, calls: s.newAlmaraCalls(j, s.Almara.Recheck)}
 	p.ctx, p.cutShort = context.WithCancelCause(ctx)
 	checkedTogether := s.pace.within(checkFor) + s.SendConcurrency
-	p.inFlight = newInFlight(s.pace.maxInFlight(), newLastCheck(s.Store, s.Now, checkedTogether))
+	check := &lastCheck{store: s.Store, now: s.Now, together: checkedTogether}
+	p.inFlight = newInFlight(s.pace.maxInFlight(), check)
 	for range s.SendConcurrency {
 		p.senders.Go(p.sendTexts)
 	}

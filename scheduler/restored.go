@@ -191,7 +191,8 @@ func (s *Scheduler) findForeignMessages(ctx context.Context, j *job, most int) (
 			"look at the provider's own log", len(found.unattributed))
 	}
 	if len(listed) >= compareMost {
-		found.detail += fmt.Sprintf("; the list was read no further than its newest %d messages, and what is older may be sent again", compareMost)
+		found.detail += fmt.Sprintf("; the list was read no further than its newest %d messages, "+
+			"and what is older may be sent again", compareMost)
 	}
 	return found, nil
 }

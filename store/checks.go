@@ -189,7 +189,7 @@ func (t *tx) applyCheck(w *checkBatch, b *reminder.Bill, l *CheckResult) error {
 		w.events = append(w.events, Event{At: now, BillID: b.ID, What: c.What, Reason: "almara", Detail: c.Detail})
 	}
 	w.scheduleCalls(*b, before.State, policy, l.After)
-	if policy.Paid(before, *b) {
+	if policy.TakenAsPaid(before, *b) {
 		w.paid = append(w.paid, before)
 	}
 	if b.DueDate != before.DueDate || b.State != before.State {
