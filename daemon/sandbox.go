@@ -92,7 +92,7 @@ func StartStandIns(
 		}
 	}()
 	log.Info("the inbox is at " + standIns.URL + "/inbox")
-	log.Info("sandbox: endpoints, credentials, mode (live, into the inbox) and window (all day, from midnight) are the stand-ins'; "+
+	log.Info("sandbox: endpoints, credentials, mode (live, into the inbox) and window (all day, from midnight) are the stand-ins'; " +
 		"nobody is texted")
 	return standIns, nil
 }

@@ -130,7 +130,8 @@ func (s *Store) Bills(ctx context.Context, f BillFilter, each func(Watched) erro
 	}
 	if f.Held != "" {
 		args = append(args, f.Held)
-		where += fmt.Sprintf(" AND state IN ('active', 'paused') AND id IN (SELECT bill_id FROM reminders WHERE outcome = 'held' AND reason = ?%d)", len(args))
+		where += fmt.Sprintf(` AND state IN ('active', 'paused')
+			AND id IN (SELECT bill_id FROM reminders WHERE outcome = 'held' AND reason = ?%d)`, len(args))
 	}
 	query := "SELECT " + billColumns + `,
 			coalesce((SELECT at FROM due_register WHERE bill_id = bills.id), (SELECT at FROM due_recheck WHERE bill_id = bills.id)),

@@ -13,7 +13,7 @@ import (
 type CheckResult struct {
 	BillID   int64
 	Answer   *reminder.Answer
-	Rejected string        // the account is refused for good, and why
+	Rejected string        // Almara Pay refuses the account number for good, and why
 	Failed   string        // the call failed and may be repeated, and why
 	Refused  Refusal       // with Failed: the bill was refused, and how
 	After    time.Duration // with Failed: repeat no earlier than this

@@ -156,7 +156,7 @@ func useAll(t *testing.T, s *Store) {
 	open := must(s.OpenTexts(ctx, firstStage, 10))
 	must(s.RecordReceipts(firstStage, []Receipt{
 		{TextID: open[0].ID, State: Delivered, Price: "-1", PriceUnit: "USD"},
-		{TextID: open[1].ID, State: Failed, RetryAt: firstStage.Add(time.Hour), MaxTries: 2, OptOut: reminder.BadNumber},
+		{TextID: open[1].ID, State: Failed, RetryAt: firstStage.Add(time.Hour), MaxRedeliveries: 2, OptOut: reminder.BadNumber},
 	}))
 	old := roundAt(p, due.At(10*60, nairobi)) // all balances are
 	must(s.DecideDue(ctx, old, 1000))

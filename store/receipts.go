@@ -102,10 +102,10 @@ type Receipt struct {
 	// Why it was not delivered, "" = it was, or nobody knows.
 	Why reminder.Reason
 	// RetryAt is set when the failure may pass: the reminders are decided again
-	// then, as a new text, if they have had fewer than MaxTries and are useful.
-	RetryAt  time.Time
-	MaxTries int
-	// Destinations are as in Outcome: with RetryAt, they say when that is.
+	// then, as a new text, if they have had fewer than MaxRedeliveries and are useful.
+	RetryAt         time.Time
+	MaxRedeliveries int
+	// Destinations are as in SendOutcome: with RetryAt, they say when that is.
 	Destinations []string
 	// Stop is set when no other text may leave.
 	Stop *reminder.Stop
@@ -265,7 +265,7 @@ func (t *tx) receipt(now time.Time, r *Receipt) (moved bool, err error) {
 	}
 	if err := t.settleReminders(now, r.TextID, func(tries int) SendOutcome {
 		o := SendOutcome{TextID: r.TextID, State: r.State, Error: r.Error, EventReason: r.Why}
-		if useful && tries < r.MaxTries {
+		if useful && tries < r.MaxRedeliveries {
 			o.Hold, o.Until, o.Tried = cmp.Or(r.Why, reminder.NotDelivered), r.RetryAt, true
 		}
 		return o

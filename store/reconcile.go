@@ -21,7 +21,8 @@ type UnknownText struct {
 	SentTo    reminder.Phone
 	Body      string
 	CreatedAt time.Time
-	Polls     int // how often it was looked up
+	// CompleteLists is how many complete lists did not show it.
+	CompleteLists int
 }
 
 // UnknownTexts reads up to n texts in state unknown whose look-up has come, the
@@ -30,7 +31,7 @@ func (s *Store) UnknownTexts(ctx context.Context, now time.Time, n int) ([]Unkno
 	rows := s.read(ctx).Query(`SELECT id, sent_to, body, created_at, polls FROM texts
 		WHERE next_poll_at <= ?1 AND state = 'unknown' ORDER BY next_poll_at LIMIT ?2 + 0`, now.UnixMilli(), n)
 	doubtful, err := db.Collect(rows, func(r db.Scanner) (d UnknownText, err error) {
-		err = r.Scan(&d.ID, &d.SentTo, &d.Body, db.InstantTo(&d.CreatedAt), &d.Polls)
+		err = r.Scan(&d.ID, &d.SentTo, &d.Body, db.InstantTo(&d.CreatedAt), &d.CompleteLists)
 		return d, err
 	})
 	if err != nil {
@@ -51,7 +52,7 @@ type LookUp struct {
 	// one that no other text has, the text is not taken as not sent.
 	Unclear []Message
 	NextAt  time.Time // when to ask for its receipt, or to look it up again
-	// Cut means that the list was not read to its end: it proves nothing, and
+	// Incomplete means that the list was not read to its end: it proves nothing, and
 	// counts as no look-up.
 	Incomplete bool
 	// Last means that the text, when it is still not found, is taken as not
