@@ -16,10 +16,12 @@
 // error or a log. When the caller's own context ends, its error is returned as it is; it
 // says nothing about the bill.
 //
-// The register, recheck and remind jobs (package scheduler) call it.
+// The register, recheck and remind jobs (package scheduler) call it, and the
+// commands that ask what Almara Pay offers.
 //
 // Read client.go (the calls) first, then token.go and wire.go (the requests),
-// decode.go (where the fault of a failure is) and answer.go (what an answer means).
+// decode.go (where the fault of a failure is), answer.go (what an answer means) and
+// services.go (the list of services).
 //
 // Comments name the pages of Almara Pay's API reference: Authorization, Save a
 // Bill Number, Get Bill Number, Bill Services.
@@ -43,16 +45,17 @@ import (
 
 // Client calls the Almara Pay API. It is safe for use by many goroutines.
 type Client struct {
-	wire        *wire
-	tokens      *tokenSource
-	billNumbers *url.URL
-	recheckWith string
-	omitPhone   bool
-	locale      locale
-	limit       *rate.Limiter
-	slots       chan struct{} // holds one item for each call under way
-	breaker     *breaker
-	log         *slog.Logger
+	wire         *wire
+	tokens       *tokenSource
+	billNumbers  *url.URL
+	billServices *url.URL
+	recheckWith  string
+	omitPhone    bool
+	locale       locale
+	limit        *rate.Limiter
+	slots        chan struct{} // holds one item for each call under way
+	breaker      *breaker
+	log          *slog.Logger
 }
 
 // New returns a Client, or one error that lists everything wrong with cfg by its
@@ -74,10 +77,11 @@ func New(cfg Config) (*Client, error) {
 			scope:    cfg.Scope,
 			encoding: cfg.TokenEncoding,
 		},
-		billNumbers: at.billNumbers,
-		recheckWith: cfg.RecheckWith,
-		omitPhone:   cfg.OmitPhone,
-		locale:      locale{currency: cfg.Currency, monthFirst: monthFirst[cfg.Country]},
+		billNumbers:  at.billNumbers,
+		billServices: at.billServices,
+		recheckWith:  cfg.RecheckWith,
+		omitPhone:    cfg.OmitPhone,
+		locale:       locale{currency: cfg.Currency, monthFirst: monthFirst[cfg.Country]},
 		// The burst is a tenth of a second's requests: timers are too coarse for less.
 		limit:   rate.NewLimiter(rate.Limit(cfg.Rate), max(1, int(cfg.Rate/10))),
 		slots:   make(chan struct{}, cfg.Concurrency),
@@ -213,14 +217,8 @@ func (c *Client) do(ctx context.Context, q call) (answer reminder.Answer, err er
 		}
 	}()
 
-	renewed := false
-	tries, err := retry(ctx, func() error {
-		var again bool
-		answer, again, err = c.try(ctx, q, !renewed)
-		if again {
-			renewed = true
-			answer, _, err = c.try(ctx, q, false)
-		}
+	tries, err := c.ask(ctx, q.op, q.request, q.bill.Phone, func(r reply, hide redactor) error {
+		answer, err = decode(q.op, r, hide, c.locale)
 		return err
 	})
 	if err != nil {
@@ -234,35 +232,53 @@ func (c *Client) do(ctx context.Context, q call) (answer reminder.Answer, err er
 	return answer, nil
 }
 
+// ask makes a request, again where that may help, and has each answer read. It returns
+// the number of tries and the last error. The phone may be in what the server says.
+func (c *Client) ask(
+	ctx context.Context, op string, r request, phone reminder.Phone, read func(reply, redactor) error,
+) (tries int, err error) {
+	renewed := false
+	return retry(ctx, func() error {
+		again, err := c.try(ctx, op, r, phone, read, !renewed)
+		if again {
+			renewed = true
+			_, err = c.try(ctx, op, r, phone, read, false)
+		}
+		return err
+	})
+}
+
 // try makes one request. When its token is refused it drops the token, and, if
 // mayRenew is set, asks to be called again at once with a new one.
-func (c *Client) try(ctx context.Context, q call, mayRenew bool) (answer reminder.Answer, again bool, err error) {
+func (c *Client) try(
+	ctx context.Context, op string, r request, phone reminder.Phone, read func(reply, redactor) error, mayRenew bool,
+) (again bool, err error) {
 	if err := c.waitTurn(ctx); err != nil {
-		return answer, false, err
+		return false, err
 	}
 	t, err := c.tokens.get(ctx)
 	if err != nil {
-		return answer, false, err
+		return false, err
 	}
-	hide := redactor{phone: q.bill.Phone, secrets: []string{t.value, c.tokens.secret}}
+	hide := redactor{phone: phone, secrets: []string{t.value, c.tokens.secret}}
 
-	q.request.token = t.value
+	r.token = t.value
 	began := time.Now()
-	got, err := c.wire.send(ctx, q.request, hide)
+	got, err := c.wire.send(ctx, r, hide)
 	if err == nil {
-		answer, err = decode(q.op, got, hide, c.locale)
+		err = read(got, hide)
 	}
 	took := time.Since(began)
 
 	if errors.Is(err, errUnauthorized) {
 		c.tokens.drop(t)
 		if mayRenew {
-			c.wire.onCall(q.op, "retry", took)
-			return answer, true, nil
+			c.wire.onCall(op, "retry", took)
+			return true, nil
 		}
 	}
-	c.wire.report(q.op, err, took)
-	return answer, false, err
+	c.wire.report(op, err, took)
+	return false, err
 }
 
 // waitTurn waits until the rate allows a request, or returns the error of ctx.

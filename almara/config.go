@@ -50,7 +50,7 @@ type Config struct {
 	Log       *slog.Logger      // nil = silent
 
 	// OnCall is called after every request that the caller did not cancel. The op is
-	// token, register or lookup; the outcome is ok, rejected, unclear, forbidden,
+	// token, register, lookup or services; the outcome is ok, rejected, unclear, forbidden,
 	// retry or stop, or breaker for a call that made no request; took is the time of
 	// that request alone, without waits for the rate limit or a retry. It is called
 	// from many goroutines; nil = nobody asks.
@@ -100,8 +100,9 @@ func newTransport(concurrency int) http.RoundTripper {
 
 // endpoints are the addresses that the client calls.
 type endpoints struct {
-	billNumbers *url.URL
-	token       *url.URL
+	billNumbers  *url.URL
+	billServices *url.URL
+	token        *url.URL
 }
 
 // check reports everything that is wrong with c, which has its defaults.
@@ -120,6 +121,7 @@ func (c Config) check() (endpoints, error) {
 		bad("base_url", "ends in /v1, which is part of the API's paths: leave it off")
 	default:
 		e.billNumbers = base.JoinPath("/v1/bill-numbers")
+		e.billServices = base.JoinPath("/v1/bill-services")
 		e.token = base.JoinPath(c.TokenPath)
 	}
 	if !strings.HasPrefix(c.TokenPath, "/") || strings.ContainsAny(c.TokenPath, "?#") {

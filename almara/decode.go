@@ -18,22 +18,12 @@ import (
 // the bill the shape of the body decides, since the status of a failure is not
 // documented. The op is register or lookup.
 func decode(op string, r reply, hide redactor, in locale) (reminder.Answer, error) {
-	switch {
-	case r.status == http.StatusUnauthorized:
-		return reminder.Answer{}, &StopError{
-			fmt.Errorf("%s: %w although it is new: check almara.client_id, client_secret and scope", op, errUnauthorized)}
-	case r.status == http.StatusForbidden:
-		return reminder.Answer{}, &ForbiddenError{
-			fmt.Errorf("%s: %s: this client has no right to it: ask Almara Pay, or check almara.scope and base_url", op, r.refusalText(hide))}
-	case isTransient(r.status):
-		return reminder.Answer{}, r.transientError(op, hide)
-	case r.status >= 300 && r.status < 400:
-		return reminder.Answer{}, r.redirectError(op)
+	if err := r.clearFailure(op, hide); err != nil {
+		return reminder.Answer{}, err
 	}
-
 	unusable := func(why string) (reminder.Answer, error) {
 		if r.status >= 400 {
-			return reminder.Answer{}, &UnclearError{r.refusalText(hide)}
+			return reminder.Answer{}, &UnclearError{Reason: r.refusalText(hide)}
 		}
 		return reminder.Answer{}, &RetryError{Err: fmt.Errorf("%s: %s: %s", op, why, r.describe(hide))}
 	}
@@ -56,6 +46,24 @@ func decode(op string, r reply, hide redactor, in locale) (reminder.Answer, erro
 	a := b.answer(r.at, in)
 	a.Problem = hide.clean(a.Problem, maxReason)
 	return a, nil
+}
+
+// clearFailure is the failure of which the status says where the fault is, whatever was
+// asked for; nil when it does not.
+func (r reply) clearFailure(op string, hide redactor) error {
+	switch {
+	case r.status == http.StatusUnauthorized:
+		return &StopError{
+			fmt.Errorf("%s: %w although it is new: check almara.client_id, client_secret and scope", op, errUnauthorized)}
+	case r.status == http.StatusForbidden:
+		return &ForbiddenError{
+			fmt.Errorf("%s: %s: this client has no right to it: ask Almara Pay, or check almara.scope and base_url", op, r.refusalText(hide))}
+	case isTransient(r.status):
+		return r.transientError(op, hide)
+	case r.status >= 300 && r.status < 400:
+		return r.redirectError(op)
+	}
+	return nil
 }
 
 // body has every field that is read from any known answer, each with all values

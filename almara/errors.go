@@ -27,15 +27,23 @@ func (e *RejectedError) Error() string { return "almara pay rejects the bill: " 
 
 // UnclearError is a refusal of this one bill, a 4xx, in a form that is not
 // documented. Either the biller does not know the account or almara.base_url is
-// wrong; one answer cannot say which. It says nothing about the server. Ask again
+// wrong; one answer cannot say which. Client.Services gives it where there is no
+// list. It says nothing about the server. Ask again
 // in minutes, not seconds.
 type UnclearError struct {
 	// Reason is what Almara Pay said, with the status: one line, at most maxReason
 	// characters, with the phone masked.
 	Reason string
+
+	services bool // it is the list of services that is refused, and no bill
 }
 
-func (e *UnclearError) Error() string { return "almara pay refuses the bill: " + e.Reason }
+func (e *UnclearError) Error() string {
+	if e.services {
+		return "almara pay gives no list of its services: " + e.Reason
+	}
+	return "almara pay refuses the bill: " + e.Reason
+}
 
 // ForbiddenError is a 403: the token is valid, but gives no right to this bill.
 // That may concern this bill, its service, or the whole account.

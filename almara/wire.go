@@ -172,7 +172,8 @@ func (r reply) isJSON() bool {
 	case kind == "application/json", kind == "text/json", strings.HasSuffix(kind, "+json"):
 		return true
 	case kind == "", kind == "text/plain":
-		return bytes.HasPrefix(bytes.TrimSpace(trimBOM(r.body)), []byte("{"))
+		body := bytes.TrimSpace(trimBOM(r.body))
+		return bytes.HasPrefix(body, []byte("{")) || bytes.HasPrefix(body, []byte("["))
 	default:
 		return false
 	}

@@ -117,7 +117,7 @@ and only while something is still owed.`,
 	root.PersistentFlags().Lookup("config").DefValue = "" // the words say it
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return fmt.Errorf("%w (%w)", flagError(err), errUsage) })
 	root.AddCommand(
-		a.runCommand(), a.checkCommand(), a.doctorCommand(),
+		a.runCommand(), a.checkCommand(), a.doctorCommand(), a.servicesCommand(),
 		a.billsCommand(), a.explainCommand(), a.previewCommand(), a.simulateCommand(), a.reportCommand(),
 		a.importCommand(), a.exportCommand(), a.backupCommand(),
 		a.optoutCommand(), a.pauseCommand(), a.resumeCommand(), a.retryCommand(), a.releaseCommand(),

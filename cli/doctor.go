@@ -5,14 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"duewatch/config"
-	"duewatch/daemon"
 	"duewatch/store"
 )
 
@@ -67,10 +65,10 @@ func (a *app) doctorCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "doctor",
 		Short: "Try all that the daemon needs, and say what to do",
-		Long: `Signs in at Almara Pay and looks up one bill, asks Twilio for the account and
-the sender, and checks the clock, the hours, the store, the disk and the
-systemd unit. Nobody is texted and nothing is changed. Each line begins with
-ok, note (good to know) or fix, which makes the status 1.`,
+		Long: `Signs in at Almara Pay, looks up one bill and compares the services, asks Twilio
+for the account and the sender, and checks the clock, the hours, the store, the
+disk and the systemd unit. Nobody is texted and nothing is changed. Each line
+begins with ok, note (good to know) or fix, which makes the status 1.`,
 		Example: "  sudo duewatch doctor --config /etc/duewatch/config.yaml\n  duewatch doctor --sandbox",
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -86,11 +84,9 @@ ok, note (good to know) or fix, which makes the status 1.`,
 				return err
 			}
 			if useSandbox {
-				standIns, err := daemon.StartStandIns(c.Context(), cfg, a.now, nil, slog.New(slog.DiscardHandler))
-				if err != nil {
+				if err := a.startStandIns(c.Context(), cfg); err != nil {
 					return err
 				}
-				standIns.ReplaceIn(cfg)
 			}
 			return a.examine(c.Context(), cfg, useSandbox, asJSON)
 		},

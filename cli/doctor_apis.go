@@ -4,7 +4,9 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -16,12 +18,10 @@ import (
 	"duewatch/store"
 )
 
-// almara signs in, and looks up one bill that is saved there: a read, which
-// changes nothing.
+// almara signs in, looks up one bill that is saved there, and asks for the services
+// that there are: reads, which change nothing.
 func (d *doctor) almara(ctx context.Context) []finding {
 	const part = "almara"
-	ctx, cancel := context.WithTimeout(ctx, askPatience)
-	defer cancel()
 	mine := *d.cfg
 	cfg := &mine.Almara
 	cfg.RecheckWith, cfg.Timeout = almara.RecheckLookup, askPatience
@@ -29,7 +29,9 @@ func (d *doctor) almara(ctx context.Context) []finding {
 	if err != nil {
 		return found(levelFix, part, "%s", reason(err))
 	}
-	if err := c.SignIn(ctx); err != nil {
+	asking, cancel := context.WithTimeout(ctx, askPatience)
+	defer cancel()
+	if err := c.SignIn(asking); err != nil {
 		return found(levelFix, part, "no token from %s: %s", cfg.BaseURL, whyNoAnswer(err))
 	}
 	out := found(levelOK, part, "%s gives a token", cfg.BaseURL)
@@ -37,26 +39,65 @@ func (d *doctor) almara(ctx context.Context) []finding {
 		out.add(levelNote, part, "it is given the customers' phones, and may text them of due dates by itself: "+
 			"ask Almara Pay, or set almara.share_phone to false")
 	}
+	return slices.Concat(out, d.lookUp(asking, c), d.services(ctx, c))
+}
+
+// lookUp looks up one bill that is saved at Almara Pay.
+func (d *doctor) lookUp(ctx context.Context, c *almara.Client) findings {
+	const part = "almara"
 	b, err := d.knownBill(ctx)
 	switch {
 	case err != nil:
-		return out.add(levelFix, part, "no bill can be looked up, since the store cannot be read: %s", reason(err))
+		return found(levelFix, part, "no bill can be looked up, since the store cannot be read: %s", reason(err))
 	case b == nil:
-		return out.add(levelNote, part, "no bill is saved there yet, so none was looked up")
+		return found(levelNote, part, "no bill is saved there yet, so none was looked up")
 	}
 	answer, err := c.Recheck(ctx, *b)
 	var rejected *almara.RejectedError
 	switch {
 	case errors.As(err, &rejected):
-		return out.add(levelNote, part, "it answers, but not about account %s: %s", b.Account, rejected.Reason)
+		return found(levelNote, part, "it answers, but not about account %s: %s", b.Account, rejected.Reason)
 	case err != nil:
-		return out.add(levelFix, part, "account %s cannot be looked up: %s", b.Account, whyNoAnswer(err))
+		return found(levelFix, part, "account %s cannot be looked up: %s", b.Account, whyNoAnswer(err))
 	}
 	due := "its due date is not known"
 	if !answer.DueDate.IsZero() {
 		due = "due " + answer.DueDate.String()
 	}
-	return out.add(levelOK, part, "account %s was looked up: %s", b.Account, due)
+	return found(levelOK, part, "account %s was looked up: %s", b.Account, due)
+}
+
+// services compares the services of the config, and those of its bills, with what Almara
+// Pay offers. It has a time of its own: an installation may have no such list, and
+// the rest works without it.
+func (d *doctor) services(ctx context.Context, c *almara.Client) findings {
+	const part = "services"
+	ids := slices.Sorted(maps.Keys(configuredServices(d.cfg)))
+	if len(ids) == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, askPatience)
+	defer cancel()
+	list, err := c.Services(ctx)
+	if err != nil {
+		return found(levelNote, part, "whether the services of the config are offered is not known: %s", whyNoAnswer(err))
+	}
+	ids = slices.DeleteFunc(ids, func(id string) bool {
+		return slices.ContainsFunc(list.Services, func(s almara.Service) bool { return s.ID == id })
+	})
+	switch {
+	case len(ids) == 0:
+		return found(levelOK, part, "Almara Pay offers all services of the config")
+	case len(list.Missing) > 0:
+		return found(levelNote, part, "whether Almara Pay offers %s is not known: %s", strings.Join(ids, ", "), strings.Join(list.Missing, "; "))
+	}
+	missing := strings.Join(ids, ", ")
+	if d.sandboxed {
+		return found(levelNote, part, "the stand-in does not list %s, and takes bills of it all the same: "+
+			"duewatch services has the real ones", missing)
+	}
+	return found(levelFix, part, "Almara Pay does not offer %s, so that bills of it may be rejected: "+
+		"write an id that duewatch services lists", missing)
 }
 
 // errEnough ends a listing.

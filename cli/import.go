@@ -71,16 +71,19 @@ type billImport struct {
 	asJSON       bool
 	ignore       []string
 
-	store    *store.Store
-	progress *progress
-	count    importCount
-	read     int64 // what is counted for the progress: bytes of the file, or rows of the index
+	cfg        *config.Config
+	configured map[string]bool // the services that the config names
+	store      *store.Store
+	progress   *progress
+	count      importCount
+	read       int64 // what is counted for the progress: bytes of the file, or rows of the index
 }
 
 // importCount is what became of the rows.
 type importCount struct {
 	rows, added, changed, same, bad int
 	fields                          [8]int // of those changed, by column
+	unknown                         unknownServices
 }
 
 func (i *billImport) run(c *cobra.Command) (err error) {
@@ -88,6 +91,7 @@ func (i *billImport) run(c *cobra.Command) (err error) {
 	if err != nil {
 		return err
 	}
+	i.cfg, i.configured = cfg, configuredServices(cfg)
 	defer func() { err = errors.Join(err, i.store.Close()) }()
 	in, size, err := openInput(i.name)
 	if err != nil {
@@ -261,6 +265,11 @@ func (i *billImport) take(b importer.Batch, changes []store.Change) {
 		}
 		return "this bill is declared under bills: in " + i.app.configPath + ": change it there"
 	})
+	for _, l := range b.Good {
+		if !i.configured[l.Bill.Service] {
+			n.unknown.add(l.Bill.Service)
+		}
+	}
 	n.bad += b.BadRows
 	if len(b.Bad) > 0 {
 		i.progress.clear()
@@ -307,8 +316,12 @@ func (i *billImport) summary(took time.Duration) error {
 			ChangedColumns map[string]int `json:"changed_columns"`
 			Unchanged      int            `json:"unchanged"`
 			Refused        int            `json:"refused"`
+			Unknown        map[string]int `json:"unknown_services,omitempty"` // rows by the id that the config has not
 			Seconds        float64        `json:"seconds"`
-		}{i.name, !nothing, n.rows, n.added, n.changed, fields, n.same, n.bad, took.Seconds()})
+		}{i.name, !nothing, n.rows, n.added, n.changed, fields, n.same, n.bad, n.unknown.shown(i.cfg.Country), took.Seconds()})
+	}
+	for _, warning := range n.unknown.warnings(i.cfg.Country, i.app.configPath) {
+		fmt.Fprintln(i.app.stderr, warning)
 	}
 	add, change := "added", "changed"
 	if nothing {

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -24,6 +25,16 @@ func defaultConfig() string {
 // nobody, it asks for no endpoints and no credentials.
 func (a *app) load(sandbox bool) (*config.Config, error) {
 	return daemon.LoadConfig(a.configPath, sandbox, a.now)
+}
+
+// startStandIns starts the stand-ins for the length of a command, and puts them into the
+// config.
+func (a *app) startStandIns(ctx context.Context, cfg *config.Config) error {
+	standIns, err := daemon.StartStandIns(ctx, cfg, a.now, nil, slog.New(slog.DiscardHandler))
+	if err == nil {
+		standIns.ReplaceIn(cfg)
+	}
+	return err
 }
 
 // openReader opens the store that the config names, for reading.

@@ -12,8 +12,11 @@ import (
 	"duewatch/reminder"
 )
 
-// maxName is the longest name of a service that is taken, in characters.
-const maxName = 60
+// The longest texts of a service that are taken, in characters.
+const (
+	maxName = 60
+	maxPay  = 40
+)
 
 // policies reads the policy of reminders: and that of each service, and hashes
 // their templates.
@@ -27,7 +30,7 @@ func (c *checker) policies(cfg *Config) (reminder.Policies, []Service, string) {
 		},
 	}
 	cfg.settings = map[string][]Setting{everyService: c.settings(base)}
-	out := reminder.Policies{Default: c.policy(base, cfg, everyService, ""), ByService: map[string]*reminder.Policy{}}
+	out := reminder.Policies{Default: c.policy(base, cfg, Service{ID: everyService}), ByService: map[string]*reminder.Policy{}}
 	sources := []any{templateSources(base)}
 
 	services := []Service{}
@@ -38,15 +41,15 @@ func (c *checker) policies(cfg *Config) (reminder.Policies, []Service, string) {
 			continue
 		}
 		own := c.entryView(e)
-		s := Service{ID: own.label("id", importer.MaxID, true), Name: own.label("name", maxName, true)}
+		s := Service{ID: own.label("id", importer.MaxID, true), Name: own.label("name", maxName, true), Pay: own.pay("pay")}
 		if line, twice := lines[s.ID]; twice && s.ID != "" {
 			own.bad("id", "%s is listed twice, first in line %d: keep one", shown(s.ID), line)
 		}
 		lines[s.ID] = e.at.line
 		v := c.override(base, own, e)
 		services = append(services, s)
-		cfg.settings[s.ID] = c.settings(v)
-		out.ByService[s.ID] = c.policy(v, cfg, s.ID, s.Name)
+		cfg.settings[s.ID] = append(c.settings(v), c.setting(own, "pay", s.Pay))
+		out.ByService[s.ID] = c.policy(v, cfg, s)
 		views[s.ID] = v
 		sources = append(sources, s.ID, templateSources(v))
 	}
@@ -111,6 +114,15 @@ func (v view) label(key string, longest int, needed bool) string {
 	case s == "" && needed:
 		v.missing(key, "every entry needs one")
 	case fault != "":
+		v.bad(key, "%s", fault)
+	}
+	return s
+}
+
+// pay reads how customers pay a service.
+func (v view) pay(key string) string {
+	s := v.label(key, maxPay, false)
+	if fault := reminder.PayFault(s); fault != "" && !v.broken(key) {
 		v.bad(key, "%s", fault)
 	}
 	return s

@@ -21,12 +21,13 @@ const (
 	maxDaily      = 100
 )
 
-// policy reads one policy through v, whose keys are those of reminders:.
-func (c *checker) policy(v view, cfg *Config, id, name string) *reminder.Policy {
+// policy reads the policy of one service through v, whose keys are those of reminders:.
+func (c *checker) policy(v view, cfg *Config, s Service) *reminder.Policy {
 	list := c.holidays(v)
-	cfg.holidays[id] = list
+	cfg.holidays[s.ID] = list
 	p := &reminder.Policy{
-		ServiceName:    name,
+		ServiceName:    s.Name,
+		Pay:            s.Pay,
 		Zone:           cfg.Zone,
 		Currency:       cfg.Currency,
 		Stages:         stages(v),
@@ -199,9 +200,9 @@ func (c *checker) templates(v view, p *reminder.Policy) {
 	}
 	// With many services most share their texts: what was checked for one is not
 	// checked again for the next.
-	key := fmt.Sprintf("%q %v %t %q %t", src, p.Stages, p.Bundle, p.Currency, p.ServiceName == "")
+	key := fmt.Sprintf("%q %v %t %q %t %t", src, p.Stages, p.Bundle, p.Currency, p.ServiceName == "", p.Pay == "")
 	if err != nil || tried.Templates.JudgesService() {
-		key += " " + p.ServiceName
+		key += fmt.Sprintf(" %q %q", p.ServiceName, p.Pay)
 	}
 	if !c.distinct[key] {
 		ambiguous := tried.Ambiguous()

@@ -123,6 +123,7 @@ type Schedule struct {
 type Service struct {
 	ID   string // as written: 0042 stays 0042
 	Name string
+	Pay  string // how customers pay it, as texts say it; "" = they do not
 }
 
 // Web is the status server.

@@ -163,7 +163,7 @@ bills:
 	if diff := cmp.Diff(want, cfg.Bills, cmp.Comparer(func(a, b reminder.Date) bool { return a == b })); diff != "" {
 		t.Errorf("bills (-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff([]Service{{"007", "Yes"}}, cfg.Services); diff != "" {
+	if diff := cmp.Diff([]Service{{ID: "007", Name: "Yes"}}, cfg.Services); diff != "" {
 		t.Errorf("services (-want +got):\n%s", diff)
 	}
 }

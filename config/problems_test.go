@@ -228,7 +228,7 @@ func TestProblems(t *testing.T) {
 		{name: "bundles that are alike", yaml: "reminders:\n  templates:\n    en: {bundle: '{{range .Bills}}{{.When}} {{.DueDate}}{{end}}'}\n", want: []string{
 			"config.yaml:3: reminders.templates.en.bundle: " + alike + "for two accounts (name .Account of each of .Bills in full)"}},
 		{name: "a bundle with a name that is none", yaml: "reminders:\n  templates:\n    en: {bundle: '{{range .Bills}}{{.Acount}}{{end}}'}\n", want: []string{
-			"config.yaml:3: reminders.templates.en.bundle: names .Acount, which does not exist: use .Customer, .Count, .Total, .Bills, .Service, .Account, .Description, .Amount, .DueDate, .When, .Days"}},
+			"config.yaml:3: reminders.templates.en.bundle: names .Acount, which does not exist: use .Customer, .Count, .Total, .PayIfRoom, .Bills, .Service, .Account, .Description, .Amount, .DueDate, .When, .Days, .Pay"}},
 		{name: "no bundle in a language of one's own", yaml: "reminders: {templates: {fr: {before: '{{.Account}} {{.Days}} {{.DueDate}}', after: '{{.Account}} {{.Days}} {{.DueDate}}'}}}\n"},
 		{name: "allowlist", yaml: "notifier:\n  mode: allowlist\n", want: []string{
 			"config.yaml:1: notifier.allowlist: is not set: mode allowlist needs the phones that may be texted, such as [+254710000001]"}},
@@ -264,6 +264,29 @@ func TestProblems(t *testing.T) {
 			`config.yaml:3: services[1].id: "1" is listed twice, first in line 2: keep one`,
 			"config.yaml:5: services[2].id: is not set: every entry needs one",
 			"config.yaml:6: services[2].days_befor: unknown key, did you mean days_before?"}},
+		{name: "how a service is paid", yaml: "services:\n" +
+			"- {id: 1, name: A, pay: 'Paybill {{.Account}}'}\n" +
+			"- {id: 2, name: B, pay: 'Paybill 888880 ✓'}\n" +
+			"- {id: 3, name: C, pay: 12345678901234567890123456789012345678901}\n" +
+			"- {id: 4, name: D, pay: \"Paybill\\t888880\"}\n" +
+			"- {id: 5, name: E, pay: ' Paybill 888880'}\n" +
+			"- {id: 6, name: F, pay: [Paybill]}\n" +
+			"- {id: 7, name: G, pay: 1234567890123456789012345678901234567890}\n" +
+			"- {id: 8, name: H, pay: ''}\n", want: []string{
+			"config.yaml:2: services[0].pay: holds a brace: write it as customers read it, such as Paybill 888880; " +
+				"the texts name the account beside it",
+			"config.yaml:3: services[1].pay: holds the character '✓', which is not in GSM-7 and more than doubles the price of a text: " +
+				"write plain letters and digits, such as Paybill 888880",
+			"config.yaml:4: services[2].pay: is longer than 40 characters: shorten it",
+			"config.yaml:5: services[3].pay: holds a line break or a character that cannot be seen: remove it",
+			"config.yaml:6: services[4].pay: starts or ends with a space: remove it",
+			"config.yaml:7: services[5].pay: is a list or a group of keys: write one value"}},
+		{name: "pay is of a service", yaml: "reminders: {pay: Paybill 888880}\n", want: []string{
+			"config.yaml:1: reminders.pay: unknown key, did you mean services.pay? Look at the indent"}},
+		{name: "texts that are alike where there is no room to say how to pay", yaml: "reminders:\n  templates:\n" +
+			"    en: {before: '{{.When}} {{.DueDate}}{{with .PayIfRoom}} {{.}} {{$.Account}}{{end}}'}\n" +
+			"services:\n- {id: 1, name: A, pay: Paybill 888880}\n", want: []string{
+			"config.yaml:3: reminders.templates.en.before: " + alike + "for two accounts (name .Account in full)"}},
 		{name: "override of a service", yaml: "services:\n  - id: 1\n    name: Water\n    window: 10:00-12:00\n    days_before: [70]\n    templates: {sw: {after: '{{.Nope'}}\n    language: fr\n", want: []string{
 			"config.yaml:4: services[0].window: send_at 09:00 is not in the window 10:00-12:00: write a time in it, or widen the window",
 			`config.yaml:5: services[0].days_before[0]: "70" is out of range: write days from 0 to 60, without a sign`,

@@ -30,7 +30,8 @@ type Setting struct {
 }
 
 // Settings lists every key of reminders: as it applies to the bills of a
-// service, in the order of config.yaml.
+// service, in the order of config.yaml, and then how a service that has an entry
+// is paid.
 func (c *Config) Settings(service string) []Setting {
 	if own, ok := c.settings[service]; ok {
 		return own
@@ -45,20 +46,7 @@ const everyService = ""
 // settings reads the keys of reminders: through v, with where each came from.
 func (c *checker) settings(v view) []Setting {
 	var out []Setting
-	add := func(key, value string) {
-		s := Setting{Key: key, Value: value, Layer: LayerDefault}
-		at, path := v.where(key)
-		switch _, written := c.doc.places[path]; {
-		case !written:
-		case at.env != "":
-			s.Layer, s.Variable = LayerEnvironment, at.env
-		case strings.HasPrefix(path, "services["):
-			s.Layer, s.Line = LayerService, at.line
-		default:
-			s.Layer, s.Line = LayerReminders, at.line
-		}
-		out = append(out, s)
-	}
+	add := func(key, value string) { out = append(out, c.setting(v, key, value)) }
 	for _, k := range reminderKeys {
 		switch k.shape {
 		case list:
@@ -76,4 +64,20 @@ func (c *checker) settings(v view) []Setting {
 		}
 	}
 	return out
+}
+
+// setting is a key that was read through v, with where its value came from.
+func (c *checker) setting(v view, key, value string) Setting {
+	s := Setting{Key: key, Value: value, Layer: LayerDefault}
+	at, path := v.where(key)
+	switch _, written := c.doc.places[path]; {
+	case !written:
+	case at.env != "":
+		s.Layer, s.Variable = LayerEnvironment, at.env
+	case strings.HasPrefix(path, "services["):
+		s.Layer, s.Line = LayerService, at.line
+	default:
+		s.Layer, s.Line = LayerReminders, at.line
+	}
+	return s
 }

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"duewatch/reminder"
 )
 
 // overrides are, for each key of reminders:, what a service may say instead.
@@ -98,7 +100,7 @@ services:
 		return out
 	}
 	rest := []string{"window = 08:00-18:00: default 0", "skip_weekdays = sat, sun: environment 0DUEWATCH_REMINDERS__SKIP_WEEKDAYS"}
-	const swAfter = "{{with .Customer}}Habari {{.}}, bili{{else}}Bili{{end}} {{with .Service}}ya {{.}} {{end}}(akaunti {{.Account}}) ilipaswa kulipwa {{.When}}, {{.DueDate}}. {{with .Amount}}Deni: {{.}}. Asante.{{else}}Kama umelipa, asante.{{end}}"
+	swAfter := reminder.DefaultTemplates()["sw"].After
 	for service, want := range map[string][]string{
 		"17": slices.Concat([]string{"days_before = 5: reminders 2", "send_at = 11:00: service 12"}, rest, []string{
 			"holidays = : service 13", "min_balance = 30: service 11", "templates.en.after = {{.Account}} {{.DueDate}}: reminders 7",
@@ -114,5 +116,30 @@ services:
 	}
 	if !reflect.DeepEqual(cfg.Settings("no such"), cfg.Settings("neither")) {
 		t.Error("two services without an entry differ")
+	}
+}
+
+// How a service is paid is its own, and no key of reminders:.
+func TestAServiceSaysHowItIsPaid(t *testing.T) {
+	const base = "services:\n- {id: 2, name: B}\n- id: 1\n  name: A\n"
+	was := mustLoad(t, base, sandbox())
+	cfg := mustLoad(t, base+"  pay: Paybill 888880\n", sandbox())
+	if got := cfg.Policies.For("1").Pay; got != "Paybill 888880" || cfg.Services[1].Pay != got {
+		t.Errorf("it is paid by %q and %q", got, cfg.Services[1].Pay)
+	}
+	if cfg.Policies.For("2").Pay != "" || cfg.Policies.Default.Pay != "" {
+		t.Error("others have it too")
+	}
+	if cfg.Fingerprint() == was.Fingerprint() {
+		t.Error("the fingerprint is the same")
+	}
+	for id, want := range map[string]Setting{
+		"1": {Key: "pay", Value: "Paybill 888880", Layer: LayerService, Line: 5},
+		"2": {Key: "pay", Layer: LayerDefault},
+	} {
+		all := cfg.Settings(id)
+		if diff := cmp.Diff(want, all[len(all)-1]); diff != "" {
+			t.Errorf("service %s (-want +got):\n%s", id, diff)
+		}
 	}
 }

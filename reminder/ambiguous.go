@@ -54,10 +54,10 @@ func (p *Policy) sameWords(language, kind string) error {
 	if !wordsWhen(language) {
 		day = ".Days"
 	}
-	for _, s := range sampleBills(language) {
+	for _, s := range sampleBills(language, plain(p.Pay, 0)) {
 		stageOf := make(map[string]Stage, len(p.Stages))
 		for _, stage := range p.Stages {
-			body, err := p.at(stage, s.bill)
+			body, err := p.at(stage, s)
 			if err != nil {
 				if templateKind(stage) == kind {
 					return err
@@ -76,14 +76,14 @@ func (p *Policy) sameWords(language, kind string) error {
 				note(&stages, "for the stages %s and %s%s (name %s)", first, stage, s.when, day)
 			}
 			for _, account := range similarAccounts {
-				other := s.bill
-				other.Account = account
+				other := s
+				other.bill.Account = account
 				if p.saysToo(body, stage, other) {
 					note(&accounts, "for two accounts%s (name .Account in full)", s.when)
 				}
 			}
-			other := s.bill
-			other.DueDate = nextDueDate
+			other := s
+			other.bill.DueDate = nextDueDate
 			if p.saysToo(body, stage, other) {
 				note(&dates, "for two due dates%s (name .DueDate)", s.when)
 			}
@@ -130,13 +130,13 @@ func (p Policies) Ambiguous() (faults []AmbiguousServices) {
 	for _, id := range ids {
 		q := p.ByService[id]
 		for _, language := range q.Templates.Languages() {
-			for _, s := range sampleBills(language) {
+			for _, s := range sampleBills(language, plain(q.Pay, 0)) {
 				for _, stage := range stages { // on a late day, a text reads like another stage's
 					fault := AmbiguousServices{id, "", language, templateKind(stage)}
 					if !slices.ContainsFunc(q.Stages, func(own Stage) bool { return templateKind(own) == fault.Which }) {
 						continue
 					}
-					body, err := q.at(stage, s.bill)
+					body, err := q.at(stage, s)
 					if err != nil {
 						continue // a fault of that service alone
 					}
@@ -153,13 +153,13 @@ func (p Policies) Ambiguous() (faults []AmbiguousServices) {
 }
 
 // at words the bill as its stage does on the day it is planned for.
-func (p *Policy) at(stage Stage, b Bill) (string, error) {
-	draft, err := p.draft(b, b.DueDate.AddDays(int(stage)), true)
+func (p *Policy) at(stage Stage, s sampleBill) (string, error) {
+	draft, err := p.draftWith(s.bill, s.bill.DueDate.AddDays(int(stage)), true, s.payIfRoom)
 	return draft.Body, err
 }
 
-func (p *Policy) saysToo(body string, stage Stage, b Bill) bool {
-	other, err := p.at(stage, b)
+func (p *Policy) saysToo(body string, stage Stage, s sampleBill) bool {
+	other, err := p.at(stage, s)
 	return err == nil && other == body
 }
 
@@ -184,16 +184,24 @@ var (
 
 // sampleBill is a bill that lacks some of what a template may name.
 type sampleBill struct {
-	bill Bill
-	when string // " when .Amount is empty"; "" when it lacks nothing
+	bill      Bill
+	payIfRoom string // Fields.PayIfRoom
+	when      string // " when .Amount is empty"; "" when it lacks nothing
 }
 
+// samplePay is a Policy.Pay to try templates with.
+const samplePay = "Paybill 888880"
+
 // sampleBills are sample bills from a full one to a bare one: what a template says
-// may hang on what is known.
-func sampleBills(language string) []sampleBill {
+// may hang on what is known, and on whether there is room to say how to pay.
+func sampleBills(language, pay string) []sampleBill {
 	balance := MustMoney("2315.50")
 	var all []sampleBill
-	for lacks := range 1 << 3 {
+	kinds := 1 << 3
+	if pay != "" {
+		kinds = 1 << 4
+	}
+	for lacks := range kinds {
 		b := Bill{Account: sampleAccount, DueDate: sampleDueDate, Language: language}
 		var empty []string
 		if lacks&1 == 0 {
@@ -212,6 +220,11 @@ func sampleBills(language string) []sampleBill {
 			empty = append(empty, ".Description")
 		}
 		s := sampleBill{bill: b}
+		if lacks&8 == 0 {
+			s.payIfRoom = pay
+		} else {
+			empty = append(empty, ".PayIfRoom")
+		}
 		if len(empty) > 0 {
 			verb := "is"
 			if len(empty) > 1 {
@@ -238,9 +251,7 @@ func (p *Policy) sameWordsInBundles(language string) error {
 	if !wordsWhen(language) {
 		day = "name .Days of each of .Bills"
 	}
-	q := *p
-	q.MaxSegments = 0
-	for _, s := range sampleBills(language) {
+	for _, s := range sampleBills(language, plain(p.Pay, 0)) {
 		for n := 2; n <= 3; n++ {
 			// words gives the text of a stage's day, after a change to each bill.
 			words := func(stage Stage, change func(k int, b *Bill)) (string, error) {
@@ -248,7 +259,9 @@ func (p *Policy) sameWordsInBundles(language string) error {
 				for k := range items {
 					change(k, &items[k].Bill)
 				}
-				draft, err := q.wordBundle(items, Policies{Default: &q}, s.bill.DueDate.AddDays(int(stage)))
+				fields := p.bundleFields(items, Policies{Default: p}, language, s.bill.DueDate.AddDays(int(stage)))
+				fields.PayIfRoom = s.payIfRoom
+				draft, err := p.draftBundle(language, &fields)
 				return draft.Body, err
 			}
 			// differs reports whether the text is another one after a change to the k-th bill alone.

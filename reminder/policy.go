@@ -20,6 +20,7 @@ const (
 // It is read-only once built, and shared between goroutines.
 type Policy struct {
 	ServiceName string // as worded in texts; "" = they name no service
+	Pay         string // how to pay the service, as worded in texts; "" = they do not say
 	Zone        *time.Location
 	Currency    string
 

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"text/template"
 	"text/template/parse"
-	"time"
 )
 
 // TemplateSource is one language's texts as written in the config, in the
@@ -21,28 +20,35 @@ type TemplateSource struct {
 }
 
 // DefaultTemplates are the texts that duewatch ships: English and Swahili, one
-// GSM-7 segment each with ordinary data, and nothing in them but the bill.
+// GSM-7 segment each with ordinary data, and nothing in them but the bill. One that
+// ends with how to pay names the account there, where it is needed, and only there:
+// else most Swahili texts would have no room for it.
 // The caller may change the map.
 func DefaultTemplates() map[string]TemplateSource {
 	return map[string]TemplateSource{
 		"en": {
 			Before: "{{with .Customer}}Hello {{.}}, your{{else}}Your{{end}} {{.Service}} bill " +
-				"(account {{.Account}}) is due {{.When}}, on {{.DueDate}}. {{with .Amount}}Amount due: {{.}}.{{else}}Please ignore if paid.{{end}}",
+				"{{if .PayIfRoom}}{{else}}(account {{.Account}}) {{end}}is due {{.When}}, on {{.DueDate}}. " +
+				"{{with .Amount}}Amount due: {{.}}.{{else}}Please ignore if paid.{{end}}{{with .PayIfRoom}} Pay: {{.}}, account {{$.Account}}.{{end}}",
 			After: "{{with .Customer}}Hello {{.}}, your{{else}}Your{{end}} {{.Service}} bill " +
-				"(account {{.Account}}) was due {{.When}}, on {{.DueDate}}. {{with .Amount}}Unpaid: {{.}}. {{end}}Please ignore if paid.",
+				"{{if .PayIfRoom}}{{else}}(account {{.Account}}) {{end}}was due {{.When}}, on {{.DueDate}}. " +
+				"{{with .Amount}}Unpaid: {{.}}. {{end}}" +
+				"{{with .PayIfRoom}}If not paid yet: {{.}}, account {{$.Account}}.{{else}}Please ignore if paid.{{end}}",
 			Bundle: "{{with .Customer}}Hello {{.}}, your{{else}}Your{{end}} {{.Count}} bills:{{range $i, $bill := .Bills}}{{if $i}};{{end}} " +
 				"{{with .Service}}{{.}}{{else}}account{{end}} {{.Account}}:{{with .Amount}} {{.}},{{end}} due {{.When}}, {{.DueDate}}{{end}}. " +
-				"{{with .Total}}Total: {{.}}.{{else}}Please ignore what is paid.{{end}}",
+				"{{with .Total}}Total: {{.}}.{{else}}Please ignore what is paid.{{end}}{{with .PayIfRoom}} Pay each account: {{.}}.{{end}}",
 		},
 		"sw": {
 			Before: "{{with .Customer}}Habari {{.}}, mwisho{{else}}Mwisho{{end}} wa kulipa bili {{with .Service}}ya {{.}} {{end}}" +
-				"(akaunti {{.Account}}) ni {{.When}}, tarehe {{.DueDate}}. {{with .Amount}}Kiasi: {{.}}.{{else}}Kama umelipa, asante.{{end}}",
+				"{{if .PayIfRoom}}{{else}}(akaunti {{.Account}}) {{end}}ni {{.When}}, tarehe {{.DueDate}}. " +
+				"{{with .Amount}}Kiasi: {{.}}.{{else}}Kama umelipa, asante.{{end}}{{with .PayIfRoom}} Lipa: {{.}}, akaunti {{$.Account}}.{{end}}",
 			After: "{{with .Customer}}Habari {{.}}, bili{{else}}Bili{{end}} {{with .Service}}ya {{.}} {{end}}" +
-				"(akaunti {{.Account}}) ilipaswa kulipwa {{.When}}, {{.DueDate}}. " +
-				"{{with .Amount}}Deni: {{.}}. Asante.{{else}}Kama umelipa, asante.{{end}}",
+				"{{if .PayIfRoom}}{{else}}(akaunti {{.Account}}) {{end}}ilipaswa kulipwa {{.When}}, {{.DueDate}}. " +
+				"{{with .Amount}}Deni: {{.}}.{{else}}Kama umelipa, asante.{{end}}" +
+				"{{with .PayIfRoom}} Lipa: {{.}}, akaunti {{$.Account}}.{{else}}{{if .Amount}} Asante.{{end}}{{end}}",
 			Bundle: "{{with .Customer}}Habari {{.}}, bili{{else}}Bili{{end}} {{.Count}} za kulipa:{{range $i, $bill := .Bills}}{{if $i}};{{end}} " +
 				"{{with .Service}}{{.}}{{else}}akaunti{{end}} {{.Account}}:{{with .Amount}} {{.}},{{end}} mwisho {{.When}}, {{.DueDate}}{{end}}. " +
-				"{{with .Total}}Jumla: {{.}}.{{else}}Kama umelipa, asante.{{end}}",
+				"{{with .Total}}Jumla: {{.}}.{{else}}Kama umelipa, asante.{{end}}{{with .PayIfRoom}} Lipa kila akaunti: {{.}}.{{end}}",
 		},
 	}
 }
@@ -220,21 +226,16 @@ func usedFields(n parse.Node, names []string) []string {
 // try renders the text for sample records: with and without what a bill may
 // lack, on the days that are worded differently.
 func try(language, kind string, t *template.Template) error {
-	balance := MustMoney("2315.50")
 	p := Policy{ServiceName: "Water", Currency: "KES", Language: language}
 	p.Templates.byLanguage = map[string]texts{language: {before: t, after: t}}
-	full := Bill{Account: "1234567", DueDate: NewDate(2026, time.March, 3), Customer: "Jane Wanjiru", Description: "House 4"}
-	bare := full
-	bare.Customer, bare.Description = "", ""
-	for _, b := range []Bill{full, bare} {
-		for _, known := range []*Money{&balance, nil} {
-			b.Balance = known
+	for _, p.Pay = range []string{"", samplePay} {
+		for _, s := range sampleBills(language, p.Pay) {
 			for _, away := range []int{0, 1, 2} {
-				day := b.DueDate.AddDays(-away)
+				day := s.bill.DueDate.AddDays(-away)
 				if kind == kindAfter {
-					day = b.DueDate.AddDays(1 + away)
+					day = s.bill.DueDate.AddDays(1 + away)
 				}
-				if _, err := p.draft(b, day, true); err != nil {
+				if _, err := p.draftWith(s.bill, day, true, s.payIfRoom); err != nil {
 					return err
 				}
 			}

@@ -7,7 +7,8 @@ import (
 
 // JudgesService reports whether a text may be worded by which service it is
 // about, rather than only name it, or leave the name out where there is none.
-// What holds for one service's name holds for another's if it does not.
+// What holds for one service's name holds for another's if it does not. How to
+// pay the service counts as its name does.
 func (t Templates) JudgesService() bool {
 	for _, those := range t.byLanguage {
 		texts := slices.Concat(those.before.Templates(), those.after.Templates())
@@ -60,11 +61,16 @@ func judges(n parse.Node) bool {
 func mayHoldService(n parse.Node) bool {
 	switch n := n.(type) {
 	case *parse.FieldNode:
-		return slices.Contains(n.Ident, "Service")
+		return slices.ContainsFunc(n.Ident, isOfService)
 	case *parse.VariableNode:
-		return len(n.Ident) == 1 || slices.Contains(n.Ident, "Service")
+		return len(n.Ident) == 1 || slices.ContainsFunc(n.Ident, isOfService)
 	case *parse.DotNode, *parse.PipeNode, *parse.ChainNode:
 		return true
 	}
 	return false
+}
+
+// isOfService reports whether a field has the same value for all bills of a service.
+func isOfService(field string) bool {
+	return field == "Service" || field == "Pay" || field == "PayIfRoom"
 }

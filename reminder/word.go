@@ -42,6 +42,12 @@ type Fields struct {
 	// Days is the number of days between the day of sending and the due
 	// date, in both kinds of template; never negative.
 	Days int
+	// Pay is how to pay the service, as the config has it: "Paybill 888880".
+	// It is "" when the config does not say.
+	Pay string
+	// PayIfRoom is Pay where the text costs no segment more with it, else "".
+	// In a bundle it is a field of BundleFields, and "" for each bill.
+	PayIfRoom string
 }
 
 // Draft is a worded text.
@@ -84,11 +90,19 @@ func (p *Policy) fits(d Draft) bool {
 
 // draft words the bill at whatever length comes out.
 func (p *Policy) draft(b Bill, today Date, withAmount bool) (Draft, error) {
+	return payIfRoom(plain(p.Pay, 0), func(pay string) (Draft, error) {
+		return p.draftWith(b, today, withAmount, pay)
+	})
+}
+
+// draftWith is draft with a given Fields.PayIfRoom.
+func (p *Policy) draftWith(b Bill, today Date, withAmount bool, pay string) (Draft, error) {
 	if b.DueDate.IsZero() {
 		return Draft{}, errors.New("the due date is not known")
 	}
 	language := p.languageOf(b)
 	fields, left := p.fields(b, language, today, withAmount)
+	fields.PayIfRoom = pay
 	body, err := p.Templates.render(language, left < 0, &fields)
 	if err != nil {
 		return Draft{}, err
@@ -112,6 +126,7 @@ func (p *Policy) fields(b Bill, language string, today Date, withAmount bool) (F
 		Service:     plain(p.ServiceName, 0),
 		Account:     plain(b.Account, 0),
 		Description: plain(b.Description, maxDescription),
+		Pay:         plain(p.Pay, 0),
 	}
 	if withAmount && b.Balance != nil && b.Balance.Sign() > 0 {
 		fields.Amount = strings.TrimSpace(p.Currency + " " + b.Balance.Format(p.Currency))
@@ -258,6 +273,9 @@ type BundleFields struct {
 	// Total is what is owed for all of them, with its currency; "" when one of
 	// the amounts is not known well enough to be named.
 	Total string
+	// PayIfRoom is how to pay, when that is the same for all bills and the text
+	// costs no segment more with it, else "".
+	PayIfRoom string
 	// Bills is what there is to say of each, soonest due first.
 	Bills []Fields
 }
@@ -266,6 +284,35 @@ type BundleFields struct {
 // bills out is the caller's part.
 func (p *Policy) wordBundle(items []BundleItem, policies Policies, today Date) (Draft, error) {
 	language := p.languageOf(items[0].Bill)
+	fields := p.bundleFields(items, policies, language, today)
+	for {
+		draft, err := payIfRoom(fields.PayIfRoom, func(pay string) (Draft, error) {
+			with := fields
+			with.PayIfRoom = pay
+			return p.draftBundle(language, &with)
+		})
+		if err != nil || p.fits(draft) {
+			return draft, err
+		}
+		if fields.Customer == "" {
+			return Draft{}, fmt.Errorf("%w: %d segments for %d bills, %d allowed", ErrTooLong, draft.Count.Segments, len(items), p.MaxSegments)
+		}
+		fields.Customer = ""
+	}
+}
+
+// draftBundle words the bills at whatever length comes out.
+func (p *Policy) draftBundle(language string, fields *BundleFields) (Draft, error) {
+	body, err := p.Templates.renderBundle(language, fields)
+	if err != nil {
+		return Draft{}, err
+	}
+	return Draft{Body: body, Language: language, Count: Count(body)}, nil
+}
+
+// bundleFields are what there is to say of the bills together, with how to pay as
+// if there were room for it.
+func (p *Policy) bundleFields(items []BundleItem, policies Policies, language string, today Date) BundleFields {
 	fields := BundleFields{Count: len(items)}
 	var total Money
 	known := true
@@ -273,9 +320,12 @@ func (p *Policy) wordBundle(items []BundleItem, policies Policies, today Date) (
 		one, _ := policies.For(s.Bill.Service).fields(s.Bill, language, today, s.Text.WithAmount)
 		switch {
 		case i == 0:
-			fields.Customer = one.Customer
+			fields.Customer, fields.PayIfRoom = one.Customer, one.Pay
 		case fields.Customer != one.Customer:
 			fields.Customer = ""
+		}
+		if fields.PayIfRoom != one.Pay {
+			fields.PayIfRoom = ""
 		}
 		if one.Amount == "" {
 			known = false
@@ -287,20 +337,7 @@ func (p *Policy) wordBundle(items []BundleItem, policies Policies, today Date) (
 	if known {
 		fields.Total = strings.TrimSpace(p.Currency + " " + total.Format(p.Currency))
 	}
-	for {
-		body, err := p.Templates.renderBundle(language, &fields)
-		if err != nil {
-			return Draft{}, err
-		}
-		draft := Draft{Body: body, Language: language, Count: Count(body)}
-		if p.fits(draft) {
-			return draft, nil
-		}
-		if fields.Customer == "" {
-			return Draft{}, fmt.Errorf("%w: %d segments for %d bills, %d allowed", ErrTooLong, draft.Count.Segments, len(items), p.MaxSegments)
-		}
-		fields.Customer = ""
-	}
+	return fields
 }
 
 // sampleItems are n bills to try a bundle on, with account numbers that differ
@@ -319,11 +356,15 @@ func sampleItems(b Bill, n int, withAmount bool) []BundleItem {
 func tryBundle(language string, t *template.Template) error {
 	p := &Policy{ServiceName: "Water", Currency: "KES", Language: language}
 	p.Templates.byLanguage = map[string]texts{language: {bundle: t}}
-	for _, s := range sampleBills(language) {
-		for _, n := range []int{2, 3} {
-			for _, away := range []int{-2, -1, 0, 1, 2} {
-				if _, err := p.wordBundle(sampleItems(s.bill, n, true), Policies{Default: p}, s.bill.DueDate.AddDays(away)); err != nil {
-					return err
+	for _, p.Pay = range []string{"", samplePay} {
+		for _, s := range sampleBills(language, p.Pay) {
+			for _, n := range []int{2, 3} {
+				for _, away := range []int{-2, -1, 0, 1, 2} {
+					fields := p.bundleFields(sampleItems(s.bill, n, true), Policies{Default: p}, language, s.bill.DueDate.AddDays(away))
+					fields.PayIfRoom = s.payIfRoom
+					if _, err := p.draftBundle(language, &fields); err != nil {
+						return err
+					}
 				}
 			}
 		}
