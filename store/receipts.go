@@ -152,89 +152,28 @@ func (s *Store) RecordReceipts(now time.Time, receipts []Receipt) (moved []Recei
 
 // receipts writes a batch, or nothing of it when it fails.
 func (t *tx) receipts(now time.Time, batch []Receipt) (moved []Receipt, err error) {
-	isNew, err := t.plainReceipts(now, batch)
-	if err != nil {
-		return nil, err
-	}
 	for _, r := range batch {
-		if !isNew[r.TextID] {
-			if isNew[r.TextID], err = t.receipt(now, &r); err != nil {
-				return nil, err
-			}
+		isNew, err := t.receipt(now, &r)
+		if err != nil {
+			return nil, err
 		}
-		if isNew[r.TextID] {
+		if isNew {
 			moved = append(moved, r)
 		}
 	}
 	return moved, nil
 }
 
-// plain reports whether there is no more to the receipt than a state to move on
-// to.
-func (r Receipt) plain() bool {
-	return comesAfter[r.State] != "" && r.State != Accepted && r.OptOut == "" && r.Why == "" && r.RetryAt.IsZero() && r.Stop == nil
-}
-
-const (
-	receiptRows = "WITH v (id, state, status, code, error, settled, segments, price, unit, next_poll) AS (VALUES %s) "
-	movesText   = "texts.id = v.id AND texts.state IN ('accepted', 'sent') AND texts.state <> v.state" // as in comesAfter
-)
-
-var (
-	receiptColumns = []db.Type{db.Integer, db.Text, db.Text, db.Integer, db.Text, db.Integer, db.Integer, db.Text, db.Text, db.Integer}
-
-	receiptEventsSQL = db.NewBatch(receiptRows+`INSERT INTO events (at, bill_id, text_id, what, reason, detail)
-		SELECT ?1, r.bill_id, v.id, v.state, 'provider', v.error FROM v CROSS JOIN texts CROSS JOIN reminders r
-		WHERE `+movesText+` AND r.text_id = v.id`, 1, receiptColumns...)
-	receiptTextsSQL = db.NewBatch(receiptRows+`UPDATE texts
-		SET state = v.state, provider_status = v.status, error_code = v.code, error = v.error,
-			settled_at = v.settled, refused_for = '', billed_segments = coalesce(v.segments, billed_segments),
-			price = coalesce(v.price, texts.price), price_unit = coalesce(v.unit, price_unit), next_poll_at = v.next_poll, polls = polls + 1
-		FROM v WHERE `+movesText+` RETURNING texts.id`, 0, receiptColumns...)
-)
-
-// plainReceipts is receipt for those that are plain and move their texts, many
-// at a time. It returns which they are.
-func (t *tx) plainReceipts(now time.Time, receipts []Receipt) (moved map[int64]bool, err error) {
-	moved = make(map[int64]bool, len(receipts))
-	var all []Receipt
-	for _, r := range receipts {
-		if r.plain() {
-			all = append(all, r)
-		}
-	}
-	row := func(args []any, r Receipt) []any {
-		var settled any
-		if r.State.Final() {
-			settled = now.UnixMilli()
-		}
-		return append(args, r.TextID, r.State, r.ProviderStatus, r.Code, r.Error, settled,
-			positive(r.BilledSegments), nullable(r.Price), nullable(r.PriceUnit), millis(r.NextPollAt))
-	}
-	// The trail first: whether a text moves is seen by its state before.
-	if _, err := db.ExecBatch(t.Tx, receiptEventsSQL, all, row, now.UnixMilli()); err != nil {
-		return nil, err
-	}
-	var id int64 // each in turn
-	return moved, db.QueryBatch(t.Tx, receiptTextsSQL, all, row, []sql.Scanner{db.NumberTo(&id)}, func() error {
-		moved[id] = true
-		return nil
-	})
-}
-
 // receipt writes one. Where a fault of the sender stands, it is changed to say so.
 func (t *tx) receipt(now time.Time, r *Receipt) (moved bool, err error) {
-	if _, err := t.Exec("UPDATE texts SET next_poll_at = ?2, polls = polls + 1 WHERE id = ?1", r.TextID, millis(r.NextPollAt)); err != nil {
+	if _, err := t.Exec(`UPDATE texts SET next_poll_at = ?2, polls = polls + 1, billed_segments = coalesce(?3, billed_segments),
+			price = coalesce(?4, price), price_unit = coalesce(?5, price_unit) WHERE id = ?1`,
+		r.TextID, millis(r.NextPollAt), positive(r.BilledSegments), nullable(r.Price), nullable(r.PriceUnit)); err != nil {
 		return false, err
 	}
 	from, ok := comesAfter[r.State]
 	if !ok {
 		return false, nil
-	}
-	if _, err := t.Exec(`UPDATE texts SET billed_segments = coalesce(?2, billed_segments), price = coalesce(?3, price),
-			price_unit = coalesce(?4, price_unit) WHERE id = ?1`,
-		r.TextID, positive(r.BilledSegments), nullable(r.Price), nullable(r.PriceUnit)); err != nil {
-		return false, err
 	}
 	if len(r.Destinations) > 0 { // as in judgeDestinations
 		until, stopped, err := t.senderStopped(now)
