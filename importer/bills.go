@@ -143,13 +143,16 @@ func (r *BillsReader) header(ignore []string) (fault string, err error) {
 		if err != nil {
 			return "", err
 		}
-		cells, _, fault, err := r.rows.next()
-		if err != nil || fault != "" {
-			return fault, err
+		cells, _, err := r.rows.next()
+		if fault, ok := errors.AsType[rowFault](err); ok {
+			return string(fault), nil
+		}
+		if err != nil {
+			return "", err
 		}
 		names = names[:0]
 		for _, cell := range cells {
-			name := strings.ToLower(trimOdd(string(cell)))
+			name := strings.ToLower(trimOdd(cell.text))
 			names = append(names, strings.NewReplacer(" ", "_", "-", "_").Replace(name))
 			blank = blank && name == ""
 		}
@@ -224,19 +227,19 @@ func (r *BillsReader) nameColumns(names, ignore []string, wanted string) (fault 
 // or what kept it from reading on.
 func (r *BillsReader) Next() (BillRow, error) {
 	for {
-		cells, line, fault, err := r.rows.next()
+		cells, line, err := r.rows.next()
+		row := BillRow{Line: line}
+		if fault, ok := errors.AsType[rowFault](err); ok {
+			row.bad(r.name, "", string(fault))
+			return row, nil
+		}
 		switch {
 		case errors.Is(err, io.EOF):
 			return BillRow{}, io.EOF
 		case err != nil:
 			return BillRow{}, fmt.Errorf("read %s, from line %d: %w", r.name, r.rows.line, WithoutPath(err))
 		}
-		row := BillRow{Line: line}
-		if fault != "" {
-			row.bad(r.name, "", fault)
-			return row, nil
-		}
-		if !slices.ContainsFunc(cells, func(cell []byte) bool { return len(bytes.TrimSpace(cell)) > 0 && trimOdd(string(cell)) != "" }) {
+		if !slices.ContainsFunc(cells, func(c cell) bool { return trimOdd(c.text) != "" }) {
 			continue
 		}
 		r.read(cells, &row)
@@ -252,7 +255,7 @@ func (row *BillRow) bad(file, column, fault string) {
 }
 
 // read makes a bill of the cells and notes every fault of them.
-func (r *BillsReader) read(cells [][]byte, row *BillRow) {
+func (r *BillsReader) read(cells []cell, row *BillRow) {
 	var values [len(csvColumns)]string
 	var faulty [len(csvColumns)]bool
 	for i, cell := range cells {
@@ -263,16 +266,16 @@ func (r *BillsReader) read(cells [][]byte, row *BillRow) {
 		switch column {
 		case ignored:
 		case unnamed:
-			if trimOdd(string(cell)) != "" {
+			if trimOdd(cell.text) != "" {
 				row.bad(r.name, "", fmt.Sprintf("has something in column %d, which has no name: put a text that holds the separator in quotation marks", i+1))
 			}
 		default:
 			var fault string
-			if column == 0 && string(cell) == r.service {
+			if column == 0 && cell.text == r.service {
 				values[0] = r.service
 				continue
 			}
-			values[column], fault = cleanCell(cell, csvColumns[column].kind) //nolint:gosec // column is a place in csvColumns, of which there are as many
+			values[column], fault = cleanCell(cell.text, csvColumns[column].kind) //nolint:gosec // column is a place in csvColumns, of which there are as many
 			row.bad(r.name, csvColumns[column].name, fault)
 			faulty[column] = fault != "" //nolint:gosec // the same
 		}

@@ -19,14 +19,14 @@ const (
 // cleanCell takes off what spreadsheets and copying put around a value: odd
 // spaces, ="0042", a leading apostrophe. What they have spoilt is refused, with
 // what to do about it, since 4.2317E+06 is no longer anybody's account.
-func cleanCell(raw []byte, kind cellKind) (value, fault string) {
+func cleanCell(raw string, kind cellKind) (value, fault string) {
 	if plainCell(raw) {
-		return string(raw), spoilt(string(raw), kind)
+		return raw, spoilt(raw, kind)
 	}
-	if !utf8.Valid(raw) {
+	if !utf8.ValidString(raw) {
 		return "", "is not UTF-8 text: save the file as CSV UTF-8"
 	}
-	s := trimOdd(string(raw))
+	s := trimOdd(raw)
 	if inner, ok := strings.CutPrefix(s, `="`); ok && strings.HasSuffix(inner, `"`) {
 		s = trimOdd(strings.ReplaceAll(inner[:len(inner)-1], `""`, `"`))
 	} else if strings.HasPrefix(s, "=") {
@@ -46,7 +46,7 @@ func cleanCell(raw []byte, kind cellKind) (value, fault string) {
 }
 
 // plainCell reports whether there is nothing to take off.
-func plainCell(raw []byte) bool {
+func plainCell(raw string) bool {
 	if len(raw) == 0 {
 		return true
 	}
@@ -54,7 +54,7 @@ func plainCell(raw []byte) bool {
 	case ' ', '=', '\'':
 		return false
 	}
-	for _, c := range raw {
+	for _, c := range []byte(raw) {
 		if c < ' ' || c > '~' {
 			return false
 		}
@@ -65,6 +65,9 @@ func plainCell(raw []byte) bool {
 // trimOdd makes every kind of space a plain one, and takes those at both ends
 // off, with marks that cannot be seen.
 func trimOdd(s string) string {
+	if plainCell(s) {
+		return s
+	}
 	s = strings.Map(func(r rune) rune {
 		if unicode.Is(unicode.Zs, r) {
 			return ' '
