@@ -136,9 +136,9 @@ func (a *app) optoutImportCommand() *cobra.Command {
 		Short: "Add a list of phones, one a line",
 		Long: `Adds every phone of the file: one a line, or followed by a service id, with or
 without a first line "phone,service", as spreadsheets write it (see duewatch
-import). Empty lines and those beginning with # are passed over, and landlines are
-left out and counted. If any line is wrong, all wrong ones are named and nothing
-is added. FILE may be - for stdin.`,
+import). Empty lines and those beginning with # are passed over, and landlines
+are left out and counted. If any line is wrong, all wrong ones are named and
+nothing is added. FILE may be - for stdin.`,
 		Example: "  duewatch optout import stop-list.txt",
 		Args:    usageArgs(cobra.ExactArgs(1)),
 		RunE: func(c *cobra.Command, args []string) (err error) {

@@ -114,7 +114,7 @@ func TestColumnsCanBeChosen(t *testing.T) {
 			[]string{`2 17 0042 +254710000003 "" `}},
 		{"without a header", "0042,0710000003\n0043,0710000003\n", ColumnChoice{Of: map[string]string{"account": "1", "phone": "2"}, Service: "17"},
 			[]string{`1 17 0042 +254710000003 "" `, `2 17 0043 +254710000003 "" `}},
-		{"by number, with a header", "Ref,Line\n0042,0710000003\n", ColumnChoice{Of: map[string]string{"account": "1", "phone": "2"}, Service: "17"},
+		{"by number, with a header that has one", "Ref,Line 1\n0042,0710000003\n", ColumnChoice{Of: map[string]string{"account": "1", "phone": "2"}, Service: "17"},
 			[]string{`2 17 0042 +254710000003 "" `}},
 		{"below a title", "\"Tenants of Block B, 1 Nov 2026\",,\n,,\nHouse,Tel,Tenant\nB4,0710000003,A B\n", ColumnChoice{Service: "17"},
 			[]string{`4 17 B4 +254710000003 "" `}},

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 )
 
 // maxAhead is how many rows are looked at to find the header: titles above one
@@ -90,12 +91,15 @@ func findHeader(rows [][]string, choice ColumnChoice) (best int, l *layout) {
 	return best, l
 }
 
-// startsWithABill reports whether the first row has something like a number in the
+// startsWithABill reports whether the first row has digits and no letter in the
 // column of the phones, so that it names no columns.
 func startsWithABill(rows [][]string, choice ColumnChoice) bool {
 	row := rows[slices.IndexFunc(rows, filled)]
 	column, err := strconv.Atoi(choice.Of[fields[phone].name])
-	return err == nil && column >= 1 && column <= len(row) && strings.ContainsAny(row[column-1], "0123456789")
+	if err != nil || column < 1 || column > len(row) {
+		return false
+	}
+	return strings.ContainsAny(row[column-1], "0123456789") && !strings.ContainsFunc(row[column-1], unicode.IsLetter)
 }
 
 // withoutHeader reads a file of which each column is named by its number, and

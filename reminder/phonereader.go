@@ -49,7 +49,8 @@ var zeroTrunk = map[string]int32{"ET": 251, "KE": 254, "NG": 234, "RW": 250, "TZ
 type PhoneRange int
 
 const (
-	KnownRange PhoneRange = iota // the library's tables, or the operator
+	// KnownRange is a number that the library's tables have, or the operator.
+	KnownRange PhoneRange = iota
 	// NewRange is a number that no table has, and that is one by its length and
 	// beginning: regulators open ranges sooner than libraries learn of them.
 	NewRange
