@@ -357,7 +357,10 @@ func (i *billImport) summary(notes importer.Notes, took time.Duration) error {
 			NewRanges      map[string]int `json:"new_ranges,omitempty"`
 			Foreign        map[string]int `json:"foreign,omitempty"`
 			Seconds        float64        `json:"seconds"`
-		}{i.name, !nothing, n.rows, n.added, n.changed, fields, n.same, n.bad, notes.Mended, notes.NewRanges, notes.Foreign, took.Seconds()})
+		}{
+			i.name, !nothing, n.rows, n.added, n.changed, fields, n.same, n.bad,
+			notes.Mended, notes.NewRanges, notes.Foreign, took.Seconds(),
+		})
 	}
 	add, change := "added", "changed"
 	if nothing {

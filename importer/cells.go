@@ -157,10 +157,11 @@ func GuardID(s string) string {
 
 // What spreadsheets make of an account, each with what to do about it.
 const (
+	asMeant  = ", or write ' in front of what is meant as it stands"
 	rounded  = "was rounded by a spreadsheet, as in 4.2317E+06: format the column as text, and enter it anew"
-	isAmount = "looks like an amount: format the column as text, or write ' in front of what is meant as it stands"
-	isDate   = "looks like a date, which spreadsheets make of numbers with strokes: format the column as text, and enter it anew, or write ' in front of what is meant as it stands"
-	isNone   = "is a word for nothing: leave the row out, or write ' in front of what is meant as it stands"
+	isAmount = "looks like an amount: format the column as text" + asMeant
+	isDate   = "looks like a date, which spreadsheets make of numbers with strokes: format the column as text, and enter it anew" + asMeant
+	isNone   = "is a word for nothing: leave the row out" + asMeant
 	hasQuote = "has a quotation mark around it: remove it"
 	wasLost  = "holds a character (\ufffd) that was lost when the file was saved: enter it anew"
 	isError  = "is an error of the spreadsheet: look at its cell, and store a value"
@@ -172,17 +173,26 @@ var (
 	scientific = regexp.MustCompile(`^[+-]?[0-9](?:(?:[.,][0-9]+)?[eE][+-][0-9]{2,3}|[.,][0-9]+[eE][0-9]{1,3})$`)
 	// 42317.00, 42,317, -42317 and (42317), the last two as accountants write a
 	// debt. A number with a stroke or dots inside may be anybody's account.
-	asAmount = regexp.MustCompile(`^-?(?:[0-9]+[.,]0{1,2}|[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]+)?|[0-9]{1,3}(?:\.[0-9]{3})+,[0-9]+)$|^-[0-9]+(?:[.,][0-9]+)?$|^\([0-9.,]+\)$`)
+	asAmount = regexp.MustCompile(`^-?(?:[0-9]+[.,]0{1,2}|` + thousands + `)$|^-[0-9]+(?:[.,][0-9]+)?$|^\([0-9.,]+\)$`)
 	// 12-Mar, Mar-26, 12/03/2026, 2026-03-12 and a time behind them.
-	asDate = regexp.MustCompile(`(?i)^(?:[0-9]{1,2}[- /]` + month + `(?:[- /][0-9]{2,4})?|` + month + `[- /][0-9]{2,4}|` +
-		`(?:0?[1-9]|[12][0-9]|3[01])([/.-])(?:0?[1-9]|[12][0-9]|3[01])[/.-](?:19|20)[0-9]{2}|(?:19|20)[0-9]{2}[/.-](?:0?[1-9]|1[0-2])[/.-](?:0?[1-9]|[12][0-9]|3[01]))` +
-		`(?:[ T][0-9]{1,2}:[0-9]{2}.*)?$`)
+	asDate = regexp.MustCompile(`(?i)^(?:` + day + `[- /]` + month + `(?:[- /][0-9]{2,4})?|` + month + `[- /][0-9]{2,4}|` +
+		day + `[/.-]` + day + `[/.-]` + year + `|` + year + `[/.-]` + day + `[/.-]` + day + `)(?:[ T][0-9]{1,2}:[0-9]{2}.*)?$`)
 )
 
-const month = `(?:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?|oct(?:ober)?|nov(?:ember)?|dec(?:ember)?)`
+// The parts of amounts and dates. The number of a month may be any that a day has,
+// since half of the world writes the month first.
+const (
+	thousands = `[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]+)?|[0-9]{1,3}(?:\.[0-9]{3})+,[0-9]+`
+	day       = `(?:0?[1-9]|[12][0-9]|3[01])`
+	year      = `(?:19|20)[0-9]{2}`
+	month     = `(?:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|` +
+		`aug(?:ust)?|sept?(?:ember)?|oct(?:ober)?|nov(?:ember)?|dec(?:ember)?)`
+)
 
 // noValues are how people and programs write that there is none, in small letters.
-var noValues = []string{"n/a", "na", "#n/a", "null", "nil", "none", "nan", "undefined", "-", "--", "?", ".", "tba", "true", "false", "hakuna"}
+var noValues = []string{
+	"n/a", "na", "null", "nil", "none", "nan", "undefined", "-", "--", "?", ".", "tba", "true", "false", "hakuna",
+}
 
 // canBeMeant reports whether an account that looks spoilt can be meant as it
 // stands, which an apostrophe in front says: it is the mark of spreadsheets for

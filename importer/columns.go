@@ -164,7 +164,8 @@ func (l *layout) choose() {
 		case len(found) > 1:
 			l.fault(field(i), "has %d columns %s: choose one for %s by its number", len(found), shownHeader(name), f.name)
 		case l.fields[found[0]] >= 0:
-			l.fault(field(i), "has one column %s, which is chosen for %s and for %s", shownHeader(name), fields[l.fields[found[0]]].name, f.name)
+			other := fields[l.fields[found[0]]].name
+			l.fault(field(i), "has one column %s, which is chosen for %s and for %s", shownHeader(name), other, f.name)
 		default:
 			l.fields[found[0]] = field(i)
 			_, err := strconv.Atoi(trimOdd(name))
@@ -318,7 +319,8 @@ func (l *layout) check() []string {
 		has := l.of(field(i)) != nil
 		if field(i) == service && l.choice.Service != "" {
 			if has {
-				faults = append(faults, fmt.Sprintf("has a column for service, %s: leave it out, or give no service for every row", l.list(l.of(service))))
+				column := l.list(l.of(service))
+				faults = append(faults, "has a column for service, "+column+": leave it out, or give no service for every row")
 			}
 			continue
 		}

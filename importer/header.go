@@ -58,7 +58,8 @@ func (r *BillsReader) header(choice ColumnChoice) error {
 	}
 	for i, row := range rows[:at] {
 		if slices.ContainsFunc(row, looksLikePhone) {
-			return r.fault(ahead[i].line, fmt.Sprintf("stands above the header in line %d and may be a bill: move it below, or remove it", ahead[at].line))
+			where := fmt.Sprintf("stands above the header in line %d and may be a bill", ahead[at].line)
+			return r.fault(ahead[i].line, where+": move it below, or remove it")
 		}
 		if filled(row) && !isSeparatorHint(row) {
 			r.columns.Above++

@@ -50,7 +50,8 @@ func (n Notes) Lines() (lines []string) {
 		lines = append(lines, "mended: "+counts(n.Mended))
 	}
 	if n.NewRanges != nil {
-		lines = append(lines, "phones of new ranges, taken as mobile ones: "+counts(n.NewRanges)+" (phones.mobile_prefixes in the config says that they are)")
+		const hint = " (phones.mobile_prefixes in the config says that they are)"
+		lines = append(lines, "phones of new ranges, taken as mobile ones: "+counts(n.NewRanges)+hint)
 	}
 	if n.Foreign != nil {
 		lines = append(lines, "phones of other countries: "+counts(n.Foreign))
