@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -68,14 +69,8 @@ services:
   - {id: "17", name: Nairobi Water}
 web: {listen: "127.0.0.1:0"}
 log: {format: json}
-`, orElse(p.store, "bench.db"), orElse(p.url, "http://127.0.0.1:1"), sandbox.ClientID, sandbox.ClientSecret, sandbox.AccountSID, sandbox.AuthToken, sandbox.From, p.callers), 0o600)
-}
-
-func orElse(s, fallback string) string {
-	if s == "" {
-		return fallback
-	}
-	return s
+`, cmp.Or(p.store, "bench.db"), cmp.Or(p.url, "http://127.0.0.1:1"), sandbox.ClientID, sandbox.ClientSecret,
+		sandbox.AccountSID, sandbox.AuthToken, sandbox.From, p.callers), 0o600)
 }
 
 // benchDaemon is the daemon's own parts, built as the daemon builds them, on a
@@ -195,7 +190,8 @@ func naive(ctx context.Context, p params, _ io.Reader) (took, error) {
 				if err := accepted(r); err != nil {
 					return err
 				}
-				err = d.store.RecordOutcome(now, store.SendOutcome{TextID: t.ID, State: store.Accepted, ProviderID: r.SID, ProviderStatus: r.Status, NextPollAt: now.Add(time.Minute)})
+				err = d.store.RecordOutcome(now, store.SendOutcome{TextID: t.ID, State: store.Accepted,
+					ProviderID: r.SID, ProviderStatus: r.Status, NextPollAt: now.Add(time.Minute)})
 				if err != nil {
 					return err
 				}

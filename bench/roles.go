@@ -52,7 +52,8 @@ type params struct {
 }
 
 func (p params) args() []string {
-	return []string{"-url", p.url, "-store", p.store, "-n", strconv.Itoa(p.n), "-callers", strconv.Itoa(p.callers), "-job", p.job, "-cpu", p.cpu}
+	return []string{"-url", p.url, "-store", p.store, "-n", strconv.Itoa(p.n),
+		"-callers", strconv.Itoa(p.callers), "-job", p.job, "-cpu", p.cpu}
 }
 
 // took is what came of a role.
@@ -182,8 +183,9 @@ func bareTexts(ctx context.Context, p params, _ io.Reader) (took, error) {
 		return took{}, err
 	}
 	send := func(i int) error {
-		return accepted(n.Send(ctx, notifier.Message{To: reminder.Phone(gen.Phone(i + 1)), Validity: 9 * time.Hour, Body: "Hello Wanjiku Kamau, your Nairobi Water bill (account " +
-			account(i+1) + ") is due today, on 24 Nov 2026. Amount due: KES 1,250.50."}))
+		return accepted(n.Send(ctx, notifier.Message{To: reminder.Phone(gen.Phone(i + 1)), Validity: 9 * time.Hour,
+			Body: "Hello Wanjiku Kamau, your Nairobi Water bill (account " + account(i+1) +
+				") is due today, on 24 Nov 2026. Amount due: KES 1,250.50."}))
 	}
 	warm := p
 	warm.n = p.callers
@@ -214,7 +216,8 @@ func bareAlmara(ctx context.Context, p params, _ io.Reader) (took, error) {
 		return took{}, err
 	}
 	ask := func(i int) error {
-		_, err := c.Register(ctx, reminder.Bill{ID: int64(i + 1), Service: "17", Account: account(i + 1), Phone: reminder.Phone(gen.Phone(i + 1)), Description: "House 7"})
+		_, err := c.Register(ctx, reminder.Bill{ID: int64(i + 1), Service: "17", Account: account(i + 1),
+			Phone: reminder.Phone(gen.Phone(i + 1)), Description: "House 7"})
 		return err
 	}
 	warm := p

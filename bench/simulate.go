@@ -39,10 +39,12 @@ func (b *bench) simulate(ctx context.Context) error {
 	if err := json.Unmarshal(out, &r); err != nil {
 		return err
 	}
-	b.add(row{name: "simulate", what: fmt.Sprintf("30 virtual days of %d customers; seconds", n), against: "a minute", ratio: seconds, unit: "s",
-		reach: "≤ 60 s", ok: seconds <= 60, note: fmt.Sprintf("%d bills, %d texts; the same seed gave the same end", r.Bills, r.Texts)})
-	b.add(row{name: "simulate/calls", what: "Almara Pay calls per bill and month, default policy, a seeded model of payments", against: "a bill and month",
-		ratio: r.Calls, unit: "calls", reach: "≤ 8", ok: r.Calls <= 8, note: fmt.Sprintf("%d bills", r.Bills)})
+	b.add(row{name: "simulate", what: fmt.Sprintf("30 virtual days of %d customers; seconds", n), against: "a minute",
+		ratio: seconds, unit: "s", reach: "≤ 60 s", ok: seconds <= 60,
+		note: fmt.Sprintf("%d bills, %d texts; the same seed gave the same end", r.Bills, r.Texts)})
+	b.add(row{name: "simulate/calls", what: "Almara Pay calls per bill and month, default policy, a seeded model of payments",
+		against: "a bill and month", ratio: r.Calls,
+		unit: "calls", reach: "≤ 8", ok: r.Calls <= 8, note: fmt.Sprintf("%d bills", r.Bills)})
 	return nil
 }
 
@@ -53,7 +55,8 @@ func (b *bench) simulation(ctx context.Context, customers int) (out []byte, seco
 		return nil, 0, err
 	}
 	var log strings.Builder
-	c := exec.CommandContext(ctx, b.daemon, "simulate", "--customers", strconv.Itoa(customers), "--from", "2026-11-01", "--days", "30", "--json", "--config", file)
+	c := exec.CommandContext(ctx, b.daemon, "simulate", "--customers", strconv.Itoa(customers),
+		"--from", "2026-11-01", "--days", "30", "--json", "--config", file)
 	c.Stderr = &log
 	begin := time.Now()
 	if out, err = c.Output(); err != nil {

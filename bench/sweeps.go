@@ -34,7 +34,8 @@ func (b *bench) sweeps(ctx context.Context) error {
 	}
 	for _, job := range []string{"register", "recheck"} {
 		b.add(row{name: job, what: job + " sweep in id order, balances durable; bills/s", against: "the almara client in a bare loop",
-			ratio: median(share[job]), reach: "≥ 0.75, aim 0.85", ok: median(share[job]) >= .75, note: fmt.Sprintf("%.0f bills/s", median(rates[job]))})
+			ratio: median(share[job]), reach: "≥ 0.75, aim 0.85", ok: median(share[job]) >= .75,
+			note: fmt.Sprintf("%.0f bills/s", median(rates[job]))})
 	}
 	return nil
 }
@@ -75,7 +76,8 @@ var stand = http.Client{Timeout: 10 * time.Second}
 
 // pay lets a customer pay a bill in full.
 func pay(ctx context.Context, url, account string) error {
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, url+"/bills", strings.NewReader(fmt.Sprintf(`{"service": "17", "account": %q, "balance": "0"}`, account)))
+	body := strings.NewReader(fmt.Sprintf(`{"service": "17", "account": %q, "balance": "0"}`, account))
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, url+"/bills", body)
 	if err != nil {
 		return err
 	}

@@ -33,7 +33,8 @@ func (b *bench) yearOfHistory(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	b.add(row{name: "year", what: "store for each bill with a year of history at 3 stages a month", against: "a bill", ratio: t.Figure / float64(n) / 1024, unit: "KiB", reach: "say it", ok: true,
+	b.add(row{name: "year", what: "store for each bill with a year of history at 3 stages a month", against: "a bill",
+		ratio: t.Figure / float64(n) / 1024, unit: "KiB", reach: "say it", ok: true,
 		note: fmt.Sprintf("%.1f texts, %.2f KiB without history, %.1f KiB of history left by a retention of 90 days",
 			float64(t.N)/float64(n), float64(before)/float64(n)/1024, float64(after-before)/float64(n)/1024)})
 	return os.Remove(path)
@@ -51,7 +52,8 @@ func year(ctx context.Context, p params, _ io.Reader) (took, error) {
 			var results []store.CheckResult
 			for id := range p.n {
 				m := reminder.MustMoney(fmt.Sprintf("%d.50", 900+id))
-				results = append(results, store.CheckResult{BillID: int64(id + 1), Answer: &reminder.Answer{At: now, Customer: "Wanjiku Kamau", Balance: &m, DueDate: due, Verified: new(true)}})
+				answer := &reminder.Answer{At: now, Customer: "Wanjiku Kamau", Balance: &m, DueDate: due, Verified: new(true)}
+				results = append(results, store.CheckResult{BillID: int64(id + 1), Answer: answer})
 			}
 			for _, stage := range []int{-7, -3, 0} {
 				now = due.AddDays(stage).At(9*60, d.cfg.Zone)
@@ -87,15 +89,19 @@ func year(ctx context.Context, p params, _ io.Reader) (took, error) {
 // textAll decides about what is due, and writes down that all texts were
 // taken and delivered.
 func (d *benchDaemon) textAll(ctx context.Context, now time.Time) (n int, err error) {
+	round := store.Round{Now: now, Policies: d.cfg.Policies, Delivery: d.cfg.Delivery,
+		Claim: store.Claim{Owner: "bench", Lease: time.Hour}}
 	for {
-		l, err := d.store.DecideDue(ctx, store.Round{Now: now, Policies: d.cfg.Policies, Delivery: d.cfg.Delivery, Claim: store.Claim{Owner: "bench", Lease: time.Hour}}, 256)
+		l, err := d.store.DecideDue(ctx, round, 256)
 		if err != nil || l.Bills == 0 {
 			return n, err
 		}
 		var receipts []store.Receipt
 		for _, x := range l.Texts {
 			sid := fmt.Sprintf("SM%016x%016x", uint64(x.ID)*0x9e3779b97f4a7c15, x.ID)
-			if err := d.store.RecordOutcome(now, store.SendOutcome{TextID: x.ID, State: store.Accepted, ProviderID: sid, ProviderStatus: "queued", NextPollAt: now.Add(time.Minute)}); err != nil {
+			outcome := store.SendOutcome{TextID: x.ID, State: store.Accepted,
+				ProviderID: sid, ProviderStatus: "queued", NextPollAt: now.Add(time.Minute)}
+			if err := d.store.RecordOutcome(now, outcome); err != nil {
 				return n, err
 			}
 			receipts = append(receipts, store.Receipt{TextID: x.ID, State: store.Delivered, Price: "-0.02000", PriceUnit: "USD"})

@@ -14,6 +14,11 @@ import (
 	"duewatch/store"
 )
 
+// billStates are what --state takes.
+var billStates = []reminder.BillState{
+	reminder.BillPending, reminder.BillActive, reminder.BillPaused, reminder.BillRejected, reminder.BillRemoved,
+}
+
 func (a *app) billsCommand() *cobra.Command {
 	var state, held string
 	var asJSON, full bool
@@ -24,12 +29,9 @@ func (a *app) billsCommand() *cobra.Command {
 		Example: "  duewatch bills --state rejected\n  duewatch bills --held in_doubt --full",
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) (err error) {
-			states := []reminder.BillState{reminder.BillPending, reminder.BillActive, reminder.BillPaused, reminder.BillRejected, reminder.BillRemoved}
-			if !slices.Contains(append(states, ""), reminder.BillState(state)) {
-				return fmt.Errorf("--state %q: write one of %v (%w)", state, states, errUsage)
-			}
-			if known := heldReasons(); held != "" && !slices.Contains(known, reminder.Reason(held)) {
-				return fmt.Errorf("--held %q: write one of %v (%w)", held, known, errUsage)
+			err = errors.Join(oneOf("state", reminder.BillState(state), billStates), oneOf("held", reminder.Reason(held), heldReasons()))
+			if err != nil {
+				return err
 			}
 			cfg, s, err := a.openReader(c)
 			if err != nil {
@@ -37,12 +39,7 @@ func (a *app) billsCommand() *cobra.Command {
 			}
 			defer func() { err = errors.Join(err, s.Close()) }()
 			filter := store.BillFilter{State: reminder.BillState(state), Held: reminder.Reason(held)}
-			phone := func(p reminder.Phone) string {
-				if full {
-					return p.E164()
-				}
-				return p.String()
-			}
+			phone := shownPhone(full)
 			if asJSON {
 				enc := json.NewEncoder(a.stdout)
 				return s.Bills(c.Context(), filter, func(w store.Watched) error { return enc.Encode(billJSON(w, phone)) })
@@ -57,6 +54,22 @@ func (a *app) billsCommand() *cobra.Command {
 	return c
 }
 
+// oneOf refuses a word that a flag does not take; "" = the flag was not given.
+func oneOf[T ~string](flag string, word T, known []T) error {
+	if word == "" || slices.Contains(known, word) {
+		return nil
+	}
+	return fmt.Errorf("--%s %q: write one of %v (%w)", flag, word, known, errUsage)
+}
+
+// shownPhone is how phones are printed: masked, or in full.
+func shownPhone(full bool) func(reminder.Phone) string {
+	if full {
+		return reminder.Phone.E164
+	}
+	return reminder.Phone.String
+}
+
 // heldReasons are those for which a reminder may be held.
 func heldReasons() (all []reminder.Reason) {
 	for _, r := range reminder.Reasons {
@@ -67,7 +80,9 @@ func heldReasons() (all []reminder.Reason) {
 	return all
 }
 
-func (a *app) tableOfBills(c *cobra.Command, cfg *config.Config, s *store.Store, filter store.BillFilter, phone func(reminder.Phone) string) error {
+func (a *app) tableOfBills(
+	c *cobra.Command, cfg *config.Config, s *store.Store, filter store.BillFilter, phone func(reminder.Phone) string,
+) error {
 	heads := []string{"SERVICE", "ACCOUNT", "PHONE", "STATE", "DUE", "BALANCE", "NEXT"}
 	rest := func(w store.Watched) []string {
 		return []string{a.shortDay(w.DueDate, cfg.Zone), formatBalance(w.Balance, cfg.Currency), a.shortTime(w.NextRemind, cfg.Zone)}

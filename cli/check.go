@@ -133,7 +133,7 @@ func (k *check) count(sandboxed bool) {
 	for _, s := range k.cfg.Services {
 		services[s.ID] = true
 	}
-	for _, sample := range daemon.StandInsFor(k.cfg, k.app.now()).Samples {
+	for _, sample := range daemon.StandInsFor(k.cfg, k.app.now()).SamplesFor(k.cfg) {
 		services[sample.Service] = true
 		k.Bills++
 	}

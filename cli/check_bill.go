@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -92,8 +93,8 @@ func (a *app) findBills(ctx context.Context, cfg *config.Config, account string)
 		}
 	}
 	if len(bills) == 0 {
-		return nil, false, fmt.Errorf("there is no bill of account %s in the store %s, nor in bills or bills_file of %s: duewatch bills lists those of the store",
-			account, cfg.Store, a.configPath)
+		return nil, false, fmt.Errorf("there is no bill of account %s in the store %s, nor in bills or bills_file of %s: "+
+			"duewatch bills lists those of the store", account, cfg.Store, a.configPath)
 	}
 	return bills, sandboxed, nil
 }
@@ -145,7 +146,7 @@ func (a *app) tableOfSettings(cfg *config.Config, b knownBill, settings []config
 			from += fmt.Sprintf(", line %d", s.Line)
 		case config.LayerDefault:
 		}
-		if err := t.row(s.Key, orDash(strings.Join(strings.Fields(s.Value), " ")), from); err != nil {
+		if err := t.row(s.Key, cmp.Or(strings.Join(strings.Fields(s.Value), " "), "-"), from); err != nil {
 			return err
 		}
 	}
@@ -167,11 +168,4 @@ func (a *app) encodeSettings(b knownBill, settings []config.Setting) error {
 		Settings []config.Setting   `json:"settings"`
 	}{b.Service, b.Account, b.State, !b.waiting, a.configPath, settings}
 	return json.NewEncoder(a.stdout).Encode(out)
-}
-
-func orDash(s string) string {
-	if s == "" {
-		return "-"
-	}
-	return s
 }

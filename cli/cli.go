@@ -106,7 +106,9 @@ func (a *app) root() *cobra.Command {
 		Long: `duewatch registers bill numbers with Almara Pay, keeps the due date and balance
 it answers, and texts the customer before the due date: at the right hour, once,
 and only while something is still owed.`,
-		Example:       "  duewatch run --sandbox      try it without any account\n  duewatch check              is the config right?\n  duewatch explain 14200331   the history of a bill, and what comes next",
+		Example: `  duewatch run --sandbox      try it without any account
+  duewatch check              is the config right?
+  duewatch explain 14200331   the history of a bill, and what comes next`,
 		Version:       strings.TrimPrefix(version(), "duewatch "),
 		SilenceUsage:  true,
 		SilenceErrors: true,
@@ -114,9 +116,13 @@ and only while something is still owed.`,
 	root.PersistentFlags().StringVarP(&a.configPath, "config", "c", defaultConfig(), "config file; else ./config.yaml, or /etc/duewatch/…")
 	root.PersistentFlags().Lookup("config").DefValue = "" // the words say it
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return fmt.Errorf("%w (%w)", flagError(err), errUsage) })
-	root.AddCommand(a.runCommand(), a.checkCommand(), a.doctorCommand(), a.billsCommand(), a.explainCommand(), a.previewCommand(), a.simulateCommand(), a.importCommand(), a.exportCommand(), a.backupCommand(), a.optoutCommand(),
-		a.pauseCommand(), a.resumeCommand(), a.retryCommand(), a.releaseCommand(), a.reportCommand(), a.sandboxCommand(), a.versionCommand())
-	root.AddCommand(a.completionCommand(), a.manCommand())
+	root.AddCommand(
+		a.runCommand(), a.checkCommand(), a.doctorCommand(),
+		a.billsCommand(), a.explainCommand(), a.previewCommand(), a.simulateCommand(), a.reportCommand(),
+		a.importCommand(), a.exportCommand(), a.backupCommand(),
+		a.optoutCommand(), a.pauseCommand(), a.resumeCommand(), a.retryCommand(), a.releaseCommand(),
+		a.sandboxCommand(), a.versionCommand(), a.completionCommand(), a.manCommand(),
+	)
 	root.CompletionOptions.DisableDefaultCmd = true // ours says it shorter
 	a.complete(root)
 	for _, c := range root.Commands() {

@@ -7,9 +7,6 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
-
-	"duewatch/reminder"
-	"duewatch/store"
 )
 
 func (a *app) completionCommand() *cobra.Command {
@@ -42,14 +39,14 @@ const maxAccounts = 50
 // complete says what may follow where the shell asks: accounts where a command
 // takes one, and the words of flags that have a closed list.
 func (a *app) complete(root *cobra.Command) {
-	states := words(reminder.BillPending, reminder.BillActive, reminder.BillPaused, reminder.BillRejected, reminder.BillRemoved)
+	states := words(billStates...)
 	var held []string
 	for _, r := range heldReasons() {
 		held = append(held, string(r)+"\t"+r.Info().Means)
 	}
 	flags := map[string][]string{
 		"bills --state": states, "bills --held": held, "export --state": states, "release --reason": words(releasable...),
-		"export --source": {store.SourceConfig, store.SourceFile, store.SourceImport}, "report --by": words(groupings...),
+		"export --source": billSources, "report --by": words(groupings...),
 	}
 	_ = eachCommand(root, func(c *cobra.Command) error {
 		if c.Flags().Lookup("service") != nil {

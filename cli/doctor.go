@@ -30,8 +30,18 @@ type finding struct {
 	Text  string `json:"text"` // what is right, or what is wrong and what to do
 }
 
-func found(level, part, format string, args ...any) []finding {
-	return []finding{{level, part, fmt.Sprintf(format, args...)}}
+// findings are those of one part.
+type findings []finding
+
+// add adds one and returns them all.
+func (f *findings) add(level, part, format string, args ...any) findings {
+	*f = append(*f, finding{level, part, fmt.Sprintf(format, args...)})
+	return *f
+}
+
+// found is a part of which there is one thing to say, or the first of several.
+func found(level, part, format string, args ...any) findings {
+	return new(findings).add(level, part, format, args...)
 }
 
 // Bounds of one part: an answer that takes longer is none, and a large store is
@@ -142,15 +152,15 @@ func (a *app) encodeFindings(all []finding, ok bool) error {
 func (d *doctor) mode(context.Context) []finding {
 	said := found(levelOK, "config", "%s is right", d.app.configPath)
 	if d.sandboxed {
-		return append(said, found(levelNote, "mode", "the sandbox: endpoints, credentials and hours are the stand-ins'")...)
+		return said.add(levelNote, "mode", "the sandbox: endpoints, credentials and hours are the stand-ins'")
 	}
 	switch mode := d.cfg.Delivery.Mode; mode {
 	case "live":
-		return append(said, found(levelOK, "mode", "live: texts go to the customers")...)
+		return said.add(levelOK, "mode", "live: texts go to the customers")
 	case "off":
-		return append(said, found(levelNote, "mode", "off: nobody is texted until notifier.mode is changed")...)
+		return said.add(levelNote, "mode", "off: nobody is texted until notifier.mode is changed")
 	default:
-		return append(said, found(levelNote, "mode", "%s: not every customer is texted", mode)...)
+		return said.add(levelNote, "mode", "%s: not every customer is texted", mode)
 	}
 }
 
@@ -174,7 +184,7 @@ func (d *doctor) hours(context.Context) []finding {
 	out := found(levelOK, "hours", "it is %s in %s; %s", now.In(zone).Format("Mon 2 Jan 15:04"), zone, usual)
 	for _, s := range d.cfg.Services {
 		if own := say(s.ID); own != usual {
-			out = append(out, found(levelOK, "hours", "service %s: %s", s.ID, own)...)
+			out.add(levelOK, "hours", "service %s: %s", s.ID, own)
 		}
 	}
 	return out

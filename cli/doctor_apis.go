@@ -34,29 +34,29 @@ func (d *doctor) almara(ctx context.Context) []finding {
 	}
 	out := found(levelOK, part, "%s gives a token", cfg.BaseURL)
 	if cfg.SharePhone {
-		out = append(out, found(levelNote, part,
-			"it is given the customers' phones, and may text them of due dates by itself: ask Almara Pay, or set almara.share_phone to false")...)
+		out.add(levelNote, part, "it is given the customers' phones, and may text them of due dates by itself: "+
+			"ask Almara Pay, or set almara.share_phone to false")
 	}
 	b, err := d.knownBill(ctx)
 	switch {
 	case err != nil:
-		return append(out, found(levelFix, part, "no bill can be looked up, since the store cannot be read: %s", reason(err))...)
+		return out.add(levelFix, part, "no bill can be looked up, since the store cannot be read: %s", reason(err))
 	case b == nil:
-		return append(out, found(levelNote, part, "no bill is saved there yet, so none was looked up")...)
+		return out.add(levelNote, part, "no bill is saved there yet, so none was looked up")
 	}
 	answer, err := c.Recheck(ctx, *b)
 	var rejected *almara.RejectedError
 	switch {
 	case errors.As(err, &rejected):
-		return append(out, found(levelNote, part, "it answers, but not about account %s: %s", b.Account, rejected.Reason)...)
+		return out.add(levelNote, part, "it answers, but not about account %s: %s", b.Account, rejected.Reason)
 	case err != nil:
-		return append(out, found(levelFix, part, "account %s cannot be looked up: %s", b.Account, whyNoAnswer(err))...)
+		return out.add(levelFix, part, "account %s cannot be looked up: %s", b.Account, whyNoAnswer(err))
 	}
 	due := "its due date is not known"
 	if !answer.DueDate.IsZero() {
 		due = "due " + answer.DueDate.String()
 	}
-	return append(out, found(levelOK, part, "account %s was looked up: %s", b.Account, due)...)
+	return out.add(levelOK, part, "account %s was looked up: %s", b.Account, due)
 }
 
 // errEnough ends a listing.
@@ -116,7 +116,7 @@ func (d *doctor) twilio(ctx context.Context) []finding {
 		if d.cfg.Delivery.Mode == reminder.ModeLive {
 			level = levelFix
 		}
-		out = append(out, found(level, part, "it is a trial account, which texts verified numbers only: upgrade it in the Twilio console for mode live")...)
+		out.add(level, part, "it is a trial account, which texts verified numbers only: upgrade it in the Twilio console for mode live")
 	}
 	return append(out, sender(ctx, n, t.From, t.MessagingServiceSID)...)
 }
@@ -125,11 +125,13 @@ func sender(ctx context.Context, n *notifier.Notifier, from, service string) []f
 	const part = "sender"
 	switch {
 	case service != "":
-		return found(levelNote, part, "messaging service %s: only the console and the first text show whether it has a sender for your customers", service)
+		return found(levelNote, part, "messaging service %s: only the console and the first text show "+
+			"whether it has a sender for your customers", service)
 	case from == "":
 		return found(levelNote, part, "none is configured")
 	case !strings.HasPrefix(from, "+"):
-		return found(levelNote, part, "%s: a name or short code cannot be looked up; only the console and the first text show whether it is registered", from)
+		return found(levelNote, part, "%s: a name or short code cannot be looked up; "+
+			"only the console and the first text show whether it is registered", from)
 	}
 	number := reminder.Phone(from)
 	owned, texts, err := n.Owns(ctx, number)
@@ -181,14 +183,15 @@ func (d *doctor) clock() []finding {
 	if len(d.clocks.ahead) == 0 {
 		return found(levelNote, part, "nobody answered whose clock this one could be compared with")
 	}
-	var out []finding
+	var out findings
 	for host, ahead := range d.clocks.ahead {
 		if ahead.Abs() > maxSkew {
 			word := "ahead of"
 			if ahead < 0 {
 				word = "behind"
 			}
-			out = append(out, found(levelFix, part, "this machine is %s %s %s: texts would leave at the wrong hour; set the clock by NTP (timedatectl set-ntp true)", ahead.Abs().Round(time.Second), word, host)...)
+			out.add(levelFix, part, "this machine is %s %s %s: texts would leave at the wrong hour; "+
+				"set the clock by NTP (timedatectl set-ntp true)", ahead.Abs().Round(time.Second), word, host)
 		}
 	}
 	if out == nil {

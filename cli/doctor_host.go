@@ -21,7 +21,7 @@ func (d *doctor) theStore(ctx context.Context) []finding {
 	const part = "store"
 	path := d.cfg.Store
 	folder := filepath.Dir(path)
-	var out []finding
+	var out findings
 	if err := syscall.Access(folder, 2 /* W_OK */); err != nil {
 		out = found(levelFix, part, "the folder %s cannot be written by this user (%v): make it, or check its owner and mode", folder, err)
 	}
@@ -32,21 +32,22 @@ func (d *doctor) theStore(ctx context.Context) []finding {
 		}
 		return out
 	case d.storeErr != nil:
-		return append(out, found(levelFix, part, "%s", reason(d.storeErr))...)
+		return out.add(levelFix, part, "%s", reason(d.storeErr))
 	}
 	world, err := daemon.World(ctx, d.store)
 	if err != nil {
-		return append(out, found(levelFix, part, "%s", reason(err))...)
+		return out.add(levelFix, part, "%s", reason(err))
 	}
 	if want := map[bool]string{true: daemon.WorldSandbox, false: daemon.WorldReal}[d.sandboxed]; world != "" && world != want {
-		out = append(out, found(levelFix, part, "%s belongs to the %s world and is refused in the %s one: name another file in store", path, world, want)...)
+		out.add(levelFix, part, "%s belongs to the %s world and is refused in the %s one: name another file in store", path, world, want)
 	}
 	if info, err := os.Stat(path); err == nil && info.Mode().Perm()&0o077 != 0 {
-		out = append(out, found(levelFix, part, "%s is readable by other users: run chmod 600 on it", path)...)
+		out.add(levelFix, part, "%s is readable by other users: run chmod 600 on it", path)
 	}
 	out = append(out, d.readStore(ctx)...)
 	if log, err := os.Stat(path + "-wal"); err == nil && log.Size() > maxWAL {
-		out = append(out, found(levelFix, part, "its log %s-wal has grown to %s: a program keeps an old view of it open; restart the daemon", path, sizeOf(log.Size()))...)
+		out.add(levelFix, part, "its log %s-wal has grown to %s: a program keeps an old view of it open; restart the daemon",
+			path, sizeOf(log.Size()))
 	}
 	return out
 }
@@ -63,7 +64,8 @@ func (d *doctor) verified(ctx context.Context) []finding {
 	case err != nil:
 		return found(levelFix, part, "%s", reason(err))
 	case n > 0:
-		return found(levelNote, part, "%s not verified: the biller has not confirmed the account, says Almara Pay; see STATE in duewatch bills", countOf(n, "bill"))
+		return found(levelNote, part, "%s not verified: the biller has not confirmed the account, says Almara Pay; "+
+			"see STATE in duewatch bills", countOf(n, "bill"))
 	}
 	return nil
 }
@@ -84,7 +86,8 @@ func (d *doctor) readStore(ctx context.Context) []finding {
 	}
 	switch {
 	case info.Size() > readWhole || ctx.Err() != nil:
-		return found(levelOK, "store", "%s is of this version; %s are too much to be read as a whole here, which duewatch check does", path, sizeOf(info.Size()))
+		return found(levelOK, "store", "%s is of this version; %s are too much to be read as a whole here, which duewatch check does",
+			path, sizeOf(info.Size()))
 	case err != nil:
 		return found(levelFix, "store", "%s", reason(err))
 	}
@@ -97,18 +100,18 @@ func (d *doctor) sending(ctx context.Context) []finding {
 	if d.store == nil {
 		return nil
 	}
-	var out []finding
+	var out findings
 	for _, problem := range d.app.problems(d.cfg, d.store).Sending(ctx) {
-		out = append(out, found(levelFix, part, "%s", problem)...)
+		out.add(levelFix, part, "%s", problem)
 	}
 	if out == nil {
 		out = found(levelOK, part, "no stop and no guard holds texts")
 	}
 	n, err := d.store.PhonesOptedOut(ctx)
 	if err != nil {
-		return append(out, found(levelFix, "opt-outs", "%s", reason(err))...)
+		return out.add(levelFix, "opt-outs", "%s", reason(err))
 	}
-	return append(out, found(levelOK, "opt-outs", "%s on the list", countOf(n, "phone"))...)
+	return out.add(levelOK, "opt-outs", "%s on the list", countOf(n, "phone"))
 }
 
 // minFree is enough for days of work, and for the copy that a backup needs of a
@@ -141,7 +144,8 @@ func (d *doctor) unit(ctx context.Context) []finding {
 	ctx, cancel := context.WithTimeout(ctx, storePatience)
 	defer cancel()
 	var why bytes.Buffer
-	c := exec.CommandContext(ctx, "systemctl", "show", unitName, "--property=LoadState,ActiveState,UnitFileState,WatchdogUSec,FragmentPath,NeedDaemonReload")
+	c := exec.CommandContext(ctx, "systemctl", "show", unitName,
+		"--property=LoadState,ActiveState,UnitFileState,WatchdogUSec,FragmentPath,NeedDaemonReload")
 	c.Stderr = &why
 	said, err := c.Output()
 	if err != nil { // as on a machine that was started by something else
@@ -166,18 +170,19 @@ func unitFindings(said []byte, read func(name string) ([]byte, error)) []finding
 	default:
 		return found(levelFix, part, "%s is %s: see systemctl status duewatch", unitName, is["LoadState"])
 	}
-	var out []finding
+	var out findings
 	if is["ActiveState"] != "active" {
 		out = found(levelFix, part, "%s is %s: see journalctl -u duewatch, then sudo systemctl start duewatch", unitName, is["ActiveState"])
 	}
 	if state := is["UnitFileState"]; state != "enabled" {
-		out = append(out, found(levelFix, part, "%s is %s, so that it does not start with the machine: sudo systemctl enable duewatch", unitName, state)...)
+		out.add(levelFix, part, "%s is %s, so that it does not start with the machine: sudo systemctl enable duewatch", unitName, state)
 	}
 	if is["NeedDaemonReload"] == "yes" {
-		out = append(out, found(levelFix, part, "%s has changed since systemd read it: sudo systemctl daemon-reload, then sudo systemctl restart duewatch", unitName)...)
+		out.add(levelFix, part, "%s has changed since systemd read it: sudo systemctl daemon-reload, "+
+			"then sudo systemctl restart duewatch", unitName)
 	}
 	if dog := is["WatchdogUSec"]; dog == "" || dog == "0" {
-		out = append(out, found(levelFix, part, "%s has no WatchdogSec=, so that a stuck daemon is not started again: install the unit anew", unitName)...)
+		out.add(levelFix, part, "%s has no WatchdogSec=, so that a stuck daemon is not started again: install the unit anew", unitName)
 	}
 	if out == nil {
 		out = found(levelOK, part, "%s runs, starts with the machine, and has a watchdog of %s", unitName, is["WatchdogUSec"])
@@ -188,15 +193,15 @@ func unitFindings(said []byte, read func(name string) ([]byte, error)) []finding
 	}
 	text, err := read(file)
 	if err != nil {
-		return append(out, found(levelNote, part, "its file cannot be compared with that of this binary: %v", err)...)
+		return out.add(levelNote, part, "its file cannot be compared with that of this binary: %v", err)
 	}
 	if keys := systemd.Differing(string(text)); len(keys) > 0 {
 		more := ""
 		if len(keys) > maxKeys {
 			keys, more = keys[:maxKeys], ", …"
 		}
-		out = append(out, found(levelNote, part, "%s is not the unit that came with this binary; %s%s differ: sudo make install writes it anew, and settings of your own belong in sudo systemctl edit duewatch",
-			file, strings.Join(keys, ", "), more)...)
+		out.add(levelNote, part, "%s is not the unit that came with this binary; %s%s differ: sudo make install writes it anew, "+
+			"and settings of your own belong in sudo systemctl edit duewatch", file, strings.Join(keys, ", "), more)
 	}
 	return out
 }

@@ -87,9 +87,7 @@ func (a *app) billsNamed(ctx context.Context, cfg *config.Config, s *store.Store
 	case strings.HasPrefix(name, "+") && bad != nil:
 		return nil, fmt.Errorf("the phone %w (%w)", bad, errUsage)
 	case bad == nil:
-		return nil, fmt.Errorf(
-			"there is no bill of an account or a phone %s: duewatch bills lists those there are; a new one of the config is there once the daemon has read it",
-			phone)
+		return nil, fmt.Errorf("there is no bill of an account or a phone %s: %s", phone, whereBillsAre)
 	}
 	return nil, noSuchBill(cfg, store.Selector{Account: name})
 }

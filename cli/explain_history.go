@@ -26,7 +26,9 @@ type history struct {
 	// the phone; bundle.Items may lack the bill, when others take the room.
 	decision reminder.Decision
 	bundle   reminder.Bundle
-	now      time.Time
+	// The next decision pauses the bill: a pause of its service or phone has yet to reach it.
+	willBePaused bool
+	now          time.Time
 }
 
 func (a *app) historyOf(ctx context.Context, cfg *config.Config, s *store.Store, w store.Watched) (h *history, err error) {
@@ -54,6 +56,7 @@ func (a *app) historyOf(ctx context.Context, cfg *config.Config, s *store.Store,
 		return nil, err
 	}
 	h.decision, h.bundle = lead.Decision, bundle
+	h.willBePaused = w.State == reminder.BillActive && lead.Bill.State == reminder.BillPaused
 	for _, item := range bundle.Items {
 		if item.Bill.ID == w.ID {
 			h.decision = item.Decision
@@ -114,9 +117,16 @@ func (h *history) plan() (all []planned) {
 
 // prospect says what would become of a stage that was never acted on.
 func (h *history) prospect(step reminder.Step) string {
+	pausedThen := h.bill.State == reminder.BillPaused && (h.bill.PausedUntil.IsZero() || step.At.Before(h.bill.PausedUntil))
 	switch {
-	case h.bill.State != reminder.BillActive:
+	case h.bill.State != reminder.BillActive && h.bill.State != reminder.BillPaused || pausedThen:
 		return "not sent while the bill is " + string(h.bill.State)
+	case len(h.optOuts) > 0 && h.now.Before(step.At):
+		return "not sent: " + h.optOuts[0].Reason.Info().Means
+	case h.bill.State == reminder.BillPaused:
+		return "to be sent if something is owed then, after the pause"
+	case h.willBePaused:
+		return "not sent while the bill is paused"
 	case h.now.Before(step.At):
 		return "to be sent if something is owed then"
 	case h.bill.NextRemind.IsZero():
@@ -133,7 +143,7 @@ func (h *history) prospect(step reminder.Step) string {
 }
 
 // wouldBe says what a decision would make of a stage.
-func wouldBe(r reminder.Record) string {
+func wouldBe(r reminder.StageDecision) string {
 	if r.Outcome == reminder.Texted {
 		return "to be sent now"
 	}
@@ -214,6 +224,8 @@ func (h *history) stageAt(at time.Time) string {
 func (h *history) verdict() string {
 	d, others := h.decision, "account "+strings.Join(h.others(), ", ")
 	switch {
+	case h.willBePaused:
+		return "it would be paused, by a pause of its service or phone that has yet to reach it"
 	case len(h.bundle.Ask) > 0 && !d.Ask:
 		return "Almara Pay would be asked first about " + others + ", which may share its text"
 	case d.Ask:

@@ -57,7 +57,8 @@ func (h *history) forJSON(blockers store.Blockers) any {
 	}
 	for _, t := range h.texts {
 		out.Texts = append(out.Texts, text{
-			t.ID, t.State, t.Body, t.Segments, t.Billed, t.Price, t.PriceUnit, utc(t.CreatedAt), utc(t.AcceptedAt), utc(t.SettledAt), t.ProviderID, t.Code, t.Error,
+			t.ID, t.State, t.Body, t.Segments, t.Billed, t.Price, t.PriceUnit,
+			utc(t.CreatedAt), utc(t.AcceptedAt), utc(t.SettledAt), t.ProviderID, t.Code, t.Error,
 		})
 	}
 	for _, e := range h.events {

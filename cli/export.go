@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -14,6 +13,9 @@ import (
 	"duewatch/reminder"
 	"duewatch/store"
 )
+
+// billSources are what --source takes.
+var billSources = []string{store.SourceConfig, store.SourceFile, store.SourceImport}
 
 func (a *app) exportCommand() *cobra.Command {
 	var state, source, out string
@@ -27,13 +29,9 @@ formulas have an apostrophe in front, which import takes off again.`,
 		Example: "  duewatch export --out bills.csv\n  duewatch export --source import --state active --out active.csv",
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) (err error) {
-			states := []reminder.BillState{reminder.BillPending, reminder.BillActive, reminder.BillPaused, reminder.BillRejected, reminder.BillRemoved}
-			if !slices.Contains(append(states, ""), reminder.BillState(state)) {
-				return fmt.Errorf("--state %q: write one of %v (%w)", state, states, errUsage)
-			}
-			sources := []string{store.SourceConfig, store.SourceFile, store.SourceImport}
-			if !slices.Contains(append(sources, ""), source) {
-				return fmt.Errorf("--source %q: write one of %v (%w)", source, sources, errUsage)
+			err = errors.Join(oneOf("state", reminder.BillState(state), billStates), oneOf("source", source, billSources))
+			if err != nil {
+				return err
 			}
 			_, s, err := a.openReader(c)
 			if err != nil {
@@ -61,7 +59,9 @@ formulas have an apostrophe in front, which import takes off again.`,
 	return c
 }
 
-func exportBills(c *cobra.Command, s *store.Store, state reminder.BillState, wanted func(store.Watched) bool, to io.Writer) (n int, err error) {
+func exportBills(
+	c *cobra.Command, s *store.Store, state reminder.BillState, wanted func(store.Watched) bool, to io.Writer,
+) (n int, err error) {
 	w := csv.NewWriter(to)
 	if err := w.Write(importer.CSVHeader()); err != nil {
 		return 0, fmt.Errorf("export: %w", err)
@@ -72,8 +72,8 @@ func exportBills(c *cobra.Command, s *store.Store, state reminder.BillState, wan
 		}
 		n++
 		// Not the phone: + and digits do no harm, and programs read it too.
-		row := []string{importer.GuardID(b.Service), importer.GuardID(b.Account), b.Phone.E164(), importer.GuardCell(b.Description), b.Language}
-		if err := w.Write(row); err != nil {
+		id, text := importer.GuardID, importer.GuardCell
+		if err := w.Write([]string{id(b.Service), id(b.Account), b.Phone.E164(), text(b.Description), b.Language}); err != nil {
 			return fmt.Errorf("export: %w", err)
 		}
 		return nil

@@ -260,7 +260,8 @@ func (i *billImport) printChanges(b importer.Batch, changes []store.Change) {
 	}
 	for _, n := range rows {
 		l := b.Good[n]
-		fmt.Fprintf(i.app.stdout, "%s:%d: bill %s of service %s would change: %s\n", i.name, l.Line, l.Bill.Account, l.Bill.Service, strings.Join(changes[n].Fields.Names(), ", "))
+		fmt.Fprintf(i.app.stdout, "%s:%d: bill %s of service %s would change: %s\n",
+			i.name, l.Line, l.Bill.Account, l.Bill.Service, strings.Join(changes[n].Fields.Names(), ", "))
 	}
 }
 
@@ -329,7 +330,8 @@ func (i *billImport) interrupted(err error) error {
 	case i.dryRun || (i.allOrNothing && i.progress.what == "checking") || done == 0:
 		return fmt.Errorf("%w; nothing was written", err)
 	default:
-		return fmt.Errorf("%w; %d bills were added and %d changed before: the same command goes on from there", err, i.count.added, i.count.changed)
+		return fmt.Errorf("%w; %d bills were added and %d changed before: the same command goes on from there",
+			err, i.count.added, i.count.changed)
 	}
 }
 
@@ -372,7 +374,8 @@ func (i *billImport) summary(notes importer.Notes, took time.Duration) error {
 			fields = append(fields, fmt.Sprintf("%s %d", name, n.fields[f]))
 		}
 	}
-	fmt.Fprintf(i.app.stdout, "%s: %s: %d %s, %d %s, %d unchanged, %d refused\n", i.name, countOf(n.rows, "row"), n.added, add, n.changed, change, n.same, n.bad)
+	fmt.Fprintf(i.app.stdout, "%s: %s: %d %s, %d %s, %d unchanged, %d refused\n",
+		i.name, countOf(n.rows, "row"), n.added, add, n.changed, change, n.same, n.bad)
 	if len(fields) > 0 {
 		fmt.Fprintf(i.app.stdout, "of those %s: %s\n", change, strings.Join(fields, ", "))
 	}

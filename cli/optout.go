@@ -92,12 +92,7 @@ masked unless --full is given. --json prints one object a line.`,
 				return err
 			}
 			defer func() { err = errors.Join(err, s.Close()) }()
-			phone := func(p reminder.Phone) string {
-				if full {
-					return p.E164()
-				}
-				return p.String()
-			}
+			phone := shownPhone(full)
 			if asJSON {
 				enc := json.NewEncoder(a.stdout)
 				return s.OptOuts(c.Context(), func(o store.OptOut) error {

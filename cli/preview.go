@@ -38,8 +38,10 @@ It takes for granted that what is owed now is owed then, and that Almara Pay and
 the provider do their part. Bills and due dates that are still to come are not
 foreseen: "duewatch simulate" makes them up. It calls nobody and changes
 nothing.`,
-		Example: "  duewatch preview --days 3 --all\n  duewatch preview --csv > texts.csv\n  duewatch preview --json | jq 'select(.kind == \"text\").body'",
-		Args:    cobra.NoArgs,
+		Example: `  duewatch preview --days 3 --all
+  duewatch preview --csv > texts.csv
+  duewatch preview --json | jq 'select(.kind == "text").body'`,
+		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if days < 1 || days > mostDays {
 				return fmt.Errorf("--days %d: write 1 to %d (%w)", days, mostDays, errUsage)
@@ -87,11 +89,16 @@ func (a *app) preview(ctx context.Context, days int, form previewForm, full, all
 	}
 
 	now := a.now()
-	v := &preview{cfg: cfg, out: bufio.NewWriter(a.stdout), previewForm: form, all: all, full: full, stderr: a.stderr, faults: map[string]bool{}}
+	v := &preview{
+		cfg: cfg, out: bufio.NewWriter(a.stdout), stderr: a.stderr,
+		previewForm: form, all: all, phone: shownPhone(full), faults: map[string]bool{},
+	}
 	v.Kind, v.From, v.Currency = "totals", utc(now), cfg.Currency
 	v.Until = utc(reminder.DateOf(now.In(cfg.Zone)).AddDays(days).At(0, cfg.Zone))
 	if form.csv {
-		if err := v.record("outcome", "at", "to", "service", "account", "stage", "due_date", "reason", "language", "segments", "cost", "body"); err != nil {
+		err := v.record("outcome", "at", "to", "service", "account", "stage", "due_date", "reason",
+			"language", "segments", "cost", "body")
+		if err != nil {
 			return err
 		}
 	}
@@ -131,7 +138,7 @@ type preview struct {
 	stderr io.Writer
 	previewForm
 	all    bool
-	full   bool
+	phone  func(reminder.Phone) string
 	day    string
 	faults map[string]bool
 

@@ -49,7 +49,8 @@ func (v *preview) text(at time.Time, t store.Text) error {
 		}{"text", utc(at), v.phone(t.To), bills, t.Language, t.Body, t.Segments})
 	}
 	if v.csv {
-		return v.record(append(append([]string{"texted"}, v.partsOf(at, t)...), t.Language, strconv.Itoa(t.Segments), v.cost(t.Segments), t.Body)...)
+		cells := append([]string{"texted"}, v.partsOf(at, t)...)
+		return v.record(append(cells, t.Language, strconv.Itoa(t.Segments), v.cost(t.Segments), t.Body)...)
 	}
 	first, others := t.Parts[0], ""
 	if n := len(t.Parts) - 1; n > 0 {
@@ -66,6 +67,7 @@ func (v *preview) text(at time.Time, t store.Text) error {
 
 // unsent shows a reminder that is skipped or held.
 func (v *preview) unsent(at time.Time, n store.NewRecord) error {
+	b := n.Bill
 	if v.json {
 		return json.NewEncoder(v.out).Encode(struct {
 			Kind    string    `json:"kind"` // skipped, held
@@ -77,21 +79,18 @@ func (v *preview) unsent(at time.Time, n store.NewRecord) error {
 			DueDate string    `json:"due_date"`
 			Reason  string    `json:"reason"`
 			Detail  string    `json:"detail,omitempty"`
-		}{string(n.Outcome), utc(at), v.phone(n.Bill.Phone), n.Bill.Service, n.Bill.Account, int(n.Stage), n.Bill.DueDate.String(), string(n.Reason), n.Detail})
+		}{
+			string(n.Outcome), utc(at), v.phone(b.Phone), b.Service, b.Account,
+			int(n.Stage), b.DueDate.String(), string(n.Reason), n.Detail,
+		})
 	}
+	service := v.cfg.Policies.Name(b.Service)
 	if v.csv {
-		return v.record(string(n.Outcome), v.hour(at), v.phone(n.Bill.Phone), v.cfg.Policies.Name(n.Bill.Service), n.Bill.Account,
-			strconv.Itoa(int(n.Stage)), n.Bill.DueDate.String(), string(n.Reason))
+		return v.record(string(n.Outcome), v.hour(at), v.phone(b.Phone), service, b.Account,
+			strconv.Itoa(int(n.Stage)), b.DueDate.String(), string(n.Reason))
 	}
-	v.line(at, n.Bill.Phone, fmt.Sprintf("%s %s, %s, %s: %s", v.cfg.Policies.Name(n.Bill.Service), n.Bill.Account, n.Stage, n.Outcome, n.Reason.Info().Means), "")
+	v.line(at, b.Phone, fmt.Sprintf("%s %s, %s, %s: %s", service, b.Account, n.Stage, n.Outcome, n.Reason.Info().Means), "")
 	return nil
-}
-
-func (v *preview) phone(p reminder.Phone) string {
-	if v.full {
-		return p.E164()
-	}
-	return p.String()
 }
 
 // line begins a day where needed, and says of whom and what: in other words, if
@@ -205,7 +204,7 @@ func (v *preview) printSums(of string, sums []sum) {
 	t := tabwriter.NewWriter(v.out, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintf(t, "TEXTS\tSEGMENTS\t%s  %s\n", costHead(v.Cost), of)
 	for _, s := range sums {
-		fmt.Fprintf(t, "%d\t%d\t%s  %s\n", s.Texts, s.Segments, costCell(s.Cost, v.Currency), cut(dayOf(s.Of), 50))
+		fmt.Fprintf(t, "%d\t%d\t%s  %s\n", s.Texts, s.Segments, costCell(s.Cost, v.Currency), shorten(dayOf(s.Of), 50))
 	}
 	_ = t.Flush() // into a buffer
 }
@@ -259,12 +258,4 @@ func money(decimal, currency string) string {
 		return decimal
 	}
 	return m.Format(currency)
-}
-
-// cut shortens s to at most n characters.
-func cut(s string, n int) string {
-	if r := []rune(s); len(r) > n {
-		return string(r[:n-1]) + "…"
-	}
-	return s
 }

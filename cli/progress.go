@@ -100,7 +100,8 @@ func (p *progress) forms(rows int, bytes int64, took time.Duration) []string {
 	const parts = 10
 	done := int(parts * share)
 	bar := "[" + strings.Repeat("#", done) + strings.Repeat(".", parts-done) + "] "
-	return []string{bar + count + all + rest + rate, count + all + rest + rate, bar + count + rest, count + rest, p.what + ": " + percent + rest, percent}
+	whole := count + all + rest + rate
+	return []string{bar + whole, whole, bar + count + rest, count + rest, p.what + ": " + percent + rest, percent}
 }
 
 // clear makes room for a line of something else.

@@ -66,8 +66,11 @@ bills at once.
                        their reminders end as paid
   unreadable_answers, nobody_answered
                        you have checked: no warning until there are as many anew`,
-		Example: "  duewatch release\n  duewatch release 14200331\n  duewatch release --service 1042 --reason implausible_balance\n  duewatch release --reason surge",
-		Args:    cobra.MaximumNArgs(1),
+		Example: `  duewatch release
+  duewatch release 14200331
+  duewatch release --service 1042 --reason implausible_balance
+  duewatch release --reason surge`,
+		Args: cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) (err error) {
 			of := reminder.Reason(reason)
 			switch {
@@ -107,7 +110,8 @@ func (sel *selector) release(ctx context.Context, s *store.Store, op store.BulkO
 	case err != nil:
 		return releaseCut(ctx, err, released)
 	case released == 0 && op.Selector.Account != "":
-		return fmt.Errorf("nothing of account %s is held as %s: duewatch explain %s says how it stands", op.Selector.Account, orWords(reasons), op.Selector.Account)
+		return fmt.Errorf("nothing of account %[1]s is held as %[2]s: duewatch explain %[1]s says how it stands",
+			op.Selector.Account, orWords(reasons))
 	case released == 0:
 		return fmt.Errorf("nothing of %s is held as %s: duewatch release lists what is held", inWords(op.Selector), orWords(reasons))
 	}

@@ -47,7 +47,8 @@ func (sel *selector) releaseWarning(ctx context.Context, cfg *config.Config, s *
 		if sel.dryRun {
 			goes = "they would be removed"
 		}
-		fmt.Fprintf(sel.app.stdout, "%s: %d of the %d bills of %s are no longer named by it; %s\n", reason, l.Missing, l.Total, daemon.ListName(l.Source), goes)
+		fmt.Fprintf(sel.app.stdout, "%s: %d of the %d bills of %s are no longer named by it; %s\n",
+			reason, l.Missing, l.Total, daemon.ListName(l.Source), goes)
 	}
 	switch {
 	case reason == reminder.ListShrank && !waits:

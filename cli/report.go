@@ -45,10 +45,10 @@ somebody paid after a text does not say that the text was why.`,
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) (err error) {
 			r.period.By = store.Grouping(by)
-			switch {
-			case r.period.By != store.ByNothing && !slices.Contains(groupings, r.period.By):
-				return fmt.Errorf("--by %q: write one of %v (%w)", by, groupings, errUsage)
-			case asJSON && asCSV:
+			if err := oneOf("by", r.period.By, groupings); err != nil {
+				return err
+			}
+			if asJSON && asCSV {
 				return fmt.Errorf("give --json or --csv, not both (%w)", errUsage)
 			}
 			var s *store.Store

@@ -221,8 +221,10 @@ func (r *report) printJSON() error {
 func (r *report) printCSV() error {
 	w := csv.NewWriter(r.app.stdout)
 	err := w.Write([]string{
-		cmp.Or(string(r.period.By), "of"), "name", "texted", "skipped", "held_now", "handed_over", "delivered", "on_their_way", "unconfirmed", "failed",
-		"not_sent", "being_sent", "in_doubt", "segments", "billed_segments", "segments_of_billed", "cost_forecast", "charged", "charged_in", "paid", "paid_of", "paid_too_early",
+		cmp.Or(string(r.period.By), "of"), "name", "texted", "skipped", "held_now",
+		"handed_over", "delivered", "on_their_way", "unconfirmed", "failed", "not_sent", "being_sent", "in_doubt",
+		"segments", "billed_segments", "segments_of_billed", "cost_forecast", "charged", "charged_in",
+		"paid", "paid_of", "paid_too_early",
 	})
 	lines := r.inOrder()
 	if r.period.By == "" {

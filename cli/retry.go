@@ -55,7 +55,8 @@ func (a *app) printSuppressed(ctx context.Context, s *store.Store, sel store.Sel
 	}
 	for _, o := range outs {
 		if o.Reason == reminder.BadNumber {
-			fmt.Fprintf(a.stdout, "%s is still not texted, as a number that cannot be reached:\nduewatch optout remove takes it off the list\n", o.Phone)
+			fmt.Fprintf(a.stdout, "%s is still not texted, as a number that cannot be reached:\n"+
+				"duewatch optout remove takes it off the list\n", o.Phone)
 		}
 	}
 	return nil

@@ -79,7 +79,9 @@ func (a *app) serveSandbox(ctx context.Context, listen string, o sandbox.Options
 		return fmt.Errorf("--listen %s: %w (%w)", listen, err, errUsage)
 	}
 	if addr, ok := l.Addr().(*net.TCPAddr); !ok || !addr.IP.IsLoopback() {
-		return errors.Join(fmt.Errorf("--listen %s: its pages ask for no password, so write a loopback address such as 127.0.0.1:8751 (%w)", listen, errUsage), l.Close())
+		err := fmt.Errorf("--listen %s: its pages ask for no password, so write a loopback address such as 127.0.0.1:8751 (%w)",
+			listen, errUsage)
+		return errors.Join(err, l.Close())
 	}
 	base := "http://" + l.Addr().String()
 	_, err = fmt.Fprintf(a.stdout, `# The sandbox is up; the inbox is at %[1]s/inbox

@@ -47,7 +47,10 @@ func (sel *selector) open(c *cobra.Command) (*config.Config, *store.Store, error
 }
 
 // do opens the store and does something to what was chosen.
-func (sel *selector) do(c *cobra.Command, args []string, do func(ctx context.Context, cfg *config.Config, s *store.Store, op store.BulkOp) error) (err error) {
+func (sel *selector) do(
+	c *cobra.Command, args []string,
+	do func(ctx context.Context, cfg *config.Config, s *store.Store, op store.BulkOp) error,
+) (err error) {
 	cfg, s, err := sel.open(c)
 	if err != nil {
 		return err
@@ -86,7 +89,8 @@ func (sel *selector) bulkOp(c *cobra.Command, cfg *config.Config, s *store.Store
 	case len(bills) == 0 && (op.Selector.Account != "" || sel.phone != "" || !known):
 		return op, noSuchBill(cfg, op.Selector)
 	case op.Selector.Account != "" && len(bills) > 1:
-		return op, fmt.Errorf("account %s is there for %d services: add --service with one of %s (%w)", op.Selector.Account, len(bills), servicesOf(cfg, bills), errUsage)
+		return op, fmt.Errorf("account %s is there for %d services: add --service with one of %s (%w)",
+			op.Selector.Account, len(bills), servicesOf(cfg, bills), errUsage)
 	}
 	return op, nil
 }
@@ -96,9 +100,10 @@ func noSuchBill(cfg *config.Config, c store.Selector) error {
 	if id := serviceNamed(cfg, c.Service); id != "" {
 		return fmt.Errorf("there is no bill of %s: --service takes an id, which is %s for %s", inWords(c), id, c.Service)
 	}
-	return fmt.Errorf("there is no bill of %s: duewatch bills lists those there are; a new one of the config is there once the daemon has read it",
-		inWords(c))
+	return fmt.Errorf("there is no bill of %s: %s", inWords(c), whereBillsAre)
 }
+
+const whereBillsAre = "duewatch bills lists those there are; a new one of the config is there once the daemon has read it"
 
 // serviceNamed is the id of the service that has this name in texts.
 func serviceNamed(cfg *config.Config, name string) string {
@@ -146,7 +151,9 @@ type opWords struct {
 
 // carryOut does it, and prints what it came to. Of a service, whose bills may be
 // millions, it says first what is about to be done.
-func (sel *selector) carryOut(ctx context.Context, cfg *config.Config, op store.BulkOp, d opWords, do func(store.BulkOp) (store.BulkResult, error)) error {
+func (sel *selector) carryOut(
+	ctx context.Context, cfg *config.Config, op store.BulkOp, d opWords, do func(store.BulkOp) (store.BulkResult, error),
+) error {
 	if op.Selector.WholeService() && !sel.asJSON {
 		sel.announce(cfg, op, d)
 		d.more = ""
@@ -173,7 +180,9 @@ func (sel *selector) announce(cfg *config.Config, op store.BulkOp, d opWords) {
 }
 
 // run does it with its progress on stderr.
-func (sel *selector) run(ctx context.Context, op store.BulkOp, d opWords, do func(store.BulkOp) (store.BulkResult, error)) (n store.BulkResult, err error) {
+func (sel *selector) run(
+	ctx context.Context, op store.BulkOp, d opWords, do func(store.BulkOp) (store.BulkResult, error),
+) (n store.BulkResult, err error) {
 	p := newProgressOf(sel.app.stderr, d.doing, "bills", 0)
 	op.Progress = func(bills int) { p.at(bills, 0) }
 	n, err = do(op)

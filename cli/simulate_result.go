@@ -120,7 +120,8 @@ func (r *simulated) tell(w io.Writer, cfg *config.Config) error {
 	days := int(r.Until.Sub(r.From).Hours()/24 + 0.5)
 	fmt.Fprintf(out, "%s from %s, %s, seed %d: made up, nobody was texted\n\n", countOf(days, "day"),
 		dayOf(reminder.DateOf(r.From.In(r.zone)).String()), countOf(r.Bills, "bill"), r.Seed)
-	fmt.Fprintf(out, "%s to %d people, %s%s\n", countOf(r.Texts, "text"), r.People, countOf(r.Segments, "segment"), costWords(r.Currency, r.Cost))
+	fmt.Fprintf(out, "%s to %d people, %s%s\n",
+		countOf(r.Texts, "text"), r.People, countOf(r.Segments, "segment"), costWords(r.Currency, r.Cost))
 	fmt.Fprintf(out, "%s paid, %d of them by the due date\n", countOf(r.Paid, "bill"), r.PaidInTime)
 	fmt.Fprintf(out, "%s to Almara Pay, %.1f for each bill in 30 days;\n  %d in the busiest hour, where almara.rate allows %.0f\n",
 		countOf(r.Calls, "call"), r.CallsMonthly, r.CallsHour, cfg.Almara.Rate*3600)
@@ -128,7 +129,8 @@ func (r *simulated) tell(w io.Writer, cfg *config.Config) error {
 		t := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
 		fmt.Fprintf(t, "\nTEXTS\tSEGMENTS\t%s  DAY, LAST TEXT\n", costHead(r.Cost))
 		for _, s := range r.Days {
-			fmt.Fprintf(t, "%d\t%d\t%s  %s, %s\n", s.Texts, s.Segments, costCell(s.Cost, r.Currency), dayOf(s.Of), r.last[s.Of].In(r.zone).Format("15:04"))
+			fmt.Fprintf(t, "%d\t%d\t%s  %s, %s\n",
+				s.Texts, s.Segments, costCell(s.Cost, r.Currency), dayOf(s.Of), r.last[s.Of].In(r.zone).Format("15:04"))
 		}
 		fmt.Fprintf(t, "\nREMINDERS\t  STAGE\n")
 		for _, s := range r.Stages {
@@ -238,7 +240,7 @@ func (d *difference) tell(w io.Writer, against string) error {
 	}
 	for _, e := range d.Reminders {
 		if e.Outcome != reminder.Texted {
-			line(e.Count, cut(fmt.Sprintf("%s: %s", e.Outcome, e.Reason.Info().Means), 66))
+			line(e.Count, shorten(fmt.Sprintf("%s: %s", e.Outcome, e.Reason.Info().Means), 66))
 		}
 	}
 	_ = t.Flush() // into a buffer

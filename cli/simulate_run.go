@@ -36,7 +36,9 @@ type madeUp struct {
 
 // simulateOne runs the jobs by one config, on the store at path, which is a copy
 // or made up here.
-func (a *app) simulateOne(ctx context.Context, cfg *config.Config, f simulateFlags, path string, begin time.Time, nth, of int) (_ *simulated, err error) {
+func (a *app) simulateOne(
+	ctx context.Context, cfg *config.Config, f simulateFlags, path string, begin time.Time, nth, of int,
+) (_ *simulated, err error) {
 	w := &madeUp{clock: scheduler.NewVirtualClock(begin), hours: map[int64]int64{}}
 	// OpenScratch: after a power cut nobody asks for the end of a simulation.
 	if w.store, err = store.OpenScratch(ctx, path); err != nil {
@@ -111,11 +113,14 @@ func (w *madeUp) build(cfg *config.Config) error {
 	mine := *cfg
 	mine.Almara.BaseURL, mine.Almara.TokenPath, mine.Almara.TokenEncoding = nowhere, "", ""
 	mine.Almara.ClientID, mine.Almara.ClientSecret = sandbox.ClientID, config.Secret(sandbox.ClientSecret)
-	mine.Notifier.Twilio = config.Twilio{AccountSID: sandbox.AccountSID, AuthToken: config.Secret(sandbox.AuthToken), From: sandbox.From, BaseURL: nowhere}
+	mine.Notifier.Twilio = config.Twilio{
+		AccountSID: sandbox.AccountSID, AuthToken: config.Secret(sandbox.AuthToken), From: sandbox.From, BaseURL: nowhere,
+	}
 	mine.Delivery = reminder.Delivery{Mode: reminder.ModeLive} // to the stand-in
 	var err error
 	w.daemon, err = daemon.Parts{
-		Store: w.store, Owner: "simulation", Sender: sender, Log: slog.New(slog.DiscardHandler), Metrics: scheduler.NewMetrics(prometheus.NewRegistry()),
+		Store: w.store, Owner: "simulation", Sender: sender,
+		Log: slog.New(slog.DiscardHandler), Metrics: scheduler.NewMetrics(prometheus.NewRegistry()),
 		Virtual: w.clock, Transport: w.box.Transport(),
 		OnAlmara: func(op, outcome string, _ time.Duration) {
 			if op != "token" && outcome != "retry" {

@@ -55,10 +55,12 @@ func (c *checker) policies(cfg *Config) (reminder.Policies, []Service, string) {
 		switch {
 		case out.Name(f.Service) == out.Name(f.Other):
 			if !v.broken("name") {
-				v.bad("name", "%s is the name of service %s too: write another one, or customers cannot tell their texts apart", shown(out.Name(f.Service)), shown(f.Other))
+				v.bad("name", "%s is the name of service %s too: write another one, or customers cannot tell their texts apart",
+					shown(out.Name(f.Service)), shown(f.Other))
 			}
 		case !v.broken(key):
-			v.bad(key, "can give the same words for one account number of the services %s and %s, so that a text that was lost would pass for sent: name .Service", shown(f.Other), shown(f.Service))
+			v.bad(key, "can give the same words for one account number of the services %s and %s, "+
+				"so that a text that was lost would pass for sent: name .Service", shown(f.Other), shown(f.Service))
 		}
 	}
 	b, _ := json.Marshal(sources) // texts only

@@ -104,7 +104,8 @@ func (c *checker) hours(v view, p *reminder.Policy) {
 		return
 	}
 	if open := time.Duration(p.Window.To-p.Window.From) * time.Minute; open < minWindow {
-		v.bad("window", "%s is open for only %s: write at least %s, or texts that wait their turn are never sent", p.Window, words(open), words(minWindow))
+		v.bad("window", "%s is open for only %s: write at least %s, or texts that wait their turn are never sent",
+			p.Window, words(open), words(minWindow))
 		return
 	}
 	if !p.Window.Contains(p.SendAt) {

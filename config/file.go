@@ -120,7 +120,8 @@ func (d *document) syntax(err error) {
 		}
 	}
 	text = quotedText.ReplaceAllString(text, "…")
-	d.problems.add(d.at(line), "", "is not YAML here or in the lines just around: %s; check the indent, and quote values with : # * & ! { [ or @", text)
+	d.problems.add(d.at(line), "", "is not YAML here or in the lines just around: %s; "+
+		"check the indent, and quote values with : # * & ! { [ or @", text)
 }
 
 func (d *document) at(line int) place { return place{file: d.name, line: line} }
@@ -130,7 +131,8 @@ func (d *document) at(line int) place { return place{file: d.name, line: line} }
 func (d *document) plain(n *yaml.Node, path string) bool {
 	switch {
 	case n.Kind == yaml.AliasNode || n.Anchor != "":
-		d.problems.add(d.at(n.Line), path, "anchors and aliases (& and *) are not used here: write the value out, in quotes when it starts with such a sign")
+		d.problems.add(d.at(n.Line), path, "anchors and aliases (& and *) are not used here: "+
+			"write the value out, in quotes when it starts with such a sign")
 	case n.Style&yaml.TaggedStyle != 0:
 		d.problems.add(d.at(n.Line), path, "YAML tags (!) are not used here: remove it, or quote a value that starts with !")
 	default:

@@ -146,7 +146,8 @@ func shrunkSentence(l store.ShrunkList, cfg *config.Config) string {
 		name = `bills_file, which is "" now,`
 	}
 	return fmt.Sprintf("%s no longer names %d of its %d bills, and guards.max_removed is %g%%: "+
-		"nothing of it is taken, and the old list stays; if it was cut off, mend it and reload; if they are to go, duewatch release --reason list_shrank", name, l.Missing, l.Total, 100*cfg.MaxRemoved)
+		"nothing of it is taken, and the old list stays; if it was cut off, mend it and reload; "+
+		"if they are to go, duewatch release --reason list_shrank", name, l.Missing, l.Total, 100*cfg.MaxRemoved)
 }
 
 // checkReleases is how often a daemon that holds a list asks whether the operator

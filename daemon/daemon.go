@@ -62,16 +62,19 @@ type daemon struct {
 	process    string // names this process on the claims and intents it writes
 	reloads    int
 	clockCheck *scheduler.ClockCheck // of this machine
-	comparison *scheduler.Comparison // of the provider's list with the store
+	comparison *scheduler.Comparison // of the provider's list with the store, which a reload does not repeat
 	standIns   *StandIns             // nil = the real endpoints are used
 
-	// billsFile is what bills_file lists, from when it was read until it is declared;
-	// nil = no list is to be declared.
+	// Declaring a list adds its bills to the store, and removes those of the same source
+	// that it does not name. billsFile is read before the port is taken, and declared
+	// after; nil = it is declared, or there is none.
 	billsFile *BillsFile
-	heldLists []store.ShrunkList // declared lists that lost too many bills at once: the old ones stay
+	// heldLists lost too many bills at once: they are not declared, and the store keeps
+	// the bills of the lists before them.
+	heldLists []store.ShrunkList
 
 	refusedReload atomic.Pointer[string]          // why the last reload was not taken; nil = it was
-	policy        atomic.Pointer[reminder.Policy] // the present one of bills whose service has none of its own
+	defaultPolicy atomic.Pointer[reminder.Policy] // of the present config, for /healthz and /metrics
 }
 
 // Run runs the daemon until ctx ends. After a SIGHUP it builds its parts anew from
@@ -82,11 +85,16 @@ func Run(ctx context.Context, o Options) (err error) {
 		return err
 	}
 	SetGCPercent(GCPercent)
+	// From here on a SIGHUP asks for a reload: by default it would end the process, in the
+	// middle of a start that may take minutes.
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
 	s, err := store.Open(ctx, cfg.Store)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, s.Close()) }()
+	defer func() { err = errors.Join(ignoreCancel(ctx, err), s.Close()) }()
 
 	log := NewLog(o.LogTo, cfg.Log, cfg.Zone)
 	d := newDaemon(o, s, log)
@@ -100,16 +108,13 @@ func Run(ctx context.Context, o Options) (err error) {
 		d.standIns.ReplaceIn(cfg)
 	}
 	if d.billsFile, err = d.readBillsFile(ctx, cfg, log); err != nil {
-		return ignoreCancel(ctx, err)
+		return err
 	}
 
-	hangup := make(chan os.Signal, 1)
-	signal.Notify(hangup, syscall.SIGHUP)
-	defer signal.Stop(hangup)
 	for {
 		next, err := d.runConfig(ctx, cfg, hangup)
-		if err != nil || next == nil {
-			return ignoreCancel(ctx, err)
+		if err != nil || next == nil || ctx.Err() != nil {
+			return err
 		}
 		cfg = next
 		d.reloads++
@@ -130,7 +135,7 @@ func newDaemon(o Options, s *store.Store, log *slog.Logger) *daemon {
 	}
 	d.registry.MustRegister(
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		web.NewStoreMetrics(s, d.policy.Load, o.Now, log))
+		web.NewStoreMetrics(s, d.defaultPolicy.Load, o.Now, log))
 	d.metrics = scheduler.NewMetrics(d.registry)
 	return d
 }
@@ -151,7 +156,7 @@ func SetGCPercent(percent int) {
 // after a reload, or nil at the end.
 func (d *daemon) runConfig(ctx context.Context, cfg *config.Config, hangup <-chan os.Signal) (next *config.Config, err error) {
 	log := NewLog(d.LogTo, cfg.Log, cfg.Zone)
-	d.policy.Store(cfg.Policies.Default)
+	d.defaultPolicy.Store(cfg.Policies.Default)
 	s, err := d.buildScheduler(cfg, log)
 	if err != nil {
 		return nil, err
@@ -170,31 +175,32 @@ func (d *daemon) runConfig(ctx context.Context, cfg *config.Config, hangup <-cha
 	}
 	d.logStart(cfg, log)
 
-	stopLogged := make(chan struct{})
-	noStop := context.AfterFunc(ctx, func() {
-		defer close(stopLogged)
+	// The notice is logged when ctx ends; an end by an error or a reload cancels it.
+	noticeLogged := make(chan struct{})
+	cancelNotice := context.AfterFunc(ctx, func() {
+		defer close(noticeLogged)
 		notifySystemd(log, "STOPPING=1")
 		log.Info("stopping: calls under way get their answer, no new text begins")
 	})
-	defer noStop()
+	defer cancelNotice()
 
 	// The parts end together: at the end of ctx, at the first error, or for a reload.
 	running, end := context.WithCancel(ctx)
 	defer end()
-	parts, partsCtx := errgroup.WithContext(running)
-	parts.Go(func() error { return s.Run(partsCtx) })
-	parts.Go(func() error { return web.Serve(partsCtx, listener, page) })
-	parts.Go(func() error { d.feedWatchdog(partsCtx, s, log); return nil })
-	parts.Go(func() error {
-		next = d.awaitReload(partsCtx, cfg, log, hangup)
+	group, groupCtx := errgroup.WithContext(running)
+	group.Go(func() error { return s.Run(groupCtx) })
+	group.Go(func() error { return web.Serve(groupCtx, listener, page) })
+	group.Go(func() error { d.feedWatchdog(groupCtx, s, log); return nil })
+	group.Go(func() error {
+		next = d.awaitReload(groupCtx, cfg, log, hangup)
 		end()
 		return nil
 	})
 	notifySystemd(log, "READY=1")
-	err = parts.Wait()
-	if next == nil {
-		if !noStop() {
-			<-stopLogged // so that "stopped" is the last line
+	err = group.Wait()
+	if next == nil || ctx.Err() != nil {
+		if noticeBegan := !cancelNotice(); noticeBegan {
+			<-noticeLogged // so that "stopped" is the last line
 		}
 		log.Info("stopped")
 	}

@@ -29,7 +29,7 @@ func (d *daemon) health(ctx context.Context, s *scheduler.Scheduler) web.Health 
 	if why := d.refusedReload.Load(); why != nil {
 		h.Problems = append(h.Problems, "the last reload was refused, so the config and the lists from before it stay in use: "+shortened(*why))
 	}
-	problems := Problems{Store: d.store, Policy: d.policy.Load(), Now: d.Now}
+	problems := Problems{Store: d.store, Policy: d.defaultPolicy.Load(), Now: d.Now}
 	h.Problems = append(h.Problems, problems.Sending(ctx)...)
 	provider, err := problems.Provider(ctx, s.ReconcileAfter, s.Policies.Name)
 	if err != nil {

@@ -49,16 +49,22 @@ func (d *daemon) claimWorld(ctx context.Context, path string) error {
 // StandIns take the place of Almara Pay and Twilio in a config.
 type StandIns struct {
 	URL     string           // "" = they do not run in this process
-	Samples []sandbox.Sample // the bills of a config that declares none
+	samples []sandbox.Sample // the bills of a config that names none
 }
 
 // StandInsFor are stand-ins that do not run: what a command needs to read a store
 // of the sandbox as its daemon does.
 func StandInsFor(cfg *config.Config, now time.Time) *StandIns {
+	return &StandIns{samples: sandbox.Samples(reminder.DateOf(now.In(cfg.Zone)))}
+}
+
+// SamplesFor are the sample bills that a config gets: none when it names bills of its
+// own, also after a reload.
+func (i *StandIns) SamplesFor(cfg *config.Config) []sandbox.Sample {
 	if len(cfg.Bills) > 0 {
-		return &StandIns{}
+		return nil
 	}
-	return &StandIns{Samples: sandbox.Samples(reminder.DateOf(now.In(cfg.Zone)))}
+	return i.samples
 }
 
 // StartStandIns starts the stand-ins on a free port of loopback. What they know
@@ -86,8 +92,8 @@ func StartStandIns(
 		}
 	}()
 	log.Info("the inbox is at " + standIns.URL + "/inbox")
-	log.Info("sandbox: endpoints, credentials, mode (live, into the inbox) and window (all day, from midnight) are the stand-ins'; "+
-		"nobody is texted", "sample_bills", len(standIns.Samples))
+	log.Info("sandbox: endpoints, credentials, mode (live, into the inbox) and window (all day, from midnight) are the stand-ins'; " +
+		"nobody is texted")
 	return standIns, nil
 }
 
@@ -116,7 +122,7 @@ func (i *StandIns) ReplaceIn(cfg *config.Config) {
 	for _, p := range cfg.Policies.ByService {
 		allDay(p)
 	}
-	for _, sample := range i.Samples {
+	for _, sample := range i.SamplesFor(cfg) {
 		cfg.Bills = append(cfg.Bills, reminder.Bill{
 			Service: sample.Service, Account: sample.Account, Phone: sample.Phone, Description: sample.Description, Language: sample.Language,
 		})

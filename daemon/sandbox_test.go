@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"duewatch/config"
+	"duewatch/reminder"
 )
 
 // The stand-ins show texts and change what is owed without a password: who has
@@ -37,5 +38,28 @@ func TestTheSandboxAnswersThisMachineOnly(t *testing.T) {
 		if answer.StatusCode != want {
 			t.Errorf("%q gets %d, want %d", host, answer.StatusCode, want)
 		}
+	}
+}
+
+// Own bills that a reload brings take the place of the samples, as at a start.
+func TestOwnBillsReplaceTheSamplesAtAReload(t *testing.T) {
+	load := func() *config.Config {
+		cfg, err := config.Load("", config.Options{Sandbox: true, Environ: []string{"DUEWATCH_STORE=" + filepath.Join(t.TempDir(), "x.db")}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return cfg
+	}
+	first := load()
+	standIns := StandInsFor(first, time.Now())
+	standIns.ReplaceIn(first)
+	if len(first.Bills) < 10 {
+		t.Fatalf("%d sample bills", len(first.Bills))
+	}
+	own := load()
+	own.Bills = []reminder.Bill{{Service: "17", Account: "0042", Phone: "+254710000001"}}
+	standIns.ReplaceIn(own)
+	if len(own.Bills) != 1 {
+		t.Errorf("%d bills, want the config's own one", len(own.Bills))
 	}
 }

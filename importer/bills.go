@@ -123,7 +123,8 @@ func (r *BillsReader) read(cells []cell, row *BillRow) {
 		case f == leftOut:
 		case f == unnamed:
 			if trimOdd(c.text) != "" {
-				row.bad(r.name, "", fmt.Sprintf("has something in column %d, which has no name: put a text that holds the separator in quotation marks", i+1))
+				row.bad(r.name, "", fmt.Sprintf(
+					"has something in column %d, which has no name: put a text that holds the separator in quotation marks", i+1))
 			}
 		case f == service && c.text == r.service && c.fault == "":
 			values[service] = r.service

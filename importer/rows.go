@@ -197,7 +197,8 @@ func (r *csvRows) split(data []byte) (size, lines int, fault string) {
 			if i == len(data) || data[i] == '\r' {
 				return 0, 0, ""
 			}
-			return 0, 0, fmt.Sprintf(`has text behind the quotation mark that closes column %d: double each quotation mark (") that belongs to the text`, len(r.cells))
+			return 0, 0, fmt.Sprintf("has text behind the quotation mark that closes column %d: "+
+				`double each quotation mark (") that belongs to the text`, len(r.cells))
 		}
 	}
 }

@@ -11,19 +11,18 @@ const (
 	retryUnnamed = 2 * time.Hour
 	// After an answer that grew too old while others of its round were awaited.
 	retryAged = time.Minute
-	// For a bill that was not asked about since calls about others had failed, at
-	// least: it must not wait for their sake, and the pause of the calls is over by
-	// then.
+	// Where calls about other bills had failed and this one was not asked about: at
+	// least so long, when the pause of the calls is over, and at most twice that.
 	retryUnreached = 2 * time.Minute
 )
 
-// leastBalanceAge is the age up to which a balance that was asked about for this
-// very text is not asked again, where max_balance_age is shorter: the bills of a
-// round wait for each other, and their texts for their turns.
-const leastBalanceAge = time.Minute
+// minMaxAgeAtPost is how old the balance may be at the POST where max_balance_age is
+// shorter. The bills of a round wait for each other, and their texts for their turns:
+// with a maximum of zero no text could ever leave.
+const minMaxAgeAtPost = time.Minute
 
-// AgeAtRequest is how old the balance that a text names may be when it leaves.
-func (p *Policy) AgeAtRequest() time.Duration { return max(p.MaxBalanceAge, leastBalanceAge) }
+// MaxAgeAtPost is how old the balance that a text names may be when it leaves.
+func (p *Policy) MaxAgeAtPost() time.Duration { return max(p.MaxBalanceAge, minMaxAgeAtPost) }
 
 // Asked is what came of asking Almara Pay for the balance of this decision.
 type Asked int
@@ -38,25 +37,26 @@ const (
 
 // isOwed asks for the balance: whether it is known well enough for a text, and
 // whether there is anything left to pay.
-func (e *evaluation) isOwed() bool { return e.balanceIsKnown() && e.somethingIsOwed() }
+func (e *evaluation) isOwed() bool { return e.balanceSuffices() && e.somethingIsOwed() }
 
-// balanceIsKnown reports whether the balance is young enough, or may be left out
-// of the text. If it is neither, Almara Pay is asked, or it was and could not say.
-func (e *evaluation) balanceIsKnown() bool {
-	if e.balanceIsYoung() || e.answeredNow() {
+// balanceSuffices reports whether the balance is young enough, or may be left out of
+// the text. Else it sets Ask or, when Almara Pay was asked, holds or skips by policy.
+func (e *evaluation) balanceSuffices() bool {
+	if e.balanceIsYoung() || e.answerIsYoung() {
 		return true
 	}
 	switch {
 	case e.Asked == NotAsked:
 		e.decision = Decision{Ask: true}
 		return false
-	case e.balanceNamed(): // and the answer has aged while others of its round were awaited
+	case e.answerNamesBalance(): // but the answer has aged while others of its round were awaited
 		return e.hold(BalanceStale, e.now.Add(retryAged), "")
 	case e.policy.StaleBalance == StaleWithoutAmount:
 		e.withoutAmount = true
 		return true
-	case e.Asked == NotReached: // by the fault of others, so that it is not skipped either
-		// Spread out, bill by bill: the bad ones may be all in a row, and come first.
+	case e.Asked == NotReached:
+		// Not skipped even where the policy says so: calls about other bills are at fault.
+		// Spread out, since the bad ones may be all in a row and would come first again.
 		return e.hold(BalanceStale, Scatter(e.Bill.ID, e.now.Add(retryUnreached), retryUnreached),
 			"Almara Pay could not be asked, since calls about other bills had failed")
 	case e.policy.StaleBalance == StaleSkip:
@@ -69,28 +69,33 @@ func (e *evaluation) balanceIsKnown() bool {
 	return e.hold(BalanceStale, e.now.Add(wait), e.Bill.LastError)
 }
 
-// balanceIsYoung reports whether the balance at hand need not be asked again.
+// balanceIsYoung reports whether the balance at hand is believed and within the
+// policy's maximum age, whoever asked for it.
 func (e *evaluation) balanceIsYoung() bool {
 	b := &e.Bill
+	// What a feed said during a fault that is over is asked again. While a fault lasts (it
+	// has no Until), asking would only repeat it, and somethingIsOwed holds the reminder.
 	if fault := e.feedFault(); fault.unbelieved(b) && !fault.Until.IsZero() {
-		return false // the feed is right again, and may say something else
+		return false
 	}
 	return b.Balance != nil && e.now.Sub(b.BalanceAt) <= e.policy.MaxBalanceAge && !b.BalanceAt.After(e.now)
 }
 
-// answeredNow reports whether Almara Pay answered for this very decision and said
-// what is owed. It matters for a maximum age of zero, under which no balance is
-// young enough a moment later.
-func (e *evaluation) answeredNow() bool {
-	return e.balanceNamed() && e.now.Sub(e.Bill.BalanceAt) <= e.policy.AgeAtRequest()
+// answerIsYoung reports whether Almara Pay named a balance for this very decision, which
+// may still leave by MaxAgeAtPost: with a maximum age of zero balanceIsYoung is false a
+// moment later.
+func (e *evaluation) answerIsYoung() bool {
+	return e.answerNamesBalance() && e.now.Sub(e.Bill.BalanceAt) <= e.policy.MaxAgeAtPost()
 }
 
-// balanceNamed reports whether Almara Pay answered for this decision and named a
-// balance, however long ago that is by now.
-func (e *evaluation) balanceNamed() bool {
+// answerNamesBalance reports whether Almara Pay answered for this decision and named a
+// balance, however long ago that is by now: Apply leaves BalanceAt alone when an answer
+// names none.
+func (e *evaluation) answerNamesBalance() bool {
 	return e.Asked == Answered && e.Bill.Balance != nil && e.Bill.BalanceAt.Equal(e.Bill.CheckedAt)
 }
 
+// feedFault is the last span in which the feed of the bill's service was not believed.
 func (e *evaluation) feedFault() FeedFault { return e.Guards.FeedFaults[e.Bill.Service] }
 
 // somethingIsOwed reports whether there is anything to pay. A balance that is known,
@@ -99,7 +104,7 @@ func (e *evaluation) feedFault() FeedFault { return e.Guards.FeedFaults[e.Bill.S
 func (e *evaluation) somethingIsOwed() bool {
 	b, p := &e.Bill, e.policy
 	if b.Balance == nil {
-		return true // the text names no amount
+		return true // by StaleWithoutAmount: the text names no amount
 	}
 	e.owed = "balance " + p.Currency + " " + b.Balance.Format(p.Currency) + ", asked " + ago(b.BalanceAt, e.now)
 	switch {
@@ -126,21 +131,22 @@ func ago(at, now time.Time) string {
 	return now.Sub(at).Truncate(time.Second).String() + " ago"
 }
 
-// nextBill is by how many days a due date moves on, at least, when it is that
-// of the next bill; a shorter move is a delay that the biller grants.
-const nextBill = 15
+// nextBillDays is by how many days a due date moves on, at least, before it alone proves
+// that the bill before was paid. A shorter move may be a delay that the biller grants:
+// one of more than smallMove days has its own stages, but is no payment.
+const nextBillDays = 15
 
-// Paid reports whether what was owed before is taken as paid: the balance has
-// fallen to nothing, or to less than is worth a text; or the due date is that
-// of the next bill, and no more is owed than before. Part of it does not count.
-func (p *Policy) Paid(before, b Bill) bool {
+// TakenAsPaid reports whether what was owed before is taken as paid, for the report: the
+// balance has fallen to nothing, or to less than is worth a text; or the due date is
+// that of the next bill, and no more is owed than before. A part payment is none.
+func (p *Policy) TakenAsPaid(before, b Bill) bool {
 	if before.Balance == nil || b.Balance == nil || !p.owes(*before.Balance) {
 		return false
 	}
 	if !p.owes(*b.Balance) {
 		return true
 	}
-	return !before.DueDate.IsZero() && b.DueDate.Sub(before.DueDate) >= nextBill && b.Balance.Cmp(*before.Balance) <= 0
+	return !before.DueDate.IsZero() && b.DueDate.Sub(before.DueDate) >= nextBillDays && b.Balance.Cmp(*before.Balance) <= 0
 }
 
 // owes reports whether a balance is worth a text.

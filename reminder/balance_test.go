@@ -35,7 +35,7 @@ func TestPaid(t *testing.T) {
 		{"a due date for the first time", bill("100", Date{}), bill("100", due), false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			if got := p.Paid(test.before, test.after); got != test.want {
+			if got := p.TakenAsPaid(test.before, test.after); got != test.want {
 				t.Errorf("got %v", got)
 			}
 		})

@@ -26,9 +26,9 @@ type Bundle struct {
 	Ask []Bill
 	// Text is the one text for all items; nil = none is sent now.
 	Text *BundledText
-	// Items are the bills whose decisions hold; those of a text are soonest
-	// due first. The lead is missing when there was no room for it beside others
-	// that are due sooner: decide about it again.
+	// Items are the bills whose decisions stand; those of a text are soonest due
+	// first. The lead is missing when others that are due sooner took all the room:
+	// decide about it again, once their text is written.
 	Items []BundleItem
 }
 
@@ -40,8 +40,8 @@ type BundledText struct {
 	NotAfter time.Time // when the first of its stages stops being useful
 }
 
-// Single is the decision about one bill without others.
-func Single(lead BundleItem) Bundle {
+// BundleOfOne is a bundle of the lead alone.
+func BundleOfOne(lead BundleItem) Bundle {
 	if lead.Ask {
 		return Bundle{Ask: []Bill{lead.Bill}}
 	}
@@ -55,7 +55,7 @@ func Single(lead BundleItem) Bundle {
 // Join lets other bills of the same phone share the text of lead, about which
 // Decide has said that it is texted now, or would be after asking. A bill joins
 // when its own policy and facts would have it texted now, the daily cap aside,
-// or within Policy.BundleDays; its words must be in the same language. Any other
+// or within Policy.BundleDays. Its words must be in the same language. Any other
 // is left to its own time, and so is one that there is no room for: those go
 // first whose texts are useful for the shortest time.
 //
@@ -65,9 +65,10 @@ func Join(lead BundleItem, others []Case, policies Policies, to Delivery, now ti
 	p := policies.For(lead.Bill.Service)
 	language := p.languageOf(lead.Bill)
 	if !p.Templates.bundles(language) || lead.sendAlone() {
-		return Single(lead)
+		return BundleOfOne(lead)
 	}
 	items := []BundleItem{lead}
+	// The lead is always among them: only bills that were asked about are decided about again.
 	ask := []Bill{lead.Bill}
 	for _, c := range others {
 		q := policies.For(c.Bill.Service)
@@ -76,7 +77,7 @@ func Join(lead BundleItem, others []Case, policies Policies, to Delivery, now ti
 		}
 		// The text leaves in any case: the cap, the guards and the stops were tested for
 		// the lead.
-		c.joins, c.TextsToday, c.Guards = true, 0, GuardState{FeedFaults: lead.Guards.FeedFaults}
+		c.joinsNow, c.TextsToday, c.Guards = true, 0, GuardState{FeedFaults: lead.Guards.FeedFaults}
 		switch d := Decide(c, q, to, now); {
 		case d.Ask:
 			ask = append(ask, c.Bill)
@@ -84,7 +85,10 @@ func Join(lead BundleItem, others []Case, policies Policies, to Delivery, now ti
 			items = append(items, BundleItem{&c, d})
 		}
 	}
-	if lead.Ask || len(ask) > 1 && lead.Asked == NotAsked {
+	// Where others must be asked about, the whole bundle is put off once. The second time
+	// those about which Almara Pay could not say anything are left out.
+	othersMustBeAsked := len(ask) > 1 && lead.Asked == NotAsked
+	if lead.Ask || othersMustBeAsked {
 		return Bundle{Ask: ask}
 	}
 	slices.SortStableFunc(items, mostUrgentFirst)
@@ -104,17 +108,19 @@ func mostUrgentFirst(a, b BundleItem) int {
 	return cmp.Or(a.Text.NotAfter.Compare(b.Text.NotAfter), a.Bill.DueDate.Compare(b.Bill.DueDate))
 }
 
-// sendAlone reports whether the bill is to have a text of its own: the provider
-// refused one that it shared, and the words about it may be to blame.
+// sendAlone reports whether the bill is to have a text of its own (TryApart): the
+// provider refused one that it shared, and the words about it may be to blame.
 func (c *Case) sendAlone() bool {
 	return slices.ContainsFunc(c.Done, func(r Reminder) bool {
 		return r.DueDate == c.Bill.DueDate && r.Outcome == Held && r.Reason == TryApart
 	})
 }
 
-// fillText words as many of the items, from the first on, as there is room for.
+// fillText words as many of the items, from the first on, as there is room for. The
+// lead has no seat of its own: more urgent items may take all the room. When not even
+// two fit, it is texted alone.
 func (p *Policy) fillText(lead BundleItem, items []BundleItem, policies Policies, now time.Time) Bundle {
-	b := Single(lead)
+	b := BundleOfOne(lead)
 	for n := 2; n <= len(items); n++ {
 		first := slices.Clone(items[:n])
 		slices.SortFunc(first, func(a, b BundleItem) int {
@@ -136,32 +142,35 @@ func (p *Policy) fillText(lead BundleItem, items []BundleItem, policies Policies
 	return b
 }
 
-// joining is the index of the step with which a bill joins a text that leaves
-// now, where i is its current one: the latest of today, or else, when nothing
-// is left of the current one, the next that comes within Policy.BundleDays.
-//
-// A stage after the due date does not come early: the days until then are the
-// customer's to pay in. Nor does any on a day on which the customer has heard of
-// the bill already, or has just heard of another due date.
-func (c *Case) joining(p *Policy, steps []Step, i int, now time.Time) int {
-	today := p.dayOf(now)
-	for _, r := range c.Done {
-		if r.DueDate == c.Bill.DueDate && r.Outcome == Texted && p.dayOf(r.DecidedAt) == today {
+// stepToJoinWith is the index of the step with which a bill joins a text that leaves
+// now, where i is its current one: the latest of today or, when nothing is left of that
+// one to send, the next that comes within Policy.BundleDays.
+func (e *evaluation) stepToJoinWith(steps []Step, i int) int {
+	p := e.policy
+	today := p.dayOf(e.now)
+	// A customer who had a text about this bill today is not sent its next stage early as well.
+	for _, r := range e.Done {
+		if heardToday := r.Outcome == Texted && p.dayOf(r.DecidedAt) == today; heardToday && r.DueDate == e.Bill.DueDate {
 			return i
 		}
 	}
-	latest := i
-	for latest+1 < len(steps) && p.dayOf(steps[latest+1].At) == today {
-		latest++
+	ofToday := i
+	for ofToday+1 < len(steps) && p.dayOf(steps[ofToday+1].At) == today {
+		ofToday++
 	}
-	next := latest + 1
-	switch {
-	case latest > i, next == len(steps), c.Moved.contradicts(c.Bill.DueDate, p.Zone, now):
-		return latest
-	case steps[next].Stage > 0, p.dayOf(steps[next].At).Sub(today) > p.BundleDays:
-		return latest
-	case latest >= 0 && !recordOf(c.Done, c.Bill.DueDate, steps[latest].Stage).Final():
-		return latest
+	if ofToday > i {
+		return ofToday
 	}
-	return next
+	unsent := i >= 0 && !e.recordOf(steps[i].Stage).Final()
+	if unsent || i+1 == len(steps) {
+		return i
+	}
+	// The stages after the due date never come early: the days until then are the
+	// customer's to pay in.
+	next := steps[i+1]
+	tooEarly := next.Stage > 0 || p.dayOf(next.At).Sub(today) > p.BundleDays
+	if tooEarly || e.Moved.contradicts(e.Bill.DueDate, p.Zone, e.now) {
+		return i
+	}
+	return i + 1
 }

@@ -113,8 +113,8 @@ func TestJoin(t *testing.T) {
 			ofWater(func(p *Policy) { p.Guards.ImplausibleBalance = 10 })}, alone},
 		{"window closed", "2026-03-20", []func(*family){ofWater(func(p *Policy) { p.Window = Window{10 * 60, 18 * 60} })}, alone},
 		{"no due date", "2026-03-20", []func(*family){second(func(c *Case) { c.Bill.DueDate = Date{} })}, alone},
-		{"sent elsewhere", "2026-03-20", []func(*family){second(func(c *Case) { c.TextedElsewhere = []time.Time{c.Bill.BalanceAt} })}, alone},
-		{"sent elsewhere, ahead of its day", "2026-03-21", []func(*family){second(func(c *Case) { c.TextedElsewhere = []time.Time{c.Bill.BalanceAt} })}, alone},
+		{"sent elsewhere", "2026-03-20", []func(*family){second(func(c *Case) { c.ForeignMessages = []time.Time{c.Bill.BalanceAt} })}, alone},
+		{"sent elsewhere, ahead of its day", "2026-03-21", []func(*family){second(func(c *Case) { c.ForeignMessages = []time.Time{c.Bill.BalanceAt} })}, alone},
 
 		{"old balance: both are asked", "2026-03-20", []func(*family){second(func(c *Case) { c.Bill.BalanceAt = c.Bill.BalanceAt.Add(-2 * time.Hour) })},
 			"ask 12345678 | ask 78-305"},

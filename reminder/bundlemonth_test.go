@@ -67,7 +67,7 @@ func (h *household) decideBundle(m *member, now time.Time) Bundle {
 	}
 	lead := BundleItem{&m.Case, Decide(m.Case, p, Delivery{Mode: ModeLive}, now)}
 	if !p.Bundle || !lead.Ask && lead.Text == nil {
-		return Single(lead)
+		return BundleOfOne(lead)
 	}
 	var others []Case
 	for _, o := range h.members {

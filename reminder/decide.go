@@ -30,23 +30,23 @@ type Case struct {
 	TextsToday int        // texts the phone has had, or may have had, since midnight in the policy's zone
 	Asked      Asked
 	Guards     GuardState
-	RecentBody string // words that went to the phone of late, and may not be repeated; "" = none
-	// TextedElsewhere are the instants of texts about the bill that the provider has
-	// and the store did not know.
-	TextedElsewhere []time.Time
-	// Moved is the latest text about the bill that named another due date than its
-	// present one, among the NearDates of that; zero = there is none.
+	NotBody    string // the body of the draft that the store just refused to write; "" = none
+	// ForeignMessages are when texts about the bill were sent that the provider has and
+	// the store did not send.
+	ForeignMessages []time.Time
+	// Moved is the latest text about the bill, of the last days, that named a due date
+	// other than its present one and at most six days (smallMove) away; zero = none.
 	Moved NamedDate
-	// RefusedUntil is when the provider is next tried with the phone, which it
-	// refused, or its country; zero = it did not. RefusedFor is what it said.
-	RefusedUntil time.Time
-	RefusedFor   string
+	// RefusedUntil is when the provider, which refused the phone or its country, is next
+	// tried with it; zero = it refused neither.
+	RefusedUntil  time.Time
+	RefusalDetail string // what it said
 
-	joins bool // the question is whether the bill joins a text that leaves now
+	joinsNow bool // set by Join: the question is whether the bill joins a text that leaves now
 }
 
-// Record is what a decision makes of one stage.
-type Record struct {
+// StageDecision is what a decision makes of one stage.
+type StageDecision struct {
 	Stage   Stage
 	Outcome Outcome
 	Reason  Reason
@@ -55,7 +55,7 @@ type Record struct {
 
 // Knows reports whether the record is no news: its stage is held for that very
 // reason already.
-func (c Case) Knows(r Record) bool {
+func (c Case) Knows(r StageDecision) bool {
 	was := recordOf(c.Done, c.Bill.DueDate, r.Stage)
 	return r.Outcome == Held && was.Outcome == Held && was.Reason == r.Reason
 }
@@ -79,7 +79,7 @@ type Decision struct {
 	Ask bool
 	// Records are the stages that this decision ends or holds. The stage that is
 	// texted is among them.
-	Records []Record
+	Records []StageDecision
 	Text    *TextOrder
 	// Next is when to decide again; zero when no stage of this due date is left.
 	Next time.Time
@@ -100,7 +100,7 @@ func Decide(c Case, p *Policy, to Delivery, now time.Time) Decision {
 	}
 	e := evaluation{Case: c, policy: p, delivery: to, now: now}
 	if e.stageIsDue() && e.mayBeTexted() && e.isOwed() {
-		e.wordText()
+		e.wordAndOrder()
 	}
 	return e.decision
 }
@@ -133,8 +133,8 @@ func (e *evaluation) stageIsDue() bool {
 		return false
 	}
 	i := current(steps, e.now)
-	if e.joins {
-		i = e.joining(e.policy, steps, i, e.now)
+	if e.joinsNow {
+		i = e.stepToJoinWith(steps, i)
 	}
 	if i < 0 {
 		e.decision.Next = steps[0].At
@@ -142,7 +142,7 @@ func (e *evaluation) stageIsDue() bool {
 	}
 	for _, earlier := range steps[:i] {
 		if r := e.recordOf(earlier.Stage); !r.Final() {
-			e.decision.Records = append(e.decision.Records, Record{Stage: earlier.Stage, Outcome: Skipped, Reason: Superseded, Detail: heldFor(r)})
+			e.record(earlier.Stage, Skipped, Superseded, heldFor(r))
 		}
 	}
 	e.step, e.was, e.later = steps[i], e.recordOf(steps[i].Stage), steps[i+1:]
@@ -156,9 +156,13 @@ func (e *evaluation) stageIsDue() bool {
 	return true
 }
 
-// mayBeTexted asks for what speaks against a text whatever is owed: first what is
-// about this bill and its phone, then what is about all texts. What ends the stage
-// for good comes before what only holds it.
+// mayBeTexted asks for what speaks against a text whatever is owed, and records the first
+// that it finds:
+//
+//   - what ends the stage for good. Only InDoubt holds before most of that: a skip would
+//     hide that the text may have been sent;
+//   - what holds it, the closed window before what may be over when it opens;
+//   - what holds all texts, and last a destination that the provider refuses.
 func (e *evaluation) mayBeTexted() bool {
 	p, now := e.policy, e.now
 	open := p.NextOpen(now)
@@ -171,12 +175,16 @@ func (e *evaluation) mayBeTexted() bool {
 		return e.hold(InDoubt, time.Time{}, "")
 	case e.Suppressed != "":
 		return e.skip(e.Suppressed, "")
-	case e.textedElsewhere():
+	case e.sentElsewhere():
 		return e.skip(SentElsewhere, "")
 	case e.Moved.movedLately(e.Bill.DueDate, e.step.Stage, p.Zone, now):
+		// Two texts with two dates, a day apart, contradict each other. The due day's own
+		// text leaves all the same.
 		return e.skip(DateMoved, "a text of "+p.dayOf(e.Moved.At).String()+" said that it is due on "+e.Moved.DueDate.String())
 	case e.was.Reason == NotDelivered && now.Before(e.was.DecidedAt.Add(RetryUndelivered)) && !e.was.DecidedAt.After(now):
-		// It is decided before its time, since the config or the bill has changed.
+		// It is decided before its time, since the config or the bill has changed. A record
+		// of an instant to come is not believed: the clock was set back, and it would hold
+		// the reminder until that instant.
 		return e.hold(NotDelivered, e.was.DecidedAt.Add(RetryUndelivered), "")
 	case open.After(now):
 		return e.hold(OutsideWindow, open, "")
@@ -199,18 +207,20 @@ func (e *evaluation) mayBeTexted() bool {
 		}
 		return e.hold(stop.Reason, until, stop.Detail)
 	}
-	if guard, until, figures := p.Guarded(e.Guards, 1, now); guard != "" {
+	// With the least that any text has; once more with its own segments when it is worded.
+	const leastSegments = 1
+	if guard, until, figures := p.Guarded(e.Guards, leastSegments, now); guard != "" {
 		return e.hold(guard, until, figures)
 	}
 	if e.delivery.Mode != ModeRedirect && e.RefusedUntil.After(now) {
-		return e.hold(DestinationRefused, e.RefusedUntil, e.RefusedFor)
+		return e.hold(DestinationRefused, e.RefusedUntil, e.RefusalDetail)
 	}
 	return true
 }
 
-// wordText words the text and has it sent, unless its words or its mode of delivery
-// speak against that.
-func (e *evaluation) wordText() {
+// wordAndOrder words the text and orders it, unless its words, their segments or the
+// mode of delivery speak against that.
+func (e *evaluation) wordAndOrder() {
 	p, now := e.policy, e.now
 	draft, err := p.Word(e.Bill, p.dayOf(now), !e.withoutAmount)
 	switch {
@@ -225,7 +235,7 @@ func (e *evaluation) wordText() {
 		e.hold(guard, until, figures)
 		return
 	}
-	if draft.Body == e.RecentBody {
+	if draft.Body == e.NotBody {
 		e.hold(SameWords, p.NextDay(now), "")
 		return
 	}
@@ -241,7 +251,7 @@ func (e *evaluation) wordText() {
 	case late < 0:
 		reason = Bundled
 	}
-	e.record(Texted, reason, e.owed)
+	e.record(e.step.Stage, Texted, reason, e.owed)
 	e.decision.Text = &TextOrder{
 		Draft: draft, Stage: e.step.Stage, Reason: reason, To: phone,
 		Planned: e.step.At, NotAfter: e.step.NotAfter, WithAmount: !e.withoutAmount,
@@ -252,20 +262,21 @@ func (e *evaluation) wordText() {
 // recordOf is what was recorded of a stage of the present due date.
 func (e *evaluation) recordOf(s Stage) Reminder { return recordOf(e.Done, e.Bill.DueDate, s) }
 
+// laterWasTexted reports whether a text of a later stage has left, or is about to.
 func (e *evaluation) laterWasTexted() bool {
 	return slices.ContainsFunc(e.later, func(s Step) bool { return e.recordOf(s.Stage).Outcome == Texted })
 }
 
-// textedElsewhere reports whether a text that the store did not know was about this
+// sentElsewhere reports whether a text that the store did not know was about this
 // stage, as far as its day goes.
-func (e *evaluation) textedElsewhere() bool {
-	return slices.ContainsFunc(e.TextedElsewhere, func(at time.Time) bool { return e.policy.maybeSentFor(e.step, at) })
+func (e *evaluation) sentElsewhere() bool {
+	return slices.ContainsFunc(e.ForeignMessages, func(at time.Time) bool { return e.policy.maybeSentFor(e.step, at) })
 }
 
-// maybeSentFor reports whether a text of that instant was sent in the time of the
-// step: from its day on, since the hour of sending may have been another then, or
-// from a little before its own hour; and some days earlier where it may have joined
-// the text of another bill.
+// maybeSentFor reports whether a text of that instant may have been one of the step:
+// from midnight of its day, since the hour of sending may have been another then, or
+// from an hour before its own (ProviderClockBehind), whichever is earlier. Where bills
+// share texts it may have come BundleDays early.
 func (p *Policy) maybeSentFor(step Step, at time.Time) bool {
 	day := p.dayOf(step.At)
 	if p.Bundle && step.Stage <= 0 {
@@ -275,6 +286,7 @@ func (p *Policy) maybeSentFor(step Step, at time.Time) bool {
 	return !at.Before(from) && at.Before(step.NotAfter)
 }
 
+// heldFor says for the trail why a stage that ends now was held; "" = it was not.
 func heldFor(r Reminder) string {
 	if r.Outcome == Held {
 		return "was held: " + r.Reason.Info().Means
@@ -282,13 +294,13 @@ func heldFor(r Reminder) string {
 	return ""
 }
 
-func (e *evaluation) record(o Outcome, r Reason, detail string) {
-	e.decision.Records = append(e.decision.Records, Record{Stage: e.step.Stage, Outcome: o, Reason: r, Detail: detail})
+func (e *evaluation) record(s Stage, o Outcome, r Reason, detail string) {
+	e.decision.Records = append(e.decision.Records, StageDecision{Stage: s, Outcome: o, Reason: r, Detail: detail})
 }
 
 // skip ends the stage for good. It returns false: there is nothing more to ask.
 func (e *evaluation) skip(r Reason, detail string) bool {
-	e.record(Skipped, r, detail)
+	e.record(e.step.Stage, Skipped, r, detail)
 	e.decision.Next = e.next
 	return false
 }
@@ -297,7 +309,7 @@ func (e *evaluation) skip(r Reason, detail string) bool {
 // where it expires by itself, or the next step, which supersedes it. A zero until
 // means that only the operator can change it. It returns false, as skip does.
 func (e *evaluation) hold(r Reason, until time.Time, detail string) bool {
-	e.record(Held, r, detail)
+	e.record(e.step.Stage, Held, r, detail)
 	e.decision.Next = earliest(until, e.next, e.step.NotAfter)
 	return false
 }

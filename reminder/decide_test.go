@@ -234,9 +234,9 @@ var decideCases = []struct {
 		"due day: held, daily_cap; again 2026-03-20 18:00"},
 	{"another bill has just said the same", "2026-03-17 09:00", []func(*scene){func(s *scene) {
 		draft, _ := s.policy.Word(s.Bill, day("2026-03-17"), true)
-		s.RecentBody = draft.Body
+		s.NotBody = draft.Body
 	}}, "3 days before: held, same_words; again 2026-03-18 09:00"},
-	{"another bill has just said something else", "2026-03-17 09:00", []func(*scene){func(s *scene) { s.RecentBody = "Hello" }},
+	{"another bill has just said something else", "2026-03-17 09:00", []func(*scene){func(s *scene) { s.NotBody = "Hello" }},
 		"3 days before: texted, on_schedule; to +254710000001; again 2026-03-20 09:00"},
 	{"paused", "2026-03-17 09:00", []func(*scene){func(s *scene) { s.Bill.State = BillPaused }}, "again never"},
 	{"rejected", "2026-03-17 09:00", []func(*scene){func(s *scene) { s.Bill.State = BillRejected }}, "again never"},
@@ -313,7 +313,7 @@ var decideCases = []struct {
 		"3 days before: held, destination_refused; again 2026-03-17 10:00"},
 	{"the provider refused the phone long ago", "2026-03-17 09:00", []func(*scene){func(s *scene) { s.RefusedUntil = on(s.tb, s.policy, "2026-03-17 09:00") }},
 		"3 days before: texted, on_schedule; to +254710000001; again 2026-03-20 09:00"},
-	{"the provider has a text that the store does not know", "2026-03-17 09:00", []func(*scene){func(s *scene) { s.TextedElsewhere = []time.Time{on(s.tb, s.policy, "2026-03-17 09:00")} }},
+	{"the provider has a text that the store does not know", "2026-03-17 09:00", []func(*scene){func(s *scene) { s.ForeignMessages = []time.Time{on(s.tb, s.policy, "2026-03-17 09:00")} }},
 		"3 days before: skipped, sent_elsewhere; again 2026-03-20 09:00"},
 	{"the store is a copy", "2026-03-17 09:00", []func(*scene){func(s *scene) { s.Guards.Stop = &Stop{Reason: CopiedStore} }},
 		"3 days before: held, copied_store; again 2026-03-20 09:00"},
@@ -442,7 +442,7 @@ func TestDecideRecordsWhyItExpired(t *testing.T) {
 	didBefore("2026-03-20", -3, Texted, OnSchedule)(s)
 	didBefore("2026-03-20", 0, Held, ModeIsOff)(s)
 	d := Decide(s.Case, s.policy, s.to, on(t, s.policy, "2026-03-20 18:00"))
-	want := []Record{{0, Skipped, Expired, "was held: notifier.mode is off"}}
+	want := []StageDecision{{0, Skipped, Expired, "was held: notifier.mode is off"}}
 	if diff := cmp.Diff(want, d.Records); diff != "" {
 		t.Errorf("records (-want +got):\n%s", diff)
 	}
@@ -508,16 +508,16 @@ func TestWhatIsHeldForTheSameReasonIsNoNews(t *testing.T) {
 	held := Reminder{DueDate: due, Stage: -3, Outcome: Held, Reason: PhoneDailyCap}
 	for name, tt := range map[string]struct {
 		done   []Reminder
-		record Record
+		record StageDecision
 		want   bool
 	}{
-		"never acted on":          {nil, Record{Stage: -3, Outcome: Held, Reason: PhoneDailyCap}, false},
-		"held for it":             {[]Reminder{held}, Record{Stage: -3, Outcome: Held, Reason: PhoneDailyCap, Detail: "other figures"}, true},
-		"held for another reason": {[]Reminder{held}, Record{Stage: -3, Outcome: Held, Reason: OutsideWindow}, false},
-		"another stage":           {[]Reminder{held}, Record{Stage: 0, Outcome: Held, Reason: PhoneDailyCap}, false},
-		"skipped now":             {[]Reminder{held}, Record{Stage: -3, Outcome: Skipped, Reason: PhoneDailyCap}, false},
-		"of another due date":     {[]Reminder{{DueDate: due.AddDays(1), Stage: -3, Outcome: Held, Reason: PhoneDailyCap}}, Record{Stage: -3, Outcome: Held, Reason: PhoneDailyCap}, false},
-		"skipped, and held now":   {[]Reminder{{DueDate: due, Stage: -3, Outcome: Skipped, Reason: PhoneDailyCap}}, Record{Stage: -3, Outcome: Held, Reason: PhoneDailyCap}, false},
+		"never acted on":          {nil, StageDecision{Stage: -3, Outcome: Held, Reason: PhoneDailyCap}, false},
+		"held for it":             {[]Reminder{held}, StageDecision{Stage: -3, Outcome: Held, Reason: PhoneDailyCap, Detail: "other figures"}, true},
+		"held for another reason": {[]Reminder{held}, StageDecision{Stage: -3, Outcome: Held, Reason: OutsideWindow}, false},
+		"another stage":           {[]Reminder{held}, StageDecision{Stage: 0, Outcome: Held, Reason: PhoneDailyCap}, false},
+		"skipped now":             {[]Reminder{held}, StageDecision{Stage: -3, Outcome: Skipped, Reason: PhoneDailyCap}, false},
+		"of another due date":     {[]Reminder{{DueDate: due.AddDays(1), Stage: -3, Outcome: Held, Reason: PhoneDailyCap}}, StageDecision{Stage: -3, Outcome: Held, Reason: PhoneDailyCap}, false},
+		"skipped, and held now":   {[]Reminder{{DueDate: due, Stage: -3, Outcome: Skipped, Reason: PhoneDailyCap}}, StageDecision{Stage: -3, Outcome: Held, Reason: PhoneDailyCap}, false},
 	} {
 		if got := (Case{Bill: Bill{DueDate: due}, Done: tt.done}).Knows(tt.record); got != tt.want {
 			t.Errorf("%s: %v", name, got)

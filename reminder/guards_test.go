@@ -169,7 +169,7 @@ func TestASentElsewhereTextIsNotSentAgain(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := ordinary(t)
-			s.TextedElsewhere = []time.Time{on(t, s.policy, tc.elsewhere)}
+			s.ForeignMessages = []time.Time{on(t, s.policy, tc.elsewhere)}
 			if got := outcomeAt(t, s, "2026-03-17 09:05"); got != tc.want {
 				t.Errorf("got %s, want %s", got, tc.want)
 			}

@@ -7,6 +7,11 @@ import "time"
 // window closes.
 const afterUseful = 7
 
+// maxSilentDays bounds the search for a day with texts. Where a whole year has none,
+// the stage is planned on the silent day reached by then, and the window, which never
+// opens, has it expire with a reason.
+const maxSilentDays = 366
+
 // Step is one planned reminder: when it should leave, and when it stops being
 // useful.
 type Step struct {
@@ -31,7 +36,7 @@ func (p *Policy) Steps(due Date) []Step {
 			move = 1
 		}
 		day := due.AddDays(int(stage))
-		for range 366 {
+		for range maxSilentDays {
 			if !p.silent(day) {
 				break
 			}
@@ -57,8 +62,11 @@ func current(steps []Step, now time.Time) int {
 }
 
 // NextEval is when the remind job should next decide about the bill; zero when no
-// stage of its due date is to come. That job also ends a pause. A stage that had stopped
-// being useful before anybody knew of it needs no decision.
+// stage of its due date is to come. For a paused bill it is when that job ends the
+// pause.
+//
+// A stage without a record that is no longer useful gets none: it was over before its
+// due date was known. One that was planned stays due in the store, and ends as expired.
 func (p *Policy) NextEval(b Bill, done []Reminder, now time.Time) time.Time {
 	switch b.State {
 	case BillPaused:
@@ -71,9 +79,11 @@ func (p *Policy) NextEval(b Bill, done []Reminder, now time.Time) time.Time {
 	i := current(steps, now)
 	for _, step := range steps[:i+1] {
 		if recordOf(done, b.DueDate, step.Stage).Outcome == Held {
-			return now // to be sent, or ended
+			return now // to be sent, or ended: what is held must not stay so for ever
 		}
 	}
+	// Of those without a record only the latest can be sent: that decision also ends the
+	// earlier ones, as superseded.
 	if i >= 0 && now.Before(steps[i].NotAfter) && !recordOf(done, b.DueDate, steps[i].Stage).Final() {
 		return now
 	}

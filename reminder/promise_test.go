@@ -36,7 +36,7 @@ func brokenPromise(s *scene, now time.Time, d Decision) string {
 		return ""
 	}
 
-	var texted *Record
+	var texted *StageDecision
 	for i, r := range d.Records {
 		switch {
 		case ended[r.Stage]:

@@ -26,20 +26,22 @@ type almaraCalls struct {
 	job  *job
 	call call
 
-	mu sync.Mutex
-	// admitted is set once a bill was let in, in this pass.
-	admitted bool
-	// refused is why Almara Pay refuses the account: for good, or while no bill is
-	// let in.
-	refused        error
+	// What the calls of this pass say of Almara Pay, and what follows:
+	//
+	//	refusedForGood   the credentials: no call is made any more
+	//	refused          several bills, each by a 403: no new bills, until one is admitted
+	//	down             the client's breaker is open: no new bills, until one is answered
+	//	admitted         one was let in: a 403 speaks for its bill alone from then on
+	mu             sync.Mutex
+	admitted       bool
+	refused        error // also why, when refusedForGood
 	refusedForGood bool
-	// down is why it seems to be down; nil again once it answers.
-	down error
-	// undecided are the results of bills that were not let in, while it is not known
-	// whether that is for their own sake. Nothing is recorded of them until then.
+	down           error
+	// undecided are the results of bills that met a 403, while it is not known whether
+	// that is for their own sake. Nothing is recorded of them until then.
 	undecided []store.CheckResult
-	// behind are the bills with which the calls ended: they are to wait behind all
-	// others.
+	// behind are the bills with which the calls ended. In the register and recheck jobs
+	// they are to wait behind all others, or the next pass would end with them again.
 	behind []int64
 }
 
@@ -84,7 +86,7 @@ func (c *almaraCalls) callSafely(ctx context.Context, b reminder.Bill) (answer r
 	return c.call(ctx, b)
 }
 
-// judge sorts the outcome of a call by what it speaks for.
+// judge sorts the outcome of a call by what it speaks for (fault_scope.go).
 func (c *almaraCalls) judge(ctx context.Context, b reminder.Bill, answer reminder.Answer, err error) []store.CheckResult {
 	switch almaraScope(err) {
 	case forNobody:
@@ -92,7 +94,7 @@ func (c *almaraCalls) judge(ctx context.Context, b reminder.Bill, answer reminde
 	case forAll:
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		if errors.Is(err, almara.ErrBreakerOpen) {
+		if errors.Is(err, almara.ErrBreakerOpen) { // the client has met too many failures in a row
 			c.down = err
 			return nil
 		}
@@ -102,10 +104,12 @@ func (c *almaraCalls) judge(ctx context.Context, b reminder.Bill, answer reminde
 		return nil
 	case forAllIfOthersAgree:
 		return c.judgeForbidden(ctx, b, err)
-	case forItself, forPhone, forSenderIfOthersAgree:
+	case forItself, forPhone, forSenderIfOthersAgree: // goes on below
 	}
 	result := checkResultOf(b.ID, answer, err)
-	if err != nil && result.Rejected == "" { // a refusal that is not understood may be a proxy's
+	if err != nil && result.Rejected == "" {
+		// A rejection is Almara Pay's own word. Any other failure may be a proxy's, and
+		// does not show that Almara Pay lets anybody in.
 		return []store.CheckResult{result}
 	}
 	c.notAdmitted.Clear()
@@ -121,8 +125,8 @@ func (c *almaraCalls) judge(ctx context.Context, b reminder.Bill, answer reminde
 // enough different bills meet it and none is let in.
 func (c *almaraCalls) judgeForbidden(ctx context.Context, b reminder.Bill, err error) []store.CheckResult {
 	result := checkResultOf(b.ID, reminder.Answer{}, err)
-	before, failed := c.Store.Forbidden(ctx, b.ID)
-	c.report(ctx, "read whether a bill was refused before", failed)
+	before, readErr := c.Store.Forbidden(ctx, b.ID)
+	c.report(ctx, "read whether a bill was refused before", readErr)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if before || c.admitted {
@@ -137,10 +141,10 @@ func (c *almaraCalls) judgeForbidden(ctx context.Context, b reminder.Bill, err e
 	return nil
 }
 
-// decide returns the undecided results, which speak for their bills alone after all,
+// settleUndecided returns the undecided results, which speak for their bills alone after all,
 // once no call is under way. Where they speak for the account, their bills wait
 // behind all others.
-func (c *almaraCalls) decide() (results []store.CheckResult) {
+func (c *almaraCalls) settleUndecided() (results []store.CheckResult) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.refused != nil && !c.admitted {
@@ -154,8 +158,9 @@ func (c *almaraCalls) decide() (results []store.CheckResult) {
 	return results
 }
 
-// putOff has the bills that are to wait behind all others do so, each once. It
-// returns why no other bill is asked about; nil when all goes well in the end.
+// putOff has the bills with which the calls ended wait behind all others in the queue of
+// the register or recheck job, each once. It returns why no other bill is asked about;
+// nil when all goes well in the end.
 func (c *almaraCalls) putOff() error {
 	fault := c.fault()
 	c.mu.Lock()
@@ -189,7 +194,7 @@ func (c *almaraCalls) askAll(ctx context.Context, bills []reminder.Bill) []store
 		})
 	}
 	_ = group.Wait() // none fails
-	keep(c.decide())
+	keep(c.settleUndecided())
 	c.pacer.asked(len(bills))
 	results := make([]store.CheckResult, 0, len(byBill))
 	for _, b := range bills {
@@ -200,9 +205,9 @@ func (c *almaraCalls) askAll(ctx context.Context, bills []reminder.Bill) []store
 	return results
 }
 
-// askRound is askAll for the bills of a round of the remind job. While nobody is let
-// in, or answered, a few of each round are tried before the others, which may be
-// of another service.
+// askRound is askAll for the bills of a round of the remind job. While a fault stands, a
+// few bills of the round are asked about first, since they may be of another service
+// than those that met it. The others are asked about only when that ended the fault.
 func (c *almaraCalls) askRound(ctx context.Context, bills []reminder.Bill) []store.CheckResult {
 	if c.fault() == nil {
 		return c.askAll(ctx, bills)
@@ -245,13 +250,13 @@ func checkResultOf(billID int64, a reminder.Answer, err error) store.CheckResult
 	switch {
 	case err == nil:
 		r.Answer = &a
-	case errors.As(err, &rejected):
+	case errors.As(err, &rejected): // the bill is not asked about any more
 		r.Rejected = rejected.Reason
-	case errors.As(err, &unclear):
+	case errors.As(err, &unclear): // refused in no known form
 		r.Failed, r.Refused = unclear.Reason, store.Unclear
-	case errors.As(err, &forbidden):
+	case errors.As(err, &forbidden): // refused by a 403
 		r.Failed, r.Refused = forbidden.Error(), store.Forbidden
-	case errors.As(err, &retry):
+	case errors.As(err, &retry): // no answer, or one that asks to come back
 		r.Failed, r.After = retry.Error(), retry.After
 	}
 	return r

@@ -2,6 +2,7 @@ package scheduler
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"strings"
 	"testing"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"duewatch/reminder"
+	"duewatch/sandbox"
 )
 
 // checked has the world's clock be held against the truth, which is what it shows
@@ -233,6 +235,45 @@ func TestAClockThatIsSetInTheMiddleOfAPassLosesNothing(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// The clock is set while the list is read: that is no fault of the list, and no text is put
+// off by the hour that the clock shows then.
+func TestAClockThatIsSetDuringALookUpEndsThePassAndPutsNothingOff(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, checked)
+	const bills = 4
+	for i := range bills {
+		w.watch(account(i), "2026-03-12", phone(i))
+	}
+	w.faults(sandbox.Fault{Where: sandbox.Send, What: sandbox.Drop, After: true, Times: bills})
+	w.livesUntil("2026-03-09 09:00", time.Minute)
+	for i := range bills {
+		w.wantStates(account(i), "unknown")
+	}
+	w.truth.mu.Lock()
+	w.truth.t = w.truth.t.Add(2 * time.Minute)
+	w.truth.mu.Unlock()
+	w.clock.pass(2 * time.Minute)
+	w.toProvider.hooks(nil, func(r *http.Request) {
+		if r.URL.Query().Get("To") != "" {
+			w.shows(3 * time.Hour)
+		}
+	})
+	before := w.sandbox.Calls()[sandbox.List]
+	w.job(jobReceipts).pass(w.ctx, w.Scheduler)
+	if err := w.job(jobReceipts).err; !errors.Is(err, errClockSet) {
+		t.Errorf("the pass ended with %v, want %v", err, errClockSet)
+	}
+	if n := w.sandbox.Calls()[sandbox.List] - before; n != 1 {
+		t.Errorf("the list was read %d times, want once", n)
+	}
+	w.toProvider.hooks(nil, nil)
+	w.shows(0)
+	due, err := w.Store.UnknownTexts(w.ctx, w.Now(), bills)
+	if err != nil || len(due) != bills {
+		t.Errorf("%d texts are due to be looked up, %v, want %d", len(due), err, bills)
 	}
 }
 

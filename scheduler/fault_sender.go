@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strconv"
 	"sync"
 	"time"
 
@@ -158,12 +157,12 @@ func (e *senderEvidence) receipt(r store.Receipt, now time.Time) (against []remi
 	return nil
 }
 
-// applyEvidence takes in what became of a text that was handed over, and completes its
+// judgeScope takes in what became of a text that was handed over, and completes its
 // outcome by what that speaks for. The error is a *stoppedError when it speaks for all
 // texts.
-func (s *Scheduler) applyEvidence(t *store.Text, r notifier.Result, o *store.SendOutcome, now time.Time) error {
+func (s *Scheduler) judgeScope(t *store.Text, r notifier.Result, o *store.SendOutcome, now time.Time) error {
 	if r.Outcome == notifier.Accepted {
-		s.sender.accepted(t.To)
+		s.againstSender.accepted(t.To)
 		return nil
 	}
 	why := describedError{o.Error, r.Err}
@@ -176,7 +175,7 @@ func (s *Scheduler) applyEvidence(t *store.Text, r notifier.Result, o *store.Sen
 		// the next text would fare no better.
 		return stopForSender(o, nil, fmt.Errorf("notifier.redirect_to: %w", why), now)
 	case speaks == forSenderIfOthersAgree:
-		refused, against := s.sender.destinationRefused(t.To)
+		refused, against := s.againstSender.destinationRefused(t.To)
 		if against != nil {
 			return stopForSender(o, against, fmt.Errorf("%d different phones of the own country were refused, with no text accepted in between: %w",
 				len(against), why), now)
@@ -185,21 +184,26 @@ func (s *Scheduler) applyEvidence(t *store.Text, r notifier.Result, o *store.Sen
 			o.Destinations = refused
 		}
 	case speaks == forAllIfOthersAgree && o.Hold != reminder.TryApart:
-		witness := t.To.E164()
-		if redirected { // one phone for all: different bills speak
-			witness = strconv.FormatInt(t.Parts[0].BillID, 10)
-		}
-		if s.sender.unknownReason(witness) {
+		if s.againstSender.unknownReason(s.witness(t.To, t.Parts[0].Service, t.Parts[0].Account)) {
 			return &stoppedError{reason: reminder.RefusalUnclear, until: now.Add(retryUnclear), err: why}
 		}
 	}
 	return nil
 }
 
+// witness names who speaks by what a text meets: its phone, or its bill where all texts
+// go to one phone, which would never be several.
+func (s *Scheduler) witness(to reminder.Phone, service, account string) string {
+	if s.Delivery.Mode == reminder.ModeRedirect {
+		return service + " " + account
+	}
+	return to.E164()
+}
+
 // stopForSender stops sending for a fault of the sender, which phones say by their
 // refusals, and has a text that the provider refused for it wait for the end.
 func stopForSender(o *store.SendOutcome, phones []reminder.Phone, why error, now time.Time) *stoppedError {
-	stopped := &stoppedError{reason: reminder.AccountFault, until: now.Add(retryAccount), err: why, phones: phones}
+	stopped := &stoppedError{reason: reminder.AccountFault, until: now.Add(retryAccount), err: why, against: phones}
 	if o.State == store.Refused {
 		o.Skip, o.OptOut, o.Hold, o.Until = "", "", stopped.reason, stopped.until
 	}

@@ -11,21 +11,21 @@ import (
 )
 
 // A text may wait for its turn at the provider's rate, or for a free connection,
-// long after it was decided. So what it rests on is tested once more when its
-// turn has come. From that test to the first byte of its request it is at most
-// checkToRequest: a check serves the texts that leave within checkFor of it, and
-// a request that has not begun to be written by then is given up unsent.
+// long after it was decided. So what it rests on is checked once more when its
+// turn has come. A check serves the texts that leave within checkFresh of it. From a
+// check to the first byte of a request it is at most maxCheckToWrite: a request that
+// has not begun to be written by then is given up unsent.
 const (
-	checkFor       = 500 * time.Millisecond
-	checkToRequest = 2 * time.Second
+	checkFresh      = 500 * time.Millisecond
+	maxCheckToWrite = 2 * time.Second
 )
 
-// lastCheck tests texts right before they are handed to the provider: many by
-// one read, since those that are about to leave are tested together.
+// lastCheck checks texts right before they are handed to the provider: many by
+// one read, since those that are about to leave are checked together.
 type lastCheck struct {
 	store    *store.Store
 	now      func() time.Time
-	together int // texts that are checked at a time: as many as may leave while a check is fresh
+	perCheck int // texts that one read checks: as many as may leave while it is fresh
 
 	mu      sync.Mutex
 	waiting []*store.Text // whose turn has not come, in the order in which they leave
@@ -34,11 +34,7 @@ type lastCheck struct {
 	found   store.IntentCheck
 }
 
-func newLastCheck(s *store.Store, now func() time.Time, together int) *lastCheck {
-	return &lastCheck{store: s, now: now, together: together}
-}
-
-// add puts texts in the line for a verdict.
+// add puts texts in the line of those that are to be checked.
 func (c *lastCheck) add(texts []store.Text) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -47,30 +43,30 @@ func (c *lastCheck) add(texts []store.Text) {
 	}
 }
 
-// verdict says whether a text may leave.
-type verdict struct {
+// lastCheckResult says whether a text may leave.
+type lastCheckResult struct {
 	stop    *reminder.Stop // that keeps all texts back; nil = there is none
 	changed string         // what the text rests on and has changed since its decision; "" = nothing
-	at      time.Time      // when that was tested
+	at      time.Time      // when that was checked
 }
 
-// verdict tests a text whose turn has come, unless it was tested a moment ago.
-func (c *lastCheck) verdict(ctx context.Context, t *store.Text) (verdict, error) {
+// check checks a text whose turn has come, unless that was done a moment ago.
+func (c *lastCheck) check(ctx context.Context, t *store.Text) (lastCheckResult, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	// Not the jobs' clock, which may be set: this is a matter of real time.
-	if !c.checked[t.ID] || time.Since(c.at) > checkFor {
-		if err := c.read(ctx, t); err != nil {
-			return verdict{}, err
+	if !c.checked[t.ID] || time.Since(c.at) > checkFresh {
+		if err := c.checkNext(ctx, t); err != nil {
+			return lastCheckResult{}, err
 		}
 	}
 	c.removeLocked(t)
-	return verdict{c.found.Stop, c.found.Changed[t.ID], c.at}, nil
+	return lastCheckResult{c.found.Stop, c.found.Changed[t.ID], c.at}, nil
 }
 
-// read tests a text whose turn has come, and with it the next ones.
-func (c *lastCheck) read(ctx context.Context, t *store.Text) (err error) {
-	next := c.waiting[:min(len(c.waiting), c.together)]
+// checkNext checks a text whose turn has come, and with it the next ones.
+func (c *lastCheck) checkNext(ctx context.Context, t *store.Text) (err error) {
+	next := c.waiting[:min(len(c.waiting), c.perCheck)]
 	if !slices.Contains(next, t) {
 		next = append(slices.Clone(next), t)
 	}
@@ -100,9 +96,10 @@ func (c *lastCheck) removeLocked(t *store.Text) {
 }
 
 // balanceTooOld reports whether a balance that a text names is older than it may
-// be. A text without the amount was decided to leave with an old one.
+// be: than max_balance_age, or a minute where that is shorter. A text without the amount may leave with an old one: that is what
+// stale_balance send_without_amount means.
 func (s *Scheduler) balanceTooOld(t *store.Text, now time.Time) bool {
 	return slices.ContainsFunc(t.Parts, func(p store.Part) bool {
-		return p.WithAmount && now.Sub(p.BalanceAt) > s.Policies.For(p.Service).AgeAtRequest()
+		return p.WithAmount && now.Sub(p.BalanceAt) > s.Policies.For(p.Service).MaxAgeAtPost()
 	})
 }

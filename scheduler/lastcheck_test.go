@@ -78,7 +78,7 @@ func TestNoTextLeavesAfterWhatSpeaksAgainstItWasCommitted(t *testing.T) {
 					}
 					to := reminder.Phone(r.FormValue("To"))
 					mu.Lock()
-					if !committed.IsZero() && time.Since(committed) > checkToRequest && to < phone(50) {
+					if !committed.IsZero() && time.Since(committed) > maxCheckToWrite && to < phone(50) {
 						late++
 					}
 					mu.Unlock()
@@ -87,7 +87,7 @@ func TestNoTextLeavesAfterWhatSpeaksAgainstItWasCommitted(t *testing.T) {
 				}, nil)
 				end := w.run()
 				defer func() { end() }()
-				w.pace.segmentsPerSecond = 8
+				w.roundSizes.segmentsPerSecond = 8
 				w.pacer.(waitingPacer).SetLimit(8)
 				for i := range bills {
 					w.owes(account(i), "2000-01-04", "500")
@@ -103,7 +103,7 @@ func TestNoTextLeavesAfterWhatSpeaksAgainstItWasCommitted(t *testing.T) {
 				mu.Unlock()
 				w.until("2000-01-01 10:00:00")
 				if late > 0 {
-					t.Errorf("%d texts began to leave more than %s later", late, checkToRequest)
+					t.Errorf("%d texts began to leave more than %s later", late, maxCheckToWrite)
 				}
 				if posted := w.posted.Load(); posted < 4 || before >= bills {
 					t.Errorf("%d texts were posted, %d before it was committed: nothing was put to the test", posted, before)
@@ -127,36 +127,45 @@ func TestNoTextLeavesAfterWhatSpeaksAgainstItWasCommitted(t *testing.T) {
 
 func account(i int) string { return fmt.Sprintf("A%02d", i) }
 
-// Connections that take longer than the bound hold texts back, and lose none.
+// Connections that take longer than the bound hold texts back, and lose none, also
+// where all texts go to one phone.
 func TestTextsWaitWhileNoConnectionIsReadyInTime(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		w := prepare(t, inBubble)
-		const bills = 12
-		slow := time.Date(2000, 1, 1, 9, 2, 30, 0, zone)
-		w.toProvider.hooks(func(r *http.Request) error {
-			if r.Method == http.MethodPost && time.Now().Before(slow) {
-				<-r.Context().Done() // the connection is still being made
-				return r.Context().Err()
-			}
-			return nil
-		}, nil)
-		end := w.run()
-		defer func() { end() }()
-		for i := range bills {
-			w.owes(account(i), "2000-01-04", "500")
-			w.declare(account(i), phone(i))
-		}
-		w.until("2000-01-01 09:01:00")
-		stops, err := w.Store.Stops(w.ctx, w.clock.now())
-		if err != nil || len(stops) != 1 || stops[0].Reason != reminder.ProviderUnreachable {
-			t.Errorf("stops %+v (%v), want %s", stops, err, reminder.ProviderUnreachable)
-		}
-		w.until("2000-01-01 09:06:00")
-		if texts := w.sandbox.Texts(); len(texts) != bills {
-			t.Errorf("%d of %d were texted", len(texts), bills)
-		}
-	})
+	for name, delivery := range map[string]reminder.Delivery{
+		"live":     {Mode: reminder.ModeLive},
+		"redirect": {Mode: reminder.ModeRedirect, RedirectTo: phone(99)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				w := prepare(t, inBubble, func(w *world) { w.delivery = delivery })
+				const bills = 12
+				slow := time.Date(2000, 1, 1, 9, 2, 30, 0, zone)
+				w.toProvider.hooks(func(r *http.Request) error {
+					if r.Method == http.MethodPost && time.Now().Before(slow) {
+						<-r.Context().Done() // the connection is still being made
+						return r.Context().Err()
+					}
+					return nil
+				}, nil)
+				end := w.run()
+				defer func() { end() }()
+				for i := range bills {
+					w.owes(account(i), "2000-01-04", "500")
+					w.declare(account(i), phone(i))
+				}
+				w.until("2000-01-01 09:01:00")
+				stops, err := w.Store.Stops(w.ctx, w.clock.now())
+				if err != nil || len(stops) != 1 || stops[0].Reason != reminder.ProviderUnreachable {
+					t.Errorf("stops %+v (%v), want %s", stops, err, reminder.ProviderUnreachable)
+				}
+				w.until("2000-01-01 09:06:00")
+				if texts := w.sandbox.Texts(); len(texts) != bills {
+					t.Errorf("%d of %d were texted", len(texts), bills)
+				}
+			})
+		})
+	}
 }
 
 // slowPipes is a listener whose connections are pipes in memory, so that they run
@@ -193,7 +202,7 @@ func TestConnectionsThatAreAlwaysSlowKeepNobodyFromBeingTexted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const bills = 12
 		w := prepare(t, inBubble, func(w *world) { w.senders = 4 })
-		p := &slowPipes{delay: checkToRequest + time.Second, made: make(chan net.Conn), done: make(chan struct{})}
+		p := &slowPipes{delay: maxCheckToWrite + time.Second, made: make(chan net.Conn), done: make(chan struct{})}
 		server := &http.Server{Handler: w.sandbox.Handler(), ErrorLog: slog.NewLogLogger(slog.DiscardHandler, 0)}
 		go server.Serve(p) //nolint:errcheck // it ends with the listener
 		defer server.Close()

@@ -11,28 +11,31 @@ import (
 	"duewatch/store"
 )
 
+// firstReceipt is when the provider is asked what became of a text that it took.
+const firstReceipt = time.Minute
+
 // How long a reminder waits after a definite no that is not its own fault.
 const (
 	retryUnreachable = time.Minute
 	retryThrottled   = time.Minute
 	retryAccount     = 5 * time.Minute
 	retryUnclear     = time.Hour
-	firstReceipt     = time.Minute // after the provider took a text
 
 	// maxPause is the longest pause that the provider is believed to want: one
 	// odd answer must not silence a day. Asked again, it says so again.
 	maxPause = 10 * time.Minute
 )
 
-// stoppedError is the error that keeps all texts back until an instant, with a
-// reason for those that wait: it cuts a pass short, and the store keeps it as a
-// Stop, under which decisions go on and hold what they would have sent.
+// stoppedError says that the provider met something that every text would meet. It
+// keeps all texts back until an instant, with a reason for those that wait: it cuts a
+// pass short, and the store keeps it as a Stop, under which decisions go on and hold
+// what they would have sent.
 type stoppedError struct {
 	reason reminder.Reason
 	until  time.Time
 	err    error
-	// phones are those whose refusals are the reason, where several had to agree.
-	phones []reminder.Phone
+	// against are the phones whose refusals are the reason, where several had to agree.
+	against []reminder.Phone
 }
 
 func (e *stoppedError) Error() string { return "sending is stopped: " + e.err.Error() }
@@ -43,7 +46,7 @@ func (e *stoppedError) asStop() *reminder.Stop {
 }
 
 // outcomeOf says what to record for a result of the provider, about a text of so many
-// bills. Whether more than this text is at fault, applyEvidence says. A text of unknown
+// bills. Whether more than this text is at fault, judgeScope says. A text of unknown
 // outcome is looked up after firstLookUp. When a text that several bills share is refused
 // for its words, each is tried in one of its own: the words about one of them may be to
 // blame.
@@ -52,7 +55,8 @@ func outcomeOf(r notifier.Result, bills int, policy *reminder.Policy, firstLookU
 	if r.Err != nil {
 		o.Error = r.Err.Error()
 	}
-	hold := func(reason reminder.Reason, wait time.Duration) store.SendOutcome {
+	// holdFor holds the reminder, for longer if the provider asks for a longer pause.
+	holdFor := func(reason reminder.Reason, wait time.Duration) store.SendOutcome {
 		if r.RetryAfter > 0 {
 			wait = max(wait, min(r.RetryAfter, maxPause))
 			o.Error += fmt.Sprintf("; it asks for a pause of %s, and is tried again after %s", r.RetryAfter, wait.Round(time.Second))
@@ -73,7 +77,7 @@ func outcomeOf(r notifier.Result, bills int, policy *reminder.Policy, firstLookU
 	}
 
 	if bills > 1 && (r.Class == notifier.BadText || r.Class == notifier.Unlisted) {
-		return hold(reminder.TryApart, 0)
+		return holdFor(reminder.TryApart, 0)
 	}
 	switch r.Class {
 	case notifier.BadNumber:
@@ -86,23 +90,24 @@ func outcomeOf(r notifier.Result, bills int, policy *reminder.Policy, firstLookU
 		o.Skip = reminder.TextRefused
 		return o
 	case notifier.Account:
-		return hold(reminder.AccountFault, retryAccount)
+		return holdFor(reminder.AccountFault, retryAccount)
 	case notifier.Destination:
 		if advice := notifier.Advice(r.Code); advice != "" {
 			o.Error += ": " + advice
 		}
-		return hold(reminder.DestinationRefused, retryAccount) // the store says until when
+		return holdFor(reminder.DestinationRefused, retryAccount) // the store overwrites the wait: it knows how often it was refused
 	case notifier.UntilTomorrow:
-		return hold(reminder.Throttled, policy.NextDay(now).Sub(now))
+		return holdFor(reminder.Throttled, policy.NextDay(now).Sub(now))
 	case notifier.SlowDown, notifier.SlowDownPhone:
-		return hold(reminder.Throttled, retryThrottled)
+		return holdFor(reminder.Throttled, retryThrottled)
 	case notifier.Unlisted, notifier.TryLater, notifier.TryOnce, notifier.MaybeHasIt:
-		return hold(reminder.RefusalUnclear, retryUnclear)
+		// MaybeHasIt too: as the answer to the request, its code proves that it was refused.
+		return holdFor(reminder.RefusalUnclear, retryUnclear)
 	}
-	if errors.Is(r.Err, notifier.ErrMode) {
-		return hold(reminder.NotOnAllowlist, retryUnclear)
+	if errors.Is(r.Err, notifier.ErrMode) { // the decision should have held it, for the mode: the next one may get it right
+		return holdFor(reminder.NotOnAllowlist, retryUnclear)
 	}
-	return hold(reminder.ProviderUnreachable, retryUnreachable)
+	return holdFor(reminder.ProviderUnreachable, retryUnreachable)
 }
 
 // givenBack is the outcome of a text that was not handed to the provider. Its state

@@ -41,13 +41,14 @@ func (waitingPacer) asked(int) {}
 
 func (waitingPacer) passLimit() (segments, calls int) { return math.MaxInt, math.MaxInt }
 
-// pace is how many texts the remind job has in hand at a time.
-type pace struct {
+// roundSizes are how many bills the remind job decides about at a time, and how many
+// texts it has in hand.
+type roundSizes struct {
 	segmentsPerSecond float64
-	// round is how many bills a round takes: about two seconds' worth of texts,
+	// bills is how many a round takes: about two seconds' worth of texts,
 	// so that a text leaves soon after its decision and few are ever in flight. At
 	// most maxRound: more of them need more memory than small machines have.
-	round int
+	bills int
 	// ahead is how many texts may yet be in flight when the next round is decided: a
 	// round's worth and, where more than that leave in a second, a second's worth, at
 	// most two of the largest rounds. With less the senders wait for the commits.
@@ -59,20 +60,20 @@ const (
 	maxRound = 512
 )
 
-func newPace(segmentsPerSecond float64) pace {
+func newRoundSizes(segmentsPerSecond float64) roundSizes {
 	perSecond := int(math.Ceil(segmentsPerSecond))
-	round := min(max(2*perSecond, minRound), maxRound)
-	return pace{
+	bills := min(max(2*perSecond, minRound), maxRound)
+	return roundSizes{
 		segmentsPerSecond: segmentsPerSecond,
-		round:             round,
-		ahead:             min(max(round, perSecond), 2*maxRound),
+		bills:             bills,
+		ahead:             min(max(bills, perSecond), 2*maxRound),
 	}
 }
 
 // maxInFlight is how many texts may be in flight right after a round was decided.
-func (p pace) maxInFlight() int { return p.ahead + p.round }
+func (p roundSizes) maxInFlight() int { return p.ahead + p.bills }
 
 // within is how many texts may leave in that time, at least one.
-func (p pace) within(d time.Duration) int {
+func (p roundSizes) within(d time.Duration) int {
 	return int(min(math.Ceil(p.segmentsPerSecond*d.Seconds()), float64(p.maxInFlight())))
 }

@@ -16,8 +16,8 @@ func TestRoundsAreOfTwoSeconds(t *testing.T) {
 		{700, 512, 700},
 		{100_000, 512, 1024},
 	} {
-		if p := newPace(c.perSecond); p.round != c.round || p.ahead != c.ahead {
-			t.Errorf("%v segments a second: rounds of %d, decided with %d in doubt, want %d and %d", c.perSecond, p.round, p.ahead, c.round, c.ahead)
+		if p := newRoundSizes(c.perSecond); p.bills != c.round || p.ahead != c.ahead {
+			t.Errorf("%v segments a second: rounds of %d, decided with %d in doubt, want %d and %d", c.perSecond, p.bills, p.ahead, c.round, c.ahead)
 		}
 	}
 }

@@ -53,7 +53,7 @@ func Preview(ctx context.Context, c PreviewConfig, each func(now time.Time, deci
 			return err
 		}
 	}
-	pace, now := newPace(c.SegmentsPerSecond), c.From
+	sizes, now := newRoundSizes(c.SegmentsPerSecond), c.From
 	undecided := 0 // of the bills that were copied last
 	for now.Before(c.Until) && ctx.Err() == nil {
 		copied := 0
@@ -63,7 +63,7 @@ func Preview(ctx context.Context, c PreviewConfig, each func(now time.Time, deci
 			}
 			undecided = copied
 		}
-		decided, err := c.round(ctx, now, pace.round)
+		decided, err := c.round(ctx, now, sizes.bills)
 		if err != nil {
 			return err
 		}

@@ -227,7 +227,7 @@ func TestUndeliveredTextIsTriedAFewTimes(t *testing.T) {
 	w.at("2026-03-09 09:00")
 	w.tick()
 	w.ticks(8*time.Hour, time.Minute)
-	if n := len(w.sandbox.Texts()); n < 2 || n > 1+maxRetries {
+	if n := len(w.sandbox.Texts()); n < 2 || n > 1+maxRedeliveries {
 		t.Errorf("%d texts to a phone that is off", n)
 	}
 	w.at("2026-03-10 09:00")

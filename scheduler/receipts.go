@@ -28,12 +28,12 @@ func (s *Scheduler) receipts(ctx context.Context, j *job) error {
 	if !p.clock.sure {
 		return nil
 	}
-	if _, err := s.orphans(); err != nil {
+	if _, err := s.markOrphans(); err != nil {
 		return err
 	}
 	// What keeps texts in doubt from being looked up need not be in the way of the others.
-	lookUpFault := p.reconcile(ctx)
-	if errors.Is(lookUpFault, notifier.ErrStop) {
+	lookUpFault := p.lookUpUnknownTexts(ctx)
+	if errors.Is(lookUpFault, notifier.ErrStop) || errors.Is(lookUpFault, errClockSet) {
 		return lookUpFault
 	}
 	return errors.Join(lookUpFault, p.pollOpenTexts(ctx))
@@ -48,18 +48,19 @@ type receiptsPass struct {
 
 // pollOpenTexts asks what became of the texts whose time to be asked about has come.
 func (p *receiptsPass) pollOpenTexts(ctx context.Context) error {
-	const batch = 10_000 // of which the list is read once
+	const most = 10_000 // for one reading of the list
+	const chunk = 250   // for one commit, so that other writes are let in between
 	for ctx.Err() == nil {
 		p.job.heartbeat()
-		open, err := p.Store.OpenTexts(ctx, p.Now(), batch)
+		open, err := p.Store.OpenTexts(ctx, p.Now(), most)
 		if err != nil {
 			return err
 		}
-		receipts, fault := p.poll(ctx, open)
-		for batch := range slices.Chunk(receipts, 250) { // other writes are let in between
-			fault = errors.Join(fault, p.recordReceipts(batch))
+		receipts, fault := p.readReceipts(ctx, open)
+		for some := range slices.Chunk(receipts, chunk) {
+			fault = errors.Join(fault, p.recordReceipts(some))
 		}
-		if fault != nil || len(open) < batch {
+		if fault != nil || len(open) < most {
 			return fault
 		}
 	}
@@ -70,18 +71,20 @@ func (p *receiptsPass) pollOpenTexts(ctx context.Context) error {
 func (p *receiptsPass) recordReceipts(receipts []store.Receipt) error {
 	now := p.Now()
 	if p.clockWasSet(p.clock) {
-		return errClockSet // before they were judged by their age, or after
+		return errClockSet // nobody can tell by which clock they were judged
 	}
 	moved, err := p.Store.RecordReceipts(now, receipts)
-	for _, r := range receipts { // what speaks for the sender first; for how long a text stays sent counts, too
+	// What is good is heard before what is bad, and also where the text did not move: that
+	// it has stayed sent for long speaks for the sender.
+	for _, r := range receipts {
 		if r.State == store.Sent || r.State == store.Delivered {
-			p.sender.receipt(r, now)
+			p.againstSender.receipt(r, now)
 		}
 	}
 	var against []reminder.Phone
 	for _, r := range moved {
-		if against == nil {
-			against = p.sender.receipt(r, now)
+		if against == nil { // one stop is enough: the failures behind it count as its evidence in stopSender
+			against = p.againstSender.receipt(r, now)
 		}
 		p.Metrics.textMoved(r.State)
 		if r.State == store.Undelivered || r.State == store.Failed {
@@ -96,12 +99,12 @@ func (p *receiptsPass) recordReceipts(receipts []store.Receipt) error {
 }
 
 // stopSender stops sending for a fault of the sender that phones are the evidence
-// of. What came in with theirs failed no less for it.
+// of. Other failures of the same kind among the moved receipts count as evidence too.
 func (s *Scheduler) stopSender(moved []store.Receipt, against []reminder.Phone) error {
 	var last store.Receipt
 	phones := slices.Clone(against)
 	for _, r := range moved {
-		if len(r.Destinations) == 0 || s.sender.country(r.SentTo) != "" {
+		if len(r.Destinations) == 0 || s.againstSender.country(r.SentTo) != "" {
 			continue
 		}
 		if phones = append(phones, r.SentTo); slices.Contains(against, r.SentTo) {
@@ -111,26 +114,25 @@ func (s *Scheduler) stopSender(moved []store.Receipt, against []reminder.Phone) 
 	slices.Sort(phones)
 	why := fmt.Sprintf("texts to %d different phones of the own country were taken and then failed alike, the last: %s (code %d)",
 		len(against), last.Error, last.Code)
-	return s.Store.StopSender(s.Now(), senderFault(why), slices.Compact(phones))
+	return s.Store.StopSender(s.Now(), accountFault(why), slices.Compact(phones))
 }
 
-// senderFault is the stop for texts that are taken, billed and lost: it takes somebody to look
-// into it.
-func senderFault(why string) reminder.Stop {
+// accountFault is the stop for texts that are taken, billed and lost. It has no end: it
+// takes somebody to look into it.
+func accountFault(why string) reminder.Stop {
 	return reminder.Stop{Reason: reminder.AccountFault, Detail: why}
 }
 
-// From this many open texts on, the provider's list is read first: one page of
-// it holds hundreds. It is read until all are met, or as long as that takes a
-// fifth of the requests that asking about each would. What was not in it then is
-// asked about one by one.
+// From manyOpen open texts on, the provider's list is read first, until all are met or
+// listedEach messages were read for each of them. Since a page holds 500, that is a
+// request for every five texts. What was not in it then is asked about one by one.
 const (
 	manyOpen   = 20
 	listedEach = 100
 )
 
-// listed reads receipts out of the provider's list, by the provider's id.
-func (p *receiptsPass) listed(ctx context.Context, open []store.OpenText) (map[string]notifier.Receipt, error) {
+// readList reads receipts out of the provider's list, by the provider's id.
+func (p *receiptsPass) readList(ctx context.Context, open []store.OpenText) (map[string]notifier.Receipt, error) {
 	if len(open) < manyOpen {
 		return nil, nil
 	}
@@ -155,11 +157,11 @@ func (p *receiptsPass) listed(ctx context.Context, open []store.OpenText) (map[s
 	return receipts, nil
 }
 
-// poll asks for the receipts of texts: by the provider's list where they are many, and
-// of each that was not in it. Where several different texts get no answer, the others
-// wait for the next pass.
-func (p *receiptsPass) poll(ctx context.Context, open []store.OpenText) ([]store.Receipt, error) {
-	listed, err := p.listed(ctx, open)
+// readReceipts asks for the receipts of texts: by the provider's list where they are
+// many, and of each that was not in it. Where several different texts get no answer, the
+// others wait for the next pass.
+func (p *receiptsPass) readReceipts(ctx context.Context, open []store.OpenText) ([]store.Receipt, error) {
+	listed, err := p.readList(ctx, open)
 	if err != nil {
 		return nil, err
 	}
@@ -201,7 +203,8 @@ func (p *receiptsPass) poll(ctx context.Context, open []store.OpenText) ([]store
 	return slices.DeleteFunc(receipts, func(r store.Receipt) bool { return r.TextID == 0 }), err // without those of no answer
 }
 
-// receiptOf translates the provider's word into our state.
+// receiptOf translates the provider's word into our state. An empty state only moves the
+// next poll.
 func (s *Scheduler) receiptOf(t store.OpenText, r notifier.Receipt, err error, now time.Time) store.Receipt {
 	out := store.Receipt{
 		TextID: t.ID, Service: t.Service, Account: t.Account, SentTo: t.SentTo, CreatedAt: t.CreatedAt, AcceptedAt: t.AcceptedAt,
@@ -217,7 +220,7 @@ func (s *Scheduler) receiptOf(t store.OpenText, r notifier.Receipt, err error, n
 	out.State = stateOf(r.Status)
 	switch {
 	case out.State.Final() && r.Price != "":
-		out.NextPollAt = time.Time{}
+		out.NextPollAt = time.Time{} // without a price it is polled on: the price comes later
 	case !out.State.Final() && out.NextPollAt.IsZero():
 		out.State = store.Unconfirmed
 	}
@@ -245,29 +248,30 @@ func stateOf(status string) store.TextState {
 	}
 }
 
-// maxRetries is how often a reminder is tried whose text was taken but not delivered.
-const maxRetries = 3
+// maxRedeliveries is how often a reminder is sent once more, as a new text, when its text
+// was taken but not delivered.
+const maxRedeliveries = 3
 
 // applyFailure says what a failure after acceptance means for the phone and the
-// reminders of a text of so many bills. What several shared and was kept back for its
-// words is tried again apart, as in outcomeOf; not for a code that is unknown, which may
-// mean that the customer has it. Where all texts go to one phone, a destination that is
-// refused is a fault of all.
+// reminders of a text of so many bills. A text that several bills share and that was kept
+// back for its words is tried again apart, as in outcomeOf; not one with an unknown code,
+// which may mean that the customer has it. Where all texts go to one phone, a destination
+// that is refused is a fault of all.
 func (s *Scheduler) applyFailure(out *store.Receipt, bills int, now time.Time) {
-	retry := func(why reminder.Reason, tries int) {
-		out.Why, out.RetryAt, out.MaxTries = why, now.Add(reminder.RetryUndelivered), tries
+	retry := func(why reminder.Reason, redeliveries int) {
+		out.Why, out.RetryAt, out.MaxRedeliveries = why, now.Add(reminder.RetryUndelivered), redeliveries
 	}
 	class := notifier.ClassOf(out.Code)
 	if bills > 1 && class == notifier.BadText {
-		out.Why, out.RetryAt, out.MaxTries = reminder.TryApart, now, maxRetries
+		out.Why, out.RetryAt, out.MaxRedeliveries = reminder.TryApart, now, maxRedeliveries
 		return
 	}
 	redirected := s.Delivery.Mode == reminder.ModeRedirect
-	if speaks := twilioScopeLater(class); speaks == forAll || speaks == forSenderIfOthersAgree && redirected {
+	if speaks := twilioScopeLater(class); speaks == forAll || (speaks == forSenderIfOthersAgree && redirected) {
 		// Each further text would be lost, and billed, like this one. The reminder
 		// waits and is not lost.
-		stop := senderFault(fmt.Sprintf("a text was taken and then failed: %s (code %d)", out.Error, out.Code))
-		retry(reminder.AccountFault, maxRetries)
+		stop := accountFault(fmt.Sprintf("a text was taken and then failed: %s (code %d)", out.Error, out.Code))
+		retry(reminder.AccountFault, maxRedeliveries)
 		out.Stop = &stop
 		return
 	}
@@ -277,16 +281,16 @@ func (s *Scheduler) applyFailure(out *store.Receipt, bills int, now time.Time) {
 	case notifier.OptedOut:
 		out.Why, out.OptOut = reminder.OptedOut, reminder.OptedOut
 	case notifier.TryLater, notifier.SlowDown, notifier.SlowDownPhone, notifier.UntilTomorrow:
-		retry(reminder.NotDelivered, maxRetries)
+		retry(reminder.NotDelivered, maxRedeliveries)
 	case notifier.TryOnce:
 		retry(reminder.NotDelivered, 1)
 	case notifier.Destination: // the store says until when
-		retry(reminder.DestinationRefused, maxRetries)
+		retry(reminder.DestinationRefused, maxRedeliveries)
 		out.Destinations = []string{out.SentTo.E164()}
 		out.Error += ": " + notifier.Advice(out.Code)
 	case notifier.MaybeHasIt: // a second text is worse than none
 		out.Why = reminder.MayHaveIt
-	case notifier.Account: // above
+	case notifier.Account: // it speaks for all, and has returned above
 	case notifier.BadText: // another text like it would fare no better
 		out.Why = reminder.TextRefused
 	case notifier.Unlisted:

@@ -112,7 +112,7 @@ func (s *Scheduler) startCheckPass(ctx context.Context, calls *almaraCalls, queu
 	}
 	go func() {
 		workers.Wait()
-		rest := calls.decide()
+		rest := calls.settleUndecided()
 		p.open.Add(int64(len(rest)))
 		p.add(rest)
 		close(p.results)

@@ -164,3 +164,44 @@ func TestTextThatWasGivenUpWhileItWaitedIsNotSentTwice(t *testing.T) {
 		t.Errorf("%d of %d had a text", len(had), bills)
 	}
 }
+
+// The operator is shown texts that the look-ups will not settle by themselves, and no
+// others: with one delay there are two look-ups, and a list that is cut off is read until
+// four times the last delay has passed.
+func TestNobodyIsAskedToLookIntoATextThatLookUpsStillSettle(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		after  []time.Duration
+		cutOff bool
+	}{
+		"two delays":                {[]time.Duration{2 * time.Minute, 15 * time.Minute}, false},
+		"one delay of a day":        {[]time.Duration{24 * time.Hour}, false},
+		"one delay, lists cut off":  {[]time.Duration{4 * time.Hour}, true},
+		"two delays, lists cut off": {[]time.Duration{90 * time.Minute, 2 * time.Hour}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.ReconcileAfter = c.after
+			w.watch("A1", "2026-03-12", phone(1))
+			w.at("2026-03-09 09:00")
+			w.faults(sandbox.Fault{Where: sandbox.Send, What: sandbox.Drop, Times: 1})
+			w.tick()
+			for i := 0; c.cutOff && i <= maxListed; i++ {
+				w.sentBy(phone(1), "Your code is 731955.")
+			}
+			for w.states("A1") == "unknown" {
+				long, err := w.Store.LongInDoubt(w.ctx, w.Now().Add(-DoubtTooLong(c.after)))
+				if err != nil {
+					t.Fatal(err)
+				}
+				if long.Texts > 0 {
+					t.Fatalf("%s after the attempt the operator is shown a text that look-ups still settle", w.Now().Sub(long.Oldest))
+				}
+				w.clock.pass(5 * time.Minute)
+				w.job(jobReceipts).pass(w.ctx, w.Scheduler)
+			}
+			w.wantStates("A1", "not_found")
+		})
+	}
+}

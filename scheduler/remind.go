@@ -12,12 +12,13 @@ import (
 
 // remind makes one pass over the bills whose time has come. Every text that it
 // hands over has its intent on disk before the call, and its outcome on disk after
-// it. At most three rounds of texts are ever between the two (pace.maxInFlight), so
-// that memory does not grow with what is due.
+// it. At most three rounds of texts are ever between the two
+// (roundSizes.maxInFlight), so that memory does not grow with what is due.
 //
 // The order of the calls below is the order of events: first what may keep all
-// texts back (the clock, what an earlier pass could not write, the provider's list),
-// then the rounds, then what a pass that was cut short leaves behind.
+// texts back (checkClock; settleOwnTexts, which writes what an earlier pass could not;
+// checkForeignMessages, which reads the provider's list), then the rounds (run), then
+// what a pass that was cut short leaves behind (cleanUp).
 func (s *Scheduler) remind(ctx context.Context, j *job) error {
 	clock, err := s.checkClock(ctx)
 	if err != nil || !clock.sure {
@@ -26,8 +27,8 @@ func (s *Scheduler) remind(ctx context.Context, j *job) error {
 	if err := s.settleOwnTexts(ctx); err != nil {
 		return err
 	}
-	// Where the list cannot be read, sending is stopped, and the decisions go on: they
-	// hold what they would have sent.
+	// Where the list cannot be read (listFault), sending is stopped in the store. The
+	// decisions go on, and hold what they would have sent, since they read that stop.
 	listFault, err := s.checkForeignMessages(ctx, j, clock)
 	if err != nil {
 		return err
@@ -40,6 +41,11 @@ func (s *Scheduler) remind(ctx context.Context, j *job) error {
 
 // errClockSet ends a pass in the middle: its decisions were made by another clock.
 var errClockSet = errors.New("the clock was set in the middle of a pass")
+
+// lease is for how long a pass may keep a bill that it has claimed, or a text, before
+// it is taken for dead. Half of it is for a text to wait (checkBeforeRequest), the
+// other half for its call: notifier.timeout is at most five minutes.
+const lease = 10 * time.Minute
 
 // remindPass is one pass of the remind job: rounds of decisions in the job's
 // goroutine, and beside them the senders and a recorder.
@@ -64,8 +70,8 @@ type remindPass struct {
 func (s *Scheduler) startPass(ctx context.Context, j *job, clock clockState) *remindPass {
 	p := &remindPass{Scheduler: s, job: j, clock: clock, calls: s.newAlmaraCalls(j, s.Almara.Recheck)}
 	p.ctx, p.cutShort = context.WithCancelCause(ctx)
-	checkedTogether := s.pace.within(checkFor) + s.SendConcurrency
-	p.inFlight = newInFlight(s.pace.maxInFlight(), newLastCheck(s.Store, s.Now, checkedTogether))
+	perCheck := s.roundSizes.within(checkFresh) + s.SendConcurrency // as many as may leave while one check is fresh
+	p.inFlight = newInFlight(s.roundSizes.maxInFlight(), &lastCheck{store: s.Store, now: s.Now, perCheck: perCheck})
 	for range s.SendConcurrency {
 		p.senders.Go(p.sendTexts)
 	}
@@ -97,11 +103,11 @@ func (p *remindPass) makeRounds() error {
 	maxSegments, _ := p.pacer.passLimit()
 	for segments := 0; p.ctx.Err() == nil; {
 		if segments >= maxSegments {
-			p.job.wake() // to go on when the other jobs had their turn
+			p.job.wake() // a simulation's pass, which goes on when the other jobs had their turn
 			return nil
 		}
 		p.job.heartbeat()
-		p.inFlight.await(p.pace.ahead)
+		p.inFlight.awaitAtMost(p.roundSizes.ahead)
 		decided, err := p.decideDue()
 		if err != nil || decided.Bills == 0 {
 			return err
@@ -110,8 +116,8 @@ func (p *remindPass) makeRounds() error {
 		if len(decided.Ask) == 0 {
 			continue
 		}
-		checks := p.askBalances(decided.Ask)
-		if decided, err = p.decideChecked(checks); err != nil {
+		answers := p.askBalances(decided.Ask)
+		if decided, err = p.decideAnswered(answers); err != nil {
 			return err
 		}
 		segments += p.enqueue(decided)
@@ -125,35 +131,35 @@ func (p *remindPass) decideDue() (store.RoundResult, error) {
 	if err != nil {
 		return store.RoundResult{}, err
 	}
-	return p.Store.DecideDue(p.ctx, round, p.pace.round)
+	return p.Store.DecideDue(p.ctx, round, p.roundSizes.bills)
 }
 
 // askBalances asks Almara Pay about bills whose balance is too old. A bill that it
-// was not asked about has an empty result, by which it is held.
-func (p *remindPass) askBalances(bills []reminder.Bill) []store.CheckResult {
-	results := p.calls.askRound(p.ctx, bills)
+// was not asked about has an empty answer, by which reminders.stale_balance decides.
+func (p *remindPass) askBalances(bills []reminder.Bill) (answers []store.CheckResult) {
+	answers = p.calls.askRound(p.ctx, bills)
 	if p.ctx.Err() != nil {
-		return results // the others stay due
+		return answers // the others stay claimed until cleanUp gives them back
 	}
-	has := make(map[int64]bool, len(results))
-	for _, r := range results {
-		has[r.BillID] = true
+	has := make(map[int64]bool, len(answers))
+	for _, a := range answers {
+		has[a.BillID] = true
 	}
 	for _, b := range bills {
 		if !has[b.ID] {
-			results = append(results, store.CheckResult{BillID: b.ID})
+			answers = append(answers, store.CheckResult{BillID: b.ID})
 		}
 	}
-	return results
+	return answers
 }
 
-// decideChecked decides about bills by what Almara Pay said of them, or by its silence.
-func (p *remindPass) decideChecked(checks []store.CheckResult) (store.RoundResult, error) {
+// decideAnswered decides about bills by what Almara Pay said of them, or by its silence.
+func (p *remindPass) decideAnswered(answers []store.CheckResult) (store.RoundResult, error) {
 	round, err := p.newRound()
 	if err != nil {
 		return store.RoundResult{}, err
 	}
-	decided, err := p.Store.DecideAnswered(round, checks)
+	decided, err := p.Store.DecideAnswered(round, answers)
 	if err != nil {
 		return store.RoundResult{}, err
 	}
@@ -166,20 +172,15 @@ func (p *remindPass) decideChecked(checks []store.CheckResult) (store.RoundResul
 // newRound is a round of decisions as of now. The clock is tested after the hour was
 // read, so that no hour of an unknown clock gets through.
 func (p *remindPass) newRound() (store.Round, error) {
-	round := p.round()
+	now := p.Now()
 	if p.clockWasSet(p.clock) {
 		return store.Round{}, errClockSet
 	}
-	return round, nil
+	return store.Round{Now: now, Policies: p.Policies, Delivery: p.Delivery, Claim: store.Claim{Owner: p.Owner, Lease: lease}}, nil
 }
 
-func (s *Scheduler) round() store.Round {
-	return store.Round{Now: s.Now(), Policies: s.Policies, Delivery: s.Delivery, Claim: store.Claim{Owner: s.Owner, Lease: lease}}
-}
-
-// enqueue logs what was decided and passes committed intents to the senders, which
-// take them also when the pass is cut short, to give them back. It returns their
-// segments.
+// enqueue logs what was decided and passes committed intents to the senders. When the
+// pass was cut short the senders give them back unsent. It returns their segments.
 func (p *remindPass) enqueue(decided store.RoundResult) (segments int) {
 	for _, fault := range decided.Faults {
 		p.Log.Error("no decision could be made", "err", fault)
@@ -228,18 +229,18 @@ func (p *remindPass) recordResults() {
 }
 
 // cleanUp puts right what a pass leaves behind that did not get to its end. It
-// returns why the pass failed, by err or by what cut it short; that the daemon is
+// returns why the pass failed: err is what the rounds met, the cause of the context is
+// what a sender or the recorder met, and which ended the rounds. That the daemon is
 // stopping is no failure.
 func (p *remindPass) cleanUp(ctx context.Context, err error) error {
-	cause := context.Cause(p.ctx)
-	if cause != nil || errors.Is(err, errClockSet) {
-		// Bills that were claimed to be asked about were not.
-		err = errors.Join(err, p.Store.Unclaim(p.Now(), p.Owner))
-	}
+	cause := context.Cause(p.ctx) // nil = the pass was not cut short
 	if cause != nil || err != nil {
+		// Bills were claimed to be asked about and decided, and were not.
+		err = errors.Join(err, p.Store.Unclaim(p.Now(), p.Owner))
+		// An outcome may not be written, or an intent be on disk whose commit seemed to fail.
 		p.report(ctx, "settle what is known of texts", p.settleOwnTexts(context.WithoutCancel(ctx)))
 	}
-	if ctx.Err() == nil && !errors.Is(err, cause) {
+	if cause != nil && ctx.Err() == nil && !errors.Is(err, cause) {
 		err = errors.Join(err, cause)
 	}
 	return err
@@ -252,7 +253,3 @@ func ignoreCancel(ctx context.Context, err error) error {
 	}
 	return err
 }
-
-// lease is for how long a pass may keep a bill or a text before it is taken
-// for dead. It is far longer than any call with all its tries.
-const lease = 10 * time.Minute

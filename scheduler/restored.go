@@ -32,10 +32,10 @@ const metaSender = "sender"
 // belongs to this sender from now on.
 func RememberSender(sender string) map[string]string { return map[string]string{metaSender: sender} }
 
-// checkSender stops sending when the account, the sender or the mode is not
+// stopIfSenderChanged stops sending when the account, the sender or the mode is not
 // the one that this store's texts went out by: a copy of a store must not
 // start to text people because its config was copied, or mended, by halves.
-func (s *Scheduler) checkSender(ctx context.Context) error {
+func (s *Scheduler) stopIfSenderChanged(ctx context.Context) error {
 	if s.Delivery.Mode == reminder.ModeOff {
 		return nil
 	}
@@ -44,13 +44,13 @@ func (s *Scheduler) checkSender(ctx context.Context) error {
 	case err != nil:
 		return err
 	case have == "":
-		return s.Store.SetMeta(metaSender, s.Sender)
-	case have == s.Sender:
+		return s.Store.SetMeta(metaSender, s.SentBy)
+	case have == s.SentBy:
 		return s.Store.EndStop(reminder.SenderChanged)
 	}
-	s.Log.Error("sending is stopped: this store belongs to another sender", "until_now", have, "now", s.Sender)
+	s.Log.Error("sending is stopped: this store belongs to another sender", "until_now", have, "now", s.SentBy)
 	return s.Store.StopSending(s.Now(), reminder.Stop{Reason: reminder.SenderChanged,
-		Detail: fmt.Sprintf("this store's texts went out by %s, and the config now says %s", have, s.Sender)})
+		Detail: fmt.Sprintf("this store's texts went out by %s, and the config now says %s", have, s.SentBy)})
 }
 
 // Comparison remembers that the provider's list was compared with the store. It belongs
@@ -66,7 +66,7 @@ type Comparison struct {
 // comparedBy is what a comparison was made by: another sender may have another list, and
 // under a clock that was set meanwhile the machine may be a copy that was resumed.
 type comparedBy struct {
-	sender string
+	sentBy string
 	sets   int // how often the clock had been set
 }
 
@@ -99,7 +99,7 @@ const laterBack = (reminder.MaxBundleDays + 2) * 24 * time.Hour
 // elsewhere is not sent again in any case. While the list cannot be read sending is
 // stopped as well, and listFault says why.
 func (s *Scheduler) checkForeignMessages(ctx context.Context, j *job, clock clockState) (listFault, err error) {
-	by := comparedBy{s.Sender, clock.sets}
+	by := comparedBy{s.SentBy, clock.sets}
 	if s.Comparison.isDone(by) || s.Delivery.Mode == reminder.ModeOff || s.Delivery.Mode == reminder.ModeRedirect {
 		return nil, nil
 	}
@@ -191,7 +191,8 @@ func (s *Scheduler) findForeignMessages(ctx context.Context, j *job, most int) (
 			"look at the provider's own log", len(found.unattributed))
 	}
 	if len(listed) >= compareMost {
-		found.detail += fmt.Sprintf("; the list was read no further than its newest %d messages, and what is older may be sent again", compareMost)
+		found.detail += fmt.Sprintf("; the list was read no further than its newest %d messages, "+
+			"and what is older may be sent again", compareMost)
 	}
 	return found, nil
 }
@@ -262,7 +263,7 @@ func (c *comparison) add(b reminder.Bill, m notifier.Listed) {
 // knows it by its id alone, and its bills are those that it names.
 func (c *comparison) compareMasked(ctx context.Context, m notifier.Listed) (err error) {
 	if c.ids == nil {
-		if c.ids, err = c.Store.KnowsByID(ctx, c.since.Add(-lookBack)); err != nil {
+		if c.ids, err = c.Store.KnowsByID(ctx, c.since.Add(-messageDateSlack)); err != nil {
 			return err
 		}
 	}
@@ -299,7 +300,7 @@ func (c *comparison) addNamed(ctx context.Context, m notifier.Listed) error {
 }
 
 // ofTextInDoubt reports whether a message without words may be that of a text whose
-// answer was lost: reconcile settles that one. Each such text accounts for one
+// answer was lost: lookUpUnknownTexts settles that one. Each such text accounts for one
 // message, or a restored store would take many for it.
 func (c *comparison) ofTextInDoubt(ctx context.Context, m notifier.Listed) (bool, error) {
 	texts, read := c.unfound[m.To]
@@ -310,7 +311,7 @@ func (c *comparison) ofTextInDoubt(ctx context.Context, m notifier.Listed) (bool
 		}
 	}
 	i := slices.IndexFunc(texts, func(created time.Time) bool {
-		return !m.CreatedAt.Before(created.Add(-lookBack)) && m.CreatedAt.Before(created.Add(lookBack))
+		return !m.CreatedAt.Before(created.Add(-messageDateSlack)) && m.CreatedAt.Before(created.Add(messageDateSlack))
 	})
 	if i >= 0 {
 		texts = slices.Delete(texts, i, i+1)

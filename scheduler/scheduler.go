@@ -5,9 +5,12 @@
 //
 // The jobs keep what no single package can keep alone:
 //
-//   - Once. A reminder leads to at most one text that reaches the provider. Its
-//     intent is on disk before the provider is called; an outcome that is not
-//     known is recorded as unknown and never sent again blindly.
+//   - Once. A reminder leads to at most one text that may reach the phone. Another
+//     is sent only when the provider says definitely that the first was not
+//     delivered, a few times at most, or, once, when at least two complete lists
+//     show nothing that could be the first. Its intent is on disk before the
+//     provider is called; an outcome that is not known is recorded as unknown and
+//     never sent again blindly.
 //   - Not lost. A decision about a bill leaves a record or the instant of the
 //     next decision. A claim runs out by itself, so that a crash gives its bills
 //     back.
@@ -17,9 +20,12 @@
 //   - Not at night. The window is tested again at the moment of the call, and
 //     the provider is told to drop the text when it ends.
 //
-// Jobs hold no state between passes: running one a thousand times does no more
-// than running it once. Package cli builds the parts and starts them; deciding
-// is package reminder's.
+// Jobs hold no state that a restart would miss: running one a thousand times does
+// no more than running it once. What a Scheduler remembers between passes is
+// evidence (against the sender, the connection, Almara Pay and the clock), which is
+// gathered anew, and outcomes that the store could not take yet, whose texts are
+// looked up at the provider if the process dies. Package daemon builds the parts and
+// starts them; deciding is package reminder's.
 package scheduler
 
 import (
@@ -49,19 +55,19 @@ type Config struct {
 	Schedule Schedule
 	Zone     *time.Location
 
-	// Fingerprint changes with everything that plans rest on: when it is not
-	// the one the store was planned under, all bills are planned anew.
+	// Fingerprint changes with all settings that plans rest on: when it is not the
+	// one that the store's bills were planned by, they are planned anew.
 	Fingerprint string
 	// Owner names this run on the claims and intents it writes. It must be
 	// another one for each Scheduler.
 	Owner string
 
-	// Country (ISO 3166, two letters) is the operator's own: destinations there
-	// speak for the sender, others for their country. "" = none is foreign.
+	// Country (ISO 3166, two letters) is the operator's own: refusals of phones there
+	// count against the sender, others against their country. "" = none is foreign.
 	Country string
 
-	// Sender names, for people, by which account, sender and mode texts leave.
-	Sender string
+	// SentBy names, for people, by which account, sender and mode texts leave.
+	SentBy string
 
 	SegmentsPerSecond float64       // at the provider
 	SendConcurrency   int           // calls to the provider at a time
@@ -93,15 +99,15 @@ type Config struct {
 // Scheduler runs the jobs of one configuration.
 type Scheduler struct {
 	Config
-	jobs         []*job
-	pace         pace
-	pacer        pacer
-	virtual      *virtualPacer     // the pacer of a Scheduler that is stepped; nil when time passes by itself
-	sender       *senderEvidence   // what refusals say against the sender
-	lateRequests reminder.Evidence // phones whose requests were not written in time
-	notAdmitted  reminder.Evidence // bills that Almara Pay does not let in, since it let one in
-	unwritten    unwritten         // outcomes that are known, and not on disk yet
-	trust        clockTrust        // of the remind job alone
+	jobs          []*job
+	roundSizes    roundSizes
+	pacer         pacer
+	virtual       *virtualPacer     // the pacer of a Scheduler that is stepped; nil when time passes by itself
+	againstSender *senderEvidence   // what refusals say against the sender
+	lateRequests  reminder.Evidence // by witness: its requests were not written in time
+	notAdmitted   reminder.Evidence // bills that Almara Pay refused since the last one that it let in
+	unwritten     unwritten         // outcomes that are known, and not on disk yet
+	trust         clockTrust        // of the remind job alone
 
 	replan chan struct{} // holds at most one: all bills are to be planned anew
 }
@@ -109,8 +115,8 @@ type Scheduler struct {
 // New prepares the jobs. It fails on a bad cron expression.
 func New(c Config) (*Scheduler, error) {
 	s := &Scheduler{
-		Config: c, pace: newPace(c.SegmentsPerSecond), pacer: newWaitingPacer(c.SegmentsPerSecond),
-		sender: newSenderEvidence(c.Country), replan: make(chan struct{}, 1),
+		Config: c, roundSizes: newRoundSizes(c.SegmentsPerSecond), pacer: newWaitingPacer(c.SegmentsPerSecond),
+		againstSender: newSenderEvidence(c.Country), replan: make(chan struct{}, 1),
 	}
 	if s.Comparison == nil {
 		s.Comparison = new(Comparison)
@@ -166,33 +172,38 @@ func (s *Scheduler) Run(ctx context.Context) error {
 	running.Go(func() { s.replanOnRequest(ctx) })
 	running.Go(func() { s.noticeCommands(ctx) })
 	running.Go(func() { s.logChanges(ctx) })
-	s.keepTime(ctx)
+	s.wakeAtTicks(ctx) // in this goroutine: it returns when ctx ends
 	running.Wait()
 	return s.writeBeforeExit()
 }
 
 // prepare takes over what a dead process has left, before the first pass. It
-// returns how many texts are thereby in doubt.
+// returns how many texts are in doubt by that.
 func (s *Scheduler) prepare(ctx context.Context) (orphans int, err error) {
+	// First, since what is written below must not count by the hour of a wrong clock.
 	s.Store.TrustClock(s.ClockCheck.stateNow().sure)
-	if orphans, err = s.orphans(); err != nil {
+	// Nobody can say whether the texts that were being sent left: they are looked up.
+	if orphans, err = s.markOrphans(); err != nil {
 		return 0, err
 	}
+	// Bills that were claimed would else wait for the end of their lease.
 	if err := s.Store.Reclaim(s.Now(), s.Owner); err != nil {
 		return 0, err
 	}
-	// What stopped sending for a while may be mended.
+	// What stopped sending for a while may be mended, such as by the new config.
 	if err := s.Store.EndTimedStops(ctx); err != nil {
 		return 0, err
 	}
-	if s.ClockCheck == nil { // a simulation of a copy may find the stop of its daemon
+	if s.ClockCheck == nil { // a simulation, whose copy of a store may hold the daemon's stop for the clock
 		if err := s.Store.EndStop(reminder.ClockUnsure); err != nil {
 			return 0, err
 		}
 	}
-	return orphans, s.checkSender(ctx)
+	return orphans, s.stopIfSenderChanged(ctx)
 }
 
+// metaFingerprint is the fact by which a store knows the Fingerprint that its bills were
+// planned by.
 const metaFingerprint = "policy"
 
 // requestReplan has all bills planned anew if they have to be.
@@ -214,11 +225,11 @@ func (s *Scheduler) replanOnRequest(ctx context.Context) {
 	}
 }
 
-// replanAll renews the next instants of all bills after the policy changed, in
+// replanAll renews the next instants of all bills after the fingerprint changed, in
 // bounded batches beside the running jobs: until it gets to a bill, that bill
-// is decided about when its old plan says, and the decision is made by the new policy all
-// the same. While nobody vouches for the clock it does nothing, since what is to
-// come might be taken for past.
+// is decided about when its old plan says, and by the new policy all the same. While
+// nobody vouches for the clock it does nothing, since what is to come might be taken
+// for past.
 func (s *Scheduler) replanAll(ctx context.Context) {
 	const batch = 500
 	have, err := s.Store.Meta(ctx, metaFingerprint)
@@ -226,7 +237,7 @@ func (s *Scheduler) replanAll(ctx context.Context) {
 		s.report(ctx, "plan anew", err)
 		return
 	}
-	bills, last := 0, int64(0)
+	batches, last := 0, int64(0)
 	for ctx.Err() == nil {
 		now := s.Now()
 		if !s.ClockCheck.stateNow().sure {
@@ -246,9 +257,9 @@ func (s *Scheduler) replanAll(ctx context.Context) {
 		if last = next; last == 0 {
 			s.report(ctx, "plan anew", s.Store.SetMeta(metaFingerprint, s.Fingerprint))
 			s.wake(jobRemind)
-			s.Log.Debug("all bills are planned by the present policy", "batches", bills)
+			s.Log.Debug("all bills are planned by the present policy", "batches", batches)
 			return
 		}
-		bills++
+		batches++
 	}
 }

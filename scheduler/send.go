@@ -16,11 +16,12 @@ func (p *remindPass) send(t *store.Text) (outcome store.SendOutcome, err error) 
 	if p.pacer.awaitTurn(p.ctx, t.Segments) == nil {
 		outcome, err = p.sendInTurn(t)
 	} else {
-		p.inFlight.check.remove(t)
+		p.inFlight.lastCheck.remove(t) // which the last check itself does on the other branch
 		outcome = givenBackBy(context.Cause(p.ctx), p.Now())
 	}
+	// A stop goes to disk with the outcome; as the error it ends the pass.
 	if stopped := (*stoppedError)(nil); errors.As(err, &stopped) {
-		outcome.Stop, outcome.Evidence = stopped.asStop(), stopped.phones
+		outcome.Stop, outcome.Evidence = stopped.asStop(), stopped.against
 	}
 	outcome.TextID = t.ID
 	if outcome.Until.After(t.NotAfter) {
@@ -29,28 +30,32 @@ func (p *remindPass) send(t *store.Text) (outcome store.SendOutcome, err error) 
 	return outcome, err
 }
 
-// maxTries is how often a text in turn is checked and begun anew when no
-// connection is ready in time.
-const maxTries = 3
+// maxStarts is how often the request of a text is begun, each time after a new check,
+// while no connection is ready in time.
+const maxStarts = 3
 
 // sendInTurn sends a text whose turn has come, unless something that it rests on
 // has changed since it was decided.
 func (p *remindPass) sendInTurn(t *store.Text) (store.SendOutcome, error) {
-	for try := 1; ; try++ {
-		message, outcome, err := p.checkBeforeRequest(t)
-		if outcome.Hold != "" || err != nil {
-			return outcome, err
+	for start := 1; ; start++ {
+		message, heldBack, err := p.checkBeforeRequest(t)
+		if message == nil {
+			return heldBack, err
 		}
 		// A shutdown must not cut off the answer: it would leave a text in doubt.
-		result := p.Notifier.Send(context.WithoutCancel(p.ctx), message)
+		result := p.Notifier.Send(context.WithoutCancel(p.ctx), *message)
 		now := p.Now()
 		if !errors.Is(result.Err, notifier.ErrLate) {
-			p.lateRequests.Clear()
-			outcome = outcomeOf(result, len(t.Parts), p.Policies.For(t.Parts[0].Service), p.ReconcileAfter[0], now)
-			err = p.applyEvidence(t, result, &outcome, now)
+			p.lateRequests.Clear() // whatever the result: the request was written in time
+			// One bill's policy will do: it only says when tomorrow's texts are decided anew.
+			policy := p.Policies.For(t.Parts[0].Service)
+			outcome := outcomeOf(result, len(t.Parts), policy, p.ReconcileAfter[0], now)
+			// It may add to the outcome (refused destinations, a stop), and returns a
+			// *stoppedError where every other text would meet the same.
+			err = p.judgeScope(t, result, &outcome, now)
 			return outcome, err
 		}
-		if try == maxTries {
+		if start == maxStarts {
 			return p.tooLate(t, result.Err, now)
 		}
 		// The connection that it waited for is ready once this returns, and the text
@@ -62,45 +67,49 @@ func (p *remindPass) sendInTurn(t *store.Text) (store.SendOutcome, error) {
 	}
 }
 
-// checkBeforeRequest tests once more what a text rests on, and returns the message to
-// send at once. An outcome that holds says why it must not leave.
-func (p *remindPass) checkBeforeRequest(t *store.Text) (message notifier.Message, outcome store.SendOutcome, err error) {
-	tested, err := p.inFlight.check.verdict(context.WithoutCancel(p.ctx), t)
+// checkBeforeRequest checks once more what a text rests on, and returns the message to
+// send at once. Without one the text must not leave, and heldBack says why: of the cases
+// below, the first that holds is the reason shown.
+func (p *remindPass) checkBeforeRequest(t *store.Text) (message *notifier.Message, heldBack store.SendOutcome, err error) {
+	checked, err := p.inFlight.lastCheck.check(context.WithoutCancel(p.ctx), t)
 	now := p.Now()
 	if err != nil {
-		return message, givenBack(reminder.NotHandedOver, now.Add(retryUnreachable), "what it rests on could not be read once more"), err
+		return nil, givenBack(reminder.NotHandedOver, now.Add(retryUnreachable), "what it rests on could not be read once more"), err
 	}
-	writeBy := tested.at.Add(checkToRequest)
+	writeBy := checked.at.Add(maxCheckToWrite)
 	shut := p.shutWindow(t, now)
 	switch {
 	case p.ctx.Err() != nil:
-		outcome = givenBackBy(context.Cause(p.ctx), now)
+		heldBack = givenBackBy(context.Cause(p.ctx), now)
 	case p.clockWasSet(p.clock):
-		outcome, err = givenBack(reminder.ClockUnsure, t.Decided, "the clock was set before it could be handed over"), errClockSet
-	case tested.stop != nil:
-		outcome = givenBack(tested.stop.Reason, now, "sending was stopped before it could be handed over: "+tested.stop.Detail)
-	case tested.changed != "":
-		outcome = givenBack(reminder.ChangedMeanwhile, now, tested.changed)
+		// Until an instant that is past by whatever clock: the text is due at once.
+		heldBack, err = givenBack(reminder.ClockUnsure, t.Decided, "the clock was set before it could be handed over"), errClockSet
+	case checked.stop != nil:
+		heldBack = givenBack(checked.stop.Reason, now, "sending was stopped before it could be handed over: "+checked.stop.Detail)
+	case checked.changed != "":
+		heldBack = givenBack(reminder.ChangedMeanwhile, now, checked.changed)
 	case p.balanceTooOld(t, now):
-		outcome = givenBack(reminder.BalanceStale, now, "its balance grew too old before it could be handed over")
+		heldBack = givenBack(reminder.BalanceStale, now, "its balance grew too old before it could be handed over")
 	case t.NotAfter.Sub(now) < time.Second: // less than the provider takes as validity
-		outcome = givenBack(reminder.NotHandedOver, t.NotAfter, "it stopped being useful before it could be handed over")
+		heldBack = givenBack(reminder.NotHandedOver, t.NotAfter, "it stopped being useful before it could be handed over")
 	case shut != nil:
-		outcome = givenBack(reminder.OutsideWindow, shut.NextOpen(now), "the window closed before it could be handed over")
+		heldBack = givenBack(reminder.OutsideWindow, shut.NextOpen(now), "the window closed before it could be handed over")
 	case now.Sub(t.Decided) > lease/2:
 		// Soon it would be taken for one that a dead process left.
-		outcome = givenBack(reminder.NotHandedOver, now, "it waited too long to be handed over")
+		heldBack = givenBack(reminder.NotHandedOver, now, "it waited too long to be handed over")
 	case time.Now().After(writeBy):
-		outcome = givenBack(reminder.NotHandedOver, now.Add(retryUnreachable), "the store took too long to say whether it may leave")
+		heldBack = givenBack(reminder.NotHandedOver, now.Add(retryUnreachable), "the store took too long to say whether it may leave")
+	default:
+		return &notifier.Message{To: t.To, Body: t.Body, Validity: p.validity(t, now), WriteBy: writeBy}, heldBack, nil
 	}
-	return notifier.Message{To: t.To, Body: t.Body, Validity: p.validity(t, now), WriteBy: writeBy}, outcome, err
+	return nil, heldBack, err
 }
 
 // tooLate gives back a text whose request was not written soon enough after the
-// check, time and again. When several texts in a row wait in vain, the provider is
-// not to be reached.
+// check, time and again. When several texts in a row wait in vain, the provider cannot
+// be reached.
 func (p *remindPass) tooLate(t *store.Text, why error, now time.Time) (store.SendOutcome, error) {
-	if p.lateRequests.Against(t.To.E164()) {
+	if p.lateRequests.Against(p.witness(t.To, t.Parts[0].Service, t.Parts[0].Account)) {
 		stopped := &stoppedError{reason: reminder.ProviderUnreachable, until: now.Add(retryUnreachable), err: why}
 		return givenBack(stopped.reason, stopped.until, why.Error()), stopped
 	}

@@ -162,7 +162,7 @@ func (s *sim) check() {
 			s.found(s.billOf(p.accounts[0]), "a text was posted at %s to a phone that is not to be texted", s.hour(p.at))
 		}
 		if p.against != "" {
-			s.found(s.billOf(p.accounts[0]), "a text was posted at %s, more than %s after the commit of a %s", s.hour(p.at), checkToRequest, p.against)
+			s.found(s.billOf(p.accounts[0]), "a text was posted at %s, more than %s after the commit of a %s", s.hour(p.at), maxCheckToWrite, p.against)
 		}
 	}
 	s.checkCap(all)

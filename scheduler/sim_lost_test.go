@@ -72,7 +72,7 @@ func (s *sim) checkNotLost(b *simBill, all []delivery) {
 				s.found(b, "%s came at %s, and was neither texted, nor skipped or held with a reason", name, s.hour(step.At))
 			}
 			leaves := i+1 < len(steps) && reminder.DateOf(steps[i+1].At.In(s.zone)) == reminder.DateOf(step.At.In(s.zone))
-			free := !leaves && !doubtfulBefore(b.recordsIn(first.store).events, name, step.At) && !endedBefore(first, records, step) && s.nothingInTheWay(b, run, policy, step.At, all)
+			free := !leaves && !doubtfulBefore(b.recordsIn(first.store).events, name, step.At) && !endedBefore(first, records, step) && s.nothingInTheWay(b, run, policy, step, all)
 			if free {
 				s.met["stage with nothing in the way"]++
 			}
@@ -137,7 +137,8 @@ func (s *sim) hadTime(run []sighting, hour time.Time) bool {
 func (s *sim) skewIn(n sighting) time.Duration { return n.at.Sub(n.truly) }
 
 // nothingInTheWay is strict: it reports true only where there can be no excuse.
-func (s *sim) nothingInTheWay(b *simBill, run []sighting, p *reminder.Policy, hour time.Time, all []delivery) bool {
+func (s *sim) nothingInTheWay(b *simBill, run []sighting, p *reminder.Policy, step reminder.Step, all []delivery) bool {
+	hour := step.At
 	truly := hour.Add(-s.skewIn(run[0]))
 	from, to := truly.Add(-3*time.Hour), truly.Add(30*time.Minute)
 	if run[0].truly.After(from) || run[len(run)-1].truly.Before(to) {
@@ -171,7 +172,12 @@ func (s *sim) nothingInTheWay(b *simBill, run []sighting, p *reminder.Policy, ho
 			today++
 		}
 	}
-	return today < p.PerNumberDaily
+	// A text of these days may have named the date before it moved (date_moved).
+	contradicts := func(d delivery) bool {
+		days := reminder.DateOf(hour.In(s.zone)).Sub(reminder.DateOf(d.row.CreatedAt.In(s.zone)))
+		return d.simBill == b && !strings.HasSuffix(d.stage, ", due "+run[0].due.String()) && days >= 0 && days <= reminder.QuietDays
+	}
+	return today < p.PerNumberDaily && (step.Stage == 0 || !slices.ContainsFunc(all, contradicts))
 }
 
 func (b *simBill) dueAt(t time.Time) (due reminder.Date) {

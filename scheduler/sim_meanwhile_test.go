@@ -77,7 +77,7 @@ func (s *sim) spokenAgainst(p *post) string {
 	defer s.mu.Unlock()
 	for _, c := range s.commits {
 		for _, account := range p.accounts {
-			if p.at.Sub(c.at) > checkToRequest && c.concerns(p.to, account) {
+			if p.at.Sub(c.at) > maxCheckToWrite && c.concerns(p.to, account) {
 				return c.what
 			}
 		}

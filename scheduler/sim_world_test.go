@@ -212,7 +212,7 @@ func (s *sim) start() {
 	s.Scheduler, err = New(Config{
 		Store: db, Almara: a, Notifier: n, Policies: s.policies, Delivery: delivery,
 		Schedule: Schedule{Register: "@every 1m", Recheck: "*/10 * * * *", Remind: "* * * * *", Receipts: "*/5 * * * *", Housekeeping: "15 2 * * *"},
-		Zone:     s.zone, Fingerprint: fmt.Sprint("config ", s.config), Owner: fmt.Sprint("process ", s.starts), Sender: "simulation",
+		Zone:     s.zone, Fingerprint: fmt.Sprint("config ", s.config), Owner: fmt.Sprint("process ", s.starts), SentBy: "simulation",
 		SegmentsPerSecond: 1e6, SendConcurrency: s.senders, AskConcurrency: s.askers, Retention: 400 * 24 * time.Hour,
 		ReconcileAfter: []time.Duration{2 * time.Minute, 15 * time.Minute}, Resend: s.resend,
 		Now: s.daemonNow, ClockCheck: check, Log: log, Metrics: s.metrics,
@@ -226,10 +226,10 @@ func (s *sim) start() {
 		dies = dice.IntN(5)
 	}
 	for i, step := range []func() error{
-		func() error { _, err := s.orphans(); return err },
+		func() error { _, err := s.markOrphans(); return err },
 		func() error { return db.Reclaim(s.Now(), s.Owner) },
 		func() error { return db.EndTimedStops(s.ctx) },
-		func() error { return s.checkSender(s.ctx) },
+		func() error { return s.stopIfSenderChanged(s.ctx) },
 		func() error { s.replanAll(s.ctx); return nil },
 	} {
 		if i == dies {

@@ -2,6 +2,7 @@ package scheduler
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -26,6 +27,17 @@ func (w *world) fails() (mended func()) {
 		}
 		w.Store = db
 	}
+}
+
+// newRound is a round as a pass decides it.
+func (w *world) newRound() store.Round {
+	w.t.Helper()
+	p := &remindPass{Scheduler: w.Scheduler, clock: w.ClockCheck.stateNow()}
+	round, err := p.newRound()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return round
 }
 
 // What the provider said of a text, and the store could not take at that moment, is
@@ -106,7 +118,7 @@ func TestTextsOfACommitThatSeemedToFailAreGivenBack(t *testing.T) {
 		w.watch(fmt.Sprint("A", i), "2026-03-12", phone(i))
 	}
 	w.at("2026-03-09 09:00")
-	decided, err := w.Store.DecideDue(w.ctx, w.Scheduler.round(), 10) // and whoever asked never hears of it
+	decided, err := w.Store.DecideDue(w.ctx, w.newRound(), 10) // and whoever asked never hears of it
 	if err != nil || len(decided.Texts) != 3 {
 		t.Fatalf("%d texts, %v", len(decided.Texts), err)
 	}
@@ -150,7 +162,7 @@ func TestAnOutcomeThatCannotBeWrittenAtAllIsNotSentAgain(t *testing.T) {
 	w := newWorld(t)
 	w.watch("A1", "2026-03-12", phone(1))
 	w.at("2026-03-09 09:00")
-	decided, err := w.Store.DecideDue(w.ctx, w.Scheduler.round(), 10)
+	decided, err := w.Store.DecideDue(w.ctx, w.newRound(), 10)
 	if err != nil || len(decided.Texts) != 1 {
 		t.Fatalf("%d texts, %v", len(decided.Texts), err)
 	}
@@ -189,7 +201,7 @@ func TestNothingIsGivenBackWhileAnotherJobWritesAnOutcome(t *testing.T) {
 	w := newWorld(t)
 	w.watch("A1", "2026-03-12", phone(1))
 	w.at("2026-03-09 09:00")
-	if decided, err := w.Store.DecideDue(w.ctx, w.Scheduler.round(), 10); err != nil || len(decided.Texts) != 1 {
+	if decided, err := w.Store.DecideDue(w.ctx, w.newRound(), 10); err != nil || len(decided.Texts) != 1 {
 		t.Fatalf("%d texts, %v", len(decided.Texts), err)
 	}
 	tested, free := 0, 0
@@ -219,4 +231,30 @@ func firstPost(f func()) func(*http.Request) error {
 		}
 		return nil
 	}
+}
+
+// A pass whose answers the store could not take knows that it is over: the bills that it
+// had claimed are due again in the next pass, and not after their lease.
+func TestBillsWhoseAnswersCouldNotBeRecordedAreDueInTheNextPass(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(w *world) { w.policy.MaxBalanceAge = 0 })
+	w.watch("A1", "2026-03-12", phone(1))
+	w.at("2026-03-09 09:00")
+	p := w.startPass(w.ctx, w.job(jobRemind), w.ClockCheck.stateNow())
+	decided, err := p.decideDue()
+	if err != nil || len(decided.Ask) != 1 {
+		t.Fatalf("%d bills are to be asked about, %v, want 1", len(decided.Ask), err)
+	}
+	answers := p.askBalances(decided.Ask)
+	mended := w.fails()
+	if _, err = p.decideAnswered(answers); err == nil {
+		t.Fatal("the answers were recorded in a store that is closed")
+	}
+	mended()
+	if p.cleanUp(w.ctx, errors.Join(err, p.run())) == nil {
+		t.Error("the pass did not fail")
+	}
+	w.clock.pass(time.Minute)
+	w.tick()
+	w.wantStory("A1", "3 days before: texted, on_schedule")
 }

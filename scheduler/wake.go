@@ -21,13 +21,13 @@ const clockEvery = time.Second
 // was suspended: the timers of its ticks have stood still.
 const suspendedFor = 30 * time.Second
 
-// keepTime wakes the jobs at their ticks until ctx ends. It compares the clock with
+// wakeAtTicks wakes the jobs at their ticks until ctx ends. It compares the clock with
 // each of them every second and does not sleep until the next one: whoever sleeps
 // for a minute and then finds an hour at which nothing is due, since the clock was
 // set back meanwhile, sleeps on for as long as that. When the clock was set, or the
 // machine was suspended, all jobs run, and their next ticks are computed anew.
 // While nobody vouches for the clock it has the remind job ask.
-func (s *Scheduler) keepTime(ctx context.Context) {
+func (s *Scheduler) wakeAtTicks(ctx context.Context) {
 	every := time.NewTicker(clockEvery)
 	defer every.Stop()
 	ticks := make([]time.Time, len(s.jobs))

@@ -312,7 +312,7 @@ func (w *world) build() {
 		Policies: reminder.Policies{Default: w.policy}, Delivery: w.delivery,
 		Schedule: Schedule{Register: "@every 1m", Recheck: "*/10 * * * *", Remind: "* * * * *", Receipts: "*/5 * * * *", Housekeeping: "15 2 * * *"},
 		Zone:     zone, Country: "KE", Fingerprint: w.fingerprint, Owner: fmt.Sprintf("run-%d", w.starts),
-		Sender:            w.sender,
+		SentBy:            w.sender,
 		SegmentsPerSecond: 1e6, SendConcurrency: w.senders, AskConcurrency: w.askers, Retention: 400 * 24 * time.Hour,
 		ReconcileAfter: []time.Duration{2 * time.Minute, 15 * time.Minute}, Resend: w.resend,
 		Now: w.clock.now, ClockCheck: check, Comparison: w.comparison, Log: log, Metrics: NewMetrics(w.registry),
@@ -320,7 +320,7 @@ func (w *world) build() {
 	fail(err)
 	w.comparison = nil
 	if w.round > 0 {
-		w.pace.round, w.pace.ahead = w.round, w.round
+		w.roundSizes.bills, w.roundSizes.ahead = w.round, w.round
 	}
 }
 

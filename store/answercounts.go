@@ -23,7 +23,7 @@ type serviceAnswers struct {
 	example string // a problem of one of them
 }
 
-var countAnswers = db.NewBatch(`INSERT INTO answer_minutes (service, minute, answers, asked, owed, turned, returned, unread) VALUES %s
+var countAnswersSQL = db.NewBatch(`INSERT INTO answer_minutes (service, minute, answers, asked, owed, turned, returned, unread) VALUES %s
 	ON CONFLICT (service, minute) DO UPDATE SET
 		answers = answer_minutes.answers + excluded.answers, asked = answer_minutes.asked + excluded.asked,
 		owed = answer_minutes.owed + excluded.owed, turned = answer_minutes.turned + excluded.turned,
@@ -37,12 +37,9 @@ const sumAnswers = "sum(answers), sum(asked), sum(owed), sum(turned), sum(return
 // answersSince sums the answers of all services, by service. Nearly all rows are of the hour
 // that is judged, so they are read in the order of the services and not by their minute.
 func (t *tx) answersSince(after, now time.Time) (map[string]reminder.AnswerCounts, error) {
-	rows, err := t.Query("SELECT service, "+sumAnswers+"+minute > ?1 AND +minute <= ?2 GROUP BY service", after.UnixMilli(), now.UnixMilli())
-	if err != nil {
-		return nil, err
-	}
+	rows := t.Query("SELECT service, "+sumAnswers+"+minute > ?1 AND +minute <= ?2 GROUP BY service", after.UnixMilli(), now.UnixMilli())
 	all := map[string]reminder.AnswerCounts{}
-	_, err = db.Collect(rows, func(r db.Scanner) (none struct{}, err error) {
+	_, err := db.Collect(rows, func(r db.Scanner) (none struct{}, err error) {
 		var service string
 		var c reminder.AnswerCounts
 		err = r.Scan(&service, &c.All, &c.Asked, &c.Owed, &c.Turned, &c.Returned, &c.Unread)
@@ -54,11 +51,8 @@ func (t *tx) answersSince(after, now time.Time) (map[string]reminder.AnswerCount
 
 // answersOf sums the answers of one service.
 func (t *tx) answersOf(service string, after, now time.Time) (c reminder.AnswerCounts, err error) {
-	rows, err := t.Query("SELECT "+sumAnswers+"service = ?1 || '' AND minute > ?2 AND minute <= ?3 GROUP BY service",
+	rows := t.Query("SELECT "+sumAnswers+"service = ?1 || '' AND minute > ?2 AND minute <= ?3 GROUP BY service",
 		service, after.UnixMilli(), now.UnixMilli())
-	if err != nil {
-		return c, err
-	}
 	_, err = db.Collect(rows, func(r db.Scanner) (none struct{}, err error) {
 		return none, r.Scan(&c.All, &c.Asked, &c.Owed, &c.Turned, &c.Returned, &c.Unread)
 	})
@@ -99,12 +93,12 @@ func (t *tx) addAnswers(all map[string]*serviceAnswers, now time.Time) error {
 		}
 	}
 	batch := slices.SortedFunc(maps.Values(all), func(a, b *serviceAnswers) int { return cmp.Compare(a.service, b.service) })
-	if _, err := db.ExecBatch(t.Tx, countAnswers, batch, func(args []any, c *serviceAnswers) []any {
+	if _, err := db.ExecBatch(t.Tx, countAnswersSQL, batch, func(args []any, c *serviceAnswers) []any {
 		return append(args, c.service, minute, c.All, c.Asked, c.Owed, c.Turned, c.Returned, c.Unread)
 	}); err != nil {
 		return fmt.Errorf("count answers: %w", err)
 	}
-	if _, err := db.ExecBatch(t.Tx, sumDoubted, batch, func(args []any, c *serviceAnswers) []any {
+	if _, err := db.ExecBatch(t.Tx, sumDoubtedSQL, batch, func(args []any, c *serviceAnswers) []any {
 		return append(args, c.service, c.Owed, c.Turned, c.Returned)
 	}); err != nil {
 		return fmt.Errorf("count answers in doubt: %w", err)
@@ -130,7 +124,7 @@ func (t *tx) addAnswers(all map[string]*serviceAnswers, now time.Time) error {
 // released.
 func (t *tx) judgedFrom(reason reminder.Reason, now time.Time) (time.Time, error) {
 	from := now.Add(-reminder.FeedSpan)
-	released, err := t.instant(metaReleased + string(reason))
+	released, err := instantOf(t, metaReleased+string(reason))
 	if err != nil || released.Before(from) {
 		return from, err
 	}

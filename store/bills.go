@@ -21,7 +21,7 @@ const (
 // saved are the columns that saveBills writes, after the id.
 const saved = "state, customer, balance, balance_at, due_date, biller_verified, registered_at, checked_at, failures, last_error, usual"
 
-var saveBills = db.NewBatch("WITH v (id, "+saved+`) AS (VALUES %s) UPDATE bills
+var saveBillsSQL = db.NewBatch("WITH v (id, "+saved+`) AS (VALUES %s) UPDATE bills
 	SET state = v.state, customer = v.customer, balance = v.balance, balance_at = v.balance_at, due_date = v.due_date,
 	biller_verified = v.biller_verified, registered_at = v.registered_at, checked_at = v.checked_at,
 	failures = v.failures, last_error = v.last_error, usual = v.usual FROM v WHERE bills.id = v.id`, 0,
@@ -30,21 +30,21 @@ var saveBills = db.NewBatch("WITH v (id, "+saved+`) AS (VALUES %s) UPDATE bills
 // saveBills writes what Almara Pay said of bills, and their states. Each may be
 // there only once.
 func (t *tx) saveBills(bills []reminder.Bill) error {
-	_, err := db.ExecBatch(t.Tx, saveBills, bills, func(args []any, b reminder.Bill) []any {
+	_, err := db.ExecBatch(t.Tx, saveBillsSQL, bills, func(args []any, b reminder.Bill) []any {
 		return append(args, b.ID, string(b.State), b.Customer, money(b.Balance), millis(b.BalanceAt), day(b.DueDate), knownFlag(b.Verified),
 			millis(b.RegisteredAt), millis(b.CheckedAt), int64(b.Failures), b.LastError, money(b.Usual))
 	})
 	return err
 }
 
-var billsByID = db.NewBatch("SELECT "+billColumns+" FROM bills WHERE id IN (%s)", 0, db.Integer)
+var billsByIDSQL = db.NewBatch("SELECT "+billColumns+" FROM bills WHERE id IN (%s)", 0, db.Integer)
 
 // billsOf reads bills by their ids, many with each statement.
 func (t *tx) billsOf(ids []int64) (map[int64]reminder.Bill, error) {
 	all := make(map[int64]reminder.Bill, len(ids))
 	var b reminder.Bill // each in turn
 	columns := columnsOfBill(&b)
-	err := db.QueryBatch(t.Tx, billsByID, ids, db.ID, columns, func() error {
+	err := db.QueryBatch(t.Tx, billsByIDSQL, ids, db.ID, columns, func() error {
 		all[b.ID] = b
 		return nil
 	})
@@ -74,11 +74,12 @@ func (s *Store) BillsOfAccount(ctx context.Context, account string) ([]reminder.
 
 // BillsOf reads the bills of a phone.
 func (s *Store) BillsOf(ctx context.Context, p reminder.Phone) ([]reminder.Bill, error) {
-	rows, err := s.read(ctx).Query("SELECT "+billColumns+" FROM bills WHERE phone = ?1", p.E164())
+	rows := s.read(ctx).Query("SELECT "+billColumns+" FROM bills WHERE phone = ?1", p.E164())
+	all, err := db.Collect(rows, scanBill)
 	if err != nil {
 		return nil, fmt.Errorf("read bills of a phone: %w", err)
 	}
-	return db.Collect(rows, scanBill)
+	return all, nil
 }
 
 // BillFilter narrows Bills. Empty fields match everything.
@@ -129,17 +130,15 @@ func (s *Store) Bills(ctx context.Context, f BillFilter, each func(Watched) erro
 	}
 	if f.Held != "" {
 		args = append(args, f.Held)
-		where += fmt.Sprintf(" AND id IN (SELECT bill_id FROM reminders WHERE outcome = 'held' AND reason = ?%d)", len(args))
+		where += fmt.Sprintf(` AND state IN ('active', 'paused')
+			AND id IN (SELECT bill_id FROM reminders WHERE outcome = 'held' AND reason = ?%d)`, len(args))
 	}
 	query := "SELECT " + billColumns + `,
 			coalesce((SELECT at FROM due_register WHERE bill_id = bills.id), (SELECT at FROM due_recheck WHERE bill_id = bills.id)),
 			(SELECT at FROM due_remind WHERE bill_id = bills.id)
 		FROM bills WHERE id > ?1` + where + " ORDER BY id LIMIT ?2 + 0"
 	for {
-		rows, err := s.read(ctx).Query(query, args...)
-		if err != nil {
-			return fmt.Errorf("read bills: %w", err)
-		}
+		rows := s.read(ctx).Query(query, args...)
 		bills, err := db.Collect(rows, scanWatched)
 		if err != nil {
 			return fmt.Errorf("read bills: %w", err)
@@ -174,11 +173,8 @@ func (s *Store) Accounts(ctx context.Context, begin string, n int) (accounts []s
 		return nil, err
 	}
 	for _, service := range services {
-		rows, err := s.read(ctx).Query(`SELECT account FROM bills WHERE service = ?1 AND account >= ?2 AND account < ?3
+		rows := s.read(ctx).Query(`SELECT account FROM bills WHERE service = ?1 AND account >= ?2 AND account < ?3
 			ORDER BY account LIMIT ?4 + 0`, service, begin, begin+"\U0010FFFF", n)
-		if err != nil {
-			return nil, fmt.Errorf("read accounts: %w", err)
-		}
 		own, err := db.Collect(rows, scanString)
 		if err != nil {
 			return nil, fmt.Errorf("read accounts: %w", err)
@@ -192,11 +188,12 @@ func (s *Store) Accounts(ctx context.Context, begin string, n int) (accounts []s
 
 // services are those that have bills.
 func (s *Store) services(ctx context.Context) ([]string, error) {
-	rows, err := s.read(ctx).Query(servicesOfBills)
+	rows := s.read(ctx).Query(servicesOfBills)
+	all, err := db.Collect(rows, scanString)
 	if err != nil {
 		return nil, fmt.Errorf("read services: %w", err)
 	}
-	return db.Collect(rows, scanString)
+	return all, nil
 }
 
 func scanString(r db.Scanner) (s string, err error) {
@@ -230,11 +227,8 @@ func (s *Store) InUse(ctx context.Context) (languages map[string]map[string]bool
 	}
 	languages = map[string]map[string]bool{}
 	for _, service := range services {
-		rows, err := s.read(ctx).Query(
+		rows := s.read(ctx).Query(
 			"SELECT language, state FROM bills WHERE service = ?1 ORDER BY account LIMIT ?2 + 0", service, languageSample)
-		if err != nil {
-			return nil, fmt.Errorf("read languages: %w", err)
-		}
 		bills, err := db.Collect(rows, func(r db.Scanner) (b reminder.Bill, err error) { return b, r.Scan(&b.Language, &b.State) })
 		if err != nil {
 			return nil, fmt.Errorf("read languages: %w", err)

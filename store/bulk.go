@@ -78,10 +78,7 @@ func selected(q db.Reader, c Selector, after reminder.Bill, n int) ([]reminder.B
 		query = " FROM bills WHERE service = ?1 AND account > ?2 ORDER BY account LIMIT ?3 + 0"
 		args = []any{c.Service, after.Account, n}
 	}
-	rows, err := q.Query("SELECT "+billColumns+query, args...)
-	if err != nil {
-		return nil, err
-	}
+	rows := q.Query("SELECT "+billColumns+query, args...)
 	return db.Collect(rows, scanBill)
 }
 
@@ -193,10 +190,7 @@ func (s *Store) countWanted(ctx context.Context, service string, wanted func(rem
 		query += `
 		UNION ALL SELECT state, NULL, 1, count(*) FROM bills WHERE service = ?1 AND state = 'active' AND failures > 0 GROUP BY 1`
 	}
-	rows, err := s.read(ctx).Query(query, service)
-	if err != nil {
-		return n, err
-	}
+	rows := s.read(ctx).Query(query, service)
 	kinds, err := db.Collect(rows, func(r db.Scanner) (k kind, err error) {
 		err = r.Scan(&k.State, db.InstantTo(&k.PausedUntil), &k.Failures, &k.bills)
 		return k, err

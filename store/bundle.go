@@ -19,7 +19,7 @@ func (d *decider) bundleCandidates(leads []fact) (map[reminder.Phone][]reminder.
 	candidates := make(map[reminder.Phone][]reminder.Case)
 	var ids []int64
 	for _, lead := range leads {
-		if !lead.sharesPhone {
+		if !lead.mayBundle {
 			continue
 		}
 		others, err := d.dueSoonOfPhone(lead.Bill)
@@ -40,7 +40,7 @@ func (d *decider) addCandidates(ids []int64, candidates map[reminder.Phone][]rem
 		return err
 	}
 	for _, f := range facts {
-		pause, err := d.unreachedBy(f.Bill)
+		pause, err := d.unfinishedPauseOf(f.Bill)
 		if err != nil {
 			return err
 		}
@@ -54,12 +54,9 @@ func (d *decider) addCandidates(ids []int64, candidates map[reminder.Phone][]rem
 // dueSoonOfPhone reads the other bills of a bill's phone that are evaluated within
 // the days that a bundle may span.
 func (d *decider) dueSoonOfPhone(b reminder.Bill) ([]int64, error) {
-	rows, err := d.Query(`SELECT bill_id, at FROM due_remind WHERE at < ?4
+	rows := d.Query(`SELECT bill_id, at FROM due_remind WHERE at < ?4
 		AND bill_id IN (SELECT id FROM bills WHERE phone = ?1 || '' AND id <> ?2 ORDER BY id LIMIT ?3 + 0)`,
 		b.Phone.E164(), b.ID, mostOfPhone, d.Now.AddDate(0, 0, reminder.MaxBundleDays+1).UnixMilli())
-	if err != nil {
-		return nil, err
-	}
 	entries, err := db.Collect(rows, func(r db.Scanner) (e queueEntry, err error) {
 		err = r.Scan(&e.billID, db.InstantTo(&e.at))
 		return e, err

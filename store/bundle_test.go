@@ -146,7 +146,7 @@ func TestATextGivesAllItsRemindersBack(t *testing.T) {
 		}, "3 days before, texted, on_schedule", 0},
 		"not delivered": {func(t *testing.T, s *Store, x Text) {
 			mustDo(t, s.RecordOutcome(firstStage, SendOutcome{TextID: x.ID, State: Accepted, ProviderID: "SM1", NextPollAt: firstStage}))
-			must(s.RecordReceipts(firstStage, []Receipt{{TextID: x.ID, State: Undelivered, RetryAt: next, MaxTries: 3}}))
+			must(s.RecordReceipts(firstStage, []Receipt{{TextID: x.ID, State: Undelivered, RetryAt: next, MaxRedeliveries: 3}}))
 		}, "3 days before, held, not_delivered", 2},
 		"left by a dead process": {func(t *testing.T, s *Store, x Text) {
 			if n := must(s.MarkOrphans(firstStage, "successor", firstStage)); n != 1 {

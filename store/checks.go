@@ -13,7 +13,7 @@ import (
 type CheckResult struct {
 	BillID   int64
 	Answer   *reminder.Answer
-	Rejected string        // the account is refused for good, and why
+	Rejected string        // Almara Pay refuses the account number for good, and why
 	Failed   string        // the call failed and may be repeated, and why
 	Refused  Refusal       // with Failed: the bill was refused, and how
 	After    time.Duration // with Failed: repeat no earlier than this
@@ -189,7 +189,7 @@ func (t *tx) applyCheck(w *checkBatch, b *reminder.Bill, l *CheckResult) error {
 		w.events = append(w.events, Event{At: now, BillID: b.ID, What: c.What, Reason: "almara", Detail: c.Detail})
 	}
 	w.scheduleCalls(*b, before.State, policy, l.After)
-	if policy.Paid(before, *b) {
+	if policy.TakenAsPaid(before, *b) {
 		w.paid = append(w.paid, before)
 	}
 	if b.DueDate != before.DueDate || b.State != before.State {

@@ -103,14 +103,14 @@ func (w *checkBatch) scheduleCalls(b reminder.Bill, before reminder.BillState, p
 	w.schedule(dueRecheck, b.ID, recheck)
 }
 
-var markPaid = db.NewBatch(`UPDATE reminders SET paid_at = ?1
+var markPaidSQL = db.NewBatch(`UPDATE reminders SET paid_at = ?1
 	WHERE (bill_id, due_date) IN (VALUES %s) AND outcome = 'texted' AND paid_at IS NULL RETURNING bill_id`, 1, db.Integer, db.Text)
 
 // recordPayments notes that what the texts of bills' due dates reminded of is paid.
 func (t *tx) recordPayments(w *checkBatch) error {
 	texted := make(map[int64]int)
 	var id int64 // each in turn
-	err := db.QueryBatch(t.Tx, markPaid, w.paid, func(args []any, b reminder.Bill) []any {
+	err := db.QueryBatch(t.Tx, markPaidSQL, w.paid, func(args []any, b reminder.Bill) []any {
 		return append(args, b.ID, b.DueDate.String())
 	}, []sql.Scanner{db.NumberTo(&id)}, func() error {
 		texted[id]++

@@ -28,7 +28,7 @@ func (s *Store) TrustClock(sure bool) { s.unsure.Store(!sure) }
 // WroteUnsure reports whether an answer was recorded by a clock that nobody vouched
 // for, since one was last believed.
 func (s *Store) WroteUnsure(ctx context.Context) (bool, error) {
-	at, err := s.instant(ctx, metaSeenUnsure)
+	at, err := instantOf(s.read(ctx), metaSeenUnsure)
 	return !at.IsZero(), err
 }
 
@@ -57,14 +57,14 @@ func (t *tx) surelyPast(now time.Time) (ms int64, err error) {
 
 // Seen is the latest instant at which an answer was recorded by a clock that was
 // vouched for; zero = never.
-func (s *Store) Seen(ctx context.Context) (time.Time, error) { return s.instant(ctx, metaSeen) }
+func (s *Store) Seen(ctx context.Context) (time.Time, error) { return instantOf(s.read(ctx), metaSeen) }
 
 // Latest is the latest instant that the store knows of: of the answers, by
 // whatever clock, and of the end of the trail; zero = none. An earlier clock was
 // set back since.
 func (s *Store) Latest(ctx context.Context) (latest time.Time, err error) {
 	for _, key := range []string{metaSeen, metaSeenUnsure} {
-		at, err := s.instant(ctx, key)
+		at, err := instantOf(s.read(ctx), key)
 		if err != nil {
 			return latest, err
 		}
@@ -72,10 +72,7 @@ func (s *Store) Latest(ctx context.Context) (latest time.Time, err error) {
 			latest = at
 		}
 	}
-	rows, err := s.read(ctx).Query("SELECT at, what FROM events ORDER BY id DESC LIMIT ?1 + 0", lastEvents)
-	if err != nil {
-		return latest, fmt.Errorf("read the end of the trail: %w", err)
-	}
+	rows := s.read(ctx).Query("SELECT at, what FROM events ORDER BY id DESC LIMIT ?1 + 0", lastEvents)
 	putRight := false // what is older was put right by ClockSet
 	_, err = db.Collect(rows, func(r db.Scanner) (at time.Time, err error) {
 		var what string
@@ -85,7 +82,10 @@ func (s *Store) Latest(ctx context.Context) (latest time.Time, err error) {
 		putRight = putRight || what == clockSet
 		return at, err
 	})
-	return latest, err
+	if err != nil {
+		return latest, fmt.Errorf("read the end of the trail: %w", err)
+	}
+	return latest, nil
 }
 
 // lastEvents is how many of the last events Latest reads. The very last may be a command's,
@@ -237,15 +237,12 @@ func (s *Store) firstAhead(now time.Time) (id int64, err error) {
 // are later than now: at once, whatever they were put off to, and also those whose stages
 // ended by the hour alone.
 func (t *tx) reevaluate(now time.Time, first int64) error {
-	rows, err := t.Query(`UPDATE reminders SET outcome = 'held', reason = ?2, decided_at = ?1
+	rows := t.Query(`UPDATE reminders SET outcome = 'held', reason = ?2, decided_at = ?1
 		WHERE bill_id IN (SELECT bill_id FROM events WHERE id >= ?3 AND at > ?1)
 			AND outcome = 'skipped' AND reason IN (?4, ?5) AND decided_at > ?1
 			AND due_date = (SELECT due_date FROM bills WHERE id = bill_id)
 		RETURNING bill_id, stage, due_date`,
 		now.UnixMilli(), reminder.ClockSetBack, first, reminder.Expired, reminder.Superseded)
-	if err != nil {
-		return err
-	}
 	again, err := heldAgain(rows, now, reminder.ClockSetBack)
 	if err != nil {
 		return err

@@ -17,10 +17,10 @@ type decider struct {
 	asked map[int64]reminder.Asked // bills that Almara Pay was asked about for this round
 
 	// What holds for all bills alike is read once.
-	guards     reminder.GuardState // the texts that this round has decided on are counted in
-	anyForeign bool                // the provider has messages that this store did not send
-	anyRefused bool                // the provider refuses some destinations
-	anyPausing bool                // a pause has yet to reach some of its bills
+	guards          reminder.GuardState // counts the texts of this round as well
+	anyForeign      bool                // the provider has messages that this store did not send
+	anyRefused      bool                // the provider refuses some destinations
+	pauseUnfinished bool                // a pause has yet to reach some of its bills
 
 	result    RoundResult
 	undecided []int64 // bills that stay claimed: Almara Pay is asked first, or they met a fault
@@ -36,42 +36,39 @@ func (d *decider) readWhatHoldsForAll() (err error) {
 	if err != nil {
 		return err
 	}
-	d.anyPausing, err = d.anyUnfinished(d.Now)
+	d.pauseUnfinished, err = d.anyPauseUnfinished(d.Now)
 	return err
 }
 
-// limits are what a decision must respect that is made again, since the text of the
-// one before could not be written.
+// limits bind a decision that is made again, since the text of the one before could not
+// be written, or met a fault.
 type limits struct {
-	single  bool   // a text is about this bill alone
-	notBody string // a text does not say this; "" = it may say anything
+	alone   bool   // a text is about this bill alone
+	notBody string // the body that a text must not have; "" = any will do
 }
 
-// decide decides about all of the bills together or, when a fault must be
-// confined, about one after the other.
+// decide decides about all of the bills. When something fails, the whole transaction is
+// run again (db.Together), and it decides about each by itself; when that fails too, without those that it would share its text with, since
+// one of them may be to blame. Those are decided about in their own turns.
 func (d *decider) decide(ids []int64) error {
-	return db.Together(d.Tx, ids,
-		func(batch []int64) error { return d.attempt(batch, limits{}) },
-		func(id int64, _ error) error {
-			// A bill that would share its text may be to blame. That one is evaluated by
-			// itself, so this one is decided about without any other.
-			return db.Together(d.Tx, []int64{id},
-				func(one []int64) error { return d.attempt(one, limits{single: true}) },
-				func(id int64, err error) error {
-					d.fail(id, err)
-					return nil
-				})
+	together := func(batch []int64) error { return d.tryOnCopy(batch, limits{}) }
+	alone := func(batch []int64) error { return d.tryOnCopy(batch, limits{alone: true}) }
+	return db.Together(d.Tx, ids, together, func(id int64, _ error) error {
+		return db.Together(d.Tx, []int64{id}, alone, func(id int64, err error) error {
+			d.fail(id, err)
+			return nil
 		})
+	})
 }
 
-// attempt works on a copy, and keeps it when all went well: where it fails, what it
-// wrote is undone, and what it counted must be forgotten.
-func (d *decider) attempt(ids []int64, l limits) error {
-	trial := *d
-	if err := trial.decideInTurns(ids, l); err != nil {
+// tryOnCopy decides on a copy of d, and keeps it when all went well: where it fails, the
+// transaction undoes what it wrote, and what it counted must be forgotten as well.
+func (d *decider) tryOnCopy(ids []int64, l limits) error {
+	copied := *d
+	if err := copied.decideInTurns(ids, l); err != nil {
 		return err
 	}
-	*d = trial
+	*d = copied
 	return nil
 }
 
@@ -101,8 +98,8 @@ type decision struct {
 	bundle  reminder.Bundle
 }
 
-// turn reads the facts of all bills first and writes all decisions last, each by
-// statements over many rows. It returns the bills that wait for the next turn.
+// turn reads the facts of all bills first and writes all decisions last (but for pauses),
+// each by statements over many rows. It returns the bills that wait for the next turn.
 func (d *decider) turn(ids []int64, l limits) (waiting []int64, err error) {
 	facts, err := d.facts(ids)
 	if err != nil {
@@ -110,7 +107,7 @@ func (d *decider) turn(ids []int64, l limits) (waiting []int64, err error) {
 	}
 	facts, waiting = onePerPhone(facts)
 	var candidates map[reminder.Phone][]reminder.Case
-	if !l.single {
+	if !l.alone {
 		if candidates, err = d.bundleCandidates(facts); err != nil {
 			return nil, err
 		}
@@ -128,10 +125,11 @@ func (d *decider) turn(ids []int64, l limits) (waiting []int64, err error) {
 		if err != nil {
 			return nil, err
 		}
-		if !isDue {
+		if !isDue { // the pause has put it in its queue
 			continue
 		}
-		bundle := d.join(d.decideAlone(&f.Case, l), candidates[f.Bill.Phone], l)
+		f.Guards, f.NotBody = d.guards, l.notBody
+		bundle := d.join(d.evaluate(&f.Case), candidates[f.Bill.Phone], l)
 		if len(bundle.Ask) > 0 {
 			d.result.Ask = append(d.result.Ask, bundle.Ask...)
 			d.undecided = append(d.undecided, f.Bill.ID)
@@ -144,9 +142,11 @@ func (d *decider) turn(ids []int64, l limits) (waiting []int64, err error) {
 		decisions = append(decisions, decision{f.Bill.ID, f.phoneID, bundle})
 	}
 	leftOut, err := d.write(decisions)
+	// Of many decisions the store does not say which one it refused: the error has each
+	// made by itself. Of a single one nothing was written, and only the guards had counted it.
 	if errors.Is(err, errNotSendable) && len(decisions) == 1 {
 		d.guards = before
-		return waiting, d.decideInTurns([]int64{decisions[0].billID}, l.without(decisions[0].bundle))
+		return waiting, d.decideInTurns([]int64{decisions[0].billID}, l.afterNotSendable(decisions[0].bundle))
 	}
 	return append(waiting, leftOut...), err
 }
@@ -157,7 +157,7 @@ func onePerPhone(facts []fact) (one []fact, waiting []int64) {
 	has := make(map[reminder.Phone]bool, len(facts))
 	one = facts[:0]
 	for _, f := range facts {
-		if f.sharesPhone && has[f.Bill.Phone] {
+		if f.mayBundle && has[f.Bill.Phone] {
 			waiting = append(waiting, f.Bill.ID)
 			continue
 		}
@@ -167,31 +167,29 @@ func onePerPhone(facts []fact) (one []fact, waiting []int64) {
 	return one, waiting
 }
 
-// without has a bill decided about with a text of its own or, if it had one, with
-// other words: the text of the bundle could not be written, since the phone was opted
-// out meanwhile or has just had these very words.
-func (l limits) without(b reminder.Bundle) limits {
+// afterNotSendable are the limits after the text of a bundle could not be written, since
+// the phone was opted out meanwhile or has just had these very words: the bill has a text
+// of its own or, if it had one, other words.
+func (l limits) afterNotSendable(b reminder.Bundle) limits {
 	if len(b.Items) == 1 {
 		l.notBody = b.Text.Body
 	}
-	l.single = true
+	l.alone = true
 	return l
 }
 
-// decideAlone decides about one bill as if there were no other. It completes c, to
-// which the item points.
-func (d *decider) decideAlone(c *reminder.Case, l limits) reminder.BundleItem {
-	c.Guards, c.RecentBody = d.guards, l.notBody
+// evaluate decides about one bill as if there were no other.
+func (d *decider) evaluate(c *reminder.Case) reminder.BundleItem {
 	return reminder.BundleItem{Case: c, Decision: reminder.Decide(*c, d.Policies.For(c.Bill.Service), d.Delivery, d.Now)}
 }
 
 // join decides about a bill together with those that may share its text.
 func (d *decider) join(lead reminder.BundleItem, candidates []reminder.Case, l limits) reminder.Bundle {
-	mayShare := d.Policies.For(lead.Bill.Service).Bundle && !l.single && len(candidates) > 0
+	mayShare := d.Policies.For(lead.Bill.Service).Bundle && !l.alone && len(candidates) > 0
 	if mayShare && (lead.Ask || lead.Text != nil) {
 		return reminder.Join(lead, candidates, d.Policies, d.Delivery, d.Now)
 	}
-	return reminder.Single(lead)
+	return reminder.BundleOfOne(lead)
 }
 
 // write writes the intents to send texts, the records of their bills, and when each

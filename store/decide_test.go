@@ -188,13 +188,13 @@ func TestTheDatabaseRefusesASecondText(t *testing.T) {
 	b := ready(t, s, p, billOf(1))[0]
 	text(t, s, p, firstStage)
 	err := s.do(func(x *tx) error {
-		again := reminder.Single(reminder.BundleItem{Case: &reminder.Case{Bill: b}, Decision: reminder.Decision{Text: &reminder.TextOrder{
+		again := reminder.BundleOfOne(reminder.BundleItem{Case: &reminder.Case{Bill: b}, Decision: reminder.Decision{Text: &reminder.TextOrder{
 			Draft: reminder.Draft{Body: "again", Language: "en"}, Stage: -3, To: phone(1), Planned: firstStage, NotAfter: firstStage}}})
 		second, err := (&decider{tx: x, Round: roundAt(p, firstStage)}).writeIntents([]decision{{phoneID: 1, bundle: again}})
 		if err != nil {
 			return err
 		}
-		return x.writeRecords([]stageRecord{{&b, b.DueDate.String(), reminder.Record{Stage: -3, Outcome: reminder.Texted, Reason: reminder.OnSchedule}, second[0].ID}}, firstStage)
+		return x.writeRecords([]stageRecord{{&b, b.DueDate.String(), reminder.StageDecision{Stage: -3, Outcome: reminder.Texted, Reason: reminder.OnSchedule}, second[0].ID}}, firstStage)
 	})
 	if !errors.Is(err, errSettledStage) {
 		t.Errorf("got %v", err)

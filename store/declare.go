@@ -41,11 +41,11 @@ type Fields uint8
 
 // The columns that a declaration can change.
 const (
-	FieldPhone Fields = 1 << iota
-	FieldLanguage
-	FieldDescription
-	FieldSource
-	FieldState // it was removed or rejected, and awaits registration again
+	fieldPhone Fields = 1 << iota
+	fieldLanguage
+	fieldDescription
+	fieldSource
+	fieldState // it was removed or rejected, and awaits registration again
 )
 
 // FieldNames are the names of all columns in Fields, the lowest bit first.
@@ -113,10 +113,7 @@ func (n *Declared) Count(changes []Change) {
 }
 
 func (t *tx) removeOthers(source string, keep map[int64]bool, now time.Time, n *Declared) error {
-	rows, err := t.Query("SELECT id FROM bills WHERE source = ?1 AND "+declared+" AND state <> 'removed'", source)
-	if err != nil {
-		return err
-	}
+	rows := t.Query("SELECT id FROM bills WHERE source = ?1 AND "+declared+" AND state <> 'removed'", source)
 	ids, err := db.Collect(rows, db.ScanID)
 	if err != nil {
 		return err
@@ -161,10 +158,10 @@ func (old declaredBill) change(b reminder.Bill) Change {
 	// What was rejected may be right after an edit, and what was removed may
 	// have been forgotten by Almara Pay: both are registered anew.
 	if old.state == reminder.BillRemoved || (old.state == reminder.BillRejected && f != 0) {
-		f |= FieldState
+		f |= fieldState
 	}
 	if old.source != b.Source {
-		f |= FieldSource
+		f |= fieldSource
 	}
 	if f == 0 {
 		return Change{}
@@ -172,7 +169,7 @@ func (old declaredBill) change(b reminder.Bill) Change {
 	return Change{Kind: Changed, Fields: f}
 }
 
-var findBills = db.NewBatch(`SELECT id, service, account, phone, language, description, source, state, due_date FROM bills
+var findBillsSQL = db.NewBatch(`SELECT id, service, account, phone, language, description, source, state, due_date FROM bills
 	WHERE (service, account) IN (VALUES %s)`, 0, db.Text, db.Text)
 
 // find reads the bills of these identities that there are.
@@ -184,7 +181,7 @@ func (t *tx) find(bills []reminder.Bill) (map[identity]declaredBill, error) {
 		db.NumberTo(&b.id), db.TextTo(&id.service), db.TextTo(&id.account),
 		db.TextTo(&b.phone), db.TextTo(&b.language), db.TextTo(&b.description), db.TextTo(&b.source), db.TextTo(&b.state), &b.dueDate,
 	}
-	return found, db.QueryBatch(t.Tx, findBills, bills, ofIdentity, columns, func() error {
+	return found, db.QueryBatch(t.Tx, findBillsSQL, bills, ofIdentity, columns, func() error {
 		found[id] = b
 		return nil
 	})
@@ -240,33 +237,33 @@ func (t *tx) declareAll(bills []reminder.Bill, now time.Time, keep map[int64]boo
 const declaredTogether = 256
 
 var (
-	addBills = db.NewBatch(`INSERT INTO bills (service, account, phone, language, description, source, state) VALUES %s
+	addBillsSQL = db.NewBatch(`INSERT INTO bills (service, account, phone, language, description, source, state) VALUES %s
 		ON CONFLICT (service, account) DO NOTHING`, 0, db.Text, db.Text, db.Text, db.Text, db.Text, db.Text, db.Text)
-	queueNew = db.NewBatch("WITH v (id) AS (VALUES %s) INSERT INTO due_register (bill_id, at) SELECT v.id, ?1 FROM v", 1, db.Integer)
-	addedNew = db.NewBatch(`WITH v (id) AS (VALUES %s) INSERT INTO events (at, bill_id, text_id, what, reason, detail)
+	queueNewSQL = db.NewBatch("WITH v (id) AS (VALUES %s) INSERT INTO due_register (bill_id, at) SELECT v.id, ?1 FROM v", 1, db.Integer)
+	addedNewSQL = db.NewBatch(`WITH v (id) AS (VALUES %s) INSERT INTO events (at, bill_id, text_id, what, reason, detail)
 		SELECT ?1, v.id, NULL, 'added', 'declared', ?2 FROM v`, 2, db.Integer)
 )
 
 // addMissing adds those bills that are not there, and has them registered. It
 // returns their ids, in order. All are of one source.
 func (t *tx) addMissing(bills []reminder.Bill, now time.Time) (added []int64, err error) {
-	added, err = db.InsertBatch(t.Tx, addBills, bills, func(args []any, b reminder.Bill) []any {
+	added, err = db.InsertBatch(t.Tx, addBillsSQL, bills, func(args []any, b reminder.Bill) []any {
 		return append(args, b.Service, b.Account, b.Phone.E164(), b.Language, b.Description, b.Source, string(reminder.BillPending))
 	})
 	if err != nil {
 		return nil, err
 	}
-	if _, err := db.ExecBatch(t.Tx, queueNew, added, db.ID, now.UnixMilli()); err != nil {
+	if _, err := db.ExecBatch(t.Tx, queueNewSQL, added, db.ID, now.UnixMilli()); err != nil {
 		return nil, err
 	}
-	_, err = db.ExecBatch(t.Tx, addedNew, added, db.ID, now.UnixMilli(), "by "+bills[0].Source)
+	_, err = db.ExecBatch(t.Tx, addedNewSQL, added, db.ID, now.UnixMilli(), "by "+bills[0].Source)
 	return added, err
 }
 
 // changeBill writes a declared change of a bill.
 func (t *tx) changeBill(old declaredBill, b reminder.Bill, fields Fields, now time.Time) error {
 	what, state := "changed", old.state
-	if fields&FieldState != 0 {
+	if fields&fieldState != 0 {
 		what, state = "declared_again", reminder.BillPending
 	}
 	// A bill is not known to be registered any more when it awaits that again.
@@ -293,7 +290,7 @@ func (t *tx) changeBill(old declaredBill, b reminder.Bill, fields Fields, now ti
 	if err := t.event(Event{At: now, BillID: old.id, What: what, Reason: "declared", Detail: "by " + b.Source}); err != nil {
 		return err
 	}
-	if fields&FieldPhone != 0 && state == reminder.BillActive {
+	if fields&fieldPhone != 0 && state == reminder.BillActive {
 		_, err = t.pausedByRule(&reminder.Bill{ID: old.id, Service: b.Service, Phone: b.Phone, State: state}, now)
 	}
 	return err

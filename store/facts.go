@@ -12,8 +12,8 @@ import (
 // fact is what is known of a bill that a decision about it rests on.
 type fact struct {
 	reminder.Case
-	sharesPhone bool  // other bills have its phone, and its texts may be about several
-	phoneID     int64 // of its phone in phones; 0 = it has none yet, and so no text
+	mayBundle bool  // other bills have its phone, and its texts may be about several
+	phoneID   int64 // of its phone in phones; 0 = it has none yet, and so no text
 }
 
 // failedStates are the states of texts that the customer does not have.
@@ -23,12 +23,12 @@ const failedStates = "('refused', 'not_found', 'failed', 'undelivered', 'cancele
 // one that failed at the network may have arrived all the same.
 const mayHaveArrived = "(x.state NOT IN " + failedStates + " OR x.refused_for = 'may_have_it')"
 
-// factsByID reads bills with what else counts of their phones: an opt-out, which
-// outweighs a bad number since it is the customer's word; the texts since ?1 that
-// it has had, or may have had; whether it has other bills; and its id in phones.
-// The || leaves the two services of an opt-out to be compared: SQLite would fill a
-// table with them, for each bill, to look them up in the index.
-var factsByID = db.NewBatch("SELECT "+billColumns+`,
+// factsSQL reads bills with what else counts of their phones: an opt-out, which
+// outweighs a bad number since it is the customer's word (opted_out is the last of
+// the two in the alphabet); the texts since ?1 that it has had, or may have had;
+// whether it has other bills; and its id in phones. The empty text behind service keeps
+// SQLite from its index: to look up two services it would fill a table for each bill.
+var factsSQL = db.NewBatch("SELECT "+billColumns+`,
 		coalesce((SELECT max(reason) FROM opt_outs WHERE phone = b.phone AND (service || '' = '' OR service || '' = b.service)), ''),
 		(SELECT count(*) FROM texts x WHERE x.phone_id = p.phone_id AND x.created_at >= ?1 AND `+mayHaveArrived+`),
 		EXISTS (SELECT 1 FROM bills o WHERE o.phone = b.phone AND o.id <> b.id), coalesce(phone_id, 0)
@@ -48,12 +48,12 @@ func (d *decider) facts(ids []int64) ([]fact, error) {
 			}
 		}
 		if d.anyRefused {
-			if f.RefusedUntil, f.RefusedFor, err = d.refusedUntil(f.Bill.Phone, d.Now); err != nil {
+			if f.RefusedUntil, f.RefusalDetail, err = d.refusedUntil(f.Bill.Phone, d.Now); err != nil {
 				return nil, err
 			}
 		}
 	}
-	return all, d.addRecords(all, byID)
+	return all, d.addDone(all, byID)
 }
 
 // midnight is when the present day began, in the zone of all policies.
@@ -69,12 +69,12 @@ func (d *decider) readFacts(ids []int64) (all []fact, byID map[int64]int, err er
 	for i, id := range ids {
 		byID[id] = i
 	}
-	var f fact // each in turn
+	var f fact // each in turn: the columns make new pointers for each
 	columns := append(columnsOfBill(&f.Bill),
-		db.TextTo(&f.Suppressed), db.NumberTo(&f.TextsToday), db.FlagTo(&f.sharesPhone), db.NumberTo(&f.phoneID))
-	err = db.QueryBatch(d.Tx, factsByID, ids, db.ID, columns, func() error {
+		db.TextTo(&f.Suppressed), db.NumberTo(&f.TextsToday), db.FlagTo(&f.mayBundle), db.NumberTo(&f.phoneID))
+	err = db.QueryBatch(d.Tx, factsSQL, ids, db.ID, columns, func() error {
 		f.Asked = d.asked[f.Bill.ID]
-		f.sharesPhone = f.sharesPhone && d.Policies.For(f.Bill.Service).Bundle
+		f.mayBundle = f.mayBundle && d.Policies.For(f.Bill.Service).Bundle
 		all[byID[f.Bill.ID]] = f
 		return nil
 	}, d.midnight().UnixMilli())
@@ -89,20 +89,20 @@ func (d *decider) readFacts(ids []int64) (all []fact, byID map[int64]int, err er
 	return all, byID, nil
 }
 
-// addForeignMessages counts messages that this store did not send as texts of the
-// bill and of its phone.
+// addForeignMessages adds the foreign messages about the bill, and counts those to its
+// phone as texts of today.
 func (d *decider) addForeignMessages(f *fact) (err error) {
-	if f.TextedElsewhere, err = d.textedElsewhere(f.Bill.ID); err != nil {
+	if f.ForeignMessages, err = d.foreignMessagesAbout(f.Bill.ID); err != nil {
 		return err
 	}
-	more, err := d.foreignMessagesOf(f.Bill.Phone, d.midnight().UnixMilli())
+	more, err := d.countForeignMessages(f.Bill.Phone, d.midnight().UnixMilli())
 	f.TextsToday += more
 	return err
 }
 
-// addRecords adds what was recorded for the bills' present due dates, and the latest
-// text about another due date that each has moved from.
-func (d *decider) addRecords(all []fact, byID map[int64]int) error {
+// addDone adds what was recorded for the bills' present due dates, and the latest
+// text, of the last days, about a due date that each has moved from.
+func (d *decider) addDone(all []fact, byID map[int64]int) error {
 	bills := make([]dueBill, 0, len(all))
 	for i := range all {
 		if b := &all[i].Bill; !b.DueDate.IsZero() {
@@ -110,15 +110,16 @@ func (d *decider) addRecords(all []fact, byID map[int64]int) error {
 		}
 	}
 	type earlierText struct {
-		*fact
-		reminder.Reminder
+		of   *fact
+		text reminder.Reminder
 	}
 	var earlier []earlierText // few bills move
-	err := d.readRecords(bills, func(id int64, m reminder.Reminder) {
+	err := d.readDone(bills, func(id int64, m reminder.Reminder) {
 		f := &all[byID[id]]
 		switch {
 		case m.DueDate == f.Bill.DueDate:
 			f.Done = append(f.Done, m)
+		// QuietDays are calendar days: by the hour they reach up to a day further back.
 		case m.Outcome == reminder.Texted && m.DecidedAt.After(d.Now.AddDate(0, 0, -reminder.QuietDays-1)):
 			earlier = append(earlier, earlierText{f, m})
 		}
@@ -127,16 +128,16 @@ func (d *decider) addRecords(all []fact, byID map[int64]int) error {
 		return err
 	}
 	for _, e := range earlier {
-		if !e.DecidedAt.After(e.Moved.At) {
+		if !e.text.DecidedAt.After(e.of.Moved.At) {
 			continue
 		}
-		const query = "SELECT EXISTS (SELECT 1 FROM texts WHERE id = ?1 AND state NOT IN " + failedStates + ")"
-		var received bool // or it may have been
-		if err := d.Row(query, e.TextID).Scan(&received); err != nil {
+		const query = "SELECT EXISTS (SELECT 1 FROM texts x WHERE x.id = ?1 AND " + mayHaveArrived + ")"
+		var arrived bool // or it may have
+		if err := d.Row(query, e.text.TextID).Scan(&arrived); err != nil {
 			return fmt.Errorf("read the last text about a bill: %w", err)
 		}
-		if received {
-			e.Moved = reminder.NamedDate{At: e.DecidedAt, DueDate: e.DueDate}
+		if arrived {
+			e.of.Moved = reminder.NamedDate{At: e.text.DecidedAt, DueDate: e.text.DueDate}
 		}
 	}
 	return nil
@@ -163,18 +164,18 @@ type dueBill struct {
 	due reminder.Date
 }
 
-var recordsByID = db.NewBatch("WITH v (bill, first, last) AS (VALUES %s) SELECT "+reminderColumns+`, bill_id
+var doneSQL = db.NewBatch("WITH v (bill, first, last) AS (VALUES %s) SELECT "+reminderColumns+`, bill_id
 	FROM v CROSS JOIN reminders WHERE bill_id = bill AND due_date >= first AND due_date <= last`, 0, db.Integer, db.Text, db.Text)
 
-// readRecords calls each with what was recorded for the bills' present due dates, and
+// readDone calls each with what was recorded for the bills' present due dates, and
 // for those that they have moved from (reminder.NearDates).
-func (t *tx) readRecords(bills []dueBill, each func(billID int64, m reminder.Reminder)) error {
+func (t *tx) readDone(bills []dueBill, each func(billID int64, m reminder.Reminder)) error {
 	var m reminder.Reminder // each in turn
 	var of int64
 	columns := append(columnsOfStage(&m), db.NumberTo(&of))
 	var due reminder.Date
-	var from, to any // of the due date before, which is that of most
-	return db.QueryBatch(t.Tx, recordsByID, bills, func(args []any, b dueBill) []any {
+	var from, to any // kept from the bill before, since most share its due date
+	return db.QueryBatch(t.Tx, doneSQL, bills, func(args []any, b dueBill) []any {
 		if b.due != due {
 			due = b.due
 			first, last := reminder.NearDates(due)
@@ -189,9 +190,6 @@ func (t *tx) readRecords(bills []dueBill, each func(billID int64, m reminder.Rem
 
 // recordsOf reads what was recorded for the bill's present due date.
 func (t *tx) recordsOf(b reminder.Bill) ([]reminder.Reminder, error) {
-	rows, err := t.Query("SELECT "+reminderColumns+" FROM reminders WHERE bill_id = ?1 AND due_date = ?2", b.ID, b.DueDate.String())
-	if err != nil {
-		return nil, err
-	}
+	rows := t.Query("SELECT "+reminderColumns+" FROM reminders WHERE bill_id = ?1 AND due_date = ?2", b.ID, b.DueDate.String())
 	return db.Collect(rows, scanReminder)
 }

@@ -52,10 +52,7 @@ func readUsage(q db.Reader, p *reminder.Policy, now time.Time, s *reminder.Guard
 	if history.Before(from) {
 		from = history
 	}
-	rows, err := q.Query("SELECT since, texts, segments FROM usage WHERE since >= ?1", from.UnixMilli())
-	if err != nil {
-		return err
-	}
+	rows := q.Query("SELECT since, texts, segments FROM usage WHERE since >= ?1", from.UnixMilli())
 	type day struct {
 		since           time.Time
 		texts, segments int
@@ -86,11 +83,8 @@ func readUsage(q db.Reader, p *reminder.Policy, now time.Time, s *reminder.Guard
 // readOverrides returns from when on texts count as recent: those that the
 // operator has let pass do not.
 func readOverrides(q db.Reader, now, recentFrom time.Time, s *reminder.GuardState) (time.Time, error) {
-	rows, err := q.Query("SELECT guard, since FROM overrides WHERE until_at > ?1", now.UnixMilli())
-	if err != nil {
-		return recentFrom, err
-	}
-	_, err = db.Collect(rows, func(r db.Scanner) (struct{}, error) {
+	rows := q.Query("SELECT guard, since FROM overrides WHERE until_at > ?1", now.UnixMilli())
+	_, err := db.Collect(rows, func(r db.Scanner) (struct{}, error) {
 		var guard reminder.Reason
 		var since time.Time
 		err := r.Scan(&guard, db.InstantTo(&since))
@@ -119,15 +113,12 @@ const recentScanned = 2000
 // says something of connections and nothing of texts. It takes no place among them: an
 // afternoon of such texts would hide the failures before it.
 func readRecent(q db.Reader, from time.Time, s *reminder.GuardState) error {
-	rows, err := q.Query(`SELECT state, refused_for, created_at FROM texts
+	rows := q.Query(`SELECT state, refused_for, created_at FROM texts
 		WHERE id > (SELECT max(id) FROM texts) - ?1 AND state NOT IN ('sending', 'unknown', 'not_found')
 			AND NOT (state = 'refused' AND refused_for NOT IN (?2, ?3, ?4, ?5))
 		ORDER BY id DESC LIMIT ?6 + 0`,
 		recentScanned, reminder.BadNumber, reminder.TextRefused, reminder.RefusalUnclear, reminder.TryApart, reminder.RecentTexts)
-	if err != nil {
-		return err
-	}
-	_, err = db.Collect(rows, func(r db.Scanner) (none struct{}, err error) {
+	_, err := db.Collect(rows, func(r db.Scanner) (none struct{}, err error) {
 		var state TextState
 		var why reminder.Reason
 		var created time.Time

@@ -51,8 +51,8 @@ func TestImport(t *testing.T) {
 		edit(billOf(6), func(b *reminder.Bill) { b.Description = "moved" }),
 		edit(billOf(7), func(b *reminder.Bill) { b.Phone, b.Language = phone(70), "sw" }), billOf(8))
 	want := []Change{
-		{Kind: OtherSource, Source: "config"}, {Kind: Changed, Fields: FieldSource | FieldState}, {Kind: OtherSource, Source: "file"},
-		{Kind: Same}, {Kind: Same}, {Kind: Changed, Fields: FieldDescription | FieldState}, {Kind: Changed, Fields: FieldPhone | FieldLanguage}, {Kind: Added},
+		{Kind: OtherSource, Source: "config"}, {Kind: Changed, Fields: fieldSource | fieldState}, {Kind: OtherSource, Source: "file"},
+		{Kind: Same}, {Kind: Same}, {Kind: Changed, Fields: fieldDescription | fieldState}, {Kind: Changed, Fields: fieldPhone | fieldLanguage}, {Kind: Added},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("changes (-want +got):\n%s", diff)
@@ -68,7 +68,7 @@ func TestImport(t *testing.T) {
 			t.Errorf("again: %v", again)
 		}
 	})
-	if got := (FieldPhone | FieldState).Names(); !slices.Equal(got, []string{"phone", "state"}) {
+	if got := (fieldPhone | fieldState).Names(); !slices.Equal(got, []string{"phone", "state"}) {
 		t.Errorf("names %v", got)
 	}
 }

@@ -23,10 +23,10 @@ const listTables = `
 		language TEXT NOT NULL, description TEXT NOT NULL)`
 
 var (
-	listRows = db.NewBatch("INSERT INTO listed (service, account, line) VALUES %s ON CONFLICT DO NOTHING", 0, db.Text, db.Text, db.Integer)
-	keepRows = db.NewBatch("INSERT INTO kept (line, service, account, phone, language, description) VALUES %s", 0,
+	listRowsSQL = db.NewBatch("INSERT INTO listed (service, account, line) VALUES %s ON CONFLICT DO NOTHING", 0, db.Text, db.Text, db.Integer)
+	keepRowsSQL = db.NewBatch("INSERT INTO kept (line, service, account, phone, language, description) VALUES %s", 0,
 		db.Integer, db.Text, db.Text, db.Text, db.Text, db.Text)
-	findRows = db.NewBatch("SELECT service, account, line FROM listed WHERE (service, account) IN (VALUES %s)", 0, db.Text, db.Text)
+	findRowsSQL = db.NewBatch("SELECT service, account, line FROM listed WHERE (service, account) IN (VALUES %s)", 0, db.Text, db.Text)
 )
 
 // NewImportIndex makes an empty list. One that keeps can give the bills back with Each.
@@ -51,11 +51,11 @@ func (r *ImportIndex) Close() error {
 // Add adds bills; of those of one identity the one that counts comes first. Those
 // that were listed before are in doubles: the place in rows, and the line that named it first.
 func (r *ImportIndex) Add(rows []reminder.ListedBill) (doubles map[int]int, err error) {
-	added, err := db.ExecBatch(r.db.Tx, listRows, rows, func(args []any, l reminder.ListedBill) []any {
+	added, err := db.ExecBatch(r.db.Tx, listRowsSQL, rows, func(args []any, l reminder.ListedBill) []any {
 		return append(args, l.Bill.Service, l.Bill.Account, l.Line)
 	})
 	if err == nil && r.keeps {
-		_, err = db.ExecBatch(r.db.Tx, keepRows, rows, func(args []any, l reminder.ListedBill) []any {
+		_, err = db.ExecBatch(r.db.Tx, keepRowsSQL, rows, func(args []any, l reminder.ListedBill) []any {
 			return append(args, l.Line, l.Bill.Service, l.Bill.Account, l.Bill.Phone.E164(), l.Bill.Language, l.Bill.Description)
 		})
 	}
@@ -92,7 +92,7 @@ func (r *ImportIndex) lines(bills []reminder.Bill) (map[identity]int, error) {
 	var id identity // each in turn
 	var line int
 	columns := []sql.Scanner{db.TextTo(&id.service), db.TextTo(&id.account), db.NumberTo(&line)}
-	return lines, db.QueryBatch(r.db.Tx, findRows, bills, ofIdentity, columns, func() error {
+	return lines, db.QueryBatch(r.db.Tx, findRowsSQL, bills, ofIdentity, columns, func() error {
 		lines[id] = line
 		return nil
 	})
@@ -120,11 +120,8 @@ func (r *ImportIndex) missing(bills []reminder.Bill) (missing []reminder.Bill, e
 // stops at its first error.
 func (r *ImportIndex) Each(n int, do func([]reminder.ListedBill) error) error {
 	for last := 0; ; {
-		rows, err := r.db.Query(`SELECT line, service, account, phone, language, description FROM kept
+		rows := r.db.Query(`SELECT line, service, account, phone, language, description FROM kept
 			WHERE line > ?1 ORDER BY line LIMIT ?2 + 0`, last, n)
-		if err != nil {
-			return fmt.Errorf("read the list in the temporary folder: %w", err)
-		}
 		page, err := db.Collect(rows, func(r db.Scanner) (l reminder.ListedBill, err error) {
 			err = r.Scan(&l.Line, &l.Bill.Service, &l.Bill.Account, &l.Bill.Phone, &l.Bill.Language, &l.Bill.Description)
 			return l, err

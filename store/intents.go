@@ -20,10 +20,10 @@ const sameBodyFor = 3 * 24 * time.Hour
 // very body, or must not be texted.
 var errNotSendable = errors.New("the phone is opted out, or has just had these words")
 
-// intentsStatement writes intents for texts about so many services each. An opt-out
-// is a reason not to get here; it is tested again, so that whatever is decided, no
-// text to such a phone can be written.
-func intentsStatement(services int) *db.Batch {
+// intentsSQL writes intents for texts about up to so many services each, s0 to sN; a
+// text about fewer names its last one again. A phone that is opted out should not get
+// here. It is tested again so that, whatever is decided, no text to it can be written.
+func intentsSQL(services int) *db.Batch {
 	types := []db.Type{db.Text, db.Integer, db.Text, db.Text, db.Text, db.Integer, db.Integer, db.Integer}
 	columns, optedOut := "", "o.service || '' = ''"
 	for i := range services {
@@ -40,13 +40,24 @@ func intentsStatement(services int) *db.Batch {
 		RETURNING id, phone`, 4, types...)
 }
 
-// oneServiceIntents is for texts about one service each, as almost all are.
-var oneServiceIntents = intentsStatement(1)
+// oneServiceIntentsSQL is for texts about one service each, as almost all are.
+var oneServiceIntentsSQL = intentsSQL(1)
+
+// hadBody reports whether the phone has just had, or may have had, a text of this very
+// body: intentsSQL then writes no intent.
+func (d *decider) hadBody(phoneID int64, body string) (had bool, err error) {
+	err = d.Row("SELECT EXISTS (SELECT 1 FROM texts x WHERE x.phone_id = ?1 AND x.created_at >= ?2 AND x.body = ?3 AND "+mayHaveArrived+")",
+		phoneID, d.Now.Add(-sameBodyFor).UnixMilli(), body).Scan(&had)
+	if err != nil {
+		return false, fmt.Errorf("look for a text of the same body: %w", err)
+	}
+	return had, nil
+}
 
 // writeIntents writes the intents to send the texts that were decided on, no two of
 // them to one phone. The texts stand in the order of the decisions; where there is
-// none, it has no id. When any of them would be mistaken for another one, or must not
-// be sent, writeIntents fails.
+// none, it has no id. When the phone of any of them is opted out, or has had its body
+// within sameBodyFor, writeIntents fails with errNotSendable.
 func (d *decider) writeIntents(decisions []decision) ([]Text, error) {
 	texts := make([]Text, len(decisions))
 	intents := make([]intent, 0, len(decisions))
@@ -80,7 +91,8 @@ func newText(b reminder.Bundle, now time.Time) Text {
 	return text
 }
 
-// intent is a text that is about to be written, with what only the store needs.
+// intent is a row of texts that is about to be written: the Text that is handed out
+// afterwards, and what only the row needs.
 type intent struct {
 	*Text
 	phone    reminder.Phone // the customer's; the text may be redirected
@@ -99,7 +111,7 @@ func newIntent(d decision, text *Text) intent {
 	return n
 }
 
-var newPhones = db.NewBatch("INSERT INTO phones (number) VALUES %s RETURNING phone_id, number", 0, db.Text)
+var addPhonesSQL = db.NewBatch("INSERT INTO phones (number) VALUES %s RETURNING phone_id, number", 0, db.Text)
 
 // addPhones gives phones that are texted for the first time their ids.
 func (t *tx) addPhones(all []intent) error {
@@ -115,7 +127,7 @@ func (t *tx) addPhones(all []intent) error {
 	numbers := slices.Sorted(maps.Keys(fresh)) // one order, whatever that of the map
 	var id int64                               // each in turn
 	var number string
-	err := db.QueryBatch(t.Tx, newPhones, numbers, func(args []any, number string) []any { return append(args, number) },
+	err := db.QueryBatch(t.Tx, addPhonesSQL, numbers, func(args []any, number string) []any { return append(args, number) },
 		[]sql.Scanner{db.NumberTo(&id), db.TextTo(&number)}, func() error {
 			fresh[number].phoneID = id
 			return nil
@@ -129,9 +141,9 @@ func (t *tx) addPhones(all []intent) error {
 // insertIntents writes intents for texts about up to so many services each, and gives
 // the texts their ids.
 func (d *decider) insertIntents(all []intent, services int) error {
-	statement := oneServiceIntents
+	statement := oneServiceIntentsSQL
 	if services > 1 {
-		statement = intentsStatement(services)
+		statement = intentsSQL(services)
 	}
 	textOf := make(map[string]*Text, len(all))
 	for _, n := range all {
@@ -140,7 +152,7 @@ func (d *decider) insertIntents(all []intent, services int) error {
 	row := func(args []any, n intent) []any {
 		args = append(args, n.phone.E164(), n.phoneID, n.To.E164(), n.Body, n.Language, int64(n.Segments),
 			n.planned.UnixMilli(), n.NotAfter.UnixMilli())
-		for i := range services { // a text about fewer names its last one again
+		for i := range services {
 			args = append(args, n.services[min(i, len(n.services)-1)])
 		}
 		return args
@@ -166,7 +178,7 @@ func (d *decider) insertIntents(all []intent, services int) error {
 type stageRecord struct {
 	bill    *reminder.Bill
 	dueDate string
-	reminder.Record
+	reminder.StageDecision
 	textID int64 // of the text about the bill that is sent now; 0 = there is none
 }
 
@@ -179,7 +191,8 @@ func (r stageRecord) linkedText() int64 {
 	return 0
 }
 
-var addRecords = db.NewBatch(`WITH v (bill_id, due_date, stage, outcome, reason, text_id) AS (VALUES %s)
+// Without WHERE true SQLite takes the ON of ON CONFLICT for that of a join.
+var writeRecordsSQL = db.NewBatch(`WITH v (bill_id, due_date, stage, outcome, reason, text_id) AS (VALUES %s)
 	INSERT INTO reminders (bill_id, due_date, stage, outcome, reason, text_id, decided_at) SELECT v.*, ?1 FROM v WHERE true
 	ON CONFLICT (bill_id, due_date, stage) DO UPDATE
 		SET outcome = excluded.outcome, reason = excluded.reason, text_id = excluded.text_id, decided_at = excluded.decided_at
@@ -188,7 +201,7 @@ var addRecords = db.NewBatch(`WITH v (bill_id, due_date, stage, outcome, reason,
 
 // writeRecords writes what became of stages, each of which is news.
 func (t *tx) writeRecords(all []stageRecord, now time.Time) error {
-	n, err := db.ExecBatch(t.Tx, addRecords, all, func(args []any, r stageRecord) []any {
+	n, err := db.ExecBatch(t.Tx, writeRecordsSQL, all, func(args []any, r stageRecord) []any {
 		return append(args, r.bill.ID, r.dueDate, int64(r.Stage), string(r.Outcome), string(r.Reason), positive(r.linkedText()))
 	}, now.UnixMilli())
 	if err == nil && n < int64(len(all)) {
@@ -197,7 +210,7 @@ func (t *tx) writeRecords(all []stageRecord, now time.Time) error {
 	if err != nil {
 		return fmt.Errorf("write records: %w", err)
 	}
-	_, err = db.ExecBatch(t.Tx, addEvents, all, func(args []any, r stageRecord) []any {
+	_, err = db.ExecBatch(t.Tx, addEventsSQL, all, func(args []any, r stageRecord) []any {
 		return ofEvent(args, Event{
 			At: now, BillID: r.bill.ID, TextID: r.linkedText(), What: string(r.Outcome), Reason: string(r.Reason),
 			Detail: r.Stage.String() + ", due " + r.dueDate + ": " + orElse(r.Detail, r.Reason.Info().Means),

@@ -19,15 +19,15 @@ type IntentCheck struct {
 	Changed map[int64]string
 }
 
-// answerSlack is how long before its record an answer of Almara Pay may have come:
-// bills that were asked about since a decision are found by the instant of the
-// answer, and what was recorded after the decision may have come before it.
+// answerSlack is by how much later an answer of Almara Pay may be recorded than it came:
+// checked_at is when it came. One that came before a decision and was recorded after it
+// would be missed without that.
 const answerSlack = time.Minute
 
-// changedParts reads, of the bills of many texts, those that cannot be texted as
+// changedPartsSQL reads, of the bills of many texts, those that cannot be texted as
 // they are, and those of which Almara Pay may have said something since. Nearly
-// always there are none. The || is explained at factsByID.
-var changedParts = db.NewBatch(`SELECT t.id, b.id, t.state, t.phone = b.phone, b.state, b.balance, b.due_date,
+// always there are none. The || is explained at factsSQL.
+var changedPartsSQL = db.NewBatch(`SELECT t.id, b.id, t.state, t.phone = b.phone, b.state, b.balance, b.due_date,
 		coalesce((SELECT max(reason) FROM opt_outs WHERE phone = b.phone AND (service || '' = '' OR service || '' = b.service)), '')
 	FROM texts t CROSS JOIN reminders r CROSS JOIN bills b
 	WHERE t.id IN (%s) AND r.text_id = t.id AND b.id = r.bill_id
@@ -37,7 +37,7 @@ var changedParts = db.NewBatch(`SELECT t.id, b.id, t.state, t.phone = b.phone, b
 // CheckIntents tests once more what the intents of texts rest on: stops,
 // opt-outs, pauses, and what Almara Pay has said of their bills since the decision. It
 // reads the last commit, of whatever process, by three statements for hundreds of
-// texts.
+// texts, and a fourth while a pause is unfinished.
 func (s *Store) CheckIntents(ctx context.Context, now time.Time, texts []*Text) (c IntentCheck, err error) {
 	stops, err := stopsAt(s.read(ctx), now)
 	if err != nil {
@@ -63,15 +63,16 @@ func (s *Store) CheckIntents(ctx context.Context, now time.Time, texts []*Text) 
 		c.Changed[textID] = why
 	}
 	err = s.view(ctx, func(t *tx) error {
-		pausing, err := t.anyUnfinished(now)
+		pauseUnfinished, err := t.anyPauseUnfinished(now)
 		if err != nil {
 			return err
 		}
 		var textID, billID int64
-		if pausing {
+		if pauseUnfinished {
 			// Before the bills are read: a page of the pause that is committed in between
-			// moves a bill from here to those that are paused.
-			if err := db.QueryBatch(t.Tx, unreachedParts, ids, db.ID, []sql.Scanner{db.NumberTo(&textID)}, func() error {
+			// pauses bills. Read afterwards, such a bill could be seen active by the one
+			// statement, and as reached by the other.
+			if err := db.QueryBatch(t.Tx, notReachedPartsSQL, ids, db.ID, []sql.Scanner{db.NumberTo(&textID)}, func() error {
 				change(textID, "a pause of its service or phone holds for the bill by now")
 				return nil
 			}, now.UnixMilli()); err != nil {
@@ -83,7 +84,7 @@ func (s *Store) CheckIntents(ctx context.Context, now time.Time, texts []*Text) 
 			db.NumberTo(&textID), db.NumberTo(&billID), db.TextTo(&b.text), db.FlagTo(&b.samePhone), db.TextTo(&b.state),
 			moneyColumn{&b.balance}, dayColumn{&b.dueDate}, db.TextTo(&b.optOut),
 		}
-		return db.QueryBatch(t.Tx, changedParts, ids, db.ID, columns, func() error {
+		return db.QueryBatch(t.Tx, changedPartsSQL, ids, db.ID, columns, func() error {
 			if why := b.differs(textOf[textID].part(billID)); why != "" {
 				change(textID, why)
 			}
@@ -122,7 +123,7 @@ func (b billNow) differs(p *Part) string {
 	case p == nil:
 		return "another bill was added to it"
 	case b.text != Sending:
-		return "its intent was taken for that of a dead process"
+		return "its intent was given back, or taken for that of a dead process"
 	case b.optOut != "":
 		return "its phone must not be texted any more: " + b.optOut.Info().Means
 	case b.state != reminder.BillActive:

@@ -10,7 +10,7 @@ import (
 	"duewatch/store/db"
 )
 
-var sumDoubted = db.NewBatch(`WITH v (service, owed, turned, returned) AS (VALUES %s)
+var sumDoubtedSQL = db.NewBatch(`WITH v (service, owed, turned, returned) AS (VALUES %s)
 	UPDATE doubted_payments SET owed = doubted_payments.owed + v.owed, turned = doubted_payments.turned + v.turned,
 		returned = doubted_payments.returned + v.returned
 	FROM v WHERE doubted_payments.service = v.service AND doubted_payments.until_at IS NULL`, 0, db.Text, db.Integer, db.Integer, db.Integer)
@@ -90,7 +90,7 @@ func (t *tx) doubtPayments(now, from time.Time, service string, since reminder.A
 		service, from.UnixMilli(), since.Owed, since.Turned, since.Returned); err != nil {
 		return err
 	}
-	rows, err := t.Query(`UPDATE reminders SET outcome = 'held', reason = ?2, decided_at = ?1
+	rows := t.Query(`UPDATE reminders SET outcome = 'held', reason = ?2, decided_at = ?1
 		WHERE id IN (SELECT r.id FROM (SELECT bill_id AS bill FROM events
 				WHERE id > coalesce((SELECT id FROM events WHERE at < ?3 ORDER BY id DESC LIMIT 1), 0)
 					AND what = 'skipped' AND reason IN (?4, ?5) ORDER BY id DESC LIMIT ?6 + 0) AS late
@@ -99,9 +99,6 @@ func (t *tx) doubtPayments(now, from time.Time, service string, since reminder.A
 				AND r.outcome = 'skipped' AND r.reason IN (?4, ?5) AND r.decided_at >= ?3 AND b.state = 'active' AND b.service = ?7)
 		RETURNING bill_id, stage, due_date`,
 		now.UnixMilli(), reminder.MassPaid, from.UnixMilli(), reminder.Paid, reminder.InCredit, mostUnskipped, service)
-	if err != nil {
-		return err
-	}
 	again, err := heldAgain(rows, now, reminder.MassPaid)
 	if err != nil {
 		return err
@@ -143,12 +140,9 @@ func (t *tx) acceptPayments() error {
 
 // lastDoubts are the latest spans of doubt of the services that had any.
 func lastDoubts(q db.Reader) (map[string]reminder.FeedFault, error) {
-	rows, err := q.Query("SELECT service, since, until_at FROM doubted_payments ORDER BY since")
-	if err != nil {
-		return nil, err
-	}
+	rows := q.Query("SELECT service, since, until_at FROM doubted_payments ORDER BY since")
 	all := map[string]reminder.FeedFault{}
-	_, err = db.Collect(rows, func(r db.Scanner) (none struct{}, err error) {
+	_, err := db.Collect(rows, func(r db.Scanner) (none struct{}, err error) {
 		var service string
 		var d reminder.FeedFault
 		err = r.Scan(&service, db.InstantTo(&d.Since), db.InstantTo(&d.Until))
@@ -160,12 +154,9 @@ func lastDoubts(q db.Reader) (map[string]reminder.FeedFault, error) {
 
 // openDoubts are the sums of the answers since each doubt began that is not over, by service.
 func (t *tx) openDoubts() (map[string]reminder.AnswerCounts, error) {
-	rows, err := t.Query("SELECT service, owed, turned, returned FROM doubted_payments WHERE until_at IS NULL")
-	if err != nil {
-		return nil, err
-	}
+	rows := t.Query("SELECT service, owed, turned, returned FROM doubted_payments WHERE until_at IS NULL")
 	all := map[string]reminder.AnswerCounts{}
-	_, err = db.Collect(rows, func(r db.Scanner) (none struct{}, err error) {
+	_, err := db.Collect(rows, func(r db.Scanner) (none struct{}, err error) {
 		var service string
 		var c reminder.AnswerCounts
 		err = r.Scan(&service, &c.Owed, &c.Turned, &c.Returned)
@@ -175,7 +166,7 @@ func (t *tx) openDoubts() (map[string]reminder.AnswerCounts, error) {
 	return all, err
 }
 
-var withdrawPayments = db.NewBatch(`UPDATE reminders SET paid_at = NULL
+var withdrawPaymentsSQL = db.NewBatch(`UPDATE reminders SET paid_at = NULL
 	WHERE (bill_id, due_date) IN (VALUES %s) AND paid_at >= ?1 AND (?2 IS NULL OR paid_at < ?2)`, 2, db.Integer, db.Text)
 
 // takeBackPayments takes back that bills were paid which owe again, where that was said in
@@ -190,7 +181,7 @@ func (t *tx) takeBackPayments(bills []reminder.Bill) error {
 	}
 	for service, d := range doubts {
 		own := slices.DeleteFunc(slices.Clone(bills), func(b reminder.Bill) bool { return b.Service != service })
-		if _, err := db.ExecBatch(t.Tx, withdrawPayments, own, func(args []any, b reminder.Bill) []any {
+		if _, err := db.ExecBatch(t.Tx, withdrawPaymentsSQL, own, func(args []any, b reminder.Bill) []any {
 			return append(args, b.ID, b.DueDate.String())
 		}, d.Since.UnixMilli(), millis(d.Until)); err != nil {
 			return err

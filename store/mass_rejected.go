@@ -111,10 +111,8 @@ func (s *Store) registerRejected(ctx context.Context, a BulkOp) error {
 		var ids []int64
 		began := time.Now()
 		err := s.do(func(t *tx) error {
-			rows, err := t.Query("SELECT bill_id FROM rejections ORDER BY bill_id LIMIT ?1 + 0", selectorPage)
-			if err != nil {
-				return err
-			}
+			rows := t.Query("SELECT bill_id FROM rejections ORDER BY bill_id LIMIT ?1 + 0", selectorPage)
+			var err error
 			if ids, err = db.Collect(rows, db.ScanID); err != nil {
 				return err
 			}

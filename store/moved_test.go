@@ -53,3 +53,19 @@ func TestATextThatFailedDoesNotKeepTheNextDateSilent(t *testing.T) {
 		t.Errorf("texted %+v", got)
 	}
 }
+
+// The network reports a failure after which the phone may have the text all the same:
+// the date that it named counts like that of a text that was delivered.
+func TestATextThatMayHaveArrivedKeepsTheNextDateSilent(t *testing.T) {
+	s, p := openNew(t), newPolicy()
+	ready(t, s, p, billOf(1))
+	x := text(t, s, p, firstStage)
+	mustDo(t, s.RecordOutcome(firstStage, SendOutcome{TextID: x.ID, State: Accepted, ProviderID: "SM1", NextPollAt: firstStage}))
+	must(s.RecordReceipts(firstStage.Add(time.Hour), []Receipt{{TextID: x.ID, State: Undelivered, Why: reminder.MayHaveIt}}))
+	next := firstStage.AddDate(0, 0, 1)
+	recordCheck(t, s, p, next, CheckResult{BillID: 1, Answer: answer(next, "2315.50", due.AddDays(1))})
+	if l := must(s.DecideDue(t.Context(), roundAt(p, next), 10)); len(l.Texts) != 0 {
+		t.Fatalf("texted about two dates within a day: %v", l.Texts)
+	}
+	wantRecorded(t, s, 1, "3 days before, texted, on_schedule", "3 days before, skipped, date_moved")
+}

@@ -86,10 +86,7 @@ func (s *Store) RemoveOptOut(o OptOut) error {
 
 // optOutEvents writes the change into the trail of each bill it concerns.
 func (t *tx) optOutEvents(o OptOut, what string) error {
-	rows, err := t.Query("SELECT id FROM bills WHERE phone = ?1 AND (?2 = '' OR service = ?2)", o.Phone.E164(), o.Service)
-	if err != nil {
-		return err
-	}
+	rows := t.Query("SELECT id FROM bills WHERE phone = ?1 AND (?2 = '' OR service = ?2)", o.Phone.E164(), o.Service)
 	ids, err := db.Collect(rows, db.ScanID)
 	if err != nil {
 		return err
@@ -104,11 +101,12 @@ func (t *tx) optOutEvents(o OptOut, what string) error {
 
 // OptOutsOf reads the opt-outs of a phone.
 func (s *Store) OptOutsOf(ctx context.Context, p reminder.Phone) ([]OptOut, error) {
-	rows, err := s.read(ctx).Query("SELECT "+optOutColumns+" FROM opt_outs WHERE phone = ?1 ORDER BY service", p.E164())
+	rows := s.read(ctx).Query("SELECT "+optOutColumns+" FROM opt_outs WHERE phone = ?1 ORDER BY service", p.E164())
+	all, err := db.Collect(rows, scanOptOut)
 	if err != nil {
 		return nil, fmt.Errorf("read opt-outs of a phone: %w", err)
 	}
-	return db.Collect(rows, scanOptOut)
+	return all, nil
 }
 
 const optOutColumns = "phone, service, reason, since, source, who"
@@ -128,9 +126,5 @@ func (s *Store) PhonesOptedOut(ctx context.Context) (n int, err error) {
 
 // OptOuts calls each for every opt-out, by phone, and stops at its first error.
 func (s *Store) OptOuts(ctx context.Context, each func(OptOut) error) error {
-	rows, err := s.read(ctx).Query("SELECT " + optOutColumns + " FROM opt_outs ORDER BY phone, service")
-	if err != nil {
-		return fmt.Errorf("read opt-outs: %w", err)
-	}
-	return db.Each(rows, scanOptOut, each)
+	return db.Each(s.read(ctx).Query("SELECT "+optOutColumns+" FROM opt_outs ORDER BY phone, service"), scanOptOut, each)
 }

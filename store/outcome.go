@@ -13,7 +13,10 @@ import (
 // TextState is where a text stands; states only go forward:
 //
 //	sending ─→ accepted ─→ sent ─→ delivered | undelivered | failed | canceled | unconfirmed
-//	sending ─→ refused      sending ─→ unknown ─→ accepted | not_found
+//	sending ─→ refused      sending ─→ unknown ─→ accepted | not_found | refused
+//
+// From unknown to refused goes a text whose sender was taken for dead, and then reports
+// a definite no.
 type TextState string
 
 // The states of a text.
@@ -41,23 +44,24 @@ func (s TextState) Final() bool {
 	return false
 }
 
-// SendOutcome is what became of handing a text to the provider.
+// SendOutcome is what became of handing a text to the provider. Receipts and look-ups
+// fill one, too, for settleReminders alone, and are not checked.
 type SendOutcome struct {
 	TextID         int64
 	State          TextState // Accepted, Refused or Unknown
 	ProviderID     string    // with Accepted
 	ProviderStatus string
 	Code           int       // the provider's error code, 0 = none
-	Error          string    // masked
+	Error          string    // what happened, for the trail; phones in it are masked
 	NextPollAt     time.Time // when the receipts job asks about it; zero = never
 
-	// When it is certain that the customer does not have the text: what becomes
-	// of its reminders. Exactly one of Hold and Skip.
-	Hold  reminder.Reason
-	Until time.Time // with Hold: when to decide again
-	Skip  reminder.Reason
-	Why   reminder.Reason // for the trail, where neither is set
-	Tried bool            // it was handed over, and failed: counts as a try of the stage
+	// What becomes of its reminders, when it is certain that the customer does not have
+	// the text: exactly one of Hold and Skip (see check).
+	Hold        reminder.Reason
+	Until       time.Time // with Hold: when to decide again
+	Skip        reminder.Reason
+	EventReason reminder.Reason // of a receipt, for the trail, where neither is set; "" = it is the provider's
+	Tried       bool            // it was handed over, and failed: counts as a try of the stage
 	// OptOut is why the phone must not be texted again; "" = it may be.
 	OptOut reminder.Reason
 	// Destinations were refused: the phone in full, and the calling code of its
@@ -74,7 +78,13 @@ type SendOutcome struct {
 // proper state.
 var errOutcome = errors.New("that is no outcome of handing over a text")
 
-// check refuses what no caller should ask for.
+// check refuses what no caller should ask for. The legal combinations are
+//
+//	Accepted with a ProviderID    neither Hold nor Skip
+//	Unknown                       neither Hold nor Skip
+//	Refused                       Hold (with Until, or Destinations), or Skip
+//
+// Texts of other states are settled by receipts and look-ups, which do not come here.
 func (o SendOutcome) check() error {
 	held, skipped := o.Hold != "", o.Skip != ""
 	switch {
@@ -87,11 +97,11 @@ func (o SendOutcome) check() error {
 	return nil
 }
 
-// reason is why the reminders are held or skipped; "" = they are neither.
-func (o SendOutcome) reason() reminder.Reason { return cmp.Or(o.Hold, o.Skip) }
+// heldOrSkippedFor is why the reminders are held or skipped; "" = they are neither.
+func (o SendOutcome) heldOrSkippedFor() reminder.Reason { return cmp.Or(o.Hold, o.Skip) }
 
-// RecordOutcome settles a text in state sending or unknown. When it returns,
-// the outcome is on disk.
+// RecordOutcome records the outcome of a text in state sending or unknown. When it
+// returns, that is on disk.
 func (s *Store) RecordOutcome(now time.Time, o SendOutcome) error {
 	return s.RecordOutcomes(now, []SendOutcome{o})[0]
 }
@@ -129,6 +139,8 @@ func (s *Store) RecordOutcomes(now time.Time, all []SendOutcome) []error {
 			}
 			return t.accept(now, outcomes)
 		}
+		// Refusals first: an accepted text ends those of its destination, including the ones
+		// that this very call records.
 		if err := db.Together(t.Tx, others, settleAll, failed); err != nil {
 			return err
 		}
@@ -154,21 +166,21 @@ func (o SendOutcome) onlyAccepted() bool {
 const acceptedRows = "WITH v (id, provider_id, status, next_poll) AS (VALUES %s) "
 
 var (
-	acceptTexts = db.NewBatch(acceptedRows+`UPDATE texts SET state = 'accepted', provider_id = v.provider_id, provider_status = v.status,
+	acceptTextsSQL = db.NewBatch(acceptedRows+`UPDATE texts SET state = 'accepted', provider_id = v.provider_id, provider_status = v.status,
 			error_code = 0, error = '', refused_for = '', accepted_at = ?1, next_poll_at = v.next_poll
 		FROM v WHERE texts.id = v.id AND texts.state IN ('sending', 'unknown')`, 1, db.Integer, db.Text, db.Text, db.Integer)
-	acceptEvents = db.NewBatch(acceptedRows+`INSERT INTO events (at, bill_id, text_id, what, reason, detail)
+	acceptEventsSQL = db.NewBatch(acceptedRows+`INSERT INTO events (at, bill_id, text_id, what, reason, detail)
 		SELECT ?1, r.bill_id, v.id, 'accepted', 'provider', 'the provider took it as ' || v.provider_id
 		FROM v CROSS JOIN reminders r WHERE r.text_id = v.id`, 1, db.Integer, db.Text, db.Text, db.Integer)
 )
 
 // accept is settle for texts that were only accepted, by statements for many of them.
 func (t *tx) accept(now time.Time, outcomes []SendOutcome) error {
-	for _, statement := range []*db.Batch{acceptTexts, acceptEvents} {
+	for _, statement := range []*db.Batch{acceptTextsSQL, acceptEventsSQL} {
 		n, err := db.ExecBatch(t.Tx, statement, outcomes, func(args []any, o SendOutcome) []any {
 			return append(args, o.TextID, o.ProviderID, o.ProviderStatus, millis(o.NextPollAt))
 		}, now.UnixMilli())
-		if err == nil && n < int64(len(outcomes)) { // more: a text may be about several bills
+		if err == nil && n < int64(len(outcomes)) { // n may be greater: a text about several bills has as many events
 			err = errSettled // which one it is shows when each is recorded alone
 		}
 		if err != nil {
@@ -203,7 +215,8 @@ func (t *tx) settle(now time.Time, o SendOutcome) error {
 	ok, err := t.Changed(`UPDATE texts SET state = ?2, provider_id = ?3, provider_status = ?4, error_code = ?5, error = ?6,
 			accepted_at = ?7, settled_at = ?8, next_poll_at = ?9, refused_for = ?10
 		WHERE id = ?1 AND state IN ('sending', 'unknown') AND state <> ?2`,
-		o.TextID, o.State, nullable(o.ProviderID), o.ProviderStatus, o.Code, o.Error, accepted, settled, millis(o.NextPollAt), o.reason())
+		o.TextID, o.State, nullable(o.ProviderID), o.ProviderStatus, o.Code, o.Error,
+		accepted, settled, millis(o.NextPollAt), o.heldOrSkippedFor())
 	if err != nil {
 		return err
 	}
@@ -237,20 +250,17 @@ func (t *tx) settle(now time.Time, o SendOutcome) error {
 	return t.optOutPhoneOf(o.TextID, o.OptOut, now)
 }
 
-// outcomeByTries is what becomes of a reminder of a settled text: that may depend on
-// how many of its texts have failed before.
+// outcomeByTries is what becomes of a reminder of a settled text. Receipts and look-ups
+// have it depend on how many of its texts have failed before.
 type outcomeByTries func(tries int) SendOutcome
 
-// anyTries is the same outcome however many have.
+// anyTries is the same outcome however many have failed.
 func anyTries(o SendOutcome) outcomeByTries { return func(int) SendOutcome { return o } }
 
-// settleReminders writes the outcome into the trail of each bill the text was
-// for, and gives its reminders back when the text was refused.
+// settleReminders writes the outcome into the trail of each bill the text was for, and
+// unlinks its reminders when they are held or skipped.
 func (t *tx) settleReminders(now time.Time, textID int64, outcome outcomeByTries) error {
-	rows, err := t.Query("SELECT bill_id, tries FROM reminders WHERE text_id = ?1 ORDER BY id", textID)
-	if err != nil {
-		return err
-	}
+	rows := t.Query("SELECT bill_id, tries FROM reminders WHERE text_id = ?1 ORDER BY id", textID)
 	type part struct {
 		billID int64
 		tries  int
@@ -267,8 +277,8 @@ func (t *tx) settleReminders(now time.Time, textID int64, outcome outcomeByTries
 		if err := t.event(o.event(now, p.billID, textID)); err != nil {
 			return err
 		}
-		if o.reason() != "" {
-			if err := t.giveBack(now, p.billID, o); err != nil {
+		if o.heldOrSkippedFor() != "" {
+			if err := t.unlink(now, p.billID, o); err != nil {
 				return err
 			}
 		}
@@ -282,14 +292,14 @@ func (o SendOutcome) event(now time.Time, billID, textID int64) Event {
 	if o.State == Accepted {
 		e.Reason, e.Detail = "provider", "the provider took it as "+o.ProviderID
 	} else {
-		e.Reason = cmp.Or(string(o.reason()), string(o.Why), "provider")
+		e.Reason = cmp.Or(string(o.heldOrSkippedFor()), string(o.EventReason), "provider")
 	}
 	return e
 }
 
-// giveBack takes the text from the reminder of a bill, which is skipped, or held and
+// unlink takes the text from the reminder of a bill, which is skipped, or held and
 // decided about again.
-func (t *tx) giveBack(now time.Time, billID int64, o SendOutcome) error {
+func (t *tx) unlink(now time.Time, billID int64, o SendOutcome) error {
 	outcome, reason := reminder.Skipped, o.Skip
 	if o.Hold != "" {
 		outcome, reason = reminder.Held, o.Hold
@@ -303,7 +313,8 @@ func (t *tx) giveBack(now time.Time, billID int64, o SendOutcome) error {
 		return err
 	}
 	if o.Hold != "" {
-		// Not later than the evaluation that is planned already: it may be the next stage.
+		// Not later than the evaluation that is planned already, which may be of the next
+		// stage. A bill with an owner is claimed, and is about to be decided about anyway.
 		if _, err := t.Exec(`INSERT INTO due_remind (bill_id, at) VALUES (?1, ?2)
 			ON CONFLICT (bill_id) DO UPDATE SET at = excluded.at WHERE due_remind.at > excluded.at AND due_remind.owner IS NULL`,
 			billID, o.Until.UnixMilli()); err != nil {

@@ -74,7 +74,7 @@ func (s *Store) Resume(ctx context.Context, a BulkOp, policies reminder.Policies
 	}
 	paused := func(b reminder.Bill) bool { return b.State == reminder.BillPaused }
 	n, err := s.bulk(ctx, a, rule, paused, func(t *tx, b reminder.Bill) error {
-		if err := t.checkNoPauseUnderWay(b, a.At); err != nil {
+		if err := t.checkNoUnfinishedPause(b, a.At); err != nil {
 			return err
 		}
 		if !a.Selector.single() {
@@ -189,7 +189,7 @@ func (t *tx) resume(b *reminder.Bill, policy *reminder.Policy, oneOfMany bool, e
 // and ends the bill's own pause when its time is over. It reports whether a decision
 // about the bill is due now.
 func (d *decider) applyPauses(b *reminder.Bill) (isDue bool, err error) {
-	if p, err := d.unreachedBy(*b); err != nil {
+	if p, err := d.unfinishedPauseOf(*b); err != nil {
 		return false, err
 	} else if p != nil {
 		return false, d.pause(b.ID, *p, d.Now, "rule")
@@ -249,13 +249,14 @@ type PausedWhole struct {
 
 // Pauses reads the services and phones that are paused as a whole.
 func (s *Store) Pauses(ctx context.Context, now time.Time) ([]PausedWhole, error) {
-	rows, err := s.read(ctx).Query(`SELECT service, phone, since, reached_id IS NOT NULL, until_at, detail FROM pauses
+	rows := s.read(ctx).Query(`SELECT service, phone, since, reached_id IS NOT NULL, until_at, detail FROM pauses
 		WHERE until_at IS NULL OR until_at > ?1 ORDER BY service, phone`, now.UnixMilli())
-	if err != nil {
-		return nil, fmt.Errorf("read pauses: %w", err)
-	}
-	return db.Collect(rows, func(r db.Scanner) (p PausedWhole, err error) {
+	all, err := db.Collect(rows, func(r db.Scanner) (p PausedWhole, err error) {
 		err = r.Scan(&p.Service, &p.Phone, db.InstantTo(&p.Since), &p.Unfinished, db.InstantTo(&p.Until), &p.Detail)
 		return p, err
 	})
+	if err != nil {
+		return nil, fmt.Errorf("read pauses: %w", err)
+	}
+	return all, nil
 }

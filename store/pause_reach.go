@@ -18,13 +18,13 @@ import (
 //
 // A bill that it has reached is no concern of it any more, and can be resumed alone.
 
-// unfinished is the condition on a pause p that it holds at ?1, and has not reached
+// pauseUnfinishedSQL is the condition on a pause p that it holds at ?1, and has not reached
 // all of its bills.
-const unfinished = "p.reached_id IS NOT NULL AND (p.until_at IS NULL OR p.until_at > ?1)"
+const pauseUnfinishedSQL = "p.reached_id IS NOT NULL AND (p.until_at IS NULL OR p.until_at > ?1)"
 
-// beingPaused is the condition on an unfinished pause p that it has yet to reach the
+// notReachedSQL is the condition on an unfinished pause p that it has yet to reach the
 // bill b.
-const beingPaused = "p.service IN ('', b.service) AND p.phone IN ('', b.phone) AND b.id > p.reached_id AND b.account > p.reached_account"
+const notReachedSQL = "p.service IN ('', b.service) AND p.phone IN ('', b.phone) AND b.id > p.reached_id AND b.account > p.reached_account"
 
 // errPauseTaken ends a pause in the middle: its rule is another command's now.
 var errPauseTaken = errors.New("another command has ended this pause, or begun it anew, before it reached all bills: " +
@@ -53,36 +53,37 @@ func (t *tx) pauseReached(c Selector, before, last reminder.Bill, done bool) err
 	return err
 }
 
-// unreachedBy is the unfinished pause that has yet to reach an active bill: of several
+// unfinishedPauseOf is the unfinished pause that has yet to reach an active bill: of several
 // the one that lasts longest; nil = there is none.
-func (d *decider) unreachedBy(b reminder.Bill) (*Pause, error) {
-	if !d.anyPausing || b.State != reminder.BillActive {
+func (d *decider) unfinishedPauseOf(b reminder.Bill) (*Pause, error) {
+	if !d.pauseUnfinished || b.State != reminder.BillActive {
 		return nil, nil
 	}
 	var p Pause
-	err := d.Row(`SELECT p.until_at, p.detail FROM pauses p CROSS JOIN bills b WHERE b.id = ?2 AND `+unfinished+" AND "+beingPaused+`
+	err := d.Row(`SELECT p.until_at, p.detail FROM pauses p CROSS JOIN bills b
+		WHERE b.id = ?2 AND `+pauseUnfinishedSQL+" AND "+notReachedSQL+`
 		ORDER BY p.until_at IS NOT NULL, p.until_at DESC LIMIT 1`, d.Now.UnixMilli(), b.ID).
 		Scan(db.InstantTo(&p.Until), &p.Detail)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		return nil, nil
 	case err != nil:
-		return nil, fmt.Errorf("read pauses under way: %w", err)
+		return nil, fmt.Errorf("read unfinished pauses: %w", err)
 	}
 	return &p, nil
 }
 
-// checkNoPauseUnderWay refuses to resume a bill that an unfinished pause would pause again
+// checkNoUnfinishedPause refuses to resume a bill that an unfinished pause would pause again
 // right away.
-func (t *tx) checkNoPauseUnderWay(b reminder.Bill, now time.Time) error {
+func (t *tx) checkNoUnfinishedPause(b reminder.Bill, now time.Time) error {
 	var service, phone string
-	err := t.Row("SELECT p.service, p.phone FROM pauses p CROSS JOIN bills b WHERE b.id = ?2 AND "+unfinished+" AND "+beingPaused+" LIMIT 1",
-		now.UnixMilli(), b.ID).Scan(&service, &phone)
+	err := t.Row(`SELECT p.service, p.phone FROM pauses p CROSS JOIN bills b
+		WHERE b.id = ?2 AND `+pauseUnfinishedSQL+" AND "+notReachedSQL+" LIMIT 1", now.UnixMilli(), b.ID).Scan(&service, &phone)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		return nil
 	case err != nil:
-		return fmt.Errorf("read pauses under way: %w", err)
+		return fmt.Errorf("read unfinished pauses: %w", err)
 	}
 	what := "its phone"
 	if service != "" {
@@ -95,15 +96,15 @@ func (t *tx) checkNoPauseUnderWay(b reminder.Bill, now time.Time) error {
 		"let it end, or type it again if it was interrupted, and resume the bill then", b.Account, what)
 }
 
-// unreachedParts are the texts about a bill that an unfinished pause has yet to reach.
-var unreachedParts = db.NewBatch(`SELECT r.text_id FROM reminders r CROSS JOIN bills b CROSS JOIN pauses p
-	WHERE r.text_id IN (%s) AND b.id = r.bill_id AND `+unfinished+" AND "+beingPaused, 1, db.Integer)
+// notReachedPartsSQL are the texts about a bill that an unfinished pause has yet to reach.
+var notReachedPartsSQL = db.NewBatch(`SELECT r.text_id FROM reminders r CROSS JOIN bills b CROSS JOIN pauses p
+	WHERE r.text_id IN (%s) AND b.id = r.bill_id AND `+pauseUnfinishedSQL+" AND "+notReachedSQL, 1, db.Integer)
 
-// anyUnfinished reports whether a pause is under way, or was interrupted.
-func (t *tx) anyUnfinished(now time.Time) (found bool, err error) {
-	err = t.Row("SELECT EXISTS (SELECT 1 FROM pauses p WHERE "+unfinished+")", now.UnixMilli()).Scan(&found)
+// anyPauseUnfinished reports whether a pause is under way, or was interrupted.
+func (t *tx) anyPauseUnfinished(now time.Time) (found bool, err error) {
+	err = t.Row("SELECT EXISTS (SELECT 1 FROM pauses p WHERE "+pauseUnfinishedSQL+")", now.UnixMilli()).Scan(&found)
 	if err != nil {
-		return false, fmt.Errorf("read pauses under way: %w", err)
+		return false, fmt.Errorf("read unfinished pauses: %w", err)
 	}
 	return found, nil
 }

@@ -80,7 +80,7 @@ func listened(t *testing.T) (*Store, *statements) {
 		p.SetMaxOpenConns(1)
 		return p
 	}
-	s := &Store{db: db.Of(pool(), pool())}
+	s := &Store{db: db.FromPools(pool(), pool())}
 	t.Cleanup(func() { mustDo(t, s.Close()) })
 	return s, heard
 }
@@ -156,7 +156,7 @@ func useAll(t *testing.T, s *Store) {
 	open := must(s.OpenTexts(ctx, firstStage, 10))
 	must(s.RecordReceipts(firstStage, []Receipt{
 		{TextID: open[0].ID, State: Delivered, Price: "-1", PriceUnit: "USD"},
-		{TextID: open[1].ID, State: Failed, RetryAt: firstStage.Add(time.Hour), MaxTries: 2, OptOut: reminder.BadNumber},
+		{TextID: open[1].ID, State: Failed, RetryAt: firstStage.Add(time.Hour), MaxRedeliveries: 2, OptOut: reminder.BadNumber},
 	}))
 	old := roundAt(p, due.At(10*60, nairobi)) // all balances are
 	must(s.DecideDue(ctx, old, 1000))
@@ -269,7 +269,7 @@ var mayScan = map[string]string{
 	"SELECT 1 FROM foreign_messages":                 "reads one row",
 	"SELECT 1 FROM pauses)":                          "reads one row",
 	"count(*), 0, 0, 0 FROM reminders r CROSS":       "reads what is held, and nothing else",
-	"GROUP BY reason":                                "reads what is held, and nothing else",
+	"GROUP BY r.reason":                              "reads what is held, and nothing else",
 	"FROM pauses\n":                                  "holds one row for each service or phone that is paused as a whole",
 	"DELETE FROM pauses WHERE until_at":              "the same",
 	"UPDATE bills SET balance_at":                    "once for each time that the clock is set back",
@@ -434,14 +434,14 @@ var limitOfAValue = regexp.MustCompile(`LIMIT \?[0-9]+($|[^0-9 ]| [^+])`)
 
 func planOf(t *testing.T, s *Store, query string, args []any) string {
 	t.Helper()
-	rows, err := s.read(t.Context()).Query("EXPLAIN QUERY PLAN "+query, args...)
-	if err != nil {
-		t.Fatalf("%s: %v", query, err)
-	}
-	steps := must(db.Collect(rows, func(r db.Scanner) (detail string, err error) {
+	rows := s.read(t.Context()).Query("EXPLAIN QUERY PLAN "+query, args...)
+	steps, err := db.Collect(rows, func(r db.Scanner) (detail string, err error) {
 		var id, parent, unused int
 		err = r.Scan(&id, &parent, &unused, &detail)
 		return detail, err
-	}))
+	})
+	if err != nil {
+		t.Fatalf("%s: %v", query, err)
+	}
 	return strings.Join(steps, "\n")
 }

@@ -97,11 +97,8 @@ func (p *Preview) copyNext(ctx context.Context, now time.Time, n int) (read int,
 				latest = min(latest, p.plan.first) // later ones wait until all are planned
 			}
 		}
-		rows, err := queue.Query("SELECT at, bill_id FROM "+table+" WHERE (at, bill_id) > (?1, ?2) AND at <= ?3 ORDER BY at, bill_id LIMIT ?4 + 0",
-			p.at, p.bill, latest, n)
-		if err != nil {
-			return err
-		}
+		rows := queue.Query("SELECT at, bill_id FROM "+table+` WHERE (at, bill_id) > (?1, ?2) AND at <= ?3
+			ORDER BY at, bill_id LIMIT ?4 + 0`, p.at, p.bill, latest, n)
 		ids, err = db.Collect(rows, func(r db.Scanner) (id int64, err error) {
 			err = r.Scan(&at, &id)
 			return id, err

@@ -13,7 +13,9 @@ import (
 )
 
 // smallTables do not grow with the bills: a preview copies them whole.
-var smallTables = []string{"refused_destinations", "doubted_payments", "overrides", "meta", "pauses", "shrunk_lists", "stops", "usage", "warnings"}
+var smallTables = []string{
+	"doubted_payments", "meta", "overrides", "pauses", "refused_destinations", "shrunk_lists", "stops", "usage", "warnings",
+}
 
 // copiedRows says which rows of the other tables a preview copies: of each batch of
 // bills that is due, those that a decision about them rests on. %s are the ids of the
@@ -34,7 +36,10 @@ var copiedRows = map[string]struct {
 	"opt_outs":         {where: "phone IN (%s)", key: db.Text},
 	"phones":           {where: "number IN (%s)", key: db.Text},
 	// None that is older counts for today, or could be taken for one to come.
-	"texts": {where: "phone_id IN (SELECT phone_id FROM phones WHERE number IN (%s)) AND created_at > ?1 AND id <= ?2", key: db.Text, fixed: 2},
+	"texts": {
+		where: "phone_id IN (SELECT phone_id FROM phones WHERE number IN (%s)) AND created_at > ?1 AND id <= ?2",
+		key:   db.Text, fixed: 2,
+	},
 }
 
 // notCopied are the tables that no decision rests on.
@@ -54,21 +59,13 @@ type tableCopy struct {
 func tableCopies(ctx context.Context, scratch *Store) (map[string]*tableCopy, error) {
 	all := map[string]*tableCopy{}
 	for _, table := range slices.AppendSeq(slices.Clone(smallTables), maps.Keys(copiedRows)) {
-		columns, err := columnsOf(ctx, scratch, table)
+		columns, err := db.Columns(scratch.read(ctx).Query("SELECT * FROM " + table + " WHERE 1 = 0"))
 		if err != nil {
 			return nil, err
 		}
 		all[table] = newTableCopy(table, columns)
 	}
 	return all, nil
-}
-
-func columnsOf(ctx context.Context, s *Store, table string) ([]string, error) {
-	rows, err := s.read(ctx).Query("SELECT * FROM " + table + " WHERE 1 = 0")
-	if err != nil {
-		return nil, err
-	}
-	return db.Columns(rows)
 }
 
 func newTableCopy(table string, columns []string) *tableCopy {
@@ -122,11 +119,10 @@ func (c *tableCopy) copyAll(from, to *tx, query string, args ...any) error {
 // copyBy copies the rows that belong to bills, by their ids, or to phones.
 func copyBy[K int64 | string](c *tableCopy, from, to *tx, keys []K, fixed ...any) error {
 	return c.copyRows(to, func(found func() error) error {
-		return db.QueryBatch(from.Tx, c.read, keys, ofKey, c.scan, found, fixed...)
+		key := func(args []any, key K) []any { return append(args, key) }
+		return db.QueryBatch(from.Tx, c.read, keys, key, c.scan, found, fixed...)
 	}, nil, nil)
 }
-
-func ofKey[K int64 | string](args []any, key K) []any { return append(args, key) }
 
 // copySmall copies the tables that are small, and the latest rows of two others:
 // those of the preview are to be numbered after them, and the guard of failed texts
@@ -149,14 +145,14 @@ func (p *Preview) copySmall(from, to *tx) error {
 	return to.Row("SELECT coalesce(max(id), 0) FROM texts").Scan(&p.lastText)
 }
 
-var copiedByID = db.NewBatch("SELECT id FROM bills WHERE id IN (%s)", 0, db.Integer)
+var copiedByIDSQL = db.NewBatch("SELECT id FROM bills WHERE id IN (%s)", 0, db.Integer)
 
 // copyBills copies bills that are due, all others of their phones, and what
 // decisions about them rest on. It returns the bills that were not there yet.
 func (p *Preview) copyBills(from, to *tx, due []int64, now time.Time) (added []int64, err error) {
 	has := make(map[int64]bool, len(due))
 	var id int64
-	err = db.QueryBatch(to.Tx, copiedByID, due, db.ID, []sql.Scanner{db.NumberTo(&id)}, func() error {
+	err = db.QueryBatch(to.Tx, copiedByIDSQL, due, db.ID, []sql.Scanner{db.NumberTo(&id)}, func() error {
 		has[id] = true
 		return nil
 	})

@@ -41,7 +41,9 @@ func (p *Preview) Replan(ctx context.Context, policies reminder.Policies, now, u
 		plan.first = min(plan.first, policy.NextOpen(now).UnixMilli())
 	}
 	err := p.fromSource(ctx, func(from, to *tx) error {
-		if _, err := to.Exec("CREATE TABLE " + planTable + " (at BIGINT NOT NULL, bill_id BIGINT NOT NULL, PRIMARY KEY (at, bill_id)) WITHOUT ROWID"); err != nil {
+		_, err := to.Exec("CREATE TABLE " + planTable +
+			" (at BIGINT NOT NULL, bill_id BIGINT NOT NULL, PRIMARY KEY (at, bill_id)) WITHOUT ROWID")
+		if err != nil {
 			return err
 		}
 		return from.Row("SELECT coalesce(max(id), 0) FROM bills").Scan(&plan.last)
@@ -67,7 +69,7 @@ func (plan *previewPlan) evalAt(b reminder.Bill, done []reminder.Reminder) time.
 	return laterOf(at, policy.NextOpen(plan.now))
 }
 
-var addPlanned = db.NewBatch("INSERT INTO "+planTable+" (at, bill_id) VALUES %s", 0, db.Integer, db.Integer)
+var addPlannedSQL = db.NewBatch("INSERT INTO "+planTable+" (at, bill_id) VALUES %s", 0, db.Integer, db.Integer)
 
 // planMore plans the next page of bills.
 func (p *Preview) planMore(ctx context.Context) error {
@@ -77,7 +79,9 @@ func (p *Preview) planMore(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		_, err = db.ExecBatch(to.Tx, addPlanned, evals, func(args []any, e queueEntry) []any { return append(args, e.at.UnixMilli(), e.billID) })
+		_, err = db.ExecBatch(to.Tx, addPlannedSQL, evals, func(args []any, e queueEntry) []any {
+			return append(args, e.at.UnixMilli(), e.billID)
+		})
 		return err
 	})
 	if err != nil {

@@ -313,7 +313,7 @@ func TestPreviewStatementsUseTheirIndexes(t *testing.T) {
 	ready(t, s, p, billsOf(20)...)
 	heard := &statements{dsn: "file:" + pathOf(t, s) + "?mode=ro", seen: map[string][]any{}}
 	pool := sql.OpenDB(heard)
-	f := must(newPreview(t.Context(), &Store{db: db.Of(pool, pool)}))
+	f := must(newPreview(t.Context(), &Store{db: db.FromPools(pool, pool)}))
 	defer f.Close() //nolint:errcheck // a copy
 	must(f.CopyDue(t.Context(), firstStage, 10))
 	must(f.NextEval(t.Context()))

@@ -38,7 +38,7 @@ var (
 	removeEntries = inQueues("DELETE FROM QUEUE WHERE bill_id IN (%s)", db.Integer)
 	writeEntries  = inQueues("INSERT INTO QUEUE (bill_id, at) VALUES %s ON CONFLICT (bill_id) DO UPDATE SET at = excluded.at FREE "+
 		"WHERE QUEUE.at <> excluded.at BUSY", db.Integer, db.Integer)
-	claimBills = db.NewBatch("UPDATE due_remind SET at = ?1, owner = ?2 WHERE bill_id IN (%s)", 2, db.Integer)
+	claimBillsSQL = db.NewBatch("UPDATE due_remind SET at = ?1, owner = ?2 WHERE bill_id IN (%s)", 2, db.Integer)
 )
 
 // inQueues is db.NewBatch for each of the queues. Only the remind job claims bills,
@@ -74,7 +74,7 @@ func (t *tx) scheduleAll(q queue, entries []queueEntry) error {
 
 // claimBills takes bills that are due in the remind job.
 func (t *tx) claimBills(ids []int64, now time.Time, c Claim) error {
-	_, err := db.ExecBatch(t.Tx, claimBills, ids, db.ID, now.Add(c.Lease).UnixMilli(), c.Owner)
+	_, err := db.ExecBatch(t.Tx, claimBillsSQL, ids, db.ID, now.Add(c.Lease).UnixMilli(), c.Owner)
 	return err
 }
 
@@ -147,10 +147,7 @@ func (s *Store) free(condition string, now time.Time, owner string) error {
 // dueToRemind reads up to n bills that are due in the remind job, those that have
 // waited longest first.
 func (t *tx) dueToRemind(now time.Time, n int) ([]int64, error) {
-	rows, err := t.Query("SELECT bill_id FROM due_remind WHERE at <= ?1 ORDER BY at, bill_id LIMIT ?2 + 0", now.UnixMilli(), n)
-	if err != nil {
-		return nil, err
-	}
+	rows := t.Query("SELECT bill_id FROM due_remind WHERE at <= ?1 ORDER BY at, bill_id LIMIT ?2 + 0", now.UnixMilli(), n)
 	return db.Collect(rows, db.ScanID)
 }
 
@@ -250,20 +247,18 @@ func (s *Store) turns(ctx context.Context, q queue, now time.Time, after Place, 
 	if after.back {
 		query = backwards
 	}
-	rows, err := s.read(ctx).Query(strings.ReplaceAll(query, "QUEUE", string(q)), after.at, after.billID, now.UnixMilli(), n)
-	if err == nil {
-		ended := false
-		_, err = db.Collect(rows, func(r db.Scanner) (none struct{}, err error) {
-			var b reminder.Bill
-			var at int64
-			err = r.Scan(&b.ID, &b.Service, &b.Account, &b.Phone, &b.Description, &at)
-			if ended = ended || after.ends(at, b.ID); !ended {
-				bills = append(bills, b)
-				last.at, last.billID = at, b.ID
-			}
-			return none, err
-		})
-	}
+	rows := s.read(ctx).Query(strings.ReplaceAll(query, "QUEUE", string(q)), after.at, after.billID, now.UnixMilli(), n)
+	ended := false
+	_, err = db.Collect(rows, func(r db.Scanner) (none struct{}, err error) {
+		var b reminder.Bill
+		var at int64
+		err = r.Scan(&b.ID, &b.Service, &b.Account, &b.Phone, &b.Description, &at)
+		if ended = ended || after.ends(at, b.ID); !ended {
+			bills = append(bills, b)
+			last.at, last.billID = at, b.ID
+		}
+		return none, err
+	})
 	if err != nil {
 		return nil, after, fmt.Errorf("read %s: %w", q, err)
 	}

@@ -34,7 +34,7 @@ type billNames struct {
 	accounts []string
 }
 
-var billsOfTexts = db.NewBatch(`SELECT r.text_id, b.service, b.account FROM reminders r JOIN bills b ON b.id = r.bill_id
+var billsOfTextsSQL = db.NewBatch(`SELECT r.text_id, b.service, b.account FROM reminders r JOIN bills b ON b.id = r.bill_id
 	WHERE r.text_id IN (%s) ORDER BY r.id`, 0, db.Integer)
 
 // namesOfBills names the bills of texts.
@@ -48,7 +48,7 @@ func namesOfBills[T any](ctx context.Context, s *Store, texts []T, id func(T) in
 	var service, account string
 	columns := []sql.Scanner{db.NumberTo(&textID), db.TextTo(&service), db.TextTo(&account)}
 	err := s.view(ctx, func(t *tx) error {
-		return db.QueryBatch(t.Tx, billsOfTexts, ids, db.ID, columns, func() error {
+		return db.QueryBatch(t.Tx, billsOfTextsSQL, ids, db.ID, columns, func() error {
 			n := of[textID]
 			n.service, n.accounts = cmp.Or(n.service, service), append(n.accounts, account)
 			of[textID] = n
@@ -63,11 +63,8 @@ func namesOfBills[T any](ctx context.Context, s *Store, texts []T, id func(T) in
 
 // OpenTexts reads up to n texts whose next poll is due, the oldest first.
 func (s *Store) OpenTexts(ctx context.Context, now time.Time, n int) ([]OpenText, error) {
-	rows, err := s.read(ctx).Query(`SELECT id, provider_id, state, created_at, accepted_at, polls, sent_to FROM texts
+	rows := s.read(ctx).Query(`SELECT id, provider_id, state, created_at, accepted_at, polls, sent_to FROM texts
 		WHERE next_poll_at <= ?1 AND provider_id IS NOT NULL ORDER BY next_poll_at LIMIT ?2 + 0`, now.UnixMilli(), n)
-	if err != nil {
-		return nil, fmt.Errorf("read open texts: %w", err)
-	}
 	open, err := db.Collect(rows, func(r db.Scanner) (o OpenText, err error) {
 		err = r.Scan(&o.ID, &o.ProviderID, &o.State, db.InstantTo(&o.CreatedAt), db.InstantTo(&o.AcceptedAt), &o.Polls, &o.SentTo)
 		return o, err
@@ -105,10 +102,10 @@ type Receipt struct {
 	// Why it was not delivered, "" = it was, or nobody knows.
 	Why reminder.Reason
 	// RetryAt is set when the failure may pass: the reminders are decided again
-	// then, as a new text, if they have had fewer than MaxTries and are useful.
-	RetryAt  time.Time
-	MaxTries int
-	// Destinations are as in Outcome: with RetryAt, they say when that is.
+	// then, as a new text, if they have had fewer than MaxRedeliveries and are useful.
+	RetryAt         time.Time
+	MaxRedeliveries int
+	// Destinations are as in SendOutcome: with RetryAt, they say when that is.
 	Destinations []string
 	// Stop is set when no other text may leave.
 	Stop *reminder.Stop
@@ -186,10 +183,11 @@ const (
 var (
 	receiptColumns = []db.Type{db.Integer, db.Text, db.Text, db.Integer, db.Text, db.Integer, db.Integer, db.Text, db.Text, db.Integer}
 
-	receiptEvents = db.NewBatch(receiptRows+`INSERT INTO events (at, bill_id, text_id, what, reason, detail)
+	receiptEventsSQL = db.NewBatch(receiptRows+`INSERT INTO events (at, bill_id, text_id, what, reason, detail)
 		SELECT ?1, r.bill_id, v.id, v.state, 'provider', v.error FROM v CROSS JOIN texts CROSS JOIN reminders r
 		WHERE `+movesText+` AND r.text_id = v.id`, 1, receiptColumns...)
-	receiptTexts = db.NewBatch(receiptRows+`UPDATE texts SET state = v.state, provider_status = v.status, error_code = v.code, error = v.error,
+	receiptTextsSQL = db.NewBatch(receiptRows+`UPDATE texts
+		SET state = v.state, provider_status = v.status, error_code = v.code, error = v.error,
 			settled_at = v.settled, refused_for = '', billed_segments = coalesce(v.segments, billed_segments),
 			price = coalesce(v.price, texts.price), price_unit = coalesce(v.unit, price_unit), next_poll_at = v.next_poll, polls = polls + 1
 		FROM v WHERE `+movesText+` RETURNING texts.id`, 0, receiptColumns...)
@@ -214,11 +212,11 @@ func (t *tx) plainReceipts(now time.Time, receipts []Receipt) (moved map[int64]b
 			positive(r.BilledSegments), nullable(r.Price), nullable(r.PriceUnit), millis(r.NextPollAt))
 	}
 	// The trail first: whether a text moves is seen by its state before.
-	if _, err := db.ExecBatch(t.Tx, receiptEvents, all, row, now.UnixMilli()); err != nil {
+	if _, err := db.ExecBatch(t.Tx, receiptEventsSQL, all, row, now.UnixMilli()); err != nil {
 		return nil, err
 	}
 	var id int64 // each in turn
-	return moved, db.QueryBatch(t.Tx, receiptTexts, all, row, []sql.Scanner{db.NumberTo(&id)}, func() error {
+	return moved, db.QueryBatch(t.Tx, receiptTextsSQL, all, row, []sql.Scanner{db.NumberTo(&id)}, func() error {
 		moved[id] = true
 		return nil
 	})
@@ -266,8 +264,8 @@ func (t *tx) receipt(now time.Time, r *Receipt) (moved bool, err error) {
 		return false, err
 	}
 	if err := t.settleReminders(now, r.TextID, func(tries int) SendOutcome {
-		o := SendOutcome{TextID: r.TextID, State: r.State, Error: r.Error, Why: r.Why}
-		if useful && tries < r.MaxTries {
+		o := SendOutcome{TextID: r.TextID, State: r.State, Error: r.Error, EventReason: r.Why}
+		if useful && tries < r.MaxRedeliveries {
 			o.Hold, o.Until, o.Tried = cmp.Or(r.Why, reminder.NotDelivered), r.RetryAt, true
 		}
 		return o

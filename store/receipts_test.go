@@ -183,10 +183,10 @@ func TestAFailureAfterAcceptance(t *testing.T) {
 		after    int // tries
 	}{
 		{"for good", Receipt{State: Undelivered, Code: 30007}, 0, "3 days before, texted, on_schedule", due.At(9*60, nairobi), 0},
-		{"for now", Receipt{State: Undelivered, Code: 30003, RetryAt: retry, MaxTries: 3}, 0, "3 days before, held, not_delivered", retry, 1},
-		{"for now, the third time", Receipt{State: Failed, Code: 30003, RetryAt: retry, MaxTries: 3}, 2, "3 days before, held, not_delivered", retry, 3},
-		{"for now, once too often", Receipt{State: Undelivered, Code: 30003, RetryAt: retry, MaxTries: 3}, 3, "3 days before, texted, on_schedule", due.At(9*60, nairobi), 3},
-		{"when it is no longer useful", Receipt{State: Undelivered, RetryAt: due.At(18*60, nairobi), MaxTries: 3}, 0, "3 days before, texted, on_schedule", due.At(9*60, nairobi), 0},
+		{"for now", Receipt{State: Undelivered, Code: 30003, RetryAt: retry, MaxRedeliveries: 3}, 0, "3 days before, held, not_delivered", retry, 1},
+		{"for now, the third time", Receipt{State: Failed, Code: 30003, RetryAt: retry, MaxRedeliveries: 3}, 2, "3 days before, held, not_delivered", retry, 3},
+		{"for now, once too often", Receipt{State: Undelivered, Code: 30003, RetryAt: retry, MaxRedeliveries: 3}, 3, "3 days before, texted, on_schedule", due.At(9*60, nairobi), 3},
+		{"when it is no longer useful", Receipt{State: Undelivered, RetryAt: due.At(18*60, nairobi), MaxRedeliveries: 3}, 0, "3 days before, texted, on_schedule", due.At(9*60, nairobi), 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s, p, x := accepted(t)
@@ -230,7 +230,7 @@ func TestAnUndeliveredBundleIsUsefulForTheOther(t *testing.T) {
 	}
 	mustDo(t, s.RecordOutcome(day, SendOutcome{TextID: x.ID, State: Accepted, ProviderID: "SM1"}))
 	late := day.Add(8*time.Hour + 45*time.Minute)
-	must(s.RecordReceipts(late, []Receipt{{TextID: x.ID, State: Undelivered, Why: reminder.NotDelivered, RetryAt: late.Add(30 * time.Minute), MaxTries: 3}}))
+	must(s.RecordReceipts(late, []Receipt{{TextID: x.ID, State: Undelivered, Why: reminder.NotDelivered, RetryAt: late.Add(30 * time.Minute), MaxRedeliveries: 3}}))
 	must(s.DecideDue(t.Context(), roundAt(p, late.Add(30*time.Minute)), 10))
 	const latest = "SELECT outcome || ' ' || reason FROM reminders WHERE bill_id = ?1 ORDER BY stage DESC LIMIT 1"
 	for bill, want := range map[int64]string{1: "skipped expired", 2: "held outside_window"} {

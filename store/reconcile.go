@@ -21,19 +21,17 @@ type UnknownText struct {
 	SentTo    reminder.Phone
 	Body      string
 	CreatedAt time.Time
-	Polls     int // how often it was looked up
+	// CompleteLists is how many complete lists did not show it.
+	CompleteLists int
 }
 
 // UnknownTexts reads up to n texts in state unknown whose look-up has come, the
 // longest waiting first.
 func (s *Store) UnknownTexts(ctx context.Context, now time.Time, n int) ([]UnknownText, error) {
-	rows, err := s.read(ctx).Query(`SELECT id, sent_to, body, created_at, polls FROM texts
+	rows := s.read(ctx).Query(`SELECT id, sent_to, body, created_at, polls FROM texts
 		WHERE next_poll_at <= ?1 AND state = 'unknown' ORDER BY next_poll_at LIMIT ?2 + 0`, now.UnixMilli(), n)
-	if err != nil {
-		return nil, fmt.Errorf("read texts in doubt: %w", err)
-	}
 	doubtful, err := db.Collect(rows, func(r db.Scanner) (d UnknownText, err error) {
-		err = r.Scan(&d.ID, &d.SentTo, &d.Body, db.InstantTo(&d.CreatedAt), &d.Polls)
+		err = r.Scan(&d.ID, &d.SentTo, &d.Body, db.InstantTo(&d.CreatedAt), &d.CompleteLists)
 		return d, err
 	})
 	if err != nil {
@@ -54,7 +52,7 @@ type LookUp struct {
 	// one that no other text has, the text is not taken as not sent.
 	Unclear []Message
 	NextAt  time.Time // when to ask for its receipt, or to look it up again
-	// Cut means that the list was not read to its end: it proves nothing, and
+	// Incomplete means that the list was not read to its end: it proves nothing, and
 	// counts as no look-up.
 	Incomplete bool
 	// Last means that the text, when it is still not found, is taken as not
@@ -187,11 +185,8 @@ type LongInDoubt struct {
 
 // LongInDoubt counts the texts that are in doubt since before an instant.
 func (s *Store) LongInDoubt(ctx context.Context, before time.Time) (l LongInDoubt, err error) {
-	rows, err := s.read(ctx).Query("SELECT id, created_at FROM texts WHERE "+inDoubt+
+	rows := s.read(ctx).Query("SELECT id, created_at FROM texts WHERE "+inDoubt+
 		" AND state = 'unknown' AND created_at < ?1 ORDER BY created_at", before.UnixMilli())
-	if err != nil {
-		return l, fmt.Errorf("count texts in doubt: %w", err)
-	}
 	all, err := db.Collect(rows, func(r db.Scanner) (d UnknownText, err error) {
 		err = r.Scan(&d.ID, db.InstantTo(&d.CreatedAt))
 		return d, err
@@ -214,11 +209,8 @@ const inDoubt = "state IN ('sending', 'unknown')"
 // nextLook. It returns how many.
 func (s *Store) MarkOrphans(now time.Time, owner string, nextLook time.Time) (n int, err error) {
 	err = s.do(func(t *tx) error {
-		rows, err := t.Query("SELECT id FROM texts WHERE "+inDoubt+" AND state = 'sending' AND (owner <> ?1 OR lease_until < ?2)",
+		rows := t.Query("SELECT id FROM texts WHERE "+inDoubt+" AND state = 'sending' AND (owner <> ?1 OR lease_until < ?2)",
 			owner, now.UnixMilli())
-		if err != nil {
-			return err
-		}
 		ids, err := db.Collect(rows, db.ScanID)
 		if err != nil {
 			return err
@@ -248,10 +240,7 @@ func (s *Store) MarkOrphans(now time.Time, owner string, nextLook time.Time) (n 
 // since. They are decided again at once. It returns how many there were.
 func (s *Store) GiveBack(ctx context.Context, now time.Time, owner string, but map[int64]bool) (n int, err error) {
 	const why = "it was never handed over: a fault of the store came first"
-	rows, err := s.read(ctx).Query("SELECT id FROM texts WHERE "+inDoubt+" AND state = 'sending' AND owner = ?1", owner)
-	if err != nil {
-		return 0, fmt.Errorf("find texts that were not handed over: %w", err)
-	}
+	rows := s.read(ctx).Query("SELECT id FROM texts WHERE "+inDoubt+" AND state = 'sending' AND owner = ?1", owner)
 	ids, err := db.Collect(rows, db.ScanID)
 	if err != nil {
 		return 0, fmt.Errorf("find texts that were not handed over: %w", err)

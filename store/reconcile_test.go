@@ -152,7 +152,7 @@ func TestALookUpThatDoesNotFindTheText(t *testing.T) {
 			if got := lookUp(t, s, LookUp{TextID: x.ID, NextAt: firstStage.Add(time.Minute)}); got != Unknown {
 				t.Errorf("state %s", got)
 			}
-			if d := must(s.UnknownTexts(t.Context(), firstStage.Add(time.Minute), 1)); len(d) != 1 || d[0].Polls != i+1 {
+			if d := must(s.UnknownTexts(t.Context(), firstStage.Add(time.Minute), 1)); len(d) != 1 || d[0].CompleteLists != i+1 {
 				t.Errorf("after look-up %d: %+v", i+1, d)
 			}
 		}
@@ -236,7 +236,7 @@ func TestAListThatWasCutOffIsNoLookUp(t *testing.T) {
 	for range 3 {
 		lookUp(t, s, LookUp{TextID: x.ID, Incomplete: true, NextAt: firstStage.Add(time.Minute)})
 	}
-	if d := must(s.UnknownTexts(t.Context(), firstStage.Add(time.Minute), 1)); len(d) != 1 || d[0].Polls != 0 {
+	if d := must(s.UnknownTexts(t.Context(), firstStage.Add(time.Minute), 1)); len(d) != 1 || d[0].CompleteLists != 0 {
 		t.Errorf("after three lists that were cut off: %+v", d)
 	}
 }

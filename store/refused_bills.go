@@ -46,7 +46,7 @@ func (t *tx) recordRefusal(b reminder.Bill, r Refusal, p *reminder.Policy, now t
 	if r == Forbidden || now.Sub(since) < refusedApart || !reminder.DateOf(since.In(p.Zone)).Before(reminder.DateOf(now.In(p.Zone))) {
 		return false, false, nil
 	}
-	answered, err := t.instant(metaAnswered)
+	answered, err := instantOf(t, metaAnswered)
 	if err != nil || !answered.After(since) {
 		return false, err == nil, err
 	}
@@ -73,12 +73,12 @@ func (t *tx) judgeRefusal(w *checkBatch, b reminder.Bill, l *CheckResult, policy
 	return nil
 }
 
-var forgetRefusals = db.NewBatch("DELETE FROM refused_bills WHERE bill_id IN (%s)", 0, db.Integer)
+var forgetRefusalsSQL = db.NewBatch("DELETE FROM refused_bills WHERE bill_id IN (%s)", 0, db.Integer)
 
 // forgetRefusals forgets that bills were refused: they were answered well, or
 // something about them is new.
 func (t *tx) forgetRefusals(ids ...int64) error {
-	_, err := db.ExecBatch(t.Tx, forgetRefusals, ids, db.ID)
+	_, err := db.ExecBatch(t.Tx, forgetRefusalsSQL, ids, db.ID)
 	return err
 }
 
@@ -102,11 +102,11 @@ func (t *tx) warnNobodyAnswered(b reminder.Bill, noneAnswered bool, p *reminder.
 	if warned, err := t.warned(reminder.NobodyAnswered); err != nil || warned {
 		return err
 	}
-	answered, err := t.instant(metaAnswered)
+	answered, err := instantOf(t, metaAnswered)
 	if err != nil {
 		return err
 	}
-	released, err := t.instant(metaReleased + string(reminder.NobodyAnswered))
+	released, err := instantOf(t, metaReleased+string(reminder.NobodyAnswered))
 	if err != nil {
 		return err
 	}

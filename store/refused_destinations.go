@@ -53,10 +53,7 @@ func (t *tx) refuseDestinations(now time.Time, scopes []string, code int, detail
 
 func (t *tx) refuseDestination(now time.Time, scope string, code int, detail string) (until time.Time, err error) {
 	var times int
-	rows, err := t.Query("SELECT until_at, times FROM refused_destinations WHERE scope = ?1", scope)
-	if err != nil {
-		return until, err
-	}
+	rows := t.Query("SELECT until_at, times FROM refused_destinations WHERE scope = ?1", scope)
 	if _, err := db.Collect(rows, func(r db.Scanner) (none struct{}, err error) {
 		return none, r.Scan(db.InstantTo(&until), &times)
 	}); err != nil {
@@ -114,11 +111,8 @@ func scopesOf(p reminder.Phone) []any {
 // refusedUntil is until when the phone of a bill waits since the provider refused
 // it or its country, and what it said; zero = it does not.
 func (t *tx) refusedUntil(p reminder.Phone, now time.Time) (until time.Time, why string, err error) {
-	rows, err := t.Query("SELECT until_at, detail FROM refused_destinations WHERE scope"+ofPhone+" AND until_at > ?5 ORDER BY until_at",
+	rows := t.Query("SELECT until_at, detail FROM refused_destinations WHERE scope"+ofPhone+" AND until_at > ?5 ORDER BY until_at",
 		append(scopesOf(p), now.UnixMilli())...)
-	if err != nil {
-		return until, "", err
-	}
 	_, err = db.Collect(rows, func(r db.Scanner) (none struct{}, err error) {
 		return none, r.Scan(db.InstantTo(&until), &why) // the last is the latest
 	})
@@ -128,11 +122,8 @@ func (t *tx) refusedUntil(p reminder.Phone, now time.Time) (until time.Time, why
 // senderStopped is until when a fault of the sender or the account stands; zero =
 // none does. What is refused meanwhile says nothing of a destination.
 func (t *tx) senderStopped(now time.Time) (until time.Time, stopped bool, err error) {
-	rows, err := t.Query("SELECT until_at FROM stops WHERE reason = ?1 AND (until_at IS NULL OR until_at > ?2)",
+	rows := t.Query("SELECT until_at FROM stops WHERE reason = ?1 AND (until_at IS NULL OR until_at > ?2)",
 		reminder.AccountFault, now.UnixMilli())
-	if err != nil {
-		return until, false, err
-	}
 	_, err = db.Collect(rows, func(r db.Scanner) (none struct{}, err error) {
 		stopped = true
 		return none, r.Scan(db.InstantTo(&until))
@@ -152,12 +143,9 @@ func (t *tx) blameSender(now time.Time, phones []reminder.Phone, until time.Time
 		if _, err := t.Exec("DELETE FROM refused_destinations WHERE scope = ?1", p.E164()); err != nil {
 			return err
 		}
-		rows, err := t.Query(`UPDATE reminders SET reason = ?2, decided_at = ?3
+		rows := t.Query(`UPDATE reminders SET reason = ?2, decided_at = ?3
 			WHERE bill_id IN (SELECT id FROM bills WHERE phone = ?1) AND outcome = 'held' AND reason = ?4 RETURNING bill_id`,
 			p.E164(), reminder.AccountFault, now.UnixMilli(), reminder.DestinationRefused)
-		if err != nil {
-			return err
-		}
 		bills, err := db.Collect(rows, db.ScanID)
 		if err != nil {
 			return err
@@ -194,13 +182,10 @@ func (s *Store) StopSender(now time.Time, stop reminder.Stop, evidence []reminde
 // RefusedDestinations reads up to n destinations that wait since the provider
 // refused them, those that wait longest first, and how many more there are.
 func (s *Store) RefusedDestinations(ctx context.Context, now time.Time, n int) (first []Destination, more int, err error) {
-	rows, err := s.read(ctx).Query(`SELECT scope, since, until_at, code, detail,
+	rows := s.read(ctx).Query(`SELECT scope, since, until_at, code, detail,
 			coalesce((SELECT service FROM bills WHERE phone = scope ORDER BY id LIMIT 1), ''),
 			coalesce((SELECT account FROM bills WHERE phone = scope ORDER BY id LIMIT 1), '')
 		FROM refused_destinations WHERE until_at > ?1 ORDER BY length(scope) >= ?3, since, scope LIMIT ?2 + 0`, now.UnixMilli(), n, shortestPhone)
-	if err != nil {
-		return nil, 0, fmt.Errorf("read refused destinations: %w", err)
-	}
 	first, err = db.Collect(rows, func(r db.Scanner) (d Destination, err error) {
 		var scope string
 		err = r.Scan(&scope, db.InstantTo(&d.Since), db.InstantTo(&d.Until), &d.Code, &d.Detail, &d.Service, &d.Account)

@@ -115,11 +115,9 @@ func (s *Store) release(ctx context.Context, a BulkOp, reason reminder.Reason) (
 		began := time.Now()
 		err = s.do(func(t *tx) error {
 			inPage = 0
-			rows, err := t.Query("SELECT DISTINCT r.bill_id"+heldOf+" AND r.bill_id > ?5 ORDER BY r.bill_id LIMIT ?6 + 0",
+			rows := t.Query("SELECT DISTINCT r.bill_id"+heldOf+" AND r.bill_id > ?5 ORDER BY r.bill_id LIMIT ?6 + 0",
 				reason, a.Selector.Service, a.Selector.Account, a.Selector.Phone.E164(), last, selectorPage)
-			if err != nil {
-				return err
-			}
+			var err error
 			if bills, err = db.Collect(rows, db.ScanID); err != nil {
 				return err
 			}
@@ -180,14 +178,15 @@ type HeldCount struct {
 // Held counts the reminders that are held, by reason. It reads an index of
 // those alone.
 func (s *Store) Held(ctx context.Context) ([]HeldCount, error) {
-	rows, err := s.read(ctx).Query("SELECT reason, count(*) FROM reminders WHERE outcome = 'held' GROUP BY reason")
-	if err != nil {
-		return nil, fmt.Errorf("count what is held: %w", err)
-	}
+	rows := s.read(ctx).Query(`SELECT r.reason, count(*) FROM reminders r CROSS JOIN bills b
+		WHERE r.outcome = 'held' AND b.id = r.bill_id AND b.state IN ('active', 'paused') AND b.due_date = r.due_date GROUP BY r.reason`)
 	held, err := db.Collect(rows, func(r db.Scanner) (h HeldCount, err error) {
 		err = r.Scan(&h.Reason, &h.Count)
 		return h, err
 	})
+	if err != nil {
+		return nil, fmt.Errorf("count what is held: %w", err)
+	}
 	slices.SortFunc(held, func(a, b HeldCount) int { return b.Count - a.Count })
-	return held, err
+	return held, nil
 }

@@ -14,10 +14,7 @@ import (
 func (s *Store) Replan(policies reminder.Policies, now time.Time, afterID int64, n int) (last int64, err error) {
 	err = s.do(func(t *tx) error {
 		last = 0
-		rows, err := t.Query("SELECT "+billColumns+" FROM bills WHERE id > ?1 ORDER BY id LIMIT ?2 + 0", afterID, n)
-		if err != nil {
-			return err
-		}
+		rows := t.Query("SELECT "+billColumns+" FROM bills WHERE id > ?1 ORDER BY id LIMIT ?2 + 0", afterID, n)
 		bills, err := db.Collect(rows, scanBill)
 		if err != nil {
 			return err
@@ -63,7 +60,7 @@ func (t *tx) replan(b reminder.Bill, policy *reminder.Policy, now time.Time) err
 // states are new, and are written.
 func (t *tx) planChecked(w *checkBatch) error {
 	done := make(map[int64][]reminder.Reminder)
-	if err := t.readRecords(w.mayHaveRecords, func(id int64, m reminder.Reminder) { done[id] = append(done[id], m) }); err != nil {
+	if err := t.readDone(w.mayHaveRecords, func(id int64, m reminder.Reminder) { done[id] = append(done[id], m) }); err != nil {
 		return err
 	}
 	for _, b := range w.replan {

@@ -145,10 +145,7 @@ func (s *Store) ReportTexts(ctx context.Context, p Period, each func(TextCount) 
 			coalesce(sum(CASE WHEN x.billed_segments IS NULL THEN 0 ELSE x.segments END), 0)
 		FROM ` + from + ` WHERE x.id >= ?1 AND x.id < ?2 AND x.created_at >= ?3 AND x.created_at < ?4 GROUP BY 1, 2, 3, 4, 5` + groupBy
 	return s.pages(ctx, "texts", "created_at", p, p.Since, func(low, high int64) error {
-		rows, err := s.read(ctx).Query(query, low, high, p.Since.UnixMilli(), p.Until.UnixMilli())
-		if err != nil {
-			return err
-		}
+		rows := s.read(ctx).Query(query, low, high, p.Since.UnixMilli(), p.Until.UnixMilli())
 		return db.Each(rows, func(r db.Scanner) (c TextCount, err error) {
 			err = r.Scan(&c.State, &c.Code, &c.RefusedFor, &c.Price, &c.PriceUnit, p.By.scan(&c.Group),
 				&c.Texts, &c.Segments, &c.Billed, &c.BilledOf)
@@ -182,18 +179,12 @@ func (s *Store) ReportReminders(ctx context.Context, p Period, now time.Time, ea
 		FROM reminders r LEFT JOIN texts x ON x.id = r.text_id` + bills + decided + "'texted'" + groupBy + " HAVING count(*) > 0"
 	scan := func(r db.Scanner) (ReminderCount, error) { return scanReminderCount(r, p.By) }
 	return s.pages(ctx, "reminders", "decided_at", p, p.Since.Add(-p.HeldMost), func(low, high int64) error {
-		rows, err := s.read(ctx).Query(skipped, low, high, p.Since.UnixMilli(), p.Until.UnixMilli())
-		if err != nil {
-			return err
-		}
+		rows := s.read(ctx).Query(skipped, low, high, p.Since.UnixMilli(), p.Until.UnixMilli())
 		if err := db.Each(rows, scan, each); err != nil {
 			return err
 		}
-		rows, err = s.read(ctx).Query(texted, low, high, p.Since.UnixMilli(), p.Until.UnixMilli(),
+		rows = s.read(ctx).Query(texted, low, high, p.Since.UnixMilli(), p.Until.UnixMilli(),
 			now.Add(-p.PaidWithin).UnixMilli(), p.PaidWithin.Milliseconds())
-		if err != nil {
-			return err
-		}
 		return db.Each(rows, scan, each)
 	})
 }
@@ -202,12 +193,13 @@ func (s *Store) ReportReminders(ctx context.Context, p Period, now time.Time, ea
 // what is held, and nothing else.
 func (s *Store) HeldNow(ctx context.Context, by Grouping) ([]ReminderCount, error) {
 	group, groupBy := by.column("r.decided_at", 3)
-	rows, err := s.read(ctx).Query("SELECT r.outcome, r.reason, " + group + `, count(*), 0, 0, 0 FROM reminders r CROSS JOIN bills b
+	rows := s.read(ctx).Query("SELECT r.outcome, r.reason, " + group + `, count(*), 0, 0, 0 FROM reminders r CROSS JOIN bills b
 		WHERE b.id = r.bill_id AND r.outcome = 'held' AND r.due_date = b.due_date AND b.state IN ('active', 'paused') GROUP BY 1, 2` + groupBy)
+	all, err := db.Collect(rows, func(r db.Scanner) (ReminderCount, error) { return scanReminderCount(r, by) })
 	if err != nil {
 		return nil, fmt.Errorf("count what is held: %w", err)
 	}
-	return db.Collect(rows, func(r db.Scanner) (ReminderCount, error) { return scanReminderCount(r, by) })
+	return all, nil
 }
 
 func scanReminderCount(r db.Scanner, by Grouping) (c ReminderCount, err error) {

@@ -30,7 +30,7 @@ func fared(t *testing.T, s *Store, p *reminder.Policy) {
 		{TextID: 3, State: Delivered, BilledSegments: 1, Price: "-0.0075", PriceUnit: "USD"},
 		{TextID: 4, State: Delivered, BilledSegments: 2, Price: "-0.0150", PriceUnit: "USD"},
 		{TextID: 5, State: Failed, Code: 30007},
-		{TextID: 6, State: Undelivered, Code: 30003, RetryAt: firstStage.Add(time.Hour), MaxTries: 3, Why: reminder.NotDelivered},
+		{TextID: 6, State: Undelivered, Code: 30003, RetryAt: firstStage.Add(time.Hour), MaxRedeliveries: 3, Why: reminder.NotDelivered},
 		{TextID: 7, State: Sent},
 		{TextID: 8, State: Delivered},
 	}))

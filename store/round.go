@@ -42,20 +42,20 @@ type Part struct {
 	Balance    *reminder.Money
 	BalanceAt  time.Time
 	WithAmount bool  // the balance was young enough to be named
-	Verified   *bool // as of the bill
+	Verified   *bool // as in reminder.Bill, at the decision
 }
 
 // NewRecord is a record that is new, for the log and the metrics.
 type NewRecord struct {
 	Bill *reminder.Bill
-	reminder.Record
+	reminder.StageDecision
 }
 
 // RoundResult is what a round made of its bills.
 type RoundResult struct {
 	Bills   int             // how many it was about
 	Texts   []Text          // to be handed to the provider now
-	Ask     []reminder.Bill // Almara Pay must be asked first; they stay claimed
+	Ask     []reminder.Bill // Almara Pay must be asked first; those that were due stay claimed
 	Records []NewRecord
 	// Faults are of bills about which no decision could be made, each undone alone:
 	// they come back when their claim ends.
@@ -126,18 +126,21 @@ func (s *Store) DecideAnswered(r Round, results []CheckResult) (RoundResult, err
 	return result, nil
 }
 
-// recordAnswers returns the bills whose results could be recorded.
+// recordAnswers records what was said of bills, and returns the ids of those of which it
+// could be recorded.
 func (d *decider) recordAnswers(s *Store, results []CheckResult) (ids []int64, err error) {
 	record := func(batch []CheckResult) error {
-		checks := s.newChecks()
-		if err := d.recordChecks(d.Policies, d.Now, batch, &checks); err != nil {
+		recorded := s.newChecks()
+		if err := d.recordChecks(d.Policies, d.Now, batch, &recorded); err != nil {
 			return err
 		}
-		if err := d.recordSeen(s, checks.latest); err != nil {
+		// The hour of the answers is one that the clock has certainly come to.
+		if err := d.recordSeen(s, recorded.latest); err != nil {
 			return err
 		}
-		for i, b := range checks.Bills {
-			if checks.Checks[i].Rejected != "" && b.State == reminder.BillRejected {
+		for i, b := range recorded.Bills { // each is that of Checks[i]
+			// A rejection may not be believed yet: then the bill stays what it was.
+			if recorded.Checks[i].Rejected != "" && b.State == reminder.BillRejected {
 				d.result.Rejected = append(d.result.Rejected, b)
 			}
 		}
@@ -147,15 +150,20 @@ func (d *decider) recordAnswers(s *Store, results []CheckResult) (ids []int64, e
 		}
 		return nil
 	}
-	return ids, db.Together(d.Tx, results, record, func(result CheckResult, err error) error {
+	err = db.Together(d.Tx, results, record, func(result CheckResult, err error) error {
 		d.fail(result.BillID, err)
 		return nil
 	})
+	return ids, err
 }
 
-// DryRun is what the remind job would decide about the bill in this round, and
-// with which others of its phone, by its own facts and rules. It writes nothing,
-// and neither makes a claim nor minds one.
+// DryRun is what the remind job would decide in this round about a bill, the lead, by
+// itself, and in a bundle with others of its phone: that may ask about others first, or
+// leave the lead out. It uses the job's own facts and rules, writes nothing, and neither
+// makes a claim nor minds one.
+//
+// As in the job an unfinished pause of its service or phone pauses the lead. Unlike in
+// the job a pause of its own that is over is not ended: the lead stays paused.
 func (s *Store) DryRun(ctx context.Context, r Round, b reminder.Bill) (lead reminder.BundleItem, bundle reminder.Bundle, err error) {
 	err = s.view(ctx, func(t *tx) error {
 		d := &decider{tx: t, Round: r}
@@ -166,13 +174,30 @@ func (s *Store) DryRun(ctx context.Context, r Round, b reminder.Bill) (lead remi
 		if err != nil {
 			return err
 		}
+		f := &facts[0]
+		pause, err := d.unfinishedPauseOf(f.Bill)
+		if err != nil {
+			return err
+		}
+		if pause != nil {
+			f.Bill.State, f.Bill.PausedAt, f.Bill.PausedUntil = reminder.BillPaused, r.Now, pause.Until
+		}
 		candidates, err := d.bundleCandidates(facts)
 		if err != nil {
 			return err
 		}
-		lead = d.decideAlone(&facts[0].Case, limits{})
-		bundle = d.join(lead, candidates[b.Phone], limits{})
-		return nil
+		for l := (limits{}); ; l = l.afterNotSendable(bundle) {
+			f.Guards, f.NotBody = d.guards, l.notBody
+			lead = d.evaluate(&f.Case)
+			bundle = d.join(lead, candidates[f.Bill.Phone], l)
+			if bundle.Text == nil {
+				return nil
+			}
+			// The job learns this from the statement that writes the intent.
+			if repeated, err := d.hadBody(f.phoneID, bundle.Text.Body); err != nil || !repeated {
+				return err
+			}
+		}
 	})
 	if err != nil {
 		return lead, bundle, fmt.Errorf("decide about a bill on trial: %w", err)

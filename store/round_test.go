@@ -70,6 +70,46 @@ func TestManyBillsAreDecidedLikeOneAfterTheOther(t *testing.T) {
 	}
 }
 
+// What explain says about now, the job must do when its minute comes.
+func TestADryRunSeesTheWordsThatThePhoneHasJustHad(t *testing.T) {
+	s, p := openNew(t), newPolicy()
+	p.PerNumberDaily = 5
+	one, other := billOf(1), billOf(1) // of two services, which the words do not name
+	other.Service = "power"
+	bills := ready(t, s, p, one, other)
+	lead, bundle, err := s.DryRun(t.Context(), roundAt(p, firstStage), bills[1])
+	mustDo(t, err)
+	if bundle.Text == nil || lead.Text == nil {
+		t.Fatalf("before any text it is held: %+v", lead.Records)
+	}
+	first := must(s.DecideDue(t.Context(), roundAt(p, firstStage), 1)).Texts
+	if len(first) != 1 || first[0].Parts[0].BillID != bills[0].ID {
+		t.Fatalf("the other bill was not texted: %v", first)
+	}
+	quiet(t, s, func() { lead, bundle, err = s.DryRun(t.Context(), roundAt(p, firstStage), bills[1]) })
+	mustDo(t, err)
+	if bundle.Text != nil || len(lead.Records) != 1 || lead.Records[0].Reason != reminder.SameWords {
+		t.Errorf("it would be %+v", lead.Records)
+	}
+	must(s.DecideDue(t.Context(), roundAt(p, firstStage), 10))
+	wantRecorded(t, s, bills[1].ID, "3 days before, held, same_words")
+}
+
+func TestADryRunSeesAPauseThatHasNotReachedTheBillYet(t *testing.T) {
+	s, p := openNew(t), newPolicy()
+	last := aboveFirstPage(t, s, p, 1)[0]
+	until := due.AddDays(-1).At(0, nairobi)
+	interrupted(t, s, Selector{Service: "water"}, firstStage, Pause{Until: until, Detail: "by desk"})
+	lead, bundle, err := s.DryRun(t.Context(), roundAt(p, firstStage), last)
+	mustDo(t, err)
+	if bundle.Text != nil || lead.Bill.State != reminder.BillPaused || !lead.Next.Equal(until) {
+		t.Errorf("a bill that is %s would be texted or decided at %s", lead.Bill.State, lead.Next)
+	}
+	if got := billState(t, s, last.Account); got != reminder.BillActive {
+		t.Errorf("the dry run wrote: the bill is %s", got)
+	}
+}
+
 // sharing are n bills with so many phones.
 func sharing(n, phones int) []reminder.Bill {
 	bills := billsOf(n)
@@ -91,8 +131,7 @@ func written(t *testing.T, s *Store) []string {
 		"SELECT 'due', bill_id, at, owner, 0, 0, 0 FROM due_remind",
 		"SELECT 'usage', since, texts, segments, 0, 0, 0 FROM usage",
 	} {
-		rows, err := s.read(t.Context()).Query(query)
-		mustDo(t, err)
+		rows := s.read(t.Context()).Query(query)
 		all = append(all, must(db.Collect(rows, func(r db.Scanner) (string, error) {
 			var v [7]any
 			err := r.Scan(&v[0], &v[1], &v[2], &v[3], &v[4], &v[5], &v[6])

@@ -16,10 +16,12 @@ func (s *Store) EachReminder(ctx context.Context, since time.Time, each func(bil
 		id, bill int64
 		reminder.Reminder
 	}
-	return pages(ctx, s, "SELECT "+reminderColumns+", id, bill_id FROM reminders WHERE id > ?1 ORDER BY id LIMIT ?2 + 0", func(r db.Scanner) (x ofBill, err error) {
+	const query = "SELECT " + reminderColumns + ", id, bill_id FROM reminders WHERE id > ?1 ORDER BY id LIMIT ?2 + 0"
+	scan := func(r db.Scanner) (x ofBill, err error) {
 		x.Reminder, err = scanReminder(withMore{r, []any{&x.id, &x.bill}})
 		return x, err
-	}, func(x ofBill) int64 {
+	}
+	return pages(ctx, s, query, scan, func(x ofBill) int64 {
 		if !x.DecidedAt.Before(since) {
 			each(x.bill, x.Reminder)
 		}
@@ -41,10 +43,13 @@ type TextTo struct {
 // EachText calls each for all texts that were handed over since, in their
 // order.
 func (s *Store) EachText(ctx context.Context, since time.Time, each func(TextTo)) error {
-	return pages(ctx, s, "SELECT id, phone, language, state, segments, created_at, planned_at FROM texts WHERE id > ?1 ORDER BY id LIMIT ?2 + 0", func(r db.Scanner) (x TextTo, err error) {
+	const query = `SELECT id, phone, language, state, segments, created_at, planned_at FROM texts
+		WHERE id > ?1 ORDER BY id LIMIT ?2 + 0`
+	scan := func(r db.Scanner) (x TextTo, err error) {
 		err = r.Scan(&x.ID, &x.Phone, &x.Language, &x.State, &x.Segments, db.InstantTo(&x.At), db.InstantTo(&x.Planned))
 		return x, err
-	}, func(x TextTo) int64 {
+	}
+	return pages(ctx, s, query, scan, func(x TextTo) int64 {
 		if !x.At.Before(since) && x.State != Refused && x.State != NotFound {
 			each(x)
 		}
@@ -57,10 +62,7 @@ func (s *Store) EachText(ctx context.Context, since time.Time, each func(TextTo)
 func pages[T any](ctx context.Context, s *Store, query string, scan func(db.Scanner) (T, error), each func(T) int64) error {
 	const page = 1000
 	for last := int64(0); ; {
-		rows, err := s.read(ctx).Query(query, last, page)
-		if err != nil {
-			return fmt.Errorf("read all: %w", err)
-		}
+		rows := s.read(ctx).Query(query, last, page)
 		some, err := db.Collect(rows, scan)
 		if err != nil {
 			return fmt.Errorf("read all: %w", err)

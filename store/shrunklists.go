@@ -22,14 +22,15 @@ type ShrunkList struct {
 // ShrunkLists reads the lists whose bills stay, and those that the operator has
 // agreed to and that are not carried out yet.
 func (s *Store) ShrunkLists(ctx context.Context) ([]ShrunkList, error) {
-	rows, err := s.read(ctx).Query("SELECT source, fingerprint, missing, total, agreed_at IS NOT NULL FROM shrunk_lists ORDER BY source")
-	if err != nil {
-		return nil, fmt.Errorf("read lists that shrank: %w", err)
-	}
-	return db.Collect(rows, func(r db.Scanner) (l ShrunkList, err error) {
+	rows := s.read(ctx).Query("SELECT source, fingerprint, missing, total, agreed_at IS NOT NULL FROM shrunk_lists ORDER BY source")
+	all, err := db.Collect(rows, func(r db.Scanner) (l ShrunkList, err error) {
 		err = r.Scan(&l.Source, &l.Fingerprint, &l.Missing, &l.Total, &l.Agreed)
 		return l, err
 	})
+	if err != nil {
+		return nil, fmt.Errorf("read lists that shrank: %w", err)
+	}
+	return all, nil
 }
 
 // HoldLists keeps which lists have shrunk, and warns of them in those words or, when
@@ -117,11 +118,8 @@ func (s *Store) Unlisted(
 // zero when there are no more.
 func (s *Store) declaredPage(ctx context.Context, source string, after int64) (bills []reminder.Bill, last int64, err error) {
 	const page = 1000
-	rows, err := s.read(ctx).Query(`SELECT id, service, account FROM bills
+	rows := s.read(ctx).Query(`SELECT id, service, account FROM bills
 		WHERE id > ?1 AND source = ?2 AND `+declared+` AND state <> 'removed' ORDER BY id LIMIT ?3 + 0`, after, source, page)
-	if err != nil {
-		return nil, 0, err
-	}
 	bills, err = db.Collect(rows, func(r db.Scanner) (b reminder.Bill, err error) {
 		err = r.Scan(&b.ID, &b.Service, &b.Account)
 		return b, err

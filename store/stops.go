@@ -55,11 +55,8 @@ func (s *Store) Stops(ctx context.Context, now time.Time) ([]Stopped, error) {
 }
 
 func stopsAt(q db.Reader, now time.Time) ([]Stopped, error) {
-	rows, err := q.Query(`SELECT reason, since, until_at, detail FROM stops
+	rows := q.Query(`SELECT reason, since, until_at, detail FROM stops
 		WHERE until_at IS NULL OR until_at > ?1 ORDER BY until_at IS NOT NULL, since, reason`, now.UnixMilli())
-	if err != nil {
-		return nil, err
-	}
 	return db.Collect(rows, func(r db.Scanner) (s Stopped, err error) {
 		err = r.Scan(&s.Reason, db.InstantTo(&s.Since), db.InstantTo(&s.Until), &s.Detail)
 		return s, err

@@ -61,14 +61,15 @@ func (t *tx) warned(reason reminder.Reason) (found bool, err error) {
 
 // Warnings reads those that stand, the oldest first.
 func (s *Store) Warnings(ctx context.Context) ([]Warning, error) {
-	rows, err := s.read(ctx).Query("SELECT reason, since, detail FROM warnings ORDER BY since, reason")
-	if err != nil {
-		return nil, fmt.Errorf("read warnings: %w", err)
-	}
-	return db.Collect(rows, func(r db.Scanner) (w Warning, err error) {
+	rows := s.read(ctx).Query("SELECT reason, since, detail FROM warnings ORDER BY since, reason")
+	all, err := db.Collect(rows, func(r db.Scanner) (w Warning, err error) {
 		err = r.Scan(&w.Reason, db.InstantTo(&w.Since), &w.Detail)
 		return w, err
 	})
+	if err != nil {
+		return nil, fmt.Errorf("read warnings: %w", err)
+	}
+	return all, nil
 }
 
 // metaReleased is the prefix of the facts that say when the operator last
@@ -77,18 +78,4 @@ const metaReleased = "released:"
 
 func (t *tx) releasedAt(reason reminder.Reason, now time.Time) error {
 	return t.setMeta(metaReleased+string(reason), strconv.FormatInt(now.UnixMilli(), 10))
-}
-
-// ReleasedAt is when the operator last released the reason; zero = never. What
-// was counted before then raises no new warning.
-func (s *Store) ReleasedAt(ctx context.Context, reason reminder.Reason) (time.Time, error) {
-	value, err := s.Meta(ctx, metaReleased+string(reason))
-	if err != nil || value == "" {
-		return time.Time{}, err
-	}
-	ms, err := strconv.ParseInt(value, 10, 64)
-	if err != nil {
-		return time.Time{}, fmt.Errorf("read when %s was released: %w", reason, err)
-	}
-	return time.UnixMilli(ms), nil
 }

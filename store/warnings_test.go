@@ -28,10 +28,10 @@ func TestAWarningStandsUntilItsCauseEndsOrTheOperatorReleasesIt(t *testing.T) {
 	mustDo(t, s.EndWarning(reminder.UnreadableAnswers))
 	must(s.ReleaseAll(t.Context(), p, now.Add(2*time.Hour), reminder.MassPaid, "somebody", nil))
 	wantWarnings()
-	if got := must(s.ReleasedAt(t.Context(), reminder.MassPaid)); !got.Equal(now.Add(2 * time.Hour)) {
+	if got := must(instantOf(s.read(t.Context()), metaReleased+string(reminder.MassPaid))); !got.Equal(now.Add(2 * time.Hour)) {
 		t.Errorf("released at %s", got)
 	}
-	if got := must(s.ReleasedAt(t.Context(), reminder.ListShrank)); !got.IsZero() {
+	if got := must(instantOf(s.read(t.Context()), metaReleased+string(reminder.ListShrank))); !got.IsZero() {
 		t.Errorf("what nobody released was released at %s", got)
 	}
 }

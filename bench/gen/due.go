@@ -20,19 +20,13 @@ type Due struct {
 // their due date on that day.
 func MakeDue(ctx context.Context, path string, d Due) (err error) {
 	return change(ctx, path, func(c *sql.Conn) error {
-		for _, s := range []struct {
-			sql  string
-			args []any
-		}{
-			{"UPDATE bills SET state = 'active', balance = '1250.50', usual = '1250.50', balance_at = ?4, due_date = ?5, customer = 'Wanjiku Kamau', verified = 1 " + chosen,
-				[]any{d.At.Add(-time.Minute).UnixMilli(), d.At.Format(time.DateOnly)}},
-			{"INSERT OR REPLACE INTO due_remind (bill_id, at) SELECT id, ?4 FROM bills " + chosen, []any{d.At.UnixMilli()}},
-		} {
-			if _, err := c.ExecContext(ctx, s.sql, append([]any{d.From, d.Step, d.N}, s.args...)...); err != nil {
-				return fmt.Errorf("make bills due: %w", err)
-			}
+		_, err := c.ExecContext(ctx, `UPDATE bills SET state = 'active', balance = '1250.50', usual = '1250.50', balance_at = ?4,
+			due_date = ?5, customer = 'Wanjiku Kamau', verified = 1 `+chosen,
+			d.From, d.Step, d.N, d.At.Add(-time.Minute).UnixMilli(), d.At.Format(time.DateOnly))
+		if err != nil {
+			return fmt.Errorf("make bills due: %w", err)
 		}
-		return nil
+		return setDue(ctx, c, "due_remind", d, d.At)
 	})
 }
 
@@ -44,21 +38,26 @@ func MakeTexted(ctx context.Context, path string, d Due, daysBefore ...int) erro
 		if err := c.QueryRowContext(ctx, "SELECT coalesce(max(id), 0) FROM texts").Scan(&texts); err != nil {
 			return err
 		}
-		if _, err := c.ExecContext(ctx, "INSERT INTO phones (number) SELECT phone FROM bills "+chosen+" ORDER BY id ON CONFLICT DO NOTHING", d.From, d.Step, d.N); err != nil {
+		_, err := c.ExecContext(ctx, "INSERT INTO phones (number) SELECT phone FROM bills "+chosen+" ORDER BY id ON CONFLICT DO NOTHING",
+			d.From, d.Step, d.N)
+		if err != nil {
 			return fmt.Errorf("make bills texted: %w", err)
 		}
 		for i, days := range daysBefore {
 			at := d.At.AddDate(0, 0, -days).UnixMilli()
 			first := texts + int64(i*d.From+i*d.Step*d.N) // of the text of a bill it is this and the id of the bill
 			for _, s := range []string{
-				`INSERT INTO texts (id, phone, phone_id, sent_to, body, language, segments, state, owner, lease_until, planned_at, not_after, created_at,
-					accepted_at, settled_at, provider_id, provider_status)
-				SELECT ?4 + id, phone, (SELECT phone_id FROM phones WHERE number = phone), phone, 'Hello Wanjiku Kamau, your Nairobi Water bill (account ' || account || ') is due in ' || -?6 || ' days. Amount due: KES 1,250.50.',
+				`INSERT INTO texts (id, phone, phone_id, sent_to, body, language, segments, state, owner, lease_until, planned_at,
+					not_after, created_at, accepted_at, settled_at, provider_id, provider_status)
+				SELECT ?4 + id, phone, (SELECT phone_id FROM phones WHERE number = phone), phone,
+					'Hello Wanjiku Kamau, your Nairobi Water bill (account ' || account || ') is due in ' || -?6 ||
+					' days. Amount due: KES 1,250.50.',
 					'en', 1, 'delivered', 'bench', ?5, ?5, ?5, ?5, ?5, ?5, 'SM' || printf('%032x', ?4 + id), 'delivered' FROM bills ` + chosen,
 				`INSERT INTO reminders (bill_id, due_date, stage, outcome, reason, text_id, decided_at)
 				SELECT id, due_date, ?6, 'texted', 'on_schedule', ?4 + id, ?5 FROM bills ` + chosen,
 				`INSERT INTO events (at, bill_id, text_id, what, reason, detail)
-				SELECT ?5, id, ?4 + id, 'texted', 'on_schedule', -?6 || ' days before, due ' || due_date || ': balance KES 1,250.50, asked 1m0s ago' FROM bills ` + chosen,
+				SELECT ?5, id, ?4 + id, 'texted', 'on_schedule',
+					-?6 || ' days before, due ' || due_date || ': balance KES 1,250.50, asked 1m0s ago' FROM bills ` + chosen,
 				`INSERT INTO events (at, bill_id, text_id, what, reason, detail)
 				SELECT ?5, id, ?4 + id, 'accepted', 'provider', 'the provider took it as SM' || printf('%032x', ?4 + id) FROM bills ` + chosen,
 			} {
@@ -74,9 +73,18 @@ func MakeTexted(ctx context.Context, path string, d Due, daysBefore ...int) erro
 // MakeRecheckDue lets bills be due for a question to Almara Pay.
 func MakeRecheckDue(ctx context.Context, path string, d Due) error {
 	return change(ctx, path, func(c *sql.Conn) error {
-		_, err := c.ExecContext(ctx, "INSERT OR REPLACE INTO due_recheck (bill_id, at) SELECT id, ?4 FROM bills "+chosen, d.From, d.Step, d.N, d.At.UnixMilli())
-		return err
+		return setDue(ctx, c, "due_recheck", d, d.At)
 	})
+}
+
+// setDue gives bills the next instant of a job, whose queue the table is.
+func setDue(ctx context.Context, c *sql.Conn, table string, d Due, at time.Time) error {
+	_, err := c.ExecContext(ctx, "INSERT OR REPLACE INTO "+table+" (bill_id, at) SELECT id, ?4 FROM bills "+chosen,
+		d.From, d.Step, d.N, at.UnixMilli())
+	if err != nil {
+		return fmt.Errorf("fill %s: %w", table, err)
+	}
+	return nil
 }
 
 // SetFact changes one of the facts that a store was made with.
@@ -91,7 +99,7 @@ func SetFact(ctx context.Context, path, key, value string) error {
 func MakeIdle(ctx context.Context, path string, d Due) error {
 	return change(ctx, path, func(c *sql.Conn) error {
 		for _, table := range []string{"due_remind", "due_recheck"} {
-			if _, err := c.ExecContext(ctx, "INSERT OR REPLACE INTO "+table+" (bill_id, at) SELECT id, ?4 FROM bills "+chosen, d.From, d.Step, d.N, d.At.AddDate(5, 0, 0).UnixMilli()); err != nil {
+			if err := setDue(ctx, c, table, d, d.At.AddDate(5, 0, 0)); err != nil {
 				return err
 			}
 		}

@@ -173,7 +173,8 @@ func bills(o Order) []string {
 			CASE h %% 4 WHEN 0 THEN 'sw' ELSE '' END, 'House ' || (h %% 400 + 1), 'import', %[5]s,
 			%[6]s, %[7]s, %[8]s, %[9]s, %[10]s, %[11]s, %[8]s, 0, '', %[12]s FROM b`,
 		o.Bills, o.Seed, phoneStep, phones, state,
-		"coalesce("+or("(SELECT name FROM first_names WHERE id = (h >> 3) % 32) || ' ' || (SELECT name FROM last_names WHERE id = (h >> 9) % 32)")+", '')",
+		"coalesce("+or("(SELECT name FROM first_names WHERE id = (h >> 3) % 32) || ' ' || "+
+			"(SELECT name FROM last_names WHERE id = (h >> 9) % 32)")+", '')",
 		or("balance"), or(fmt.Sprintf("%d - (h >> 7) %% 1800000", at)), or("CASE (h >> 5) % 31 "+strings.Join(days, " ")+" END"),
 		or("1"), or(fmt.Sprintf("%d - 86400000 * (30 + h %% 300)", at)),
 		or("CASE WHEN balance > '0' THEN balance END"))

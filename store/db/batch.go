@@ -7,14 +7,14 @@ import (
 	"strings"
 )
 
-// Type is that of a column of a Batch. SQLite finds it in the value; other engines
-// have to be told, since a value that is NULL has none.
+// Type is that of a column of a Batch. SQLite reads none of them, since it finds the type
+// in the value; other engines have to be told, since a value that is NULL has none.
 type Type string
 
 // The types of columns.
 const (
 	Integer Type = "bigint" // numbers, ids, flags, and instants as milliseconds since 1970
-	Text    Type = "text"   // and days, and money
+	Text    Type = "text"   // words, days and money
 )
 
 // sizes are the numbers of rows for which a statement over many rows is
@@ -24,11 +24,15 @@ var sizes = [...]int{256, 64, 16, 4, 1}
 // Batch is one statement over many rows, in a text for each of the sizes.
 type Batch [len(sizes)]string
 
-// NewBatch writes the texts. %s stands for the rows, each of these columns, whose
-// placeholders are numbered after so many fixed ones.
+// NewBatch writes a statement for each of the sizes. In query, %s stands for the rows of
+// placeholders, one for each of the columns. They are numbered after those that stand in
+// query itself: ?1 to as many as fixed says, the same for all rows.
+//
+// On SQLite an INSERT or UPDATE becomes OR FAIL: a batch that fails leaves part of its
+// rows, and its transaction or savepoint has to be undone, as Write and Together do.
 func NewBatch(query string, fixed int, columns ...Type) *Batch {
 	var b Batch
-	query = orFail(query)
+	query = withoutStatementUndo(query)
 	for i, size := range sizes {
 		b[i] = fmt.Sprintf(query, placeholders(size, fixed, len(columns)))
 	}
@@ -52,8 +56,9 @@ func placeholders(rows, fixed, columns int) string {
 	return b.String()
 }
 
-// ExecBatch runs a batch that returns no rows. row appends the arguments of one row; the
-// fixed ones stand before all. It returns how many rows of tables were changed.
+// ExecBatch runs a batch that returns no rows, and returns how many rows of tables it
+// changed. row appends the arguments of one row. The fixed ones come last in the call,
+// since most have none, but are numbered first.
 func ExecBatch[T any](t *Tx, b *Batch, rows []T, row func(args []any, of T) []any, fixed ...any) (changed int64, err error) {
 	err = each(t, b, rows, row, fixed, func(query string, args []any) error {
 		n, err := t.execRows(query, args)
@@ -64,7 +69,7 @@ func ExecBatch[T any](t *Tx, b *Batch, rows []T, row func(args []any, of T) []an
 }
 
 // InsertBatch runs a batch that inserts into a table with an id, and returns the ids of
-// the rows that were not there.
+// the rows that are newly inserted: some may have been there.
 func InsertBatch[T any](t *Tx, b *Batch, rows []T, row func(args []any, of T) []any) (added []int64, err error) {
 	added = make([]int64, 0, len(rows))
 	err = each(t, b, rows, row, nil, func(query string, args []any) error {
@@ -75,15 +80,17 @@ func InsertBatch[T any](t *Tx, b *Batch, rows []T, row func(args []any, of T) []
 }
 
 // QueryBatch runs a batch that returns rows: of each the columns take the values, then
-// found is called.
-func QueryBatch[T any](t *Tx, b *Batch, rows []T, row func(args []any, of T) []any, columns []sql.Scanner, found func() error, fixed ...any) error {
+// found is called. row and fixed are those of ExecBatch.
+func QueryBatch[T any](
+	t *Tx, b *Batch, rows []T, row func(args []any, of T) []any, columns []sql.Scanner, found func() error, fixed ...any,
+) error {
 	return each(t, b, rows, row, fixed, func(query string, args []any) error {
 		return t.EachRow(query, args, columns, found)
 	})
 }
 
-// each calls do with the text for as many rows as one has, until all are done. The
-// driver takes all arguments in one call where rows are asked for.
+// each calls do for a part of the rows at a time: as many as the largest statement takes
+// that is no larger than what is left.
 func each[T any](t *Tx, b *Batch, rows []T, row func(args []any, of T) []any, fixed []any, do func(query string, args []any) error) error {
 	for len(rows) > 0 {
 		i := 0

@@ -85,7 +85,7 @@ func TestOrFailIsOfTheStatementItself(t *testing.T) {
 		"WITH v (b) AS (VALUES %s) UPDATE a SET b = v.b FROM v":           "WITH v (b) AS (VALUES %s) UPDATE OR FAIL a SET b = v.b FROM v",
 		"SELECT updated FROM a WHERE b IN (%s)":                           "SELECT updated FROM a WHERE b IN (%s)",
 	} {
-		if got := orFail(query); got != want {
+		if got := withoutStatementUndo(query); got != want {
 			t.Errorf("%s became %s", query, got)
 		}
 	}

@@ -4,7 +4,8 @@
 // knows no table: those are package store's.
 //
 // What is SQLite's own stands in sqlite*.go. Statements are one text for every
-// engine, with placeholders ?1 ?2.
+// engine, with placeholders ?1 ?2. CROSS JOIN in them fixes the order of a join: SQLite
+// reads the left table first, and does not choose by itself.
 //
 // All writes go through one connection and share its commits (writer.go); their
 // log is carried over into the file beside it (sqlite_checkpoint.go). Reads use a
@@ -26,26 +27,26 @@ var (
 	// ErrTooOld means that the file is of a version before the first release.
 	ErrTooOld = errors.New("the store is of a version before the first release, which this duewatch cannot bring up to date")
 	// ErrOldSchema means that the file awaits a migration, which the daemon does at its start.
-	ErrOldSchema = errors.New("the store is of an older version: restart the daemon, which brings it up to date (a copy is read by the duewatch that wrote it)")
+	ErrOldSchema = errors.New("the store is of an older version: restart the daemon, which brings it up to date " +
+		"(a copy is read by the duewatch that wrote it)")
 	// ErrNotFound means that there is no such file.
 	ErrNotFound = errors.New("not found")
 	// ErrClosed means that the store was closed before the write began.
-	ErrClosed = errors.New("the store is closed")
-	// ErrReadOnly means that the store was opened for reading.
-	ErrReadOnly = errors.New("the store was opened for reading only")
+	ErrClosed   = errors.New("the store is closed")
+	errReadOnly = errors.New("the store was opened for reading only")
 )
 
 // DB is one open store. It is safe for concurrent use.
 type DB struct {
-	read   *sql.DB
-	write  *writer // nil when opened for reading
-	unlock func()  // lets another daemon in; nil in a command
-	beside string  // the lock file of a daemon that may run beside; "" in the daemon itself
+	read        *sql.DB
+	write       *writer // nil when opened for reading
+	releaseLock func()  // in a daemon: lets another one open the file; nil in a command
+	daemonLock  string  // in a command: the lock file of the daemon that may run meanwhile; "" in a daemon
 }
 
-// Of is a DB of pools that are open already: of any number of connections to read
+// FromPools is a DB of pools that are open already: of any number of connections to read
 // by, and of one to write by, which may be the same.
-func Of(read, write *sql.DB) *DB {
+func FromPools(read, write *sql.DB) *DB {
 	return &DB{read: read, write: startWriter(write)}
 }
 
@@ -60,8 +61,8 @@ func (d *DB) Close() error {
 	if d.write != nil {
 		errs = append(errs, d.write.close())
 	}
-	if d.unlock != nil {
-		d.unlock()
+	if d.releaseLock != nil {
+		d.releaseLock()
 	}
 	return errors.Join(errs...)
 }
@@ -69,10 +70,10 @@ func (d *DB) Close() error {
 // Write runs do in a transaction and returns when its outcome is durable. It
 // cannot be cancelled: a caller that stopped waiting would not know whether its
 // write happened. do must not keep the Tx, and may be run a second time after what
-// it did first was undone: what it gives its caller is set anew.
+// it wrote first was undone: set results in it, never append to those of the first run.
 func (d *DB) Write(do func(*Tx) error) error {
 	if d.write == nil {
-		return ErrReadOnly
+		return errReadOnly
 	}
 	return d.write.do(do)
 }
@@ -108,14 +109,19 @@ func (d *DB) Snapshot(ctx context.Context, do func(*Tx) error) error {
 
 // Reader reads: a transaction as it stands, the pool of a DB by the last commit.
 //
-// Each connection keeps its statements prepared. But SQLite prepares one anew where
-// its plan may depend on a value that is bound, such as that of LIMIT ?1, or of a
-// column = ?1 where another index may do: so it is LIMIT ?1 + 0 everywhere, and
-// = ?1 + 0 or ?1 || ” where it mattered. An expression's value is not looked at.
+// Each connection keeps its statements prepared. But SQLite prepares one anew where its
+// plan may depend on a value that is bound, such as that of a LIMIT, or of a condition for
+// which another index may do. It does not look at the value of an expression, so every
+// LIMIT is written as the first of these, and conditions as the others where it mattered:
+//
+//	LIMIT ?1 + 0
+//	column = ?1 + 0
+//	column = ?1 || ''
+//
 // SQLite could be told so as a whole (SQLITE_DBCONFIG_ENABLE_QPSG), but not by this driver.
 type Reader interface {
-	// Query returns rows, for Collect.
-	Query(query string, args ...any) (*Rows, error)
+	// Query returns rows, for Collect, which fails when the query does.
+	Query(query string, args ...any) Rows
 	// Row returns one row; its Scan fails with sql.ErrNoRows when there is none.
 	Row(query string, args ...any) Row
 }
@@ -128,12 +134,9 @@ type poolReader struct {
 	pool *sql.DB
 }
 
-func (r poolReader) Query(query string, args ...any) (*Rows, error) {
+func (r poolReader) Query(query string, args ...any) Rows {
 	rows, err := r.pool.QueryContext(r.ctx, query, args...) //nolint:rowserrcheck // Each does
-	if err != nil {
-		return nil, explain(err)
-	}
-	return &Rows{rows}, nil
+	return Rows{rows, explain(err)}
 }
 
 func (r poolReader) Row(query string, args ...any) Row {

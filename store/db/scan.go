@@ -15,18 +15,28 @@ type Row struct{ row *sql.Row }
 // Scan reads the row; sql.ErrNoRows means that there is none.
 func (r Row) Scan(dest ...any) error { return explain(r.row.Scan(dest...)) }
 
-// Rows are rows that were asked for, for Collect.
-type Rows struct{ rows *sql.Rows }
+// Rows are rows that were asked for, or why there are none: whoever reads them learns it,
+// as of a Row.
+type Rows struct {
+	rows *sql.Rows
+	err  error
+}
 
 // Columns are the names of the columns of a query, which is not run to its end.
-func Columns(rows *Rows) ([]string, error) {
+func Columns(rows Rows) ([]string, error) {
+	if rows.err != nil {
+		return nil, rows.err
+	}
 	defer rows.rows.Close() //nolint:errcheck // nothing is read
 	return rows.rows.Columns()
 }
 
 // Each calls do for each of the rows, as it is read, and stops at its first error. It
 // closes the rows.
-func Each[T any](rows *Rows, scan func(Scanner) (T, error), do func(T) error) error {
+func Each[T any](rows Rows, scan func(Scanner) (T, error), do func(T) error) error {
+	if rows.err != nil {
+		return rows.err
+	}
 	defer rows.rows.Close() //nolint:errcheck // Err reports what matters
 	for rows.rows.Next() {
 		v, err := scan(rows.rows)
@@ -41,7 +51,7 @@ func Each[T any](rows *Rows, scan func(Scanner) (T, error), do func(T) error) er
 }
 
 // Collect scans all rows and closes them.
-func Collect[T any](rows *Rows, scan func(Scanner) (T, error)) (all []T, err error) {
+func Collect[T any](rows Rows, scan func(Scanner) (T, error)) (all []T, err error) {
 	err = Each(rows, scan, func(v T) error {
 		all = append(all, v)
 		return nil

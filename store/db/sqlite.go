@@ -30,7 +30,7 @@ func OpenDaemon(ctx context.Context, path string, schema Schema) (_ *DB, err err
 	if err != nil {
 		return nil, err
 	}
-	d := &DB{unlock: unlock}
+	d := &DB{releaseLock: unlock}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, d.Close())
@@ -83,7 +83,7 @@ func OpenWriter(ctx context.Context, path string, schema Schema) (*DB, error) {
 	if err != nil {
 		return nil, errors.Join(err, d.Close())
 	}
-	d.write, d.beside = startWriter(pool), realPath(path)+".lock"
+	d.write, d.daemonLock = startWriter(pool), realPath(path)+".lock"
 	return d, nil
 }
 

@@ -2,10 +2,10 @@ package db
 
 import "regexp"
 
-// orFail has the statements of a batch not undone alone: a statement that fails takes
-// its transaction or its savepoint with it in any case, so SQLite need not keep the
-// old pages of each, which costs more than many rows in one call save.
-func orFail(query string) string {
+// withoutStatementUndo has a statement of a batch fail without being undone alone (OR
+// FAIL): it takes its transaction or its savepoint with it in any case, so SQLite need
+// not keep the old pages of each, which costs more than many rows in one call save.
+func withoutStatementUndo(query string) string {
 	return writesTable.ReplaceAllStringFunc(query, func(verb string) string {
 		switch verb {
 		case "INSERT INTO ":

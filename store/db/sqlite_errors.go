@@ -10,8 +10,8 @@ import (
 
 // explain turns the SQLite failures that an operator can mend into what to do.
 func explain(err error) error {
-	var e sqlite3.Error
-	if !errors.As(err, &e) {
+	e, ok := errors.AsType[sqlite3.Error](err)
+	if !ok {
 		return err
 	}
 	code := e.Code

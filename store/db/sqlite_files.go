@@ -186,7 +186,7 @@ func (d *DB) GiveWay(ctx context.Context, held time.Duration) {
 }
 
 // BesideDaemon reports whether a daemon works on the same file just now.
-func (d *DB) BesideDaemon() bool { return d.beside != "" && running(d.beside) }
+func (d *DB) BesideDaemon() bool { return d.daemonLock != "" && running(d.daemonLock) }
 
 // running reports whether the process named in a lock file is there. It does
 // not ask for the lock, which would turn away a daemon that starts just then;

@@ -16,8 +16,9 @@ import (
 // it; it has no log and no lock, so that a commit costs no more than its pages.
 func OpenScratch(ctx context.Context, path string, schema Schema) (*DB, error) {
 	settings := url.Values{
-		"_synchronous": {"OFF"}, "_journal_mode": {"MEMORY"}, "_locking_mode": {"EXCLUSIVE"}, "_foreign_keys": {"on"}, "_txlock": {"immediate"}, "_mutex": {"no"},
-		"_stmt_cache_size": {"128"}, "_cache_size": {"-4000"}, // 4 MB: where a b-tree was balanced, a commit goes through all pages that are cached
+		"_synchronous": {"OFF"}, "_journal_mode": {"MEMORY"}, "_locking_mode": {"EXCLUSIVE"},
+		"_foreign_keys": {"on"}, "_txlock": {"immediate"}, "_mutex": {"no"}, "_stmt_cache_size": {"128"},
+		"_cache_size": {"-4000"}, // 4 MB: where a b-tree was balanced, a commit goes through all pages that are cached
 	}
 	file := "scratch"
 	if path == "" {
@@ -30,7 +31,7 @@ func OpenScratch(ctx context.Context, path string, schema Schema) (*DB, error) {
 	if err := schema.bringUp(ctx, pool); err != nil {
 		return nil, errors.Join(err, pool.Close())
 	}
-	return Of(pool, pool), nil
+	return FromPools(pool, pool), nil
 }
 
 // OpenNameless is OpenScratch for a file in the temporary folder that is gone with

@@ -6,10 +6,11 @@ import (
 )
 
 // Together does something for many items in one transaction, and confines a failure
-// to the item it is of. Failures are rare and savepoints dear (SQLite copies each page that is
-// written under one), so all are done at once first. When that fails, the whole
-// transaction is undone and run again, and there each item is done alone, under a
-// savepoint of its own; failed is called for each that could not be, after it was undone.
+// to the item it is of. Failures are rare and savepoints dear (SQLite copies each page that
+// is written under one), so all are done at once first. When that fails, the writer undoes
+// the whole transaction and runs it again (writer.commit), and there each item is done
+// alone, under a savepoint of its own; failed is called for each that could not be, after
+// it was undone.
 //
 // do is called with all items, or with one. A failure that any other write would have
 // met as well, such as a full disk, is nobody's in particular: it is returned, and
@@ -20,14 +21,14 @@ func Together[T any](t *Tx, items []T, do func(some []T) error, failed func(item
 		size = max(len(items), 1)
 	}
 	for some := range slices.Chunk(items, size) {
-		own, all := t.confined(func() error { return do(some) })
+		itemErr, txErr := t.confined(func() error { return do(some) })
 		switch {
-		case all != nil:
-			return all
-		case ofTheMachine(own):
-			return own
-		case own != nil:
-			if err := failed(some[0], own); err != nil {
+		case txErr != nil:
+			return txErr
+		case ofTheMachine(itemErr):
+			return itemErr
+		case itemErr != nil:
+			if err := failed(some[0], itemErr); err != nil {
 				return err
 			}
 		}
@@ -42,9 +43,10 @@ type batchedError struct{ err error }
 func (e *batchedError) Error() string { return e.err.Error() }
 func (e *batchedError) Unwrap() error { return e.err }
 
-// confined runs do so that it is undone alone when it fails. own is do's failure, all
-// is one of the transaction itself or, in a batched try, of that try.
-func (t *Tx) confined(do func() error) (own, all error) {
+// confined runs do so that it is undone alone when it fails. itemErr is do's failure,
+// txErr is one of the transaction itself or, in a batched try, of that try. Savepoints of
+// one name may stand within each other: ROLLBACK TO and RELEASE mean the innermost.
+func (t *Tx) confined(do func() error) (itemErr, txErr error) {
 	if t.batched {
 		if err := safely(do); err != nil {
 			return nil, &batchedError{err}
@@ -54,13 +56,13 @@ func (t *Tx) confined(do func() error) (own, all error) {
 	if _, err := t.Exec("SAVEPOINT one"); err != nil {
 		return nil, err
 	}
-	if own = safely(do); own != nil {
+	if itemErr = safely(do); itemErr != nil {
 		if _, err := t.Exec("ROLLBACK TO one"); err != nil {
-			return own, errors.Join(own, err)
+			return itemErr, errors.Join(itemErr, err)
 		}
 	}
 	if _, err := t.Exec("RELEASE one"); err != nil {
-		return own, errors.Join(own, err)
+		return itemErr, errors.Join(itemErr, err)
 	}
-	return own, nil
+	return itemErr, nil
 }

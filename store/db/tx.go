@@ -10,13 +10,12 @@ import (
 	"runtime/debug"
 )
 
-// Tx is a write transaction, or one connection on which something is read (View).
-// Its statements are prepared once for each connection by the driver's statement
-// cache.
+// Tx is a transaction, or a connection that reads (View). Its statements are prepared
+// once for each connection by the driver's statement cache.
 type Tx struct {
 	ctx     context.Context // lives as long as the transaction; that of a write cannot be cancelled
-	batched bool            // nothing stands under a savepoint: the first failure ends this try
-	rows    []*sql.Rows     // that were asked for
+	batched bool            // the first of two tries, without savepoints (see Together)
+	rows    []*sql.Rows     // of its queries, open or read to the end
 	conn    *sql.Conn
 	buffer  *argBuffer
 }
@@ -57,15 +56,14 @@ func (t *Tx) Changed(query string, args ...any) (bool, error) {
 	return n > 0, err
 }
 
-// Query is Reader's. The transaction notes the rows, so that none can be left open: an
-// sql.Tx closes its rows, a connection that is given back waits for them.
-func (t *Tx) Query(query string, args ...any) (*Rows, error) {
+// Query is Reader's. The Tx notes the rows and closes those that are left open: an sql.Tx
+// would, but a connection that is given back waits for them, and would wait for ever.
+func (t *Tx) Query(query string, args ...any) Rows {
 	rows, err := t.conn.QueryContext(t.ctx, query, args...) //nolint:rowserrcheck // Each does
-	if err != nil {
-		return nil, explain(err)
+	if err == nil {
+		t.rows = append(t.rows, rows)
 	}
-	t.rows = append(t.rows, rows)
-	return &Rows{rows}, nil
+	return Rows{rows, explain(err)}
 }
 
 // closeRows closes what a panic, or a mistake, left open.
@@ -81,10 +79,10 @@ func (t *Tx) Row(query string, args ...any) Row {
 	return Row{t.conn.QueryRowContext(t.ctx, query, args...)}
 }
 
-// EachRow runs a statement with many arguments, or of many rows: of each row that it
-// returns the columns take the values, then each is called. The driver is asked directly:
-// database/sql would copy each argument twice, and find out the type of each value
-// anew.
+// EachRow runs a statement and calls each for every row that it returns, after columns
+// have taken the values of that row. It is for many arguments or many rows, and asks the
+// driver directly: database/sql would copy each argument twice, and find out the type of
+// each value anew.
 func (t *Tx) EachRow(query string, args []any, columns []sql.Scanner, each func() error) (err error) {
 	named := t.buffer.named[:0]
 	for i, v := range args {

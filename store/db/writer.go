@@ -19,7 +19,7 @@ const maxGroup = 256
 // all its writes.
 type writer struct {
 	db     *sql.DB
-	log    *checkpointer // nil = the log is carried over by the commits
+	log    *checkpointer // carries the write-ahead log (WAL) over into the file; nil = the commits do
 	queue  chan write
 	buffer argBuffer
 	stop   sync.Once
@@ -92,10 +92,11 @@ func (w *writer) run() {
 	}
 }
 
-// commit runs a group in one transaction and tells each of its callers.
+// commit runs a group in one transaction and answers each of its callers. A batched try
+// that failed is undone, and run again with savepoints (Together).
 func (w *writer) commit(group []grouped) {
 	err := w.try(group, true)
-	if again := (*batchedError)(nil); errors.As(err, &again) {
+	if needsSavepoints := (*batchedError)(nil); errors.As(err, &needsSavepoints) {
 		err = w.try(group, false)
 	}
 	for _, g := range group {
@@ -130,9 +131,8 @@ func (w *writer) try(group []grouped, batched bool) error {
 	t := &Tx{ctx: ctx, batched: batched, conn: conn, buffer: &w.buffer}
 	if len(group) == 1 { // there is nothing to confine its failure from
 		err = safely(func() error { return group[0].do(t) })
-	}
-	for i := 0; len(group) > 1 && err == nil && i < len(group); i++ {
-		group[i].err, err = t.confined(func() error { return group[i].do(t) })
+	} else {
+		err = t.doEach(group)
 	}
 	t.closeRows()
 	if err == nil {
@@ -148,4 +148,17 @@ func (w *writer) try(group []grouped, batched bool) error {
 	// and says so here: what it was is in err.
 	_, _ = conn.ExecContext(ctx, "ROLLBACK")
 	return err
+}
+
+// doEach runs each write of a group, confined to itself. It stops at the first failure of
+// the transaction.
+func (t *Tx) doEach(group []grouped) error {
+	for i := range group {
+		writeErr, txErr := t.confined(func() error { return group[i].do(t) })
+		group[i].err = writeErr
+		if txErr != nil {
+			return txErr
+		}
+	}
+	return nil
 }

@@ -106,30 +106,31 @@ func TestAFailingWriteIsUndoneAlone(t *testing.T) {
 			return errors.Join(setMeta("bad")(x), err)
 		}, "no such table"},
 		{"with rows half read", func(x *Tx) error {
-			rows, err := x.Query("SELECT key FROM meta")
-			if err == nil {
-				rows.rows.Next()
-				err = errors.Join(setMeta("bad")(x), rows.rows.Close(), rows.rows.Err(), sentinel)
+			rows := x.Query("SELECT key FROM meta")
+			if rows.err != nil {
+				return rows.err
 			}
-			return err
+			rows.rows.Next()
+			return errors.Join(setMeta("bad")(x), rows.rows.Close(), rows.rows.Err(), sentinel)
 		}, "half way"},
 		{"with rows left open", func(x *Tx) error {
-			rows, err := x.Query("SELECT key FROM meta")
-			if err == nil {
-				rows.rows.Next()
-				err = errors.Join(setMeta("bad")(x), rows.rows.Err(), sentinel)
+			rows := x.Query("SELECT key FROM meta")
+			if rows.err != nil {
+				return rows.err
 			}
-			return err
+			rows.rows.Next()
+			return errors.Join(setMeta("bad")(x), rows.rows.Err(), sentinel)
 		}, "half way"},
 		{"by a panic while it reads", func(x *Tx) error {
-			rows, err := x.Query("SELECT key FROM meta")
-			if err == nil && rows.rows.Next() && rows.rows.Err() == nil {
+			rows := x.Query("SELECT key FROM meta")
+			if rows.err == nil && rows.rows.Next() && rows.rows.Err() == nil {
 				panic("half way")
 			}
-			return errors.Join(err, sentinel)
+			return errors.Join(rows.err, sentinel)
 		}, "half way"},
 		{"by a panic at a row that is read directly, with rows left open", func(x *Tx) error {
-			rows, err := x.Query("SELECT key FROM meta")
+			rows := x.Query("SELECT key FROM meta")
+			err := rows.err
 			if err == nil && rows.rows.Next() && rows.rows.Err() == nil {
 				err = readKeys(x, new(string), func() error { panic("half way") })
 			}
