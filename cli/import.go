@@ -26,22 +26,28 @@ func (a *app) importCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "import FILE.csv",
 		Short: "Add or change bills from a CSV file",
-		Long: `Adds the bills of a CSV file, and changes those that are there already. The
-first line names the columns, in any order:
+		Long: `Adds the bills of a CSV file, and changes those that are there already. Its
+header names the columns, in any order; a title above it is passed over:
 
   service, account, phone    must be there
   description, language      may be
 
-Cells are separated by comma, semicolon or tab; what Excel writes is understood
-(as "CSV UTF-8" or "Unicode Text"). FILE may be - for stdin. Wrong rows are
-named with their line and left out, and the status is 1. Bills that the config
-declares, under bills: or in bills_file, are not changed by an import. A bill
-is never removed by one.
+Usual names such as "Phone No.", MSISDN, "Acc No", "Namba ya simu" or House are
+known too, and it is said what each was taken for. Choose others with --columns,
+by the header as it is written or by its number. Cells are separated by comma,
+semicolon or tab; what Excel writes is understood (as "CSV UTF-8" or "Unicode
+Text"). FILE may be - for stdin.
+
+Wrong rows are named with their line and left out, and the status is 1. Bills
+that the config declares, under bills: or in bills_file, are not changed by an
+import. A bill is never removed by one.
 
 It can be interrupted and run again, also while the daemon runs: the daemon
 finds the new bills by itself.`,
-		Example: "  duewatch import bills.csv --dry-run\n  duewatch import bills.csv",
-		Args:    cobra.ExactArgs(1),
+		Example: `  duewatch import bills.csv --dry-run
+  duewatch import bills.csv
+  duewatch import tenants.csv --service 17 --columns account="Hse Ref",phone=4`,
+		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			i.name = args[0]
 			return i.run(c)
@@ -49,7 +55,10 @@ finds the new bills by itself.`,
 	}
 	c.Flags().BoolVar(&i.dryRun, "dry-run", false, "say what would change, and write nothing")
 	c.Flags().BoolVar(&i.allOrNothing, "all-or-nothing", false, "write nothing if any row is wrong")
-	c.Flags().StringSliceVar(&i.ignore, "ignore-columns", nil, "names of columns to leave out")
+	c.Flags().StringToStringVar(&i.columns.Of, "columns", nil, "say which column is what, by `FIELD=COLUMN`")
+	c.Flags().Lookup("columns").DefValue = ""
+	c.Flags().StringVar(&i.columns.Service, "service", "", "the service of every row, by its `ID`")
+	c.Flags().StringSliceVar(&i.columns.Ignore, "ignore-columns", nil, "headers or numbers of columns to leave out")
 	c.Flags().BoolVar(&i.asJSON, "json", false, "print the summary as JSON")
 	return c
 }
@@ -69,7 +78,7 @@ type billImport struct {
 	dryRun       bool
 	allOrNothing bool
 	asJSON       bool
-	ignore       []string
+	columns      importer.ColumnChoice
 
 	cfg        *config.Config
 	configured map[string]bool // the services that the config names
@@ -102,11 +111,12 @@ func (i *billImport) run(c *cobra.Command) (err error) {
 	if i.name == "-" {
 		i.name = "stdin"
 	}
-	file, err := daemon.OpenBillsList(c.Context(), cfg, in, i.name, i.ignore, i.allOrNothing)
+	file, err := daemon.OpenBillsList(c.Context(), cfg, in, i.name, i.columns, i.allOrNothing)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, file.Close()) }()
+	i.printColumns(file.Columns())
 	switch {
 	case i.store.BesideDaemon():
 		file.Size = batchBeside
@@ -124,7 +134,7 @@ func (i *billImport) run(c *cobra.Command) (err error) {
 	if err != nil {
 		return i.interrupted(err)
 	}
-	return errors.Join(i.summary(time.Since(began)), i.refused())
+	return errors.Join(i.summary(file.Notes(), time.Since(began)), i.refused())
 }
 
 // open opens the store. A file can be tried before there is one.
@@ -162,6 +172,17 @@ func openInput(name string) (in io.ReadCloser, size int64, err error) {
 	return f, size, nil
 }
 
+// printColumns says what the columns were taken for, unless they have the names
+// that we write: an account that is taken from the wrong column is somebody else's.
+func (i *billImport) printColumns(c importer.Columns) {
+	if c.Above > 0 {
+		fmt.Fprintf(i.app.stderr, "%s: %s above the header passed over\n", i.name, countOf(c.Above, "row"))
+	}
+	if !c.Own {
+		fmt.Fprintf(i.app.stderr, "%s: %s\n", i.name, c)
+	}
+}
+
 // write imports the good rows, a batch at a time.
 func (i *billImport) write(ctx context.Context, file *daemon.BillsList, size int64) error {
 	i.progress = newProgress(i.app.stderr, "importing", size)
@@ -194,11 +215,38 @@ func (i *billImport) check(ctx context.Context, file *daemon.BillsList, size int
 			return err
 		}
 		if i.dryRun && !i.asJSON {
+			i.printFirst(b)
 			i.printChanges(b, changes)
 		}
 		i.take(b, changes)
 		return nil
 	})
+}
+
+// firstRows is how many rows a dry run shows as they were understood.
+const firstRows = 3
+
+// printFirst shows the first rows of the file as they were understood, by which
+// somebody who knows the list sees a column that is not what it was taken for.
+func (i *billImport) printFirst(b importer.Batch) {
+	if i.count.rows > 0 {
+		return
+	}
+	rows := slices.Clone(b.Good)
+	slices.SortFunc(rows, func(m, n reminder.ListedBill) int { return cmp.Compare(m.Line, n.Line) })
+	if len(rows) > 0 {
+		i.progress.clear()
+	}
+	for _, row := range rows[:min(len(rows), firstRows)] {
+		words := fmt.Sprintf("service %s, account %s, phone %s", row.Bill.Service, row.Bill.Account, row.Bill.Phone)
+		if row.Bill.Description != "" {
+			words += fmt.Sprintf(", description %q", row.Bill.Description)
+		}
+		if row.Bill.Language != "" {
+			words += ", language " + row.Bill.Language
+		}
+		fmt.Fprintf(i.app.stdout, "%s:%d: %s\n", i.name, row.Line, words)
+	}
 }
 
 // printChanges names the bills of a batch that would change, in the order of the
@@ -297,7 +345,7 @@ func (i *billImport) interrupted(err error) error {
 }
 
 // summary prints what became of the rows.
-func (i *billImport) summary(took time.Duration) error {
+func (i *billImport) summary(notes importer.Notes, took time.Duration) error {
 	n := i.count
 	nothing := i.dryRun || (i.allOrNothing && n.bad > 0)
 	if i.asJSON {
@@ -316,9 +364,15 @@ func (i *billImport) summary(took time.Duration) error {
 			ChangedColumns map[string]int `json:"changed_columns"`
 			Unchanged      int            `json:"unchanged"`
 			Refused        int            `json:"refused"`
+			Mended         map[string]int `json:"mended,omitempty"`
+			NewRanges      map[string]int `json:"new_ranges,omitempty"`
+			Foreign        map[string]int `json:"foreign,omitempty"`
 			Unknown        map[string]int `json:"unknown_services,omitempty"` // rows by the id that the config has not
 			Seconds        float64        `json:"seconds"`
-		}{i.name, !nothing, n.rows, n.added, n.changed, fields, n.same, n.bad, n.unknown.shown(i.cfg.Country), took.Seconds()})
+		}{
+			i.name, !nothing, n.rows, n.added, n.changed, fields, n.same, n.bad,
+			notes.Mended, notes.NewRanges, notes.Foreign, n.unknown.shown(i.cfg.Country), took.Seconds(),
+		})
 	}
 	for _, warning := range n.unknown.warnings(i.cfg.Country, i.app.configPath) {
 		fmt.Fprintln(i.app.stderr, warning)
@@ -337,6 +391,9 @@ func (i *billImport) summary(took time.Duration) error {
 		i.name, countOf(n.rows, "row"), n.added, add, n.changed, change, n.same, n.bad)
 	if len(fields) > 0 {
 		fmt.Fprintf(i.app.stdout, "of those %s: %s\n", change, strings.Join(fields, ", "))
+	}
+	for _, line := range notes.Lines() {
+		fmt.Fprintln(i.app.stdout, line)
 	}
 	return nil
 }

@@ -41,7 +41,7 @@ func (c *checker) policies(cfg *Config) (reminder.Policies, []Service, string) {
 			continue
 		}
 		own := c.entryView(e)
-		s := Service{ID: own.label("id", importer.MaxID, true), Name: own.label("name", maxName, true), Pay: own.pay("pay")}
+		s := Service{ID: own.id("id"), Name: own.label("name", maxName, true), Pay: own.pay("pay")}
 		if line, twice := lines[s.ID]; twice && s.ID != "" {
 			own.bad("id", "%s is listed twice, first in line %d: keep one", shown(s.ID), line)
 		}
@@ -128,6 +128,18 @@ func (v view) pay(key string) string {
 	return s
 }
 
+// id reads a service or an account, which is kept just as written.
+func (v view) id(key string) string {
+	s := v.text(key)
+	switch fault := importer.IDFault(s, true); {
+	case s == "":
+		v.missing(key, "every entry needs one")
+	case fault != "":
+		v.bad(key, "%s", fault)
+	}
+	return s
+}
+
 // identity tells bills apart.
 type identity struct{ service, account string }
 
@@ -141,9 +153,9 @@ func (c *checker) bills(cfg *Config) []reminder.Bill {
 		}
 		v := c.entryView(e)
 		b := reminder.Bill{
-			Service:     v.label("service", importer.MaxID, true),
-			Account:     v.label("account", importer.MaxID, true),
-			Phone:       v.phone("phone", cfg.Country),
+			Service:     v.id("service"),
+			Account:     v.id("account"),
+			Phone:       v.phone("phone", cfg),
 			Description: v.label("description", importer.MaxDescription, false),
 			Language:    v.text("language"),
 		}

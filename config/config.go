@@ -26,6 +26,7 @@ import (
 	"log/slog"
 	"time"
 
+	"duewatch/importer"
 	"duewatch/reminder"
 )
 
@@ -37,6 +38,10 @@ type Config struct {
 	Country  string // ISO 3166, two letters: of phone numbers without a country code
 	Store    string // path of the SQLite file
 
+	// Phones reads every phone number that a person has written.
+	Phones         *reminder.PhoneReader
+	MobilePrefixes []string // that Phones knows beside the library's, such as "+254144"
+
 	Almara    Almara
 	Notifier  Notifier
 	Delivery  reminder.Delivery
@@ -45,7 +50,9 @@ type Config struct {
 	Schedule  Schedule
 	Services  []Service
 	Bills     []reminder.Bill // with what a list says of a bill, and nothing else
-	BillsFile string          // path of a CSV file for ReadBills, "" for none
+	BillsFile string          // path of a file of bills, "" for none
+	// BillsColumns says which column of that file holds what, where its header does not.
+	BillsColumns importer.ColumnChoice
 	// MaxRemoved is the share of its bills that a declared list may lose at once, 0
 	// to 1; 0 = any.
 	MaxRemoved float64

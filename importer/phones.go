@@ -21,6 +21,7 @@ func ReadPhones(in io.Reader, name string, do func(line int, phone, service, fau
 		return errors.New(name + ": " + fault)
 	}
 	rows := newCSVRows(text, ',')
+	var clean cleaner
 	for first := true; ; {
 		err := rows.separate()
 		if errors.Is(err, io.EOF) {
@@ -32,19 +33,19 @@ func ReadPhones(in io.Reader, name string, do func(line int, phone, service, fau
 				continue
 			}
 		}
-		var cells [][]byte
+		var cells []cell
 		var line int
 		if err == nil {
-			cells, line, fault, err = rows.next()
+			cells, line, err = rows.next()
+		}
+		if fault, ok := errors.AsType[rowFault](err); ok {
+			do(line, "", "", string(fault))
+			continue
 		}
 		if err != nil {
 			return fmt.Errorf("read %s, from line %d: %w", name, rows.line, WithoutPath(err))
 		}
-		if fault != "" {
-			do(line, "", "", fault)
-			continue
-		}
-		phone, service, fault := phoneAndService(cells)
+		phone, service, fault := phoneAndService(&clean, cells)
 		switch {
 		case fault == "" && phone == "" && service == "":
 			continue
@@ -69,18 +70,18 @@ func (r *csvRows) separate() error {
 	return nil
 }
 
-func phoneAndService(cells [][]byte) (phone, service, fault string) {
+func phoneAndService(c *cleaner, cells []cell) (phone, service, fault string) {
 	for i, cell := range cells {
 		switch {
 		case i == 0:
-			if phone, fault = cleanCell(cell, cellPhone); fault != "" {
+			if phone, fault = c.clean(cell.text, cellPhone); fault != "" {
 				return "", "", "the phone " + fault
 			}
 		case i == 1:
-			if service, fault = cleanCell(cell, cellNumber); fault != "" {
+			if service, fault = c.clean(cell.text, cellNumber); fault != "" {
 				return "", "", "the service " + fault
 			}
-		case trimOdd(string(cell)) != "":
+		case trimOdd(cell.text) != "":
 			return "", "", "has more than a phone and a service id: remove the rest"
 		}
 	}

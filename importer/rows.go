@@ -23,30 +23,44 @@ type csvRows struct {
 	buf         []byte
 	start, stop int // what is read and not yet taken
 	ended       bool
+	err         error    // what ended reading
 	cells       [][]byte // of the row last split
 	plain       []byte   // those of its cells that needed rewriting
+	text        []byte   // of all its cells
+	texts       []cell   // its cells, for whoever asked for them
 }
 
 func newCSVRows(in io.Reader, delim byte) *csvRows {
 	return &csvRows{in: in, delim: delim, line: 1, buf: make([]byte, 2*maxCSVRow)}
 }
 
-// next returns a row and the line it starts in; its cells are valid until the
-// next call. With a fault there are no cells, but what is wrong with the line.
-// The error is io.EOF at the end, or what reading met.
-func (r *csvRows) next() (cells [][]byte, line int, fault string, err error) {
+// next is that of a rowSource. The cells of a row are parts of one string: a string
+// for each would be most of what reading a row allocates.
+func (r *csvRows) next() (cells []cell, line int, err error) {
 	size, lines, fault, err := r.splitFront()
 	if err != nil {
-		return nil, 0, "", err
+		return nil, 0, err
 	}
 	line = r.line
 	if fault != "" {
 		r.line++
-		return nil, line, fault, r.dropLine()
+		if err := r.dropLine(); err != nil {
+			return nil, line, err
+		}
+		return nil, line, rowFault(fault)
+	}
+	r.text, r.texts = r.text[:0], r.texts[:0]
+	for _, raw := range r.cells {
+		r.text = append(r.text, raw...)
+	}
+	row := string(r.text)
+	for _, raw := range r.cells {
+		r.texts = append(r.texts, cell{text: row[:len(raw)]})
+		row = row[len(raw):]
 	}
 	r.start += size
 	r.line += lines
-	return r.cells, line, "", nil
+	return r.texts, line, nil
 }
 
 // splitFront splits the row at the front without taking it.
@@ -71,20 +85,31 @@ func (r *csvRows) splitFront() (size, lines int, fault string, err error) {
 	}
 }
 
-// fill reads on.
+// front is the beginning of what was not taken yet, as far as a longest row goes.
+func (r *csvRows) front() []byte {
+	for r.stop-r.start < maxCSVRow && !r.ended && r.fill() == nil { // an error waits for whoever reads that far
+	}
+	return r.buf[r.start:r.stop]
+}
+
+// fill reads on. An error comes after what was read before it.
 func (r *csvRows) fill() error {
 	r.stop = copy(r.buf, r.buf[r.start:r.stop])
 	r.start = 0
 	for range 100 {
+		if r.err != nil {
+			return r.err
+		}
 		n, err := r.in.Read(r.buf[r.stop:])
 		r.stop += n
 		switch {
 		case errors.Is(err, io.EOF):
 			r.ended = true
 			return nil
-		case err != nil:
-			return err
+		case err != nil && n == 0:
+			r.err = err
 		case n > 0:
+			r.err = err
 			return nil
 		}
 	}
