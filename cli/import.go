@@ -26,22 +26,28 @@ func (a *app) importCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "import FILE.csv",
 		Short: "Add or change bills from a CSV file",
-		Long: `Adds the bills of a CSV file, and changes those that are there already. The
-first line names the columns, in any order:
+		Long: `Adds the bills of a CSV file, and changes those that are there already. Its
+header names the columns, in any order; a title above it is passed over:
 
   service, account, phone    must be there
   description, language      may be
 
-Cells are separated by comma, semicolon or tab; what Excel writes is understood
-(as "CSV UTF-8" or "Unicode Text"). FILE may be - for stdin. Wrong rows are
-named with their line and left out, and the status is 1. Bills that the config
-declares, under bills: or in bills_file, are not changed by an import. A bill
-is never removed by one.
+Usual names such as "Phone No.", MSISDN, "Acc No", "Namba ya simu" or House are
+known too, and it is said what each was taken for. Choose others with --columns,
+by the header as it is written or by its number. Cells are separated by comma,
+semicolon or tab; what Excel writes is understood (as "CSV UTF-8" or "Unicode
+Text"). FILE may be - for stdin.
+
+Wrong rows are named with their line and left out, and the status is 1. Bills
+that the config declares, under bills: or in bills_file, are not changed by an
+import. A bill is never removed by one.
 
 It can be interrupted and run again, also while the daemon runs: the daemon
 finds the new bills by itself.`,
-		Example: "  duewatch import bills.csv --dry-run\n  duewatch import bills.csv",
-		Args:    cobra.ExactArgs(1),
+		Example: `  duewatch import bills.csv --dry-run
+  duewatch import bills.csv
+  duewatch import tenants.csv --service 17 --columns account="Hse Ref",phone=4`,
+		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			i.name = args[0]
 			return i.run(c)
@@ -49,7 +55,10 @@ finds the new bills by itself.`,
 	}
 	c.Flags().BoolVar(&i.dryRun, "dry-run", false, "say what would change, and write nothing")
 	c.Flags().BoolVar(&i.allOrNothing, "all-or-nothing", false, "write nothing if any row is wrong")
-	c.Flags().StringSliceVar(&i.ignore, "ignore-columns", nil, "names of columns to leave out")
+	c.Flags().StringToStringVar(&i.columns.Of, "columns", nil, "say which column is what, by `FIELD=COLUMN`")
+	c.Flags().Lookup("columns").DefValue = ""
+	c.Flags().StringVar(&i.columns.Service, "service", "", "the service of every row, by its `ID`")
+	c.Flags().StringSliceVar(&i.columns.Ignore, "ignore-columns", nil, "headers or numbers of columns to leave out")
 	c.Flags().BoolVar(&i.asJSON, "json", false, "print the summary as JSON")
 	return c
 }
@@ -69,7 +78,7 @@ type billImport struct {
 	dryRun       bool
 	allOrNothing bool
 	asJSON       bool
-	ignore       []string
+	columns      importer.ColumnChoice
 
 	store    *store.Store
 	progress *progress
@@ -98,11 +107,12 @@ func (i *billImport) run(c *cobra.Command) (err error) {
 	if i.name == "-" {
 		i.name = "stdin"
 	}
-	file, err := daemon.OpenBillsList(c.Context(), cfg, in, i.name, i.ignore, i.allOrNothing)
+	file, err := daemon.OpenBillsList(c.Context(), cfg, in, i.name, i.columns, i.allOrNothing)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, file.Close()) }()
+	i.printColumns(file.Columns())
 	switch {
 	case i.store.BesideDaemon():
 		file.Size = batchBeside
@@ -156,6 +166,17 @@ func openInput(name string) (in io.ReadCloser, size int64, err error) {
 		size = info.Size()
 	}
 	return f, size, nil
+}
+
+// printColumns says what the columns were taken for, unless they have the names
+// that we write: an account that is taken from the wrong column is somebody else's.
+func (i *billImport) printColumns(c importer.Columns) {
+	if c.Above > 0 {
+		fmt.Fprintf(i.app.stderr, "%s: %s above the header passed over\n", i.name, countOf(c.Above, "row"))
+	}
+	if !c.Own {
+		fmt.Fprintf(i.app.stderr, "%s: %s\n", i.name, c)
+	}
 }
 
 // write imports the good rows, a batch at a time.

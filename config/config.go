@@ -26,6 +26,7 @@ import (
 	"log/slog"
 	"time"
 
+	"duewatch/importer"
 	"duewatch/reminder"
 )
 
@@ -45,7 +46,9 @@ type Config struct {
 	Schedule  Schedule
 	Services  []Service
 	Bills     []reminder.Bill // with what a list says of a bill, and nothing else
-	BillsFile string          // path of a CSV file for ReadBills, "" for none
+	BillsFile string          // path of a file of bills, "" for none
+	// BillsColumns says which column of that file holds what, where its header does not.
+	BillsColumns importer.ColumnChoice
 	// MaxRemoved is the share of its bills that a declared list may lose at once, 0
 	// to 1; 0 = any.
 	MaxRemoved float64

@@ -120,6 +120,7 @@ func (c *checker) config() *Config {
 	cfg.Web = c.web(v)
 	cfg.Log = c.log(v)
 	cfg.BillsFile = v.text("bills_file")
+	cfg.BillsColumns = c.billsColumns(v, cfg)
 	return cfg
 }
 

@@ -21,14 +21,16 @@ type BillsList struct {
 	Index *store.ImportIndex
 }
 
-// OpenBillsList begins to read a file of bills. name is that of the file, and ignore
-// are names of columns to leave out. An index that keeps can give all bills back.
-func OpenBillsList(ctx context.Context, cfg *config.Config, in io.Reader, name string, ignore []string, keeps bool) (*BillsList, error) {
+// OpenBillsList begins to read a file of bills. name is that of the file, and columns
+// says what its header does not. An index that keeps can give all bills back.
+func OpenBillsList(
+	ctx context.Context, cfg *config.Config, in io.Reader, name string, columns importer.ColumnChoice, keeps bool,
+) (*BillsList, error) {
 	index, err := store.NewImportIndex(ctx, keeps)
 	if err != nil {
 		return nil, err
 	}
-	batches, err := cfg.OpenBills(in, name, ignore, index.Add)
+	batches, err := cfg.OpenBills(in, name, columns, index.Add)
 	if err != nil {
 		return nil, errors.Join(err, index.Close())
 	}
@@ -53,7 +55,7 @@ func CheckBillsFile(
 	}
 	defer in.Close() //nolint:errcheck // only read from
 	sum := sha256.New()
-	list, err := OpenBillsList(ctx, cfg, io.TeeReader(in, sum), cfg.BillsFile, nil, keeps)
+	list, err := OpenBillsList(ctx, cfg, io.TeeReader(in, sum), cfg.BillsFile, cfg.BillsColumns, keeps)
 	if err != nil {
 		return nil, err
 	}

@@ -33,10 +33,17 @@ func (p Problem) String() string {
 	return b.String()
 }
 
-// FileError is the fault of a file of which no row can be read.
-type FileError struct{ Problem }
+// FileError is what is wrong with a file of which no row can be read, and what to
+// do about it.
+type FileError struct{ Problems []Problem }
 
-func (e *FileError) Error() string { return e.String() }
+func (e *FileError) Error() string {
+	lines := make([]string, len(e.Problems))
+	for i, p := range e.Problems {
+		lines[i] = p.String()
+	}
+	return strings.Join(lines, "\n")
+}
 
 // plainName is a name that may be repeated in a message. Anything else may be a
 // phone number or a secret that slipped into its place.

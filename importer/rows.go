@@ -23,6 +23,7 @@ type csvRows struct {
 	buf         []byte
 	start, stop int // what is read and not yet taken
 	ended       bool
+	err         error    // what ended reading
 	cells       [][]byte // of the row last split
 	plain       []byte   // those of its cells that needed rewriting
 	text        []byte   // of all its cells
@@ -84,20 +85,31 @@ func (r *csvRows) splitFront() (size, lines int, fault string, err error) {
 	}
 }
 
-// fill reads on.
+// front is the beginning of what was not taken yet, as far as a longest row goes.
+func (r *csvRows) front() []byte {
+	for r.stop-r.start < maxCSVRow && !r.ended && r.fill() == nil { // an error waits for whoever reads that far
+	}
+	return r.buf[r.start:r.stop]
+}
+
+// fill reads on. An error comes after what was read before it.
 func (r *csvRows) fill() error {
 	r.stop = copy(r.buf, r.buf[r.start:r.stop])
 	r.start = 0
 	for range 100 {
+		if r.err != nil {
+			return r.err
+		}
 		n, err := r.in.Read(r.buf[r.stop:])
 		r.stop += n
 		switch {
 		case errors.Is(err, io.EOF):
 			r.ended = true
 			return nil
-		case err != nil:
-			return err
+		case err != nil && n == 0:
+			r.err = err
 		case n > 0:
+			r.err = err
 			return nil
 		}
 	}

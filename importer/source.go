@@ -1,5 +1,7 @@
 package importer
 
+import "slices"
+
 // cell is one value of a row, as its file holds it.
 type cell struct {
 	text string
@@ -22,6 +24,41 @@ type rowSource interface {
 
 // rowFault is what is wrong with a row of which no cell can be read, and what to
 // do about it.
-type rowFault string
+type rowFault string //nolint:errname // called as the faults of cells and files are
 
 func (f rowFault) Error() string { return string(f) }
+
+// lookahead is a source of which the first rows can be looked at before they are
+// read: the header of a list need not be its first row.
+type lookahead struct {
+	rowSource
+
+	ahead []aheadRow
+}
+
+type aheadRow struct {
+	cells []cell
+	line  int
+	err   error
+}
+
+// look reads on until n rows are known, the source ends or a row cannot be read.
+func (l *lookahead) look(n int) []aheadRow {
+	for len(l.ahead) < n {
+		cells, line, err := l.rowSource.next()
+		l.ahead = append(l.ahead, aheadRow{slices.Clone(cells), line, err})
+		if err != nil {
+			break
+		}
+	}
+	return l.ahead
+}
+
+func (l *lookahead) next() (cells []cell, line int, err error) {
+	if len(l.ahead) == 0 {
+		return l.rowSource.next()
+	}
+	row := l.ahead[0]
+	l.ahead = l.ahead[1:]
+	return row.cells, row.line, row.err
+}

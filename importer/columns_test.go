@@ -1,0 +1,180 @@
+package importer
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// headersOf is the testdata file of header rows: each is a line of cells, under a
+// comment that says whose manner it is in, and above what its columns are taken
+// for.
+func headersOf(t *testing.T) (all []struct{ name, header, want string }) {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("testdata", "headers.txt"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, part := range strings.Split(strings.TrimSpace(string(text)), "\n\n") {
+		lines := strings.SplitN(part, "\n", 3)
+		if len(lines) != 3 {
+			t.Fatalf("not a name, a header and what it is taken for:\n%s", part)
+		}
+		all = append(all, struct{ name, header, want string }{strings.TrimPrefix(lines[0], "# "), lines[1], lines[2]})
+	}
+	return all
+}
+
+// taken is what the columns of a header are taken for, or the first line of why
+// they cannot be.
+func taken(t *testing.T, header string) string {
+	t.Helper()
+	o := options(t)
+	if !strings.Contains(strings.ToLower(header), "service") && !strings.Contains(strings.ToLower(header), "huduma") {
+		o.Columns.Service = "17"
+	}
+	r, err := ReadBills(strings.NewReader(header+"\n"), o)
+	if err != nil {
+		first, _, _ := strings.Cut(err.Error(), "\n")
+		return first
+	}
+	return r.Columns().String()
+}
+
+func TestHeadersAreTakenForWhatTheyMean(t *testing.T) {
+	all := headersOf(t)
+	if len(all) < 40 {
+		t.Errorf("%d header rows", len(all))
+	}
+	for _, tt := range all {
+		t.Run(tt.name, func(t *testing.T) {
+			if diff := cmp.Diff(tt.want, taken(t, tt.header)); diff != "" {
+				t.Errorf("%s\n(-want +got):\n%s", tt.header, diff)
+			}
+		})
+	}
+}
+
+// However a header is written, it is the same.
+func TestHeadersAreKnownInAnySpelling(t *testing.T) {
+	for want, headers := range map[string][]string{
+		"phone": {
+			"phone", "PHONE", "Phone No.", "phone_no", "phoneNumber", "PhoneNo", "phoneno", "PHONE NUMBER:", " phone - no ", "Phone #", "Phone No. (07…)", "Tel.", "Tel No",
+			"Telephone Number", "Mobile", "mobile_no", "Mobile Number", "MobileNo", "MSISDN", "Cell", "Cell-phone", "Simu", "Namba ya simu", "NAMBA YA SIMU", "nambari ya simu",
+			"Simu / Phone", "Customer Phone", "Tenant's Mobile No.", "Contact No", "*Phone", "Phone\u00a0No.", "Simu ya mkononi", "M-PESA No."},
+		"account": {
+			"account", "Acc No", "ACC. NO.", "acc_no", "AccNo", "accno", "A/C", "A/C No.", "a/c number", "Account Number", "account-number", "accountNumber", "Acct #", "Akaunti",
+			"Namba ya akaunti", "Meter No", "METER NUMBER", "Mita", "Namba ya mita", "Member No.", "memberNumber", "House No", "Unit", "unit_number", "Nyumba", "Customer A/C No"},
+		"description": {"description", "DESCRIPTION", "Maelezo", "Bill Description"},
+		"language":    {"Language", "Lugha", "LANG", "Preferred Language"},
+		"service":     {"Service ID", "service_no", "Huduma", "Biller"},
+	} {
+		for _, header := range headers {
+			l := lay([]string{strings.Join(strings.Fields(trimOdd(header)), " ")}, ColumnChoice{})
+			if got := l.column(0).Field; got != want {
+				t.Errorf("%q is taken for %q, not for %s", header, got, want)
+			}
+		}
+	}
+}
+
+// Two rows of the table that say the same word of one field would leave it to
+// chance which counts.
+func TestEachWordIsInTheTableOnceForAField(t *testing.T) {
+	for header, candidates := range headerTable {
+		seen := map[field]bool{}
+		for _, c := range candidates {
+			if seen[c.field] {
+				t.Errorf("%s is there twice for field %d", header, c.field)
+			}
+			seen[c.field] = true
+		}
+	}
+}
+
+func TestColumnsCanBeChosen(t *testing.T) {
+	for _, tt := range []struct {
+		name, file string
+		choice     ColumnChoice
+		want       []string
+	}{
+		{"by the header as it is written", "Acct Ref,Line,Hse Name\n0042,0710000003,House 4\n",
+			ColumnChoice{Of: map[string]string{"account": "Acct Ref", "phone": "line", "description": "Hse name"}, Service: "17"},
+			[]string{`2 17 0042 +254710000003 "House 4" `}},
+		{"by number, of two equal ones", "Name,Account Number,Phone,Phone\nA B,0042,,0710000003\n", ColumnChoice{Of: map[string]string{"phone": "4"}, Service: "17"},
+			[]string{`2 17 0042 +254710000003 "" `}},
+		{"by leaving out the other of two equal ones", "Account Number,Phone,Phone\n0042,,0710000003\n", ColumnChoice{Ignore: []string{"2"}, Service: "17"},
+			[]string{`2 17 0042 +254710000003 "" `}},
+		{"a number that is a header too", "Account,3,Phone\n0042,0710000003,0710000004\n", ColumnChoice{Of: map[string]string{"phone": "3"}, Ignore: []string{"Phone"}, Service: "17"},
+			[]string{`2 17 0042 +254710000003 "" `}},
+		{"without a header", "0042,0710000003\n0043,0710000003\n", ColumnChoice{Of: map[string]string{"account": "1", "phone": "2"}, Service: "17"},
+			[]string{`1 17 0042 +254710000003 "" `, `2 17 0043 +254710000003 "" `}},
+		{"by number, with a header", "Ref,Line\n0042,0710000003\n", ColumnChoice{Of: map[string]string{"account": "1", "phone": "2"}, Service: "17"},
+			[]string{`2 17 0042 +254710000003 "" `}},
+		{"below a title", "\"Tenants of Block B, 1 Nov 2026\",,\n,,\nHouse,Tel,Tenant\nB4,0710000003,A B\n", ColumnChoice{Service: "17"},
+			[]string{`4 17 B4 +254710000003 "" `}},
+		{"left out as it is written", "service,account,phone,Customer Name,Hse. Ref\n17,0042,0710000003,A,x\n", ColumnChoice{Ignore: []string{"hse ref"}},
+			[]string{`2 17 0042 +254710000003 "" `}},
+		{"one that is not there", "service,account,tel\n", ColumnChoice{Of: map[string]string{"phone": "MSISDN"}}, []string{
+			`b.csv:1: has no column "MSISDN", which is chosen for phone`, `b.csv:1: column 1, "service": the service`, `b.csv:1: column 2, "account": the account`,
+			`b.csv:1: column 3, "tel": may be the phone`, `b.csv:1: type: duewatch import b.csv --columns phone=tel`}},
+		{"one of two equal ones", "service,account,tel,tel\n17,1,,0710000003\n", ColumnChoice{Of: map[string]string{"phone": "tel"}}, []string{
+			`b.csv:1: has 2 columns "tel": choose one for phone by its number`, `b.csv:1: column 1, "service": the service`, `b.csv:1: column 2, "account": the account`,
+			`b.csv:1: column 3, "tel": may be the phone`, `b.csv:1: column 4, "tel": may be the phone`, `b.csv:1: type: duewatch import b.csv --columns phone=4`}},
+		{"one for two", "service,account,phone\n", ColumnChoice{Of: map[string]string{"phone": "account", "account": "account"}}, []string{
+			`b.csv:1: has one column "account", which is chosen for account and for phone`, `b.csv:1: column 1, "service": the service`, `b.csv:1: column 2, "account": the account`,
+			`b.csv:1: column 3, "phone": may be the phone`, `b.csv:1: type: duewatch import b.csv --columns account=account,phone=phone`}},
+		{"what is no field", "service,account,phone\n", ColumnChoice{Of: map[string]string{"fone": "phone"}}, []string{
+			"b.csv: has a column chosen for fone: choose one for service, account, phone, description or language"}},
+		{"a service beside its column", "service,account,phone\n", ColumnChoice{Service: "17"}, []string{
+			`b.csv:1: has a column for service, "service" (column 1): leave it out, or give no service for every row`,
+			`b.csv:1: column 1, "service": the service`, `b.csv:1: column 2, "account": the account`, `b.csv:1: column 3, "phone": the phone`, "b.csv:1: type: duewatch import b.csv"}},
+		{"the name of a service", "account,phone\n", ColumnChoice{Service: "water"}, []string{"b.csv: the service for every row is the name of service 17: write its id"}},
+		{"nothing that is known", "Ref,Line,Hse\n0042,0710000003,B4\n0043,0710000004,B4\n", ColumnChoice{}, []string{
+			"b.csv:1: has no column that is known as service", "b.csv:1: has no column that is known as phone", `b.csv:1: has columns that are not known: "Line" (column 2)`,
+			`b.csv:1: column 1, "Ref": left out`, `b.csv:1: column 2, "Line": not known`, `b.csv:1: column 3, "Hse": the account`,
+			"b.csv:1: type: duewatch import b.csv --columns phone=Line --service ID"}},
+		{"in the config", "Konto,Line,tel no,tel no\n0042,x,,0710000003\n", ColumnChoice{InConfig: true}, []string{
+			`b.csv:1: has 2 columns that may be the phone, "tel no" (column 3), "tel no" (column 4): choose one`,
+			"b.csv:1: has no column that is known as service", "b.csv:1: has no column that is known as account",
+			`b.csv:1: column 1, "Konto": not known`, `b.csv:1: column 2, "Line": not known`,
+			`b.csv:1: column 3, "tel no": may be the phone`, `b.csv:1: column 4, "tel no": may be the phone`,
+			`b.csv:1: write in the config: bills_columns: {account: "Konto", phone: "4"} and bills_service: "ID" and bills_ignore_columns: ["Line"]`}},
+		{"a bill above the header", "17,0042,0710000003\nservice,account,phone\n17,0043,0710000003\n", ColumnChoice{}, []string{
+			"b.csv:1: stands above the header in line 2 and may be a bill: move it below, or remove it"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			o := options(t)
+			o.Columns = tt.choice
+			if diff := cmp.Diff(tt.want, readBillsWith(t, tt.file, o)); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// A proposal that is typed is taken.
+func TestTheProposedLineReadsTheFile(t *testing.T) {
+	for _, tt := range []struct{ file, want string }{
+		{"Hse Ref,Line,Remarks 2\nB4,0710000003,x\nB5,0710000004,x\n", `type: duewatch import b.csv --columns 'account=Hse Ref,phone=Line' --service ID --ignore-columns 'Remarks 2'`},
+	} {
+		_, err := ReadBills(strings.NewReader(tt.file), options(t))
+		var fault *FileError
+		if !errors.As(err, &fault) {
+			t.Fatal(err)
+		}
+		if got := fault.Problems[len(fault.Problems)-1].Text; got != tt.want {
+			t.Errorf("proposed:\n%s\nwant:\n%s", got, tt.want)
+		}
+	}
+	o := options(t)
+	o.Columns = ColumnChoice{Of: map[string]string{"account": "Hse Ref", "phone": "Line"}, Service: "17", Ignore: []string{"Remarks 2"}}
+	if got := fmt.Sprint(readBillsWith(t, "Hse Ref,Line,Remarks 2\nB4,0710000003,x\n", o)); got != `[2 17 B4 +254710000003 "" ]` {
+		t.Error(got)
+	}
+}

@@ -1,0 +1,181 @@
+package importer
+
+import (
+	"bytes"
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// maxAhead is how many rows are looked at to find the header: titles above one
+// take a few lines.
+const maxAhead = 20
+
+// header finds the row that names the columns, and which column is which. The rows
+// above it are passed over, unless one may be a bill.
+func (r *BillsReader) header(choice ColumnChoice) error {
+	const wanted = "the first line must name the columns, as in service,account,phone,description,language"
+	for _, name := range slices.Sorted(maps.Keys(choice.Of)) {
+		if !slices.Contains(CSVHeader(), name) {
+			return r.fault(0, "has a column chosen for "+ShownName(name)+": choose one for "+OrList(CSVHeader()))
+		}
+	}
+	if fault := cmp.Or(LabelFault(r.every, MaxID, false), ServiceFault(r.policies, r.every)); fault != "" {
+		return r.fault(0, "the service for every row "+fault)
+	}
+	ahead := r.rows.look(maxAhead)
+	rows, last := headerCells(ahead), ahead[len(ahead)-1]
+	at, l := findHeader(rows, choice)
+	var fault rowFault
+	switch {
+	case at < 0 && errors.As(last.err, &fault):
+		return r.fault(last.line, string(fault))
+	case at < 0 && last.err != nil && !errors.Is(last.err, io.EOF):
+		return fmt.Errorf("read %s: %w", r.name, WithoutPath(last.err))
+	case !slices.ContainsFunc(rows, filled):
+		return r.fault(1, "is empty: "+wanted)
+	case choice.byNumber() && startsWithABill(rows, choice):
+		return r.withoutHeader(rows, choice)
+	case at < 0:
+		at = slices.IndexFunc(rows, filled)
+		if choice.byNumber() {
+			l = lay(rows[at], choice)
+			break
+		}
+		if len(rows[at]) == 1 || slices.ContainsFunc(rows[at], looksLikePhone) {
+			return r.fault(ahead[at].line, "names no column that is known: "+wanted)
+		}
+		l = lay(rows[at], choice)
+	}
+	for i, row := range rows[:at] {
+		if slices.ContainsFunc(row, looksLikePhone) {
+			return r.fault(ahead[i].line, fmt.Sprintf("stands above the header in line %d and may be a bill: move it below, or remove it", ahead[at].line))
+		}
+		if filled(row) && !isSeparatorHint(row) {
+			r.columns.Above++
+		}
+	}
+	if faults := l.check(); faults != nil {
+		answer := l.answer(r.name, rows[at+1:], slices.Sorted(maps.Keys(r.policies.ByService)))
+		return r.fault(ahead[at].line, slices.Concat(faults, answer)...)
+	}
+	r.rows.ahead = r.rows.ahead[at+1:]
+	r.take(l)
+	return nil
+}
+
+// findHeader is the row that names the columns: the first that names two fields
+// or more, else the one that names most. -1 when no row names any.
+func findHeader(rows [][]string, choice ColumnChoice) (best int, l *layout) {
+	best = -1
+	most := 0
+	for i, row := range rows {
+		at := lay(row, choice)
+		score := at.score()
+		if score > most {
+			best, most, l = i, score, at
+		}
+		if most >= 2*wholeField {
+			break
+		}
+	}
+	return best, l
+}
+
+// startsWithABill reports whether the first row has something like a number in the
+// column of the phones, so that it names no columns.
+func startsWithABill(rows [][]string, choice ColumnChoice) bool {
+	row := rows[slices.IndexFunc(rows, filled)]
+	column, err := strconv.Atoi(choice.Of[fields[phone].name])
+	return err == nil && column >= 1 && column <= len(row) && strings.ContainsAny(row[column-1], "0123456789")
+}
+
+// withoutHeader reads a file of which each column is named by its number, and
+// whose rows are bills from the first on.
+func (r *BillsReader) withoutHeader(rows [][]string, choice ColumnChoice) error {
+	l := lay(make([]string, len(rows[slices.IndexFunc(rows, filled)])), choice)
+	if faults := l.check(); faults != nil {
+		return r.fault(1, faults...)
+	}
+	for i := range l.fields {
+		if l.fields[i] == unnamed {
+			l.fields[i] = leftOut
+		}
+	}
+	r.take(l)
+	return nil
+}
+
+// take goes by a layout from here on.
+func (r *BillsReader) take(l *layout) {
+	r.fields = l.fields
+	r.columns.Service = r.every
+	r.columns.Own = r.every == "" && r.columns.Above == 0
+	for i, header := range l.headers {
+		c := l.column(i)
+		r.columns.All = append(r.columns.All, c)
+		r.columns.Own = r.columns.Own && (header == "" || strings.EqualFold(header, c.Field) || l.ignored(i))
+	}
+}
+
+// fault is what is wrong with the whole file, in one line or several.
+func (r *BillsReader) fault(line int, texts ...string) error {
+	e := &FileError{}
+	for _, text := range texts {
+		e.Problems = append(e.Problems, Problem{File: r.name, Line: line, Text: text})
+	}
+	return e
+}
+
+// headerCells are the cells of rows as a header has them.
+func headerCells(ahead []aheadRow) (rows [][]string) {
+	for _, row := range ahead {
+		if row.err != nil {
+			break
+		}
+		cells := make([]string, len(row.cells))
+		for i, c := range row.cells {
+			cells[i] = strings.Join(strings.Fields(trimOdd(c.text)), " ")
+		}
+		rows = append(rows, cells)
+	}
+	return rows
+}
+
+func filled(row []string) bool {
+	return slices.ContainsFunc(row, func(s string) bool { return s != "" })
+}
+
+// isSeparatorHint reports whether a row is the hint sep=; that Excel writes and
+// reads.
+func isSeparatorHint(row []string) bool {
+	hint, ok := strings.CutPrefix(strings.ToLower(strings.Join(row, "")), "sep=")
+	return ok && len(hint) <= 1
+}
+
+// likelyDelimiter is the one by which the file has the best header, or the most
+// columns where none is known.
+func (r *csvRows) likelyDelimiter(choice ColumnChoice) (best byte) {
+	front := r.front()
+	most, widest := -1, 0
+	for _, delim := range []byte{',', ';', '\t'} {
+		rows := lookahead{rowSource: newCSVRows(bytes.NewReader(front), delim)}
+		cells := headerCells(rows.look(maxAhead))
+		score, width := 0, 0
+		if _, l := findHeader(cells, choice); l != nil {
+			score = l.score()
+		}
+		if i := slices.IndexFunc(cells, filled); i >= 0 {
+			width = len(cells[i])
+		}
+		if score > most || (score == most && width > widest) {
+			best, most, widest = delim, score, width
+		}
+	}
+	return best
+}
