@@ -24,10 +24,11 @@ import (
 func (a *app) importCommand() *cobra.Command {
 	i := &billImport{app: a}
 	c := &cobra.Command{
-		Use:   "import FILE.csv",
-		Short: "Add or change bills from a CSV file",
-		Long: `Adds the bills of a CSV file, and changes those that are there already. Its
-header names the columns, in any order; a title above it is passed over:
+		Use:   "import FILE",
+		Short: "Add or change bills from a CSV file or a workbook",
+		Long: `Adds the bills of a CSV file or an .xlsx workbook, and changes those that are
+there already. A header names the columns, in any order; a title above it is
+passed over:
 
   service, account, phone    must be there
   description, language      may be
@@ -37,6 +38,11 @@ known too, and it is said what each was taken for. Choose others with --columns,
 by the header as it is written or by its number. Cells are separated by comma,
 semicolon or tab; what Excel writes is understood (as "CSV UTF-8" or "Unicode
 Text"). FILE may be - for stdin.
+
+Of a workbook the first sheet that is not hidden is read, or that of --sheet.
+Hidden and filtered rows are read too; of merged cells only the first has the
+value. Numbers keep the zeros that their format shows. Dates, fractions and
+numbers of more than 15 digits are refused with the name of their cell.
 
 Wrong rows are named with their line and left out, and the status is 1. Bills
 that the config declares, under bills: or in bills_file, are not changed by an
@@ -59,6 +65,7 @@ finds the new bills by itself.`,
 	c.Flags().Lookup("columns").DefValue = ""
 	c.Flags().StringVar(&i.columns.Service, "service", "", "the service of every row, by its `ID`")
 	c.Flags().StringSliceVar(&i.columns.Ignore, "ignore-columns", nil, "headers or numbers of columns to leave out")
+	c.Flags().StringVar(&i.columns.Sheet, "sheet", "", "the sheet of a workbook, by its `NAME` or number")
 	c.Flags().BoolVar(&i.asJSON, "json", false, "print the summary as JSON")
 	return c
 }
@@ -171,6 +178,9 @@ func openInput(name string) (in io.ReadCloser, size int64, err error) {
 // printColumns says what the columns were taken for, unless they have the names
 // that we write: an account that is taken from the wrong column is somebody else's.
 func (i *billImport) printColumns(c importer.Columns) {
+	if c.Sheets > 1 && i.columns.Sheet == "" {
+		fmt.Fprintf(i.app.stderr, "%s: sheet %s, one of %d: --sheet picks another\n", i.name, c.Sheet, c.Sheets)
+	}
 	if c.Above > 0 {
 		fmt.Fprintf(i.app.stderr, "%s: %s above the header passed over\n", i.name, countOf(c.Above, "row"))
 	}

@@ -30,11 +30,6 @@ const (
 
 const asWorkbook = "save it as .xlsx or as CSV UTF-8"
 
-// sourceError is what keeps a whole file from being read, and what to do about it.
-type sourceError string
-
-func (e sourceError) Error() string { return "the file " + string(e) }
-
 const (
 	// errDamaged is said of a workbook that lacks what its format asks for.
 	errDamaged sourceError = "is damaged or incomplete: open it in a spreadsheet, and " + asWorkbook
@@ -45,6 +40,7 @@ const (
 // workbook is an .xlsx file: a zip of XML parts.
 type workbook struct {
 	parts    map[string]*zip.File
+	packed   int64 // bytes of the file
 	unpacked int64 // bytes that may still be read from the parts
 	tokens   int64 // tags and texts of them that may still be read
 }
@@ -72,7 +68,7 @@ func openWorkbook(in io.Reader) (*workbook, error) {
 	if err != nil {
 		return nil, errDamaged
 	}
-	w := &workbook{parts: map[string]*zip.File{}, unpacked: maxUnpacked, tokens: maxXMLTokens}
+	w := &workbook{parts: map[string]*zip.File{}, packed: int64(len(data)), unpacked: maxUnpacked, tokens: maxXMLTokens}
 	for _, f := range archive.File {
 		w.parts[partName(f.Name)] = f
 	}
@@ -192,23 +188,9 @@ func pickSheet(sheets []sheet, wanted string) (sheet, error) {
 	}
 	var names []string
 	for i, s := range sheets[:min(len(sheets), 20)] {
-		names = append(names, fmt.Sprintf("%d %s", i+1, s.shownName()))
+		names = append(names, fmt.Sprintf("%d %s", i+1, shownHeader(s.Name)))
 	}
 	return sheet{}, sourceError("has no sheet of that name or number: it has " + strings.Join(names, ", "))
-}
-
-// shownName is the name for a message, unless a phone number may be in it.
-func (s sheet) shownName() string {
-	digits := 0
-	for _, r := range s.Name {
-		if r >= '0' && r <= '9' {
-			digits++
-		}
-	}
-	if digits > 6 || LabelFault(s.Name, MaxID, true) != "" {
-		return "(not a name)"
-	}
-	return strconv.Quote(s.Name)
 }
 
 // decode reads a small part as a whole.

@@ -24,6 +24,10 @@ const (
 // Of merged cells the first holds the value, and the others are empty. Rows and
 // cells without content may be missing in the file, and are empty.
 type workbookRows struct {
+	sheet  string // as it may be shown
+	sheets int    // that the workbook has
+	packed int64  // bytes of the workbook
+	whole  uint64 // bytes of the sheet, as the zip says
 	part   *part
 	shared sharedTexts
 	styles styles
@@ -47,7 +51,7 @@ func newWorkbookRows(in io.Reader, wanted string) (*workbookRows, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &workbookRows{}
+	r := &workbookRows{sheet: shownHeader(picked.Name), sheets: len(sheets), packed: w.packed}
 	if name := target(relations, "styles"); name != "" {
 		if err := w.decode(name, &r.styles); err != nil {
 			return nil, err
@@ -61,7 +65,14 @@ func newWorkbookRows(in io.Reader, wanted string) (*workbookRows, error) {
 	if r.part, err = w.open(picked.part, maxUnpacked); err != nil {
 		return nil, err
 	}
+	r.whole = w.parts[picked.part].UncompressedSize64
 	return r, nil
+}
+
+// position is how much of the workbook the rows so far are, in bytes of the file.
+func (r *workbookRows) position() int64 {
+	part := float64(maxUnpacked-r.part.left) / max(float64(r.whole), 1)
+	return int64(min(part, 1) * float64(r.packed))
 }
 
 // next returns a row that has a cell with content, and its number; io.EOF comes at

@@ -14,6 +14,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"duewatch/reminder"
 )
 
 const (
@@ -398,6 +400,53 @@ func TestWorkbookIsNotReadBeyondWhatItMayUnpackTo(t *testing.T) {
 		if _, err := w.sharedTexts("xl/sharedStrings.xml"); !errors.Is(err, c.want) {
 			t.Errorf("%s: got %v", name, err)
 		}
+	}
+}
+
+// tenants has the columns of a real list: a title, a month as a header, a due date
+// and a balance that nobody imports.
+func tenants(more string) map[string]string {
+	text := func(ref, s string) string { return `<c r="` + ref + `" t="inlineStr"><is><t>` + s + `</t></is></c>` }
+	return parts(`<row r="1">`+text("A1", "Tenants")+`</row><row r="3">`+text("A3", "Acc No")+text("B3", "Phone")+text("C3", "Due")+
+		`<c r="D3" s="1"><v>46023</v></c></row>`+
+		`<row r="4"><c r="A4" s="2"><v>42</v></c><c r="B4"><v>710000021</v></c><c r="C4" s="1"><v>46354</v></c><c r="D4"><v>2315.5</v></c></row>`+
+		`<row r="5"><c r="A5" s="1"><v>46354</v></c><c r="B5"><v>710000022</v></c></row>`+
+		`<row r="6"><c r="A6" s="1"/></row><row r="7"><c r="A7"><f>SUM(A1)</f></c></row>`+more, "", "mmm-yy", "0000")
+}
+
+func TestReadBillsOfAWorkbook(t *testing.T) {
+	o := options(t, "Due", "4")
+	o.Name, o.Columns.Service = "b.xlsx", "17"
+	want := []string{
+		`4 17 0042 +254710000021 "" `,
+		"b.xlsx:5: account: is a date or a time (cell A5): format the column as text, and type the value again",
+		"b.xlsx:7: account: is a formula without a value (cell A7): open the workbook in a spreadsheet, and save it",
+		"b.xlsx:7: phone: " + NeedsPhone,
+	}
+	if diff := cmp.Diff(want, readBillsWith(t, string(zipped(t, tenants(""))), o)); diff != "" {
+		t.Error(diff)
+	}
+	damaged := readBillsWith(t, string(zipped(t, tenants(`<row r="8"><c r="A8" t="s"><v>5</v></c></row>`))), o)
+	if diff := cmp.Diff(append(want, "read b.xlsx, from line 8: the file "+string(errDamaged)), damaged); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestProgressOfAWorkbookEndsWithTheFile(t *testing.T) {
+	file := largeWorkbook(t, 5000)
+	noDoubles := func([]reminder.ListedBill) (map[int]int, error) { return nil, nil }
+	b, err := ReadBatches(bytes.NewReader(file), options(t), noDoubles)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.Size = 2000
+	var read []int64
+	err = b.Each(t.Context(), func(b Batch) error {
+		read = append(read, 100*b.Read/int64(len(file)))
+		return nil
+	})
+	if err != nil || len(read) != 3 || read[0] > 45 || read[1] > 85 || read[1] <= read[0] || read[2] != 100 {
+		t.Errorf("got %d %% of the file, and %v", read, err)
 	}
 }
 
