@@ -85,10 +85,10 @@ var (
 	formatText = regexp.MustCompile(`"[^"]*"|\\.|\[\$[^\]]*\]`)
 )
 
-// formatDigits is how many digits a format shows at least of a number, or why the
-// number cannot be taken: under any format that is not plain the operator sees
-// something else than the workbook holds.
-func formatDigits(code string, number float64) (digits int, fault string) {
+// formatDigits are the places that a format has for the digits of a number, from its
+// first zero on, or why the number cannot be taken: under a format that is not plain
+// the operator sees something else than the workbook holds.
+func formatDigits(code string, number float64) (places, fault string) {
 	sections := strings.Split(code, ";")
 	section := sections[0]
 	if number == 0 && len(sections) > 2 {
@@ -96,18 +96,22 @@ func formatDigits(code string, number float64) (digits int, fault string) {
 	}
 	section = formatBlank.ReplaceAllString(section, "")
 	if strings.EqualFold(section, "General") || section == "@" {
-		return 0, ""
+		return "", ""
 	}
-	if plain := formatPlain.FindStringSubmatch(section); plain != nil {
-		if plain[2] != "" {
-			return 0, ""
-		}
-		return strings.Count(plain[1], "0"), ""
+	plain := formatPlain.FindStringSubmatch(section)
+	switch {
+	case plain == nil && strings.ContainsAny(formatText.ReplaceAllString(section, ""), "yYmMdDhHsS"):
+		return "", isDate
+	case plain == nil:
+		return "", isShownOther
+	case plain[2] != "": // rounded, but the cell holds all digits
+		return "", ""
 	}
-	if strings.ContainsAny(formatText.ReplaceAllString(section, ""), "yYmMdDhHsS") {
-		return 0, isDate
+	places = strings.TrimLeft(strings.ReplaceAll(plain[1], ",", ""), "#?")
+	if number == 0 && places == "" {
+		return "", isShownOther // as nothing
 	}
-	return 0, isShownOther
+	return places, ""
 }
 
 // maxExact is the first number of sixteen digits: a spreadsheet keeps fifteen.
@@ -122,7 +126,7 @@ func wholeNumber(value, format string) (text, fault string) {
 	if err != nil || strings.Trim(value, "0123456789.eE+-") != "" {
 		return "", "is not readable"
 	}
-	digits, fault := formatDigits(format, number)
+	places, fault := formatDigits(format, number)
 	switch {
 	case fault != "":
 		return "", fault
@@ -134,8 +138,12 @@ func wholeNumber(value, format string) (text, fault string) {
 		return "", "is a negative number"
 	}
 	text = strconv.FormatInt(int64(number), 10)
-	if zeros := digits - len(text); zeros > 0 && digits <= MaxID {
-		text = strings.Repeat("0", zeros) + text
+	if len(places) <= len(text) {
+		return text, ""
 	}
-	return text, ""
+	zeros := places[:len(places)-len(text)]
+	if strings.Trim(zeros, "0") != "" || len(places) > MaxID {
+		return "", isShownOther // programs differ in what 0## shows of 4
+	}
+	return zeros + text, ""
 }
