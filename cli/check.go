@@ -211,6 +211,12 @@ func (k *check) billsFile(ctx context.Context, each func(service, language strin
 	p.done()
 	k.BillsFile = file.Rows
 	k.say("bills     %s lists %s\n", k.cfg.BillsFile, countOf(file.Rows, "bill"))
+	if !file.Columns.Own {
+		k.printWrapped("          ", file.Columns.String())
+	}
+	for _, note := range file.Notes.Lines() {
+		k.printWrapped("          ", note)
+	}
 	return file.Close()
 }
 

@@ -72,7 +72,7 @@ func exportBills(c *cobra.Command, s *store.Store, state reminder.BillState, wan
 		}
 		n++
 		// Not the phone: + and digits do no harm, and programs read it too.
-		row := []string{importer.GuardCell(b.Service), importer.GuardCell(b.Account), b.Phone.E164(), importer.GuardCell(b.Description), b.Language}
+		row := []string{importer.GuardID(b.Service), importer.GuardID(b.Account), b.Phone.E164(), importer.GuardCell(b.Description), b.Language}
 		if err := w.Write(row); err != nil {
 			return fmt.Errorf("export: %w", err)
 		}

@@ -137,7 +137,7 @@ func (i *billImport) run(c *cobra.Command) (err error) {
 	if err != nil {
 		return i.interrupted(err)
 	}
-	return errors.Join(i.summary(time.Since(began)), i.refused())
+	return errors.Join(i.summary(file.Notes(), time.Since(began)), i.refused())
 }
 
 // open opens the store. A file can be tried before there is one.
@@ -221,11 +221,38 @@ func (i *billImport) check(ctx context.Context, file *daemon.BillsList, size int
 			return err
 		}
 		if i.dryRun && !i.asJSON {
+			i.printFirst(b)
 			i.printChanges(b, changes)
 		}
 		i.take(b, changes)
 		return nil
 	})
+}
+
+// firstRows is how many rows a dry run shows as they were understood.
+const firstRows = 3
+
+// printFirst shows the first rows of the file as they were understood, by which
+// somebody who knows the list sees a column that is not what it was taken for.
+func (i *billImport) printFirst(b importer.Batch) {
+	if i.count.rows > 0 {
+		return
+	}
+	rows := slices.Clone(b.Good)
+	slices.SortFunc(rows, func(m, n reminder.ListedBill) int { return cmp.Compare(m.Line, n.Line) })
+	if len(rows) > 0 {
+		i.progress.clear()
+	}
+	for _, row := range rows[:min(len(rows), firstRows)] {
+		words := fmt.Sprintf("service %s, account %s, phone %s", row.Bill.Service, row.Bill.Account, row.Bill.Phone)
+		if row.Bill.Description != "" {
+			words += fmt.Sprintf(", description %q", row.Bill.Description)
+		}
+		if row.Bill.Language != "" {
+			words += ", language " + row.Bill.Language
+		}
+		fmt.Fprintf(i.app.stdout, "%s:%d: %s\n", i.name, row.Line, words)
+	}
 }
 
 // printChanges names the bills of a batch that would change, in the order of the
@@ -317,7 +344,7 @@ func (i *billImport) interrupted(err error) error {
 }
 
 // summary prints what became of the rows.
-func (i *billImport) summary(took time.Duration) error {
+func (i *billImport) summary(notes importer.Notes, took time.Duration) error {
 	n := i.count
 	nothing := i.dryRun || (i.allOrNothing && n.bad > 0)
 	if i.asJSON {
@@ -336,8 +363,9 @@ func (i *billImport) summary(took time.Duration) error {
 			ChangedColumns map[string]int `json:"changed_columns"`
 			Unchanged      int            `json:"unchanged"`
 			Refused        int            `json:"refused"`
+			Mended         map[string]int `json:"mended,omitempty"`
 			Seconds        float64        `json:"seconds"`
-		}{i.name, !nothing, n.rows, n.added, n.changed, fields, n.same, n.bad, took.Seconds()})
+		}{i.name, !nothing, n.rows, n.added, n.changed, fields, n.same, n.bad, notes.Mended, took.Seconds()})
 	}
 	add, change := "added", "changed"
 	if nothing {
@@ -352,6 +380,9 @@ func (i *billImport) summary(took time.Duration) error {
 	fmt.Fprintf(i.app.stdout, "%s: %s: %d %s, %d %s, %d unchanged, %d refused\n", i.name, countOf(n.rows, "row"), n.added, add, n.changed, change, n.same, n.bad)
 	if len(fields) > 0 {
 		fmt.Fprintf(i.app.stdout, "of those %s: %s\n", change, strings.Join(fields, ", "))
+	}
+	for _, line := range notes.Lines() {
+		fmt.Fprintln(i.app.stdout, line)
 	}
 	return nil
 }

@@ -37,7 +37,7 @@ func (c *checker) billsColumns(v view, cfg *Config) importer.ColumnChoice {
 		}
 		return ""
 	})
-	if fault := cmp.Or(importer.LabelFault(choice.Service, importer.MaxID, false), importer.ServiceFault(cfg.Policies, choice.Service)); fault != "" {
+	if fault := cmp.Or(importer.IDFault(choice.Service, false), importer.ServiceFault(cfg.Policies, choice.Service)); fault != "" {
 		v.bad("bills_service", "%s", fault)
 	}
 	if choice.Service != "" && choice.Of["service"] != "" {

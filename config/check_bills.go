@@ -38,7 +38,7 @@ func (c *checker) policies(cfg *Config) (reminder.Policies, []Service, string) {
 			continue
 		}
 		own := c.entryView(e)
-		s := Service{ID: own.label("id", importer.MaxID, true), Name: own.label("name", maxName, true)}
+		s := Service{ID: own.id("id"), Name: own.label("name", maxName, true)}
 		if line, twice := lines[s.ID]; twice && s.ID != "" {
 			own.bad("id", "%s is listed twice, first in line %d: keep one", shown(s.ID), line)
 		}
@@ -114,6 +114,18 @@ func (v view) label(key string, longest int, needed bool) string {
 	return s
 }
 
+// id reads a service or an account, which is kept just as written.
+func (v view) id(key string) string {
+	s := v.text(key)
+	switch fault := importer.IDFault(s, true); {
+	case s == "":
+		v.missing(key, "every entry needs one")
+	case fault != "":
+		v.bad(key, "%s", fault)
+	}
+	return s
+}
+
 // identity tells bills apart.
 type identity struct{ service, account string }
 
@@ -127,8 +139,8 @@ func (c *checker) bills(cfg *Config) []reminder.Bill {
 		}
 		v := c.entryView(e)
 		b := reminder.Bill{
-			Service:     v.label("service", importer.MaxID, true),
-			Account:     v.label("account", importer.MaxID, true),
+			Service:     v.id("service"),
+			Account:     v.id("account"),
 			Phone:       v.phone("phone", cfg.Country),
 			Description: v.label("description", importer.MaxDescription, false),
 			Language:    v.text("language"),

@@ -22,7 +22,9 @@ import (
 
 // BillsFile is a bills_file without a fault, which may wait to be declared.
 type BillsFile struct {
-	Rows int // 0 when it was not read, since the store is as it says already
+	Rows    int // 0 when it was not read, since the store is as it says already
+	Columns importer.Columns
+	Notes   importer.Notes
 
 	name string
 	sum  []byte // SHA-256 of the file
@@ -73,8 +75,20 @@ func (d *daemon) readBillsFile(ctx context.Context, cfg *config.Config, log *slo
 	file, err := CheckBillsFile(ctx, cfg, true, func(rows int, _ []reminder.ListedBill) { report("bills_file is being checked", rows) })
 	if err == nil {
 		file.mark = d.markFrom(cfg, file.sum)
+		file.log(log)
 	}
 	return file, err
+}
+
+// log says how the file was understood, unless it is just as we would write it: an
+// account from the wrong column is somebody else's bill.
+func (f *BillsFile) log(log *slog.Logger) {
+	if !f.Columns.Own {
+		log.Info("bills_file has other columns than ours", "file", f.name, "columns", f.Columns.String())
+	}
+	for _, note := range f.Notes.Lines() {
+		log.Info("bills_file is used with a note", "file", f.name, "note", note)
+	}
 }
 
 // reportEvery is how often a long piece of work is reported.

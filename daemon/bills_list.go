@@ -90,5 +90,7 @@ func CheckBillsFile(
 	if len(wrong.Problems) > 0 {
 		return nil, wrong
 	}
-	return &BillsFile{Rows: rows, name: cfg.BillsFile, sum: sum.Sum(nil), index: list.Index}, nil
+	return &BillsFile{
+		Rows: rows, Columns: list.Columns(), Notes: list.Notes(), name: cfg.BillsFile, sum: sum.Sum(nil), index: list.Index,
+	}, nil
 }

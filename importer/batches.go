@@ -52,6 +52,9 @@ func ReadBatches(in io.Reader, o BillOptions, doubles Doubles) (*Batches, error)
 // Columns are what the columns of the file were taken for.
 func (s *Batches) Columns() Columns { return s.rows.Columns() }
 
+// Notes are of all rows, once Each is done.
+func (s *Batches) Notes() Notes { return s.rows.Notes() }
+
 // Each calls do for all rows, a batch at a time, while the next batch is being
 // read: checking rows takes about as long as writing them. It stops at the
 // first error of do, and when ctx ends, even where reading waits for a pipe.

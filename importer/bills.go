@@ -23,6 +23,8 @@ type BillsReader struct {
 	declared map[identity]bool // under bills: in the config
 	every    string            // service of every row, "" when a column has it
 	service  string            // of the last row: most files have few
+	cells    cleaner
+	notes    Notes
 }
 
 // BillRow is one row of a list.
@@ -72,6 +74,9 @@ func ReadBills(in io.Reader, o BillOptions) (*BillsReader, error) {
 // Columns are what the columns of the file were taken for.
 func (r *BillsReader) Columns() Columns { return r.columns }
 
+// Notes are of the rows so far.
+func (r *BillsReader) Notes() Notes { return r.notes }
+
 // Next reads one row, passing over empty ones. The error is io.EOF at the end,
 // or what kept it from reading on.
 func (r *BillsReader) Next() (BillRow, error) {
@@ -108,6 +113,7 @@ func (r *BillsReader) read(cells []cell, row *BillRow) {
 	var values [fieldCount]string
 	var faulty [fieldCount]bool
 	values[service] = r.every
+	r.cells.mended = 0
 	for i, c := range cells {
 		f := unnamed
 		if i < len(r.fields) {
@@ -124,7 +130,7 @@ func (r *BillsReader) read(cells []cell, row *BillRow) {
 		default:
 			fault := c.fault
 			if fault == "" {
-				values[f], fault = cleanCell(c.text, fields[f].kind) //nolint:gosec // a field, of which there are as many
+				values[f], fault = r.cells.clean(c.text, fields[f].kind) //nolint:gosec // a field, of which there are as many
 			}
 			row.bad(r.name, fields[f].name, fault)
 			faulty[f] = fault != "" //nolint:gosec // the same
@@ -138,9 +144,9 @@ func (r *BillsReader) read(cells []cell, row *BillRow) {
 	b := &row.Bill
 	b.Service, b.Account, b.Description, b.Language = values[service], values[account], values[description], values[language]
 	if b.Service == "" || b.Service != r.service {
-		check(service, func(s string) string { return cmp.Or(LabelFault(s, MaxID, true), ServiceFault(r.policies, s)) })
+		check(service, func(s string) string { return cmp.Or(IDFault(s, true), ServiceFault(r.policies, s)) })
 	}
-	check(account, func(s string) string { return LabelFault(s, MaxID, true) })
+	check(account, func(s string) string { return IDFault(s, true) })
 	check(phone, func(s string) string { return r.phone(s, &b.Phone) })
 	check(description, func(s string) string { return LabelFault(s, MaxDescription, false) })
 	check(language, func(s string) string { return LanguageFault(r.policies, b.Service, s, ShownName(s)) })
@@ -149,6 +155,7 @@ func (r *BillsReader) read(cells []cell, row *BillRow) {
 	}
 	if row.Problems == nil {
 		r.service = b.Service
+		r.notes.mended(r.cells.mended)
 	}
 }
 

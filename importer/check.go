@@ -1,6 +1,7 @@
 package importer
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -34,6 +35,9 @@ func LabelFault(s string, longest int, needed bool) string {
 		return ""
 	}
 }
+
+// IDFault is LabelFault for a service or an account.
+func IDFault(s string, needed bool) string { return cmp.Or(LabelFault(s, MaxID, needed), quoted(s)) }
 
 // ServiceFault says that the name of a service stands where its id should, ""
 // when it does not. Services need not be listed, so any other may be right.

@@ -25,11 +25,11 @@ func (r *BillsReader) header(choice ColumnChoice) error {
 			return r.fault(0, "has a column chosen for "+ShownName(name)+": choose one for "+OrList(CSVHeader()))
 		}
 	}
-	if fault := cmp.Or(LabelFault(r.every, MaxID, false), ServiceFault(r.policies, r.every)); fault != "" {
+	if fault := cmp.Or(IDFault(r.every, false), ServiceFault(r.policies, r.every)); fault != "" {
 		return r.fault(0, "the service for every row "+fault)
 	}
 	ahead := r.rows.look(maxAhead)
-	rows, last := headerCells(ahead), ahead[len(ahead)-1]
+	rows, last := headerCells(ahead, &r.cells.encoding), ahead[len(ahead)-1]
 	at, l := findHeader(rows, choice)
 	var fault rowFault
 	switch {
@@ -133,14 +133,18 @@ func (r *BillsReader) fault(line int, texts ...string) error {
 }
 
 // headerCells are the cells of rows as a header has them.
-func headerCells(ahead []aheadRow) (rows [][]string) {
+func headerCells(ahead []aheadRow, e *encoding) (rows [][]string) {
 	for _, row := range ahead {
 		if row.err != nil {
 			break
 		}
 		cells := make([]string, len(row.cells))
 		for i, c := range row.cells {
-			cells[i] = strings.Join(strings.Fields(trimOdd(c.text)), " ")
+			text, fault := e.decode(c.text)
+			if fault != "" {
+				text = c.text
+			}
+			cells[i] = strings.Join(strings.Fields(trimOdd(text)), " ")
 		}
 		rows = append(rows, cells)
 	}
@@ -165,7 +169,7 @@ func (r *csvRows) likelyDelimiter(choice ColumnChoice) (best byte) {
 	most, widest := -1, 0
 	for _, delim := range []byte{',', ';', '\t'} {
 		rows := lookahead{rowSource: newCSVRows(bytes.NewReader(front), delim)}
-		cells := headerCells(rows.look(maxAhead))
+		cells := headerCells(rows.look(maxAhead), &encoding{})
 		score, width := 0, 0
 		if _, l := findHeader(cells, choice); l != nil {
 			score = l.score()

@@ -33,7 +33,7 @@ var fields = [fieldCount]struct {
 	account:     {"account", cellNumber, true},
 	phone:       {"phone", cellPhone, true},
 	description: {"description", cellText, false},
-	language:    {"language", cellText, false},
+	language:    {"language", cellLanguage, false},
 }
 
 // CSVHeader names the columns of a file of bills, as export writes them.

@@ -21,6 +21,7 @@ func ReadPhones(in io.Reader, name string, do func(line int, phone, service, fau
 		return errors.New(name + ": " + fault)
 	}
 	rows := newCSVRows(text, ',')
+	var clean cleaner
 	for first := true; ; {
 		err := rows.separate()
 		if errors.Is(err, io.EOF) {
@@ -44,7 +45,7 @@ func ReadPhones(in io.Reader, name string, do func(line int, phone, service, fau
 		if err != nil {
 			return fmt.Errorf("read %s, from line %d: %w", name, rows.line, WithoutPath(err))
 		}
-		phone, service, fault := phoneAndService(cells)
+		phone, service, fault := phoneAndService(&clean, cells)
 		switch {
 		case fault == "" && phone == "" && service == "":
 			continue
@@ -69,15 +70,15 @@ func (r *csvRows) separate() error {
 	return nil
 }
 
-func phoneAndService(cells []cell) (phone, service, fault string) {
+func phoneAndService(c *cleaner, cells []cell) (phone, service, fault string) {
 	for i, cell := range cells {
 		switch {
 		case i == 0:
-			if phone, fault = cleanCell(cell.text, cellPhone); fault != "" {
+			if phone, fault = c.clean(cell.text, cellPhone); fault != "" {
 				return "", "", "the phone " + fault
 			}
 		case i == 1:
-			if service, fault = cleanCell(cell.text, cellNumber); fault != "" {
+			if service, fault = c.clean(cell.text, cellNumber); fault != "" {
 				return "", "", "the service " + fault
 			}
 		case trimOdd(cell.text) != "":

@@ -5,12 +5,15 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"strings"
+	"unicode/utf8"
 
+	"golang.org/x/text/encoding/charmap"
 	"golang.org/x/text/encoding/unicode"
 	"golang.org/x/text/transform"
 )
 
-// decoded is the file as UTF-8 without a byte order mark.
+// decoded is the file without a byte order mark, and as UTF-8 where it has one.
 func decoded(in io.Reader) (text io.Reader, fault string, err error) {
 	b := bufio.NewReader(in)
 	start, err := b.Peek(4)
@@ -30,4 +33,33 @@ func decoded(in io.Reader) (text io.Reader, fault string, err error) {
 		return nil, "is not UTF-8 text: " + asCSV, nil
 	}
 	return b, "", nil
+}
+
+// encoding is what the texts of one file have shown of how they are written. Excel
+// saves "CSV" in Windows-1252, in which no text with a letter beyond ASCII is
+// likely to be UTF-8: so the first such text decides, and a file that has both was
+// joined of two, of which nobody can tell where the one ends.
+type encoding struct{ isUTF8, isWindows bool }
+
+// decode is the text as UTF-8.
+func (e *encoding) decode(raw string) (text, fault string) {
+	const joined = "is not written like the rows before it, in UTF-8 or Windows-1252: save the file as CSV UTF-8"
+	switch {
+	case !strings.ContainsFunc(raw, func(r rune) bool { return r >= utf8.RuneSelf }):
+		return raw, ""
+	case utf8.ValidString(raw):
+		if e.isWindows {
+			return "", joined
+		}
+		e.isUTF8 = true
+		return raw, ""
+	case e.isUTF8:
+		return "", joined
+	}
+	text, err := charmap.Windows1252.NewDecoder().String(raw)
+	if err != nil || strings.ContainsFunc(text, func(r rune) bool { return r >= 0x80 && r < 0xa0 || r == utf8.RuneError }) {
+		return "", "is neither UTF-8 nor Windows-1252: save the file as CSV UTF-8"
+	}
+	e.isWindows = true
+	return text, ""
 }

@@ -11,9 +11,9 @@ import (
 // What is said of a value that cannot be taken. The name of its cell follows, and
 // what to do about it.
 const (
-	isDate         = "is a date or a time"
-	isShownOther   = "is a number that its format shows as something else"
-	isUncalculated = "is a formula without a value"
+	dateCell    = "is a date or a time"
+	otherCell   = "is a number that its format shows as something else"
+	formulaCell = "is a formula without a value"
 
 	asText  = "format the column as text, and type the value again"
 	asSaved = "open the workbook in a spreadsheet, and save it"
@@ -22,7 +22,7 @@ const (
 // refusal is a fault with the name of its cell and what to do about it.
 func refusal(fault string, column, row int) string {
 	do := asText
-	if fault == isUncalculated {
+	if fault == formulaCell {
 		do = asSaved
 	}
 	return fmt.Sprintf("%s (cell %s%d): %s", fault, columnName(column), row, do)
@@ -101,15 +101,15 @@ func formatDigits(code string, number float64) (places, fault string) {
 	plain := formatPlain.FindStringSubmatch(section)
 	switch {
 	case plain == nil && strings.ContainsAny(formatText.ReplaceAllString(section, ""), "yYmMdDhHsS"):
-		return "", isDate
+		return "", dateCell
 	case plain == nil:
-		return "", isShownOther
+		return "", otherCell
 	case plain[2] != "": // rounded, but the cell holds all digits
 		return "", ""
 	}
 	places = strings.TrimLeft(strings.ReplaceAll(plain[1], ",", ""), "#?")
 	if number == 0 && places == "" {
-		return "", isShownOther // as nothing
+		return "", otherCell // as nothing
 	}
 	return places, ""
 }
@@ -143,7 +143,7 @@ func wholeNumber(value, format string) (text, fault string) {
 	}
 	zeros := places[:len(places)-len(text)]
 	if strings.Trim(zeros, "0") != "" || len(places) > MaxID {
-		return "", isShownOther // programs differ in what 0## shows of 4
+		return "", otherCell // programs differ in what 0## shows of 4
 	}
 	return zeros + text, ""
 }

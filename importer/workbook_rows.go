@@ -186,7 +186,7 @@ func (r *workbookRows) readCell(tag xml.StartElement) (cell, error) {
 	kind := attribute(tag, "t")
 	switch {
 	case formula && (!valued || len(r.text) == 0 && kind != "str"):
-		return cell{text: "=", fault: isUncalculated}, nil
+		return cell{text: "=", fault: formulaCell}, nil
 	case !valued, len(r.text) == 0:
 		return cell{}, nil
 	}
@@ -205,7 +205,7 @@ func (r *workbookRows) readCell(tag xml.StartElement) (cell, error) {
 	case "b":
 		c.fault = "is TRUE or FALSE"
 	case "d":
-		c.fault = isDate
+		c.fault = dateCell
 	case "", "n":
 		style, err := strconv.Atoi(attribute(tag, "s"))
 		if err != nil {

@@ -424,6 +424,7 @@ func TestReadBillsOfAWorkbook(t *testing.T) {
 	o := options(t, "Due", "4")
 	o.Name, o.Columns.Service = "b.xlsx", "17"
 	want := []string{
+		`service 17 for every row, account from "Acc No" (column 1), phone from "Phone" (column 2); left out: "Due", (not a name)`,
 		`4 17 0042 +254710000021 "" `,
 		"b.xlsx:5: account: is a date or a time (cell A5): format the column as text, and type the value again",
 		"b.xlsx:7: account: is a formula without a value (cell A7): open the workbook in a spreadsheet, and save it",
