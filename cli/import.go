@@ -178,9 +178,6 @@ func openInput(name string) (in io.ReadCloser, size int64, err error) {
 // printColumns says what the columns were taken for, unless they have the names
 // that we write: an account that is taken from the wrong column is somebody else's.
 func (i *billImport) printColumns(c importer.Columns) {
-	if c.Sheets > 1 && i.columns.Sheet == "" {
-		fmt.Fprintf(i.app.stderr, "%s: sheet %s, one of %d: --sheet picks another\n", i.name, c.Sheet, c.Sheets)
-	}
 	if c.Above > 0 {
 		fmt.Fprintf(i.app.stderr, "%s: %s above the header passed over\n", i.name, countOf(c.Above, "row"))
 	}

@@ -40,14 +40,17 @@ type Columns struct {
 	Sheet   string // of a workbook that was read, as it may be shown; "" for a CSV file
 	Sheets  int    // that the workbook has
 	Above   int    // rows above the header that were passed over, such as a title
-	// Own is whether the header has the names that we write, and no others, so
-	// that there is nothing to be said.
+	// Own is whether the header has the names that we write, and no others, and there
+	// is one sheet at most, so that there is nothing to be said.
 	Own bool
 }
 
 // String is one line: which column is which, and which are left out.
 func (c Columns) String() string {
 	var taken, left []string
+	if c.Sheets > 1 {
+		taken = append(taken, fmt.Sprintf("sheet %s of %d", c.Sheet, c.Sheets))
+	}
 	for _, f := range fields {
 		for _, column := range c.All {
 			if column.Field == f.name {
