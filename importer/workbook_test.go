@@ -449,6 +449,9 @@ func TestProgressOfAWorkbookEndsWithTheFile(t *testing.T) {
 	b.Size = 2000
 	var read []int64
 	err = b.Each(t.Context(), func(b Batch) error {
+		if b.BadRows > 0 {
+			t.Errorf("refused: %v", b.Bad[0])
+		}
 		read = append(read, 100*b.Read/int64(len(file)))
 		return nil
 	})
@@ -503,8 +506,8 @@ func largeWorkbook(t testing.TB, rows int) []byte {
 	b.WriteString(`<row r="1"><c r="A1" t="s"><v>0</v></c><c r="B1" t="s"><v>1</v></c><c r="C1" t="s"><v>2</v></c><c r="D1" t="s"><v>3</v></c></row>`)
 	for i := range rows {
 		fmt.Fprintf(&texts, "<si><t>0%09d</t></si><si><t>House %d</t></si>", i, chance.IntN(rows))
-		fmt.Fprintf(&b, `<row r="%d"><c r="A%[1]d"><v>17</v></c><c r="B%[1]d" t="s"><v>%d</v></c><c r="C%[1]d"><v>2547100000%02d</v></c>`+
-			`<c r="D%[1]d" t="s"><v>%d</v></c></row>`, i+2, 4+2*i, i%100, 5+2*i)
+		fmt.Fprintf(&b, `<row r="%[1]d"><c r="A%[1]d"><v>17</v></c><c r="B%[1]d" t="s"><v>%[2]d</v></c><c r="C%[1]d"><v>2547100000%02[3]d</v></c>`+
+			`<c r="D%[1]d" t="s"><v>%[4]d</v></c></row>`, i+2, 4+2*i, i%100, 5+2*i)
 	}
 	return zipped(t, parts(b.String(), texts.String()))
 }
