@@ -13,6 +13,7 @@ import (
 
 	"duewatch/config"
 	"duewatch/daemon"
+	"duewatch/importer"
 	"duewatch/reminder"
 	"duewatch/scheduler"
 	"duewatch/store"
@@ -148,8 +149,15 @@ func (k *check) all(ctx context.Context) error {
 		return err
 	}
 	used := usedTexts{}
+	notes := importer.Notes{}
 	for _, b := range k.cfg.Bills {
 		used.add(k.cfg, b.Service, b.Language)
+		if p, in, err := k.cfg.Phones.Read(b.Phone.E164()); err == nil {
+			notes.CountPhone(k.cfg.Phones, p, in)
+		}
+	}
+	for _, note := range notes.Lines() {
+		k.printWrapped("bills     ", note)
 	}
 	err := k.billsFile(ctx, func(service, language string) { used.add(k.cfg, service, language) })
 	if err != nil {

@@ -75,7 +75,7 @@ func (a *app) billsNamed(ctx context.Context, cfg *config.Config, s *store.Store
 	if err := s.Bills(ctx, store.BillFilter{Account: name}, add); err != nil {
 		return nil, err
 	}
-	phone, bad := reminder.ParsePhone(name, cfg.Country)
+	phone, bad := cfg.Phones.Parse(name)
 	if bad == nil {
 		if err := s.Bills(ctx, store.BillFilter{Phone: phone}, add); err != nil {
 			return nil, err

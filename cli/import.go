@@ -361,8 +361,10 @@ func (i *billImport) summary(notes importer.Notes, took time.Duration) error {
 			Unchanged      int            `json:"unchanged"`
 			Refused        int            `json:"refused"`
 			Mended         map[string]int `json:"mended,omitempty"`
+			NewRanges      map[string]int `json:"new_ranges,omitempty"`
+			Foreign        map[string]int `json:"foreign,omitempty"`
 			Seconds        float64        `json:"seconds"`
-		}{i.name, !nothing, n.rows, n.added, n.changed, fields, n.same, n.bad, notes.Mended, took.Seconds()})
+		}{i.name, !nothing, n.rows, n.added, n.changed, fields, n.same, n.bad, notes.Mended, notes.NewRanges, notes.Foreign, took.Seconds()})
 	}
 	add, change := "added", "changed"
 	if nothing {

@@ -136,8 +136,9 @@ func (a *app) optoutImportCommand() *cobra.Command {
 		Short: "Add a list of phones, one a line",
 		Long: `Adds every phone of the file: one a line, or followed by a service id, with or
 without a first line "phone,service", as spreadsheets write it (see duewatch
-import). Empty lines and those beginning with # are passed over. If any line is
-wrong, all wrong ones are named and nothing is added. FILE may be - for stdin.`,
+import). Empty lines and those beginning with # are passed over, and landlines are
+left out and counted. If any line is wrong, all wrong ones are named and nothing
+is added. FILE may be - for stdin.`,
 		Example: "  duewatch optout import stop-list.txt",
 		Args:    usageArgs(cobra.ExactArgs(1)),
 		RunE: func(c *cobra.Command, args []string) (err error) {
@@ -155,7 +156,7 @@ wrong, all wrong ones are named and nothing is added. FILE may be - for stdin.`,
 				defer f.Close() //nolint:errcheck // only read from
 				in = f
 			}
-			all, err := a.readOptOuts(in, args[0], func(number, service string) (o store.OptOut, err error) {
+			all, left, err := a.readOptOuts(in, args[0], func(number, service string) (o store.OptOut, err error) {
 				return a.optOut(c.Context(), cfg, s, store.OptOut{Service: service, Source: "import"}, number)
 			})
 			if err != nil {
@@ -166,9 +167,12 @@ wrong, all wrong ones are named and nothing is added. FILE may be - for stdin.`,
 				return err
 			}
 			if asJSON {
-				return json.NewEncoder(a.stdout).Encode(map[string]any{"act": "import", "phones": len(all), "new": added})
+				return json.NewEncoder(a.stdout).Encode(map[string]any{"act": "import", "phones": len(all), "new": added, "left_out": left})
 			}
 			fmt.Fprintf(a.stdout, "%s listed, %d of them new\n", countOf(len(all), "phone"), added)
+			if left > 0 {
+				fmt.Fprintf(a.stdout, "left out: %s that cannot be texted anyway, such as landlines\n", countOf(left, "number"))
+			}
 			return nil
 		},
 	}
@@ -176,8 +180,11 @@ wrong, all wrong ones are named and nothing is added. FILE may be - for stdin.`,
 	return c
 }
 
-// readOptOuts reads the whole list or names every wrong line of it.
-func (a *app) readOptOuts(in io.Reader, name string, read func(number, service string) (store.OptOut, error)) (all []store.OptOut, err error) {
+// readOptOuts reads the whole list or names every wrong line of it. left are the
+// numbers that are right and no mobile ones, which need not be on the list.
+func (a *app) readOptOuts(
+	in io.Reader, name string, read func(number, service string) (store.OptOut, error),
+) (all []store.OptOut, left int, err error) {
 	var wrong []error
 	err = importer.ReadPhones(in, name, func(line int, phone, service, fault string) {
 		if fault != "" {
@@ -185,19 +192,23 @@ func (a *app) readOptOuts(in io.Reader, name string, read func(number, service s
 			return
 		}
 		o, err := read(phone, service)
+		if errors.Is(err, reminder.ErrNotMobile) {
+			left++
+			return
+		}
 		if err != nil {
 			wrong = append(wrong, fmt.Errorf("%s:%d: %w", name, line, err))
 			return
 		}
 		all = append(all, o)
 	})
-	return all, errors.Join(append(wrong, err)...)
+	return all, left, errors.Join(append(wrong, err)...)
 }
 
 // optOut completes what is to be written about a phone. A service that no bill
 // has would be a customer who is texted all the same.
 func (a *app) optOut(ctx context.Context, cfg *config.Config, s *store.Store, o store.OptOut, number string) (store.OptOut, error) {
-	phone, err := reminder.ParsePhone(number, cfg.Country)
+	phone, err := cfg.Phones.Parse(number)
 	if err != nil {
 		return o, fmt.Errorf("the phone %w", err)
 	}

@@ -71,7 +71,7 @@ func (sel *selector) bulkOp(c *cobra.Command, cfg *config.Config, s *store.Store
 		op.Selector.Account = args[0]
 	}
 	if sel.phone != "" {
-		phone, err := reminder.ParsePhone(sel.phone, cfg.Country)
+		phone, err := cfg.Phones.Parse(sel.phone)
 		if err != nil {
 			return op, fmt.Errorf("--phone %w (%w)", err, errUsage)
 		}

@@ -14,7 +14,7 @@ import (
 // do.
 func (c *Config) OpenBills(in io.Reader, name string, columns importer.ColumnChoice, doubles importer.Doubles) (*importer.Batches, error) {
 	b, err := importer.ReadBatches(in, importer.BillOptions{
-		Name: name, Country: c.Country, Columns: columns, Policies: c.Policies, Declared: c.Bills,
+		Name: name, Phones: c.Phones, Columns: columns, Policies: c.Policies, Declared: c.Bills,
 	}, doubles)
 	if fault, ok := errors.AsType[*importer.FileError](err); ok {
 		return nil, &Error{fault.Problems}

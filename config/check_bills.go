@@ -141,7 +141,7 @@ func (c *checker) bills(cfg *Config) []reminder.Bill {
 		b := reminder.Bill{
 			Service:     v.id("service"),
 			Account:     v.id("account"),
-			Phone:       v.phone("phone", cfg.Country),
+			Phone:       v.phone("phone", cfg),
 			Description: v.label("description", importer.MaxDescription, false),
 			Language:    v.text("language"),
 		}

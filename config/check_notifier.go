@@ -144,23 +144,23 @@ func isSender(s string) bool {
 	return isName || senderNumber.MatchString(s)
 }
 
-func (c *checker) delivery(v view, country string) reminder.Delivery {
+func (c *checker) delivery(v view, cfg *Config) reminder.Delivery {
 	d := reminder.Delivery{
 		Mode: reminder.Mode(v.oneOf("notifier.mode",
 			string(reminder.ModeOff), string(reminder.ModeAllowlist), string(reminder.ModeRedirect), string(reminder.ModeLive))),
 		Allowlist:  map[reminder.Phone]bool{},
-		RedirectTo: v.phone("notifier.redirect_to", country),
+		RedirectTo: v.phone("notifier.redirect_to", cfg),
 	}
 	items := 0
 	v.each("notifier.allowlist", func(item string) string {
 		items++
-		p, err := reminder.ParsePhone(item, country)
+		p, err := cfg.Phones.Parse(item)
 		switch {
 		case err == nil && d.Allowlist[p]:
 			return "is on the list twice: keep one"
 		case err == nil:
 			d.Allowlist[p] = true
-		case country != "" || strings.HasPrefix(item, "+"):
+		case cfg.Country != "" || strings.HasPrefix(item, "+"):
 			return err.Error()
 		}
 		return ""

@@ -38,6 +38,10 @@ type Config struct {
 	Country  string // ISO 3166, two letters: of phone numbers without a country code
 	Store    string // path of the SQLite file
 
+	// Phones reads every phone number that a person has written.
+	Phones         *reminder.PhoneReader
+	MobilePrefixes []string // that Phones knows beside the library's, such as "+254144"
+
 	Almara    Almara
 	Notifier  Notifier
 	Delivery  reminder.Delivery

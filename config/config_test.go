@@ -23,6 +23,7 @@ var compare = cmp.Options{
 	cmp.Transformer("zone", func(z *time.Location) string { return z.String() }),
 	cmp.Transformer("templates", func(t reminder.Templates) []string { return t.Languages() }),
 	cmp.Comparer(func(a, b reminder.Money) bool { return a.Equal(b) }),
+	cmp.Comparer(func(a, b *reminder.PhoneReader) bool { return true }), // made of Country and MobilePrefixes
 	cmp.Comparer(func(a, b reminder.Date) bool { return a == b }),
 	cmpopts.EquateEmpty(),
 }

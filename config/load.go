@@ -105,12 +105,13 @@ func (c *checker) config() *Config {
 		Store:     v.store("store"),
 		Retention: v.duration("retention", minRetention, maxRetention),
 	}
+	cfg.Phones, cfg.MobilePrefixes = c.phones(v, cfg.Country)
 	cfg.holidays = map[string]*HolidayList{}
 	cfg.holidaysAbout = reminder.DateOf(c.opts.Now().In(cfg.Zone))
 	c.calendars = newCalendars(cfg.Zone, cfg.holidaysAbout)
 	cfg.Almara = c.almara(v)
 	// The mode first: it decides what the provider needs.
-	cfg.Delivery = c.delivery(v, cfg.Country)
+	cfg.Delivery = c.delivery(v, cfg)
 	cfg.Notifier = c.notifier(v)
 	cfg.Guards = c.guards(v)
 	cfg.MaxRemoved = v.share("guards.max_removed")

@@ -273,13 +273,13 @@ func (v view) baseURL(key string) string {
 }
 
 // phone reads an optional phone number, which is never repeated.
-func (v view) phone(key, country string) reminder.Phone {
+func (v view) phone(key string, cfg *Config) reminder.Phone {
 	s := v.text(key)
 	if s == "" {
 		return ""
 	}
-	p, err := reminder.ParsePhone(s, country)
-	if err != nil && (country != "" || strings.HasPrefix(s, "+")) {
+	p, err := cfg.Phones.Parse(s)
+	if err != nil && (cfg.Country != "" || strings.HasPrefix(s, "+")) {
 		v.bad(key, "%v", err)
 	}
 	return p

@@ -143,7 +143,7 @@ func (d *daemon) markFrom(cfg *config.Config, sum []byte) string {
 	for id, p := range cfg.Policies.ByService {
 		languages[id] = p.Templates.Languages()
 	}
-	b, err := json.Marshal([]any{d.Version, sum, cfg.BillsColumns, cfg.Country, cfg.Policies.Default.Templates.Languages(), languages, declared})
+	b, err := json.Marshal([]any{d.Version, sum, cfg.BillsColumns, cfg.Country, cfg.MobilePrefixes, cfg.Policies.Default.Templates.Languages(), languages, declared})
 	if err != nil {
 		panic("a mark cannot be encoded: " + err.Error()) // texts only
 	}

@@ -37,7 +37,7 @@ type BillRow struct {
 // BillOptions say how a list of bills is read, and which bills it may hold.
 type BillOptions struct {
 	Name     string // of the file, for problems
-	Country  string // ISO 3166, of phones without a country code
+	Phones   *reminder.PhoneReader
 	Columns  ColumnChoice
 	Policies reminder.Policies
 	Declared []reminder.Bill // in the config: the file may not name them too
@@ -48,7 +48,7 @@ type BillOptions struct {
 // when the columns will not do.
 func ReadBills(in io.Reader, o BillOptions) (*BillsReader, error) {
 	r := &BillsReader{
-		name: o.Name, phones: reminder.NewPhoneReader(o.Country), policies: o.Policies,
+		name: o.Name, phones: o.Phones, policies: o.Policies,
 		declared: make(map[identity]bool, len(o.Declared)), every: o.Columns.Service,
 	}
 	for _, b := range o.Declared {
@@ -147,7 +147,11 @@ func (r *BillsReader) read(cells []cell, row *BillRow) {
 		check(service, func(s string) string { return cmp.Or(IDFault(s, true), ServiceFault(r.policies, s)) })
 	}
 	check(account, func(s string) string { return IDFault(s, true) })
-	check(phone, func(s string) string { return r.phone(s, &b.Phone) })
+	in := reminder.KnownRange
+	check(phone, func(s string) (fault string) {
+		b.Phone, in, fault = r.phone(s)
+		return fault
+	})
 	check(description, func(s string) string { return LabelFault(s, MaxDescription, false) })
 	check(language, func(s string) string { return LanguageFault(r.policies, b.Service, s, ShownName(s)) })
 	if r.declared[identity{b.Service, b.Account}] {
@@ -156,17 +160,17 @@ func (r *BillsReader) read(cells []cell, row *BillRow) {
 	if row.Problems == nil {
 		r.service = b.Service
 		r.notes.mended(r.cells.mended)
+		r.notes.CountPhone(r.phones, b.Phone, in)
 	}
 }
 
-func (r *BillsReader) phone(s string, to *reminder.Phone) (fault string) {
+func (r *BillsReader) phone(s string) (p reminder.Phone, in reminder.PhoneRange, fault string) {
 	if s == "" {
-		return NeedsPhone
+		return "", in, NeedsPhone
 	}
-	p, err := r.phones.Parse(s)
+	p, in, err := r.phones.Read(s)
 	if err != nil {
-		return err.Error()
+		return "", in, err.Error()
 	}
-	*to = p
-	return ""
+	return p, in, ""
 }

@@ -31,7 +31,7 @@ func options(t testing.TB, ignore ...string) BillOptions {
 		t.Fatal(err)
 	}
 	return BillOptions{
-		Name: "b.csv", Country: "KE", Columns: ColumnChoice{Ignore: ignore},
+		Name: "b.csv", Phones: reminder.NewPhoneReader("KE"), Columns: ColumnChoice{Ignore: ignore},
 		Policies: reminder.Policies{Default: &reminder.Policy{Templates: usual}, ByService: map[string]*reminder.Policy{
 			"17": {ServiceName: "Water", Templates: usual}, "18": {ServiceName: "Rent", Templates: withFrench},
 		}},

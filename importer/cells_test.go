@@ -26,9 +26,8 @@ func TestListsAsTheyCome(t *testing.T) {
 			`service from "service" (column 1), account from "account" (column 2), phone from "phone" (column 3); left out: "Customer Name", "Phone No."`,
 			`2 17 0042317 +254710000001 "" `}},
 		"new-kenyan-ranges.csv": {want: []string{
-			"new-kenyan-ranges.csv:2: phone: is not a valid number in country KE: write it with its country code, such as +254710000000",
-			"new-kenyan-ranges.csv:3: phone: is not a valid number in country KE: write it with its country code, such as +254710000000",
-			"new-kenyan-ranges.csv:4: phone: is not a valid number in country KE: write it with its country code, such as +254710000000"}},
+			`2 17 1 +254180000001 "" `, `3 17 2 +254144000001 "" `, `4 17 3 +254145000001 "" `,
+			"phones of new ranges, taken as mobile ones: 0144 1, 0145 1, 0180 1 (phones.mobile_prefixes in the config says that they are)"}},
 		"newline-in-description.csv": {want: []string{`2 17 0042317 +254710000028 "House 4 Block B" `, "mended: line breaks 1"}},
 		"tenant-list-kenya.csv": {ColumnChoice{Service: "17"}, []string{
 			`service 17 for every row, account from "unit_number" (column 1), phone from "phone_number" (column 5); ` +
@@ -93,6 +92,10 @@ func TestWhatIsOnlyUntidyIsMendedAndCounted(t *testing.T) {
 			`2 17 0042 +254710000003 "" sw|3 17 0043 +254710000003 "" en|mended: capital letters of languages 1`},
 		{"nothing is counted of a row that is refused", "service,account,phone,language\n17, 0042,,SW\n", "b.csv:2: phone: " + NeedsPhone},
 		{"quotes in a description stay", "service,account,phone,description\n17,0042,0710000003,“Sunset” 'B'\n", `2 17 0042 +254710000003 "“Sunset” 'B'" `},
+		{"phones of other countries are counted", "service,account,phone\n17,0042,+256710000003\n17,0043,+256 710 000003\n17,0044,+255710000003\n17,0045,0710000003\n",
+			`2 17 0042 +256710000003 "" |3 17 0043 +256710000003 "" |4 17 0044 +255710000003 "" |5 17 0045 +254710000003 "" |phones of other countries: +255 1, +256 2`},
+		{"several phones are refused", "service,account,phone\n17,0042,0710000003 / 0710000004\n",
+			"b.csv:2: phone: holds several numbers: write one, such as the first, +2547******03"},
 		{"a letter that was lost", "service,account,phone,description\n17,0042,0710000003,Ng\ufffdang\n", "b.csv:2: description: " + wasLost},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -5,12 +5,27 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"duewatch/reminder"
 )
 
-// Notes are what an operator should know of the rows that were taken: what was
-// mended in them, how often.
+// Notes are what an operator should know of the rows that were taken, by how many
+// there are of each.
 type Notes struct {
-	Mended map[string]int // rows, by what was put right
+	Mended    map[string]int // by what was put right
+	NewRanges map[string]int // by the beginning of phones that no table knows, such as "0144"
+	Foreign   map[string]int // by the calling code of phones of other countries, such as "+256"
+}
+
+// CountPhone notes what is unusual about a phone that was taken: a list of one
+// country seldom has phones of others, and a text to one can cost ten times as much.
+func (n *Notes) CountPhone(r *reminder.PhoneReader, p reminder.Phone, in reminder.PhoneRange) {
+	if code := r.ForeignCode(p); code != "" {
+		count(&n.Foreign, code)
+	}
+	if in == reminder.NewRange {
+		count(&n.NewRanges, p.Prefix())
+	}
 }
 
 // mended counts what was mended in a row.
@@ -33,6 +48,12 @@ func count(to *map[string]int, what string) {
 func (n Notes) Lines() (lines []string) {
 	if n.Mended != nil {
 		lines = append(lines, "mended: "+counts(n.Mended))
+	}
+	if n.NewRanges != nil {
+		lines = append(lines, "phones of new ranges, taken as mobile ones: "+counts(n.NewRanges)+" (phones.mobile_prefixes in the config says that they are)")
+	}
+	if n.Foreign != nil {
+		lines = append(lines, "phones of other countries: "+counts(n.Foreign))
 	}
 	return lines
 }

@@ -41,33 +41,14 @@ func (p Phone) LogValue() slog.Value { return slog.StringValue(p.String()) }
 // MarshalText is String: JSON output is masked unless a command asks for E164.
 func (p Phone) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
 
+// ErrNotMobile is a number that is right, and that nobody can text.
+var ErrNotMobile = errors.New("is not a mobile number, so it cannot be texted")
+
 // ParsePhone reads one mobile number as people write it, national numbers in
 // the given country (ISO 3166, two letters). Spaces, dots, hyphens and
 // parentheses may separate its digits. The errors say what to write instead
 // and never repeat the number.
-func ParsePhone(s, country string) (Phone, error) {
-	digits, err := bareNumber(strings.TrimSpace(s))
-	if err != nil {
-		return "", err
-	}
-	n, err := phonenumbers.Parse(digits, country)
-	if err != nil {
-		// err is left out on purpose: it may repeat the number.
-		return "", errors.New("is not a phone number: write it with its country code, such as +254710000000")
-	}
-	switch phonenumbers.GetNumberType(n) {
-	case phonenumbers.MOBILE, phonenumbers.FIXED_LINE_OR_MOBILE:
-	case phonenumbers.UNKNOWN: // just what phonenumbers.IsValidNumber calls invalid, for half the work
-		return "", fmt.Errorf("is not a valid number in country %s: write it with its country code, such as +254710000000", country)
-	default:
-		return "", errors.New("is not a mobile number, so it cannot be texted")
-	}
-	e164 := phonenumbers.Format(n, phonenumbers.E164)
-	if len(e164) < minE164 || len(e164) > maxE164 {
-		return "", errors.New("is shorter or longer than numbers that can be texted")
-	}
-	return Phone(e164), nil
-}
+func ParsePhone(s, country string) (Phone, error) { return NewPhoneReader(country).Parse(s) }
 
 // CallingCode is the calling code of the phone's country with its plus, such as
 // "+254"; "" when the number has none.
@@ -77,6 +58,17 @@ func (p Phone) CallingCode() string {
 		return ""
 	}
 	return "+" + strconv.Itoa(int(n.GetCountryCode()))
+}
+
+// Prefix is the beginning of a Kenyan number as it is dialled, such as "0144": what
+// tells the ranges of its operators apart, and nobody's phone from another's. Of
+// other numbers it is the calling code.
+func (p Phone) Prefix() string {
+	const code, digits = "+254", 3
+	if national, ok := strings.CutPrefix(string(p), code); ok && len(national) > digits {
+		return "0" + national[:digits]
+	}
+	return p.CallingCode()
 }
 
 // CallingCodeOf is the calling code of a country (ISO 3166, two letters) with
