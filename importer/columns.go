@@ -99,6 +99,7 @@ type layout struct {
 	fields  []field // of each column
 	chosen  [fieldCount]bool
 	numbers [fieldCount]bool // chosen by the number of its column
+	faulty  [fieldCount]bool // by what stands in faults
 	faults  []string
 }
 
@@ -165,11 +166,11 @@ func (l *layout) choose() {
 		l.chosen[i] = true
 		switch found := l.written(name); {
 		case len(found) == 0:
-			l.fault("has no column %s, which is chosen for %s", shownHeader(name), f.name)
+			l.fault(field(i), "has no column %s, which is chosen for %s", shownHeader(name), f.name)
 		case len(found) > 1:
-			l.fault("has %d columns %s: choose one for %s by its number", len(found), shownHeader(name), f.name)
+			l.fault(field(i), "has %d columns %s: choose one for %s by its number", len(found), shownHeader(name), f.name)
 		case l.fields[found[0]] >= 0:
-			l.fault("has one column %s, which is chosen for %s and for %s", shownHeader(name), fields[l.fields[found[0]]].name, f.name)
+			l.fault(field(i), "has one column %s, which is chosen for %s and for %s", shownHeader(name), fields[l.fields[found[0]]].name, f.name)
 		default:
 			l.fields[found[0]] = field(i)
 			_, err := strconv.Atoi(trimOdd(name))
@@ -214,7 +215,7 @@ func (l *layout) recognise() {
 		case len(best) == 1:
 			l.fields[best[0]] = f
 		case len(best) > 1 && fields[f].needed:
-			l.fault("has %d columns that may be the %s, %s: choose one", len(best), fields[f].name, l.list(best))
+			l.fault(f, "has %d columns that may be the %s, %s: choose one", len(best), fields[f].name, l.list(best))
 		}
 	}
 	for i := range l.headers {
@@ -264,7 +265,9 @@ func (l *layout) mayBe(i int) string {
 	return strings.Join(names, " or ")
 }
 
-func (l *layout) fault(format string, args ...any) {
+// fault notes what is wrong with the columns for a field.
+func (l *layout) fault(f field, format string, args ...any) {
+	l.faulty[f] = true
 	l.faults = append(l.faults, fmt.Sprintf(format, args...))
 }
 
@@ -325,7 +328,7 @@ func (l *layout) check() []string {
 			}
 			continue
 		}
-		if f.needed && !has && !slices.ContainsFunc(l.faults, func(s string) bool { return strings.Contains(s, f.name) }) {
+		if f.needed && !has && !l.faulty[i] {
 			faults = append(faults, "has no column that is known as "+f.name)
 		}
 	}

@@ -145,6 +145,8 @@ func TestColumnsCanBeChosen(t *testing.T) {
 			`b.csv:1: column 1, "Konto": not known`, `b.csv:1: column 2, "Line": not known`,
 			`b.csv:1: column 3, "tel no": may be the phone`, `b.csv:1: column 4, "tel no": may be the phone`,
 			`b.csv:1: write in the config: bills_columns: {account: "Konto", phone: "4"} and bills_service: "ID" and bills_ignore_columns: ["Line"]`}},
+		{"a bill with a word that is a header", "House,0710000003\nFlat,0710000004\n", ColumnChoice{Of: map[string]string{"phone": "2"}, Service: "17"}, []string{
+			"b.csv:1: has a number in the column of the phones, so that it names no columns: the first line must name the columns, as in service,account,phone,description,language"}},
 		{"a bill above the header", "17,0042,0710000003\nservice,account,phone\n17,0043,0710000003\n", ColumnChoice{}, []string{
 			"b.csv:1: stands above the header in line 2 and may be a bill: move it below, or remove it"}},
 	} {
@@ -177,4 +179,44 @@ func TestTheProposedLineReadsTheFile(t *testing.T) {
 	if got := fmt.Sprint(readBillsWith(t, "Hse Ref,Line,Remarks 2\nB4,0710000003,x\n", o)); got != `[2 17 B4 +254710000003 "" ]` {
 		t.Error(got)
 	}
+}
+
+// FuzzColumns: whatever a list and a choice of its columns are, what is taken is a
+// bill with all that one needs, and what the columns were taken for is one line.
+func FuzzColumns(f *testing.F) {
+	f.Add("Title,,\nHouse No,Tel,Tenant\nB4,0710000003,A B\n", "", "", "", "17")
+	f.Add("Name,Account Number,Phone,Phone\nA B,0042,,0710000003\n", "Account Number", "4", "Name", "17")
+	f.Add("0042;0710000003\n", "1", "2", "3", "17")
+	f.Add("service\taccount\tphone\n17\t1\t0710000003\n", "Acc (no)/x", "phone", "0", "")
+	f.Add("Simu / Phone,[x](y),#,Caf\xe9\n0710000003,1,2,3\n", "#", "simu", "caf\u00e9", "“17”")
+	o := options(f)
+	f.Fuzz(func(t *testing.T, file, account, phone, ignore, service string) {
+		o := o
+		o.Columns = ColumnChoice{Of: map[string]string{}, Service: service, Ignore: []string{ignore}}
+		if account != "" {
+			o.Columns.Of["account"] = account
+		}
+		if phone != "" {
+			o.Columns.Of["phone"] = phone
+		}
+		r, err := ReadBills(strings.NewReader(file), o)
+		if err != nil {
+			if fault, ok := errors.AsType[*FileError](err); !ok || len(fault.Problems) == 0 {
+				t.Fatalf("%T: %v", err, err)
+			}
+			return
+		}
+		if strings.Contains(r.Columns().String(), "\n") {
+			t.Fatalf("%q is not one line", r.Columns())
+		}
+		for {
+			row, err := r.Next()
+			if err != nil {
+				return
+			}
+			if b := row.Bill; row.Problems == nil && (b.Service == "" || b.Account == "" || b.Phone == "") {
+				t.Fatalf("taken: %+v", b)
+			}
+		}
+	})
 }

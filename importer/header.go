@@ -52,6 +52,9 @@ func (r *BillsReader) header(choice ColumnChoice) error {
 		}
 		l = lay(rows[at], choice)
 	}
+	if column := l.of(phone); len(column) == 1 && looksLikePhone(rows[at][column[0]]) {
+		return r.fault(ahead[at].line, "has a number in the column of the phones, so that it names no columns: "+wanted)
+	}
 	for i, row := range rows[:at] {
 		if slices.ContainsFunc(row, looksLikePhone) {
 			return r.fault(ahead[i].line, fmt.Sprintf("stands above the header in line %d and may be a bill: move it below, or remove it", ahead[at].line))
