@@ -77,7 +77,8 @@ func builtinFormat(id int) string {
 var (
 	// formatBlank is what a format adds that is not seen as a character: the locale,
 	// a color, room for a character, a fill, and spaces.
-	formatBlank = regexp.MustCompile(`(?i)\[\$-[^\]]*\]|\[(?:black|blue|cyan|green|magenta|red|white|yellow|color ?[0-9]+)\]|_.|\* |" *"|\\ | `)
+	formatBlank = regexp.MustCompile(`(?i)\[\$-[^\]]*\]|` +
+		`\[(?:black|blue|cyan|green|magenta|red|white|yellow|color ?[0-9]+)\]|_.|\* |" *"|\\ | `)
 	// formatPlain shows the digits of a whole number: with zeros in front, in groups,
 	// with empty decimals, or rounded with an exponent while the cell holds them all.
 	formatPlain = regexp.MustCompile(`^([#0?,]*[#0?])(?:\.[#0?]*)?(E[+-][#0?]+)?$`)

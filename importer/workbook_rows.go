@@ -145,7 +145,8 @@ func (r *workbookRows) readRow(tag xml.StartElement) error {
 		r.cells = append(r.cells, c)
 	}
 	if size > maxCSVRow {
-		return rowFault(fmt.Sprintf("is longer than %d KiB or %d columns: remove what does not belong to the list", maxCSVRow>>10, maxSheetColumns))
+		const long = "is longer than %d KiB or %d columns: remove what does not belong to the list"
+		return rowFault(fmt.Sprintf(long, maxCSVRow>>10, maxSheetColumns))
 	}
 	return nil
 }

@@ -114,12 +114,14 @@ func TestWorkbooksOfTheUsualProgramsAreRead(t *testing.T) {
 		`<si><t>account</t></si><si><t xml:space="preserve"> name </t></si><si><t>phone</t></si>`+
 			`<si><r><rPr><b/></rPr><t>00</t></r><r><t>42_x000D_</t></r><rPh sb="0" eb="1"><t>aid</t></rPh></si>`,
 		"0000000")
-	google := parts(`<row r="1"><c r="A1" s="0" t="str"><f>"00"&amp;"42"</f><v>0042</v></c><c r="C1" t="inlineStr"><is><t>Amina</t></is></c></row>`+
+	google := parts(`<row r="1"><c r="A1" s="0" t="str"><f>"00"&amp;"42"</f><v>0042</v></c>`+
+		`<c r="C1" t="inlineStr"><is><t>Amina</t></is></c></row>`+
 		`<row r="2"><c r="A2" t="str"><f>IF(1,"","")</f><v></v></c><c r="B2"><f>6*7</f><v>42</v></c></row>`, "")
 	delete(google, "xl/sharedStrings.xml")
 	google["xl/_rels/workbook.xml.rels"] = strings.Replace(google["xl/_rels/workbook.xml.rels"], "sharedStrings", "theme", 1)
 	bare := parts(`<row><c t="inlineStr"><is><r><t>a</t></r><r><t>b</t></r></is></c><c><v>7</v></c></row><row/><row><c><v>8</v></c></row>`, "")
-	merged := parts(`<row r="1"><c r="A1" t="inlineStr"><is><t>Block A</t></is></c></row><row r="2"><c r="A2"/><c r="B2"><v>2</v></c></row>`, "")
+	merged := parts(`<row r="1"><c r="A1" t="inlineStr"><is><t>Block A</t></is></c></row>`+
+		`<row r="2"><c r="A2"/><c r="B2"><v>2</v></c></row>`, "")
 	merged["xl/worksheets/sheet1.xml"] = strings.Replace(merged["xl/worksheets/sheet1.xml"], "</sheetData>",
 		`</sheetData><mergeCells count="1"><mergeCell ref="A1:A2"/></mergeCells>`, 1)
 	strict := map[string]string{}
@@ -207,7 +209,8 @@ func TestDatesOfBuiltInFormatsAreRefusedInEitherSystemOfDates(t *testing.T) {
 			p := parts(`<row r="1"><c r="AB1" s="1"><v>46354</v></c></row>`, "", "General")
 			p["xl/styles.xml"] = strings.ReplaceAll(p["xl/styles.xml"], `xf numFmtId="164"`, fmt.Sprintf(`xf numFmtId="%d"`, id))
 			p["xl/workbook.xml"] = strings.Replace(p["xl/workbook.xml"], "<sheets>", date1904+"<sheets>", 1)
-			want := []string{"1: " + strings.Repeat("|", 27) + "!is a date or a time (cell AB1): format the column as text, and type the value again"}
+			want := []string{"1: " + strings.Repeat("|", 27) +
+				"!is a date or a time (cell AB1): format the column as text, and type the value again"}
 			if diff := cmp.Diff(want, readSheet(zipped(t, p), "")); diff != "" {
 				t.Errorf("format %d: %s", id, diff)
 			}
@@ -285,7 +288,7 @@ func TestWorkbookThatCannotBeReadIsRefusedWithWhatToDo(t *testing.T) {
 	}{
 		"an upload that broke off": {whole[:len(whole)-30], damaged},
 		"not a zip at all":         {[]byte("PK\x03\x04 and no more"), damaged},
-		"an .ods":                  {zipped(t, map[string]string{"mimetype": "application/vnd.oasis.opendocument.spreadsheet"}), "is an OpenDocument file (.ods)"},
+		"an .ods":                  {zipped(t, map[string]string{"mimetype": "application/vnd.oasis.opendocument"}), "is an OpenDocument file (.ods)"},
 		"an .xlsb":                 {zipped(t, map[string]string{"xl/workbook.bin": ""}), "is a binary workbook (.xlsb)"},
 		"a zip of a CSV file":      {zipped(t, map[string]string{"list.csv": ""}), "is a zip without a workbook in it: unpack it"},
 		"a part that is missing":   {zipped(t, map[string]string{"[Content_Types].xml": ""}), damaged},
@@ -463,10 +466,12 @@ func TestProgressOfAWorkbookEndsWithTheFile(t *testing.T) {
 func FuzzWorkbook(f *testing.F) {
 	for _, p := range []map[string]string{
 		severalSheets(),
-		parts(`<row r="1"><c r="A1" t="s"><v>0</v></c><c r="B1" s="1"><v>42</v></c><c r="D1" t="b"><v>1</v></c></row>`, "<si><t>a_x000D_</t></si>", "0000"),
+		parts(`<row r="1"><c r="A1" t="s"><v>0</v></c><c r="B1" s="1"><v>42</v></c><c r="D1" t="b"><v>1</v></c></row>`,
+			"<si><t>a_x000D_</t></si>", "0000"),
 	} {
 		for _, name := range slices.Sorted(maps.Keys(p)) {
-			f.Add(p["xl/worksheets/sheet1.xml"], p["xl/sharedStrings.xml"], p["xl/styles.xml"], p["xl/workbook.xml"], zipped(f, map[string]string{name: p[name]}))
+			f.Add(p["xl/worksheets/sheet1.xml"], p["xl/sharedStrings.xml"], p["xl/styles.xml"], p["xl/workbook.xml"],
+				zipped(f, map[string]string{name: p[name]}))
 		}
 	}
 	f.Fuzz(func(t *testing.T, sheet, texts, styles, book string, file []byte) {
@@ -503,10 +508,12 @@ func largeWorkbook(t testing.TB, rows int) []byte {
 	for _, name := range names {
 		fmt.Fprintf(&texts, "<si><t>%s</t></si>", name)
 	}
-	b.WriteString(`<row r="1"><c r="A1" t="s"><v>0</v></c><c r="B1" t="s"><v>1</v></c><c r="C1" t="s"><v>2</v></c><c r="D1" t="s"><v>3</v></c></row>`)
+	b.WriteString(`<row r="1"><c r="A1" t="s"><v>0</v></c><c r="B1" t="s"><v>1</v></c>` +
+		`<c r="C1" t="s"><v>2</v></c><c r="D1" t="s"><v>3</v></c></row>`)
 	for i := range rows {
 		fmt.Fprintf(&texts, "<si><t>0%09d</t></si><si><t>House %d</t></si>", i, chance.IntN(rows))
-		fmt.Fprintf(&b, `<row r="%[1]d"><c r="A%[1]d"><v>17</v></c><c r="B%[1]d" t="s"><v>%[2]d</v></c><c r="C%[1]d"><v>2547100000%02[3]d</v></c>`+
+		fmt.Fprintf(&b, `<row r="%[1]d"><c r="A%[1]d"><v>17</v></c><c r="B%[1]d" t="s"><v>%[2]d</v></c>`+
+			`<c r="C%[1]d"><v>2547100000%02[3]d</v></c>`+
 			`<c r="D%[1]d" t="s"><v>%[4]d</v></c></row>`, i+2, 4+2*i, i%100, 5+2*i)
 	}
 	return zipped(t, parts(b.String(), texts.String()))
