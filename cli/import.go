@@ -1,15 +1,11 @@
 package cli
 
 import (
-	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -24,10 +20,11 @@ import (
 func (a *app) importCommand() *cobra.Command {
 	i := &billImport{app: a}
 	c := &cobra.Command{
-		Use:   "import FILE.csv",
-		Short: "Add or change bills from a CSV file",
-		Long: `Adds the bills of a CSV file, and changes those that are there already. Its
-header names the columns, in any order; a title above it is passed over:
+		Use:   "import FILE",
+		Short: "Add or change bills from a CSV file or a workbook",
+		Long: `Adds the bills of a CSV file or an .xlsx workbook, and changes those that are
+there already. A header names the columns, in any order; a title above it is
+passed over:
 
   service, account, phone    must be there
   description, language      may be
@@ -37,6 +34,11 @@ known too, and it is said what each was taken for. Choose others with --columns,
 by the header as it is written or by its number. Cells are separated by comma,
 semicolon or tab; what Excel writes is understood (as "CSV UTF-8" or "Unicode
 Text"). FILE may be - for stdin.
+
+Of a workbook the first sheet that is not hidden is read, or that of --sheet.
+Hidden and filtered rows are read too; of merged cells only the first has the
+value. Numbers keep the zeros that their format shows. Dates, fractions and
+numbers of more than 15 digits are refused with the name of their cell.
 
 Wrong rows are named with their line and left out, and the status is 1. Bills
 that the config declares, under bills: or in bills_file, are not changed by an
@@ -59,6 +61,7 @@ finds the new bills by itself.`,
 	c.Flags().Lookup("columns").DefValue = ""
 	c.Flags().StringVar(&i.columns.Service, "service", "", "the service of every row, by its `ID`")
 	c.Flags().StringSliceVar(&i.columns.Ignore, "ignore-columns", nil, "headers or numbers of columns to leave out")
+	c.Flags().StringVar(&i.columns.Sheet, "sheet", "", "the sheet of a workbook, by its `NAME` or number")
 	c.Flags().BoolVar(&i.asJSON, "json", false, "print the summary as JSON")
 	return c
 }
@@ -172,17 +175,6 @@ func openInput(name string) (in io.ReadCloser, size int64, err error) {
 	return f, size, nil
 }
 
-// printColumns says what the columns were taken for, unless they have the names
-// that we write: an account that is taken from the wrong column is somebody else's.
-func (i *billImport) printColumns(c importer.Columns) {
-	if c.Above > 0 {
-		fmt.Fprintf(i.app.stderr, "%s: %s above the header passed over\n", i.name, countOf(c.Above, "row"))
-	}
-	if !c.Own {
-		fmt.Fprintf(i.app.stderr, "%s: %s\n", i.name, c)
-	}
-}
-
 // write imports the good rows, a batch at a time.
 func (i *billImport) write(ctx context.Context, file *daemon.BillsList, size int64) error {
 	i.progress = newProgress(i.app.stderr, "importing", size)
@@ -225,49 +217,6 @@ func (i *billImport) check(ctx context.Context, file *daemon.BillsList, size int
 
 // firstRows is how many rows a dry run shows as they were understood.
 const firstRows = 3
-
-// printFirst shows the first rows of the file as they were understood, by which
-// somebody who knows the list sees a column that is not what it was taken for.
-func (i *billImport) printFirst(b importer.Batch) {
-	if i.count.rows > 0 {
-		return
-	}
-	rows := slices.Clone(b.Good)
-	slices.SortFunc(rows, func(m, n reminder.ListedBill) int { return cmp.Compare(m.Line, n.Line) })
-	if len(rows) > 0 {
-		i.progress.clear()
-	}
-	for _, row := range rows[:min(len(rows), firstRows)] {
-		words := fmt.Sprintf("service %s, account %s, phone %s", row.Bill.Service, row.Bill.Account, row.Bill.Phone)
-		if row.Bill.Description != "" {
-			words += fmt.Sprintf(", description %q", row.Bill.Description)
-		}
-		if row.Bill.Language != "" {
-			words += ", language " + row.Bill.Language
-		}
-		fmt.Fprintf(i.app.stdout, "%s:%d: %s\n", i.name, row.Line, words)
-	}
-}
-
-// printChanges names the bills of a batch that would change, in the order of the
-// file.
-func (i *billImport) printChanges(b importer.Batch, changes []store.Change) {
-	var rows []int
-	for n, change := range changes {
-		if change.Kind == store.Changed {
-			rows = append(rows, n)
-		}
-	}
-	slices.SortFunc(rows, func(m, n int) int { return cmp.Compare(b.Good[m].Line, b.Good[n].Line) })
-	if len(rows) > 0 {
-		i.progress.clear()
-	}
-	for _, n := range rows {
-		l := b.Good[n]
-		fmt.Fprintf(i.app.stdout, "%s:%d: bill %s of service %s would change: %s\n",
-			i.name, l.Line, l.Bill.Account, l.Bill.Service, strings.Join(changes[n].Fields.Names(), ", "))
-	}
-}
 
 // writeChecked imports what check has found to be right.
 func (i *billImport) writeChecked(ctx context.Context, file *daemon.BillsList) error {
@@ -329,75 +278,6 @@ func (i *billImport) take(b importer.Batch, changes []store.Change) {
 	i.progress.at(n.rows, i.read)
 }
 
-// interrupted says what an import that ended early leaves behind.
-func (i *billImport) interrupted(err error) error {
-	if errors.Is(err, context.Canceled) {
-		err = errors.New("interrupted")
-	}
-	done := i.count.added + i.count.changed
-	switch {
-	case i.dryRun || (i.allOrNothing && i.progress.what == "checking") || done == 0:
-		return fmt.Errorf("%w; nothing was written", err)
-	default:
-		return fmt.Errorf("%w; %d bills were added and %d changed before: the same command goes on from there",
-			err, i.count.added, i.count.changed)
-	}
-}
-
-// summary prints what became of the rows.
-func (i *billImport) summary(notes importer.Notes, took time.Duration) error {
-	n := i.count
-	nothing := i.dryRun || (i.allOrNothing && n.bad > 0)
-	if i.asJSON {
-		fields := map[string]int{}
-		for f, name := range store.FieldNames {
-			if n.fields[f] > 0 {
-				fields[name] = n.fields[f]
-			}
-		}
-		return json.NewEncoder(i.app.stdout).Encode(struct {
-			File           string         `json:"file"`
-			Written        bool           `json:"written"`
-			Rows           int            `json:"rows"`
-			Added          int            `json:"added"`
-			Changed        int            `json:"changed"`
-			ChangedColumns map[string]int `json:"changed_columns"`
-			Unchanged      int            `json:"unchanged"`
-			Refused        int            `json:"refused"`
-			Mended         map[string]int `json:"mended,omitempty"`
-			NewRanges      map[string]int `json:"new_ranges,omitempty"`
-			Foreign        map[string]int `json:"foreign,omitempty"`
-			Unknown        map[string]int `json:"unknown_services,omitempty"` // rows by the id that the config has not
-			Seconds        float64        `json:"seconds"`
-		}{
-			i.name, !nothing, n.rows, n.added, n.changed, fields, n.same, n.bad,
-			notes.Mended, notes.NewRanges, notes.Foreign, n.unknown.shown(i.cfg.Country), took.Seconds(),
-		})
-	}
-	for _, warning := range n.unknown.warnings(i.cfg.Country, i.app.configPath) {
-		fmt.Fprintln(i.app.stderr, warning)
-	}
-	add, change := "added", "changed"
-	if nothing {
-		add, change = "to add", "to change"
-	}
-	var fields []string
-	for f, name := range store.FieldNames {
-		if n.fields[f] > 0 {
-			fields = append(fields, fmt.Sprintf("%s %d", name, n.fields[f]))
-		}
-	}
-	fmt.Fprintf(i.app.stdout, "%s: %s: %d %s, %d %s, %d unchanged, %d refused\n",
-		i.name, countOf(n.rows, "row"), n.added, add, n.changed, change, n.same, n.bad)
-	if len(fields) > 0 {
-		fmt.Fprintf(i.app.stdout, "of those %s: %s\n", change, strings.Join(fields, ", "))
-	}
-	for _, line := range notes.Lines() {
-		fmt.Fprintln(i.app.stdout, line)
-	}
-	return nil
-}
-
 // refused is the error that makes the status 1 when rows were bad.
 func (i *billImport) refused() error {
 	switch n := i.count; {
@@ -408,11 +288,4 @@ func (i *billImport) refused() error {
 	default:
 		return fmt.Errorf("%s and left out: mend the file and import it again", rowsAreWrong(n.bad))
 	}
-}
-
-func rowsAreWrong(n int) string {
-	if n == 1 {
-		return "1 row is wrong"
-	}
-	return fmt.Sprintf("%d rows are wrong", n)
 }

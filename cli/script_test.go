@@ -1,6 +1,7 @@
 package cli_test
 
 import (
+	"archive/zip"
 	"errors"
 	"os"
 	"os/exec"
@@ -27,6 +28,7 @@ const raceOptions = "atexit_sleep_ms=0"
 //	exits N command…          the command ends with status N
 //	await [-count=N] RE FILE  waits until N lines of the file match, 1 if not said
 //	narrow N stream           no line of stdout or stderr is wider than N columns
+//	zip FOLDER FILE           makes a zip of a folder, as a workbook is one
 //
 // It is about noon in them, and about 03:00 in the zone $NIGHT. $UNIT is the file
 // of the systemd unit. A daemon writes
@@ -47,7 +49,7 @@ func TestScript(t *testing.T) {
 		RequireUniqueNames:  true,
 		Deadline:            time.Now().Add(10 * patience), // of all scripts together, on a busy machine
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits, "await": await, "narrow": narrow,
+			"exits": exits, "await": await, "narrow": narrow, "zip": zipFolder,
 		},
 		Condition: func(name string) (bool, error) {
 			if name != "root" {
@@ -126,4 +128,16 @@ func narrow(ts *testscript.TestScript, neg bool, args []string) {
 	if re.MatchString(ts.ReadFile(args[1])) {
 		ts.Fatalf("these lines are wider than %d columns", columns)
 	}
+}
+
+func zipFolder(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: zip folder file")
+	}
+	file, err := os.Create(ts.MkAbs(args[1]))
+	ts.Check(err)
+	w := zip.NewWriter(file)
+	ts.Check(w.AddFS(os.DirFS(ts.MkAbs(args[0]))))
+	ts.Check(w.Close())
+	ts.Check(file.Close())
 }

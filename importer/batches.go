@@ -130,6 +130,9 @@ func (s *Batches) batch() (b Batch, err error) {
 		return ""
 	})
 	b.Read = s.bytes.n.Load()
+	if book, ok := s.rows.rows.rowSource.(*workbookRows); ok {
+		b.Read = book.position() // the file itself was read as a whole
+	}
 	return b, err
 }
 

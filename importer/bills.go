@@ -12,10 +12,9 @@ import (
 
 // BillsReader reads bills from a list, as people and spreadsheets write one: its
 // columns in any order and under many names, below a title or not. It holds a few
-// rows in memory, however long the list is.
+// rows in memory, however long the list is; of a workbook the file and its texts too.
 type BillsReader struct {
 	name     string
-	csv      *csvRows
 	rows     lookahead
 	columns  Columns
 	fields   []field // of each column
@@ -55,16 +54,17 @@ func ReadBills(in io.Reader, o BillOptions) (*BillsReader, error) {
 	for _, b := range o.Declared {
 		r.declared[identity{b.Service, b.Account}] = true
 	}
-	text, fault, err := decoded(in)
-	switch {
-	case err != nil:
-		return nil, fmt.Errorf("read %s: %w", o.Name, WithoutPath(err))
-	case fault != "":
-		return nil, &FileError{[]Problem{{File: o.Name, Text: fault}}}
+	source, err := openSource(in, o.Columns)
+	if fault, ok := errors.AsType[sourceError](err); ok {
+		return nil, r.fault(0, string(fault))
 	}
-	r.csv = newCSVRows(text, ',')
-	r.csv.delim = r.csv.likelyDelimiter(o.Columns)
-	r.rows.rowSource = r.csv
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", o.Name, WithoutPath(err))
+	}
+	r.rows.rowSource = source
+	if book, ok := source.(*workbookRows); ok {
+		r.columns.Sheet, r.columns.Sheets = book.sheet, book.sheets
+	}
 	if err := r.header(o.Columns); err != nil {
 		return nil, err
 	}
@@ -91,7 +91,7 @@ func (r *BillsReader) Next() (BillRow, error) {
 		case errors.Is(err, io.EOF):
 			return BillRow{}, io.EOF
 		case err != nil:
-			return BillRow{}, fmt.Errorf("read %s, from line %d: %w", r.name, r.csv.line, WithoutPath(err))
+			return BillRow{}, fmt.Errorf("read %s, from line %d: %w", r.name, line, WithoutPath(err))
 		}
 		if !slices.ContainsFunc(cells, func(c cell) bool { return trimOdd(c.text) != "" }) {
 			continue

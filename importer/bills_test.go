@@ -196,8 +196,11 @@ b.csv:1: type: duewatch import b.csv --ignore-columns 4`},
 b.csv:1: column 1, "service": the service
 b.csv:1: column 2, "phone": the phone
 b.csv:1: type: duewatch import b.csv --columns account=COLUMN`},
-		{"a workbook", "PK\x03\x04xyz", "b.csv: is a workbook, not a CSV file: save the sheet as CSV UTF-8"},
-		{"an old workbook", "\xd0\xcf\x11\xe0xyz", "b.csv: is a workbook, not a CSV file: save the sheet as CSV UTF-8"},
+		{"half a workbook", "PK\x03\x04xyz", "b.csv: is damaged or incomplete: open it in a spreadsheet, and save it as .xlsx or as CSV UTF-8"},
+		{
+			"an old workbook", "\xd0\xcf\x11\xe0xyz",
+			"b.csv: is an .xls workbook, or one with a password: save it as .xlsx without a password, or as CSV UTF-8",
+		},
 		{"UTF-16 without its mark", utf16le("service")[2:], "b.csv: is not UTF-8 text: save the sheet as CSV UTF-8"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

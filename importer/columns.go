@@ -16,6 +16,7 @@ type ColumnChoice struct {
 	Of      map[string]string // by field: the header as it is written, or the number of the column, from 1
 	Service string            // of every row, for a file without that column; "" for none
 	Ignore  []string          // headers or numbers of columns to leave out
+	Sheet   string            // of a workbook, by its name or its number, from 1; "" for the first that is not hidden
 	// InConfig says that the choice is made by keys of the config and not by flags,
 	// so that a message can say what to write.
 	InConfig bool
@@ -36,15 +37,20 @@ func (c Column) String() string {
 type Columns struct {
 	All     []Column
 	Service string // of every row; "" when a column has it
+	Sheet   string // of a workbook that was read, as it may be shown; "" for a CSV file
+	Sheets  int    // that the workbook has
 	Above   int    // rows above the header that were passed over, such as a title
-	// Own is whether the header has the names that we write, and no others, so
-	// that there is nothing to be said.
+	// Own is whether the header has the names that we write, and no others, and there
+	// is one sheet at most, so that there is nothing to be said.
 	Own bool
 }
 
 // String is one line: which column is which, and which are left out.
 func (c Columns) String() string {
 	var taken, left []string
+	if c.Sheets > 1 {
+		taken = append(taken, fmt.Sprintf("sheet %s of %d", c.Sheet, c.Sheets))
+	}
 	for _, f := range fields {
 		for _, column := range c.All {
 			if column.Field == f.name {

@@ -123,7 +123,7 @@ func (r *BillsReader) withoutHeader(rows [][]string, choice ColumnChoice) error 
 func (r *BillsReader) take(l *layout) {
 	r.fields = l.fields
 	r.columns.Service = r.every
-	r.columns.Own = r.every == "" && r.columns.Above == 0
+	r.columns.Own = r.every == "" && r.columns.Above == 0 && r.columns.Sheets <= 1
 	for i, header := range l.headers {
 		c := l.column(i)
 		r.columns.All = append(r.columns.All, c)

@@ -84,6 +84,9 @@ func (l *layout) flags(name string, of map[string]string, every string, ignore [
 	if every != "" {
 		line += " --service " + shellWord(every)
 	}
+	if l.choice.Sheet != "" {
+		line += " --sheet " + shellWord(l.choice.Sheet)
+	}
 	if ignore != nil {
 		line += " --ignore-columns " + shellWord(strings.Join(ignore, ","))
 	}

@@ -39,7 +39,7 @@ func newCSVRows(in io.Reader, delim byte) *csvRows {
 func (r *csvRows) next() (cells []cell, line int, err error) {
 	size, lines, fault, err := r.splitFront()
 	if err != nil {
-		return nil, 0, err
+		return nil, r.line, err
 	}
 	line = r.line
 	if fault != "" {

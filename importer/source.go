@@ -1,6 +1,11 @@
 package importer
 
-import "slices"
+import (
+	"bufio"
+	"errors"
+	"io"
+	"slices"
+)
 
 // cell is one value of a row, as its file holds it.
 type cell struct {
@@ -27,6 +32,40 @@ type rowSource interface {
 type rowFault string //nolint:errname // called as the faults of cells and files are
 
 func (f rowFault) Error() string { return string(f) }
+
+// sourceError is what keeps a whole file from being read, and what to do about it.
+type sourceError string
+
+func (e sourceError) Error() string { return "the file " + string(e) }
+
+// openSource tells by its first bytes what kind of file a list is. A sourceError is
+// what is wrong with it, any other error what reading met.
+func openSource(in io.Reader, choice ColumnChoice) (rowSource, error) {
+	b := bufio.NewReader(in)
+	start, err := b.Peek(4)
+	switch {
+	case err != nil && !errors.Is(err, io.EOF):
+		return nil, err
+	case isZip(start):
+		return newWorkbookRows(b, choice.Sheet)
+	case isOLE(start):
+		return nil, errOLE
+	}
+	text, fault, err := decoded(b)
+	switch {
+	case err != nil:
+		return nil, err
+	case fault != "":
+		return nil, sourceError(fault)
+	case choice.Sheet != "" && choice.InConfig:
+		return nil, sourceError("is no workbook, and has no sheets: leave out bills_sheet")
+	case choice.Sheet != "":
+		return nil, sourceError("is no workbook, and has no sheets: leave out --sheet")
+	}
+	rows := newCSVRows(text, ',')
+	rows.delim = rows.likelyDelimiter(choice)
+	return rows, nil
+}
 
 // lookahead is a source of which the first rows can be looked at before they are
 // read: the header of a list need not be its first row.

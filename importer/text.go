@@ -3,7 +3,6 @@ package importer
 import (
 	"bufio"
 	"bytes"
-	"encoding/binary"
 	"errors"
 	"io"
 	"strings"
@@ -28,7 +27,7 @@ func decoded(in io.Reader) (text io.Reader, fault string, err error) {
 		return b, "", err
 	case bytes.HasPrefix(start, []byte("\xff\xfe")), bytes.HasPrefix(start, []byte("\xfe\xff")):
 		return transform.NewReader(b, unicode.UTF16(unicode.LittleEndian, unicode.UseBOM).NewDecoder()), "", nil
-	case bytes.HasPrefix(start, []byte("PK\x03\x04")), len(start) == 4 && binary.BigEndian.Uint32(start) == 0xd0cf11e0:
+	case isZip(start), isOLE(start):
 		return nil, "is a workbook, not a CSV file: " + asCSV, nil
 	case bytes.IndexByte(start, 0) >= 0:
 		return nil, "is not UTF-8 text: " + asCSV, nil
