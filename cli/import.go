@@ -57,8 +57,8 @@ finds the new bills by itself.`,
 	}
 	c.Flags().BoolVar(&i.dryRun, "dry-run", false, "say what would change, and write nothing")
 	c.Flags().BoolVar(&i.allOrNothing, "all-or-nothing", false, "write nothing if any row is wrong")
-	c.Flags().StringToStringVar(&i.columns.Of, "columns", nil, "say which column is what, by `FIELD=COLUMN`")
-	c.Flags().Lookup("columns").DefValue = ""
+	i.columns.Of = columnsFlag{}
+	c.Flags().Var(columnsFlag(i.columns.Of), "columns", "say which column is what, by `FIELD=COLUMN`")
 	c.Flags().StringVar(&i.columns.Service, "service", "", "the service of every row, by its `ID`")
 	c.Flags().StringSliceVar(&i.columns.Ignore, "ignore-columns", nil, "headers or numbers of columns to leave out")
 	c.Flags().StringVar(&i.columns.Sheet, "sheet", "", "the sheet of a workbook, by its `NAME` or number")
