@@ -48,8 +48,9 @@ type limits struct {
 }
 
 // decide decides about all of the bills. When something fails, the whole transaction is
-// run again (db.Together), and it decides about each by itself; when that fails too, without those that it would share its text with, since
-// one of them may be to blame. Those are decided about in their own turns.
+// run again (db.Together), and it decides about each by itself. When that fails too, it
+// decides without those that the bill would share its text with, since one of them may be
+// to blame; they are decided about in their own turns.
 func (d *decider) decide(ids []int64) error {
 	together := func(batch []int64) error { return d.tryOnCopy(batch, limits{}) }
 	alone := func(batch []int64) error { return d.tryOnCopy(batch, limits{alone: true}) }

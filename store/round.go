@@ -58,7 +58,7 @@ type RoundResult struct {
 	Ask     []reminder.Bill // Almara Pay must be asked first; those that were due stay claimed
 	Records []NewRecord
 	// Faults are of bills about which no decision could be made, each undone alone:
-	// they come back when their claim ends.
+	// they come back when their claim ends, or with the others when a pass fails.
 	Faults []error
 	// Rejected are bills that were rejected by what Almara Pay said of them.
 	Rejected []reminder.Bill
