@@ -121,7 +121,7 @@ func (i *billImport) run(c *cobra.Command) (err error) {
 	defer func() { err = errors.Join(err, file.Close()) }()
 	i.printColumns(file.Columns())
 	switch {
-	case i.store.BesideDaemon():
+	case i.store.BesideDaemon(c.Context()):
 		file.Size = batchBeside
 	case i.dryRun:
 		file.Size = batchCheck

@@ -16,6 +16,7 @@ func tellNobody(string, int, int) {}
 // A backup made in the middle of writes is whole, of one instant, and can be
 // opened as a store.
 func TestBackupWhileWriting(t *testing.T) {
+	aboutFiles(t)
 	s := openNew(t)
 	must(s.Import(t.Context(), SourceImport, billsOf(5000), checkedAt, nil))
 	file := filepath.Join(t.TempDir(), "b.db")
@@ -48,6 +49,7 @@ func TestBackupWhileWriting(t *testing.T) {
 // Whoever reads a backup leaves it alone in its folder; the one who writes to it
 // has the log that the promise rests on.
 func TestABackupIsReadWithoutATrace(t *testing.T) {
+	aboutFiles(t)
 	s, p := openNew(t), newPolicy()
 	ready(t, s, p, billsOf(3)...)
 	dir := t.TempDir()
@@ -95,6 +97,7 @@ func TestABackupIsReadWithoutATrace(t *testing.T) {
 
 // A command that changes something in a backup sets the log as well.
 func TestABackupIsWrittenWithALog(t *testing.T) {
+	aboutFiles(t)
 	s := openNew(t)
 	file := filepath.Join(t.TempDir(), "b.db")
 	must(s.Backup(t.Context(), file, false, tellNobody))
@@ -110,6 +113,7 @@ func TestABackupIsWrittenWithALog(t *testing.T) {
 }
 
 func TestBackupTakesNoOthersPlace(t *testing.T) {
+	aboutFiles(t)
 	s := openNew(t)
 	dir := t.TempDir()
 	file := filepath.Join(dir, "b.db")
@@ -158,6 +162,7 @@ func TestBackupTakesNoOthersPlace(t *testing.T) {
 // The name in which the copy is made is no secret: what others have laid there is
 // neither emptied nor given the store's phones.
 func TestBackupFollowsNoLink(t *testing.T) {
+	aboutFiles(t)
 	s := openNew(t)
 	for name, tt := range map[string]struct {
 		lay  func(letter, part string) error
@@ -197,6 +202,7 @@ func TestBackupFollowsNoLink(t *testing.T) {
 // Links in the place of what SQLite makes beside the copy are removed, as what a
 // killed backup has left there is.
 func TestBackupWritesThroughNoLinkBesideItsCopy(t *testing.T) {
+	aboutFiles(t)
 	s := openNew(t)
 	dir := t.TempDir()
 	letter, file := filepath.Join(dir, "letter"), filepath.Join(dir, "b.db")
@@ -213,6 +219,7 @@ func TestBackupWritesThroughNoLinkBesideItsCopy(t *testing.T) {
 
 // A store may be called what the copy of a backup would be.
 func TestBackupIsNotMadeInTheStoreItself(t *testing.T) {
+	aboutFiles(t)
 	path := filepath.Join(t.TempDir(), "b.db.part")
 	s := openAt(t, path)
 	mustDo(t, s.SetMeta("key", "value"))
@@ -228,6 +235,7 @@ func TestBackupIsNotMadeInTheStoreItself(t *testing.T) {
 
 // Who owns the file may read what is written to it, whatever its mode.
 func TestBackupIsNotMadeInAFileOfSomebodyElse(t *testing.T) {
+	aboutFiles(t)
 	if os.Geteuid() != 0 {
 		t.Skip("only root can give a file away")
 	}
@@ -245,6 +253,7 @@ func TestBackupIsNotMadeInAFileOfSomebodyElse(t *testing.T) {
 
 // A copy that is not like the store never gets its name.
 func TestBackupThatFailsLeavesNothing(t *testing.T) {
+	aboutFiles(t)
 	s := openNew(t)
 	must(s.Import(t.Context(), SourceImport, billsOf(5000), checkedAt, nil))
 	for name, spoil := range map[string]func(part string) error{

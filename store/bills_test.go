@@ -161,7 +161,7 @@ func TestDeclareTakesOverFromAnotherSource(t *testing.T) {
 func TestDeclareIsAllOrNothing(t *testing.T) {
 	s := openNew(t)
 	declare(t, s, "config", Declared{Added: 1}, billOf(1))
-	change(t, s, "CREATE TRIGGER fail BEFORE INSERT ON bills WHEN new.account LIKE '%7' BEGIN SELECT raise(ABORT, 'no'); END")
+	refuse(t, s, "INSERT", "bills", "new.account LIKE '%7'")
 	if _, err := s.Declare("config", []reminder.Bill{billOf(2), billOf(7)}, checkedAt); err == nil {
 		t.Error("no error")
 	}

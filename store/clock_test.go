@@ -109,7 +109,7 @@ func TestAPauseOutlivesAClockThatIsAhead(t *testing.T) {
 	ahead := firstStage.Add(2 * aYear)
 	s.TrustClock(false)
 	must(s.Declare("config", []reminder.Bill{billOf(1), billOf(2)}, ahead))
-	must(s.RecordChecks(policiesOf(p), ahead, CheckResult{BillID: 2, Answer: answer(ahead, "10", due)}))
+	must(s.RecordChecks(policiesOf(p), ahead, CheckResult{BillID: billID(t, s, billOf(2)), Answer: answer(ahead, "10", due)}))
 	if got := billState(t, s, billOf(2).Account); got != reminder.BillPaused {
 		t.Errorf("the new bill is %s, and its service is paused", got)
 	}

@@ -22,6 +22,7 @@ func withoutFiles(t *testing.T, fn func()) {
 // A store that may open no more files says that, and not that its file has a
 // wrong owner; what it has open goes on, and nothing is wrong afterwards.
 func TestAStoreOutOfFileDescriptorsSaysSo(t *testing.T) {
+	aboutFiles(t)
 	s := openNew(t)
 	path := pathOf(t, s)
 	var read, opened, written error
@@ -54,6 +55,7 @@ func TestAStoreOutOfFileDescriptorsSaysSo(t *testing.T) {
 // has to keep in memory what it would put there: a round that began can be
 // finished, and no bill is blamed and left until its claim ends.
 func TestARoundNeedsNoMoreFileDescriptors(t *testing.T) {
+	aboutFiles(t)
 	const bills = 300
 	s, p := openNew(t), newPolicy()
 	p.PerNumberDaily = bills

@@ -65,10 +65,10 @@ func TestTrimKeepsWhatIsNeeded(t *testing.T) {
 	// stage would be texted again.
 	change(t, s, "UPDATE reminders SET due_date = '2028-01-01' WHERE bill_id = 3")
 	trimAll(t, s, old, 100)
-	if got := word(t, s, "SELECT group_concat(state) FROM (SELECT state FROM texts ORDER BY id)"); got != "sending,unknown,accepted" {
+	if got := list(t, s, "SELECT state FROM texts ORDER BY id"); got != "sending,unknown,accepted" {
 		t.Errorf("texts that are left: %s", got)
 	}
-	if got := word(t, s, "SELECT group_concat(due_date) FROM reminders"); got != "2028-01-01" {
+	if got := list(t, s, "SELECT due_date FROM reminders"); got != "2028-01-01" {
 		t.Errorf("reminders that are left: %s", got)
 	}
 }
@@ -91,6 +91,7 @@ func TestTrimGoesBehindWhatItKeeps(t *testing.T) {
 }
 
 func TestTidyShortensTheLog(t *testing.T) {
+	aboutFiles(t)
 	s, p := openNew(t), newPolicy()
 	watch(t, s, p, billsOf(50)...)
 	wal := pathOf(t, s) + "-wal"

@@ -100,5 +100,5 @@ func (s *Store) RemoveUnlisted(
 	return last, removed, nil
 }
 
-// BesideDaemon reports whether a daemon works on the same file just now.
-func (s *Store) BesideDaemon() bool { return s.db.BesideDaemon() }
+// BesideDaemon reports, to a command, whether a daemon works on the same store just now.
+func (s *Store) BesideDaemon(ctx context.Context) bool { return s.db.BesideDaemon(ctx) }

@@ -40,12 +40,8 @@ func TestImport(t *testing.T) {
 	declare(t, s, "config", Declared{Removed: 1}, billOf(1))                // 2 is removed
 	must(s.Import(t.Context(), SourceFile, billsOf(4)[3:], checkedAt, nil)) // 3 is the file's
 	must(s.Import(t.Context(), SourceImport, billsOf(8)[4:], checkedAt, nil))
-	for _, l := range []CheckResult{{BillID: 5, Rejected: "no such account"}, {BillID: 6, Rejected: "no such account"}} {
-		must(s.RecordChecks(policiesOf(p), checkedAt, l))
-	}
-	account := func(id int64) string { return strings.TrimLeft(watched(t, s, id).Account, "0") }
-	if account(5) != "5" || account(6) != "6" {
-		t.Fatalf("the bills have other ids: %v", states(t, s))
+	for _, b := range billsOf(7)[5:] {
+		must(s.RecordChecks(policiesOf(p), checkedAt, CheckResult{BillID: billID(t, s, b), Rejected: "no such account"}))
 	}
 	got := imported(t, s, SourceImport, billOf(1), billOf(2), billOf(3), billOf(4), billOf(5),
 		edit(billOf(6), func(b *reminder.Bill) { b.Description = "moved" }),
@@ -99,13 +95,14 @@ func TestImportOfEverySize(t *testing.T) {
 			t.Errorf("%d %s, want %d", got, table, total)
 		}
 	}
-	w := watched(t, s, 77)
-	want := edit(billOf(76), func(b *reminder.Bill) { b.ID, b.Source, b.State = 77, SourceImport, reminder.BillPending })
+	id := billID(t, s, billOf(76))
+	w := watched(t, s, id)
+	want := edit(billOf(76), func(b *reminder.Bill) { b.ID, b.Source, b.State = id, SourceImport, reminder.BillPending })
 	if diff := cmp.Diff(want, w.Bill, cmpTimes); diff != "" {
 		t.Errorf("a bill (-want +got):\n%s", diff)
 	}
-	events := must(s.Events(t.Context(), 77))
-	wantEvents := []Event{{At: checkedAt, BillID: 77, What: "added", Reason: "declared", Detail: "by import"}}
+	events := must(s.Events(t.Context(), id))
+	wantEvents := []Event{{At: checkedAt, BillID: id, What: "added", Reason: "declared", Detail: "by import"}}
 	if diff := cmp.Diff(wantEvents, events, cmpTimes); diff != "" {
 		t.Errorf("its events (-want +got):\n%s", diff)
 	}
@@ -113,7 +110,7 @@ func TestImportOfEverySize(t *testing.T) {
 
 func TestImportIsAllOrNothing(t *testing.T) {
 	s := openNew(t)
-	change(t, s, "CREATE TRIGGER fail BEFORE INSERT ON bills WHEN new.account LIKE '%99' BEGIN SELECT raise(ABORT, 'no'); END")
+	refuse(t, s, "INSERT", "bills", "new.account LIKE '%99'")
 	if _, err := s.Import(t.Context(), SourceImport, billsOf(150), checkedAt, nil); err == nil {
 		t.Error("no error")
 	}
@@ -221,6 +218,7 @@ func TestRollStopsAtTheFirstError(t *testing.T) {
 // An import of many batches beside the daemon must not keep the daemon's own
 // writes waiting: a text's outcome, say.
 func TestImportGivesWayToTheDaemon(t *testing.T) {
+	aboutFiles(t)
 	daemon := openNew(t)
 	command := must(OpenWriter(t.Context(), pathOf(t, daemon)))
 	ctx, stop := context.WithCancel(t.Context())

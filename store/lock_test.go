@@ -18,6 +18,7 @@ import (
 )
 
 func TestASecondDaemonIsKeptAway(t *testing.T) {
+	aboutFiles(t)
 	path := filepath.Join(t.TempDir(), "duewatch.db")
 	s, err := Open(t.Context(), path)
 	if err != nil {
@@ -37,18 +38,20 @@ func TestASecondDaemonIsKeptAway(t *testing.T) {
 }
 
 func TestACommandKnowsWhetherADaemonIsBeside(t *testing.T) {
+	aboutFiles(t)
 	s := openNew(t)
 	w := openWriter(t, s)
-	if !w.BesideDaemon() {
+	if !w.BesideDaemon(t.Context()) {
 		t.Error("a daemon that runs is not noticed")
 	}
 	mustDo(t, s.Close())
-	if w.BesideDaemon() {
+	if w.BesideDaemon(t.Context()) {
 		t.Error("a daemon that ended, and whose process lives, is taken for running")
 	}
 }
 
 func TestASecondDaemonByAnotherNameIsKeptAway(t *testing.T) {
+	aboutFiles(t)
 	for name, link := range map[string]func(dir string) (other string, err error){
 		"a link to the file": func(dir string) (string, error) {
 			return filepath.Join(dir, "link.db"), os.Symlink("duewatch.db", filepath.Join(dir, "link.db"))
@@ -84,6 +87,7 @@ func TestASecondDaemonByAnotherNameIsKeptAway(t *testing.T) {
 
 // Who takes a lock file for a left-over and removes it does not get two daemons.
 func TestASecondDaemonIsKeptAwayWhereTheLockFileWasRemoved(t *testing.T) {
+	aboutFiles(t)
 	path := filepath.Join(t.TempDir(), "duewatch.db")
 	s := openAt(t, path)
 	mustDo(t, s.SetMeta("key", "value"))
@@ -102,6 +106,7 @@ func TestASecondDaemonIsKeptAwayWhereTheLockFileWasRemoved(t *testing.T) {
 // By the other name of a hard link there is neither the lock nor the log of the
 // first: nobody may work on such a store, by either name.
 func TestAStoreWithTwoNamesIsRefused(t *testing.T) {
+	aboutFiles(t)
 	dir := t.TempDir()
 	path, other := filepath.Join(dir, "duewatch.db"), filepath.Join(dir, "other.db")
 	mustDo(t, openAt(t, path).Close())
@@ -129,6 +134,7 @@ func TestAStoreWithTwoNamesIsRefused(t *testing.T) {
 // What lies beside the store under a name that everybody knows is written to: a
 // link there would have another file written, or emptied.
 func TestNoLinkBesideTheStoreIsFollowed(t *testing.T) {
+	aboutFiles(t)
 	for _, end := range []string{".lock", "-wal", "-shm", "-journal"} {
 		for kind, link := range map[string]func(from, to string) error{"symbolic": os.Symlink, "hard": os.Link} {
 			t.Run(end+"/"+kind, func(t *testing.T) {
@@ -153,6 +159,7 @@ func TestNoLinkBesideTheStoreIsFollowed(t *testing.T) {
 }
 
 func TestTheLockDiesWithItsProcess(t *testing.T) {
+	aboutFiles(t)
 	path := filepath.Join(t.TempDir(), "duewatch.db")
 	c := startChild(t, "hold", path)
 	if got, _ := c.out.ReadString('\n'); got != "open\n" {

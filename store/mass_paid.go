@@ -167,7 +167,7 @@ func (t *tx) openDoubts() (map[string]reminder.AnswerCounts, error) {
 }
 
 var withdrawPaymentsSQL = db.NewBatch(`UPDATE reminders SET paid_at = NULL
-	WHERE (bill_id, due_date) IN (VALUES %s) AND paid_at >= ?1 AND (?2 IS NULL OR paid_at < ?2)`, 2, db.Integer, db.Text)
+	WHERE (bill_id, due_date) IN (VALUES %s) AND paid_at >= ?1 AND (CAST(?2 AS BIGINT) IS NULL OR paid_at < ?2)`, 2, db.Integer, db.Text)
 
 // takeBackPayments takes back that bills were paid which owe again, where that was said in
 // the last doubt: their customers may pay yet.

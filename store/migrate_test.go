@@ -28,6 +28,7 @@ func oldStore(t *testing.T) (path string) {
 // A store of the schema before goes on as it is: nobody is texted again, and all
 // that was known is there.
 func TestAStoreOfSchema10GoesOn(t *testing.T) {
+	aboutFiles(t)
 	path := oldStore(t)
 	if _, err := OpenReader(t.Context(), path); !errors.Is(err, db.ErrOldSchema) {
 		t.Errorf("a command opens it before the daemon has brought it up to date: %v", err)
@@ -59,6 +60,7 @@ func TestAStoreOfSchema10GoesOn(t *testing.T) {
 
 // What the tables of an older schema hold is found under the names of this one.
 func TestWhatHasANewNameIsFoundUnderIt(t *testing.T) {
+	aboutFiles(t)
 	path := oldStore(t)
 	old := must(sql.Open("sqlite3", path))
 	for _, statement := range []string{
@@ -89,6 +91,7 @@ func TestWhatHasANewNameIsFoundUnderIt(t *testing.T) {
 }
 
 func TestAStoreFromBeforeSchema10IsRefused(t *testing.T) {
+	aboutFiles(t)
 	path := oldStore(t)
 	old := must(sql.Open("sqlite3", path))
 	must(old.ExecContext(t.Context(), "DELETE FROM goose_db_version WHERE version_id = 10"))

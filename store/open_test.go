@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"duewatch/store/db"
+	"duewatch/store/db/pgtest"
 )
 
 // openWriter opens the same file as a command does beside the daemon.
@@ -24,11 +25,6 @@ func openWriter(t *testing.T, s *Store) *Store {
 	}
 	t.Cleanup(func() { mustDo(t, w.Close()) })
 	return w
-}
-
-func pathOf(t testing.TB, s *Store) string {
-	t.Helper()
-	return word(t, s, "SELECT file FROM pragma_database_list WHERE name = 'main'")
 }
 
 func TestFilesArePrivateUnderALooseUmask(t *testing.T) {
@@ -80,18 +76,31 @@ func TestPathsThatLookLikeURIs(t *testing.T) {
 }
 
 func TestSchemaOfAnotherVersion(t *testing.T) {
-	version := func(t *testing.T, statement string) string {
-		path := filepath.Join(t.TempDir(), "duewatch.db")
+	version := func(t *testing.T, statements ...string) string {
+		path := newPlace(t)
 		s, err := Open(t.Context(), path)
 		if err != nil {
 			t.Fatal(err)
 		}
-		change(t, s, statement)
+		for _, statement := range statements {
+			change(t, s, statement)
+		}
 		mustDo(t, s.Close())
 		return path
 	}
+	t.Run("newer, and this version may work on it", func(t *testing.T) {
+		path := version(t, "INSERT INTO goose_db_version (version_id, is_applied) VALUES (99, "+isTrue()+")")
+		for name, open := range map[string]func(context.Context, string) (*Store, error){"daemon": Open, "reader": OpenReader, "command": OpenWriter} {
+			s, err := open(t.Context(), path)
+			if err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+			mustDo(t, s.Close())
+		}
+	})
 	t.Run("newer", func(t *testing.T) {
-		path := version(t, "INSERT INTO goose_db_version (version_id, is_applied) VALUES (99, 1)")
+		path := version(t, "INSERT INTO goose_db_version (version_id, is_applied) VALUES (99, "+isTrue()+")",
+			"UPDATE meta SET value = '99' WHERE key = 'oldest_version'")
 		_, err := Open(t.Context(), path)
 		_, readErr := OpenReader(t.Context(), path)
 		_, writeErr := OpenWriter(t.Context(), path)
@@ -102,6 +111,7 @@ func TestSchemaOfAnotherVersion(t *testing.T) {
 		}
 	})
 	t.Run("older", func(t *testing.T) {
+		aboutFiles(t) // there is no older one on PostgreSQL
 		path := version(t, "DELETE FROM goose_db_version WHERE version_id > 10")
 		if _, err := OpenReader(t.Context(), path); !errors.Is(err, db.ErrOldSchema) {
 			t.Errorf("got %v, want ErrOldSchema", err)
@@ -241,4 +251,12 @@ func TestOpenIsCancelled(t *testing.T) {
 		t.Errorf("got %v, want the context's error", err)
 	}
 	openAt(t, path) // nothing was left locked
+}
+
+// isTrue is how goose writes a flag on the engine.
+func isTrue() string {
+	if pgtest.Wanted() {
+		return "TRUE"
+	}
+	return "1"
 }

@@ -172,10 +172,9 @@ func TestAPausedServiceCoversLaterBills(t *testing.T) {
 // A bill that the rule alone caught, as it was registered, would be counted as
 // left alone. And a pause that failed must not go on for bills to come.
 func TestARuleIsWrittenWithItsFirstBills(t *testing.T) {
-	const refuse = `CREATE TEMP TRIGGER refuse BEFORE UPDATE OF state ON main.bills BEGIN SELECT RAISE(ABORT, 'refused'); END`
 	s, p := openNew(t), newPolicy()
 	watch(t, s, p, billOf(1))
-	change(t, s, refuse)
+	restore := refuse(t, s, "UPDATE OF state", "bills", "NEW.id > 0")
 	service := actOn(Selector{Service: "water"}, checkedAt)
 	if n, err := s.Pause(t.Context(), service, Pause{Detail: "by desk"}); err == nil {
 		t.Errorf("paused: %+v", n)
@@ -183,11 +182,11 @@ func TestARuleIsWrittenWithItsFirstBills(t *testing.T) {
 	if got := must(s.Pauses(t.Context(), checkedAt)); len(got) != 0 {
 		t.Errorf("the rule stands: %+v", got)
 	}
-	change(t, s, "DROP TRIGGER refuse")
+	restore()
 	if n := must(s.Pause(t.Context(), service, Pause{Detail: "by desk"})); n.Done != 1 || len(n.Left) != 0 {
 		t.Errorf("paused: %+v", n)
 	}
-	change(t, s, refuse)
+	refuse(t, s, "UPDATE OF state", "bills", "NEW.id > 0")
 	if n, err := s.Resume(t.Context(), service, policiesOf(p)); err == nil {
 		t.Errorf("resumed: %+v", n)
 	}

@@ -356,6 +356,7 @@ var hot = map[string]string{
 // stops the daemon with ten million. Every statement is examined as the
 // methods above wrote it.
 func TestStatementsUseTheirIndexes(t *testing.T) {
+	aboutFiles(t)
 	s, heard := listened(t)
 	useAll(t, s)
 	found := make(map[string]bool)
@@ -392,6 +393,7 @@ func TestStatementsUseTheirIndexes(t *testing.T) {
 // the day of a large import: SQLite reads a table of one row from end to end,
 // and goes on doing so when it has a million.
 func TestStatisticsOfAYoungStoreDoNoHarm(t *testing.T) {
+	aboutFiles(t)
 	s, p := openNew(t), newPolicy()
 	ready(t, s, p, billsOf(3)...)
 	for _, x := range must(s.DecideDue(t.Context(), roundAt(p, firstStage), 2)).Texts {

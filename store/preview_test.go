@@ -226,6 +226,7 @@ func TestAPreviewPlansAsFarAsItIsAsked(t *testing.T) {
 // The daemon goes on writing while somebody looks ahead, and the file's log does
 // not grow for it.
 func TestAPreviewHoldsUpNoWriter(t *testing.T) {
+	aboutFiles(t)
 	s, p := openNew(t), newPolicy()
 	ready(t, s, p, billsOf(3)...)
 	f := previewOf(t, s)
@@ -246,6 +247,7 @@ func TestAPreviewNeedsAStore(t *testing.T) {
 // A new table must be thought of: is it as small as a stop, or as large as the
 // bills?
 func TestAPreviewKnowsEveryTable(t *testing.T) {
+	aboutFiles(t)
 	s := openNew(t)
 	var list string
 	mustDo(t, s.read(t.Context()).Row("SELECT group_concat(name) FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' AND name <> 'goose_db_version'").Scan(&list))
@@ -309,6 +311,7 @@ func TestAPreviewLeavesNoFile(t *testing.T) {
 
 // Each statement that reads the operator's store finds its index, however large that is.
 func TestPreviewStatementsUseTheirIndexes(t *testing.T) {
+	aboutFiles(t)
 	s, p := openNew(t), newPolicy()
 	ready(t, s, p, billsOf(20)...)
 	heard := &statements{dsn: "file:" + pathOf(t, s) + "?mode=ro", seen: map[string][]any{}}

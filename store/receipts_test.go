@@ -43,7 +43,7 @@ func TestReceiptsOnlyGoForward(t *testing.T) {
 			if (added == 1) != moves || added > 1 {
 				t.Errorf("%s, then %q: %d events", from, to, added)
 			}
-			if settled := number(t, s, "SELECT settled_at IS NOT NULL FROM texts") == 1; settled != (moves && to.Final()) {
+			if settled := number(t, s, "SELECT count(settled_at) FROM texts") == 1; settled != (moves && to.Final()) {
 				t.Errorf("%s, then %q: settled %v", from, to, settled)
 			}
 			if status := word(t, s, "SELECT provider_status FROM texts"); (status == "new") != moves {
@@ -109,7 +109,7 @@ func accepted(t *testing.T) (*Store, *reminder.Policy, Text) {
 func TestReceiptsKeepPriceAndSegments(t *testing.T) {
 	s, _, x := accepted(t)
 	bill := func() string {
-		return word(t, s, "SELECT coalesce(billed_segments, '-') || ' ' || coalesce(price, '-') || ' ' || coalesce(price_unit, '-') FROM texts")
+		return word(t, s, "SELECT coalesce(CAST(billed_segments AS TEXT), '-') || ' ' || coalesce(price, '-') || ' ' || coalesce(price_unit, '-') FROM texts")
 	}
 	for _, tt := range []struct {
 		r    Receipt
@@ -255,8 +255,7 @@ func acceptedTexts(t *testing.T, n int) (*Store, []Text) {
 
 func TestOneReceiptThatCannotBeWrittenHoldsUpNoOther(t *testing.T) {
 	s, texts := acceptedTexts(t, 5)
-	change(t, s, `CREATE TEMP TRIGGER faulty BEFORE UPDATE OF state ON main.texts WHEN new.id = `+word(t, s, "SELECT min(id) FROM texts")+`
-		BEGIN SELECT RAISE(ABORT, 'faulty'); END`)
+	refuse(t, s, "UPDATE OF state", "texts", "NEW.id = "+word(t, s, "SELECT CAST(min(id) AS TEXT) FROM texts"))
 	receipts := make([]Receipt, 0, len(texts))
 	for _, x := range texts {
 		receipts = append(receipts, Receipt{TextID: x.ID, State: Delivered})

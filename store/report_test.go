@@ -166,7 +166,7 @@ func TestReportFindsItsFirstRow(t *testing.T) {
 			at = 1 << 40 // held until now
 		}
 		change(t, s, `INSERT INTO reminders (id, bill_id, due_date, stage, outcome, reason, decided_at)
-			VALUES (?1, 1, '2026-01-01', ?1, 'skipped', 'paid', ?2)`, i+1, at)
+			VALUES (?1, 1, '2026-01-01', ?2, 'skipped', 'paid', ?3)`, i+1, i+1, at)
 	}
 	for since := range 220 {
 		n := 0

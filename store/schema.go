@@ -8,21 +8,24 @@ import (
 	"duewatch/store/db"
 )
 
-//go:embed migrations/*.sql
+//go:embed migrations/*/*.sql
 var migrations embed.FS
 
 // baseline is the oldest version of the schema that is brought up to date.
 const baseline = 10
 
 var schema = db.Schema{
-	Migrations: func() fs.FS {
-		files, err := fs.Sub(migrations, "migrations")
-		if err != nil {
-			panic(err) // the name is not a valid path: it is a constant
-		}
-		return files
-	}(),
+	SQLite:   migrationsOf("sqlite"),
+	Postgres: migrationsOf("postgres"),
 	Baseline: baseline,
 	TooOld: fmt.Errorf("%w (it is of before version %d of the schema): "+
 		"start the duewatch of 29 November 2026 on it once, which can, and then this one", db.ErrTooOld, baseline),
+}
+
+func migrationsOf(engine string) fs.FS {
+	files, err := fs.Sub(migrations, "migrations/"+engine)
+	if err != nil {
+		panic(err) // the name is not a valid path: it is a constant
+	}
+	return files
 }

@@ -8,6 +8,7 @@ import (
 // A store that is thrown away has the schema and the checks of any other,
 // whether it is in memory or a file.
 func TestScratchIsAStore(t *testing.T) {
+	aboutFiles(t)
 	for name, path := range map[string]string{"memory": "", "file": filepath.Join(t.TempDir(), "scratch.db")} {
 		t.Run(name, func(t *testing.T) {
 			s, err := OpenScratch(t.Context(), path)

@@ -5,11 +5,14 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"duewatch/reminder"
 	"duewatch/store/db"
+	"duewatch/store/db/pgtest"
 )
 
 // The tests start themselves again as a child that can be killed: what a
@@ -26,7 +29,7 @@ func TestMain(m *testing.M) {
 	}
 	role := roles[os.Getenv(roleEnv)]
 	if role == nil {
-		os.Exit(m.Run())
+		os.Exit(pgtest.Main(m))
 	}
 	if err := role(context.Background(), os.Getenv(pathEnv)); err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -78,9 +81,45 @@ func billsOf(n int) []reminder.Bill {
 	return bills
 }
 
+// newPlace is where a new store may be: a file that is not there yet or, where the tests
+// are run on PostgreSQL, a database of its own.
+func newPlace(t testing.TB) string {
+	t.Helper()
+	if !pgtest.Wanted() {
+		return filepath.Join(t.TempDir(), "duewatch.db")
+	}
+	return pgtest.Database(t, func(address string) error {
+		s, err := Open(context.Background(), address)
+		if err != nil {
+			return err
+		}
+		return s.Close()
+	})
+}
+
+// aboutFiles skips what is SQLite's own where the tests are run on PostgreSQL.
+func aboutFiles(t testing.TB) {
+	t.Helper()
+	if pgtest.Wanted() {
+		t.Skip("this is about files")
+	}
+}
+
+// places are the paths or addresses of stores.
+var places sync.Map
+
+func pathOf(t testing.TB, s *Store) string {
+	t.Helper()
+	place, ok := places.Load(s)
+	if !ok {
+		t.Fatal("the store was not opened by openAt")
+	}
+	return place.(string)
+}
+
 func openNew(t testing.TB) *Store {
 	t.Helper()
-	return openAt(t, filepath.Join(t.TempDir(), "duewatch.db"))
+	return openAt(t, newPlace(t))
 }
 
 func openAt(t testing.TB, path string) *Store {
@@ -89,6 +128,7 @@ func openAt(t testing.TB, path string) *Store {
 	if err != nil {
 		t.Fatal(err)
 	}
+	places.Store(s, path)
 	t.Cleanup(func() {
 		if err := s.Close(); err != nil {
 			t.Errorf("close: %v", err)
@@ -164,6 +204,26 @@ func change(t testing.TB, s *Store, query string, args ...any) {
 	mustDo(t, tryChange(s, query, args...))
 }
 
+// refuse has the engine refuse a change of a table, by a trigger: event is such as INSERT or
+// UPDATE OF state, and when the condition, in which NEW is the row. restore lets it again.
+func refuse(t testing.TB, s *Store, event, table, when string) (restore func()) {
+	t.Helper()
+	create, drop := "CREATE TRIGGER refuse BEFORE "+event+" ON "+table+" WHEN "+when+" BEGIN SELECT raise(ABORT, 'refused'); END", "DROP TRIGGER refuse"
+	if pgtest.Wanted() {
+		change(t, s, "CREATE OR REPLACE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE check_violation; END'")
+		create = "CREATE TRIGGER refuse BEFORE " + event + " ON " + table + " FOR EACH ROW WHEN (" + when + ") EXECUTE FUNCTION refuse()"
+		drop += " ON " + table
+	}
+	change(t, s, create)
+	return func() { change(t, s, drop) }
+}
+
+// list reads one column, joined by commas.
+func list(t testing.TB, s *Store, query string) string {
+	t.Helper()
+	return strings.Join(must(db.Collect(s.read(t.Context()).Query(query), scanString)), ",")
+}
+
 func tryChange(s *Store, query string, args ...any) error {
 	return s.do(func(x *tx) error {
 		_, err := x.Exec(query, args...)
@@ -233,4 +293,11 @@ func TestOthersWrote(t *testing.T) {
 	if got := must(s.OthersWrote(t.Context())); got != second {
 		t.Errorf("after the command it goes on changing: %d, not %d", got, second)
 	}
+}
+
+// billID is the id of a declared bill. An insert that finds its row there may use up an id.
+func billID(t testing.TB, s *Store, b reminder.Bill) (id int64) {
+	t.Helper()
+	mustDo(t, s.read(t.Context()).Row("SELECT id FROM bills WHERE service = ?1 AND account = ?2", b.Service, b.Account).Scan(&id))
+	return id
 }

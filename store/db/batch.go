@@ -21,20 +21,25 @@ const (
 // written, so that each text is prepared once; any number is made up of them.
 var sizes = [...]int{256, 64, 16, 4, 1}
 
-// Batch is one statement over many rows, in a text for each of the sizes.
-type Batch [len(sizes)]string
+// Batch is one statement over many rows.
+type Batch struct {
+	columns []Type
+	byRow   [len(sizes)]string // with a placeholder for each value, in a text for each of the sizes
+	byArray string             // with an array for each column, for any number of rows (PostgreSQL)
+}
 
-// NewBatch writes a statement for each of the sizes. In query, %s stands for the rows of
-// placeholders, one for each of the columns. They are numbered after those that stand in
-// query itself: ?1 to as many as fixed says, the same for all rows.
+// NewBatch writes such a statement. In query, %s stands for the rows, each of which has
+// these columns: VALUES %s, IN (VALUES %s), or IN (%s) for one column. The placeholders of
+// the rows are numbered after those that stand in query itself: ?1 to as many as fixed says,
+// the same for all rows.
 //
 // On SQLite an INSERT or UPDATE becomes OR FAIL: a batch that fails leaves part of its
 // rows, and its transaction or savepoint has to be undone, as Write and Together do.
 func NewBatch(query string, fixed int, columns ...Type) *Batch {
-	var b Batch
+	b := Batch{columns: columns, byArray: withArrays(query, fixed, columns)}
 	query = withoutStatementUndo(query)
 	for i, size := range sizes {
-		b[i] = fmt.Sprintf(query, placeholders(size, fixed, len(columns)))
+		b.byRow[i] = fmt.Sprintf(query, placeholders(size, fixed, len(columns)))
 	}
 	return &b
 }
@@ -93,22 +98,63 @@ func QueryBatch[T any](
 // that is no larger than what is left.
 func each[T any](t *Tx, b *Batch, rows []T, row func(args []any, of T) []any, fixed []any, do func(query string, args []any) error) error {
 	for len(rows) > 0 {
-		i := 0
-		for sizes[i] > len(rows) {
-			i++
-		}
+		query, size := b.part(t, len(rows))
 		args := t.buffer.args[:0]
 		args = append(args, fixed...)
-		for _, of := range rows[:sizes[i]] {
+		for _, of := range rows[:size] {
 			args = row(args, of)
 		}
 		t.buffer.args = args
-		if err := do(b[i], args); err != nil {
+		if t.onPostgres() {
+			var err error
+			if args, err = t.buffer.inArrays(args, len(fixed), b.columns); err != nil {
+				return err
+			}
+		}
+		if err := do(query, args); err != nil {
 			return err
 		}
-		rows = rows[sizes[i]:]
+		rows = rows[size:]
 	}
 	return nil
+}
+
+// part is the text of a statement for so many rows or fewer, and for how many.
+func (b *Batch) part(t *Tx, rows int) (query string, size int) {
+	if t.onPostgres() {
+		return b.byArray, min(rows, mostInArrays)
+	}
+	i := 0
+	for sizes[i] > rows {
+		i++
+	}
+	return b.byRow[i], sizes[i]
+}
+
+// insertRows runs an INSERT of many rows and appends the ids that it gave to them.
+func (t *Tx) insertRows(query string, args []any, ids []int64) ([]int64, error) {
+	if !t.onPostgres() {
+		return t.insertRowsSQLite(query, args, ids)
+	}
+	var id int64
+	err := t.EachRow(query+" RETURNING id", args, []sql.Scanner{NumberTo(&id)}, func() error {
+		ids = append(ids, id)
+		return nil
+	})
+	return ids, err
+}
+
+// execRows runs a statement over many rows that returns none, and returns how many it
+// changed.
+func (t *Tx) execRows(query string, args []any) (changed int64, err error) {
+	if !t.onPostgres() {
+		return t.execRowsSQLite(query, args)
+	}
+	r, err := t.Exec(query, args...)
+	if err != nil {
+		return 0, err
+	}
+	return r.RowsAffected()
 }
 
 // ID is the row of a batch over ids.

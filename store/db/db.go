@@ -3,12 +3,12 @@
 // back, and says what a failure means. It is the only user of a SQL driver, and
 // knows no table: those are package store's.
 //
-// What is SQLite's own stands in sqlite*.go. Statements are one text for every
-// engine, with placeholders ?1 ?2. CROSS JOIN in them fixes the order of a join: SQLite
-// reads the left table first, and does not choose by itself.
+// What is SQLite's own stands in sqlite*.go, and what is PostgreSQL's in postgres*.go.
+// Statements are one text for both, with placeholders ?1 ?2. CROSS JOIN in them fixes the
+// order of a join: SQLite reads the left table first, and does not choose by itself.
 //
-// All writes go through one connection and share its commits (writer.go); their
-// log is carried over into the file beside it (sqlite_checkpoint.go). Reads use a
+// All writes go through one connection and share its commits (writer.go); the log of
+// SQLite is carried over into the file beside it (sqlite_checkpoint.go). Reads use a
 // pool of their own and never wait for a write.
 package db
 
@@ -38,21 +38,57 @@ var (
 
 // DB is one open store. It is safe for concurrent use.
 type DB struct {
+	engine      engine
 	read        *sql.DB
 	write       *writer // nil when opened for reading
 	releaseLock func()  // in a daemon: lets another one open the file; nil in a command
 	daemonLock  string  // in a command: the lock file of the daemon that may run meanwhile; "" in a daemon
 }
 
+// engine is how transactions begin and end, and how a statement is worded, on SQLite
+// or PostgreSQL.
+type engine interface {
+	// text is a statement as the engine reads it.
+	text(query string) string
+	// args are its arguments as the engine takes them.
+	args(args []any) []any
+	// begin takes a connection of the pool and begins a transaction of that kind on it.
+	begin(ctx context.Context, pool *sql.DB, kind txKind) (*sql.Conn, error)
+	// commit ends a transaction that writes. When it returns nil all of it is durable, and
+	// otherwise nothing of it is.
+	commit(ctx context.Context, conn *sql.Conn) error
+}
+
+// txKind is what a transaction is for.
+type txKind int
+
+const (
+	writing      txKind = iota
+	reading             // each statement reads the last commit
+	atOneInstant        // all statements read the same commit
+)
+
+// endRead ends a transaction that reads. Nothing was written, so its failure takes nothing back.
+func endRead(ctx context.Context, conn *sql.Conn, e engine, kind txKind) error {
+	if _, file := e.(sqlite); file && kind == reading {
+		return nil // each statement was a transaction of its own
+	}
+	_, err := conn.ExecContext(context.WithoutCancel(ctx), "ROLLBACK")
+	return explain(err)
+}
+
 // FromPools is a DB of pools that are open already: of any number of connections to read
 // by, and of one to write by, which may be the same.
 func FromPools(read, write *sql.DB) *DB {
-	return &DB{read: read, write: startWriter(write)}
+	return &DB{engine: sqlite{}, read: read, write: startWriter(sqlite{}, write)}
 }
 
 // Close ends all work. It waits for writes under way.
 func (d *DB) Close() error {
 	var errs []error
+	if p, ok := d.engine.(*postgres); ok {
+		p.stopWaiting()
+	}
 	// The last connection to close empties the log into the file, and only one
 	// that may write can.
 	if d.read != nil {
@@ -80,31 +116,26 @@ func (d *DB) Write(do func(*Tx) error) error {
 
 // View runs do on one connection of those that only read, for statements over many
 // rows. Each of its statements reads the last commit.
-func (d *DB) View(ctx context.Context, do func(*Tx) error) error {
-	conn, err := d.read.Conn(ctx)
-	if err != nil {
-		return explain(err)
-	}
-	defer conn.Close() //nolint:errcheck // it goes back to the pool
-	t := &Tx{ctx: ctx, conn: conn, buffer: new(argBuffer)}
-	defer t.closeRows()
-	return do(t)
-}
+func (d *DB) View(ctx context.Context, do func(*Tx) error) error { return d.readIn(ctx, reading, do) }
 
 // Snapshot is View within one read transaction: all of its statements read the same
 // commit. The store's log grows for as long as it lasts.
 func (d *DB) Snapshot(ctx context.Context, do func(*Tx) error) error {
-	return d.View(ctx, func(t *Tx) (err error) {
-		if _, err := t.Exec("BEGIN"); err != nil {
-			return err
-		}
-		defer func() {
-			t.closeRows()
-			_, end := t.conn.ExecContext(context.WithoutCancel(ctx), "ROLLBACK") // nothing was written
-			err = errors.Join(err, explain(end))
-		}()
-		return do(t)
-	})
+	return d.readIn(ctx, atOneInstant, do)
+}
+
+func (d *DB) readIn(ctx context.Context, kind txKind, do func(*Tx) error) (err error) {
+	conn, err := d.engine.begin(ctx, d.read, kind)
+	if err != nil {
+		return err
+	}
+	defer conn.Close() //nolint:errcheck // it goes back to the pool
+	t := &Tx{ctx: ctx, engine: d.engine, conn: conn, buffer: new(argBuffer)}
+	defer func() {
+		t.closeRows()
+		err = errors.Join(err, endRead(ctx, conn, d.engine, kind))
+	}()
+	return do(t)
 }
 
 // Reader reads: a transaction as it stands, the pool of a DB by the last commit.
@@ -127,18 +158,39 @@ type Reader interface {
 }
 
 // Reader reads by the pool, until ctx ends.
-func (d *DB) Reader(ctx context.Context) Reader { return poolReader{ctx, d.read} }
+func (d *DB) Reader(ctx context.Context) Reader { return poolReader{ctx, d} }
 
 type poolReader struct {
-	ctx  context.Context
-	pool *sql.DB
+	ctx context.Context
+	db  *DB
 }
 
 func (r poolReader) Query(query string, args ...any) Rows {
-	rows, err := r.pool.QueryContext(r.ctx, query, args...) //nolint:rowserrcheck // Each does
-	return Rows{rows, explain(err)}
+	conn, end, err := r.begin()
+	if err != nil {
+		return Rows{err: err}
+	}
+	rows, err := conn.QueryContext(r.ctx, r.db.engine.text(query), r.db.engine.args(args)...) //nolint:rowserrcheck // Each does
+	if err != nil {
+		return Rows{err: explain(errors.Join(err, end()))}
+	}
+	return Rows{rows: rows, end: end}
 }
 
 func (r poolReader) Row(query string, args ...any) Row {
-	return Row{r.pool.QueryRowContext(r.ctx, query, args...)}
+	conn, end, err := r.begin()
+	if err != nil {
+		return Row{err: err}
+	}
+	return Row{row: conn.QueryRowContext(r.ctx, r.db.engine.text(query), r.db.engine.args(args)...), end: end}
+}
+
+// begin begins to read; end gives the connection back.
+func (r poolReader) begin() (conn *sql.Conn, end func() error, err error) {
+	if conn, err = r.db.engine.begin(r.ctx, r.db.read, reading); err != nil {
+		return nil, nil, err
+	}
+	return conn, func() error {
+		return errors.Join(endRead(r.ctx, conn, r.db.engine, reading), conn.Close())
+	}, nil
 }

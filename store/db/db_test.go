@@ -8,9 +8,9 @@ import (
 
 // testSchema is a table of keys and values.
 var testSchema = Schema{
-	Migrations: fstest.MapFS{"00001_meta.sql": {Data: []byte("-- +goose Up\nCREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);\n")}},
-	Baseline:   1,
-	TooOld:     ErrTooOld,
+	SQLite:   fstest.MapFS{"00001_meta.sql": {Data: []byte("-- +goose Up\nCREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);\n")}},
+	Baseline: 1,
+	TooOld:   ErrTooOld,
 }
 
 func openNew(t testing.TB) *DB {

@@ -10,16 +10,41 @@ import (
 type Scanner interface{ Scan(dest ...any) error }
 
 // Row is one row that was asked for, or none.
-type Row struct{ row *sql.Row }
+type Row struct {
+	row *sql.Row
+	err error        // it could not be asked for
+	end func() error // gives back what it was read by; nil = that is kept
+}
 
-// Scan reads the row; sql.ErrNoRows means that there is none.
-func (r Row) Scan(dest ...any) error { return explain(r.row.Scan(dest...)) }
+// Scan reads the row; sql.ErrNoRows means that there is none. It is called once.
+func (r Row) Scan(dest ...any) error {
+	if r.err != nil {
+		return r.err
+	}
+	err := explain(r.row.Scan(dest...))
+	if r.end == nil {
+		return err
+	}
+	if endErr := r.end(); err == nil {
+		err = endErr
+	}
+	return err
+}
 
 // Rows are rows that were asked for, or why there are none: whoever reads them learns it,
 // as of a Row.
 type Rows struct {
 	rows *sql.Rows
 	err  error
+	end  func() error // as in Row
+}
+
+// close ends the reading. What matters of its failure rows.Err has reported.
+func (r Rows) close() {
+	_ = r.rows.Close()
+	if r.end != nil {
+		_ = r.end()
+	}
 }
 
 // Columns are the names of the columns of a query, which is not run to its end.
@@ -27,7 +52,7 @@ func Columns(rows Rows) ([]string, error) {
 	if rows.err != nil {
 		return nil, rows.err
 	}
-	defer rows.rows.Close() //nolint:errcheck // nothing is read
+	defer rows.close()
 	return rows.rows.Columns()
 }
 
@@ -37,7 +62,7 @@ func Each[T any](rows Rows, scan func(Scanner) (T, error), do func(T) error) err
 	if rows.err != nil {
 		return rows.err
 	}
-	defer rows.rows.Close() //nolint:errcheck // Err reports what matters
+	defer rows.close()
 	for rows.rows.Next() {
 		v, err := scan(rows.rows)
 		if err != nil {
@@ -124,11 +149,14 @@ func FlagTo(to *bool) sql.Scanner { return flagColumn{to} }
 type flagColumn struct{ to *bool }
 
 func (c flagColumn) Scan(v any) error {
-	n, ok := v.(int64)
-	if !ok {
+	switch v := v.(type) {
+	case int64:
+		*c.to = v != 0
+	case bool: // a condition, as PostgreSQL gives it
+		*c.to = v
+	default:
 		return fmt.Errorf("%T instead of 0 or 1", v)
 	}
-	*c.to = n != 0
 	return nil
 }
 

@@ -14,14 +14,44 @@ import (
 	"github.com/mattn/go-sqlite3"
 )
 
+// sqlite is the engine that keeps the store in a file.
+type sqlite struct{}
+
+func (sqlite) text(query string) string { return query }
+
+func (sqlite) args(args []any) []any { return args }
+
+func (sqlite) begin(ctx context.Context, pool *sql.DB, kind txKind) (*sql.Conn, error) {
+	conn, err := pool.Conn(ctx)
+	if err != nil {
+		return nil, explain(err)
+	}
+	switch kind {
+	case writing:
+		_, err = conn.ExecContext(ctx, "BEGIN IMMEDIATE")
+	case atOneInstant:
+		_, err = conn.ExecContext(ctx, "BEGIN")
+	case reading: // each statement is a transaction of its own
+	}
+	if err != nil {
+		return nil, errors.Join(explain(err), conn.Close())
+	}
+	return conn, nil
+}
+
+func (sqlite) commit(ctx context.Context, conn *sql.Conn) error {
+	_, err := conn.ExecContext(ctx, "COMMIT")
+	return explain(err)
+}
+
 // busyTimeout is how long a statement waits for a command that writes beside
 // the daemon.
 const busyTimeout = 10 * time.Second
 
-// OpenDaemon opens the file for the daemon, creating it (mode 0600) and bringing its
+// openFileDaemon opens the file for the daemon, creating it (mode 0600) and bringing its
 // schema up to date as needed. One daemon at a time may have it open; a second
 // one gets ErrLocked.
-func OpenDaemon(ctx context.Context, path string, schema Schema) (_ *DB, err error) {
+func openFileDaemon(ctx context.Context, path string, schema Schema) (_ *DB, err error) {
 	path = realPath(path)
 	if err := namedOnce(path); err != nil {
 		return nil, err
@@ -30,20 +60,20 @@ func OpenDaemon(ctx context.Context, path string, schema Schema) (_ *DB, err err
 	if err != nil {
 		return nil, err
 	}
-	d := &DB{releaseLock: unlock}
+	d := &DB{engine: sqlite{}, releaseLock: unlock}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, d.Close())
 		}
 	}()
-	if err := schema.migrate(ctx, path); err != nil {
+	if err := schema.migrateFile(ctx, path); err != nil {
 		return nil, err
 	}
 	pool, err := openPool(ctx, path, "rwc", 1, daemonCache)
 	if err != nil {
 		return nil, err
 	}
-	d.write = startWriter(pool)
+	d.write = startWriter(sqlite{}, pool)
 	d.write.log = startCheckpointer(path)
 	if d.read, err = openPool(ctx, path, "ro", 4, 0); err != nil {
 		return nil, err
@@ -51,9 +81,9 @@ func OpenDaemon(ctx context.Context, path string, schema Schema) (_ *DB, err err
 	return d, nil
 }
 
-// OpenReader opens an existing file for reading only, whether or not a daemon
+// openFileReader opens an existing file for reading only, whether or not a daemon
 // is running on it. It returns ErrNotFound when there is no file yet.
-func OpenReader(ctx context.Context, path string, schema Schema) (*DB, error) {
+func openFileReader(ctx context.Context, path string, schema Schema) (*DB, error) {
 	path = realPath(path)
 	if info, err := os.Stat(path); errors.Is(err, os.ErrNotExist) || (err == nil && info.Size() == 0) {
 		return nil, fmt.Errorf("store %s (named by store: in the config, or by DUEWATCH_STORE): %w: has the daemon run yet?", path, ErrNotFound)
@@ -65,17 +95,17 @@ func OpenReader(ctx context.Context, path string, schema Schema) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := schema.check(ctx, pool); err != nil {
+	if err := schema.checkFile(ctx, pool); err != nil {
 		return nil, errors.Join(err, pool.Close())
 	}
-	return &DB{read: pool}, nil
+	return &DB{engine: sqlite{}, read: pool}, nil
 }
 
-// OpenWriter opens an existing file for a command that changes something,
+// openFileWriter opens an existing file for a command that changes something,
 // whether or not a daemon is running on it: the two take turns, and the daemon
 // sees the change in its next transaction.
-func OpenWriter(ctx context.Context, path string, schema Schema) (*DB, error) {
-	d, err := OpenReader(ctx, path, schema)
+func openFileWriter(ctx context.Context, path string, schema Schema) (*DB, error) {
+	d, err := openFileReader(ctx, path, schema)
 	if err != nil {
 		return nil, err
 	}
@@ -83,13 +113,16 @@ func OpenWriter(ctx context.Context, path string, schema Schema) (*DB, error) {
 	if err != nil {
 		return nil, errors.Join(err, d.Close())
 	}
-	d.write, d.daemonLock = startWriter(pool), realPath(path)+".lock"
+	d.write, d.daemonLock = startWriter(sqlite{}, pool), realPath(path)+".lock"
 	return d, nil
 }
 
 // OthersWrote is a number that changes when another process has written to the
 // file, and not by writes of this one.
 func (d *DB) OthersWrote(ctx context.Context) (version int64, err error) {
+	if p, ok := d.engine.(*postgres); ok {
+		return p.othersWrote(ctx, d.read)
+	}
 	// Asked of the connection that writes, since any other would see its writes as foreign.
 	err = d.write.db.QueryRowContext(context.WithoutCancel(ctx), "PRAGMA data_version").Scan(&version)
 	if err != nil {
@@ -98,9 +131,12 @@ func (d *DB) OthersWrote(ctx context.Context) (version int64, err error) {
 	return version, nil
 }
 
-// Check reads the whole file and reports damage. It costs time in proportion
-// to the file's size.
+// Check reads a whole file and reports damage. It costs time in proportion
+// to the file's size. Of a database its server knows (data_checksums, pg_amcheck).
 func (d *DB) Check(ctx context.Context) error {
+	if _, ok := d.engine.(*postgres); ok {
+		return nil
+	}
 	var first string
 	if err := d.read.QueryRowContext(ctx, "PRAGMA quick_check(1)").Scan(&first); err != nil {
 		return fmt.Errorf("check store: %w", explain(err))
@@ -121,6 +157,9 @@ func (d *DB) Tidy(ctx context.Context) (err error) {
 	// A write of nothing finds out whether the store can be written at all.
 	if err := d.Write(func(*Tx) error { return nil }); err != nil {
 		return fmt.Errorf("tidy store: %w", err)
+	}
+	if _, ok := d.engine.(*postgres); ok {
+		return nil // its server keeps its log short
 	}
 	if log := d.write.log; log != nil {
 		log.carrying.Lock()

@@ -29,6 +29,9 @@ const backupStep = 2000
 func (d *DB) Backup(ctx context.Context, file string, force bool, schema Schema, tables []string,
 	progress func(what string, done, of int),
 ) (rows []int64, bytes int64, err error) {
+	if _, ok := d.engine.(*postgres); ok {
+		return nil, 0, ErrNoBackup
+	}
 	if err := d.mayWriteTo(ctx, file, force); err != nil {
 		return nil, 0, err
 	}
@@ -243,7 +246,7 @@ func verify(ctx context.Context, file string, schema Schema, tables []string, wa
 	if first != "ok" {
 		return 0, fmt.Errorf("it is damaged: %s; is the store sound (duewatch check), and the disk?", first)
 	}
-	if err := schema.check(ctx, pool); err != nil {
+	if err := schema.checkFile(ctx, pool); err != nil {
 		return 0, err
 	}
 	have, err := count(ctx, pool, tables)

@@ -19,10 +19,10 @@ func withoutStatementUndo(query string) string {
 
 var writesTable = regexp.MustCompile(`INSERT INTO |(?:DO )?UPDATE `)
 
-// insertRows runs an INSERT of many rows and appends the ids that it gave to them: the
-// next ones in a row, since nobody else writes meanwhile.
-func (t *Tx) insertRows(query string, args []any, ids []int64) ([]int64, error) {
-	changed, err := t.execRows(query, args)
+// insertRowsSQLite is insertRows: the ids are the next ones in a row, since nobody else
+// writes meanwhile.
+func (t *Tx) insertRowsSQLite(query string, args []any, ids []int64) ([]int64, error) {
+	changed, err := t.execRowsSQLite(query, args)
 	if err != nil || changed == 0 {
 		return ids, err
 	}
@@ -36,10 +36,9 @@ func (t *Tx) insertRows(query string, args []any, ids []int64) ([]int64, error) 
 	return ids, nil
 }
 
-// execRows runs a statement with many arguments that returns no rows, and returns
-// how many it changed. The driver hands over all arguments in one call where rows are
-// asked for, and otherwise each in a call of its own.
-func (t *Tx) execRows(query string, args []any) (changed int64, err error) {
+// execRowsSQLite is execRows. The driver hands over all arguments in one call where rows
+// are asked for, and otherwise each in a call of its own.
+func (t *Tx) execRowsSQLite(query string, args []any) (changed int64, err error) {
 	if err := t.EachRow(query, args, nil, nil); err != nil {
 		return 0, err
 	}

@@ -172,9 +172,10 @@ func lockedBy(path string, pid io.Reader, err error) error {
 }
 
 // GiveWay waits for as long as a command held the file, when a daemon may want
-// it: SQLite lets waiting programs look only now and then whether it is free.
+// it: SQLite lets waiting programs look only now and then whether it is free. On
+// PostgreSQL they take their turns in the order in which they came.
 func (d *DB) GiveWay(ctx context.Context, held time.Duration) {
-	if !d.BesideDaemon() {
+	if d.daemonLock == "" || !d.BesideDaemon(ctx) {
 		return
 	}
 	wait := time.NewTimer(min(held, time.Second))
@@ -185,8 +186,15 @@ func (d *DB) GiveWay(ctx context.Context, held time.Duration) {
 	}
 }
 
-// BesideDaemon reports whether a daemon works on the same file just now.
-func (d *DB) BesideDaemon() bool { return d.daemonLock != "" && running(d.daemonLock) }
+// BesideDaemon reports, to a command, whether a daemon works on the same store just now.
+func (d *DB) BesideDaemon(ctx context.Context) bool {
+	if _, ok := d.engine.(*postgres); ok {
+		var lives bool
+		err := d.read.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM daemons WHERE until_at > "+serverNow+")").Scan(&lives)
+		return err == nil && lives
+	}
+	return d.daemonLock != "" && running(d.daemonLock)
+}
 
 // running reports whether the process named in a lock file is there. It does
 // not ask for the lock, which would turn away a daemon that starts just then;

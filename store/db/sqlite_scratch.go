@@ -28,7 +28,7 @@ func OpenScratch(ctx context.Context, path string, schema Schema) (*DB, error) {
 	}
 	// Reads and writes share the connection, since the file is locked by it.
 	pool := oneConnection("file:" + file + "?" + settings.Encode())
-	if err := schema.bringUp(ctx, pool); err != nil {
+	if err := schema.bringUpFile(ctx, pool); err != nil {
 		return nil, errors.Join(err, pool.Close())
 	}
 	return FromPools(pool, pool), nil
@@ -74,7 +74,7 @@ func OpenTemporary(ctx context.Context, tables string) (*Temporary, error) {
 	if err != nil {
 		return nil, errors.Join(explain(err), pool.Close())
 	}
-	x := &Temporary{&Tx{ctx: context.WithoutCancel(ctx), conn: conn, buffer: new(argBuffer)}, pool}
+	x := &Temporary{&Tx{ctx: context.WithoutCancel(ctx), engine: sqlite{}, conn: conn, buffer: new(argBuffer)}, pool}
 	if _, err := x.Exec("BEGIN; " + tables); err != nil {
 		return nil, errors.Join(err, x.Close())
 	}

@@ -15,15 +15,23 @@ import (
 type Tx struct {
 	ctx     context.Context // lives as long as the transaction; that of a write cannot be cancelled
 	batched bool            // the first of two tries, without savepoints (see Together)
-	rows    []*sql.Rows     // of its queries, open or read to the end
+	engine  engine
+	rows    []*sql.Rows // of its queries, open or read to the end
 	conn    *sql.Conn
 	buffer  *argBuffer
 }
 
+// onPostgres reports whether the engine is PostgreSQL, and not SQLite.
+func (t *Tx) onPostgres() bool {
+	_, is := t.engine.(*postgres)
+	return is
+}
+
 // argBuffer is memory for the arguments of statements over many rows, one after the other.
 type argBuffer struct {
-	args  []any
-	named []driver.NamedValue
+	args   []any
+	arrays []any
+	named  []driver.NamedValue
 }
 
 // safely makes a panic an error: one in a write must not take the daemon and the
@@ -39,7 +47,7 @@ func safely(do func() error) (err error) {
 
 // Exec runs a statement that returns no rows.
 func (t *Tx) Exec(query string, args ...any) (sql.Result, error) {
-	r, err := t.conn.ExecContext(t.ctx, query, args...)
+	r, err := t.conn.ExecContext(t.ctx, t.engine.text(query), t.engine.args(args)...)
 	if err != nil {
 		return nil, explain(err)
 	}
@@ -59,11 +67,11 @@ func (t *Tx) Changed(query string, args ...any) (bool, error) {
 // Query is Reader's. The Tx notes the rows and closes those that are left open: an sql.Tx
 // would, but a connection that is given back waits for them, and would wait for ever.
 func (t *Tx) Query(query string, args ...any) Rows {
-	rows, err := t.conn.QueryContext(t.ctx, query, args...) //nolint:rowserrcheck // Each does
+	rows, err := t.conn.QueryContext(t.ctx, t.engine.text(query), t.engine.args(args)...) //nolint:rowserrcheck // Each does
 	if err == nil {
 		t.rows = append(t.rows, rows)
 	}
-	return Rows{rows, explain(err)}
+	return Rows{rows: rows, err: explain(err)}
 }
 
 // closeRows closes what a panic, or a mistake, left open.
@@ -76,7 +84,7 @@ func (t *Tx) closeRows() {
 
 // Row is Reader's.
 func (t *Tx) Row(query string, args ...any) Row {
-	return Row{t.conn.QueryRowContext(t.ctx, query, args...)}
+	return Row{row: t.conn.QueryRowContext(t.ctx, t.engine.text(query), t.engine.args(args)...)}
 }
 
 // EachRow runs a statement and calls each for every row that it returns, after columns
@@ -86,7 +94,7 @@ func (t *Tx) Row(query string, args ...any) Row {
 func (t *Tx) EachRow(query string, args []any, columns []sql.Scanner, each func() error) (err error) {
 	named := t.buffer.named[:0]
 	for i, v := range args {
-		if !driver.IsValue(v) { // an int, or a string type of ours
+		if _, array := v.(arrayArgument); !array && !driver.IsValue(v) { // an int, or a string type of ours
 			if v, err = driver.DefaultParameterConverter.ConvertValue(v); err != nil {
 				return err
 			}
@@ -95,7 +103,7 @@ func (t *Tx) EachRow(query string, args []any, columns []sql.Scanner, each func(
 	}
 	t.buffer.named = named
 	return explain(t.conn.Raw(func(c any) (err error) {
-		rows, err := c.(driver.QueryerContext).QueryContext(t.ctx, query, named)
+		rows, err := c.(driver.QueryerContext).QueryContext(t.ctx, t.engine.text(query), named)
 		if err != nil {
 			return err
 		}

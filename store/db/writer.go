@@ -18,6 +18,7 @@ const maxGroup = 256
 // much faster. A write that fails is undone alone; a commit that fails fails
 // all its writes.
 type writer struct {
+	engine engine
 	db     *sql.DB
 	log    *checkpointer // carries the write-ahead log (WAL) over into the file; nil = the commits do
 	queue  chan write
@@ -35,8 +36,8 @@ type write struct {
 }
 
 // startWriter makes a writer of a pool of one connection.
-func startWriter(db *sql.DB) *writer {
-	w := &writer{db: db, queue: make(chan write, maxGroup), ended: make(chan struct{})}
+func startWriter(e engine, db *sql.DB) *writer {
+	w := &writer{engine: e, db: db, queue: make(chan write, maxGroup), ended: make(chan struct{})}
 	go w.run()
 	return w
 }
@@ -95,9 +96,18 @@ func (w *writer) run() {
 // commit runs a group in one transaction and answers each of its callers. A batched try
 // that failed is undone, and run again with savepoints (Together).
 func (w *writer) commit(group []grouped) {
-	err := w.try(group, true)
-	if needsSavepoints := (*batchedError)(nil); errors.As(err, &needsSavepoints) {
-		err = w.try(group, false)
+	var err error
+	batched := true
+	for range mostTries {
+		err = w.try(group, batched)
+		if undone := (*undoneError)(nil); errors.As(err, &undone) {
+			batched = true
+			continue
+		}
+		if failed := (*batchedError)(nil); !errors.As(err, &failed) {
+			break
+		}
+		batched = false
 	}
 	for _, g := range group {
 		if err != nil {
@@ -106,6 +116,16 @@ func (w *writer) commit(group []grouped) {
 		g.done <- g.err
 	}
 }
+
+// mostTries is how often a transaction is run that is undone again and again.
+const mostTries = 10
+
+// undoneError is a failure of a transaction that no write of it is to blame for, such as
+// a lost connection. Nothing of it is in the store, and it is run again.
+type undoneError struct{ err error }
+
+func (e *undoneError) Error() string { return e.err.Error() }
+func (e *undoneError) Unwrap() error { return e.err }
 
 // grouped is a write of a group, and its own failure.
 type grouped struct {
@@ -118,17 +138,14 @@ type grouped struct {
 func (w *writer) try(group []grouped, batched bool) error {
 	// Not the caller's context: half a group must not die with one caller.
 	ctx := context.Background()
-	conn, err := w.db.Conn(ctx)
-	if err != nil {
-		return fmt.Errorf("begin write: %w", explain(err))
-	}
-	defer conn.Close() //nolint:errcheck // it goes back to the pool
 	// Not an sql.Tx: that starts a goroutine for each query of a transaction, to
 	// cancel it, which nobody could.
-	if _, err := conn.ExecContext(ctx, "BEGIN IMMEDIATE"); err != nil {
-		return fmt.Errorf("begin write: %w", explain(err))
+	conn, err := w.engine.begin(ctx, w.db, writing)
+	if err != nil {
+		return fmt.Errorf("begin write: %w", err)
 	}
-	t := &Tx{ctx: ctx, batched: batched, conn: conn, buffer: &w.buffer}
+	defer conn.Close() //nolint:errcheck // it goes back to the pool
+	t := &Tx{ctx: ctx, engine: w.engine, batched: batched, conn: conn, buffer: &w.buffer}
 	if len(group) == 1 { // there is nothing to confine its failure from
 		err = safely(func() error { return group[0].do(t) })
 	} else {
@@ -136,17 +153,20 @@ func (w *writer) try(group []grouped, batched bool) error {
 	}
 	t.closeRows()
 	if err == nil {
-		if _, err = conn.ExecContext(ctx, "COMMIT"); err == nil {
+		if err = w.engine.commit(ctx, conn); err == nil {
 			if w.log != nil {
 				w.log.committed()
 			}
 			return nil
 		}
-		err = fmt.Errorf("commit: %w", explain(err))
+		err = fmt.Errorf("commit: %w", err)
 	}
 	// On some failures, such as a full disk, SQLite has rolled back by itself,
 	// and says so here: what it was is in err.
 	_, _ = conn.ExecContext(ctx, "ROLLBACK")
+	if isUndone(err) {
+		return &undoneError{err}
+	}
 	return err
 }
 

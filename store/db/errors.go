@@ -3,16 +3,18 @@ package db
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"syscall"
 
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/mattn/go-sqlite3"
 )
 
-// explain turns the SQLite failures that an operator can mend into what to do.
+// explain turns the failures of an engine that an operator can mend into what to do.
 func explain(err error) error {
 	e, ok := errors.AsType[sqlite3.Error](err)
 	if !ok {
-		return err
+		return explainServer(err)
 	}
 	code := e.Code
 	// SQLite's own words for these are "unable to open" and "disk I/O error".
@@ -41,8 +43,10 @@ func explain(err error) error {
 // OfTheRow reports a failure of what was to be written: a rule of the schema
 // speaks against it.
 func OfTheRow(err error) bool {
-	var e sqlite3.Error
-	return errors.As(err, &e) && e.Code == sqlite3.ErrConstraint
+	var file sqlite3.Error
+	var server *pgconn.PgError
+	return (errors.As(err, &file) && file.Code == sqlite3.ErrConstraint) ||
+		(errors.As(err, &server) && (strings.HasPrefix(server.Code, classConstraint) || strings.HasPrefix(server.Code, classData)))
 }
 
 // ofTheMachine reports a failure that any other write would have met as well:
@@ -50,7 +54,7 @@ func OfTheRow(err error) bool {
 func ofTheMachine(err error) bool {
 	var e sqlite3.Error
 	if !errors.As(err, &e) {
-		return false
+		return ofTheServer(err)
 	}
 	switch e.Code {
 	case sqlite3.ErrFull, sqlite3.ErrIoErr, sqlite3.ErrNomem, sqlite3.ErrCantOpen:

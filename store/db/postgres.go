@@ -1,0 +1,320 @@
+package db
+
+import (
+	"context"
+	"crypto/rand"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/stdlib"
+)
+
+// postgres is the engine of a store that is a database of a PostgreSQL server.
+//
+// Nothing that it sets outlives a transaction, so a pooler in transaction mode may stand
+// between. All transactions that write take turns by the row lock of write_lock, as they
+// do on SQLite: what one of them has read stays true until it commits.
+type postgres struct {
+	owner string // of the daemon's row in daemons; "" in a command
+
+	// commits is how many transactions of this daemon there were: the number of the last
+	// one stands in its row.
+	commits int64
+
+	mu        sync.Mutex
+	lostSince time.Time // since when there is no connection; zero = there is one
+	lostBy    error
+	returns   int64 // how often there was one again
+
+	apart     *sql.DB   // for the lease, and to ask what became of a commit
+	renewedAt time.Time // the lease, by OthersWrote
+
+	giveUp    chan struct{} // closed when nobody waits for a connection any more; nil in a command, which does not wait
+	ended     chan struct{} // closed when another daemon has taken the store
+	stop, end sync.Once     // close them
+}
+
+// settings hold for one transaction. The plan is the one that the statements were written
+// for, whatever statistics there are: each finds its rows by an index, and those of a young
+// table mislead the planner (a hundred thousand rows later). A transaction that this
+// process has abandoned, in a network that is cut or a process that is stopped, ends by
+// itself, so that it does not keep the others waiting.
+const settings = `SELECT set_config('plan_cache_mode', 'force_generic_plan', true),
+	set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 'off', true),
+	set_config('enable_mergejoin', 'off', true), set_config('jit', 'off', true),
+	set_config('lock_timeout', '10s', true), set_config('idle_in_transaction_session_timeout', '10s', true); `
+
+// leaseFor is for how long a daemon that is not heard of keeps the store.
+const leaseFor = 30 * time.Second
+
+// serverNow is the server's clock in milliseconds, by which leases are measured: those of
+// several machines differ.
+const serverNow = "(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
+
+func (*postgres) text(query string) string { return postgresText(query) }
+
+// args has flags as numbers, which they are in both schemas.
+func (*postgres) args(args []any) []any {
+	for i, a := range args {
+		if flag, is := a.(bool); is {
+			args[i] = 0
+			if flag {
+				args[i] = 1
+			}
+		}
+	}
+	return args
+}
+
+func (p *postgres) begin(ctx context.Context, pool *sql.DB, kind txKind) (*sql.Conn, error) {
+	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
+		conn, err := p.tryBegin(ctx, pool, kind)
+		p.noteConnection(err)
+		if err == nil || p.giveUp == nil || !isUndone(err) {
+			return conn, err
+		}
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return nil, err
+		case <-p.giveUp:
+			return nil, err
+		}
+	}
+}
+
+func (p *postgres) tryBegin(ctx context.Context, pool *sql.DB, kind txKind) (*sql.Conn, error) {
+	conn, err := pool.Conn(ctx)
+	if err != nil {
+		return nil, explain(err)
+	}
+	// One message to the server, without arguments, which it takes as several statements.
+	var text string
+	switch kind {
+	case reading:
+		text = "BEGIN READ ONLY; " + settings
+	case atOneInstant:
+		text = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; " + settings
+	case writing:
+		text = "BEGIN; " + settings
+		if p.owner == "" { // a command: the daemon notices that there was one
+			text += "UPDATE write_lock SET commands = commands + 1"
+		} else {
+			text += fmt.Sprintf(`SELECT id FROM write_lock FOR UPDATE;
+				UPDATE daemons SET commits = %d, seen_at = %[2]s, until_at = %[2]s + %[3]d WHERE owner = '%[4]s'`,
+				p.commits+1, serverNow, leaseFor.Milliseconds(), p.owner)
+		}
+	}
+	r, err := conn.ExecContext(ctx, text)
+	if err != nil {
+		return nil, errors.Join(explain(err), conn.Close())
+	}
+	if n, err := r.RowsAffected(); kind == writing && (err != nil || n != 1) {
+		_, rollback := conn.ExecContext(ctx, "ROLLBACK")
+		return nil, errors.Join(p.missingRow(), err, rollback, conn.Close())
+	}
+	return conn, nil
+}
+
+// missingRow is why there was no row to begin a write by.
+func (p *postgres) missingRow() error {
+	if p.owner != "" {
+		return p.superseded()
+	}
+	return errForeignTables
+}
+
+// stopWaiting fails what waits for a connection.
+func (p *postgres) stopWaiting() {
+	if p.giveUp != nil {
+		p.stop.Do(func() { close(p.giveUp) })
+	}
+}
+
+// commit commits. A daemon whose connection is lost at that, or which is warned, asks
+// whether it has: nothing that the transaction intends may happen otherwise.
+func (p *postgres) commit(ctx context.Context, conn *sql.Conn) error {
+	warned := false
+	err := conn.Raw(func(c any) error {
+		pg := c.(*stdlib.Conn).Conn() // of our pool
+		_, err := pg.Exec(ctx, "COMMIT")
+		warned = takeWarning(pg.PgConn())
+		return err
+	})
+	switch {
+	case err == nil && !warned:
+	case p.owner == "":
+		if warned {
+			err = errors.New("the server warned that the change may not have reached its standby")
+		}
+		if isConnectionLost(err) {
+			err = fmt.Errorf("the connection was lost at the end, and the change may have been made or not: look before you repeat it (%w)", err)
+		}
+		return explain(err)
+	case err != nil && !isConnectionLost(err):
+		return explain(err) // the server says that it has not
+	default:
+		if err := p.readBack(ctx, err); err != nil {
+			return err
+		}
+	}
+	p.commits++
+	return nil
+}
+
+// connect opens a pool of connections to the server.
+func connect(address string, conns int) (*sql.DB, error) {
+	config, err := pgx.ParseConfig(address)
+	if err != nil {
+		return nil, wrongAddress(address, err)
+	}
+	config.RuntimeParams["application_name"] = "duewatch"
+	if config.ConnectTimeout == 0 {
+		config.ConnectTimeout = 5 * time.Second
+	}
+	config.DialFunc = (&net.Dialer{
+		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 5 * time.Second, Interval: 5 * time.Second, Count: 3},
+		Control:         endUnanswered,
+	}).DialContext
+	config.OnNotice = noteWarning
+	pool := stdlib.OpenDB(*config)
+	pool.SetMaxOpenConns(conns)
+	pool.SetMaxIdleConns(conns)
+	return pool, nil
+}
+
+// endUnanswered has the kernel end a connection whose peer has not acknowledged anything
+// for 15 s (TCP_USER_TIMEOUT): by default it would try for a quarter of an hour.
+func endUnanswered(network, _ string, c syscall.RawConn) (err error) {
+	if !strings.HasPrefix(network, "tcp") {
+		return nil
+	}
+	const tcpUserTimeout = 18 // tcp(7)
+	controlErr := c.Control(func(fd uintptr) {
+		err = syscall.SetsockoptInt(int(fd), syscall.IPPROTO_TCP, tcpUserTimeout, 15_000)
+	})
+	return errors.Join(controlErr, err)
+}
+
+// noteWarning keeps a warning of the server for takeWarning. Others, such as that a table
+// is there already, say nothing of a commit.
+func noteWarning(conn *pgconn.PgConn, n *pgconn.Notice) {
+	if n.Code == "01000" || n.Severity == "WARNING" {
+		conn.CustomData()["warned"] = true
+	}
+}
+
+func takeWarning(conn *pgconn.PgConn) bool {
+	data := conn.CustomData()
+	warned := data["warned"] != nil
+	delete(data, "warned")
+	return warned
+}
+
+// How long a daemon that is to end waits for a lost connection, so that it may write down
+// what became of its last texts.
+const waitAtEnd = 10 * time.Second
+
+// openServerDaemon opens a database for the daemon. Once ctx has ended, nobody waits for a
+// lost connection for long.
+func openServerDaemon(ctx context.Context, address string, schema Schema) (_ *DB, err error) {
+	p := &postgres{owner: rand.Text(), giveUp: make(chan struct{}), ended: make(chan struct{})}
+	d := &DB{engine: p}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, d.Close())
+		}
+	}()
+	write, err := connect(address, 1)
+	if err != nil {
+		return nil, err
+	}
+	if err := p.prepare(ctx, write, schema); err != nil {
+		return nil, errors.Join(fmt.Errorf("store %s: %w", Redacted(address), err), write.Close())
+	}
+	d.write = startWriter(p, write)
+	if d.read, err = connect(address, 4); err != nil {
+		return nil, err
+	}
+	if p.apart, err = connect(address, 1); err != nil {
+		return nil, err
+	}
+	stopAtEnd := context.AfterFunc(ctx, func() { time.AfterFunc(waitAtEnd, p.stopWaiting) })
+	d.releaseLock = func() {
+		stopAtEnd()
+		p.giveUpLease()
+		_ = p.apart.Close()
+	}
+	return d, nil
+}
+
+// prepare brings the database up to date and takes it for this daemon.
+func (p *postgres) prepare(ctx context.Context, pool *sql.DB, schema Schema) error {
+	if err := waitForServer(ctx, pool); err != nil {
+		return err
+	}
+	if err := checkServer(ctx, pool, true); err != nil {
+		return err
+	}
+	if err := schema.migrateServer(ctx, pool); err != nil {
+		return err
+	}
+	return p.takeLease(ctx, pool)
+}
+
+// waitForServer waits for a server that starts, or has no connection left, for half a minute.
+func waitForServer(ctx context.Context, pool *sql.DB) error {
+	const most = 30 * time.Second
+	began := time.Now()
+	for {
+		err := explain(pool.PingContext(ctx))
+		if err == nil {
+			return nil
+		}
+		if !isUndone(err) || time.Since(began) > most {
+			return err
+		}
+		select {
+		case <-time.After(time.Second):
+		case <-ctx.Done():
+			return err
+		}
+	}
+}
+
+// openServer opens a database for a command.
+func openServer(ctx context.Context, address string, schema Schema, writes bool) (*DB, error) {
+	p := new(postgres)
+	read, err := connect(address, 4)
+	if err != nil {
+		return nil, err
+	}
+	d := &DB{engine: p, read: read}
+	if err = checkServer(ctx, read, writes); err == nil {
+		err = schema.checkServer(ctx, read)
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("store %s: %w", Redacted(address), err), d.Close())
+	}
+	if writes {
+		write, err := connect(address, 1)
+		if err != nil {
+			return nil, errors.Join(err, d.Close())
+		}
+		d.write = startWriter(p, write)
+	}
+	return d, nil
+}
+
+// ErrNoBackup says how a database is backed up: by the means of its server, which can give
+// back any instant, and do not take all of it through duewatch.
+var ErrNoBackup = errors.New("the store is a PostgreSQL database: back it up by pg_dump --format=custom, " +
+	"or by base backups and an archive of its log (point-in-time recovery)")
