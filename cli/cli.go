@@ -121,6 +121,7 @@ and only while something is still owed.`,
 		a.billsCommand(), a.explainCommand(), a.previewCommand(), a.simulateCommand(), a.reportCommand(),
 		a.importCommand(), a.exportCommand(), a.backupCommand(),
 		a.optoutCommand(), a.pauseCommand(), a.resumeCommand(), a.retryCommand(), a.releaseCommand(),
+		a.forgetCommand(),
 		a.sandboxCommand(), a.versionCommand(), a.completionCommand(), a.manCommand(),
 	)
 	root.CompletionOptions.DisableDefaultCmd = true // ours says it shorter

@@ -104,6 +104,7 @@ func (c *checker) config() *Config {
 		Country:   v.country("country"),
 		Store:     v.store("store"),
 		Retention: v.duration("retention", minRetention, maxRetention),
+		Words:     v.duration("words_retention", minWords, maxRetention),
 	}
 	cfg.Phones, cfg.MobilePrefixes = c.phones(v, cfg.Country)
 	cfg.holidays = map[string]*HolidayList{}

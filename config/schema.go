@@ -137,6 +137,7 @@ var schema = group("",
 		one("format", "text"),
 	),
 	one("retention", "400d"),
+	one("words_retention", "400d"),
 )
 
 // languageName is the form of a language: ISO 639, as in "en" and "sw".

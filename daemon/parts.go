@@ -56,7 +56,7 @@ func (p Parts) Build(cfg *config.Config) (*scheduler.Scheduler, error) {
 		Schedule: scheduler.Schedule(cfg.Schedule),
 		Zone:     cfg.Zone, Fingerprint: cfg.Fingerprint(), Owner: p.Owner, SegmentsPerSecond: cfg.Notifier.SegmentsPerSecond,
 		SentBy:          cmp.Or(p.Sender, Sender(cfg)),
-		SendConcurrency: cfg.Notifier.Concurrency, AskConcurrency: cfg.Almara.Concurrency, AskRate: cfg.Almara.Rate, Retention: cfg.Retention,
+		SendConcurrency: cfg.Notifier.Concurrency, AskConcurrency: cfg.Almara.Concurrency, AskRate: cfg.Almara.Rate, Retention: cfg.Retention, WordsRetention: cfg.Words,
 		ReconcileAfter: cfg.Notifier.ReconcileAfter, Resend: cfg.Notifier.Unknown == config.UnknownResend,
 		Now: p.Now, ClockCheck: p.ClockCheck, Comparison: p.Comparison, Virtual: p.Virtual, Log: p.Log, Metrics: p.Metrics,
 	})

@@ -73,6 +73,7 @@ type Config struct {
 	SendConcurrency   int           // calls to the provider at a time
 	AskConcurrency    int           // calls to Almara Pay at a time
 	Retention         time.Duration // how long history is kept
+	WordsRetention    time.Duration // how long the words of texts are kept; 0 = as long as the texts
 
 	// ReconcileAfter is when a text of unknown outcome is looked up at the
 	// provider, counted from the attempt; at least one. Resend sends it once

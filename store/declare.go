@@ -202,6 +202,11 @@ func (t *tx) declareAll(bills []reminder.Bill, now time.Time, keep map[int64]boo
 		if err != nil {
 			return nil, err
 		}
+		if len(added) > 0 {
+			if err := t.recallForgotten(batch); err != nil {
+				return nil, err
+			}
+		}
 		if len(added) == len(batch) && keep == nil {
 			for range batch {
 				changes = append(changes, Change{Kind: Added})
@@ -271,6 +276,11 @@ func (t *tx) changeBill(old declaredBill, b reminder.Bill, fields Fields, now ti
 		registered_at = CASE ?6 WHEN 'pending' THEN NULL ELSE registered_at END, failures = 0, last_error = '' WHERE id = ?1`,
 		old.id, b.Phone.E164(), b.Language, b.Description, b.Source, state); err != nil {
 		return err
+	}
+	if fields&fieldPhone != 0 {
+		if err := t.recallPhone(b.Phone); err != nil {
+			return err
+		}
 	}
 	// An edit is meant to change something: what waits, or is held, is evaluated now.
 	err := t.forgetRefusals(old.id)
