@@ -40,6 +40,10 @@ Hidden and filtered rows are read too; of merged cells only the first has the
 value. Numbers keep the zeros that their format shows. Dates, fractions and
 numbers of more than 15 digits are refused with the name of their cell.
 
+An account such as 5/12, 12E4, TOTAL or N/A is refused, unless it has an
+apostrophe in front, or --as-written says that all of the list stand as the
+biller wrote them. That also takes phones such as 0700000000.
+
 Wrong rows are named with their line and left out, and the status is 1. Bills
 that the config declares, under bills: or in bills_file, are not changed by an
 import. A bill is never removed by one.
@@ -62,6 +66,7 @@ finds the new bills by itself.`,
 	c.Flags().StringVar(&i.columns.Service, "service", "", "the service of every row, by its `ID`")
 	c.Flags().StringSliceVar(&i.columns.Ignore, "ignore-columns", nil, "headers or numbers of columns to leave out")
 	c.Flags().StringVar(&i.columns.Sheet, "sheet", "", "the sheet of a workbook, by its `NAME` or number")
+	c.Flags().BoolVar(&i.columns.AsWritten, "as-written", false, "take accounts such as 5/12 as they stand")
 	c.Flags().BoolVar(&i.asJSON, "json", false, "print the summary as JSON")
 	return c
 }
@@ -283,7 +288,11 @@ func (i *billImport) refused() error {
 	switch n := i.count; {
 	case n.bad == 0:
 		return nil
-	case i.dryRun || i.allOrNothing:
+	case i.allOrNothing && i.dryRun:
+		return fmt.Errorf("%s: with --all-or-nothing, import would write nothing", rowsAreWrong(n.bad))
+	case i.dryRun:
+		return fmt.Errorf("%s: import would leave %s out", rowsAreWrong(n.bad), itOrThem(n.bad))
+	case i.allOrNothing:
 		return fmt.Errorf("%s: nothing was written", rowsAreWrong(n.bad))
 	default:
 		return fmt.Errorf("%s and left out: mend the file and import it again", rowsAreWrong(n.bad))
