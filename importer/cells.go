@@ -287,14 +287,41 @@ func spoiltNumber(s string) string {
 		}
 	case marks > 0 && letters == 0 && asAmount.MatchString(s):
 		return isAmount
-	case marks > 0 && asDate.MatchString(s):
+	case marks > 0 && (letters <= len("am") || namesMonth(s)) && asDate.MatchString(s):
 		return isDate
 	case letters == 1 && power.MatchString(s):
 		return isPower
-	case marks > 0 && several.MatchString(s):
+	case marks > 0 && separates(s, letters) && several.MatchString(s):
 		return isSeveral
 	}
 	return quoted(s)
+}
+
+// namesMonth reports whether a word of a text begins as the name of a month does.
+// It spares most accounts the look for a date.
+func namesMonth(s string) bool {
+	var begin [3]byte
+	letters := 0
+	for _, c := range []byte(s) {
+		if c |= ' '; c < 'a' || c > 'z' {
+			letters = 0
+			continue
+		}
+		if letters < len(begin) {
+			begin[letters] = c
+		}
+		if letters++; letters == len(begin) && monthBegins[string(begin[:])] {
+			return true
+		}
+	}
+	return false
+}
+
+var monthBegins = words("jan feb mar mac apr may mei jun jul aug ago sep oct okt nov dec des")
+
+// separates reports whether a text holds what may stand between two accounts.
+func separates(s string, letters int) bool {
+	return strings.ContainsAny(s, ",;&+|") || strings.Count(s, " ") > 1 || (letters == 0 && strings.Contains(s, "/"))
 }
 
 // noAccount says that a text is a word where an account should be, "" when it is
