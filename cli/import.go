@@ -99,6 +99,7 @@ type billImport struct {
 // importCount is what became of the rows.
 type importCount struct {
 	rows, added, changed, same, bad int
+	meant                           int    // rows of the bad ones whose account could be meant as it stands
 	fields                          [8]int // of those changed, by column
 	unknown                         unknownServices
 }
@@ -278,6 +279,9 @@ func (i *billImport) take(b importer.Batch, changes []store.Change) {
 	}
 	for _, p := range b.Bad {
 		fmt.Fprintln(i.app.stderr, p)
+		if p.CanBeMeant() {
+			n.meant++
+		}
 	}
 	i.read = b.Read
 	i.progress.at(n.rows, i.read)
@@ -285,7 +289,12 @@ func (i *billImport) take(b importer.Batch, changes []store.Change) {
 
 // refused is the error that makes the status 1 when rows were bad.
 func (i *billImport) refused() error {
-	switch n := i.count; {
+	n := i.count
+	if n.meant > 0 {
+		fmt.Fprintf(i.app.stderr, "%s may be right: if the biller writes so, --as-written takes all of the list as it stands\n",
+			countOf(n.meant, "row"))
+	}
+	switch {
 	case n.bad == 0:
 		return nil
 	case i.allOrNothing && i.dryRun:

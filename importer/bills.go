@@ -142,15 +142,40 @@ func (r *BillsReader) read(cells []cell, row *BillRow) {
 		}
 	}
 	r.refuseDifferentTwins(cells, row)
-	if values[account] == "" && values[phone] == "" && !faulty[account] && !faulty[phone] {
-		row.Problems = nil
-		row.bad(r.name, "", "has no account and no phone, as a title or a total has none: leave the row out")
-		return
+	if values[phone] == "" && !faulty[phone] {
+		switch filled := countFilled(cells); {
+		case values[account] == "" && !faulty[account]:
+			row.Problems = nil
+			row.bad(r.name, "", "has no account and no phone, as a title or a total has none: leave the row out")
+			return
+		case filled == 1 && !faulty[account]:
+			row.Problems = nil
+			row.bad(r.name, "", "has one cell alone, as a title has: leave the row out")
+			return
+		case faulty[account] && row.isNoBill():
+			return // a total needs no phone
+		}
 	}
 	r.check(values, faulty, row)
 	if row.Problems == nil {
 		r.countGone(cells)
 	}
+}
+
+func countFilled(cells []cell) (n int) {
+	for _, c := range cells {
+		if trimOdd(c.text) != "" {
+			n++
+		}
+	}
+	return n
+}
+
+// isNoBill reports whether the account of the row is a word where one should be.
+func (row *BillRow) isNoBill() bool {
+	return slices.ContainsFunc(row.Problems, func(p Problem) bool {
+		return p.Key == fields[account].name && slices.Contains([]string{isTotal, isVacant, isNone, isDitto}, p.Text)
+	})
 }
 
 // value cleans a cell of a column.
@@ -204,6 +229,9 @@ func (r *BillsReader) phone(s string) (p reminder.Phone, in reminder.PhoneRange,
 	p, in, err := r.phones.Read(s)
 	if err != nil {
 		number, words := numberAmongWords(s)
+		if strings.Contains(s, "**") {
+			return "", in, "is masked: write all of its digits"
+		}
 		if number == "" {
 			return "", in, err.Error()
 		}

@@ -137,6 +137,9 @@ func TestReadBillsRefusesRows(t *testing.T) {
 		{"a word that is no service of the config", "Garbage,0042,0710000003", []string{
 			"b.csv:2: service: is no id, and the name of no service of the config: write the id (duewatch services lists them), or name it under services:"}},
 		{"a total", ",,,45000", []string{"b.csv:2: has no account and no phone, as a title or a total has none: leave the row out"}},
+		{"a total with an account", "17,TOTAL,,45000", []string{"b.csv:2: account: " + isTotal}},
+		{"a title", ",BLOCK B,", []string{"b.csv:2: has one cell alone, as a title has: leave the row out"}},
+		{"a phone that is masked", "17,0042,2547******01", []string{"b.csv:2: phone: is masked: write all of its digits"}},
 		{"a number that stands for none", "17,0042,0700 000 000", []string{
 			"b.csv:2: phone: is a number that people write where they have none, such as 07 with zeros behind it: write the customer's, or leave the row out"}},
 		{"words that may speak against a phone", "17,0042,0710000003 (wrong number)", []string{
@@ -191,7 +194,7 @@ func TestReadBillsRefusesFiles(t *testing.T) {
 		{"no header", "17,0042,0710000003\n", "b.csv:1: names no column that is known: " + wanted + ", or each is chosen by its number" +
 			"\nb.csv:1: type: duewatch import b.csv --columns service=1,account=2,phone=3"},
 		{"no header, and an account that is a name", "0710000003,Flat A\n", "b.csv:1: names no column that is known: " + wanted + ", or each is chosen by its number" +
-			"\nb.csv:1: type: duewatch import b.csv --columns account=2,phone=1 --service ID"},
+			"\nb.csv:1: ID is one of 17 (Water), 18 (Rent)\nb.csv:1: type: duewatch import b.csv --columns account=2,phone=1 --service ID"},
 		{"misspelt", "service,account,fone,phone\n", `b.csv:1: has columns that are not known: "fone" (column 3)
 b.csv:1: column 1, "service": the service
 b.csv:1: column 2, "account": the account

@@ -182,6 +182,7 @@ const (
 	isTotal   = "is a word of totals and balances, which are no bills: leave the row out" + asMeant
 	isVacant  = "says that nobody is there: leave the row out" + asMeant
 	isDitto   = "repeats the row above: write it in full" + asMeant
+	hasLabel  = "has a word such as A/C in front of it: write the account alone" + asMeant
 	isSeveral = "may hold several accounts: write a row for each" + asMeant
 	hasQuote  = "has a quotation mark around it: remove it"
 	wasLost   = "holds a character (\ufffd) that was lost when the file was saved: enter it anew"
@@ -205,6 +206,9 @@ var (
 		monthNumber + `[/-]` + year + `|` + year + `[/-]` + monthNumber + `|` +
 		day + `[/.-]` + day + `[/.-](?:` + year + `|[0-9]{2})|` + year + `[/.-]` + day + `[/.-]` + day +
 		`)(?:[ T][0-9]{1,2}:[0-9]{2}.*)?|[0-9]{1,3}:[0-9]{2}(?::[0-9]{2})?(?:\.[0-9]+)?(?: ?[ap]m)?)$`)
+	// A/C 00134, Acc No. 134 and Account: 134. ACC-134 and ACC 134 may be accounts.
+	labelled = regexp.MustCompile(`(?i)^(?:(?:a/c|account|akaunti|mita|meter)\b|(?:acc|acct)[. ]+(?:no|number|num)\b|acct?:)[^0-9a-z]*` +
+		`(?:(?:no|number|num|ya)\b[^0-9a-z]*)?[a-z-]*[0-9]`)
 	// 00134 / 00135, 134 & 135, A1, A2: texts with a digit each, and between them what
 	// separates entries. A stroke without spaces separates only two long numbers.
 	several = regexp.MustCompile(`(?i)^[^,;&+|]*[0-9][^,;&+|]*(?: / | and | na |[,;&+|])[^,;&+|]*[0-9]|^([0-9]{5,})/[0-9]{5,}$`)
@@ -291,6 +295,8 @@ func spoiltNumber(s string) string {
 		return isDate
 	case letters == 1 && power.MatchString(s):
 		return isPower
+	case marks > 0 && letters > 1 && startsAsLabel(s) && labelled.MatchString(s):
+		return hasLabel
 	case marks > 0 && separates(s, letters) && several.MatchString(s):
 		return isSeveral
 	}
@@ -318,6 +324,9 @@ func namesMonth(s string) bool {
 }
 
 var monthBegins = words("jan feb mar mac apr may mei jun jul aug ago sep oct okt nov dec des")
+
+// startsAsLabel spares most accounts the look for a label.
+func startsAsLabel(s string) bool { return strings.IndexByte("aAmM", s[0]) >= 0 }
 
 // separates reports whether a text holds what may stand between two accounts.
 func separates(s string, letters int) bool {

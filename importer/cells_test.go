@@ -67,6 +67,7 @@ func TestWhatASpreadsheetSpoiltIsRefused(t *testing.T) {
 		isTotal:   {"TOTAL", "Total:", "grand total", "Sub-Total", "Jumla", "B/F", "c/f", "Balance B/F", "Total 2026", "Block B Total", "JUMLA YA 12"},
 		isVacant:  {"VACANT", "vacant", "Empty", "moved  out", "wazi"},
 		isDitto:   {"ditto", "Ditto.", "-do-", "as above"},
+		hasLabel:  {"A/C 00124", "A/C-124", "a/c no. 124", "Acc No 124", "Acc: 124", "Account: 00124", "Akaunti ya 12", "Meter No. A-12"},
 		isSeveral: {"00134 / 00135", "134, 135", "A1 & A2", "134;135", "B4 and B5", "00134/00135", "House 4, Block 2", "12+13"},
 		isNone:    {"N/A", "n/a", "TBA", "Unknown", "NULL", "null", "-", "--", "None", "nil", "NaN", "TRUE", "?"},
 		isError:   {"#REF!", "#N/A", "#NAME?", "#VALUE!", "#DIV/0!", "####", "#NV"},
@@ -75,7 +76,7 @@ func TestWhatASpreadsheetSpoiltIsRefused(t *testing.T) {
 
 		"is a formula: store its value instead": {"=A1", "=1+1"},
 		"": {
-			"42317", "0042317", "0", "A-12", "B4", "12", "A/12", "12-3", "12/34", "13/25", "E12", "12E", "1E2B", "House 4E", "Shop A & B", "Totalia 4", "Vacant Lot 4", "1.2.34.5", "MAY-FLOWER", "Marble-12", "Mayfair 204", "LR 209/1234", "O'12", "1.2.3", "12.5",
+			"42317", "0042317", "0", "A-12", "B4", "12", "A/12", "12-3", "12/34", "13/25", "E12", "12E", "1E2B", "House 4E", "Shop A & B", "ACC-124", "ACC 124", "Account4", "Accra 12", "Mita12", "Totalia 4", "Vacant Lot 4", "1.2.34.5", "MAY-FLOWER", "Marble-12", "Mayfair 204", "LR 209/1234", "O'12", "1.2.3", "12.5",
 			"254710000003", "100.200.300", "#12", "ACC-2026", "2026/17", "MARY-12", "July", "NA-17",
 			"'12-Mar", "'42318.00", "'-42326", "'N/A", "'0042", "'5/12", "'12E4", "'B/F", "'A1 & A2", `="0042"`},
 	} {
@@ -105,9 +106,9 @@ func TestWhatIsOnlyUntidyIsMendedAndCounted(t *testing.T) {
 			`2 17 1 +254710000003 "" |3 17 2 +254710000003 "" |4 17 3 +254710000003 "" |5 17 4 +254710000003 "" |6 17 5 +254710000003 "" |mended: words beside phones 5`},
 		{"foreign phones without a plus", "service,account,phone\n17,1,256710000003\n17,2,255 710 000 003\n17,3,79160000003\n",
 			`2 17 1 +256710000003 "" |3 17 2 +255710000003 "" |b.csv:4: phone: is not a valid number in country KE: write it with a + in front if it is one of +7|phones of other countries: +255 1, +256 1`},
-		{"those who left are counted", "service,account,phone,Status,Remarks,Active,Disabled\n17,1,0710000003,Active,,Yes,0\n17,2,0710000003,CLOSED,,no,1\n17,3,0710000003,,tenant moved out in May,\n17,4,0710000003,Enclosed,leftover,\n",
+		{"those who left are counted", "service,account,phone,Status,Remarks,Active,Disabled,Name\n17,1,0710000003,Active,,Yes,0,Jane (vacated)\n17,2,0710000003,CLOSED,,no,1\n17,3,0710000003,,tenant moved out in May,\n17,4,0710000003,Enclosed,leftover,\n",
 			`2 17 1 +254710000003 "" |3 17 2 +254710000003 "" |4 17 3 +254710000003 "" |5 17 4 +254710000003 "" |` +
-				`taken, though they may be no customers any more: "Active" no 1, "Disabled" 1 1, "Remarks" moved out 1, "Status" closed 1 (delete the rows of those who must not be texted)`},
+				`taken, though they may be no customers any more: "Active" no 1, "Disabled" 1 1, "Name" vacated 1, "Remarks" moved out 1, "Status" closed 1 (delete the rows of those who must not be texted)`},
 		{"nothing is counted of a row that is refused", "service,account,phone,language\n17, 0042,,SW\n", "b.csv:2: phone: " + NeedsPhone},
 		{"quotes in a description stay", "service,account,phone,description\n17,0042,0710000003,“Sunset” 'B'\n", `2 17 0042 +254710000003 "“Sunset” 'B'" `},
 		{"phones of other countries are counted", "service,account,phone\n17,0042,+256710000003\n17,0043,+256 710 000003\n17,0044,+255710000003\n17,0045,0710000003\n",

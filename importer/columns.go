@@ -25,6 +25,14 @@ type ColumnChoice struct {
 	InConfig bool
 }
 
+// flagOrKey is what chooses columns.
+func (c ColumnChoice) flagOrKey() string {
+	if c.InConfig {
+		return "bills_columns"
+	}
+	return "--columns"
+}
+
 // Column is what one column of a file was taken for.
 type Column struct {
 	Number int    // from 1

@@ -169,13 +169,13 @@ func TestColumnsCanBeChosen(t *testing.T) {
 		{"nothing that is known", "Ref,Line,Hse\n0042,0710000003,B4\n0043,0710000004,B4\n", ColumnChoice{}, []string{
 			"b.csv:1: has no column that is known as service", "b.csv:1: has no column that is known as phone", `b.csv:1: has columns that are not known: "Line" (column 2)`,
 			`b.csv:1: column 1, "Ref": left out`, `b.csv:1: column 2, "Line": not known`, `b.csv:1: column 3, "Hse": the account`,
-			"b.csv:1: type: duewatch import b.csv --columns phone=Line --service ID"}},
+			"b.csv:1: ID is one of 17 (Water), 18 (Rent)", "b.csv:1: type: duewatch import b.csv --columns phone=Line --service ID"}},
 		{"in the config", "Konto,Line,tel no,tel no\n0042,x,,0710000003\n", ColumnChoice{InConfig: true}, []string{
 			"b.csv:1: has no column that is known as service", "b.csv:1: has no column that is known as account",
 			`b.csv:1: has 2 columns that may be the phone, "tel no" (column 3), "tel no" (column 4): choose one`,
 			`b.csv:1: column 1, "Konto": not known`, `b.csv:1: column 2, "Line": not known`,
 			`b.csv:1: column 3, "tel no": may be the phone`, `b.csv:1: column 4, "tel no": may be the phone`,
-			`b.csv:1: write in the config: bills_columns: {account: "Konto", phone: "4"} and bills_service: "ID" and bills_ignore_columns: ["Line"]`}},
+			"b.csv:1: ID is one of 17 (Water), 18 (Rent)", `b.csv:1: write in the config: bills_columns: {account: "Konto", phone: "4"} and bills_service: "ID" and bills_ignore_columns: ["Line"]`}},
 		{"a bill with a word that is a header", "House,0710000003\nFlat,0710000004\n", ColumnChoice{Of: map[string]string{"phone": "2"}, Service: "17"}, []string{
 			"b.csv:1: has a number in the column of the phones, so that it names no columns: the first line must name the columns, as in service,account,phone,description,language, or each is chosen by its number",
 			"b.csv:1: type: duewatch import b.csv --columns account=1,phone=2 --service 17"}},

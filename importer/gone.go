@@ -5,7 +5,7 @@ import (
 )
 
 // standing is a column that is left out, and may say that a row is of nobody any
-// more.
+// more, as in "Status" or behind a name.
 type standing struct {
 	column int
 	header string // as it may be shown
@@ -16,8 +16,9 @@ type standing struct {
 // standingHeaders are such columns, and flagHeaders those of yes and no, as
 // headerWords has them, by what they say of those who left.
 var (
-	standingHeaders = headerSet("status, active status, account status, customer status, tenant status, member status, meter status, " +
-		"connection status, state, notes, note, remarks, remark, comment, comments, maoni, hali")
+	standingHeaders = headerSet("name, names, full name, tenant, tenant name, customer, customer name, member name, consumer name, jina, " +
+		"jina kamili, mpangaji, jina mpangaji, status, active status, account status, customer status, tenant status, " +
+		"member status, meter status, connection status, state, notes, note, remarks, remark, comment, comments, maoni, hali")
 	flagHeaders = map[bool]map[string]bool{false: headerSet("active, is active, enabled, active status"), true: headerSet("disabled")}
 	flags       = map[string]bool{
 		"no": false, "n": false, "0": false, "false": false, "hapana": false,

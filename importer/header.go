@@ -51,13 +51,14 @@ func (r *BillsReader) header(choice ColumnChoice) error {
 			break
 		}
 		if len(rows[at]) == 1 || slices.ContainsFunc(rows[at], looksLikePhone) {
-			return r.fault(ahead[at].line, "names no column that is known: "+orNumbers, r.proposalByNumbers(rows, choice))
+			texts := append([]string{"names no column that is known: " + orNumbers}, r.proposalByNumbers(rows, choice)...)
+			return r.fault(ahead[at].line, texts...)
 		}
 		l = lay(rows[at], choice)
 	}
 	if column := l.of(phone); len(column) == 1 && looksLikePhone(rows[at][column[0]]) {
 		const number = "has a number in the column of the phones, so that it names no columns: "
-		return r.fault(ahead[at].line, number+orNumbers, r.proposalByNumbers(rows, choice))
+		return r.fault(ahead[at].line, append([]string{number + orNumbers}, r.proposalByNumbers(rows, choice)...)...)
 	}
 	for i, row := range rows[:at] {
 		if slices.ContainsFunc(row, looksLikePhone) {
@@ -70,8 +71,8 @@ func (r *BillsReader) header(choice ColumnChoice) error {
 	}
 	l.settle(rows[at+1:])
 	if isStatement(l.headers) && (!l.chosen[account] || !l.chosen[phone]) {
-		return r.fault(ahead[at].line, "is a statement of M-PESA: it lists payments, with what each payer typed as the account, "+
-			"and no bills: import the biller's own list of accounts and phones. To read this one, choose the columns of both")
+		return r.fault(ahead[at].line, "is a statement of M-PESA: it lists payments, with what each payer typed as the account, and no bills: "+
+			"import the biller's own list of accounts and phones. To read this one, choose the columns of both, with "+choice.flagOrKey())
 	}
 	if faults := l.check(); faults != nil {
 		answer := l.answer(r.name, rows[at+1:], r.services)
@@ -91,7 +92,7 @@ func (r *BillsReader) everyFault() string {
 }
 
 // proposalByNumbers is what to write for a file whose first row is a bill.
-func (r *BillsReader) proposalByNumbers(rows [][]string, choice ColumnChoice) string {
+func (r *BillsReader) proposalByNumbers(rows [][]string, choice ColumnChoice) []string {
 	rows = slices.DeleteFunc(slices.Clone(rows), func(row []string) bool { return !filled(row) })
 	choice.Of = nil
 	l := lay(make([]string, len(rows[0])), choice)

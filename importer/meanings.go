@@ -1,6 +1,7 @@
 package importer
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -45,6 +46,19 @@ func (n serviceNames) id(name string) string {
 		return ""
 	}
 	return n.ids[foldName(name)]
+}
+
+// list is some services with their names, "" for none.
+func (n serviceNames) list(ids []string) string {
+	const most = 8
+	var all []string
+	for _, id := range ids[:min(len(ids), most)] {
+		all = append(all, fmt.Sprintf("%s (%s)", id, n.policies.Name(id)))
+	}
+	if len(ids) > most {
+		all = append(all, fmt.Sprintf("%d more", len(ids)-most))
+	}
+	return strings.Join(all, ", ")
 }
 
 // knows reports whether a text names one service of the config, by its id or name.

@@ -33,6 +33,10 @@ func (p Problem) String() string {
 	return b.String()
 }
 
+// CanBeMeant reports whether it is of a value that can be meant as it stands, which
+// an apostrophe in front or ColumnChoice.AsWritten says.
+func (p Problem) CanBeMeant() bool { return canBeMeant(p.Text) }
+
 // FileError is what is wrong with a file of which no row can be read, and what to
 // do about it.
 type FileError struct{ Problems []Problem }

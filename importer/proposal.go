@@ -27,12 +27,12 @@ func (l *layout) answer(name string, rows [][]string, services serviceNames) (li
 		}
 		lines = append(lines, fmt.Sprintf("column %d, %s: %s", i+1, shownHeader(header), taken))
 	}
-	return append(lines, l.proposal(name, rows, services))
+	return append(lines, l.proposal(name, rows, services)...)
 }
 
-// proposal is the line that would have the file read. What it cannot know stands
-// in capitals.
-func (l *layout) proposal(name string, rows [][]string, services serviceNames) string {
+// proposal is the line that would have the file read, behind what may stand in the
+// place of ID. What it cannot know stands in capitals.
+func (l *layout) proposal(name string, rows [][]string, services serviceNames) []string {
 	of := map[string]string{}
 	for name, column := range l.choice.Of {
 		if found := l.written(column); len(found) == 1 {
@@ -64,19 +64,23 @@ func (l *layout) proposal(name string, rows [][]string, services serviceNames) s
 			ignore = append(ignore, l.quoted(i))
 		}
 	}
-	every := l.choice.Service
+	every, choices := l.choice.Service, ""
 	switch known := slices.Sorted(maps.Keys(services.policies.ByService)); {
 	case l.of(service) != nil, of[fields[service].name] != "":
 		every = ""
 	case every == "" && len(known) == 1:
 		every = known[0]
 	case every == "":
-		every = "ID"
+		every, choices = "ID", services.list(known)
 	}
+	line := l.flags(name, of, every, ignore)
 	if l.choice.InConfig {
-		return l.keys(of, every, ignore)
+		line = l.keys(of, every, ignore)
 	}
-	return l.flags(name, of, every, ignore)
+	if choices == "" {
+		return []string{line}
+	}
+	return []string{"ID is one of " + choices, line}
 }
 
 // flags is the proposal as a command.
