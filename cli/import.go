@@ -32,7 +32,7 @@ passed over:
 Usual names such as "Phone No.", MSISDN, "Acc No", "Namba ya simu" or House are
 known too, and it is said what each was taken for. Choose others with --columns,
 by the header as it is written or by its number. Cells are separated by comma,
-semicolon or tab; what Excel writes is understood (as "CSV UTF-8" or "Unicode
+semicolon, tab or |; what Excel writes is understood (as "CSV UTF-8" or "Unicode
 Text"). FILE may be - for stdin.
 
 Of a workbook the first sheet that is not hidden is read, or that of --sheet.
@@ -40,9 +40,9 @@ Hidden and filtered rows are read too; of merged cells only the first has the
 value. Numbers keep the zeros that their format shows. Dates, fractions and
 numbers of more than 15 digits are refused with the name of their cell.
 
-An account such as 5/12, 12E4, TOTAL or N/A is refused, unless it has an
-apostrophe in front, or --as-written says that all of the list stand as the
-biller wrote them. That also takes phones such as 0700000000.
+An account such as 5/12 or 12E4 is refused, unless it has an apostrophe in front
+('5/12), or --as-written says that all of the list stand as the biller wrote
+them. That takes phones such as 0700000000 too, and no words such as TOTAL.
 
 Wrong rows are named with their line and left out, and the status is 1. Bills
 that the config declares, under bills: or in bills_file, are not changed by an

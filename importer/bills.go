@@ -23,6 +23,7 @@ type BillsReader struct {
 	policies reminder.Policies
 	declared map[identity]bool // under bills: in the config
 	services serviceNames
+	sheetBy  string // what chooses the sheet, for messages
 	every    string // service of every row, "" when a column has it
 	service  string // of the last row: most files have few
 	twins    []twin
@@ -54,6 +55,7 @@ func ReadBills(in io.Reader, o BillOptions) (*BillsReader, error) {
 	r := &BillsReader{
 		name: o.Name, phones: o.Phones, policies: o.Policies, services: namesOf(o.Policies),
 		declared: make(map[identity]bool, len(o.Declared)), every: o.Columns.Service, cells: cleaner{asWritten: o.Columns.AsWritten},
+		sheetBy: o.Columns.flagOrKey("--sheet", "bills_sheet"),
 	}
 	for _, b := range o.Declared {
 		r.declared[identity{b.Service, b.Account}] = true
@@ -174,7 +176,7 @@ func countFilled(cells []cell) (n int) {
 // isNoBill reports whether the account of the row is a word where one should be.
 func (row *BillRow) isNoBill() bool {
 	return slices.ContainsFunc(row.Problems, func(p Problem) bool {
-		return p.Key == fields[account].name && slices.Contains([]string{isTotal, isVacant, isNone, isDitto}, p.Text)
+		return p.Key == fields[account].name && isWord(p.Text)
 	})
 }
 

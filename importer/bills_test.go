@@ -92,6 +92,7 @@ func TestReadBills(t *testing.T) {
 		{"byte order mark, CRLF", "\ufeffservice,account,phone,description,language\r\n17,0042,0710000003,House 4,sw\r\n", []string{house}},
 		{"CR alone", "service,account,phone,description,language\r17,0042,0710000003,House 4,sw\r", []string{house}},
 		{"semicolons", "service;account;phone;description;language\n17;0042;0710000003;House 4;sw\n", []string{house}},
+		{"vertical bars", "service|account|phone|description|language\n17|0042|0710000003|House 4|sw\n", []string{house}},
 		{"semicolons, commas in texts", "service;account;phone;description;language\n17;0042;0710000003;House, 4;sw\n", []string{`2 17 0042 +254710000003 "House, 4" sw`}},
 		{"tabs", "service\taccount\tphone\tdescription\tlanguage\n17\t0042\t0710000003\tHouse 4\tsw\n", []string{house}},
 		{"Excel's Unicode Text", utf16le("service\taccount\tphone\tdescription\tlanguage\r\n17\t0042\t0710000003\tHouse 4 é\tsw\r\n"), []string{`2 17 0042 +254710000003 "House 4 é" sw`}},

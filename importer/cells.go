@@ -102,7 +102,7 @@ func (c *cleaner) clean(raw string, kind cellKind) (value, fault string) {
 // spoilt is what is wrong with a value, unless it is meant as it stands.
 func (c *cleaner) spoilt(s string, kind cellKind) string {
 	fault := spoilt(s, kind)
-	if c.asWritten && canBeMeant(fault) {
+	if c.asWritten && looksSpoilt(fault) {
 		return ""
 	}
 	return fault
@@ -248,6 +248,15 @@ var noAccounts = func() map[string]string {
 // stands, which an apostrophe in front says: it is the mark of spreadsheets for
 // what was typed as a text.
 func canBeMeant(fault string) bool { return strings.HasSuffix(fault, asMeant) }
+
+// looksSpoilt reports whether an account that looks spoilt can be meant, and so can
+// others of its list: a word such as TOTAL seldom is.
+func looksSpoilt(fault string) bool { return canBeMeant(fault) && !isWord(fault) }
+
+// isWord reports whether a fault is that of a word where an account should be.
+func isWord(fault string) bool {
+	return fault == isNone || fault == isTotal || fault == isVacant || fault == isDitto
+}
 
 // spoilt says what a spreadsheet has made of a value, "" for nothing.
 func spoilt(s string, kind cellKind) string {

@@ -147,8 +147,9 @@ func TestAFileHasOneEncoding(t *testing.T) {
 func TestAListCanBeTakenAsWritten(t *testing.T) {
 	o := options(t)
 	o.Columns.AsWritten = true
-	got := readBillsWith(t, "service,account,phone\n17,5/12,0700000000\n17,12E4,0710000003\n17,4.2317E+06,0710000003\n17,#REF!,0710000003\n17,“42”,0710000003\n", o)
-	want := []string{`2 17 5/12 +254700000000 "" `, `3 17 12E4 +254710000003 "" `, "b.csv:4: account: " + rounded, "b.csv:5: account: " + isError, "b.csv:6: account: " + hasQuote}
+	got := readBillsWith(t, "service,account,phone\n17,5/12,0700000000\n17,12E4,0710000003\n17,4.2317E+06,0710000003\n17,#REF!,0710000003\n17,TOTAL,0710000003\n17,'TOTAL,0710000003\n17,“42”,0710000003\n", o)
+	want := []string{`2 17 5/12 +254700000000 "" `, `3 17 12E4 +254710000003 "" `, "b.csv:4: account: " + rounded, "b.csv:5: account: " + isError, "b.csv:6: account: " + isTotal,
+		`7 17 TOTAL +254710000003 "" `, "b.csv:8: account: " + hasQuote, `mended: apostrophes and ="" 1`}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}

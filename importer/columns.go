@@ -18,19 +18,19 @@ type ColumnChoice struct {
 	Ignore  []string          // headers or numbers of columns to leave out
 	Sheet   string            // of a workbook, by its name or its number, from 1; "" for the first that is not hidden
 	// AsWritten says that accounts and phones stand as the biller wrote them, also
-	// those that look like a date, an amount or a word for nothing.
+	// those that look like a date, an amount or a number for nobody.
 	AsWritten bool
 	// InConfig says that the choice is made by keys of the config and not by flags,
 	// so that a message can say what to write.
 	InConfig bool
 }
 
-// flagOrKey is what chooses columns.
-func (c ColumnChoice) flagOrKey() string {
+// flagOrKey is where the operator writes something.
+func (c ColumnChoice) flagOrKey(flag, key string) string {
 	if c.InConfig {
-		return "bills_columns"
+		return key
 	}
-	return "--columns"
+	return flag
 }
 
 // Column is what one column of a file was taken for.

@@ -72,7 +72,7 @@ func (r *BillsReader) header(choice ColumnChoice) error {
 	l.settle(rows[at+1:])
 	if isStatement(l.headers) && (!l.chosen[account] || !l.chosen[phone]) {
 		return r.fault(ahead[at].line, "is a statement of M-PESA: it lists payments, with what each payer typed as the account, and no bills: "+
-			"import the biller's own list of accounts and phones. To read this one, choose the columns of both, with "+choice.flagOrKey())
+			"import the biller's own list of accounts and phones. To read this one, choose the columns of both, with "+choice.flagOrKey("--columns", "bills_columns"))
 	}
 	if faults := l.check(); faults != nil {
 		answer := l.answer(r.name, rows[at+1:], r.services)
@@ -96,6 +96,9 @@ func (r *BillsReader) proposalByNumbers(rows [][]string, choice ColumnChoice) []
 	rows = slices.DeleteFunc(slices.Clone(rows), func(row []string) bool { return !filled(row) })
 	choice.Of = nil
 	l := lay(make([]string, len(rows[0])), choice)
+	if l.guess(phone, rows, nil, mayHoldPhone) < 0 {
+		return nil // no list at all
+	}
 	return l.proposal(r.name, rows, r.services)
 }
 
@@ -167,6 +170,10 @@ func (r *BillsReader) take(l *layout) {
 
 // fault is what is wrong with the whole file, in one line or several.
 func (r *BillsReader) fault(line int, texts ...string) error {
+	if r.columns.Sheets > 1 && line > 0 {
+		const which = "sheet %s of %d was read: if another is meant, choose it with %s"
+		texts = append([]string{fmt.Sprintf(which, r.columns.Sheet, r.columns.Sheets, r.sheetBy)}, texts...)
+	}
 	return fileFault(r.name, line, texts...)
 }
 
@@ -205,7 +212,7 @@ func isSeparatorHint(row []string) bool {
 func (r *csvRows) likelyDelimiter(choice ColumnChoice) (best byte) {
 	front := r.front()
 	most, widest := -1, 0
-	for _, delim := range []byte{',', ';', '\t'} {
+	for _, delim := range []byte{',', ';', '\t', '|'} {
 		rows := lookahead{rowSource: newCSVRows(bytes.NewReader(front), delim)}
 		cells := headerCells(rows.look(maxAhead), &encoding{})
 		score, width := 0, 0

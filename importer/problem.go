@@ -33,9 +33,8 @@ func (p Problem) String() string {
 	return b.String()
 }
 
-// CanBeMeant reports whether it is of a value that can be meant as it stands, which
-// an apostrophe in front or ColumnChoice.AsWritten says.
-func (p Problem) CanBeMeant() bool { return canBeMeant(p.Text) }
+// CanBeMeant reports whether it is of an account that ColumnChoice.AsWritten takes.
+func (p Problem) CanBeMeant() bool { return looksSpoilt(p.Text) }
 
 // FileError is what is wrong with a file of which no row can be read, and what to
 // do about it.
