@@ -71,8 +71,9 @@ func (r *BillsReader) header(choice ColumnChoice) error {
 	}
 	l.settle(rows[at+1:])
 	if isStatement(l.headers) && (!l.chosen[account] || !l.chosen[phone]) {
+		by := choice.flagOrKey("--columns", "bills_columns")
 		return r.fault(ahead[at].line, "is a statement of M-PESA: it lists payments, with what each payer typed as the account, and no bills: "+
-			"import the biller's own list of accounts and phones. To read this one, choose the columns of both, with "+choice.flagOrKey("--columns", "bills_columns"))
+			"import the biller's own list of accounts and phones. To read this one, choose the columns of both, with "+by)
 	}
 	if faults := l.check(); faults != nil {
 		answer := l.answer(r.name, rows[at+1:], r.services)

@@ -127,7 +127,10 @@ func (r *PhonesReader) Next() (PhoneRow, error) {
 			continue
 		}
 		r.read(cells, &row)
-		if row.Phone == "" && row.Service == "" && row.Fault == "" && r.fields != nil {
+		switch empty := row.Phone == "" && row.Service == "" && row.Fault == ""; {
+		case empty && r.fields == nil:
+			continue // an apostrophe, or a space in Windows-1252
+		case empty:
 			row.Fault = "has no phone: write one, or leave the row out"
 		}
 		return row, nil

@@ -91,3 +91,42 @@ func TestAListOfPhonesMayBeATable(t *testing.T) {
 		})
 	}
 }
+
+// FuzzPhones: whatever a list and a choice of its column are, a row has something
+// in it or a fault, and what the columns were taken for is one line.
+func FuzzPhones(f *testing.F) {
+	f.Add("0710000001\n\n# at the counter, \"today\n0710000002;17\n", "")
+	f.Add("Title,,\nService,Simu,Jina\n17,0710000001,A\n", "")
+	f.Add("A|tel:0710000001 (wife)\n", "2")
+	f.Add("Phone,Mobile\n0710000001,0710000001\n", "Mobile")
+	f.Add("\x00p\x00h\x00o\x00n\x00e\x00\n", "phone")
+	f.Fuzz(func(t *testing.T, file, column string) {
+		choice := ColumnChoice{}
+		if column != "" {
+			choice.Of = map[string]string{"phone": column}
+		}
+		r, err := ReadPhones(strings.NewReader(file), "s.txt", choice)
+		if err != nil {
+			if fault, ok := errors.AsType[*FileError](err); !ok || len(fault.Problems) == 0 {
+				t.Fatalf("%T: %v", err, err)
+			}
+			return
+		}
+		if strings.Contains(r.Columns().String(), "\n") {
+			t.Fatalf("%q is not one line", r.Columns())
+		}
+		for last := 0; ; {
+			row, err := r.Next()
+			if err != nil {
+				return
+			}
+			if row.Phone == "" && row.Service == "" && row.Fault == "" {
+				t.Fatalf("line %d is empty and has no fault", row.Line)
+			}
+			if row.Line <= last {
+				t.Fatalf("line %d comes behind line %d", row.Line, last)
+			}
+			last = row.Line
+		}
+	})
+}
