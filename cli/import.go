@@ -118,7 +118,7 @@ func (i *billImport) run(c *cobra.Command) (err error) {
 	defer in.Close() //nolint:errcheck // only read from
 	began := time.Now()
 	if i.name == "-" {
-		i.name = "stdin"
+		i.name = importer.Stdin
 	}
 	file, err := daemon.OpenBillsList(c.Context(), cfg, in, i.name, i.columns, i.allOrNothing)
 	if err != nil {

@@ -168,6 +168,9 @@ func (i *optOutImport) run(c *cobra.Command) (err error) {
 		return fmt.Errorf("optout import: %w", err)
 	}
 	defer in.Close() //nolint:errcheck // only read from
+	if i.name == "-" {
+		i.name = importer.Stdin
+	}
 	all, left, err := i.read(in, func(row importer.PhoneRow) (store.OptOut, error) {
 		o := store.OptOut{Service: row.Service, Source: "import"}
 		if id := serviceNamed(cfg, row.Service); id != "" {

@@ -225,7 +225,7 @@ func (r *BillsReader) check(values [fieldCount]string, faulty [fieldCount]bool, 
 }
 
 func (r *BillsReader) phone(s string) (p reminder.Phone, in reminder.PhoneRange, fault string) {
-	if s == "" {
+	if !strings.ContainsAny(s, "0123456789") { // also of N/A and its like
 		return "", in, NeedsPhone
 	}
 	p, in, err := r.phones.Read(s)

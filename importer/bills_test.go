@@ -140,6 +140,7 @@ func TestReadBillsRefusesRows(t *testing.T) {
 		{"a total", ",,,45000", []string{"b.csv:2: has no account and no phone, as a title or a total has none: leave the row out"}},
 		{"a total with an account", "17,TOTAL,,45000", []string{"b.csv:2: account: " + isTotal}},
 		{"a title", ",BLOCK B,", []string{"b.csv:2: has one cell alone, as a title has: leave the row out"}},
+		{"a word for a phone", "17,0042,not available", []string{"b.csv:2: phone: " + NeedsPhone}},
 		{"a phone that is masked", "17,0042,2547******01", []string{"b.csv:2: phone: is masked: write all of its digits"}},
 		{"a number that stands for none", "17,0042,0700 000 000", []string{
 			"b.csv:2: phone: is a number that people write where they have none, such as 07 with zeros behind it: write the customer's, or leave the row out"}},

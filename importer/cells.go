@@ -196,8 +196,10 @@ var (
 	// 12E4 and 12e+3: programs write numbers so, and some houses have such names.
 	power = regexp.MustCompile(`^[+-]?[0-9]+(?:[.,][0-9]+)?[eE][+-]?[0-9]{1,3}$`)
 	// 42317.00, 42,317, -42317 and (42317), the last two as accountants write a
-	// debt. A number with a stroke or dots inside may be anybody's account.
-	asAmount = regexp.MustCompile(`^-?(?:[0-9]+[.,]0{1,2}|` + thousands + `)$|^-[0-9]+(?:[.,][0-9]+)?$|^\([0-9.,]+\)$`)
+	// debt, and 1500/= and KES 1500. A number with a stroke or dots inside may be
+	// anybody's account.
+	asAmount = regexp.MustCompile(`(?i)^-?(?:[0-9]+[.,]0{1,2}|` + thousands + `)$|^-[0-9]+(?:[.,][0-9]+)?$|^\([0-9.,]+\)$|` +
+		`^(?:(?:kes|kshs?)[. ]*)?[0-9.,]+/[=-]$|^(?:kes|kshs?)[. ]*[0-9.,]+$`)
 	// 12-Mar, Mar-26, Jan 5, 5/12, 12/2026, 12/03/2026, 2026-03-12 and a time behind
 	// them, or a time alone. 12-3 and 12/34 are left alone: no spreadsheet writes a
 	// date so by itself.
@@ -230,12 +232,13 @@ const (
 var noAccounts = func() map[string]string {
 	faults := map[string]string{}
 	for fault, words := range map[string]string{
-		isNone: "n/a,na,null,nil,none,nan,undefined,-,--,---,?,??,.,tba,tbc,true,false,hakuna,unknown,not applicable",
+		isNone: "n/a,na,null,nil,none,nan,undefined,-,--,---,?,??,.,tba,tbc,true,false,hakuna,unknown,not applicable," +
+			"not available,no account,no meter,missing,pending,new,xxx,xxxx,xxxxx",
 		isTotal: "total,totals,grand total,grand totals,sub total,sub totals,subtotal,subtotals,sub-total,sum,balance,jumla,jumla kuu," +
 			"b/f,c/f,b/d,c/d,bal b/f,bal c/f,balance b/f,balance c/f,balance b/d,balance c/d,brought forward,carried forward," +
 			"balance brought forward,balance carried forward,opening balance,closing balance,salio",
 		isVacant: "vacant,vacated,vacant house,vacant unit,empty,unoccupied,no tenant,moved out,closed,wazi,tupu,amehama",
-		isDitto:  "ditto,-do-,- do -,do,same,same as above,as above,idem,\u3003",
+		isDitto:  "ditto,-do-,- do -,do,same,same as above,as above,see above,idem,\u3003",
 	} {
 		for _, w := range strings.Split(words, ",") {
 			faults[w] = fault
@@ -298,8 +301,10 @@ func spoiltNumber(s string) string {
 		if fault := noAccount(s); fault != "" {
 			return fault
 		}
-	case marks > 0 && letters == 0 && asAmount.MatchString(s):
+	case letters <= len("kshs") && (marks > 0 || s[0]|' ' == 'k') && asAmount.MatchString(s):
 		return isAmount
+	case letters >= len("vacant") && (containsWord(strings.ToLower(s), "vacant") || containsWord(strings.ToLower(s), "vacated")):
+		return isVacant
 	case marks > 0 && (letters <= len("am") || namesMonth(s)) && asDate.MatchString(s):
 		return isDate
 	case letters == 1 && power.MatchString(s):

@@ -8,6 +8,9 @@ import (
 	"strings"
 )
 
+// Stdin is the name of standard input in problems. In a command it is "-".
+const Stdin = "stdin"
+
 // Problem is one fault of a list or of the config, and what to write instead. It
 // never holds a secret or a phone number.
 type Problem struct {

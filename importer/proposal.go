@@ -85,6 +85,9 @@ func (l *layout) proposal(name string, rows [][]string, services serviceNames) [
 
 // flags is the proposal as a command.
 func (l *layout) flags(name string, of map[string]string, every string, ignore []string) string {
+	if name == Stdin {
+		name = "-"
+	}
 	line := "duewatch import " + shellWord(name)
 	var pairs []string
 	for _, f := range fields {
