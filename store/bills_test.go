@@ -241,3 +241,16 @@ func TestBillsFiltersAndPages(t *testing.T) {
 		})
 	}
 }
+
+func TestForeignPhonesAreThoseOfBillsThatAreThere(t *testing.T) {
+	s := openNew(t)
+	foreign, gone, last := billOf(1), billOf(2), billOf(3)
+	foreign.Phone, gone.Phone, last.Phone = "+256710000001", "+256710000002", "+12025550123"
+	declare(t, s, "config", Declared{Added: 4}, foreign, gone, last, billOf(4))
+	declare(t, s, "config", Declared{Removed: 1}, foreign, last, billOf(4))
+	var got []string
+	mustDo(t, s.ForeignPhones(t.Context(), "+254", func(p reminder.Phone) { got = append(got, p.E164()) }))
+	if diff := cmp.Diff([]string{"+12025550123", "+256710000001"}, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
