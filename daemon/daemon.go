@@ -30,6 +30,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"golang.org/x/sync/errgroup"
 
+	"duewatch/alerts"
 	"duewatch/config"
 	"duewatch/reminder"
 	"duewatch/sandbox"
@@ -75,6 +76,7 @@ type daemon struct {
 
 	refusedReload atomic.Pointer[string]          // why the last reload was not taken; nil = it was
 	defaultPolicy atomic.Pointer[reminder.Policy] // of the present config, for /healthz and /metrics
+	alerts        *alerting
 }
 
 // Run runs the daemon until ctx ends. After a SIGHUP it builds its parts anew from
@@ -97,7 +99,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	defer func() { err = errors.Join(ignoreCancel(ctx, err), s.Close()) }()
 
 	log := NewLog(o.LogTo, cfg.Log, cfg.Zone)
-	d := newDaemon(o, s, log)
+	d := newDaemon(ctx, o, s, log)
 	if err := d.claimWorld(ctx, cfg.Store); err != nil {
 		return err
 	}
@@ -124,10 +126,13 @@ func Run(ctx context.Context, o Options) (err error) {
 // LoadConfig loads the config for the daemon or a command. For the sandbox it asks
 // for no endpoints and no credentials.
 func LoadConfig(path string, sandboxed bool, now func() time.Time) (*config.Config, error) {
-	return config.Load(path, config.Options{Sandbox: sandboxed, CheckSchedule: scheduler.CheckExpression, Now: now})
+	return config.Load(path, config.Options{
+		Sandbox: sandboxed, CheckSchedule: scheduler.CheckExpression, Now: now,
+		CheckAlertURL: func(url string) error { _, err := alerts.New(url); return err },
+	})
 }
 
-func newDaemon(o Options, s *store.Store, log *slog.Logger) *daemon {
+func newDaemon(ctx context.Context, o Options, s *store.Store, log *slog.Logger) *daemon {
 	d := &daemon{
 		Options: o, store: s, registry: prometheus.NewRegistry(),
 		process:    fmt.Sprintf("%d-%s", os.Getpid(), rand.Text()[:8]),
@@ -137,6 +142,7 @@ func newDaemon(o Options, s *store.Store, log *slog.Logger) *daemon {
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		web.NewStoreMetrics(s, d.defaultPolicy.Load, o.Now, log))
 	d.metrics = scheduler.NewMetrics(d.registry)
+	d.alerts = newAlerting(ctx, s, o.Sandbox, d.registry, log)
 	return d
 }
 
@@ -164,13 +170,16 @@ func (d *daemon) runConfig(ctx context.Context, cfg *config.Config, hangup <-cha
 	// Listening comes first: a port that is taken must leave the lists as they were.
 	page := web.Config{
 		Listen: cfg.Web.Listen, Token: cfg.Web.Token.Reveal(), Metrics: d.registry, Log: log,
-		Health: func(ctx context.Context) web.Health { return d.health(ctx, s) },
+		Health: func(ctx context.Context) web.Health { return d.health(ctx, s).page() },
 	}
 	listener, err := web.Listen(ctx, page)
 	if err != nil {
 		return nil, err
 	}
 	if err := d.declareBills(ctx, cfg, log); err != nil {
+		return nil, errors.Join(err, listener.Close())
+	}
+	if err := d.alerts.use(cfg, d.Now(), log); err != nil {
 		return nil, errors.Join(err, listener.Close())
 	}
 	d.logStart(cfg, log)
@@ -191,6 +200,7 @@ func (d *daemon) runConfig(ctx context.Context, cfg *config.Config, hangup <-cha
 	group.Go(func() error { return s.Run(groupCtx) })
 	group.Go(func() error { return web.Serve(groupCtx, listener, page) })
 	group.Go(func() error { d.feedWatchdog(groupCtx, s, log); return nil })
+	group.Go(func() error { d.watch(groupCtx, s, cfg, log); return nil })
 	group.Go(func() error {
 		next = d.awaitReload(groupCtx, cfg, log, hangup)
 		end()

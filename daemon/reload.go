@@ -116,4 +116,6 @@ func (d *daemon) reload(ctx context.Context, cfg *config.Config, log *slog.Logge
 }
 
 // oneLine is an error in one line, for a sentence.
-func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }
+func oneLine(err error) string { return oneLineText(err.Error()) }
+
+func oneLineText(s string) string { return strings.ReplaceAll(s, "\n", "; ") }

@@ -38,6 +38,7 @@ type Job struct {
 // restarted; a problem that a restart would not solve leaves it true.
 type Health struct {
 	Alive    bool     `json:"alive"`
+	Ready    bool     `json:"ready"` // each job has begun its first pass
 	Problems []string `json:"problems"`
 	Jobs     []Job    `json:"jobs"`
 }
