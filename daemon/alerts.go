@@ -206,12 +206,14 @@ func (d *daemon) watch(ctx context.Context, s *scheduler.Scheduler, cfg *config.
 	}
 }
 
-// lookAround tells it once. No alert that fails or hangs delays the heartbeat.
+// lookAround tells it once: systemd by its status, the outside service by a heartbeat,
+// the operator by messages. No alert that fails or hangs delays the heartbeat.
 func (d *daemon) lookAround(ctx context.Context, s *scheduler.Scheduler, cfg *config.Config, log *slog.Logger) {
 	h := d.health(ctx, s)
 	if ctx.Err() != nil {
 		return // what could not be read for that is no problem
 	}
+	d.sendStatus(ctx, cfg, h.problems, log)
 	var beating sync.WaitGroup
 	defer beating.Wait()
 	if h.alive && d.alerts.heartbeat != nil {

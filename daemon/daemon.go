@@ -77,6 +77,8 @@ type daemon struct {
 	refusedReload atomic.Pointer[string]          // why the last reload was not taken; nil = it was
 	defaultPolicy atomic.Pointer[reminder.Policy] // of the present config, for /healthz and /metrics
 	alerts        *alerting
+	bills         *billCounts
+	reloaded      *prometheus.CounterVec
 }
 
 // Run runs the daemon until ctx ends. After a SIGHUP it builds its parts anew from
@@ -142,6 +144,8 @@ func newDaemon(ctx context.Context, o Options, s *store.Store, log *slog.Logger)
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		web.NewStoreMetrics(s, d.defaultPolicy.Load, o.Now, log))
 	d.metrics = scheduler.NewMetrics(d.registry)
+	d.bills = &billCounts{store: s}
+	d.reloaded = d.newReloadMetrics()
 	d.alerts = newAlerting(ctx, s, o.Sandbox, d.registry, log)
 	return d
 }
@@ -188,7 +192,7 @@ func (d *daemon) runConfig(ctx context.Context, cfg *config.Config, hangup <-cha
 	noticeLogged := make(chan struct{})
 	cancelNotice := context.AfterFunc(ctx, func() {
 		defer close(noticeLogged)
-		notifySystemd(log, "STOPPING=1")
+		notifySystemd(log, "STOPPING=1\nSTATUS=stopping: calls under way get their answer, no new text begins")
 		log.Info("stopping: calls under way get their answer, no new text begins")
 	})
 	defer cancelNotice()

@@ -107,6 +107,25 @@ func TestHealthz(t *testing.T) {
 	}
 }
 
+func TestProbes(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		health         web.Health
+		healthy, ready int
+	}{
+		"well":           {web.Health{Alive: true, Ready: true}, http.StatusOK, http.StatusOK},
+		"starting":       {web.Health{Alive: true}, http.StatusOK, http.StatusServiceUnavailable},
+		"a job is stuck": {web.Health{Ready: true}, http.StatusServiceUnavailable, http.StatusServiceUnavailable},
+	} {
+		for path, want := range map[string]int{"/-/healthy": tt.healthy, "/-/ready": tt.ready} {
+			r := ask(t, config(tt.health), request(t, http.MethodGet, path))
+			if said := body(t, r); r.StatusCode != want || (said == "ok\n") != (want == http.StatusOK) {
+				t.Errorf("%s: %s answers %d %q", name, path, r.StatusCode, said)
+			}
+		}
+	}
+}
+
 func TestPaths(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
@@ -162,7 +181,7 @@ func TestToken(t *testing.T) {
 			t.Parallel()
 			c := config(web.Health{Alive: true, Problems: []string{"a-problem"}})
 			c.Token = token
-			for _, path := range []string{"/healthz", "/metrics", "/nothing"} {
+			for _, path := range []string{"/healthz", "/metrics", "/-/healthy", "/nothing"} {
 				r := request(t, http.MethodGet, path)
 				if tt.authorization != "" {
 					r.Header.Set("Authorization", tt.authorization)
