@@ -27,9 +27,11 @@ func TestDaemonIsWatched(t *testing.T) {
 	d.awaitPasses(2)
 	// A text may be out before the pass that learned of its bill has ended.
 	o.poll("the end of the first passes", func() bool {
-		_, metrics := o.get("/metrics")
-		return strings.Contains(metrics, `duewatch_job_runs_total{job="register",result="ok"}`) &&
-			strings.Contains(metrics, `duewatch_job_runs_total{job="housekeeping",result="ok"}`)
+		ran := func(job string) bool {
+			n := o.metric(`duewatch_job_runs_total{job="` + job + `",result="ok"}`)
+			return n != "" && n != "0"
+		}
+		return ran("register") && ran("housekeeping")
 	})
 
 	status, body := o.get("/healthz")

@@ -69,7 +69,7 @@ func (w *watched) start(path string) {
 	}
 	t.Cleanup(func() { _ = s.Close() }) // a test may have closed it
 	log := slog.New(slog.NewTextHandler(&w.log, nil))
-	w.d = newDaemon(t.Context(), Options{Sandbox: true, Now: func() time.Time { return w.now }}, s, log)
+	w.d = newDaemon(t.Context(), Options{Sandbox: true, Now: func() time.Time { return w.now }}, path, s, log)
 	if w.d.standIns, err = StartStandIns(t.Context(), cfg, time.Now, nil, log); err != nil {
 		t.Fatal(err)
 	}

@@ -27,7 +27,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
 	"golang.org/x/sync/errgroup"
 
 	"duewatch/alerts"
@@ -79,6 +78,9 @@ type daemon struct {
 	alerts        *alerting
 	bills         *billCounts
 	reloaded      *prometheus.CounterVec
+	storePath     string
+	// What health found last.
+	lastAlive, lastProblems atomic.Int64
 }
 
 // Run runs the daemon until ctx ends. After a SIGHUP it builds its parts anew from
@@ -101,7 +103,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	defer func() { err = errors.Join(ignoreCancel(ctx, err), s.Close()) }()
 
 	log := NewLog(o.LogTo, cfg.Log, cfg.Zone)
-	d := newDaemon(ctx, o, s, log)
+	d := newDaemon(ctx, o, cfg.Store, s, log)
 	if err := d.claimWorld(ctx, cfg.Store); err != nil {
 		return err
 	}
@@ -134,18 +136,14 @@ func LoadConfig(path string, sandboxed bool, now func() time.Time) (*config.Conf
 	})
 }
 
-func newDaemon(ctx context.Context, o Options, s *store.Store, log *slog.Logger) *daemon {
+func newDaemon(ctx context.Context, o Options, path string, s *store.Store, log *slog.Logger) *daemon {
 	d := &daemon{
-		Options: o, store: s, registry: prometheus.NewRegistry(),
+		Options: o, store: s, storePath: path, registry: prometheus.NewRegistry(),
 		process:    fmt.Sprintf("%d-%s", os.Getpid(), rand.Text()[:8]),
 		clockCheck: scheduler.NewClockCheck(o.Now, scheduler.Uptime), comparison: new(scheduler.Comparison),
 	}
-	d.registry.MustRegister(
-		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		web.NewStoreMetrics(s, d.defaultPolicy.Load, o.Now, log))
-	d.metrics = scheduler.NewMetrics(d.registry)
 	d.bills = &billCounts{store: s}
-	d.reloaded = d.newReloadMetrics()
+	d.registerMetrics(log)
 	d.alerts = newAlerting(ctx, s, o.Sandbox, d.registry, log)
 	return d
 }

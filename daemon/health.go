@@ -60,6 +60,13 @@ func (d *daemon) health(ctx context.Context, s *scheduler.Scheduler) health {
 		h.add("store_write", "the store cannot be written: "+err.Error(), "")
 	}
 	h.problems = append(h.problems, d.alerts.problems()...)
+	if ctx.Err() == nil { // else some are not problems, but could not be read in time
+		d.lastAlive.Store(0)
+		if h.alive {
+			d.lastAlive.Store(1)
+		}
+		d.lastProblems.Store(int64(len(h.problems)))
+	}
 	return h
 }
 
