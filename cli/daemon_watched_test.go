@@ -28,7 +28,7 @@ func TestDaemonIsWatched(t *testing.T) {
 	// A text may be out before the pass that learned of its bill has ended.
 	o.poll("the end of the first passes", func() bool {
 		ran := func(job string) bool {
-			n := o.metric(`duewatch_job_runs_total{job="` + job + `",result="ok"}`)
+			n := o.metric(`duewatch_job_runs_total{job_name="` + job + `",result="ok"}`)
 			return n != "" && n != "0"
 		}
 		return ran("register") && ran("housekeeping")
@@ -51,9 +51,9 @@ func TestDaemonIsWatched(t *testing.T) {
 		`duewatch_texts_total{state="accepted"}`,
 		`duewatch_reminders_total{outcome="texted",reason="`,
 		`duewatch_reminders_total{outcome="skipped",reason="paid"}`,
-		`duewatch_job_runs_total{job="register",result="ok"}`,
-		`duewatch_job_runs_total{job="housekeeping",result="ok"}`,
-		`duewatch_job_seconds_count{job="remind"}`,
+		`duewatch_job_runs_total{job_name="register",result="ok"}`,
+		`duewatch_job_runs_total{job_name="housekeeping",result="ok"}`,
+		`duewatch_job_seconds_count{job_name="remind"}`,
 		`duewatch_api_calls_total{api="almara",operation="register",outcome="`,
 		`duewatch_api_calls_total{api="twilio",operation="send",outcome="accepted"}`,
 		`duewatch_api_call_seconds_count{api="twilio",operation="send"}`,

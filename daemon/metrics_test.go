@@ -54,7 +54,7 @@ func TestEverySeriesIsThereBeforeAnythingHappens(t *testing.T) {
 	for _, name := range []string{
 		"duewatch_alive", "duewatch_problems", "duewatch_bills state=active", "duewatch_store_bytes part=database", "duewatch_segments_total",
 		"duewatch_cost_forecast_total currency=KES", "duewatch_undelivered_total code=30007", "duewatch_undelivered_total code=other",
-		"duewatch_reminders_total outcome=held reason=in_doubt", "duewatch_job_runs_total job=remind result=error",
+		"duewatch_reminders_total outcome=held reason=in_doubt", "duewatch_job_runs_total job_name=remind result=error",
 		"duewatch_api_calls_total api=twilio operation=send outcome=unknown", "duewatch_api_calls_total api=almara operation=token outcome=stop",
 		"duewatch_config_reloads_total result=error", "duewatch_heartbeats_total result=error",
 		"duewatch_alerts_total result=error to=generic+" + w.url,

@@ -14,7 +14,7 @@ import (
 
 // Metrics counts what the jobs do since the start. Each series with a known label is
 // there from 0 on: the first event of a series that appears with it is no increase to
-// Prometheus.
+// Prometheus. A job is job_name, since Prometheus has a label job of its own.
 type Metrics struct {
 	texts     *prometheus.CounterVec
 	segments  prometheus.Counter
@@ -57,12 +57,12 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 			"What those segments cost by notifier.price_per_segment, in the currency.", "currency"),
 		reminders: counter("duewatch_reminders_total", "Reminders by what became of them, and why.", "outcome", "reason"),
 		failures:  counter("duewatch_undelivered_total", "Texts that were taken and not delivered, by the provider's code.", "code"),
-		jobRuns:   counter("duewatch_job_runs_total", "Passes of each job.", "job", "result"),
+		jobRuns:   counter("duewatch_job_runs_total", "Passes of each job.", "job_name", "result"),
 		jobTime: seconds("duewatch_job_seconds", "How long a pass took.",
-			[]float64{.001, .01, .1, 1, 10, minute, 10 * minute, hour}, "job"),
+			[]float64{.001, .01, .1, 1, 10, minute, 10 * minute, hour}, "job_name"),
 		jobOK: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "duewatch_job_last_success_timestamp_seconds", Help: "When the last pass without an error ended; absent before the first.",
-		}, []string{"job"}),
+		}, []string{"job_name"}),
 		calls: counter("duewatch_api_calls_total", "Calls to Almara Pay and the provider by outcome.", "api", "operation", "outcome"),
 		callTime: seconds("duewatch_api_call_seconds", "How long a call took.",
 			[]float64{.005, .02, .1, .5, 2, 10, 35}, "api", "operation"),
