@@ -42,6 +42,10 @@ const maxBody = 3500
 // patience is how long a service may take to take a message.
 const patience = 30 * time.Second
 
+// grace is how long a message under way may still take when the daemon ends or reloads:
+// one that was taken without being known to be is sent again.
+const grace = time.Second
+
 // maxHanging is how many messages to one service may wait for an answer at a time. The
 // library cannot be told to give up, so one that is given up here goes on there until the
 // connection ends.
@@ -118,7 +122,7 @@ func (d *Destination) open() (types.Service, error) {
 }
 
 // Send hands a message to the service, and returns nil when the service has taken it. It
-// ends when ctx does, or when no answer has come after patience.
+// ends soon after ctx does, or when no answer has come after patience.
 func (d *Destination) Send(ctx context.Context, m Message) error {
 	select {
 	case d.waiting <- struct{}{}:
@@ -143,6 +147,13 @@ func (d *Destination) Send(ctx context.Context, m Message) error {
 	case <-giveUp.C:
 		return errTimeout
 	case <-ctx.Done():
+	}
+	last := time.NewTimer(grace)
+	defer last.Stop()
+	select {
+	case err := <-done:
+		return d.redact.err(err)
+	case <-last.C:
 		return ctx.Err()
 	}
 }

@@ -227,6 +227,7 @@ func TestNamesShowNoSecret(t *testing.T) {
 // A service that takes a connection and never answers is given up, and does not use up
 // the process.
 func TestAServiceThatHangsIsGivenUp(t *testing.T) {
+	t.Parallel()
 	arrived, release := make(chan struct{}), make(chan struct{})
 	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
 		arrived <- struct{}{}
@@ -235,15 +236,30 @@ func TestAServiceThatHangsIsGivenUp(t *testing.T) {
 	defer server.Close()
 	defer close(release)
 	d := destination(t, "generic+"+server.URL)
+	ctx, giveUp := context.WithCancel(t.Context())
+	given := make(chan error, maxHanging)
 	for range maxHanging {
-		ctx, giveUp := context.WithCancel(t.Context())
-		go func() { <-arrived; giveUp() }()
-		if err := d.Send(ctx, Message{"t", "b"}); !errors.Is(err, context.Canceled) {
+		go func() { given <- d.Send(ctx, Message{"t", "b"}) }()
+		<-arrived
+	}
+	giveUp()
+	for range maxHanging {
+		if err := <-given; !errors.Is(err, context.Canceled) {
 			t.Fatalf("%v", err)
 		}
 	}
 	if err := d.Send(t.Context(), Message{"t", "b"}); !errors.Is(err, errHanging) {
 		t.Errorf("with %d hanging: %v", maxHanging, err)
+	}
+}
+
+// A reload in the middle of a message waits for its answer: else it would be sent again.
+func TestAMessageUnderWayIsTakenThoughTheDaemonEnds(t *testing.T) {
+	ctx, end := context.WithCancel(t.Context())
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { end() }))
+	defer server.Close()
+	if err := destination(t, "generic+"+server.URL).Send(ctx, Message{"t", "b"}); err != nil {
+		t.Errorf("it is not known to be taken: %v", err)
 	}
 }
 

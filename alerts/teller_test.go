@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -20,7 +21,9 @@ type world struct {
 	day      string
 	digests  int
 	fails    error // of the daily report
-	results  map[string]int
+
+	mu      sync.Mutex // destinations are told at the same time
+	results map[string]int
 }
 
 func newWorld(t *testing.T, urls ...string) *world {
@@ -34,8 +37,10 @@ func newWorld(t *testing.T, urls ...string) *world {
 func (w *world) restart(memory string, urls ...string) {
 	w.t.Helper()
 	w.teller = NewTeller("duewatch on host", func(_ string, err error) {
+		w.mu.Lock()
+		defer w.mu.Unlock()
 		if err != nil {
-			w.results["error"]++ // of one destination at a time in these tests
+			w.results["error"]++
 		} else {
 			w.results["ok"]++
 		}

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -173,6 +175,35 @@ func TestDaemonTellsSystemd(t *testing.T) {
 	awaitWord(t, said, "STOPPING=1")
 	if status := d.awaitEnd(); status != 0 {
 		t.Errorf("it ended with status %d", status)
+	}
+}
+
+// The outside service is called from the start on, and after a reload too.
+func TestDaemonCallsItsHeartbeat(t *testing.T) {
+	t.Parallel()
+	o := newOutside(t, "DUE+3-A")
+	calls := make(chan string, 100)
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { calls <- r.URL.Path }))
+	defer server.Close()
+	await := func() {
+		t.Helper()
+		select {
+		case path := <-calls:
+			if path != "/s3cr3t-beat" {
+				t.Errorf("it called %s", path)
+			}
+		case <-time.After(patience):
+			t.Fatal("no heartbeat came")
+		}
+	}
+	d := o.start("DUEWATCH_ALERTS__HEARTBEAT_URL=" + server.URL + "/s3cr3t-beat")
+	await()
+	d.await("text accepted")
+	d.signal(syscall.SIGHUP)
+	await()
+	d.stop()
+	if d.said("s3cr3t") {
+		t.Error("the log has the secret of the heartbeat")
 	}
 }
 

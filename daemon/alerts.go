@@ -189,45 +189,54 @@ func (a *alerting) digestDay(now time.Time, zone *time.Location) string {
 	return today.String()
 }
 
-// watchEvery is how often the daemon looks at itself, for alerts and for systemd.
-const watchEvery = time.Minute
+// lookEvery is how often the daemon looks at itself, for systemd, the outside service and
+// the operator.
+const lookEvery = time.Minute
 
-// watch tells the outside how the daemon is doing, until ctx ends.
-func (d *daemon) watch(ctx context.Context, s *scheduler.Scheduler, cfg *config.Config, log *slog.Logger) {
-	every := time.NewTicker(watchEvery)
+// repeat calls do at once and then each minute, until ctx ends.
+func repeat(ctx context.Context, do func()) error {
+	every := time.NewTicker(lookEvery)
 	defer every.Stop()
 	for {
-		d.lookAround(ctx, s, cfg, log)
+		do()
 		select {
 		case <-ctx.Done():
-			return
+			return nil
 		case <-every.C:
 		}
 	}
 }
 
-// lookAround tells it once: systemd by its status, the outside service by a heartbeat,
-// the operator by messages. No alert that fails or hangs delays the heartbeat.
-func (d *daemon) lookAround(ctx context.Context, s *scheduler.Scheduler, cfg *config.Config, log *slog.Logger) {
+// beat shows that the daemon is alive: by its status to systemd, and by a heartbeat to the
+// outside service.
+func (d *daemon) beat(ctx context.Context, s *scheduler.Scheduler, cfg *config.Config, log *slog.Logger) {
 	h := d.health(ctx, s)
 	if ctx.Err() != nil {
 		return // what could not be read for that is no problem
 	}
 	d.sendStatus(ctx, cfg, h.problems, log)
-	var beating sync.WaitGroup
-	defer beating.Wait()
 	if h.alive && d.alerts.heartbeat != nil {
-		beating.Go(func() { d.alerts.beat(ctx) })
+		d.alerts.beat(ctx)
 	}
-	if d.alerts.urls > 0 {
-		now := d.Now()
-		err := d.alerts.teller.Tell(ctx, alerts.Round{
-			Now: now, Zone: cfg.Zone, Problems: outside(h.problems), Day: d.alerts.digestDay(now, cfg.Zone),
-			Digest: func(ctx context.Context) (alerts.Message, error) { return d.digest(ctx, cfg, now, outside(h.problems)) },
-		})
-		if err != nil && !errors.Is(err, context.Canceled) {
-			log.Error("alerts", "err", err)
-		}
+}
+
+// tell tells the operator what is new. It has a goroutine of its own, since no alert that
+// hangs, and no report of a busy day, may delay a heartbeat.
+func (d *daemon) tell(ctx context.Context, s *scheduler.Scheduler, cfg *config.Config, log *slog.Logger) {
+	if d.alerts.urls == 0 {
+		return
+	}
+	h := d.health(ctx, s)
+	if ctx.Err() != nil {
+		return
+	}
+	now, problems := d.Now(), outside(h.problems)
+	err := d.alerts.teller.Tell(ctx, alerts.Round{
+		Now: now, Zone: cfg.Zone, Problems: problems, Day: d.alerts.digestDay(now, cfg.Zone),
+		Digest: func(ctx context.Context) (alerts.Message, error) { return d.digest(ctx, cfg, now, problems) },
+	})
+	if err != nil && !errors.Is(err, context.Canceled) {
+		log.Error("alerts", "err", err)
 	}
 	d.alerts.keep(log)
 }

@@ -108,7 +108,8 @@ func (w *watched) pass(minutes int) (messages []string, beats int) {
 	w.t.Helper()
 	for range minutes {
 		w.now = w.now.Add(time.Minute)
-		w.d.lookAround(w.t.Context(), w.s, w.cfg, w.d.alerts.logger())
+		w.d.beat(w.t.Context(), w.s, w.cfg, w.d.alerts.logger())
+		w.d.tell(w.t.Context(), w.s, w.cfg, w.d.alerts.logger())
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()

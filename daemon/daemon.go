@@ -202,7 +202,8 @@ func (d *daemon) runConfig(ctx context.Context, cfg *config.Config, hangup <-cha
 	group.Go(func() error { return s.Run(groupCtx) })
 	group.Go(func() error { return web.Serve(groupCtx, listener, page) })
 	group.Go(func() error { d.feedWatchdog(groupCtx, s, log); return nil })
-	group.Go(func() error { d.watch(groupCtx, s, cfg, log); return nil })
+	group.Go(func() error { return repeat(groupCtx, func() { d.beat(groupCtx, s, cfg, log) }) })
+	group.Go(func() error { return repeat(groupCtx, func() { d.tell(groupCtx, s, cfg, log) }) })
 	group.Go(func() error {
 		next = d.awaitReload(groupCtx, cfg, log, hangup)
 		end()
