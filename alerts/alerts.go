@@ -18,7 +18,6 @@
 package alerts
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -188,7 +187,7 @@ func cut(s string, most int) string {
 	return s + more
 }
 
-// Named gives each of several destinations with one name a number.
+// Named gives each of several destinations with one name a number. Call it once, with all.
 func Named(all []*Destination) {
 	of, seen := map[string]int{}, map[string]int{}
 	for _, d := range all {
@@ -197,7 +196,7 @@ func Named(all []*Destination) {
 	for _, d := range all {
 		name := d.name
 		if seen[name]++; of[name] > 1 {
-			d.name = cmp.Or(name, "?") + fmt.Sprintf(" (%d)", seen[name])
+			d.name = fmt.Sprintf("%s (%d)", name, seen[name])
 		}
 	}
 }

@@ -64,7 +64,6 @@ func (t *Teller) Memory() string {
 // have been told stays known; what is no longer named is forgotten. digest is the
 // day of the latest daily report, which a new destination does not get.
 func (t *Teller) Use(all []*Destination, digest string) {
-	Named(all)
 	t.destinations = all
 	memories := map[string]*memory{}
 	tries := map[string]*tries{}
