@@ -137,6 +137,13 @@ var schema = group("",
 		one("level", "info"),
 		one("format", "text"),
 	),
+	group("alerts",
+		one("heartbeat_url", ""),
+		one("heartbeat_url_file", ""),
+		many("urls"),
+		one("urls_file", ""),
+		one("digest_at", "07:30"),
+	),
 	one("retention", "400d"),
 )
 
