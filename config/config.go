@@ -59,6 +59,7 @@ type Config struct {
 	MaxRemoved float64
 	Web        Web
 	Log        Log
+	Alerts     Alerts
 	Retention  time.Duration // how long history is kept
 	Words      time.Duration // how long the words of texts are kept
 
