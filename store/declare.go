@@ -258,6 +258,9 @@ func (t *tx) addMissing(bills []reminder.Bill, now time.Time) (added []int64, er
 	if err != nil {
 		return nil, err
 	}
+	if err := t.countBills(int64(len(added))); err != nil {
+		return nil, err
+	}
 	if _, err := db.ExecBatch(t.Tx, queueNewSQL, added, db.ID, now.UnixMilli()); err != nil {
 		return nil, err
 	}

@@ -320,8 +320,18 @@ func (t *tx) trimForgotten(now time.Time) error {
 			") AND NOT EXISTS (SELECT 1 FROM texts WHERE texts.phone_id = phones.phone_id AND created_at >= ?1)",
 			[]any{now.Add(-keepProviderIDs).UnixMilli()}},
 	} {
-		if _, err := t.Exec(statement.sql, statement.args...); err != nil {
+		r, err := t.Exec(statement.sql, statement.args...)
+		if err != nil {
 			return err
+		}
+		if strings.HasPrefix(statement.sql, "DELETE FROM bills") {
+			n, err := r.RowsAffected()
+			if err == nil {
+				err = t.countBills(-n)
+			}
+			if err != nil {
+				return err
+			}
 		}
 	}
 	return nil

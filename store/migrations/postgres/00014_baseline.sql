@@ -303,7 +303,7 @@ CREATE TABLE doubted_payments (
     PRIMARY KEY (service, since)
 );
 
-INSERT INTO meta (key, value) VALUES ('oldest_version', '13');
+INSERT INTO meta (key, value) VALUES ('oldest_version', '14');
 
 -- The daemon that works on this store, and until when it has it, by the server's clock.
 CREATE TABLE daemons (
