@@ -90,7 +90,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP)
 	defer signal.Stop(hangup)
-	s, err := store.Open(ctx, cfg.Store)
+	s, err := store.Open(ctx, cfg.StoreAddress())
 	if err != nil {
 		return err
 	}
