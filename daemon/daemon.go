@@ -190,6 +190,7 @@ func (d *daemon) runConfig(ctx context.Context, cfg *config.Config, hangup <-cha
 	group, groupCtx := errgroup.WithContext(running)
 	group.Go(func() error { return s.Run(groupCtx) })
 	group.Go(func() error { return web.Serve(groupCtx, listener, page) })
+	group.Go(func() error { return d.watchStore(groupCtx, log) })
 	group.Go(func() error { d.feedWatchdog(groupCtx, s, log); return nil })
 	group.Go(func() error {
 		next = d.awaitReload(groupCtx, cfg, log, hangup)

@@ -158,7 +158,9 @@ func (p *postgres) othersWrote(ctx context.Context, pool *sql.DB) (version int64
 			return 0, fmt.Errorf("keep the store for this daemon: %w", err)
 		}
 	}
-	if err := pool.QueryRowContext(ctx, "SELECT commands FROM write_lock").Scan(&version); err != nil {
+	err = pool.QueryRowContext(ctx, "SELECT commands FROM write_lock").Scan(&version)
+	p.noteConnection(err)
+	if err != nil {
 		return 0, fmt.Errorf("look for changes of the store: %w", explain(err))
 	}
 	p.mu.Lock()
