@@ -120,7 +120,7 @@ and only while something is still owed.`,
 	root.AddCommand(
 		a.runCommand(), a.checkCommand(), a.doctorCommand(), a.servicesCommand(),
 		a.billsCommand(), a.explainCommand(), a.previewCommand(), a.simulateCommand(), a.reportCommand(),
-		a.importCommand(), a.exportCommand(), a.backupCommand(),
+		a.importCommand(), a.exportCommand(), a.backupCommand(), a.moveCommand(),
 		a.optoutCommand(), a.pauseCommand(), a.resumeCommand(), a.retryCommand(), a.releaseCommand(),
 		a.sandboxCommand(), a.versionCommand(), a.completionCommand(), a.manCommand(),
 	)
