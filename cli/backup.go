@@ -63,15 +63,9 @@ docs/operations.md says how to restore one.`,
 
 // copyStore copies a store that may be in use, with its progress on stderr.
 func (a *app) copyStore(ctx context.Context, s *store.Store, file string, force bool) (store.Copied, error) {
-	p := &progress{} // of the phase that is going on
-	defer func() { p.done() }()
-	copied, err := s.Backup(ctx, file, force, func(what string, done, of int) {
-		if what != p.what {
-			p.done()
-			p = newProgressOf(a.stderr, what, "pages", int64(of))
-		}
-		p.at(done, int64(done))
-	})
+	p := newPhases(a.stderr, "pages")
+	defer p.done()
+	copied, err := s.Backup(ctx, file, force, p.at)
 	if errors.Is(err, context.Canceled) {
 		return copied, errors.New("interrupted; nothing was written")
 	}

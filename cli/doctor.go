@@ -107,7 +107,7 @@ alerts.heartbeat_url once.`,
 func (d *doctor) examine(ctx context.Context, asJSON bool) (err error) {
 	a := d.app
 	d.clocks = &clocks{now: a.now}
-	if d.store, d.storeErr = store.OpenReader(ctx, d.cfg.Store); d.storeErr == nil {
+	if d.store, d.storeErr = store.OpenReader(ctx, d.cfg.StoreAddress()); d.storeErr == nil {
 		defer func() { err = errors.Join(err, d.store.Close()) }()
 	}
 	parts := []func(context.Context) []finding{

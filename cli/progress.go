@@ -117,3 +117,23 @@ func (p *progress) done() {
 	p.clear()
 	p.w = nil
 }
+
+// phases is the progress of work that has several phases, one after the other.
+type phases struct {
+	w    io.Writer
+	unit string
+	now  *progress
+}
+
+func newPhases(w io.Writer, unit string) *phases { return &phases{w: w, unit: unit, now: &progress{}} }
+
+// at reports that so many of the units of a phase are done.
+func (p *phases) at(what string, done, of int) {
+	if what != p.now.what {
+		p.now.done()
+		p.now = newProgressOf(p.w, what, p.unit, int64(of))
+	}
+	p.now.at(done, int64(done))
+}
+
+func (p *phases) done() { p.now.done() }

@@ -11,7 +11,9 @@ package store
 
 import (
 	"context"
+	"errors"
 	"sync/atomic"
+	"time"
 
 	"duewatch/store/db"
 )
@@ -31,20 +33,20 @@ type Store struct {
 // schema up to date as needed. One daemon at a time may have it open; a second
 // one gets db.ErrLocked.
 func Open(ctx context.Context, path string) (*Store, error) {
-	return opened(db.OpenDaemon(ctx, path, schema))
+	return openedAt(ctx, path, db.OpenDaemon)
 }
 
 // OpenReader opens an existing file for reading only, whether or not a daemon
 // is running on it. It returns ErrNotFound when there is no file yet.
 func OpenReader(ctx context.Context, path string) (*Store, error) {
-	return opened(db.OpenReader(ctx, path, schema))
+	return openedAt(ctx, path, db.OpenReader)
 }
 
 // OpenWriter opens an existing file for a command that changes something,
 // whether or not a daemon is running on it: the two take turns, and the daemon
 // sees the change in its next transaction.
 func OpenWriter(ctx context.Context, path string) (*Store, error) {
-	return opened(db.OpenWriter(ctx, path, schema))
+	return openedAt(ctx, path, db.OpenWriter)
 }
 
 // OpenScratch opens or makes a file that is thrown away, for one process alone, or
@@ -52,6 +54,22 @@ func OpenWriter(ctx context.Context, path string) (*Store, error) {
 // does not survive a power cut.
 func OpenScratch(ctx context.Context, path string) (*Store, error) {
 	return opened(db.OpenScratch(ctx, path, schema))
+}
+
+// openedAt opens a store, unless it was moved elsewhere or is an unfinished copy.
+func openedAt(ctx context.Context, at string, open func(context.Context, string, db.Schema) (*db.DB, error)) (*Store, error) {
+	s, err := opened(open(ctx, at, schema))
+	if err != nil {
+		return nil, err
+	}
+	mark, err := markOf(s.read(ctx))
+	if err == nil && mark != nil {
+		err = mark.refuse(nameOf(at))
+	}
+	if err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
 }
 
 func opened(d *db.DB, err error) (*Store, error) {
@@ -68,6 +86,24 @@ func (s *Store) Close() error { return s.db.Close() }
 // store, and not by writes of this one.
 func (s *Store) OthersWrote(ctx context.Context) (version int64, err error) {
 	return s.db.OthersWrote(ctx)
+}
+
+// Lost reports since when there is no connection to the database, and why; zero = there
+// is one, or the store is a file. Until it is back, what the daemon reads or writes waits.
+func (s *Store) Lost() (since time.Time, why error) { return s.db.Lost() }
+
+// Ended is closed when this daemon can work on the store no more, for the reason that
+// EndedBy returns: another daemon has taken it, or it has lost commits. A file never ends.
+func (s *Store) Ended() <-chan struct{} { return s.db.Ended() }
+
+// EndedBy is why Ended is closed.
+func (s *Store) EndedBy() error { return s.db.EndedBy() }
+
+// IsUnusable reports whether a store cannot be opened until somebody has changed its
+// address, its server or the rights on it: to start again does not mend it.
+func IsUnusable(err error) bool {
+	_, is := errors.AsType[*db.UnusableError](err)
+	return is
 }
 
 // Check reads the whole store and reports damage. It costs time in proportion

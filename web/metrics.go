@@ -29,6 +29,7 @@ type StoreMetrics struct {
 type storeMetrics struct {
 	StoreMetrics
 
+	lost     *prometheus.Desc
 	stopped  *prometheus.Desc
 	warned   *prometheus.Desc
 	held     *prometheus.Desc
@@ -47,6 +48,7 @@ func NewStoreMetrics(c StoreMetrics) prometheus.Collector {
 	}
 	return &storeMetrics{
 		StoreMetrics: c,
+		lost:         desc("store_lost", "1 while there is no connection to the database, and the other series of the store are left out."),
 		stopped:      desc("sending_stopped", "1 for each stop or guard that keeps texts from leaving.", "reason"),
 		warned:       desc("warning", "1 for each warning that waits for the operator; texts go on.", "reason"),
 		held:         desc("reminders_held", "Reminders that are held now.", "reason"),
@@ -60,7 +62,7 @@ func NewStoreMetrics(c StoreMetrics) prometheus.Collector {
 }
 
 func (m *storeMetrics) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{m.stopped, m.warned, m.held, m.today, m.segments, m.inDoubt, m.oldest, m.bills, m.size} {
+	for _, d := range []*prometheus.Desc{m.lost, m.stopped, m.warned, m.held, m.today, m.segments, m.inDoubt, m.oldest, m.bills, m.size} {
 		ch <- d
 	}
 }
@@ -80,6 +82,11 @@ func (m *storeMetrics) Collect(ch chan<- prometheus.Metric) {
 	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
 		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
 	}
+	if since, _ := m.Store.Lost(); !since.IsZero() {
+		gauge(m.lost, 1)
+		return // a read would wait until it is back
+	}
+	gauge(m.lost, 0)
 	m.collectBlockers(ctx, now, gauge)
 
 	if held, err := m.Store.Held(ctx); err != nil {
