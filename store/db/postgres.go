@@ -139,29 +139,40 @@ func (p *postgres) stopWaiting() {
 	}
 }
 
+var (
+	errRolledBack = errors.New("the server has undone the transaction, in which a statement had failed")
+	errWarned     = errors.New("the server warned that the change may not have reached its standby")
+)
+
 // commit commits. A daemon whose connection is lost at that, or which is warned, asks
 // whether it has: nothing that the transaction intends may happen otherwise.
 func (p *postgres) commit(ctx context.Context, conn *sql.Conn) error {
 	warned := false
 	err := conn.Raw(func(c any) error {
 		pg := c.(*stdlib.Conn).Conn() // of our pool
-		_, err := pg.Exec(ctx, "COMMIT")
+		tag, err := pg.Exec(ctx, "COMMIT")
 		warned = takeWarning(pg.PgConn())
+		if err == nil && tag.String() != "COMMIT" { // that of a transaction in which a statement failed
+			return errRolledBack
+		}
 		return err
 	})
 	switch {
 	case err == nil && !warned:
 	case p.owner == "":
-		if warned {
-			err = errors.New("the server warned that the change may not have reached its standby")
+		if err == nil {
+			err = errWarned
 		}
 		if isConnectionLost(err) {
-			err = fmt.Errorf("the connection was lost at the end, and the change may have been made or not: look before you repeat it (%w)", err)
+			err = fmt.Errorf("%w: look whether the change was made before you repeat it (%w)", errEndUnknown, err)
 		}
 		return explain(err)
 	case err != nil && !isConnectionLost(err):
 		return explain(err) // the server says that it has not
 	default:
+		if err == nil {
+			err = errWarned
+		}
 		if err := p.readBack(ctx, err); err != nil {
 			return err
 		}
@@ -207,7 +218,7 @@ func endUnanswered(network, _ string, c syscall.RawConn) (err error) {
 // noteWarning keeps a warning of the server for takeWarning. Others, such as that a table
 // is there already, say nothing of a commit.
 func noteWarning(conn *pgconn.PgConn, n *pgconn.Notice) {
-	if n.Code == "01000" || n.Severity == "WARNING" {
+	if n.Code == "01000" || n.SeverityUnlocalized == "WARNING" {
 		conn.CustomData()["warned"] = true
 	}
 }
