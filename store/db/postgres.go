@@ -44,13 +44,18 @@ type postgres struct {
 
 // settings hold for one transaction. The plan is the one that the statements were written
 // for, whatever statistics there are: each finds its rows by an index, and those of a young
-// table mislead the planner (a hundred thousand rows later). A transaction that this
-// process has abandoned, in a network that is cut or a process that is stopped, ends by
-// itself, so that it does not keep the others waiting.
+// table mislead the planner (a hundred thousand rows later).
 const settings = `SELECT set_config('plan_cache_mode', 'force_generic_plan', true),
 	set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 'off', true),
-	set_config('enable_mergejoin', 'off', true), set_config('jit', 'off', true),
-	set_config('lock_timeout', '10s', true), set_config('idle_in_transaction_session_timeout', '10s', true); `
+	set_config('enable_mergejoin', 'off', true), set_config('jit', 'off', true), `
+
+// A transaction that this process has abandoned, in a network that is cut or while it is
+// stopped, ends by itself. One that writes keeps all others waiting.
+const (
+	readSettings  = settings + "set_config('idle_in_transaction_session_timeout', '10min', true); "
+	writeSettings = settings + `set_config('lock_timeout', '10s', true),
+	set_config('idle_in_transaction_session_timeout', '10s', true); `
+)
 
 // leaseFor is for how long a daemon that is not heard of keeps the store.
 const leaseFor = 30 * time.Second
@@ -61,14 +66,24 @@ const serverNow = "(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
 
 func (*postgres) text(query string) string { return postgresText(query) }
 
-// args has flags as numbers, which they are in both schemas.
+var (
+	// errStatementFailed means that a statement of the transaction had failed, and that
+	// whoever ran it went on.
+	errStatementFailed = errors.New("a statement of the transaction had failed before it was to be committed")
+	errWarned          = errors.New("the server warned that the change may not have reached its standby")
+)
+
+// args has flags as numbers, which they are in both schemas, and text as the server takes it.
 func (*postgres) args(args []any) []any {
 	for i, a := range args {
-		if flag, is := a.(bool); is {
+		switch a := a.(type) {
+		case bool:
 			args[i] = 0
-			if flag {
+			if a {
 				args[i] = 1
 			}
+		case string:
+			args[i] = storable(a)
 		}
 	}
 	return args
@@ -77,7 +92,7 @@ func (*postgres) args(args []any) []any {
 func (p *postgres) begin(ctx context.Context, pool *sql.DB, kind txKind) (*sql.Conn, error) {
 	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
 		conn, err := p.tryBegin(ctx, pool, kind)
-		p.noteConnection(err)
+		p.noteConnection(isUndone(err), err)
 		if err == nil || p.giveUp == nil || !isUndone(err) {
 			return conn, err
 		}
@@ -100,11 +115,11 @@ func (p *postgres) tryBegin(ctx context.Context, pool *sql.DB, kind txKind) (*sq
 	var text string
 	switch kind {
 	case reading:
-		text = "BEGIN READ ONLY; " + settings
+		text = "BEGIN READ ONLY; " + readSettings
 	case atOneInstant:
-		text = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; " + settings
+		text = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; " + readSettings
 	case writing:
-		text = "BEGIN; " + settings
+		text = "BEGIN; " + writeSettings
 		if p.owner == "" { // a command: the daemon notices that there was one
 			text += "UPDATE write_lock SET commands = commands + 1"
 		} else {
@@ -139,11 +154,6 @@ func (p *postgres) stopWaiting() {
 	}
 }
 
-var (
-	errRolledBack = errors.New("the server has undone the transaction, in which a statement had failed")
-	errWarned     = errors.New("the server warned that the change may not have reached its standby")
-)
-
 // commit commits. A daemon whose connection is lost at that, or which is warned, asks
 // whether it has: nothing that the transaction intends may happen otherwise.
 func (p *postgres) commit(ctx context.Context, conn *sql.Conn) error {
@@ -152,8 +162,8 @@ func (p *postgres) commit(ctx context.Context, conn *sql.Conn) error {
 		pg := c.(*stdlib.Conn).Conn() // of our pool
 		tag, err := pg.Exec(ctx, "COMMIT")
 		warned = takeWarning(pg.PgConn())
-		if err == nil && tag.String() != "COMMIT" { // that of a transaction in which a statement failed
-			return errRolledBack
+		if err == nil && tag.String() != "COMMIT" { // the server has rolled back, and calls that no error
+			return errStatementFailed
 		}
 		return err
 	})
@@ -248,9 +258,6 @@ func openServerDaemon(ctx context.Context, address string, schema Schema) (_ *DB
 	if err != nil {
 		return nil, err
 	}
-	if err := p.prepare(ctx, write, schema); err != nil {
-		return nil, errors.Join(fmt.Errorf("store %s: %w", Redacted(address), err), write.Close())
-	}
 	d.write = startWriter(p, write)
 	if d.read, err = connect(address, 4); err != nil {
 		return nil, err
@@ -264,6 +271,9 @@ func openServerDaemon(ctx context.Context, address string, schema Schema) (_ *DB
 		p.giveUpLease()
 		_ = p.apart.Close()
 	}
+	if err := p.prepare(ctx, write, schema); err != nil {
+		return nil, fmt.Errorf("store %s: %w", Redacted(address), err)
+	}
 	return d, nil
 }
 
@@ -273,6 +283,16 @@ func (p *postgres) prepare(ctx context.Context, pool *sql.DB, schema Schema) err
 		return err
 	}
 	if err := checkServer(ctx, pool, true); err != nil {
+		return err
+	}
+	// Another daemon that lives must not find its tables changed.
+	switch err := schema.ours(ctx, pool); {
+	case err == nil:
+		if err := p.takeLease(ctx, pool); err != nil {
+			return err
+		}
+		return schema.migrateServer(ctx, pool)
+	case !errors.Is(err, ErrNotFound):
 		return err
 	}
 	if err := schema.migrateServer(ctx, pool); err != nil {

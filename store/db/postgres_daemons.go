@@ -77,7 +77,7 @@ func (p *postgres) tryLease(ctx context.Context, pool *sql.DB) (held *holder, er
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, conn.Close()) }()
-	if _, err := conn.ExecContext(ctx, "ROLLBACK; BEGIN; "+settings+"SELECT id FROM write_lock FOR UPDATE"); err != nil {
+	if _, err := conn.ExecContext(ctx, "ROLLBACK; BEGIN; "+writeSettings+"SELECT id FROM write_lock FOR UPDATE"); err != nil {
 		return nil, explain(err)
 	}
 	if held, err = p.lease(ctx, conn); err != nil || held != nil {
@@ -101,12 +101,13 @@ func (p *postgres) lease(ctx context.Context, conn *sql.Conn) (*holder, error) {
 	case errors.Is(err, sql.ErrNoRows):
 	case err != nil:
 		return nil, err
+	case h.untilAt <= now: // a process that is stopped may have it, which can commit nothing more
 	case here != "" && h.place == here:
 		err := syscall.Kill(h.pid, 0)
 		if h.lives = err == nil || errors.Is(err, syscall.EPERM); h.lives {
 			return &h, nil
 		}
-	case h.untilAt > now:
+	default:
 		return &h, nil
 	}
 	host, err := os.Hostname()
@@ -139,7 +140,7 @@ func (p *postgres) renewLease(ctx context.Context) error {
 	defer cancel()
 	r, err := p.apart.ExecContext(ctx, fmt.Sprintf("UPDATE daemons SET seen_at = %[1]s, until_at = %[1]s + %[2]d WHERE owner = $1",
 		serverNow, leaseFor.Milliseconds()), p.owner)
-	p.noteConnection(err)
+	p.noteConnection(isConnectionLost(err), err)
 	if err != nil {
 		return explain(err)
 	}
@@ -185,7 +186,7 @@ func (p *postgres) giveUpLease() {
 func (p *postgres) readBack(ctx context.Context, cause error) error {
 	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
 		commits, err := p.committed(ctx)
-		p.noteConnection(err)
+		p.noteConnection(isConnectionLost(err), err)
 		switch {
 		case errors.Is(err, sql.ErrNoRows):
 			return p.superseded()
@@ -214,7 +215,7 @@ func (p *postgres) committed(ctx context.Context) (n int64, err error) {
 		return 0, explain(err)
 	}
 	defer conn.Close() //nolint:errcheck // it goes back to the pool
-	if _, err := conn.ExecContext(ctx, "BEGIN; "+settings); err != nil {
+	if _, err := conn.ExecContext(ctx, "BEGIN; "+writeSettings); err != nil {
 		return 0, explain(err)
 	}
 	err = conn.QueryRowContext(ctx, "SELECT commits FROM daemons WHERE owner = $1 FOR UPDATE", p.owner).Scan(&n)
@@ -222,9 +223,8 @@ func (p *postgres) committed(ctx context.Context) (n int64, err error) {
 	return n, explain(errors.Join(err, rollback))
 }
 
-// noteConnection notes that there is a connection, or why there is none.
-func (p *postgres) noteConnection(err error) {
-	lost := isConnectionLost(err)
+// noteConnection notes that there is a connection, or by which error there is none.
+func (p *postgres) noteConnection(lost bool, err error) {
 	if err != nil && !lost {
 		return
 	}

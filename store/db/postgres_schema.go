@@ -71,9 +71,6 @@ func (f serverFacts) check(writes bool) error {
 // migrateServer brings the schema of a database up to date. Daemons that start together
 // take turns.
 func (s Schema) migrateServer(ctx context.Context, pool *sql.DB) error {
-	if err := s.ours(ctx, pool); err != nil && !errors.Is(err, ErrNotFound) {
-		return err
-	}
 	pool.SetMaxOpenConns(3) // the lock of migrations has connections of its own
 	defer pool.SetMaxOpenConns(1)
 	locker, err := gooselock.NewPostgresTableLocker()

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"unicode/utf8"
 
 	"github.com/jackc/pgx/v5/pgtype"
 )
@@ -37,6 +38,16 @@ func postgresText(query string) string {
 	})
 	postgresTexts.Store(query, text)
 	return text
+}
+
+// storable is text as PostgreSQL takes it, which has no place for a zero byte, or for bytes
+// that are no UTF-8.
+func storable(s string) string {
+	if strings.IndexByte(s, 0) < 0 && utf8.ValidString(s) {
+		return s
+	}
+	const unreadable = "\uFFFD"
+	return strings.ReplaceAll(strings.ToValidUTF8(s, unreadable), "\x00", unreadable)
 }
 
 // mostInArrays is how many rows a statement takes at most: they are kept in memory twice.
@@ -124,7 +135,7 @@ func textsOf(args []any, column, columns, rows int) (texts, error) {
 		switch v := v.(type) {
 		case nil:
 		case string:
-			all[i] = pgtype.Text{String: v, Valid: true}
+			all[i] = pgtype.Text{String: storable(v), Valid: true}
 		case int64: // a number in a column of text, as SQLite takes it
 			all[i] = pgtype.Text{String: strconv.FormatInt(v, 10), Valid: true}
 		default:
