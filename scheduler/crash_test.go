@@ -15,12 +15,16 @@ import (
 
 	"duewatch/reminder"
 	"duewatch/sandbox"
+	"duewatch/store/db/pgtest"
 )
 
-// snapshot copies the store's files as they are on the disk: what a power cut
-// would leave. Nothing may be writing.
+// snapshot copies the store as it is: what a power cut would leave. Nothing may be
+// writing to a file.
 func (w *world) snapshot() string {
 	w.t.Helper()
+	if pgtest.Wanted() {
+		return pgtest.Copy(w.t, w.path)
+	}
 	path := filepath.Join(w.t.TempDir(), "after-the-crash.db")
 	for _, suffix := range []string{"", "-wal"} {
 		b, err := os.ReadFile(w.path + suffix)

@@ -54,7 +54,7 @@ func (s *sim) drawBlows(dice *rand.Rand) {
 	for range several(3) {
 		s.at(some(), "power cut", func() {
 			if s.up() {
-				s.kill(s.snapshot())
+				s.kill(s.cutOff())
 				s.afterEnd(dice)
 			}
 		})
@@ -68,6 +68,7 @@ func (s *sim) drawBlows(dice *rand.Rand) {
 			}
 		})
 	}
+	s.drawServer()
 	for range several(2) {
 		s.at(some(), "another config", func() { s.reconfigure(dice) })
 	}
@@ -161,8 +162,11 @@ func (s *sim) storeNow() *store.Store {
 	if s.up() {
 		return s.Store
 	}
-	db, err := store.OpenWriter(s.ctx, s.path)
-	s.must(err)
+	var db *store.Store
+	s.untilThere(func() (err error) {
+		db, err = store.OpenWriter(s.ctx, s.path)
+		return err
+	})
 	return db
 }
 

@@ -45,7 +45,22 @@ func (s *sim) meanwhile() (wait func()) {
 }
 
 func (s *sim) commit(c simCommit) {
-	var err error
+	err := s.tryCommit(c)
+	for tries := 0; err != nil && s.server != nil && tries < 5; tries++ { // the server was struck
+		err = s.tryCommit(c)
+	}
+	if s.wire.isDead() {
+		return
+	}
+	s.must(err)
+	s.say("-- %s of %s, with calls under way", c.what, c.bill.Account)
+	s.noteFault(s.trueNow().Add(-time.Hour), s.trueNow().Add(time.Hour), c.what)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.commits = append(s.commits, c)
+}
+
+func (s *sim) tryCommit(c simCommit) (err error) {
 	b := c.bill
 	switch c.what {
 	case "opt-out":
@@ -58,12 +73,7 @@ func (s *sim) commit(c simCommit) {
 		s.Store.TrustClock(s.ClockCheck.stateNow().sure) // as the jobs do
 		_, err = s.Store.RecordChecks(s.policies, s.daemonNow(), store.CheckResult{BillID: b.ID, Answer: &reminder.Answer{At: s.daemonNow(), Balance: &nothing}})
 	}
-	s.must(err)
-	s.say("-- %s of %s, with calls under way", c.what, b.Account)
-	s.noteFault(s.trueNow().Add(-time.Hour), s.trueNow().Add(time.Hour), c.what)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.commits = append(s.commits, c)
+	return err
 }
 
 func (s *sim) actOn(b *simBill) store.BulkOp {

@@ -1,13 +1,15 @@
 package scheduler
 
 import (
+	"context"
 	"database/sql/driver" //nolint:depguard // see simPeek
 	"errors"
 	"io"
 	"net/url"
 	"time"
 
-	"github.com/mattn/go-sqlite3" //nolint:depguard // see simPeek
+	"github.com/jackc/pgx/v5/stdlib" //nolint:depguard // see simPeek
+	"github.com/mattn/go-sqlite3"    //nolint:depguard // see simPeek
 
 	"duewatch/reminder"
 )
@@ -42,11 +44,25 @@ type nextDue struct {
 }
 
 func openPeek(path string) (p *simPeek, err error) {
-	p = &simPeek{}
-	if p.conn, err = (&sqlite3.SQLiteDriver{}).Open("file:" + (&url.URL{Path: path}).EscapedPath() + "?mode=ro&_busy_timeout=10000"); err != nil {
+	conn, err := (&sqlite3.SQLiteDriver{}).Open("file:" + (&url.URL{Path: path}).EscapedPath() + "?mode=ro&_busy_timeout=10000")
+	if err != nil {
 		return nil, err
 	}
-	for query, s := range map[string]*driver.Stmt{"PRAGMA data_version": &p.version, simDueRows: &p.due, simBillRows: &p.bills} {
+	return newPeek(conn, "PRAGMA data_version")
+}
+
+// openServerPeek reads by a way on which nothing is cut.
+func openServerPeek(address string) (p *simPeek, err error) {
+	conn, err := stdlib.GetDefaultDriver().Open(address)
+	if err != nil {
+		return nil, err
+	}
+	return newPeek(conn, "SELECT commands * 1000000000 + coalesce((SELECT sum(commits)::bigint FROM daemons), 0) FROM write_lock")
+}
+
+func newPeek(conn driver.Conn, version string) (p *simPeek, err error) {
+	p = &simPeek{conn: conn}
+	for query, s := range map[string]*driver.Stmt{version: &p.version, simDueRows: &p.due, simBillRows: &p.bills} {
 		if *s, err = p.conn.Prepare(query); err != nil {
 			return nil, errors.Join(err, p.close())
 		}
@@ -75,7 +91,7 @@ type watched struct {
 
 // each calls do for each row, with it in p.row.
 func (p *simPeek) each(s driver.Stmt, columns int, do func()) error {
-	rows, err := s.Query(nil) //nolint:staticcheck // the driver's statements for contexts want more
+	rows, err := s.(driver.StmtQueryContext).QueryContext(context.Background(), nil)
 	if err != nil {
 		return err
 	}

@@ -16,12 +16,13 @@ import (
 // will, or not at all? A run is drawn from its seed alone, so what a seed has
 // found, it finds again.
 //
-// The real jobs run on a real SQLite file with the real clients; only the
-// network and the clock are made up. What a run is made of:
+// The real jobs run on a real store with the real clients, a SQLite file or a database of
+// PostgreSQL; only the network and the clock are made up. What a run is made of:
 //
 //	sim_many_test.go      many runs
 //	sim_run_test.go       one
 //	sim_world_test.go     the daemon, its machine and its files
+//	sim_server_test.go    PostgreSQL, and what goes wrong with it
 //	sim_script_test.go    who owes what, and until when
 //	sim_blows_test.go     what goes wrong with daemon, machine, config and clock
 //	sim_meanwhile_test.go what is committed while its calls are under way
@@ -39,12 +40,9 @@ import (
 func simulate(t *testing.T, seed uint64) (texts []string, met map[string]int) {
 	t.Helper()
 	dir := simDir(t)
-	empty, err := emptyStore()
-	if err != nil {
-		t.Fatal(err)
-	}
+	server := newSimServer(t)
 	synctest.Test(t, func(t *testing.T) {
-		s := newSim(t, seed, dir, empty)
+		s := newSim(t, seed, dir, server)
 		s.run()
 		s.check()
 		s.shut()
@@ -165,6 +163,7 @@ func (s *sim) wakeUp() {
 	defer stop(nil)
 	s.wire.set(func() { s.stop = stop })
 	committed := s.meanwhile()
+	s.server.strike(s)
 	var running sync.WaitGroup
 	overlap := dice.IntN(2) == 0
 	for i, name := range names {
@@ -197,6 +196,7 @@ func (s *sim) wakeUp() {
 	default:
 	}
 	committed()
+	s.server.spare(s)
 	defer s.afterCommits()
 	s.known.fresh = false
 	switch left := s.wire.remains(); {

@@ -348,7 +348,7 @@ func (w *simWire) strike(c simCall, processed bool) {
 		w.sim.say("-- told to stop, at %s %s", c.endpoint, c.said)
 	} else {
 		w.sim.say("-- killed, at %s %s, processed %t", c.endpoint, c.said, processed)
-		w.left, w.dead = w.sim.snapshot(), true
+		w.left, w.dead = w.sim.cutOff(), true
 	}
 	w.sim.stop(context.Canceled)
 }

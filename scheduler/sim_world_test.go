@@ -22,6 +22,7 @@ import (
 	"duewatch/reminder"
 	"duewatch/sandbox"
 	"duewatch/store"
+	"duewatch/store/db/pgtest"
 )
 
 // emptyStore is the file of a store with nothing in it. It is made once for
@@ -52,6 +53,8 @@ type sim struct {
 	seed uint64
 	dir  string
 
+	server *simServer // that keeps the store; nil = it is a file
+
 	zone       *time.Location
 	shift      time.Duration // from the bubble's clock to the true one
 	begin, end time.Time     // of the run, true
@@ -61,25 +64,26 @@ type sim struct {
 	booted     time.Time     // when the machine was started, true
 	process    time.Time     // and the process
 
-	sandbox   *sandbox.Sandbox
-	wire      *simWire
-	metrics   *Metrics
-	peek      *simPeek // into the store of the process that is running
-	kept      *store.Store
-	known     knowledge
-	path      string
-	starts    int
-	wakes     int
-	declared  map[string]bool
-	policies  reminder.Policies
-	config    int // counts the changes of policies
-	configs   []simConfig
-	resend    bool
-	nearClose bool // texts leave shortly before the window closes
-	senders   int
-	askers    int
-	calm      atomic.Bool
-	copies    int
+	sandbox     *sandbox.Sandbox
+	wire        *simWire
+	metrics     *Metrics
+	peek        *simPeek // into the store of the process that is running
+	kept        *store.Store
+	processEnds context.CancelFunc
+	known       knowledge
+	path        string
+	starts      int
+	wakes       int
+	declared    map[string]bool
+	policies    reminder.Policies
+	config      int // counts the changes of policies
+	configs     []simConfig
+	resend      bool
+	nearClose   bool // texts leave shortly before the window closes
+	senders     int
+	askers      int
+	calm        atomic.Bool
+	copies      int
 
 	clocks     bool        // the clock is wrong at times
 	generation int         // counts the stores that were put back
@@ -135,10 +139,10 @@ type simDue struct {
 	due reminder.Date
 }
 
-func newSim(t *testing.T, seed uint64, dir string, empty []byte) *sim {
+func newSim(t *testing.T, seed uint64, dir string, server *simServer) *sim {
 	t.Helper()
 	s := &sim{
-		t: t, ctx: context.WithoutCancel(t.Context()), seed: seed, dir: dir,
+		t: t, ctx: context.WithoutCancel(t.Context()), seed: seed, dir: dir, server: server,
 		declared: map[string]bool{}, met: map[string]int{}, suspects: map[string]bool{},
 		refuse: map[reminder.Phone]map[string]bool{}, refusedBy: map[reminder.Phone]bool{},
 		metrics: NewMetrics(prometheus.NewRegistry()),
@@ -153,6 +157,12 @@ func newSim(t *testing.T, seed uint64, dir string, empty []byte) *sim {
 		s.must(s.sandbox.Pay(b.Service, b.Account, *b.balances[0].owed))
 		s.must(s.sandbox.Move(b.Service, b.Account, b.dueNow()))
 	}
+	if server != nil {
+		s.path = server.address
+		return s
+	}
+	empty, err := emptyStore()
+	s.must(err)
 	s.path = filepath.Join(dir, fmt.Sprintf("%d.db", seed))
 	s.must(os.WriteFile(s.path, empty, 0o600))
 	return s
@@ -234,7 +244,7 @@ func (s *sim) start() {
 	} {
 		if i == dies {
 			s.say("-- and dies at once")
-			s.kill(s.snapshot())
+			s.kill(s.cutOff())
 			s.start()
 			return
 		}
@@ -255,9 +265,17 @@ func (s *sim) openStore() *store.Store {
 	if db != nil {
 		return db
 	}
-	db, err := store.Open(s.ctx, s.path)
-	s.must(err)
-	s.peek, err = openPeek(s.path)
+	ctx, ends := context.WithCancel(s.ctx)
+	s.processEnds = ends
+	var err error
+	if s.server != nil {
+		db = s.openOnServer(ctx)
+		s.peek, err = openServerPeek(s.server.direct(s.path))
+	} else {
+		db, err = store.Open(ctx, s.path)
+		s.must(err)
+		s.peek, err = openPeek(s.path)
+	}
 	s.must(err)
 	s.known = knowledge{}
 	return db
@@ -298,25 +316,45 @@ func (s *sim) shut() {
 	if s.up() {
 		s.must(s.peek.close())
 		s.must(s.Store.Close())
+		s.processEnds()
 		s.Scheduler = nil
 	}
 }
 
-// kill ends the process as kill -9 or a power cut would: what it leaves are
-// the files as they were at the instant of the snapshot.
+// kill ends the process as kill -9 or a power cut would: what it leaves is the
+// store as it was at the instant of cutOff.
 func (s *sim) kill(left string) {
 	s.shut()
+	s.wire.set(func() { s.wire.crash, s.wire.left = nil, "" })
+	if s.server != nil {
+		s.path = left
+		s.server.gate.Open()
+		return
+	}
 	for _, suffix := range []string{"", "-wal", "-shm", ".lock"} {
 		_ = os.Remove(s.path + suffix)
 	}
 	s.path = left
-	s.wire.set(func() { s.wire.crash, s.wire.left = nil, "" })
+}
+
+// cutOff is the instant at which the process dies: nothing that it does from now on
+// reaches the store. It returns what is left of that, for kill.
+func (s *sim) cutOff() (left string) {
+	if s.server == nil {
+		return s.snapshot()
+	}
+	s.server.gate.Shut()
+	s.processEnds()
+	return s.path
 }
 
 var errNoCopy = errors.New("no copy of the store")
 
-// snapshot copies the store's files as they are. Nothing may be writing.
+// snapshot copies the store as it is. Nothing may be writing to a file.
 func (s *sim) snapshot() string {
+	if s.server != nil {
+		return s.server.gate.Via(pgtest.Copy(s.server.t, s.path))
+	}
 	s.copies++
 	to := filepath.Join(s.dir, fmt.Sprintf("%d-%d.db", s.seed, s.copies))
 	for _, suffix := range []string{"", "-wal"} {

@@ -9,7 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"path/filepath"
+	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -26,6 +26,7 @@ import (
 	"duewatch/reminder"
 	"duewatch/sandbox"
 	"duewatch/store"
+	"duewatch/store/db/pgtest"
 )
 
 // The tests of this package run the real jobs on a real store, with the real
@@ -177,6 +178,23 @@ type world struct {
 	comparison   *Comparison // of the next start; nil = it is a new process
 }
 
+func TestMain(m *testing.M) { os.Exit(pgtest.Main(m)) }
+
+// newPlace is where a new store may be.
+func newPlace(t testing.TB) string {
+	t.Helper()
+	return pgtest.Place(t, prepareStore)
+}
+
+// prepareStore brings an empty store up to date.
+func prepareStore(path string) error {
+	s, err := store.Open(context.Background(), path)
+	if err != nil {
+		return err
+	}
+	return s.Close()
+}
+
 // newWorld is a world at 08:00 on Monday, 9 March 2026, with texts 3
 // days before the due date and on it, at 09:00, between 08:00 and 18:00.
 func newWorld(t *testing.T, change ...func(*world)) *world {
@@ -197,7 +215,7 @@ func prepare(t *testing.T, change ...func(*world)) *world {
 		t.Fatal(err)
 	}
 	w := &world{
-		t: t, ctx: context.WithoutCancel(t.Context()), clock: &clock{}, log: &logBuffer{}, path: filepath.Join(t.TempDir(), "duewatch.db"),
+		t: t, ctx: context.WithoutCancel(t.Context()), clock: &clock{}, log: &logBuffer{}, path: newPlace(t),
 		clientSecret: sandbox.ClientSecret, authToken: sandbox.AuthToken,
 		policy: &reminder.Policy{
 			ServiceName: "Nairobi Water", Zone: zone, Currency: "KES",

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -81,14 +80,10 @@ func billsOf(n int) []reminder.Bill {
 	return bills
 }
 
-// newPlace is where a new store may be: a file that is not there yet or, where the tests
-// are run on PostgreSQL, a database of its own.
+// newPlace is where a new store may be.
 func newPlace(t testing.TB) string {
 	t.Helper()
-	if !pgtest.Wanted() {
-		return filepath.Join(t.TempDir(), "duewatch.db")
-	}
-	return pgtest.Database(t, func(address string) error {
+	return pgtest.Place(t, func(address string) error {
 		s, err := Open(context.Background(), address)
 		if err != nil {
 			return err

@@ -67,9 +67,12 @@ const serverNow = "(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
 
 func (*postgres) text(query string) string { return postgresText(query) }
 
-// errStatementFailed means that a statement of the transaction had failed, and that whoever
-// ran it went on.
-var errStatementFailed = errors.New("a statement of the transaction had failed before it was to be committed")
+var (
+	// errStatementFailed means that a statement of the transaction had failed, and that
+	// whoever ran it went on.
+	errStatementFailed = errors.New("a statement of the transaction had failed before it was to be committed")
+	errWarned          = errors.New("the server warned that the change may not have reached its standby")
+)
 
 // args has flags as numbers, which they are in both schemas, and text as the server takes it.
 func (*postgres) args(args []any) []any {
@@ -168,16 +171,19 @@ func (p *postgres) commit(ctx context.Context, conn *sql.Conn) error {
 	switch {
 	case err == nil && !warned:
 	case p.owner == "":
-		if warned {
-			err = errors.New("the server warned that the change may not have reached its standby")
+		if err == nil {
+			err = errWarned
 		}
 		if isConnectionLost(err) {
-			err = fmt.Errorf("the connection was lost at the end, and the change may have been made or not: look before you repeat it (%w)", err)
+			err = fmt.Errorf("%w: look whether the change was made before you repeat it (%w)", errEndUnknown, err)
 		}
 		return explain(err)
 	case err != nil && !isConnectionLost(err):
 		return explain(err) // the server says that it has not
 	default:
+		if err == nil {
+			err = errWarned
+		}
 		if err := p.readBack(ctx, err); err != nil {
 			return err
 		}
@@ -223,7 +229,7 @@ func endUnanswered(network, _ string, c syscall.RawConn) (err error) {
 // noteWarning keeps a warning of the server for takeWarning. Others, such as that a table
 // is there already, say nothing of a commit.
 func noteWarning(conn *pgconn.PgConn, n *pgconn.Notice) {
-	if n.Code == "01000" || n.Severity == "WARNING" {
+	if n.Code == "01000" || n.SeverityUnlocalized == "WARNING" {
 		conn.CustomData()["warned"] = true
 	}
 }

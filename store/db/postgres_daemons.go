@@ -20,7 +20,7 @@ var (
 	// another one, behind the former, or was restored.
 	ErrWentBack = errors.New("the database has lost commits that it had confirmed: it is another server, behind the former, or a restored one")
 	// errEndUnknown means that nobody was there to say whether a transaction was committed.
-	errEndUnknown = errors.New("whether the last transaction was committed is not known")
+	errEndUnknown = errors.New("the connection to the server was lost, and whether the last transaction was committed is not known")
 )
 
 // place tells this process from every other on the same boot of the machine: processes in

@@ -151,12 +151,7 @@ func (s *Server) Drop(ctx context.Context, name string) error {
 
 // Exec runs a statement in the database postgres.
 func (s *Server) Exec(ctx context.Context, statement string) error {
-	conn, err := pgx.Connect(ctx, s.URL("postgres"))
-	if err != nil {
-		return err
-	}
-	_, err = conn.Exec(ctx, statement)
-	return errors.Join(err, conn.Close(ctx))
+	return Exec(ctx, s.URL("postgres"), statement)
 }
 
 // Pid is the number of the server's first process.
