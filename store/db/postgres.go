@@ -44,12 +44,17 @@ type postgres struct {
 
 // settings hold for one transaction. The plan is the one that the statements were written
 // for, whatever statistics there are: each finds its rows by an index, and those of a young
-// table mislead the planner (a hundred thousand rows later). A transaction that this
+// table mislead the planner (a hundred thousand rows later). So a statement is planned once
+// for all values, and by the rows that it reads alone: pages cost nothing, since what is
+// known of their number is old, and rows cost much. A transaction that this
 // process has abandoned, in a network that is cut or a process that is stopped, ends by
 // itself, so that it does not keep the others waiting.
 const settings = `SELECT set_config('plan_cache_mode', 'force_generic_plan', true),
 	set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 'off', true),
-	set_config('enable_mergejoin', 'off', true), set_config('jit', 'off', true),
+	set_config('enable_mergejoin', 'off', true), set_config('enable_material', 'off', true),
+	set_config('jit', 'off', true), set_config('max_parallel_workers_per_gather', '0', true),
+	set_config('seq_page_cost', '0', true), set_config('random_page_cost', '0', true),
+	set_config('cpu_tuple_cost', '1', true), set_config('cpu_index_tuple_cost', '1', true),
 	set_config('lock_timeout', '10s', true), set_config('idle_in_transaction_session_timeout', '10s', true); `
 
 // leaseFor is for how long a daemon that is not heard of keeps the store.
