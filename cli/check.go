@@ -231,7 +231,7 @@ func (k *check) billsFile(ctx context.Context, each func(service, language strin
 // store reads the whole store for damage, after texts was called with it, nil
 // where it cannot be opened. All that is wrong is in the error.
 func (k *check) store(ctx context.Context, texts func(*store.Store) error) (err error) {
-	s, err := store.OpenReader(ctx, k.cfg.Store)
+	s, err := store.OpenReader(ctx, k.cfg.StoreAddress())
 	if err != nil {
 		textsErr := texts(nil)
 		if errors.Is(err, store.ErrNotFound) {

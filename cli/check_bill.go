@@ -49,7 +49,7 @@ func (a *app) checkBill(ctx context.Context, account string, asJSON bool) error 
 // findBills finds an account in the store, then in the config, then in
 // bills_file.
 func (a *app) findBills(ctx context.Context, cfg *config.Config, account string) (bills []knownBill, sandboxed bool, err error) {
-	s, err := store.OpenReader(ctx, cfg.Store)
+	s, err := store.OpenReader(ctx, cfg.StoreAddress())
 	if err == nil {
 		defer func() { err = errors.Join(err, s.Close()) }()
 		world, err := daemon.World(ctx, s)

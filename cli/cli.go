@@ -21,6 +21,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"duewatch/config"
+	"duewatch/store"
 )
 
 // The exit statuses.
@@ -73,7 +74,7 @@ func Run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	case errors.As(err, &wrong):
 		fmt.Fprintln(stderr, wrong)
 		return exitUsage
-	case errors.Is(err, errUsage):
+	case errors.Is(err, errUsage), store.IsUnusable(err):
 		printError(stderr, err)
 		return exitUsage
 	case ctx.Err() != nil && errors.Is(err, context.Canceled):

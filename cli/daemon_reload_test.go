@@ -65,7 +65,7 @@ func TestDaemonKeepsItsStore(t *testing.T) {
 	}
 	o.write(strings.ReplaceAll(string(config), "duewatch.db", "other.db"))
 	d.signal(syscall.SIGHUP)
-	d.await("store cannot change while the daemon runs")
+	d.await("store and its password cannot change while the daemon runs")
 	d.stop()
 	o.wantTexts(1)
 }

@@ -100,7 +100,7 @@ begins with ok, note (good to know) or fix, which makes the status 1.`,
 // as it is known.
 func (a *app) examine(ctx context.Context, cfg *config.Config, sandboxed, asJSON bool) (err error) {
 	d := &doctor{app: a, cfg: cfg, sandboxed: sandboxed, clocks: &clocks{now: a.now}}
-	if d.store, d.storeErr = store.OpenReader(ctx, cfg.Store); d.storeErr == nil {
+	if d.store, d.storeErr = store.OpenReader(ctx, cfg.StoreAddress()); d.storeErr == nil {
 		defer func() { err = errors.Join(err, d.store.Close()) }()
 	}
 	parts := []func(context.Context) []finding{d.mode, d.hours, d.almara, d.twilio, d.theStore, d.verified, d.sending, d.disk, d.unit}

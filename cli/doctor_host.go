@@ -39,7 +39,7 @@ func (d *doctor) theStore(ctx context.Context) []finding {
 		return out.add(levelFix, part, "%s", reason(err))
 	}
 	if want := map[bool]string{true: daemon.WorldSandbox, false: daemon.WorldReal}[d.sandboxed]; world != "" && world != want {
-		out.add(levelFix, part, "%s belongs to the %s world and is refused in the %s one: name another file in store", path, world, want)
+		out.add(levelFix, part, "%s belongs to the %s world and is refused in the %s one: name another one in store", path, world, want)
 	}
 	if info, err := os.Stat(path); err == nil && info.Mode().Perm()&0o077 != 0 {
 		out.add(levelFix, part, "%s is readable by other users: run chmod 600 on it", path)

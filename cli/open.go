@@ -53,7 +53,7 @@ func (a *app) openWith(c *cobra.Command, open func(context.Context, string) (*st
 	if err != nil {
 		return nil, nil, err
 	}
-	s, err := open(c.Context(), cfg.Store)
+	s, err := open(c.Context(), cfg.StoreAddress())
 	if err != nil {
 		return nil, nil, err
 	}

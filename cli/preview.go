@@ -68,7 +68,7 @@ func (a *app) preview(ctx context.Context, days int, form previewForm, full, all
 	if err != nil {
 		return err
 	}
-	s, err := store.OpenPreview(ctx, cfg.Store)
+	s, err := store.OpenPreview(ctx, cfg.StoreAddress())
 	if errors.Is(err, store.ErrNotFound) {
 		return fmt.Errorf("%w No due date is known before", err)
 	}

@@ -149,7 +149,7 @@ func (a *app) beginning(f simulateFlags, zone *time.Location) (time.Time, error)
 
 // copyOf copies the store of the first config for the ith: both begin alike.
 func (a *app) copyOf(ctx context.Context, cfgs []*config.Config, i int, path string) (err error) {
-	s, err := store.OpenReader(ctx, cfgs[0].Store)
+	s, err := store.OpenReader(ctx, cfgs[0].StoreAddress())
 	if errors.Is(err, store.ErrNotFound) {
 		return fmt.Errorf("%w Without a store, --customers makes an audience up", err)
 	}

@@ -36,7 +36,10 @@ type Config struct {
 	Zone     *time.Location
 	Currency string // ISO 4217, as worded in texts
 	Country  string // ISO 3166, two letters: of phone numbers without a country code
-	Store    string // path of the SQLite file
+	// Store is the path of the SQLite file, or the address of a PostgreSQL database without
+	// its password, as it may be printed.
+	Store         string
+	StorePassword Secret // of the role that Store names; "" = none, or it is a file
 
 	// Phones reads every phone number that a person has written.
 	Phones         *reminder.PhoneReader

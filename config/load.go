@@ -99,11 +99,12 @@ type checker struct {
 func (c *checker) config() *Config {
 	v := c.view()
 	cfg := &Config{
-		Zone:      v.zone("timezone"),
-		Currency:  v.matching("currency", currencyCode, "the three capital letters of a currency, such as KES"),
-		Country:   v.country("country"),
-		Store:     v.store("store"),
-		Retention: v.duration("retention", minRetention, maxRetention),
+		Zone:          v.zone("timezone"),
+		Currency:      v.matching("currency", currencyCode, "the three capital letters of a currency, such as KES"),
+		Country:       v.country("country"),
+		Store:         v.store("store"),
+		StorePassword: c.secret(v, wanted{"store_password", "store_password", nil}),
+		Retention:     v.duration("retention", minRetention, maxRetention),
 	}
 	cfg.Phones, cfg.MobilePrefixes = c.phones(v, cfg.Country)
 	cfg.holidays = map[string]*HolidayList{}

@@ -136,7 +136,19 @@ func TestProblems(t *testing.T) {
 			`config.yaml:4: log.format: "xml" is none of the choices: write text or json`,
 			`config.yaml:4: log.level: "trace" is none of the choices: write debug, info, warn or error`}},
 		{name: "store", yaml: "store: postgres://user:hunter2@db/duewatch\n", want: []string{
-			"config.yaml:1: store: this version does not use PostgreSQL: write the path of a SQLite file, such as duewatch.db"}},
+			"config.yaml:1: store: holds a password, which would be seen in logs and lists of processes: leave it out, and write it into a file that store_password_file names, or give the credential store_password"}},
+		{name: "store with a password behind", yaml: "store: postgres://user@db/duewatch?password=hunter2\n", want: []string{
+			"config.yaml:1: store: holds a password, which would be seen in logs and lists of processes: leave it out, and write it into a file that store_password_file names, or give the credential store_password"}},
+		{name: "store without a role", yaml: "store: postgres://db/duewatch\n", want: []string{
+			"config.yaml:1: store: names no role: write postgres://ROLE@HOST:5432/DATABASE?sslmode=verify-full"}},
+		{name: "store without a database", yaml: "store: postgres://user@db\n", want: []string{
+			"config.yaml:1: store: names no database: write postgres://ROLE@HOST:5432/DATABASE?sslmode=verify-full"}},
+		{name: "store without a host", yaml: "store: postgres://user@/duewatch\n", want: []string{
+			"config.yaml:1: store: names no host: write postgres://ROLE@HOST:5432/DATABASE?sslmode=verify-full"}},
+		{name: "store that is no address", yaml: "store: 'postgres://user:hunter2@[::1/duewatch'\n", want: []string{
+			"config.yaml:1: store: is not an address: write postgres://ROLE@HOST:5432/DATABASE?sslmode=verify-full"}},
+		{name: "store of another kind", yaml: "store: mysql://user:hunter2@db/duewatch\n", want: []string{
+			"config.yaml:1: store: is neither the path of a file nor the address of a database: write one such as /var/lib/duewatch/duewatch.db, without ? or file:, or postgres://ROLE@HOST:5432/DATABASE?sslmode=verify-full"}},
 		{name: "store in memory", yaml: "store: ':memory:'\n", want: []string{
 			`config.yaml:1: store: ":memory:" would forget at each restart who was texted: write the path of a file, such as duewatch.db`}},
 		{name: "store is a directory", yaml: "store: /var/lib/duewatch/\n", want: []string{
@@ -318,7 +330,7 @@ func TestProblems(t *testing.T) {
 
 		// Everything at once, in the order of the file.
 		{name: "all at once", yaml: "store: postgres://x\nlog:\n  level: loud\n  colour: red\nalmara:\n  timeout: 1\n", env: []string{"DUEWATCH_STOR=x"}, want: []string{
-			"config.yaml:1: store: this version does not use PostgreSQL: write the path of a SQLite file, such as duewatch.db",
+			"config.yaml:1: store: names no role: write postgres://ROLE@HOST:5432/DATABASE?sslmode=verify-full",
 			`config.yaml:3: log.level: "loud" is none of the choices: write debug, info, warn or error`,
 			"config.yaml:4: log.colour: unknown key: write one of level, format",
 			`config.yaml:6: almara.timeout: "1" has no unit: write it as in 90s, 15m, 1h or 400d`,

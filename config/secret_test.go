@@ -125,6 +125,7 @@ func TestEverySecretHasItsCredential(t *testing.T) {
 		"twilio_auth_token":     func(c *Config) Secret { return c.Notifier.Twilio.AuthToken },
 		"twilio_api_key_secret": func(c *Config) Secret { return c.Notifier.Twilio.APIKeySecret },
 		"web_token":             func(c *Config) Secret { return c.Web.Token },
+		"store_password":        func(c *Config) Secret { return c.StorePassword },
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()

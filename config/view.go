@@ -3,7 +3,6 @@ package config
 import (
 	"math"
 	"net/url"
-	"path"
 	"regexp"
 	"slices"
 	"strconv"
@@ -228,24 +227,14 @@ func (v view) country(key string) string {
 	return s
 }
 
-// store reads the path of the database.
+// store reads the path of the file, or the address of the database, that is the store.
 func (v view) store(key string) string {
 	s := v.text(key)
-	scheme, _, isURL := strings.Cut(s, "://")
-	switch {
-	case isURL && (scheme == "postgres" || scheme == "postgresql"):
-		// Not repeated: it may hold a password.
-		v.bad(key, "this version does not use PostgreSQL: write the path of a SQLite file, such as duewatch.db")
-	case s == "", isURL, strings.HasPrefix(s, "file:"), strings.ContainsAny(s, "?\x00"):
-		v.bad(key, "is not the path of a file: write one such as /var/lib/duewatch/duewatch.db, without ? or file:")
-	case strings.HasPrefix(s, ":memory:"):
-		v.bad(key, "%s would forget at each restart who was texted: write the path of a file, such as duewatch.db", shown(s))
-	case strings.HasSuffix(s, "/"), path.Base(s) == ".", path.Base(s) == "..":
-		v.bad(key, "%s is a directory: write the path of a file in it, such as %s", shown(s), path.Join(s, "duewatch.db"))
-	default:
-		return s
+	if err := CheckStore(s); err != nil {
+		v.bad(key, "%v", err)
+		return ""
 	}
-	return ""
+	return s
 }
 
 // baseURL reads the address of a service. Credentials go with each call, so it

@@ -90,7 +90,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP)
 	defer signal.Stop(hangup)
-	s, err := store.Open(ctx, cfg.Store)
+	s, err := store.Open(ctx, cfg.StoreAddress())
 	if err != nil {
 		return err
 	}
@@ -190,6 +190,7 @@ func (d *daemon) runConfig(ctx context.Context, cfg *config.Config, hangup <-cha
 	group, groupCtx := errgroup.WithContext(running)
 	group.Go(func() error { return s.Run(groupCtx) })
 	group.Go(func() error { return web.Serve(groupCtx, listener, page) })
+	group.Go(func() error { return d.watchStore(groupCtx, log) })
 	group.Go(func() error { d.feedWatchdog(groupCtx, s, log); return nil })
 	group.Go(func() error {
 		next = d.awaitReload(groupCtx, cfg, log, hangup)

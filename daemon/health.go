@@ -29,6 +29,11 @@ func (d *daemon) health(ctx context.Context, s *scheduler.Scheduler) web.Health 
 	if why := d.refusedReload.Load(); why != nil {
 		h.Problems = append(h.Problems, "the last reload was refused, so the config and the lists from before it stay in use: "+shortened(*why))
 	}
+	return d.askStore(ctx, h, func(ctx context.Context, h web.Health) web.Health { return d.storeHealth(ctx, h, s) })
+}
+
+// storeHealth adds what is read from the store, and whether it can be written.
+func (d *daemon) storeHealth(ctx context.Context, h web.Health, s *scheduler.Scheduler) web.Health {
 	problems := Problems{Store: d.store, Policy: d.defaultPolicy.Load(), Now: d.Now}
 	h.Problems = append(h.Problems, problems.Sending(ctx)...)
 	provider, err := problems.Provider(ctx, s.ReconcileAfter, s.Policies.Name)

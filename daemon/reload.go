@@ -94,8 +94,8 @@ func (d *daemon) reload(ctx context.Context, cfg *config.Config, log *slog.Logge
 	if d.standIns != nil {
 		d.standIns.ReplaceIn(next)
 	}
-	if next.Store != cfg.Store {
-		return nil, errors.New("store cannot change while the daemon runs: restart it")
+	if next.StoreAddress() != cfg.StoreAddress() {
+		return nil, errors.New("store and its password cannot change while the daemon runs: restart it")
 	}
 	if _, err := d.buildScheduler(next, log); err != nil {
 		return nil, err

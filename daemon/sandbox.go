@@ -30,9 +30,9 @@ func World(ctx context.Context, s *store.Store) (string, error) { return s.Meta(
 // claimWorld makes the store one of this daemon's world, and refuses one of the
 // other.
 func (d *daemon) claimWorld(ctx context.Context, path string) error {
-	want, advice := WorldReal, "it was made with --sandbox: name another file in store"
+	want, advice := WorldReal, "it was made with --sandbox: name another one in store"
 	if d.Sandbox {
-		want, advice = WorldSandbox, "it belongs to the real daemon: name another file, as in DUEWATCH_STORE=sandbox.db duewatch run --sandbox"
+		want, advice = WorldSandbox, "it belongs to the real daemon: name another one, as in DUEWATCH_STORE=sandbox.db duewatch run --sandbox"
 	}
 	have, err := World(ctx, d.store)
 	switch {
@@ -68,13 +68,13 @@ func (i *StandIns) SamplesFor(cfg *config.Config) []sandbox.Sample {
 }
 
 // StartStandIns starts the stand-ins on a free port of loopback. What they know
-// is kept beside the store, so that a restarted daemon meets the same world.
+// is kept in a file (Config.SandboxState), so that a restarted daemon meets the same world.
 func StartStandIns(
 	ctx context.Context, cfg *config.Config, now func() time.Time, onText func(sandbox.Text), log *slog.Logger,
 ) (*StandIns, error) {
 	const listen = "127.0.0.1:0"
 	s, err := sandbox.New(sandbox.Options{
-		Zone: cfg.Zone, Now: now, Log: log, StateFile: cfg.Store + ".sandbox.json", OnText: onText, Guard: OnlyLocal(listen),
+		Zone: cfg.Zone, Now: now, Log: log, StateFile: cfg.SandboxState(), OnText: onText, Guard: OnlyLocal(listen),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("sandbox: %w", err)

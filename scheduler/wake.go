@@ -83,7 +83,9 @@ func (s *Scheduler) noticeCommands(ctx context.Context) {
 	defer every.Stop()
 	seen, err := s.Store.OthersWrote(ctx)
 	for {
-		s.report(ctx, "notice commands", err)
+		if lostSince, _ := s.Store.Lost(); lostSince.IsZero() { // else the daemon has logged it once
+			s.report(ctx, "notice commands", err)
+		}
 		select {
 		case <-ctx.Done():
 			return

@@ -11,7 +11,9 @@ package store
 
 import (
 	"context"
+	"errors"
 	"sync/atomic"
+	"time"
 
 	"duewatch/store/db"
 )
@@ -68,6 +70,24 @@ func (s *Store) Close() error { return s.db.Close() }
 // store, and not by writes of this one.
 func (s *Store) OthersWrote(ctx context.Context) (version int64, err error) {
 	return s.db.OthersWrote(ctx)
+}
+
+// Lost reports since when there is no connection to the database, and why; zero = there
+// is one, or the store is a file. Until it is back, what the daemon reads or writes waits.
+func (s *Store) Lost() (since time.Time, why error) { return s.db.Lost() }
+
+// Ended is closed when this daemon can work on the store no more, for the reason that
+// EndedBy returns: another daemon has taken it, or it has lost commits. A file never ends.
+func (s *Store) Ended() <-chan struct{} { return s.db.Ended() }
+
+// EndedBy is why Ended is closed.
+func (s *Store) EndedBy() error { return s.db.EndedBy() }
+
+// IsUnusable reports whether a store cannot be opened until somebody has changed its
+// address, its server or the rights on it: to start again does not mend it.
+func IsUnusable(err error) bool {
+	_, is := errors.AsType[*db.UnusableError](err)
+	return is
 }
 
 // Check reads the whole store and reports damage. It costs time in proportion

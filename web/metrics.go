@@ -20,6 +20,7 @@ type storeMetrics struct {
 	now    func() time.Time
 	log    *slog.Logger
 
+	lost     *prometheus.Desc
 	stopped  *prometheus.Desc
 	warned   *prometheus.Desc
 	held     *prometheus.Desc
@@ -37,6 +38,7 @@ func NewStoreMetrics(s *store.Store, policy func() *reminder.Policy, now func() 
 	}
 	return &storeMetrics{
 		store: s, policy: policy, now: now, log: log,
+		lost:     desc("store_lost", "1 while there is no connection to the database, and the other series of the store are left out."),
 		stopped:  desc("sending_stopped", "1 for each stop or guard that keeps texts from leaving.", "reason"),
 		warned:   desc("warning", "1 for each warning that waits for the operator; texts go on.", "reason"),
 		held:     desc("reminders_held", "Reminders that are held now.", "reason"),
@@ -48,7 +50,7 @@ func NewStoreMetrics(s *store.Store, policy func() *reminder.Policy, now func() 
 }
 
 func (m *storeMetrics) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{m.stopped, m.warned, m.held, m.today, m.segments, m.inDoubt, m.oldest} {
+	for _, d := range []*prometheus.Desc{m.lost, m.stopped, m.warned, m.held, m.today, m.segments, m.inDoubt, m.oldest} {
 		ch <- d
 	}
 }
@@ -61,6 +63,11 @@ func (m *storeMetrics) Collect(ch chan<- prometheus.Metric) {
 		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
 	}
 
+	if since, _ := m.store.Lost(); !since.IsZero() {
+		gauge(m.lost, 1)
+		return // a read would wait until it is back
+	}
+	gauge(m.lost, 0)
 	if blockers, err := m.store.Blockers(ctx, m.policy(), now); err != nil {
 		m.log.Warn("what holds texts cannot be counted", "err", err)
 	} else {

@@ -36,19 +36,19 @@ func TestStoreMetricsOfAStoreThatCannotBeReadAreLeftOut(t *testing.T) {
 			got[f.GetName()] = m.GetGauge().GetValue()
 		}
 	}
-	want := map[string]float64{"duewatch_oldest_text_in_doubt_seconds": 0, "duewatch_texts_in_doubt": 0,
+	want := map[string]float64{"duewatch_store_lost": 0, "duewatch_oldest_text_in_doubt_seconds": 0, "duewatch_texts_in_doubt": 0,
 		"duewatch_segments_this_month": 0, "duewatch_texts_today": 0, "duewatch_other_total": 0}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("series (-want +got):\n%s", diff)
 	}
 
-	// A store that cannot be read takes its own series away, is logged, and leaves all
-	// others.
+	// A store that cannot be read takes its own series away, but for the one that says
+	// whether it is there, is logged, and leaves all others.
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
 	families, err = registry.Gather()
-	if err != nil || len(families) != 1 || families[0].GetName() != "duewatch_other_total" {
+	if err != nil || len(families) != 2 || families[0].GetName() != "duewatch_other_total" {
 		t.Errorf("without a store the series are %v, %v", families, err)
 	}
 	for _, want := range []string{"what holds texts", "the held reminders", "the texts in doubt"} {

@@ -38,7 +38,8 @@ type postgres struct {
 	renewedAt time.Time // the lease, by OthersWrote
 
 	giveUp    chan struct{} // closed when nobody waits for a connection any more; nil in a command, which does not wait
-	ended     chan struct{} // closed when another daemon has taken the store
+	ended     chan struct{} // closed when the daemon can work on the store no more
+	endedBy   error         // why, once it is closed
 	stop, end sync.Once     // close them
 }
 
@@ -243,7 +244,7 @@ func openServerDaemon(ctx context.Context, address string, schema Schema) (_ *DB
 		return nil, err
 	}
 	if err := p.prepare(ctx, write, schema); err != nil {
-		return nil, errors.Join(fmt.Errorf("store %s: %w", Redacted(address), err), write.Close())
+		return nil, errors.Join(notOpened(address, err), write.Close())
 	}
 	d.write = startWriter(p, write)
 	if d.read, err = connect(address, 4); err != nil {
@@ -307,7 +308,7 @@ func openServer(ctx context.Context, address string, schema Schema, writes bool)
 		err = schema.checkServer(ctx, read)
 	}
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("store %s: %w", Redacted(address), err), d.Close())
+		return nil, errors.Join(notOpened(address, err), d.Close())
 	}
 	if writes {
 		write, err := connect(address, 1)

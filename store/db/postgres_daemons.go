@@ -158,7 +158,9 @@ func (p *postgres) othersWrote(ctx context.Context, pool *sql.DB) (version int64
 			return 0, fmt.Errorf("keep the store for this daemon: %w", err)
 		}
 	}
-	if err := pool.QueryRowContext(ctx, "SELECT commands FROM write_lock").Scan(&version); err != nil {
+	err = pool.QueryRowContext(ctx, "SELECT commands FROM write_lock").Scan(&version)
+	p.noteConnection(err)
+	if err != nil {
 		return 0, fmt.Errorf("look for changes of the store: %w", explain(err))
 	}
 	p.mu.Lock()
@@ -166,10 +168,16 @@ func (p *postgres) othersWrote(ctx context.Context, pool *sql.DB) (version int64
 	return version + p.returns<<32, nil
 }
 
-// superseded ends this daemon's work on the store.
-func (p *postgres) superseded() error {
-	p.end.Do(func() { close(p.ended) })
-	return ErrSuperseded
+// superseded ends this daemon's work on a store that is another daemon's by now.
+func (p *postgres) superseded() error { return p.endWork(ErrSuperseded) }
+
+// endWork ends this daemon's work on the store, for the reason that came first.
+func (p *postgres) endWork(why error) error {
+	p.end.Do(func() {
+		p.endedBy = why
+		close(p.ended)
+	})
+	return why
 }
 
 // giveUpLease lets another daemon begin at once.
@@ -194,8 +202,7 @@ func (p *postgres) readBack(ctx context.Context, cause error) error {
 		case err == nil && commits == p.commits:
 			return cause // undone
 		case err == nil:
-			_ = p.superseded()
-			return ErrWentBack
+			return p.endWork(ErrWentBack)
 		}
 		select {
 		case <-time.After(wait):
@@ -252,10 +259,24 @@ func (d *DB) Lost() (since time.Time, why error) {
 }
 
 // Ended is closed when another daemon has taken the store, or the server has lost commits:
-// this daemon can write no more.
+// this daemon can write no more, for the reason that EndedBy returns. A file never ends.
 func (d *DB) Ended() <-chan struct{} {
 	if p, ok := d.engine.(*postgres); ok {
 		return p.ended
 	}
 	return nil
+}
+
+// EndedBy is why Ended is closed: ErrSuperseded or ErrWentBack.
+func (d *DB) EndedBy() error {
+	p, ok := d.engine.(*postgres)
+	if !ok {
+		return nil
+	}
+	select {
+	case <-p.ended:
+		return p.endedBy
+	default:
+		return nil
+	}
 }

@@ -2,12 +2,14 @@ package db
 
 import (
 	"context"
+	"crypto/tls"
 	"database/sql"
 	"database/sql/driver"
 	"errors"
 	"fmt"
 	"io"
 	"net"
+	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
 )
@@ -42,7 +44,7 @@ const (
 func explainServer(err error) error {
 	var e *pgconn.PgError
 	if !errors.As(err, &e) {
-		return err
+		return explainConnection(err)
 	}
 	var what string
 	switch e.Code {
@@ -71,7 +73,61 @@ func explainServer(err error) error {
 	default:
 		return err
 	}
-	return fmt.Errorf("%s (%w)", what, err)
+	return explained(what, err)
+}
+
+// explainConnection is explainServer for a server that was not reached, or not believed.
+func explainConnection(err error) error {
+	var connecting *pgconn.ConnectError
+	if !errors.As(err, &connecting) {
+		return err
+	}
+	what := "the database server cannot be reached: is it up, are host and port right, may this host connect, " +
+		"and has it TLS where sslmode asks for it?"
+	var certificate *tls.CertificateVerificationError
+	if errors.As(err, &certificate) {
+		what = "the certificate of the database server cannot be trusted: name that of its authority by sslrootcert=FILE in the address, " +
+			"and the host as the certificate does"
+	}
+	return explained(what, err)
+}
+
+// explainedError is a failure with what to do about it, in one line: of a connection, the
+// library writes a line for each host that it tried.
+type explainedError struct {
+	text string
+	err  error
+}
+
+func explained(what string, err error) error {
+	return &explainedError{what + " (" + strings.Join(strings.Fields(err.Error()), " ") + ")", err}
+}
+
+func (e *explainedError) Error() string { return e.text }
+func (e *explainedError) Unwrap() error { return e.err }
+
+// UnusableError is why a database cannot be used until somebody has changed its address,
+// its server or the rights on it. To start again does not mend it.
+type UnusableError struct{ err error }
+
+func (e *UnusableError) Error() string { return e.err.Error() }
+func (e *UnusableError) Unwrap() error { return e.err }
+
+// notOpened says which database could not be opened, and whether to try again is of use.
+func notOpened(address string, err error) error {
+	err = fmt.Errorf("store %s: %w", Redacted(address), err)
+	var certificate *tls.CertificateVerificationError
+	lasts := errors.Is(err, ErrTooNew) || errors.Is(err, ErrTooOld) || errors.Is(err, errForeignTables) || errors.As(err, &certificate)
+	if e := (*pgconn.PgError)(nil); errors.As(err, &e) {
+		switch e.Code {
+		case codeNoRight, codeNoDatabase, codeWrongPassword, codeNotLetIn, codeNoStatement, codeStatementTwice:
+			lasts = true
+		}
+	}
+	if lasts {
+		return &UnusableError{err}
+	}
+	return err
 }
 
 // isConnectionLost reports whether a failure is of the connection, and so says nothing of

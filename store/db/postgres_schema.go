@@ -25,7 +25,7 @@ func wrongAddress(address string, err error) error {
 	} else {
 		why = "it cannot be read"
 	}
-	return fmt.Errorf("store %s: %s: write postgres://ROLE@HOST:5432/DATABASE?sslmode=verify-full", Redacted(address), why)
+	return &UnusableError{fmt.Errorf("store %s: %s: write postgres://ROLE@HOST:5432/DATABASE?sslmode=verify-full", Redacted(address), why)}
 }
 
 // serverFacts are what an engine needs of a server.
@@ -56,14 +56,15 @@ func checkServer(ctx context.Context, pool *sql.DB, writes bool) error {
 func (f serverFacts) check(writes bool) error {
 	switch {
 	case f.version < oldestServer*10_000:
-		return fmt.Errorf("the database server is PostgreSQL %d.%d: duewatch needs %d or later", f.version/10_000, f.version%10_000, oldestServer)
+		return &UnusableError{fmt.Errorf("the database server is PostgreSQL %d.%d: duewatch needs %d or later",
+			f.version/10_000, f.version%10_000, oldestServer)}
 	case writes && f.recovering:
 		return errors.New("the database server is a standby, which cannot be written: name the primary, " +
 			"or several hosts and target_session_attrs=read-write")
 	case writes && f.readOnly:
-		return errors.New("the role or the database may only read (default_transaction_read_only): ALTER it, or name another")
+		return &UnusableError{errors.New("the role or the database may only read (default_transaction_read_only): ALTER it, or name another")}
 	case f.schema == "":
-		return errors.New("the role has no schema that it may use: GRANT USAGE, CREATE ON SCHEMA public TO it")
+		return &UnusableError{errors.New("the role has no schema that it may use: GRANT USAGE, CREATE ON SCHEMA public TO it")}
 	}
 	return nil
 }

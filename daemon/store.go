@@ -1,0 +1,90 @@
+package daemon
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"duewatch/web"
+)
+
+const (
+	// lookAtStore is how often the daemon asks whether it still has its store.
+	lookAtStore = time.Second
+	// storePatience is how long /healthz waits for the store to answer: longer than a
+	// statement waits for a command that writes. It is over sooner when the connection to a
+	// database is lost meanwhile.
+	storePatience = 12 * time.Second
+)
+
+// watchStore logs when the connection to the database is lost and when it is back, and
+// returns an error when this daemon can work on its store no more. Of a store that is a file
+// there is nothing to watch.
+func (d *daemon) watchStore(ctx context.Context, log *slog.Logger) error {
+	look := time.NewTicker(lookAtStore)
+	defer look.Stop()
+	var lostSince time.Time
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-d.store.Ended():
+			return fmt.Errorf("the daemon ends: %w", d.store.EndedBy())
+		case <-look.C:
+		}
+		since, why := d.store.Lost()
+		switch {
+		case since.Equal(lostSince):
+		case since.IsZero():
+			log.Info("the connection to the database is back", "after", time.Since(lostSince).Round(time.Second).String())
+		case lostSince.IsZero():
+			log.Error("the connection to the database is lost: jobs wait until it is back, and nothing is sent meanwhile", "err", why)
+		}
+		lostSince = since
+	}
+}
+
+// storeLost is the problem that the connection to the database is lost; "" when it is not.
+func (d *daemon) storeLost() string {
+	since, why := d.store.Lost()
+	if since.IsZero() {
+		return ""
+	}
+	return fmt.Sprintf("store_lost: the connection to the database is lost since %s, and jobs wait until it is back: %s",
+		since.Format("15:04:05"), shortened(oneLine(why)))
+}
+
+// askStore adds to h what the store says. The answer of a database may be long in coming:
+// when the connection is lost, h says so instead. To start the daemon again would be of no use
+// then, and jobs that are late because they wait are no reason to.
+func (d *daemon) askStore(ctx context.Context, h web.Health, ask func(context.Context, web.Health) web.Health) web.Health {
+	ctx, cancel := context.WithTimeout(ctx, storePatience)
+	defer cancel()
+	lost := func(problem string) web.Health {
+		h.Alive, h.Problems = true, append(h.Problems, problem)
+		return h
+	}
+	if problem := d.storeLost(); problem != "" {
+		return lost(problem)
+	}
+	asked := h
+	asked.Problems = append([]string{}, h.Problems...)
+	answer := make(chan web.Health, 1)
+	go func() { answer <- ask(ctx, asked) }()
+	look := time.NewTicker(lookAtStore / 5)
+	defer look.Stop()
+	for {
+		select {
+		case h := <-answer:
+			return h
+		case <-look.C:
+			if problem := d.storeLost(); problem != "" {
+				return lost(problem)
+			}
+		case <-ctx.Done():
+			h.Alive, h.Problems = false, append(h.Problems, fmt.Sprintf("the store has not answered for %s", storePatience))
+			return h
+		}
+	}
+}
