@@ -42,7 +42,8 @@ var arrows = map[string][]string{
 	"systemd":         {},
 	// Measures the others, but for what only a person or a browser sees.
 	"bench": {
-		"bench/gen", "daemon", "config", "importer", "holidays", "reminder", "almara", "store", "notifier", "scheduler", "sandbox", "systemd",
+		"bench/gen", "daemon", "config", "importer", "holidays", "reminder", "almara", "store", "store/db/pgtest", "notifier", "scheduler",
+		"sandbox", "systemd",
 	},
 	"bench/gen": {},
 }

@@ -48,11 +48,11 @@ func (d *daemon) health(ctx context.Context, s *scheduler.Scheduler) health {
 		const refused = "the last reload was refused, so the config and the lists from before it stay in use"
 		h.add("reload", refused+": "+shortened(*why), refused+"; duewatch check and the log say why")
 	}
-	return d.askStore(ctx, h, func(ctx context.Context, h web.Health) web.Health { return d.storeHealth(ctx, h, s) })
+	return d.askStore(ctx, h, func(ctx context.Context, h health) health { return d.storeHealth(ctx, h, s) })
 }
 
 // storeHealth adds what is read from the store, and whether it can be written.
-func (d *daemon) storeHealth(ctx context.Context, h web.Health, s *scheduler.Scheduler) web.Health {
+func (d *daemon) storeHealth(ctx context.Context, h health, s *scheduler.Scheduler) health {
 	problems := Problems{Store: d.store, Policy: d.defaultPolicy.Load(), Now: d.Now}
 	h.problems = append(h.problems, problems.Sending(ctx)...)
 	provider, err := problems.Provider(ctx, s.ReconcileAfter, s.Policies.Name)

@@ -294,7 +294,7 @@ func (t *tx) changeBill(old declaredBill, b reminder.Bill, fields Fields, now ti
 		err = t.schedule(dueRegister, old.id, now)
 	} else {
 		_, err = t.Exec(`UPDATE due_remind SET at = ?2 WHERE bill_id = ?1 AND at > ?2 AND owner IS NULL
-			AND EXISTS (SELECT 1 FROM reminders WHERE bill_id = ?1 AND due_date = ?3 AND outcome = 'held')`,
+			AND EXISTS (SELECT 1 FROM reminders WHERE bill_id = ?1 AND due_date = ?3 AND outcome || '' = 'held')`,
 			old.id, now.UnixMilli(), old.dueDate.String)
 	}
 	if err != nil {
