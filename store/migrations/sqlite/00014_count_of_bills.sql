@@ -2,5 +2,5 @@
 
 -- +goose Up
 
-INSERT INTO meta (key, value) SELECT 'bills', CAST(count(*) AS TEXT) FROM bills;
+INSERT INTO meta (key, value) SELECT 'bills', CAST(count(*) AS TEXT) FROM bills HAVING count(*) > 0;
 UPDATE meta SET value = '14' WHERE key = 'oldest_version';
