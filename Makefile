@@ -82,6 +82,9 @@ run: build ## run the daemon against the sandbox, with its store in .run/
 
 ##@ Test
 
+# With STORE=postgres, tests keep their stores on a PostgreSQL server of their own.
+ON_STORE = DUEWATCH_TEST_STORE=$(STORE)
+
 .PHONY: test
 test: needs ## run all tests
 	@$(GO) test ./...
@@ -100,12 +103,12 @@ fuzz: needs ## fuzz every target of every package, FUZZTIME each
 	done
 
 .PHONY: simtest
-simtest: needs ## simulate weeks of the daemon against faulty services, SEEDS times
-	@$(GO) test ./scheduler -run '^TestSimulation$$' -count=1 -timeout 24h -seeds=$(SEEDS)
+simtest: needs ## simulate weeks of the daemon against faulty services, SEEDS times (STORE=postgres)
+	@$(ON_STORE) $(GO) test ./scheduler -run '^TestSimulation$$' -count=1 -timeout 24h -seeds=$(SEEDS)
 
 .PHONY: storm
-storm: needs ## kill the daemon again and again while it sends (KILLS, REMINDERS)
-	@$(GO) test ./cli -run '^TestStorm$$' -count=1 -timeout 30m -v -storm.kills=$(KILLS) -storm.reminders=$(REMINDERS)
+storm: needs ## kill the daemon again and again while it sends (KILLS, REMINDERS, STORE=postgres)
+	@$(ON_STORE) $(GO) test ./cli -run '^TestStorm$$' -count=1 -timeout 30m -v -storm.kills=$(KILLS) -storm.reminders=$(REMINDERS)
 
 ##@ Measure
 

@@ -20,6 +20,7 @@ import (
 	"duewatch/reminder"
 	"duewatch/sandbox"
 	"duewatch/store"
+	"duewatch/store/db/pgtest"
 )
 
 var (
@@ -65,6 +66,9 @@ func TestStorm(t *testing.T) {
 
 	dir := t.TempDir()
 	db := filepath.Join(dir, "storm.db")
+	if onServer {
+		db = serverOfItsOwn(t)
+	}
 	config := filepath.Join(dir, "config.yaml")
 	if err := os.WriteFile(config, []byte(stormConfig(name, db, server.URL, *stormReminders)), 0o600); err != nil {
 		t.Fatal(err)
@@ -146,6 +150,28 @@ func TestStorm(t *testing.T) {
 			t.Logf("%d texts: %s (%v)", count[stormAccount(i)], out, err)
 		}
 	}
+}
+
+// onServer is read before TestMain hides the environment.
+var onServer = pgtest.Wanted()
+
+// serverOfItsOwn is an empty database of a server that keeps its promises, as none that is
+// shared by other tests does.
+func serverOfItsOwn(t *testing.T) (address string) {
+	t.Helper()
+	server, err := pgtest.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := server.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	if address, err = server.Create(t.Context(), "duewatch", ""); err != nil {
+		t.Fatal(err)
+	}
+	return address
 }
 
 func stormAccount(i int) string { return fmt.Sprintf("DUE+3-S%05d", i) }

@@ -88,11 +88,22 @@ func (s *Server) start(settings []string) error {
 		args = append(args, "-c", setting)
 	}
 	s.command = s.program("postgres", args...)
-	return s.Restart()
+	return s.run()
 }
 
-// Restart starts a server that was stopped or killed, as it was.
+// Restart starts a server that was stopped or killed, as it was. What a killed one leaves
+// running takes a moment to notice its end.
 func (s *Server) Restart() error {
+	for tries := 1; ; tries++ {
+		if err := s.run(); err == nil || tries == 50 {
+			return err
+		}
+		<-time.After(100 * time.Millisecond)
+	}
+}
+
+// run starts the program once.
+func (s *Server) run() error {
 	command := s.program("postgres", s.command.Args[1:]...)
 	command.SysProcAttr.Pdeathsig = syscall.SIGQUIT // it must not outlive the tests
 	s.command, s.ended = command, make(chan error, 1)
@@ -122,6 +133,7 @@ func (s *Server) waitUntilReady() error {
 		}
 		select {
 		case ended := <-s.ended:
+			s.ended <- ended
 			return fmt.Errorf("PostgreSQL ended at its start: %w", ended)
 		case <-ctx.Done():
 			return fmt.Errorf("PostgreSQL does not start: %w", err)

@@ -1,0 +1,381 @@
+package db
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"duewatch/store/db/pgtest"
+)
+
+func TestASecondDaemonOnTheSameMachineIsRefusedAtOnce(t *testing.T) {
+	database := newDatabase(t)
+	d := daemonAt(t, database)
+	began := time.Now()
+	_, err := OpenDaemon(t.Context(), database, serverSchema)
+	host := must(os.Hostname())
+	if want := fmt.Sprintf("on %s, process %d", host, os.Getpid()); !errors.Is(err, ErrLocked) || !strings.Contains(err.Error(), want) {
+		t.Errorf("error %v, want ErrLocked with %q", err, want)
+	}
+	if took := time.Since(began); took > leaseFor/3 {
+		t.Errorf("it was refused after %s", took)
+	}
+	mustDo(t, d.Write(setMeta("a"))) // the attempt has taken nothing from the first
+}
+
+// leaseOf has the lease be that of another daemon, for a while from now on.
+func leaseOf(t testing.TB, database, place string, pid int, lasts time.Duration) {
+	t.Helper()
+	aside(t, database, fmt.Sprintf(`DELETE FROM daemons; INSERT INTO daemons (owner, host, place, pid, version, since, seen_at, until_at, commits)
+		VALUES ('another', 'elsewhere', '%s', %d, '', 0, %s, %[3]s + %d, 0)`, place, pid, serverNow, lasts.Milliseconds()))
+}
+
+func TestADaemonTakesOverFromOneThatIsDead(t *testing.T) {
+	database := newDatabase(t)
+	const nobody = 1<<22 + 1 // past the numbers of processes
+	leaseOf(t, database, place(), nobody, time.Hour)
+	began := time.Now()
+	daemonAt(t, database)
+	if took := time.Since(began); took > leaseFor/3 {
+		t.Errorf("it waited %s for a process of this machine that is dead", took)
+	}
+}
+
+func TestADaemonElsewhereThatIsNotHeardOfKeepsTheStoreUntilItsLeaseEnds(t *testing.T) {
+	database := newDatabase(t)
+	const left = 1500 * time.Millisecond
+	leaseOf(t, database, "another boot", os.Getpid(), left)
+	began := time.Now()
+	daemonAt(t, database)
+	if took := time.Since(began); took < left {
+		t.Errorf("it took the store after %s of a lease of %s", took, left)
+	}
+}
+
+func TestADaemonElsewhereThatRenewsItsLeaseKeepsTheStore(t *testing.T) {
+	database := newDatabase(t)
+	gate, address := gated(t, database)
+	leaseOf(t, database, "another boot", os.Getpid(), time.Hour)
+	looks := 0
+	gate.Strike(func(statement string) pgtest.Fault {
+		if strings.Contains(statement, "FROM daemons ORDER BY") {
+			if looks++; looks == 2 { // it was heard of meanwhile
+				aside(t, database, "UPDATE daemons SET seen_at = seen_at + 1")
+			}
+		}
+		return pgtest.None
+	})
+	_, err := OpenDaemon(t.Context(), address, serverSchema)
+	if !errors.Is(err, ErrLocked) || !strings.Contains(err.Error(), "on elsewhere") {
+		t.Errorf("error %v, want ErrLocked", err)
+	}
+}
+
+// A daemon whose lease was taken by another can commit nothing more, and knows it.
+func TestADaemonThatWasReplacedCommitsNothing(t *testing.T) {
+	for name, lose := range map[string]func(t *testing.T, gate *pgtest.Gate, replace func()){
+		"before it begins": func(_ *testing.T, _ *pgtest.Gate, replace func()) { replace() },
+		"while nobody knows whether it has committed": func(_ *testing.T, gate *pgtest.Gate, replace func()) {
+			strike := nth(1, "COMMIT", pgtest.CutBefore)
+			gate.Strike(func(statement string) pgtest.Fault {
+				f := strike(statement)
+				if strings.HasPrefix(statement, "SELECT commits FROM daemons") {
+					gate.Strike(nil)
+					replace()
+				}
+				return f
+			})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			database := newDatabase(t)
+			gate, address := gated(t, database)
+			d := daemonAt(t, address)
+			mustDo(t, d.Write(setMeta("a")))
+			lose(t, gate, func() { leaseOf(t, database, "another boot", os.Getpid(), time.Hour) })
+			if err := d.Write(setMeta("b")); !errors.Is(err, ErrSuperseded) {
+				t.Errorf("it returns %v, want ErrSuperseded", err)
+			}
+			if err := d.Write(setMeta("c")); !errors.Is(err, ErrSuperseded) {
+				t.Errorf("the next one returns %v, want ErrSuperseded", err)
+			}
+			if n := askAside[int64](t, database, "SELECT count(*) FROM meta WHERE key IN ('b', 'c')"); n != 0 {
+				t.Errorf("%d rows were written", n)
+			}
+			select {
+			case <-d.Ended():
+			default:
+				t.Error("nobody is told that it is over")
+			}
+			if !errors.Is(d.EndedBy(), ErrSuperseded) {
+				t.Errorf("it ended by %v", d.EndedBy())
+			}
+		})
+	}
+}
+
+// A server that has lost commits is another one: nothing more is written to it.
+func TestAServerThatLostCommitsEndsTheDaemon(t *testing.T) {
+	database := newDatabase(t)
+	gate, address := gated(t, database)
+	d := daemonAt(t, address)
+	for _, key := range []string{"a", "b", "c"} {
+		mustDo(t, d.Write(setMeta(key)))
+	}
+	strike := nth(1, "COMMIT", pgtest.CutBefore)
+	gate.Strike(func(statement string) pgtest.Fault {
+		if strings.HasPrefix(statement, "SELECT commits FROM daemons") {
+			gate.Strike(nil)
+			aside(t, database, "UPDATE daemons SET commits = commits - 2")
+		}
+		return strike(statement)
+	})
+	if err := d.Write(setMeta("d")); !errors.Is(err, ErrWentBack) || !errors.Is(d.EndedBy(), ErrWentBack) {
+		t.Errorf("it returns %v, and ended by %v, want ErrWentBack", err, d.EndedBy())
+	}
+}
+
+func TestTwoDaemonsThatStartOnAnEmptyDatabaseMakeOneSchema(t *testing.T) {
+	theServer(t)
+	database := pgtest.Database(t, nil)
+	type opened struct {
+		d   *DB
+		err error
+	}
+	both := make(chan opened, 2)
+	for range cap(both) {
+		go func() {
+			d, err := OpenDaemon(t.Context(), database, serverSchema)
+			both <- opened{d, err}
+		}()
+	}
+	var working []*DB
+	for range cap(both) {
+		o := <-both
+		if o.err == nil {
+			working = append(working, closedAtEnd(t, o.d))
+		} else if !errors.Is(o.err, ErrLocked) {
+			t.Errorf("error %v, want ErrLocked", o.err)
+		}
+	}
+	if len(working) != 1 {
+		t.Fatalf("%d daemons have the store", len(working))
+	}
+	mustDo(t, working[0].Write(setMeta("a")))
+	if n := askAside[int64](t, database, "SELECT count(*) FROM write_lock"); n != 1 {
+		t.Errorf("%d rows in write_lock", n)
+	}
+}
+
+// opens are the ways to open a store.
+func opens(t *testing.T, address string, check func(who string, err error)) {
+	t.Helper()
+	for who, open := range map[string]func() (*DB, error){
+		"the daemon":                 func() (*DB, error) { return OpenDaemon(t.Context(), address, serverSchema) },
+		"a command that only reads":  func() (*DB, error) { return OpenReader(t.Context(), address, serverSchema) },
+		"a command that also writes": func() (*DB, error) { return OpenWriter(t.Context(), address, serverSchema) },
+	} {
+		d, err := open()
+		if err == nil {
+			mustDo(t, d.Close())
+		}
+		check(who, err)
+	}
+}
+
+func refused(t *testing.T, address, says string) {
+	t.Helper()
+	opens(t, address, func(who string, err error) {
+		if err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("%s: error %v, want %q", who, err, says)
+		}
+	})
+}
+
+func TestADatabaseOfAnotherProgramIsLeftAlone(t *testing.T) {
+	theServer(t)
+	database := pgtest.Database(t, nil)
+	aside(t, database, "CREATE TABLE bills (id INTEGER); CREATE TABLE invoices (id INTEGER)")
+	refused(t, database, "holds tables that are not duewatch's")
+	if n := askAside[int64](t, database, "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'"); n != 2 {
+		t.Errorf("it has %d tables now", n)
+	}
+}
+
+func TestAnEmptyDatabaseIsMadeByTheDaemonAlone(t *testing.T) {
+	theServer(t)
+	database := pgtest.Database(t, nil)
+	for _, open := range []func() (*DB, error){
+		func() (*DB, error) { return OpenReader(t.Context(), database, serverSchema) },
+		func() (*DB, error) { return OpenWriter(t.Context(), database, serverSchema) },
+	} {
+		if _, err := open(); !errors.Is(err, ErrNotFound) {
+			t.Errorf("error %v, want ErrNotFound", err)
+		}
+	}
+	daemonAt(t, database)
+}
+
+func TestADatabaseThatMayOnlyBeReadIsNamed(t *testing.T) {
+	database := newDatabase(t)
+	name := askAside[string](t, database, "SELECT current_database()")
+	aside(t, database, "ALTER DATABASE "+name+" SET default_transaction_read_only = on")
+	opens(t, database, func(who string, err error) {
+		const says = "the role or the database may only read (default_transaction_read_only)"
+		switch {
+		case strings.HasSuffix(who, "only reads"):
+			if err != nil {
+				t.Errorf("%s: %v", who, err)
+			}
+		case err == nil || !strings.Contains(err.Error(), says):
+			t.Errorf("%s: error %v, want %q", who, err, says)
+		}
+	})
+}
+
+func TestServersThatTheStoreCannotBeOnAreNamed(t *testing.T) {
+	good := serverFacts{version: 150_004, schema: "public", mayCreate: true}
+	for _, tt := range []struct {
+		name   string
+		change func(*serverFacts)
+		writes bool
+		says   string // "" = it is good
+	}{
+		{"a server of today", func(*serverFacts) {}, true, ""},
+		{"the oldest", func(f *serverFacts) { f.version = 140_000 }, true, ""},
+		{"one that is too old", func(f *serverFacts) { f.version = 130_014 }, false, "PostgreSQL 13.14: duewatch needs 14 or later"},
+		{"a standby, to be written", func(f *serverFacts) { f.recovering = true }, true, "is a standby, which cannot be written: name the primary"},
+		{"a standby, to be read", func(f *serverFacts) { f.recovering, f.readOnly = true, true }, false, ""},
+		{"a role that only reads", func(f *serverFacts) { f.readOnly = true }, true, "may only read"},
+		{"a role without a schema", func(f *serverFacts) { f.schema = "" }, false, "GRANT USAGE, CREATE ON SCHEMA public"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			f := good
+			tt.change(&f)
+			err := f.check(tt.writes)
+			if (err == nil) != (tt.says == "") || (err != nil && !strings.Contains(err.Error(), tt.says)) {
+				t.Errorf("error %v, want %q", err, tt.says)
+			}
+		})
+	}
+}
+
+// limited is the address of a database for a role that is no administrator.
+func limited(t *testing.T, database string) string {
+	t.Helper()
+	aside(t, database, `DO $$BEGIN CREATE ROLE limited LOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END$$`)
+	return strings.Replace(database, "://duewatch@", "://limited@", 1)
+}
+
+func TestARoleWithoutRightsIsToldWhatItNeeds(t *testing.T) {
+	refused(t, limited(t, newDatabase(t)), "GRANT")
+	theServer(t)
+	empty := pgtest.Database(t, nil)
+	if _, err := OpenDaemon(t.Context(), limited(t, empty), serverSchema); err == nil || !strings.Contains(err.Error(), "GRANT") {
+		t.Errorf("on an empty database: %v", err)
+	}
+	if n := askAside[int64](t, empty, "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'"); n != 0 {
+		t.Errorf("%d tables were made", n)
+	}
+}
+
+func TestAServerWithoutAConnectionLeftIsNamed(t *testing.T) {
+	database := newDatabase(t)
+	name := askAside[string](t, database, "SELECT current_database()")
+	aside(t, database, "ALTER DATABASE "+name+" CONNECTION LIMIT 0") // an administrator gets in all the same
+	_, err := OpenReader(t.Context(), limited(t, database), serverSchema)
+	if err == nil || !strings.Contains(err.Error(), "no connection left: raise max_connections") {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestAWrongAddressIsNamedWithoutItsPassword(t *testing.T) {
+	server := theServer(t)
+	const password = "s3cr3t"
+	for name, address := range map[string]string{
+		"no such database":        fmt.Sprintf("postgres://duewatch:%s@127.0.0.1:%d/absent?sslmode=disable", password, server.Port),
+		"no such role":            fmt.Sprintf("postgres://absent:%s@127.0.0.1:%d/postgres?sslmode=disable", password, server.Port),
+		"no server":               "postgres://duewatch:" + password + "@127.0.0.1:1/duewatch?sslmode=disable&connect_timeout=1",
+		"no such host":            "postgres://duewatch:" + password + "@absent.invalid/duewatch",
+		"no number for a port":    "postgres://duewatch:" + password + "@127.0.0.1:port/duewatch",
+		"no such mode of TLS":     "postgres://duewatch:" + password + "@127.0.0.1/duewatch?sslmode=perhaps",
+		"no server with TLS":      fmt.Sprintf("postgres://duewatch:%s@127.0.0.1:%d/postgres?sslmode=require", password, server.Port),
+		"a password as a setting": fmt.Sprintf("postgres://duewatch@127.0.0.1:%d/absent?sslmode=disable&password=%s", server.Port, password),
+		"a sign that must not be": "postgres://duewatch:" + password + "%zz@127.0.0.1/duewatch",
+		"a space":                 "postgres://duewatch:" + password + "@127.0.0.1 /duewatch",
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := OpenReader(t.Context(), address, serverSchema)
+			if err == nil {
+				t.Fatal("it was opened")
+			}
+			if strings.Contains(err.Error(), password) {
+				t.Errorf("the error shows the password: %v", err)
+			}
+			if strings.Contains(Redacted(address), password) {
+				t.Errorf("the redacted address shows the password: %s", Redacted(address))
+			}
+		})
+	}
+}
+
+// A pooler in transaction mode gives each transaction a connection of its own choice.
+func TestAPoolerInTransactionModeMayStandBetween(t *testing.T) {
+	database := newDatabase(t)
+	for _, tt := range []struct {
+		name     string
+		prepared int
+		address  string
+		refuses  bool
+	}{
+		{"one that keeps no prepared statements", 0, "", true},
+		{"the same, and the address says so", 0, "&default_query_exec_mode=exec", false},
+		{"one that keeps prepared statements", 200, "", false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			address, err := pgtest.Pooler(t, database, tt.prepared)
+			if errors.Is(err, pgtest.ErrNoPooler) || errors.Is(err, pgtest.ErrOldPooler) {
+				t.Skip(err)
+			}
+			mustDo(t, err)
+			err = workThrough(t, address+tt.address)
+			switch {
+			case !tt.refuses && err != nil:
+				t.Error(err)
+			case tt.refuses && (err == nil || !strings.Contains(err.Error(), "add default_query_exec_mode=exec to the address")):
+				t.Errorf("error %v", err)
+			}
+		})
+	}
+}
+
+// workThrough writes and reads on several connections at once.
+func workThrough(t *testing.T, address string) error {
+	t.Helper()
+	d, err := OpenDaemon(t.Context(), address, serverSchema)
+	if err != nil {
+		return err
+	}
+	errs := make(chan error, 8)
+	for w := range cap(errs) {
+		go func() {
+			for i := range 20 {
+				key := fmt.Sprint(w, " ", i)
+				var n int
+				if err := errors.Join(d.Write(set(key, "v")), d.Reader(t.Context()).Row("SELECT count(*) FROM meta WHERE key = ?1", key).Scan(&n)); err != nil || n != 1 {
+					errs <- fmt.Errorf("%s: %d rows, %w", key, n, err)
+					return
+				}
+			}
+			errs <- nil
+		}()
+	}
+	var all error
+	for range cap(errs) {
+		all = errors.Join(all, <-errs)
+	}
+	return errors.Join(all, d.Close())
+}
