@@ -42,6 +42,7 @@ var arrows = map[string][]string{
 		"bench/gen", "daemon", "config", "importer", "holidays", "reminder", "almara", "store", "notifier", "scheduler", "sandbox", "systemd",
 	},
 	"bench/gen": {},
+	"packaging": {},
 }
 
 func TestArrows(t *testing.T) {
