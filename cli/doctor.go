@@ -54,6 +54,7 @@ const (
 type doctor struct {
 	app       *app
 	cfg       *config.Config
+	secrets   string // which of the service were found; "" = none
 	sandboxed bool
 	clocks    *clocks
 	store     *store.Store // nil where it cannot be opened
@@ -68,11 +69,12 @@ func (a *app) doctorCommand() *cobra.Command {
 		Long: `Signs in at Almara Pay, looks up one bill and compares the services, asks Twilio
 for the account and the sender, and checks the clock, the hours, the store, the
 disk and the systemd unit. Nobody is texted and nothing is changed. Each line
-begins with ok, note (good to know) or fix, which makes the status 1.`,
-		Example: "  sudo duewatch doctor --config /etc/duewatch/config.yaml\n  duewatch doctor --sandbox",
+begins with ok, note (good to know) or fix, which makes the status 1. As root it
+takes the secrets of the service, for a config in /etc/duewatch.`,
+		Example: "  sudo duewatch doctor\n  duewatch doctor --sandbox",
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			cfg, err := a.load(useSandbox)
+			cfg, secrets, err := a.loadAsService(useSandbox)
 			if wrong := (*config.Error)(nil); asJSON && errors.As(err, &wrong) {
 				var all []finding
 				for _, p := range wrong.Problems {
@@ -88,7 +90,7 @@ begins with ok, note (good to know) or fix, which makes the status 1.`,
 					return err
 				}
 			}
-			return a.examine(c.Context(), cfg, useSandbox, asJSON)
+			return a.newDoctor(cfg, secrets, useSandbox).examine(c.Context(), asJSON)
 		},
 	}
 	c.Flags().BoolVar(&useSandbox, "sandbox", false, "try the stand-ins for Almara Pay and Twilio")
@@ -96,11 +98,15 @@ begins with ok, note (good to know) or fix, which makes the status 1.`,
 	return c
 }
 
+func (a *app) newDoctor(cfg *config.Config, secrets string, sandboxed bool) *doctor {
+	return &doctor{app: a, cfg: cfg, secrets: secrets, sandboxed: sandboxed, clocks: &clocks{now: a.now}}
+}
+
 // examine checks all parts side by side, and prints each for people in order, as soon
 // as it is known.
-func (a *app) examine(ctx context.Context, cfg *config.Config, sandboxed, asJSON bool) (err error) {
-	d := &doctor{app: a, cfg: cfg, sandboxed: sandboxed, clocks: &clocks{now: a.now}}
-	if d.store, d.storeErr = store.OpenReader(ctx, cfg.Store); d.storeErr == nil {
+func (d *doctor) examine(ctx context.Context, asJSON bool) (err error) {
+	a := d.app
+	if d.store, d.storeErr = store.OpenReader(ctx, d.cfg.Store); d.storeErr == nil {
 		defer func() { err = errors.Join(err, d.store.Close()) }()
 	}
 	parts := []func(context.Context) []finding{d.mode, d.hours, d.almara, d.twilio, d.theStore, d.verified, d.sending, d.disk, d.unit}
@@ -147,6 +153,9 @@ func (a *app) encodeFindings(all []finding, ok bool) error {
 
 func (d *doctor) mode(context.Context) []finding {
 	said := found(levelOK, "config", "%s is right", d.app.configPath)
+	if d.secrets != "" {
+		said.add(levelOK, "secrets", "%s", d.secrets)
+	}
 	if d.sandboxed {
 		return said.add(levelNote, "mode", "the sandbox: endpoints, credentials and hours are the stand-ins'")
 	}

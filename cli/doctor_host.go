@@ -22,13 +22,13 @@ func (d *doctor) theStore(ctx context.Context) []finding {
 	path := d.cfg.Store
 	folder := filepath.Dir(path)
 	var out findings
-	if err := syscall.Access(folder, 2 /* W_OK */); err != nil {
+	if err := syscall.Access(folder, 2 /* W_OK */); err != nil && (folder != systemd.StateDirectory || !errors.Is(err, os.ErrNotExist)) {
 		out = found(levelFix, part, "the folder %s cannot be written by this user (%v): make it, or check its owner and mode", folder, err)
 	}
 	switch {
 	case errors.Is(d.storeErr, store.ErrNotFound):
 		if out == nil {
-			out = found(levelNote, part, "%s does not exist yet; the daemon makes it at its first start", path)
+			out = found(levelNote, part, "%s", notYet(path))
 		}
 		return out
 	case d.storeErr != nil:
@@ -133,7 +133,7 @@ func (d *doctor) disk(context.Context) []finding {
 }
 
 // unitName is the service of systemd/duewatch.service.
-const unitName = "duewatch.service"
+const unitName = systemd.Service
 
 // unit asks systemd for the daemon's unit.
 func (d *doctor) unit(ctx context.Context) []finding {

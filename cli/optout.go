@@ -137,7 +137,7 @@ nothing is added. FILE may be - for stdin.`,
 		Example: "  duewatch optout import stop-list.txt",
 		Args:    usageArgs(cobra.ExactArgs(1)),
 		RunE: func(c *cobra.Command, args []string) (err error) {
-			cfg, s, err := a.openWriter(c)
+			cfg, s, err := a.openOrMake(c)
 			if err != nil {
 				return err
 			}
@@ -231,7 +231,7 @@ type optOutEdit struct {
 
 // run reads the phone and applies the change to the store.
 func (edit *optOutEdit) run(c *cobra.Command, number string, change func(*store.Store, store.OptOut) error) (err error) {
-	cfg, s, err := edit.app.openWriter(c)
+	cfg, s, err := edit.app.openOrMake(c)
 	if err != nil {
 		return err
 	}
