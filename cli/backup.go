@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"duewatch/store"
 )
@@ -78,7 +77,7 @@ func printCopied(to io.Writer, name string, copied store.Copied, took time.Durat
 // backupToStdout makes the copy in a folder that only this user may enter, and writes it out
 // from there: what is read by a pipe could not be read back.
 func (a *app) backupToStdout(c *cobra.Command, asJSON bool) (err error) {
-	if f, ok := a.stdout.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+	if terminal(a.stdout) != nil {
 		return fmt.Errorf("a store is nothing to read: send it into a file or a program, as in duewatch backup - | gzip > FILE (%w)", errUsage)
 	}
 	_, s, err := a.openReader(c)

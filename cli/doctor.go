@@ -28,6 +28,19 @@ type finding struct {
 	Text  string `json:"text"` // what is right, or what is wrong and what to do
 }
 
+// beginning is what stands before the text of a finding: its level, and its part.
+func (f finding) beginning(s style) string {
+	shown := map[string]struct {
+		mark string
+		colour
+	}{levelOK: {"✓", green}, levelNote: {"!", yellow}, levelFix: {"✗", red}}[f.Level]
+	level := s.paint(shown.colour, fmt.Sprintf("%-6s", f.Level))
+	if s.marks {
+		level = s.paint(shown.colour, shown.mark+" ") + level
+	}
+	return level + fmt.Sprintf("%-11s", f.Part)
+}
+
 // findings are those of one part.
 type findings []finding
 
@@ -124,7 +137,7 @@ func (d *doctor) examine(ctx context.Context, asJSON bool) (err error) {
 				fixes++
 			}
 			if !asJSON && ctx.Err() == nil { // else it is no finding
-				a.printWrapped(fmt.Sprintf("%-6s%-11s", f.Level, f.Part), f.Text)
+				a.printWrapped(f.beginning(styleOf(a.stdout)), f.Text)
 			}
 		}
 	}

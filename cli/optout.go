@@ -116,7 +116,7 @@ masked unless --full is given. --json prints one object a line.`,
 				fmt.Fprintln(a.stderr, "no phone is on the list")
 				return nil
 			}
-			return t.flush()
+			return errors.Join(t.flush(), t.count("entry"))
 		},
 	}
 	c.Flags().BoolVar(&asJSON, "json", false, "print JSON, one object a line")
