@@ -81,10 +81,19 @@ build: needs ## build ./duewatch
 	@stamp=false; if git rev-parse --quiet --verify HEAD >/dev/null 2>&1; then stamp=auto; fi; \
 	$(GO) build -trimpath -buildvcs=$$stamp -buildmode=pie -ldflags='$(LDFLAGS)' -o $(OUTPUT) .
 
+# Where another program, such as an installed duewatch, has the port of web.listen, the next
+# free one is taken.
 .PHONY: run
 run: build ## run the daemon against the sandbox, with its store in .run/
 	@mkdir -p .run
-	@DUEWATCH_STORE=.run/duewatch.db exec ./duewatch run --sandbox --config config.yaml
+	@if [ -z "$${DUEWATCH_WEB__LISTEN:-}" ]; then \
+		port=8750; while (: <>/dev/tcp/127.0.0.1/$$port) 2>/dev/null; do port=$$((port + 1)); done; \
+		if [ "$$port" != 8750 ]; then \
+			echo "port 8750 is taken: /healthz and /metrics are at http://127.0.0.1:$$port"; \
+			export DUEWATCH_WEB__LISTEN=127.0.0.1:$$port; \
+		fi; \
+	fi; \
+	DUEWATCH_STORE=.run/duewatch.db exec ./duewatch run --sandbox --config config.yaml
 
 ##@ Test
 
@@ -116,6 +125,10 @@ storm: needs ## kill the daemon again and again while it sends (KILLS, REMINDERS
 .PHONY: test-deb
 test-deb: deb rpm ## install, upgrade and purge the packages on a copy of this machine (as root)
 	@packaging/test
+
+.PHONY: test-systemd
+test-systemd: deb ## walk through systemd/README.md on a Debian booted by systemd (as root)
+	@systemd/test
 
 ##@ Measure
 
