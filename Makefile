@@ -196,6 +196,11 @@ verify-unit: ## check the systemd units and the exposure of their sandboxes
 		sed -nE 's/.*Overall exposure level for ([^ ]+): ([0-9.]+).*/\1: no warnings, exposure \2 (at most $(EXPOSURE))/p' <<< "$$report"; \
 	done
 
+.PHONY: check-rules
+check-rules: ## check and test the alarms for Prometheus
+	@command -v promtool >/dev/null || { echo "check-rules needs promtool: install prometheus" >&2; exit 1; }
+	@promtool check rules monitoring/duewatch.rules.yml && promtool test rules monitoring/duewatch.rules.test.yml
+
 ##@ Install
 
 # What is installed besides the files is what the packages do in their scripts: the user, its

@@ -179,6 +179,9 @@ func (k *check) all(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
+			if err := k.foreignPhones(ctx, s); err != nil {
+				return err
+			}
 			for service, languages := range inUse {
 				for language := range languages {
 					used.add(k.cfg, service, language)
@@ -236,6 +239,23 @@ func (k *check) billsFile(ctx context.Context, each func(service, language strin
 		k.printWrapped("          ", note)
 	}
 	return file.Close()
+}
+
+// foreignPhones counts the phones of other countries in the store, where most bills
+// come from imports.
+func (k *check) foreignPhones(ctx context.Context, s *store.Store) error {
+	code := reminder.CallingCodeOf(k.cfg.Country)
+	if code == "" {
+		return nil
+	}
+	notes := importer.Notes{}
+	err := s.ForeignPhones(ctx, code, func(p reminder.Phone) {
+		notes.CountPhone(k.cfg.Phones, p, reminder.KnownRange)
+	})
+	for _, note := range notes.Lines() {
+		k.printWrapped("store     ", note)
+	}
+	return err
 }
 
 // store reads the whole store for damage, after texts was called with it, nil

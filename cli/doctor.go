@@ -65,17 +65,18 @@ const (
 
 // doctor checks all that a daemon with this config needs.
 type doctor struct {
-	app       *app
-	cfg       *config.Config
-	secrets   string // which of the service were found; "" = none
-	sandboxed bool
-	clocks    *clocks
-	store     *store.Store // nil where it cannot be opened
-	storeErr  error
+	app        *app
+	cfg        *config.Config
+	secrets    string // which of the service were found; "" = none
+	sandboxed  bool
+	testAlerts bool // send a test to each URL of alerts:
+	clocks     *clocks
+	store      *store.Store // nil where it cannot be opened
+	storeErr   error
 }
 
 func (a *app) doctorCommand() *cobra.Command {
-	var useSandbox, asJSON bool
+	var useSandbox, testAlerts, asJSON bool
 	c := &cobra.Command{
 		Use:   "doctor",
 		Short: "Try all that the daemon needs, and say what to do",
@@ -83,7 +84,10 @@ func (a *app) doctorCommand() *cobra.Command {
 for the account and the sender, and checks the clock, the hours, the store, the
 disk and the systemd unit. Nobody is texted and nothing is changed. Each line
 begins with ok, note (good to know) or fix, which makes the status 1. As root it
-takes the secrets of the service, for a config in /etc/duewatch.`,
+takes the secrets of the service, for a config in /etc/duewatch.
+
+--alerts also sends a test message to each URL of alerts.urls, and calls
+alerts.heartbeat_url once.`,
 		Example: "  sudo duewatch doctor\n  duewatch doctor --sandbox",
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -103,26 +107,27 @@ takes the secrets of the service, for a config in /etc/duewatch.`,
 					return err
 				}
 			}
-			return a.newDoctor(cfg, secrets, useSandbox).examine(c.Context(), asJSON)
+			d := &doctor{app: a, cfg: cfg, secrets: secrets, sandboxed: useSandbox, testAlerts: testAlerts}
+			return d.examine(c.Context(), asJSON)
 		},
 	}
 	c.Flags().BoolVar(&useSandbox, "sandbox", false, "try the stand-ins for Almara Pay and Twilio")
+	c.Flags().BoolVar(&testAlerts, "alerts", false, "send a test to each URL of alerts:")
 	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
 	return c
-}
-
-func (a *app) newDoctor(cfg *config.Config, secrets string, sandboxed bool) *doctor {
-	return &doctor{app: a, cfg: cfg, secrets: secrets, sandboxed: sandboxed, clocks: &clocks{now: a.now}}
 }
 
 // examine checks all parts side by side, and prints each for people in order, as soon
 // as it is known.
 func (d *doctor) examine(ctx context.Context, asJSON bool) (err error) {
 	a := d.app
+	d.clocks = &clocks{now: a.now}
 	if d.store, d.storeErr = store.OpenReader(ctx, d.cfg.Store); d.storeErr == nil {
 		defer func() { err = errors.Join(err, d.store.Close()) }()
 	}
-	parts := []func(context.Context) []finding{d.mode, d.hours, d.almara, d.twilio, d.theStore, d.verified, d.sending, d.disk, d.unit}
+	parts := []func(context.Context) []finding{
+		d.mode, d.hours, d.almara, d.twilio, d.theStore, d.verified, d.sending, d.disk, d.unit, d.alerts,
+	}
 	results := make([]chan []finding, len(parts))
 	for i, part := range parts {
 		results[i] = make(chan []finding, 1)

@@ -102,7 +102,7 @@ func (d *doctor) sending(ctx context.Context) []finding {
 	}
 	var out findings
 	for _, problem := range d.app.problems(d.cfg, d.store).Sending(ctx) {
-		out.add(levelFix, part, "%s", problem)
+		out.add(levelFix, part, "%s", problem.Text)
 	}
 	if out == nil {
 		out = found(levelOK, part, "no stop and no guard holds texts")

@@ -47,7 +47,7 @@ func TestDoctorComparesClocks(t *testing.T) {
 			(&daemon.StandIns{URL: server.URL}).ReplaceIn(cfg)
 			var out bytes.Buffer
 			a := &app{stdout: &out, stderr: &out, now: wallClock}
-			err = a.newDoctor(cfg, "", true).examine(t.Context(), false)
+			err = (&doctor{app: a, cfg: cfg, sandboxed: true}).examine(t.Context(), false)
 			if !strings.Contains(out.String(), tt.want) || (err == nil) != strings.HasPrefix(tt.want, "ok") {
 				t.Errorf("%v\n%s", err, out.String())
 			}

@@ -201,14 +201,15 @@ func (a *app) listHeld(c *cobra.Command, asJSON bool) (err error) {
 		return err
 	}
 	problems := a.problems(cfg, s)
-	refused, err := problems.RefusedBills(ctx)
+	refusedBills, err := problems.RefusedBills(ctx)
 	if err != nil {
 		return err
 	}
-	provider, err := problems.Provider(ctx, cfg.Notifier.ReconcileAfter, cfg.Policies.Name)
+	atProvider, err := problems.Provider(ctx, cfg.Notifier.ReconcileAfter, cfg.Policies.Name)
 	if err != nil {
 		return err
 	}
+	refused, provider := daemon.Sentences(refusedBills), daemon.Sentences(atProvider)
 	if asJSON {
 		return json.NewEncoder(a.stdout).Encode(heldJSON(stops, warnings, held, provider))
 	}

@@ -58,6 +58,7 @@ type Config struct {
 	MaxRemoved float64
 	Web        Web
 	Log        Log
+	Alerts     Alerts
 	Retention  time.Duration // how long history is kept
 
 	// wording is a hash of all template sources, for Fingerprint: compiled
