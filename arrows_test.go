@@ -46,6 +46,7 @@ var arrows = map[string][]string{
 		"sandbox", "systemd",
 	},
 	"bench/gen": {},
+	"packaging": {},
 }
 
 func TestArrows(t *testing.T) {

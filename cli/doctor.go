@@ -28,6 +28,19 @@ type finding struct {
 	Text  string `json:"text"` // what is right, or what is wrong and what to do
 }
 
+// beginning is what stands before the text of a finding: its level, and its part.
+func (f finding) beginning(s style) string {
+	shown := map[string]struct {
+		mark string
+		colour
+	}{levelOK: {"✓", green}, levelNote: {"!", yellow}, levelFix: {"✗", red}}[f.Level]
+	level := s.paint(shown.colour, fmt.Sprintf("%-6s", f.Level))
+	if s.marks {
+		level = s.paint(shown.colour, shown.mark+" ") + level
+	}
+	return level + fmt.Sprintf("%-11s", f.Part)
+}
+
 // findings are those of one part.
 type findings []finding
 
@@ -54,6 +67,7 @@ const (
 type doctor struct {
 	app        *app
 	cfg        *config.Config
+	secrets    string // which of the service were found; "" = none
 	sandboxed  bool
 	testAlerts bool // send a test to each URL of alerts:
 	clocks     *clocks
@@ -69,14 +83,15 @@ func (a *app) doctorCommand() *cobra.Command {
 		Long: `Signs in at Almara Pay, looks up one bill and compares the services, asks Twilio
 for the account and the sender, and checks the clock, the hours, the store, the
 disk and the systemd unit. Nobody is texted and nothing is changed. Each line
-begins with ok, note (good to know) or fix, which makes the status 1.
+begins with ok, note (good to know) or fix, which makes the status 1. As root it
+takes the secrets of the service, for a config in /etc/duewatch.
 
 --alerts also sends a test message to each URL of alerts.urls, and calls
 alerts.heartbeat_url once.`,
-		Example: "  sudo duewatch doctor --config /etc/duewatch/config.yaml\n  duewatch doctor --sandbox",
+		Example: "  sudo duewatch doctor\n  duewatch doctor --sandbox",
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			cfg, err := a.load(useSandbox)
+			cfg, secrets, err := a.loadAsService(useSandbox)
 			if wrong := (*config.Error)(nil); asJSON && errors.As(err, &wrong) {
 				var all []finding
 				for _, p := range wrong.Problems {
@@ -92,7 +107,7 @@ alerts.heartbeat_url once.`,
 					return err
 				}
 			}
-			d := &doctor{app: a, cfg: cfg, sandboxed: useSandbox, testAlerts: testAlerts}
+			d := &doctor{app: a, cfg: cfg, secrets: secrets, sandboxed: useSandbox, testAlerts: testAlerts}
 			return d.examine(c.Context(), asJSON)
 		},
 	}
@@ -127,7 +142,7 @@ func (d *doctor) examine(ctx context.Context, asJSON bool) (err error) {
 				fixes++
 			}
 			if !asJSON && ctx.Err() == nil { // else it is no finding
-				a.printWrapped(fmt.Sprintf("%-6s%-11s", f.Level, f.Part), f.Text)
+				a.printWrapped(f.beginning(styleOf(a.stdout)), f.Text)
 			}
 		}
 	}
@@ -156,6 +171,9 @@ func (a *app) encodeFindings(all []finding, ok bool) error {
 
 func (d *doctor) mode(context.Context) []finding {
 	said := found(levelOK, "config", "%s is right", d.app.configPath)
+	if d.secrets != "" {
+		said.add(levelOK, "secrets", "%s", d.secrets)
+	}
 	if d.sandboxed {
 		return said.add(levelNote, "mode", "the sandbox: endpoints, credentials and hours are the stand-ins'")
 	}

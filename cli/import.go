@@ -149,9 +149,7 @@ func (i *billImport) run(c *cobra.Command) (err error) {
 // open opens the store. A file can be tried before there is one.
 func (i *billImport) open(c *cobra.Command) (cfg *config.Config, err error) {
 	if !i.dryRun {
-		if cfg, i.store, err = i.app.openWriter(c); errors.Is(err, store.ErrNotFound) {
-			err = fmt.Errorf("%w It makes the store at its first start; --dry-run reads the file without one", err)
-		}
+		cfg, i.store, err = i.app.openOrMake(c)
 		return cfg, err
 	}
 	cfg, i.store, err = i.app.openReader(c)

@@ -116,7 +116,7 @@ masked unless --full is given. --json prints one object a line.`,
 				fmt.Fprintln(a.stderr, "no phone is on the list")
 				return nil
 			}
-			return t.flush()
+			return errors.Join(t.flush(), t.count("entry"))
 		},
 	}
 	c.Flags().BoolVar(&asJSON, "json", false, "print JSON, one object a line")
@@ -158,7 +158,7 @@ is added. FILE may be - for stdin.`,
 }
 
 func (i *optOutImport) run(c *cobra.Command) (err error) {
-	cfg, s, err := i.app.openWriter(c)
+	cfg, s, err := i.app.openOrMake(c)
 	if err != nil {
 		return err
 	}
@@ -260,7 +260,7 @@ type optOutEdit struct {
 
 // run reads the phone and applies the change to the store.
 func (edit *optOutEdit) run(c *cobra.Command, number string, change func(*store.Store, store.OptOut) error) (err error) {
-	cfg, s, err := edit.app.openWriter(c)
+	cfg, s, err := edit.app.openOrMake(c)
 	if err != nil {
 		return err
 	}
