@@ -13,12 +13,15 @@ GOLANGCI_VERSION  := 2.15.0
 PREFIX     ?= /usr/local
 BINDIR     ?= $(PREFIX)/bin
 UNITDIR    ?= $(PREFIX)/lib/systemd/system
+USERSDIR   ?= $(PREFIX)/lib/sysusers.d
 SHAREDIR   ?= $(PREFIX)/share
+ZSHDIR     ?= $(SHAREDIR)/zsh/site-functions
 SYSCONFDIR ?= /etc
 STATEDIR   ?= /var/lib/duewatch
 CONFDIR    := $(SYSCONFDIR)/duewatch
 MANDIR     := $(SHAREDIR)/man/man1
-COMPLETION := $(SHAREDIR)/bash-completion/completions/duewatch $(SHAREDIR)/zsh/site-functions/_duewatch \
+UNITS      := duewatch.service duewatch-backup.service duewatch-backup.timer
+COMPLETION := $(SHAREDIR)/bash-completion/completions/duewatch $(ZSHDIR)/_duewatch \
 	$(SHAREDIR)/fish/vendor_completions.d/duewatch.fish
 
 # The highest exposure that `systemd-analyze security` may find in the unit.
@@ -69,16 +72,28 @@ needs:
 	}
 
 # Go asks git for the version that it writes into the binary. Where git has none (a
-# tarball, another user's clone) the binary is built without one.
+# tarball, another user's clone) the binary is built without one. It is position-independent,
+# as Debian's programs are; the packages share what is compiled here, and add LDFLAGS.
+OUTPUT  ?= duewatch
+LDFLAGS ?=
 .PHONY: build
 build: needs ## build ./duewatch
 	@stamp=false; if git rev-parse --quiet --verify HEAD >/dev/null 2>&1; then stamp=auto; fi; \
-	$(GO) build -trimpath -buildvcs=$$stamp -o duewatch .
+	$(GO) build -trimpath -buildvcs=$$stamp -buildmode=pie -ldflags='$(LDFLAGS)' -o $(OUTPUT) .
 
+# Where another program, such as an installed duewatch, has the port of web.listen, the next
+# free one is taken.
 .PHONY: run
 run: build ## run the daemon against the sandbox, with its store in .run/
 	@mkdir -p .run
-	@DUEWATCH_STORE=.run/duewatch.db exec ./duewatch run --sandbox --config config.yaml
+	@if [ -z "$${DUEWATCH_WEB__LISTEN:-}" ]; then \
+		port=8750; while (: <>/dev/tcp/127.0.0.1/$$port) 2>/dev/null; do port=$$((port + 1)); done; \
+		if [ "$$port" != 8750 ]; then \
+			echo "port 8750 is taken: /healthz and /metrics are at http://127.0.0.1:$$port"; \
+			export DUEWATCH_WEB__LISTEN=127.0.0.1:$$port; \
+		fi; \
+	fi; \
+	DUEWATCH_STORE=.run/duewatch.db exec ./duewatch run --sandbox --config config.yaml
 
 ##@ Test
 
@@ -109,6 +124,14 @@ simtest: needs ## simulate weeks of the daemon against faulty services, SEEDS ti
 .PHONY: storm
 storm: needs ## kill the daemon again and again while it sends (KILLS, REMINDERS, STORE=postgres)
 	@$(ON_STORE) $(GO) test ./cli -run '^TestStorm$$' -count=1 -timeout 30m -v -storm.kills=$(KILLS) -storm.reminders=$(REMINDERS)
+
+.PHONY: test-deb
+test-deb: deb rpm ## install, upgrade and purge the packages on a copy of this machine (as root)
+	@packaging/test
+
+.PHONY: test-systemd
+test-systemd: deb ## walk through systemd/README.md on a Debian booted by systemd (as root)
+	@systemd/test
 
 ##@ Measure
 
@@ -160,40 +183,55 @@ $(LINT): needs
 		GOBIN="$(CURDIR)/.bin" $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v$(GOLANGCI_VERSION); \
 	fi
 
-# It checks a copy of the unit whose programs exist: a missing program is a warning, and
+# It checks a copy of the units whose programs exist: a missing program is a warning, and
 # any warning fails.
 .PHONY: verify-unit
-verify-unit: ## check the systemd unit and the exposure of its sandbox
+verify-unit: ## check the systemd units and the exposure of their sandboxes
 	@command -v systemd-analyze >/dev/null || { echo "verify-unit needs systemd-analyze: install systemd" >&2; exit 1; }
-	@dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; unit="$$dir/duewatch.service"; \
-	sed -E 's|^(Exec[A-Za-z]*=)[^ ]+|\1/bin/true|' systemd/duewatch.service > "$$unit"; \
-	warnings=$$(systemd-analyze verify --man=no --recursive-errors=no "$$unit" 2>&1) || warnings="$$warnings (failed)"; \
+	@dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; \
+	for unit in $(UNITS); do sed -E 's|^(Exec[A-Za-z]*=)[^ ]+|\1/bin/true|' systemd/$$unit > "$$dir/$$unit"; done; \
+	warnings=$$(systemd-analyze verify --man=no --recursive-errors=no $(addprefix "$$dir"/,$(UNITS)) 2>&1) || warnings="$$warnings (failed)"; \
 	[ -z "$$warnings" ] || { echo "systemd-analyze verify says:"; echo "$$warnings"; exit 1; } >&2; \
-	if ! report=$$(systemd-analyze security --offline=true --threshold=$(subst .,,$(EXPOSURE)) --no-pager "$$unit" 2>&1); then \
-		echo "$$report"; echo "the exposure of the unit is over $(EXPOSURE), or could not be determined"; exit 1; \
-	fi >&2; \
-	sed -nE 's/.*Overall exposure level for ([^ ]+): ([0-9.]+).*/\1: no warnings, exposure \2 (at most $(EXPOSURE))/p' <<< "$$report"
+	for unit in $(filter %.service,$(UNITS)); do \
+		if ! report=$$(systemd-analyze security --offline=true --threshold=$(subst .,,$(EXPOSURE)) --no-pager "$$dir/$$unit" 2>&1); then \
+			echo "$$report"; echo "the exposure of $$unit is over $(EXPOSURE), or could not be determined"; exit 1; \
+		fi >&2; \
+		sed -nE 's/.*Overall exposure level for ([^ ]+): ([0-9.]+).*/\1: no warnings, exposure \2 (at most $(EXPOSURE))/p' <<< "$$report"; \
+	done
+
+.PHONY: check-rules
+check-rules: ## check and test the alarms for Prometheus
+	@command -v promtool >/dev/null || { echo "check-rules needs promtool: install prometheus" >&2; exit 1; }
+	@promtool check rules monitoring/duewatch.rules.yml && promtool test rules monitoring/duewatch.rules.test.yml
 
 ##@ Install
 
+# What is installed besides the files is what the packages do in their scripts: the user, its
+# right to read the config, and the folder of the store.
+BINARY ?= duewatch
 .PHONY: install
-install: ## install binary, unit, config, man pages and completion (after make build)
-	@[ -x duewatch ] || { echo "there is no ./duewatch yet: run \`make build\` first, as yourself" >&2; exit 1; }
+install: ## install binary, units, user, config, man pages and completion (after make build)
+	@[ -x $(BINARY) ] || { echo "there is no ./$(BINARY) yet: run \`make build\` first, as yourself" >&2; exit 1; }
 	@install -d "$(DESTDIR)$(BINDIR)" "$(DESTDIR)$(UNITDIR)" "$(DESTDIR)$(CONFDIR)"
 	@install -d -m 0700 "$(DESTDIR)$(CONFDIR)"/credentials{,/almara,/twilio}
-	@install -m 0755 duewatch "$(DESTDIR)$(BINDIR)/duewatch"
-	@sed -e 's|/usr/local/bin/duewatch|$(BINDIR)/duewatch|g' -e 's|/etc/duewatch/|$(CONFDIR)/|g' systemd/duewatch.service \
-		| install -m 0644 /dev/stdin "$(DESTDIR)$(UNITDIR)/duewatch.service"
+	@install -m 0755 $(BINARY) "$(DESTDIR)$(BINDIR)/duewatch"
+	@for unit in $(UNITS); do \
+		sed -e 's|/usr/local/bin/duewatch|$(BINDIR)/duewatch|g' -e 's|/etc/duewatch/|$(CONFDIR)/|g' systemd/$$unit \
+		| install -m 0644 /dev/stdin "$(DESTDIR)$(UNITDIR)/$$unit"; done
+	@install -D -m 0644 systemd/duewatch.sysusers "$(DESTDIR)$(USERSDIR)/duewatch.conf"
+	@[ -n "$(DESTDIR)" ] || systemd-sysusers "$(USERSDIR)/duewatch.conf"
 	@conf="$(DESTDIR)$(CONFDIR)/config.yaml"; \
 	if [ -e "$$conf" ]; then echo "kept       $(CONFDIR)/config.yaml"; else \
-		sed -E 's|^store:[[:space:]]*[^#[:space:]]+|store: $(STATEDIR)/duewatch.db|' config.yaml | install -m 0644 /dev/stdin "$$conf"; \
+		sed -E 's|^store:[[:space:]]*[^#[:space:]]+|store: $(STATEDIR)/duewatch.db|' config.yaml | install -m 0640 /dev/stdin "$$conf"; \
 		grep -qF 'store: $(STATEDIR)/duewatch.db' "$$conf" || { rm "$$conf"; echo "config.yaml has no line store: to set" >&2; exit 1; }; \
+		[ -n "$(DESTDIR)" ] || chgrp duewatch "$$conf"; \
 		echo "installed  $(CONFDIR)/config.yaml"; fi
-	@install -d "$(DESTDIR)$(MANDIR)" && ./duewatch man "$(DESTDIR)$(MANDIR)"
+	@[ -n "$(DESTDIR)" ] || [ -e "$(STATEDIR)" ] || install -d -o duewatch -g duewatch -m 0700 "$(STATEDIR)"
+	@install -d "$(DESTDIR)$(MANDIR)" && ./$(BINARY) man "$(DESTDIR)$(MANDIR)"
 	@set -- bash zsh fish; for file in $(COMPLETION); do \
-		./duewatch completion "$$1" | install -D -m 0644 /dev/stdin "$(DESTDIR)$$file"; shift; done
+		./$(BINARY) completion "$$1" | install -D -m 0644 /dev/stdin "$(DESTDIR)$$file"; shift; done
 	@echo "installed  $(BINDIR)/duewatch"
-	@echo "installed  $(UNITDIR)/duewatch.service"
+	@echo "installed  $(addprefix $(UNITDIR)/,$(UNITS))"
 	@echo "installed  $(MANDIR)/duewatch*.1, and completion for bash, zsh and fish"
 	@if [ -z "$(DESTDIR)" ] && [ -d /run/systemd/system ]; then systemctl daemon-reload; fi
 	@echo "systemd/README.md says what is next"
@@ -201,12 +239,22 @@ install: ## install binary, unit, config, man pages and completion (after make b
 .PHONY: uninstall
 uninstall: ## remove what install put in place, but not the config and the store
 	@if [ -z "$(DESTDIR)" ] && [ -d /run/systemd/system ] && systemctl cat duewatch.service >/dev/null 2>&1; then \
-		systemctl disable --now duewatch.service; fi
-	@rm -f "$(DESTDIR)$(BINDIR)/duewatch" "$(DESTDIR)$(UNITDIR)/duewatch.service" \
+		systemctl disable --now duewatch-backup.timer duewatch.service; fi
+	@rm -f "$(DESTDIR)$(BINDIR)/duewatch" "$(DESTDIR)$(USERSDIR)/duewatch.conf" $(addprefix "$(DESTDIR)$(UNITDIR)"/,$(UNITS)) \
 		"$(DESTDIR)$(MANDIR)"/duewatch.1 "$(DESTDIR)$(MANDIR)"/duewatch-*.1 $(addprefix "$(DESTDIR)",$(COMPLETION))
 	@if [ -z "$(DESTDIR)" ] && [ -d /run/systemd/system ]; then systemctl daemon-reload; fi
-	@echo "removed the binary and the unit; $(CONFDIR) and $(STATEDIR) are kept"
+	@echo "removed the binary and the units; $(CONFDIR), $(STATEDIR) and the user duewatch are kept"
+
+# nfpm has a module file of its own, packaging/nfpm.mod, so that its libraries are no matter
+# of the program's.
+.PHONY: deb
+deb: needs ## build dist/duewatch_VERSION_ARCH.deb
+	@GO="$(GO)" packaging/build deb
+
+.PHONY: rpm
+rpm: needs ## build dist/duewatch-VERSION-1.ARCH.rpm
+	@GO="$(GO)" packaging/build rpm
 
 .PHONY: clean
-clean: ## remove what build, run, bench and lint left here
-	@rm -rf duewatch .run .bin .bench
+clean: ## remove what build, run, bench, lint and the packages left here
+	@rm -rf duewatch dist .run .bin .bench

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -50,6 +51,46 @@ func TestMakeSaysWhatAMachineLacks(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// Beside an installed duewatch, which has the port, make run takes the next free one.
+//
+// It is not parallel: a process that another test starts just then would hold the script
+// open, and the kernel runs no file that is open for writing.
+func TestMakeRunTakesAFreePort(t *testing.T) {
+	makefile, err := filepath.Abs("Makefile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	run := func(env ...string) string {
+		t.Helper()
+		dir := t.TempDir()
+		script := "#!/bin/sh\necho \"listens on ${DUEWATCH_WEB__LISTEN:-the port of the config}\"\n"
+		for name, text := range map[string]string{"duewatch": script, "go.mod": "go 1.26.8\n"} {
+			if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o700); err != nil {
+				t.Fatal(err)
+			}
+		}
+		c := exec.CommandContext(t.Context(), "make", "-s", "-C", dir, "-f", makefile, "--assume-old=build", "run")
+		c.Env = append(os.Environ(), env...)
+		out, err := c.CombinedOutput()
+		if err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+		return string(out)
+	}
+	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:8750")
+	if err == nil {
+		defer l.Close() //nolint:errcheck // of a test
+	} // else another program has it
+	taken := regexp.MustCompile(`^port 8750 is taken: \S+ and \S+ are at http://127\.0\.0\.1:(\d+)\nlistens on 127\.0\.0\.1:(\d+)\n$`)
+	said := run("DUEWATCH_WEB__LISTEN=")
+	if ports := taken.FindStringSubmatch(said); len(ports) == 0 || ports[1] != ports[2] || ports[1] == "8750" {
+		t.Errorf("with the port taken: %s", said)
+	}
+	if said := run("DUEWATCH_WEB__LISTEN=127.0.0.1:1"); said != "listens on 127.0.0.1:1\n" {
+		t.Errorf("with a port of the environment: %s", said)
 	}
 }
 

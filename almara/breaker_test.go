@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -203,4 +204,17 @@ func TestBreakerProbesWithFewCalls(t *testing.T) {
 			t.Errorf("change %d is reported twice", change)
 		}
 	})
+}
+
+// Each outcome that can be counted is one of those that are known beforehand.
+func TestTheOutcomesOfCallsAreKnown(t *testing.T) {
+	for _, err := range []error{
+		nil, &RejectedError{}, &UnclearError{}, &ForbiddenError{}, &RetryError{}, &StopError{}, ErrBreakerOpen,
+	} {
+		for op, known := range CallOutcomes() {
+			if got := outcomeOf(err); !slices.Contains(known, got) {
+				t.Errorf("%s: %T is counted as %q", op, err, got)
+			}
+		}
+	}
 }

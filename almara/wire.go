@@ -105,6 +105,15 @@ func (w *wire) report(op string, err error, took time.Duration) {
 	}
 }
 
+// CallOutcomes are the values that OnCall is given: the outcomes of each op.
+func CallOutcomes() map[string][]string {
+	all := map[string][]string{}
+	for _, op := range []string{"token", "register", "lookup", "services"} {
+		all[op] = []string{"ok", "rejected", "unclear", "forbidden", "retry", "stop", "breaker"}
+	}
+	return all
+}
+
 // outcomeOf is the label of an error in metrics; "" when the caller gave up.
 func outcomeOf(err error) string {
 	var (

@@ -208,6 +208,11 @@ func (b *bench) ourImport(ctx context.Context, file string) (seconds float64, er
 	if err := makeStore(ctx, path, 1); err != nil {
 		return 0, err
 	}
+	return b.importInto(ctx, path, file)
+}
+
+// importInto is the built daemon's import into a store.
+func (b *bench) importInto(ctx context.Context, path, file string) (seconds float64, err error) {
 	config, err := b.config(params{store: path, callers: 16})
 	if err != nil {
 		return 0, err

@@ -99,6 +99,7 @@ func parts() []part {
 		{"start", (*bench).start},
 		{"commands", (*bench).commands},
 		{"scale", (*bench).scale},
+		{"postgres", (*bench).postgres},
 	}
 }
 

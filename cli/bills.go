@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -84,14 +85,24 @@ func (a *app) tableOfBills(
 	c *cobra.Command, cfg *config.Config, s *store.Store, filter store.BillFilter, phone func(reminder.Phone) string,
 ) error {
 	heads := []string{"SERVICE", "ACCOUNT", "PHONE", "STATE", "DUE", "BALANCE", "NEXT"}
+	today := reminder.DateOf(a.now().In(cfg.Zone))
+	past := 0
 	rest := func(w store.Watched) []string {
-		return []string{a.shortDay(w.DueDate, cfg.Zone), formatBalance(w.Balance, cfg.Currency), a.shortTime(w.NextRemind, cfg.Zone)}
+		due := a.dueCell(w.Bill, today, cfg.Zone)
+		if strings.HasSuffix(due, pastDue) {
+			past++
+		}
+		return []string{due, formatBalance(w.Balance, cfg.Currency), a.shortTime(w.NextRemind, cfg.Zone)}
 	}
 	if filter.State == reminder.BillRejected || filter.State == reminder.BillPending { // nothing is owed or to come, and the operator asks why
 		heads = append(heads[:4], "WHY")
 		rest = func(w store.Watched) []string { return []string{w.LastError} }
 	}
 	t := newTable(a.stdout, 0, heads...)
+	t.paint = billColour
+	if heads[len(heads)-1] != "WHY" {
+		t.numbers(5)
+	}
 	err := s.Bills(c.Context(), filter, func(w store.Watched) error {
 		return t.row(append([]string{cfg.Policies.Name(w.Service), w.Account, phone(w.Phone), stateCell(w.Bill)}, rest(w)...)...)
 	})
@@ -102,14 +113,50 @@ func (a *app) tableOfBills(
 		fmt.Fprintln(a.stderr, "no bills")
 		return nil
 	}
-	return t.flush()
+	if err := t.flush(); err != nil {
+		return err
+	}
+	footer := countOf(t.rows, "bill")
+	if past > 0 {
+		footer += fmt.Sprintf(", %d past due (!)", past)
+	}
+	_, err = fmt.Fprintln(a.stdout, footer)
+	return err
 }
+
+// pastDue is how a due date is marked that has passed while something is owed. The line under
+// the list says what it means.
+const pastDue = " !"
+
+// dueCell is the due date of a bill, marked when it has passed and the bill is not known to be
+// paid.
+func (a *app) dueCell(b reminder.Bill, today reminder.Date, zone *time.Location) string {
+	day := a.shortDay(b.DueDate, zone)
+	owes := b.Balance == nil || b.Balance.Sign() > 0
+	if owes && b.State == reminder.BillActive && !b.DueDate.IsZero() && today.After(b.DueDate) {
+		return day + pastDue
+	}
+	return day
+}
+
+// billColour is how a cell of the list of bills is shown on a terminal.
+func billColour(_ int, cell string) colour {
+	switch state, _, _ := strings.Cut(cell, ","); {
+	case strings.HasSuffix(cell, pastDue), cell == string(reminder.BillRejected):
+		return red
+	case state == string(reminder.BillPaused), strings.HasSuffix(cell, notVerifiedMark):
+		return yellow
+	}
+	return plain
+}
+
+const notVerifiedMark = ", not verified"
 
 // stateCell is the state of a bill, marked where the biller has not confirmed the
 // account.
 func stateCell(b reminder.Bill) string {
 	if notVerified(b.Verified) {
-		return string(b.State) + ", not verified"
+		return string(b.State) + notVerifiedMark
 	}
 	return string(b.State)
 }

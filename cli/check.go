@@ -30,7 +30,8 @@ it at once. Lists the holidays of the coming year, with the file that each is
 from, and the events of calendars that could not be understood. Then renders
 every template in use with a long but plausible record and says how many
 segments it costs, and which character makes it expensive; and reads the whole
-store for damage. It calls nobody and changes nothing.
+store for damage. It calls nobody and changes nothing. As root it takes the
+secrets of the service, for a config in /etc/duewatch.
 
 With --bill it prints, for the bills of that account, which value of each key of
 reminders: applies to them, and where it was written. The first of these that
@@ -44,7 +45,7 @@ environment, reminders:, the default.`,
 			}
 			k := &check{app: a, asJSON: asJSON, checked: checked{Config: a.configPath}}
 			var err error
-			if k.cfg, err = a.load(sandboxed); err == nil {
+			if k.cfg, k.Secrets, err = a.loadAsService(sandboxed); err == nil {
 				k.count(sandboxed)
 				err = k.all(c.Context())
 			}
@@ -73,6 +74,7 @@ type check struct {
 type checked struct {
 	OK        bool              `json:"ok"`
 	Config    string            `json:"config"`
+	Secrets   string            `json:"secrets,omitempty"` // which of the service were found
 	Mode      reminder.Mode     `json:"mode"`
 	Services  int               `json:"services"`
 	Bills     int               `json:"bills"` // under bills:
@@ -87,6 +89,11 @@ type checked struct {
 	Open     bool     `json:"store_open_to_others,omitempty"`
 	Warnings []string `json:"warnings"` // of what is allowed, and hardly intended
 	Problems []string `json:"problems"`
+}
+
+// notYet says that there is no store.
+func notYet(path string) string {
+	return path + " does not exist yet; the daemon makes it at its first start"
 }
 
 // What a store can be found to be.
@@ -144,6 +151,9 @@ func (k *check) count(sandboxed bool) {
 func (k *check) all(ctx context.Context) error {
 	k.Store, k.State = k.cfg.Store, storeBad
 	k.say("config    %s is right; mode %s, %s, %s\n", k.Config, k.Mode, countOf(k.Services, "service"), countOf(k.Bills, "bill"))
+	if k.Secrets != "" {
+		k.printWrapped("secrets   ", k.Secrets)
+	}
 	k.holidays()
 	if err := k.schedule(); err != nil {
 		return err
@@ -167,6 +177,9 @@ func (k *check) all(ctx context.Context) error {
 		if s != nil {
 			inUse, err := s.InUse(ctx)
 			if err != nil {
+				return err
+			}
+			if err := k.foreignPhones(ctx, s); err != nil {
 				return err
 			}
 			for service, languages := range inUse {
@@ -228,6 +241,23 @@ func (k *check) billsFile(ctx context.Context, each func(service, language strin
 	return file.Close()
 }
 
+// foreignPhones counts the phones of other countries in the store, where most bills
+// come from imports.
+func (k *check) foreignPhones(ctx context.Context, s *store.Store) error {
+	code := reminder.CallingCodeOf(k.cfg.Country)
+	if code == "" {
+		return nil
+	}
+	notes := importer.Notes{}
+	err := s.ForeignPhones(ctx, code, func(p reminder.Phone) {
+		notes.CountPhone(k.cfg.Phones, p, reminder.KnownRange)
+	})
+	for _, note := range notes.Lines() {
+		k.printWrapped("store     ", note)
+	}
+	return err
+}
+
 // store reads the whole store for damage, after texts was called with it, nil
 // where it cannot be opened. All that is wrong is in the error.
 func (k *check) store(ctx context.Context, texts func(*store.Store) error) (err error) {
@@ -236,7 +266,7 @@ func (k *check) store(ctx context.Context, texts func(*store.Store) error) (err 
 		textsErr := texts(nil)
 		if errors.Is(err, store.ErrNotFound) {
 			k.State = storeAbsent
-			k.say("store     %s does not exist yet;\n          the daemon makes it at its first start\n", k.cfg.Store)
+			k.printWrapped("store     ", notYet(k.cfg.Store))
 			return textsErr
 		}
 		return errors.Join(textsErr, err)

@@ -120,8 +120,9 @@ and only while something is still owed.`,
 	root.AddCommand(
 		a.runCommand(), a.checkCommand(), a.doctorCommand(), a.servicesCommand(),
 		a.billsCommand(), a.explainCommand(), a.previewCommand(), a.simulateCommand(), a.reportCommand(),
-		a.importCommand(), a.exportCommand(), a.backupCommand(),
+		a.importCommand(), a.exportCommand(), a.backupCommand(), a.moveCommand(),
 		a.optoutCommand(), a.pauseCommand(), a.resumeCommand(), a.retryCommand(), a.releaseCommand(),
+		a.forgetCommand(),
 		a.sandboxCommand(), a.versionCommand(), a.completionCommand(), a.manCommand(),
 	)
 	root.CompletionOptions.DisableDefaultCmd = true // ours says it shorter

@@ -32,6 +32,9 @@ func TestDaemonReloads(t *testing.T) {
 	if status, body := o.get("/healthz"); status != 200 || !strings.Contains(body, "the last reload was refused") || !strings.Contains(body, "notifier.mode") {
 		t.Errorf("after a bad config /healthz answers %d %s", status, body)
 	}
+	if taken, refused := o.metric("duewatch_config_last_reload_successful"), o.metric(`duewatch_config_reloads_total{result="error"}`); taken != "0" || refused != "1" {
+		t.Errorf("the metrics of a refused reload are %s and %s", taken, refused)
+	}
 
 	o.configure("DUE+3-A", "DUE+3-B")
 	d.signal(syscall.SIGHUP)
@@ -43,6 +46,9 @@ func TestDaemonReloads(t *testing.T) {
 		status, body := o.get("/healthz")
 		return status == 200 && !strings.Contains(body, "refused")
 	})
+	if taken, n := o.metric("duewatch_config_last_reload_successful"), o.metric(`duewatch_config_reloads_total{result="ok"}`); taken != "1" || n != "1" {
+		t.Errorf("the metrics of a reload are %s and %s", taken, n)
+	}
 
 	o.configure("DUE+3-A")
 	d.signal(syscall.SIGHUP)

@@ -196,7 +196,7 @@ func (d *daemon) awaitPasses(n int) {
 	d.t.Helper()
 	d.poll("passes of the remind job", func() bool {
 		var have int
-		_, _ = fmt.Sscan(d.metric(`duewatch_job_runs_total{job="remind",result="ok"}`), &have)
+		_, _ = fmt.Sscan(d.metric(`duewatch_job_runs_total{job_name="remind",result="ok"}`), &have)
 		return have >= n
 	})
 }

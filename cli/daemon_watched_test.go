@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -27,9 +29,11 @@ func TestDaemonIsWatched(t *testing.T) {
 	d.awaitPasses(2)
 	// A text may be out before the pass that learned of its bill has ended.
 	o.poll("the end of the first passes", func() bool {
-		_, metrics := o.get("/metrics")
-		return strings.Contains(metrics, `duewatch_job_runs_total{job="register",result="ok"}`) &&
-			strings.Contains(metrics, `duewatch_job_runs_total{job="housekeeping",result="ok"}`)
+		ran := func(job string) bool {
+			n := o.metric(`duewatch_job_runs_total{job_name="` + job + `",result="ok"}`)
+			return n != "" && n != "0"
+		}
+		return ran("register") && ran("housekeeping")
 	})
 
 	status, body := o.get("/healthz")
@@ -49,9 +53,9 @@ func TestDaemonIsWatched(t *testing.T) {
 		`duewatch_texts_total{state="accepted"}`,
 		`duewatch_reminders_total{outcome="texted",reason="`,
 		`duewatch_reminders_total{outcome="skipped",reason="paid"}`,
-		`duewatch_job_runs_total{job="register",result="ok"}`,
-		`duewatch_job_runs_total{job="housekeeping",result="ok"}`,
-		`duewatch_job_seconds_count{job="remind"}`,
+		`duewatch_job_runs_total{job_name="register",result="ok"}`,
+		`duewatch_job_runs_total{job_name="housekeeping",result="ok"}`,
+		`duewatch_job_seconds_count{job_name="remind"}`,
 		`duewatch_api_calls_total{api="almara",operation="register",outcome="`,
 		`duewatch_api_calls_total{api="twilio",operation="send",outcome="accepted"}`,
 		`duewatch_api_call_seconds_count{api="twilio",operation="send"}`,
@@ -155,9 +159,9 @@ func TestDaemonTellsSystemd(t *testing.T) {
 	o := newOutside(t, "DUE+3-A")
 	env, said := notified(t)
 	d := o.start(env, "WATCHDOG_USEC=300000")
-	// The watchdog may be fed before: systemd counts from READY on.
+	// The watchdog may be fed before, and the status said: systemd counts from READY on.
 	for _, word := range awaitWord(t, said, "READY=1") {
-		if word != "WATCHDOG=1" {
+		if word != "WATCHDOG=1" && !strings.HasPrefix(word, "STATUS=") {
 			t.Errorf("before it was ready it said %q", word)
 		}
 	}
@@ -165,10 +169,41 @@ func TestDaemonTellsSystemd(t *testing.T) {
 		awaitWord(t, said, "WATCHDOG=1")
 	}
 	d.await("text accepted")
+	d.signal(syscall.SIGHUP) // which says anew how it is
+	awaitWord(t, said, "STATUS=mode live; 1 bill; next reminder due ")
 	d.signal(syscall.SIGTERM)
 	awaitWord(t, said, "STOPPING=1")
 	if status := d.awaitEnd(); status != 0 {
 		t.Errorf("it ended with status %d", status)
+	}
+}
+
+// The outside service is called from the start on, and after a reload too.
+func TestDaemonCallsItsHeartbeat(t *testing.T) {
+	t.Parallel()
+	o := newOutside(t, "DUE+3-A")
+	calls := make(chan string, 100)
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { calls <- r.URL.Path }))
+	defer server.Close()
+	await := func() {
+		t.Helper()
+		select {
+		case path := <-calls:
+			if path != "/s3cr3t-beat" {
+				t.Errorf("it called %s", path)
+			}
+		case <-time.After(patience):
+			t.Fatal("no heartbeat came")
+		}
+	}
+	d := o.start("DUEWATCH_ALERTS__HEARTBEAT_URL=" + server.URL + "/s3cr3t-beat")
+	await()
+	d.await("text accepted")
+	d.signal(syscall.SIGHUP)
+	await()
+	d.stop()
+	if d.said("s3cr3t") {
+		t.Error("the log has the secret of the heartbeat")
 	}
 }
 

@@ -28,6 +28,19 @@ type finding struct {
 	Text  string `json:"text"` // what is right, or what is wrong and what to do
 }
 
+// beginning is what stands before the text of a finding: its level, and its part.
+func (f finding) beginning(s style) string {
+	shown := map[string]struct {
+		mark string
+		colour
+	}{levelOK: {"✓", green}, levelNote: {"!", yellow}, levelFix: {"✗", red}}[f.Level]
+	level := s.paint(shown.colour, fmt.Sprintf("%-6s", f.Level))
+	if s.marks {
+		level = s.paint(shown.colour, shown.mark+" ") + level
+	}
+	return level + fmt.Sprintf("%-11s", f.Part)
+}
+
 // findings are those of one part.
 type findings []finding
 
@@ -52,27 +65,33 @@ const (
 
 // doctor checks all that a daemon with this config needs.
 type doctor struct {
-	app       *app
-	cfg       *config.Config
-	sandboxed bool
-	clocks    *clocks
-	store     *store.Store // nil where it cannot be opened
-	storeErr  error
+	app        *app
+	cfg        *config.Config
+	secrets    string // which of the service were found; "" = none
+	sandboxed  bool
+	testAlerts bool // send a test to each URL of alerts:
+	clocks     *clocks
+	store      *store.Store // nil where it cannot be opened
+	storeErr   error
 }
 
 func (a *app) doctorCommand() *cobra.Command {
-	var useSandbox, asJSON bool
+	var useSandbox, testAlerts, asJSON bool
 	c := &cobra.Command{
 		Use:   "doctor",
 		Short: "Try all that the daemon needs, and say what to do",
 		Long: `Signs in at Almara Pay, looks up one bill and compares the services, asks Twilio
 for the account and the sender, and checks the clock, the hours, the store, the
 disk and the systemd unit. Nobody is texted and nothing is changed. Each line
-begins with ok, note (good to know) or fix, which makes the status 1.`,
-		Example: "  sudo duewatch doctor --config /etc/duewatch/config.yaml\n  duewatch doctor --sandbox",
+begins with ok, note (good to know) or fix, which makes the status 1. As root it
+takes the secrets of the service, for a config in /etc/duewatch.
+
+--alerts also sends a test message to each URL of alerts.urls, and calls
+alerts.heartbeat_url once.`,
+		Example: "  sudo duewatch doctor\n  duewatch doctor --sandbox",
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			cfg, err := a.load(useSandbox)
+			cfg, secrets, err := a.loadAsService(useSandbox)
 			if wrong := (*config.Error)(nil); asJSON && errors.As(err, &wrong) {
 				var all []finding
 				for _, p := range wrong.Problems {
@@ -88,22 +107,27 @@ begins with ok, note (good to know) or fix, which makes the status 1.`,
 					return err
 				}
 			}
-			return a.examine(c.Context(), cfg, useSandbox, asJSON)
+			d := &doctor{app: a, cfg: cfg, secrets: secrets, sandboxed: useSandbox, testAlerts: testAlerts}
+			return d.examine(c.Context(), asJSON)
 		},
 	}
 	c.Flags().BoolVar(&useSandbox, "sandbox", false, "try the stand-ins for Almara Pay and Twilio")
+	c.Flags().BoolVar(&testAlerts, "alerts", false, "send a test to each URL of alerts:")
 	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
 	return c
 }
 
 // examine checks all parts side by side, and prints each for people in order, as soon
 // as it is known.
-func (a *app) examine(ctx context.Context, cfg *config.Config, sandboxed, asJSON bool) (err error) {
-	d := &doctor{app: a, cfg: cfg, sandboxed: sandboxed, clocks: &clocks{now: a.now}}
-	if d.store, d.storeErr = store.OpenReader(ctx, cfg.StoreAddress()); d.storeErr == nil {
+func (d *doctor) examine(ctx context.Context, asJSON bool) (err error) {
+	a := d.app
+	d.clocks = &clocks{now: a.now}
+	if d.store, d.storeErr = store.OpenReader(ctx, d.cfg.StoreAddress()); d.storeErr == nil {
 		defer func() { err = errors.Join(err, d.store.Close()) }()
 	}
-	parts := []func(context.Context) []finding{d.mode, d.hours, d.almara, d.twilio, d.theStore, d.verified, d.sending, d.disk, d.unit}
+	parts := []func(context.Context) []finding{
+		d.mode, d.hours, d.almara, d.twilio, d.theStore, d.verified, d.sending, d.disk, d.unit, d.alerts,
+	}
 	results := make([]chan []finding, len(parts))
 	for i, part := range parts {
 		results[i] = make(chan []finding, 1)
@@ -118,7 +142,7 @@ func (a *app) examine(ctx context.Context, cfg *config.Config, sandboxed, asJSON
 				fixes++
 			}
 			if !asJSON && ctx.Err() == nil { // else it is no finding
-				a.printWrapped(fmt.Sprintf("%-6s%-11s", f.Level, f.Part), f.Text)
+				a.printWrapped(f.beginning(styleOf(a.stdout)), f.Text)
 			}
 		}
 	}
@@ -147,6 +171,9 @@ func (a *app) encodeFindings(all []finding, ok bool) error {
 
 func (d *doctor) mode(context.Context) []finding {
 	said := found(levelOK, "config", "%s is right", d.app.configPath)
+	if d.secrets != "" {
+		said.add(levelOK, "secrets", "%s", d.secrets)
+	}
 	if d.sandboxed {
 		return said.add(levelNote, "mode", "the sandbox: endpoints, credentials and hours are the stand-ins'")
 	}

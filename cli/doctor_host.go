@@ -22,13 +22,13 @@ func (d *doctor) theStore(ctx context.Context) []finding {
 	path := d.cfg.Store
 	folder := filepath.Dir(path)
 	var out findings
-	if err := syscall.Access(folder, 2 /* W_OK */); err != nil {
+	if err := syscall.Access(folder, 2 /* W_OK */); err != nil && (folder != systemd.StateDirectory || !errors.Is(err, os.ErrNotExist)) {
 		out = found(levelFix, part, "the folder %s cannot be written by this user (%v): make it, or check its owner and mode", folder, err)
 	}
 	switch {
 	case errors.Is(d.storeErr, store.ErrNotFound):
 		if out == nil {
-			out = found(levelNote, part, "%s does not exist yet; the daemon makes it at its first start", path)
+			out = found(levelNote, part, "%s", notYet(path))
 		}
 		return out
 	case d.storeErr != nil:
@@ -102,7 +102,7 @@ func (d *doctor) sending(ctx context.Context) []finding {
 	}
 	var out findings
 	for _, problem := range d.app.problems(d.cfg, d.store).Sending(ctx) {
-		out.add(levelFix, part, "%s", problem)
+		out.add(levelFix, part, "%s", problem.Text)
 	}
 	if out == nil {
 		out = found(levelOK, part, "no stop and no guard holds texts")
@@ -133,7 +133,7 @@ func (d *doctor) disk(context.Context) []finding {
 }
 
 // unitName is the service of systemd/duewatch.service.
-const unitName = "duewatch.service"
+const unitName = systemd.Service
 
 // unit asks systemd for the daemon's unit.
 func (d *doctor) unit(ctx context.Context) []finding {
@@ -152,11 +152,21 @@ func (d *doctor) unit(ctx context.Context) []finding {
 		first, _, _ := strings.Cut(cmp.Or(why.String(), err.Error()), "\n")
 		return found(levelNote, part, "it says nothing about %s (%s): make sure that something else restarts the daemon", unitName, first)
 	}
-	return unitFindings(said, os.ReadFile)
+	return unitFindings(said, d.hasRun(ctx), os.ReadFile)
 }
 
-// unitFindings reads what systemctl show says of the unit, and the unit's file.
-func unitFindings(said []byte, read func(name string) ([]byte, error)) []finding {
+// hasRun reports whether a daemon has ever run on the store. An import may have made it before.
+func (d *doctor) hasRun(ctx context.Context) bool {
+	if d.store == nil {
+		return !errors.Is(d.storeErr, store.ErrNotFound)
+	}
+	world, err := daemon.World(ctx, d.store)
+	return err != nil || world != ""
+}
+
+// unitFindings reads what systemctl show says of the unit, and the unit's file. Before a daemon
+// has run for the first time, there is nothing wrong with a unit that is not started.
+func unitFindings(said []byte, hasRun bool, read func(name string) ([]byte, error)) []finding {
 	const part = "systemd"
 	is := map[string]string{}
 	for line := range bytes.Lines(said) {
@@ -166,9 +176,12 @@ func unitFindings(said []byte, read func(name string) ([]byte, error)) []finding
 	switch is["LoadState"] {
 	case "loaded":
 	case "not-found":
-		return found(levelFix, part, "%s is not installed: sudo make install", unitName)
+		return found(levelFix, part, "%s is not installed: see systemd/README.md", unitName)
 	default:
 		return found(levelFix, part, "%s is %s: see systemctl status duewatch", unitName, is["LoadState"])
+	}
+	if !hasRun && is["ActiveState"] == "inactive" {
+		return found(levelNote, part, "%s has not been started yet: sudo systemctl enable --now duewatch", unitName)
 	}
 	var out findings
 	if is["ActiveState"] != "active" {
@@ -200,7 +213,7 @@ func unitFindings(said []byte, read func(name string) ([]byte, error)) []finding
 		if len(keys) > maxKeys {
 			keys, more = keys[:maxKeys], ", …"
 		}
-		out.add(levelNote, part, "%s is not the unit that came with this binary; %s%s differ: sudo make install writes it anew, "+
+		out.add(levelNote, part, "%s is not the unit that came with this binary; %s%s differ: install duewatch anew, "+
 			"and settings of your own belong in sudo systemctl edit duewatch", file, strings.Join(keys, ", "), more)
 	}
 	return out

@@ -47,7 +47,7 @@ func TestDoctorComparesClocks(t *testing.T) {
 			(&daemon.StandIns{URL: server.URL}).ReplaceIn(cfg)
 			var out bytes.Buffer
 			a := &app{stdout: &out, stderr: &out, now: wallClock}
-			err = a.examine(t.Context(), cfg, true, false)
+			err = (&doctor{app: a, cfg: cfg, sandboxed: true}).examine(t.Context(), false)
 			if !strings.Contains(out.String(), tt.want) || (err == nil) != strings.HasPrefix(tt.want, "ok") {
 				t.Errorf("%v\n%s", err, out.String())
 			}
@@ -116,15 +116,17 @@ func TestDoctorKnowsTrialAccounts(t *testing.T) {
 func TestDoctorReadsTheUnit(t *testing.T) {
 	for name, tt := range map[string]struct{ said, want string }{
 		"in order":     {"LoadState=loaded\nActiveState=active\nUnitFileState=enabled\nWatchdogUSec=1min 30s\n", "ok duewatch.service runs, starts with the machine, and has a watchdog of 1min 30s"},
-		"not there":    {"LoadState=not-found\nActiveState=inactive\nUnitFileState=\nWatchdogUSec=0\n", "fix duewatch.service is not installed: sudo make install"},
+		"not there":    {"LoadState=not-found\nActiveState=inactive\nUnitFileState=\nWatchdogUSec=0\n", "fix duewatch.service is not installed: see systemd/README.md"},
 		"failed":       {"LoadState=loaded\nActiveState=failed\nUnitFileState=enabled\nWatchdogUSec=1min 30s\n", "fix duewatch.service is failed: see journalctl -u duewatch, then sudo systemctl start duewatch"},
+		"stopped":      {"LoadState=loaded\nActiveState=inactive\nUnitFileState=enabled\nWatchdogUSec=1min 30s\n", "fix duewatch.service is inactive: see journalctl -u duewatch, then sudo systemctl start duewatch"},
+		"not yet":      {"LoadState=loaded\nActiveState=inactive\nUnitFileState=disabled\nWatchdogUSec=1min 30s\n", "note duewatch.service has not been started yet: sudo systemctl enable --now duewatch"},
 		"by hand only": {"LoadState=loaded\nActiveState=active\nUnitFileState=disabled\nWatchdogUSec=1min 30s\n", "fix duewatch.service is disabled, so that it does not start with the machine: sudo systemctl enable duewatch"},
 		"no watchdog":  {"LoadState=loaded\nActiveState=active\nUnitFileState=enabled\nWatchdogUSec=0\n", "fix duewatch.service has no WatchdogSec=, so that a stuck daemon is not started again: install the unit anew"},
 		"masked":       {"LoadState=masked\nActiveState=inactive\nUnitFileState=masked\nWatchdogUSec=0\n", "fix duewatch.service is masked: see systemctl status duewatch"},
 		"unread":       {"LoadState=loaded\nActiveState=active\nUnitFileState=enabled\nWatchdogUSec=1min 30s\nNeedDaemonReload=yes\n", "fix duewatch.service has changed since systemd read it: sudo systemctl daemon-reload, then sudo systemctl restart duewatch"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got := unitFindings([]byte(tt.said), nil)
+			got := unitFindings([]byte(tt.said), name != "not yet", nil)
 			if len(got) != 1 || got[0].Level+" "+got[0].Text != tt.want {
 				t.Errorf("%+v", got)
 			}

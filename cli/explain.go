@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"duewatch/config"
+	"duewatch/importer"
 	"duewatch/reminder"
 	"duewatch/store"
 )
@@ -86,10 +87,37 @@ func (a *app) billsNamed(ctx context.Context, cfg *config.Config, s *store.Store
 		return bills, nil
 	case strings.HasPrefix(name, "+") && bad != nil:
 		return nil, fmt.Errorf("the phone %w (%w)", bad, errUsage)
+	}
+	switch near, err := accountsBesideZeros(ctx, s, name); {
+	case err != nil:
+		return nil, err
+	case near != nil:
+		return nil, fmt.Errorf("there is no bill of account %s: is it %s?", name, importer.OrList(near))
 	case bad == nil:
 		return nil, fmt.Errorf("there is no bill of an account or a phone %s: %s", phone, whereBillsAre)
 	}
 	return nil, noSuchBill(cfg, store.Selector{Account: name})
+}
+
+// accountsBesideZeros are the accounts that there are and that differ from a number
+// in the zeros in front alone, which spreadsheets remove.
+func accountsBesideZeros(ctx context.Context, s *store.Store, name string) (near []string, err error) {
+	const mostZeros = 12
+	bare := strings.TrimLeft(name, "0")
+	if bare == "" || strings.Trim(bare, "0123456789") != "" {
+		return nil, nil
+	}
+	for zeros := range mostZeros {
+		account := strings.Repeat("0", zeros) + bare
+		bills, err := s.SelectedBills(ctx, store.Selector{Account: account}, 1)
+		if err != nil {
+			return nil, err
+		}
+		if len(bills) > 0 {
+			near = append(near, account)
+		}
+	}
+	return near, nil
 }
 
 // blocked says what keeps texts of all bills alike from leaving.

@@ -66,10 +66,12 @@ func wrap(s string, width int) []string {
 	return append(lines, line)
 }
 
-// printWrapped prints a text in lines of 80 columns, under its first one.
+// printWrapped prints a text in lines of 80 columns, or fewer on a narrow terminal, under its
+// first one.
 func (a *app) printWrapped(first, text string) {
-	for _, line := range wrap(text, tableWidth-len(first)-2) {
+	s := styleOf(a.stdout)
+	for _, line := range wrap(text, min(pageWidth, s.width)-s.length(first)-2) {
 		fmt.Fprintf(a.stdout, "%s%s\n", first, line)
-		first = strings.Repeat(" ", len(first))
+		first = strings.Repeat(" ", s.length(first))
 	}
 }

@@ -32,13 +32,17 @@ passed over:
 Usual names such as "Phone No.", MSISDN, "Acc No", "Namba ya simu" or House are
 known too, and it is said what each was taken for. Choose others with --columns,
 by the header as it is written or by its number. Cells are separated by comma,
-semicolon or tab; what Excel writes is understood (as "CSV UTF-8" or "Unicode
+semicolon, tab or |; what Excel writes is understood (as "CSV UTF-8" or "Unicode
 Text"). FILE may be - for stdin.
 
 Of a workbook the first sheet that is not hidden is read, or that of --sheet.
 Hidden and filtered rows are read too; of merged cells only the first has the
 value. Numbers keep the zeros that their format shows. Dates, fractions and
 numbers of more than 15 digits are refused with the name of their cell.
+
+An account such as 5/12 or 12E4 is refused, unless it has an apostrophe in front
+('5/12), or --as-written says that all of the list stand as the biller wrote
+them. That takes phones such as 0700000000 too, and no words such as TOTAL.
 
 Wrong rows are named with their line and left out, and the status is 1. Bills
 that the config declares, under bills: or in bills_file, are not changed by an
@@ -62,6 +66,7 @@ finds the new bills by itself.`,
 	c.Flags().StringVar(&i.columns.Service, "service", "", "the service of every row, by its `ID`")
 	c.Flags().StringSliceVar(&i.columns.Ignore, "ignore-columns", nil, "headers or numbers of columns to leave out")
 	c.Flags().StringVar(&i.columns.Sheet, "sheet", "", "the sheet of a workbook, by its `NAME` or number")
+	c.Flags().BoolVar(&i.columns.AsWritten, "as-written", false, "take accounts such as 5/12 as they stand")
 	c.Flags().BoolVar(&i.asJSON, "json", false, "print the summary as JSON")
 	return c
 }
@@ -94,6 +99,7 @@ type billImport struct {
 // importCount is what became of the rows.
 type importCount struct {
 	rows, added, changed, same, bad int
+	meant                           int    // rows of the bad ones whose account could be meant as it stands
 	fields                          [8]int // of those changed, by column
 	unknown                         unknownServices
 }
@@ -112,7 +118,7 @@ func (i *billImport) run(c *cobra.Command) (err error) {
 	defer in.Close() //nolint:errcheck // only read from
 	began := time.Now()
 	if i.name == "-" {
-		i.name = "stdin"
+		i.name = importer.Stdin
 	}
 	file, err := daemon.OpenBillsList(c.Context(), cfg, in, i.name, i.columns, i.allOrNothing)
 	if err != nil {
@@ -143,9 +149,7 @@ func (i *billImport) run(c *cobra.Command) (err error) {
 // open opens the store. A file can be tried before there is one.
 func (i *billImport) open(c *cobra.Command) (cfg *config.Config, err error) {
 	if !i.dryRun {
-		if cfg, i.store, err = i.app.openWriter(c); errors.Is(err, store.ErrNotFound) {
-			err = fmt.Errorf("%w It makes the store at its first start; --dry-run reads the file without one", err)
-		}
+		cfg, i.store, err = i.app.openOrMake(c)
 		return cfg, err
 	}
 	cfg, i.store, err = i.app.openReader(c)
@@ -273,6 +277,9 @@ func (i *billImport) take(b importer.Batch, changes []store.Change) {
 	}
 	for _, p := range b.Bad {
 		fmt.Fprintln(i.app.stderr, p)
+		if p.CanBeMeant() {
+			n.meant++
+		}
 	}
 	i.read = b.Read
 	i.progress.at(n.rows, i.read)
@@ -280,10 +287,19 @@ func (i *billImport) take(b importer.Batch, changes []store.Change) {
 
 // refused is the error that makes the status 1 when rows were bad.
 func (i *billImport) refused() error {
-	switch n := i.count; {
+	n := i.count
+	if n.meant > 0 {
+		fmt.Fprintf(i.app.stderr, "%s may be right: if the biller writes so, --as-written takes all of the list as it stands\n",
+			countOf(n.meant, "row"))
+	}
+	switch {
 	case n.bad == 0:
 		return nil
-	case i.dryRun || i.allOrNothing:
+	case i.allOrNothing && i.dryRun:
+		return fmt.Errorf("%s: with --all-or-nothing, import would write nothing", rowsAreWrong(n.bad))
+	case i.dryRun:
+		return fmt.Errorf("%s: import would leave %s out", rowsAreWrong(n.bad), itOrThem(n.bad))
+	case i.allOrNothing:
 		return fmt.Errorf("%s: nothing was written", rowsAreWrong(n.bad))
 	default:
 		return fmt.Errorf("%s and left out: mend the file and import it again", rowsAreWrong(n.bad))

@@ -107,11 +107,12 @@ func (i *billImport) summary(notes importer.Notes, took time.Duration) error {
 			Mended         map[string]int `json:"mended,omitempty"`
 			NewRanges      map[string]int `json:"new_ranges,omitempty"`
 			Foreign        map[string]int `json:"foreign,omitempty"`
+			Gone           map[string]int `json:"may_be_gone,omitempty"`      // rows by what a column of the status says
 			Unknown        map[string]int `json:"unknown_services,omitempty"` // rows by the id that the config has not
 			Seconds        float64        `json:"seconds"`
 		}{
 			i.name, !nothing, n.rows, n.added, n.changed, fields, n.same, n.bad,
-			notes.Mended, notes.NewRanges, notes.Foreign, n.unknown.shown(i.cfg.Country), took.Seconds(),
+			notes.Mended, notes.NewRanges, notes.Foreign, notes.Gone, n.unknown.shown(i.cfg.Country), took.Seconds(),
 		})
 	}
 	for _, warning := range n.unknown.warnings(i.cfg.Country, i.app.configPath) {
@@ -143,4 +144,11 @@ func rowsAreWrong(n int) string {
 		return "1 row is wrong"
 	}
 	return fmt.Sprintf("%d rows are wrong", n)
+}
+
+func itOrThem(n int) string {
+	if n == 1 {
+		return "it"
+	}
+	return "them"
 }

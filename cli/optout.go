@@ -116,7 +116,7 @@ masked unless --full is given. --json prints one object a line.`,
 				fmt.Fprintln(a.stderr, "no phone is on the list")
 				return nil
 			}
-			return t.flush()
+			return errors.Join(t.flush(), t.count("entry"))
 		},
 	}
 	c.Flags().BoolVar(&asJSON, "json", false, "print JSON, one object a line")
@@ -124,80 +124,109 @@ masked unless --full is given. --json prints one object a line.`,
 	return c
 }
 
+// optOutImport is one run of optout import.
+type optOutImport struct {
+	app     *app
+	name    string
+	columns importer.ColumnChoice
+	asJSON  bool
+}
+
 func (a *app) optoutImportCommand() *cobra.Command {
-	var asJSON bool
+	i := &optOutImport{app: a}
 	c := &cobra.Command{
 		Use:   "import FILE",
-		Short: "Add a list of phones, one a line",
-		Long: `Adds every phone of the file: one a line, or followed by a service id, with or
-without a first line "phone,service", as spreadsheets write it (see duewatch
-import). Empty lines and those beginning with # are passed over, and landlines
-are left out and counted. If any line is wrong, all wrong ones are named and
-nothing is added. FILE may be - for stdin.`,
-		Example: "  duewatch optout import stop-list.txt",
+		Short: "Add a list of phones",
+		Long: `Adds every phone of a text, CSV file or .xlsx workbook: one a line, or followed
+by a service id; or the column of a table whose header is known, such as "Phone
+No.", or is chosen with --columns (see duewatch import). Other columns are left
+out. Empty lines and those beginning with # are passed over, and landlines are
+left out and counted. If any line is wrong, all wrong ones are named and nothing
+is added. FILE may be - for stdin.`,
+		Example: "  duewatch optout import stop-list.txt\n  duewatch optout import stop-list.xlsx --columns phone=MSISDN",
 		Args:    usageArgs(cobra.ExactArgs(1)),
-		RunE: func(c *cobra.Command, args []string) (err error) {
-			cfg, s, err := a.openWriter(c)
-			if err != nil {
-				return err
-			}
-			defer func() { err = errors.Join(err, s.Close()) }()
-			in := io.Reader(os.Stdin)
-			if args[0] != "-" {
-				f, err := os.Open(args[0])
-				if err != nil {
-					return fmt.Errorf("optout import: %w", err)
-				}
-				defer f.Close() //nolint:errcheck // only read from
-				in = f
-			}
-			all, left, err := a.readOptOuts(in, args[0], func(number, service string) (o store.OptOut, err error) {
-				return a.optOut(c.Context(), cfg, s, store.OptOut{Service: service, Source: "import"}, number)
-			})
-			if err != nil {
-				return errors.Join(err, errors.New("nothing was added"))
-			}
-			added, err := s.AddOptOuts(all...)
-			if err != nil {
-				return err
-			}
-			if asJSON {
-				return json.NewEncoder(a.stdout).Encode(map[string]any{"act": "import", "phones": len(all), "new": added, "left_out": left})
-			}
-			fmt.Fprintf(a.stdout, "%s listed, %d of them new\n", countOf(len(all), "phone"), added)
-			if left > 0 {
-				fmt.Fprintf(a.stdout, "left out: %s that cannot be texted anyway, such as landlines\n", countOf(left, "number"))
-			}
-			return nil
+		RunE: func(c *cobra.Command, args []string) error {
+			i.name = args[0]
+			return i.run(c)
 		},
 	}
-	c.Flags().BoolVar(&asJSON, "json", false, "print the summary as JSON")
+	i.columns.Of = columnsFlag{}
+	c.Flags().Var(columnsFlag(i.columns.Of), "columns", "say which column is what, by `FIELD=COLUMN`")
+	c.Flags().StringVar(&i.columns.Sheet, "sheet", "", "the sheet of a workbook, by its `NAME` or number")
+	c.Flags().BoolVar(&i.asJSON, "json", false, "print the summary as JSON")
 	return c
 }
 
-// readOptOuts reads the whole list or names every wrong line of it. left are the
-// numbers that are right and no mobile ones, which need not be on the list.
-func (a *app) readOptOuts(
-	in io.Reader, name string, read func(number, service string) (store.OptOut, error),
-) (all []store.OptOut, left int, err error) {
-	var wrong []error
-	err = importer.ReadPhones(in, name, func(line int, phone, service, fault string) {
-		if fault != "" {
-			wrong = append(wrong, fmt.Errorf("%s:%d: %s", name, line, fault))
-			return
+func (i *optOutImport) run(c *cobra.Command) (err error) {
+	cfg, s, err := i.app.openOrMake(c)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	in, _, err := openInput(i.name)
+	if err != nil {
+		return fmt.Errorf("optout import: %w", err)
+	}
+	defer in.Close() //nolint:errcheck // only read from
+	if i.name == "-" {
+		i.name = importer.Stdin
+	}
+	all, left, err := i.read(in, func(row importer.PhoneRow) (store.OptOut, error) {
+		o := store.OptOut{Service: row.Service, Source: "import"}
+		if id := serviceNamed(cfg, row.Service); id != "" {
+			o.Service = id
 		}
-		o, err := read(phone, service)
-		if errors.Is(err, reminder.ErrNotMobile) {
-			left++
-			return
+		return i.app.optOut(c.Context(), cfg, s, o, row.Phone)
+	})
+	if err != nil {
+		return errors.Join(err, errors.New("nothing was added"))
+	}
+	added, err := s.AddOptOuts(all...)
+	if err != nil {
+		return err
+	}
+	if i.asJSON {
+		return json.NewEncoder(i.app.stdout).Encode(map[string]any{"act": "import", "phones": len(all), "new": added, "left_out": left})
+	}
+	fmt.Fprintf(i.app.stdout, "%s listed, %d of them new\n", countOf(len(all), "phone"), added)
+	if left > 0 {
+		fmt.Fprintf(i.app.stdout, "left out: %s that cannot be texted anyway, such as landlines\n", countOf(left, "number"))
+	}
+	return nil
+}
+
+// read reads the whole list or names every wrong line of it. left are the
+// numbers that are right and no mobile ones, which need not be on the list.
+func (i *optOutImport) read(in io.Reader, take func(importer.PhoneRow) (store.OptOut, error)) (all []store.OptOut, left int, err error) {
+	list, err := importer.ReadPhones(in, i.name, i.columns)
+	if err != nil {
+		return nil, 0, err
+	}
+	if said := list.Columns().String(); said != "" {
+		fmt.Fprintf(i.app.stderr, "%s: %s\n", i.name, said)
+	}
+	var wrong []error
+	for {
+		row, err := list.Next()
+		if errors.Is(err, io.EOF) {
+			return all, left, errors.Join(wrong...)
 		}
 		if err != nil {
-			wrong = append(wrong, fmt.Errorf("%s:%d: %w", name, line, err))
-			return
+			return nil, 0, errors.Join(append(wrong, err)...)
 		}
-		all = append(all, o)
-	})
-	return all, left, errors.Join(append(wrong, err)...)
+		if row.Fault != "" {
+			wrong = append(wrong, fmt.Errorf("%s:%d: %s", i.name, row.Line, row.Fault))
+			continue
+		}
+		switch o, err := take(row); {
+		case errors.Is(err, reminder.ErrNotMobile):
+			left++
+		case err != nil:
+			wrong = append(wrong, fmt.Errorf("%s:%d: %w", i.name, row.Line, err))
+		default:
+			all = append(all, o)
+		}
+	}
 }
 
 // optOut completes what is to be written about a phone. A service that no bill
@@ -231,7 +260,7 @@ type optOutEdit struct {
 
 // run reads the phone and applies the change to the store.
 func (edit *optOutEdit) run(c *cobra.Command, number string, change func(*store.Store, store.OptOut) error) (err error) {
-	cfg, s, err := edit.app.openWriter(c)
+	cfg, s, err := edit.app.openOrMake(c)
 	if err != nil {
 		return err
 	}

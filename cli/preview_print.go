@@ -7,7 +7,6 @@ import (
 	"io"
 	"strconv"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"duewatch/importer"
@@ -201,26 +200,29 @@ func (v *preview) record(cells ...string) error {
 }
 
 func (v *preview) printSums(of string, sums []sum) {
-	t := tabwriter.NewWriter(v.out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintf(t, "TEXTS\tSEGMENTS\t%s  %s\n", costHead(v.Cost), of)
+	t := tableOfSums(v.out, v.Cost, of)
 	for _, s := range sums {
-		fmt.Fprintf(t, "%d\t%d\t%s  %s\n", s.Texts, s.Segments, costCell(s.Cost, v.Currency), shorten(dayOf(s.Of), 50))
+		_ = t.row(s.cells(v.Currency, dayOf(s.Of))...) // into a buffer
 	}
-	_ = t.Flush() // into a buffer
+	_ = t.flush() // into a buffer
 }
 
-func costHead(cost string) string {
+// tableOfSums is a table of texts, segments and, where a price is known, their cost, for what
+// the last column names.
+func tableOfSums(to io.Writer, cost, of string) *table {
 	if cost == "" {
-		return ""
+		return newTable(to, 2, "TEXTS", "SEGMENTS", of).numbers(0, 1)
 	}
-	return "COST\t"
+	return newTable(to, 3, "TEXTS", "SEGMENTS", "COST", of).numbers(0, 1, 2)
 }
 
-func costCell(cost, currency string) string {
-	if cost == "" {
-		return ""
+// cells are a row of it.
+func (s sum) cells(currency, of string) []string {
+	counts := []string{strconv.Itoa(s.Texts), strconv.Itoa(s.Segments)}
+	if s.Cost != "" {
+		counts = append(counts, money(s.Cost, currency))
 	}
-	return money(cost, currency) + "\t"
+	return append(counts, of)
 }
 
 // printUnsent prints what is not texted, and why.

@@ -3,11 +3,8 @@ package cli
 import (
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"time"
-
-	"golang.org/x/term"
 )
 
 // How often progress is printed: on a terminal, where a line is written over, and
@@ -41,15 +38,9 @@ func newProgress(w io.Writer, what string, bytes int64) *progress {
 func newProgressOf(w io.Writer, what, unit string, bytes int64) *progress {
 	p := &progress{w: w, what: what, unit: unit, bytes: bytes, began: time.Now()}
 	p.next = p.began.Add(lineEvery)
-	if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+	if f := terminal(w); f != nil {
 		p.next = p.began.Add(redrawEvery)
-		p.width = func() int {
-			width, _, err := term.GetSize(int(f.Fd()))
-			if err != nil || width <= 0 {
-				return 80
-			}
-			return width
-		}
+		p.width = func() int { return widthOf(f) }
 	}
 	return p
 }
@@ -117,3 +108,23 @@ func (p *progress) done() {
 	p.clear()
 	p.w = nil
 }
+
+// phases is the progress of work that has several phases, one after the other.
+type phases struct {
+	w    io.Writer
+	unit string
+	now  *progress
+}
+
+func newPhases(w io.Writer, unit string) *phases { return &phases{w: w, unit: unit, now: &progress{}} }
+
+// at reports that so many of the units of a phase are done.
+func (p *phases) at(what string, done, of int) {
+	if what != p.now.what {
+		p.now.done()
+		p.now = newProgressOf(p.w, what, p.unit, int64(of))
+	}
+	p.now.at(done, int64(done))
+}
+
+func (p *phases) done() { p.now.done() }

@@ -201,19 +201,21 @@ func (a *app) listHeld(c *cobra.Command, asJSON bool) (err error) {
 		return err
 	}
 	problems := a.problems(cfg, s)
-	refused, err := problems.RefusedBills(ctx)
+	refusedBills, err := problems.RefusedBills(ctx)
 	if err != nil {
 		return err
 	}
-	provider, err := problems.Provider(ctx, cfg.Notifier.ReconcileAfter, cfg.Policies.Name)
+	atProvider, err := problems.Provider(ctx, cfg.Notifier.ReconcileAfter, cfg.Policies.Name)
 	if err != nil {
 		return err
 	}
+	refused, provider := daemon.Sentences(refusedBills), daemon.Sentences(atProvider)
 	if asJSON {
 		return json.NewEncoder(a.stdout).Encode(heldJSON(stops, warnings, held, provider))
 	}
+	look := styleOf(a.stdout)
 	for _, stop := range stops {
-		fmt.Fprintf(a.stdout, "sending is stopped since %s:\n", a.shortTime(stop.Since, cfg.Zone))
+		fmt.Fprintln(a.stdout, look.paint(red, "sending is stopped since "+a.shortTime(stop.Since, cfg.Zone)+":"))
 		for _, line := range wrap(problems.Stop(stop), 76) {
 			fmt.Fprintf(a.stdout, "  %s\n", line)
 		}
@@ -225,7 +227,7 @@ func (a *app) listHeld(c *cobra.Command, asJSON bool) (err error) {
 	}
 	for _, w := range warnings {
 		for _, line := range wrap(problems.Warning(w), 78) {
-			fmt.Fprintln(a.stdout, line)
+			fmt.Fprintln(a.stdout, look.paint(yellow, line))
 		}
 	}
 	for _, sentence := range slices.Concat(refused, provider) {
@@ -234,7 +236,7 @@ func (a *app) listHeld(c *cobra.Command, asJSON bool) (err error) {
 		}
 	}
 	if len(held)+len(stops)+len(warnings)+len(refused)+len(provider) == 0 {
-		fmt.Fprintln(a.stdout, "nothing is held")
+		fmt.Fprintln(a.stdout, look.paint(green, "nothing is held"))
 		return nil
 	}
 	if len(held) == 0 {
@@ -243,13 +245,20 @@ func (a *app) listHeld(c *cobra.Command, asJSON bool) (err error) {
 	if len(stops)+len(warnings)+len(refused)+len(provider) > 0 {
 		fmt.Fprintln(a.stdout)
 	}
-	out := newTable(a.stdout, 2, "REASON", "HELD", "GOES ON")
+	out := newTable(a.stdout, 2, "REASON", "HELD", "GOES ON").numbers(1)
+	out.paint = func(column int, _ string) colour { return map[int]colour{0: yellow}[column] }
+	sum := 0
 	for _, h := range held {
+		sum += h.Count
 		if err := out.row(string(h.Reason), strconv.Itoa(h.Count), goesOn(h.Reason)); err != nil {
 			return err
 		}
 	}
-	return out.flush()
+	if err := out.flush(); err != nil {
+		return err
+	}
+	fmt.Fprintln(a.stdout, countOf(sum, "reminder"), "held")
+	return nil
 }
 
 // goesOn says when what is held for a reason is sent.

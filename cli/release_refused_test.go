@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"duewatch/config"
+	"duewatch/daemon"
 	"duewatch/reminder"
 	"duewatch/store"
 )
@@ -52,7 +53,7 @@ func TestRefusedBillsAreNamedWithWhatToDo(t *testing.T) {
 	learn(21, 22, store.CheckResult{Failed: "Not Found (status 404)", Refused: store.Unclear})
 	learn(23, 23, store.CheckResult{Failed: "almara pay: register: status 403", Refused: store.Forbidden})
 
-	problems := strings.Join((&app{now: wallClock}).problems(cfg, s).Sending(t.Context()), "\n")
+	problems := strings.Join(daemon.Sentences((&app{now: wallClock}).problems(cfg, s).Sending(t.Context())), "\n")
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}

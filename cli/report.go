@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"duewatch/config"
+	"duewatch/daemon"
 	"duewatch/reminder"
 	"duewatch/store"
 )
@@ -134,7 +135,7 @@ func (r *report) over(since, within string) (err error) {
 	r.now = r.app.now()
 	p := &r.period
 	p.Until = r.now.Add(time.Millisecond)
-	p.HeldMost = maxHeld(r.cfg.Policies)
+	p.HeldMost = daemon.MaxHeld(r.cfg.Policies)
 	if p.Since, err = sinceOf(since, r.now, r.cfg.Zone); err != nil {
 		return err
 	}
@@ -199,22 +200,6 @@ func withinOf(s string) (d time.Duration, err error) {
 		return 0, fmt.Errorf("--paid-within %q is no time up to 60d: write it as in 3d or 12h (%w)", s, errUsage)
 	}
 	return d, nil
-}
-
-// maxHeld is the longest time that a reminder can be of use, with some days
-// for holidays.
-func maxHeld(all reminder.Policies) time.Duration {
-	days := 0
-	of := func(p *reminder.Policy) {
-		if len(p.Stages) > 0 {
-			days = max(days, -int(p.Stages[0]))
-		}
-	}
-	of(all.Default)
-	for _, p := range all.ByService {
-		of(p)
-	}
-	return time.Duration(days+30) * 24 * time.Hour
 }
 
 // linesOf are the lines that a count belongs to.

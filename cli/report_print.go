@@ -61,7 +61,7 @@ func (r *report) print() error {
 	r.line("paid", t.paid, fmt.Sprintf("of %d%s", t.paidOf, shareAfter(t.paid, t.paidOf)))
 	r.line("too early", t.tooEarly, "to say")
 	if r.period.By != "" {
-		r.table()
+		return r.table()
 	}
 	return nil
 }
@@ -83,30 +83,25 @@ func (r *report) line(what string, n int, about string) {
 }
 
 // table has a line for each service, day or stage of which there is anything to say in it.
-func (r *report) table() {
-	const name, column = 23, 8
-	columns := []string{"TEXTED", "SKIPPED", "HELD", "DELIV.", "FAILED", "SEGM.", "PAID"}
-	fmt.Fprintf(r.app.stdout, "\n%-*s", name, strings.ToUpper(string(r.period.By)))
-	for _, c := range columns {
-		fmt.Fprintf(r.app.stdout, "%*s", column, c)
-	}
+func (r *report) table() error {
 	fmt.Fprintln(r.app.stdout)
+	by := strings.ToUpper(string(r.period.By))
+	t := newTable(r.app.stdout, 0, by, "TEXTED", "SKIPPED", "HELD", "DELIV.", "FAILED", "SEGM.", "PAID").numbers(1, 2, 3, 4, 5, 6, 7)
 	all := r.inOrder()
 	for _, l := range all {
 		counts := []int{l.texted, sumOf(l.skipped), sumOf(l.held), l.delivered, l.failed, l.segments}
 		if len(all) > 1 && !slices.ContainsFunc(counts, func(n int) bool { return n > 0 }) {
 			continue // such as texts that were given back: the totals have them
 		}
-		shown := []rune(l.name)
-		if len(shown) > name-1 {
-			shown = append(shown[:name-2], '…')
-		}
-		fmt.Fprintf(r.app.stdout, "%-*s", name, string(shown))
+		cells := []string{l.name}
 		for _, n := range counts {
-			fmt.Fprintf(r.app.stdout, "%*d", column, n)
+			cells = append(cells, strconv.Itoa(n))
 		}
-		fmt.Fprintf(r.app.stdout, "%*s\n", column, cmp.Or(share(l.paid, l.paidOf), "-"))
+		if err := t.row(append(cells, cmp.Or(share(l.paid, l.paidOf), "-"))...); err != nil {
+			return err
+		}
 	}
+	return t.flush()
 }
 
 // manyWords lists counts, the highest first.

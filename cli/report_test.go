@@ -39,7 +39,9 @@ func TestReportTableLeavesOutWhatIsEmpty(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			r.table()
+			if err := r.table(); err != nil {
+				t.Fatal(err)
+			}
 			lines := strings.Split(strings.TrimSpace(out.String()), "\n")[1:]
 			if got := strings.Join(strings.Fields(strings.Join(lines, "; ")), " "); got != c.want {
 				t.Errorf("the table has %q, want %q", got, c.want)

@@ -38,10 +38,14 @@ func (sel *selector) given(args []string) bool {
 	return len(args) > 0 || sel.phone != "" || sel.service != ""
 }
 
-// open opens the store for the operation: a dry run cannot write.
+// open opens the store for the operation: a dry run cannot write. A service of the
+// config may be paused before the daemon has ever run.
 func (sel *selector) open(c *cobra.Command) (*config.Config, *store.Store, error) {
-	if sel.dryRun {
+	switch {
+	case sel.dryRun:
 		return sel.app.openReader(c)
+	case c.Name() == "pause" && sel.service != "":
+		return sel.app.openOrMake(c)
 	}
 	return sel.app.openWriter(c)
 }

@@ -28,7 +28,7 @@ config has already are commented out.`,
 		Example: "  duewatch services | grep WATER\n  duewatch services --sandbox",
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			cfg, err := a.load(useSandbox)
+			cfg, _, err := a.loadAsService(useSandbox)
 			if err != nil {
 				return err
 			}

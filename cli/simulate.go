@@ -160,8 +160,13 @@ func (a *app) copyOf(ctx context.Context, cfgs []*config.Config, i int, path str
 	if err := a.adaptToWorld(ctx, cfgs[i], s); err != nil {
 		return err
 	}
-	_, err = a.copyStore(ctx, s, path, false)
-	return err
+	if !config.StoreOnServer(cfgs[0].Store) {
+		_, err = a.copyStore(ctx, s, path, false)
+		return err
+	}
+	p := newPhases(a.stderr, "rows")
+	defer p.done()
+	return s.CopyToScratch(ctx, path, p.at)
 }
 
 func (a *app) tellSimulated(f simulateFlags, cfgs []*config.Config, results []*simulated) error {

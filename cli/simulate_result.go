@@ -8,7 +8,7 @@ import (
 	"io"
 	"maps"
 	"slices"
-	"text/tabwriter"
+	"strconv"
 	"time"
 
 	"duewatch/config"
@@ -126,17 +126,18 @@ func (r *simulated) tell(w io.Writer, cfg *config.Config) error {
 	fmt.Fprintf(out, "%s to Almara Pay, %.1f for each bill in 30 days;\n  %d in the busiest hour, where almara.rate allows %.0f\n",
 		countOf(r.Calls, "call"), r.CallsMonthly, r.CallsHour, cfg.Almara.Rate*3600)
 	if len(r.Days) > 0 {
-		t := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
-		fmt.Fprintf(t, "\nTEXTS\tSEGMENTS\t%s  DAY, LAST TEXT\n", costHead(r.Cost))
+		fmt.Fprintln(out)
+		days := tableOfSums(out, r.Cost, "DAY, LAST TEXT")
 		for _, s := range r.Days {
-			fmt.Fprintf(t, "%d\t%d\t%s  %s, %s\n",
-				s.Texts, s.Segments, costCell(s.Cost, r.Currency), dayOf(s.Of), r.last[s.Of].In(r.zone).Format("15:04"))
+			_ = days.row(s.cells(r.Currency, dayOf(s.Of)+", "+r.last[s.Of].In(r.zone).Format("15:04"))...) // into a buffer
 		}
-		fmt.Fprintf(t, "\nREMINDERS\t  STAGE\n")
+		_ = days.flush() // into a buffer
+		fmt.Fprintln(out)
+		stages := newTable(out, 1, "REMINDERS", "STAGE").numbers(0)
 		for _, s := range r.Stages {
-			fmt.Fprintf(t, "%d\t  %s\n", s.Texts, reminder.Stage(stageOf(s)))
+			_ = stages.row(strconv.Itoa(s.Texts), reminder.Stage(stageOf(s)).String()) // into a buffer
 		}
-		_ = t.Flush() // into a buffer
+		_ = stages.flush() // into a buffer
 	}
 	printUnsent(out, r.Reminders)
 	return out.Flush()
@@ -217,8 +218,9 @@ func costDifference(now, before string) string {
 func (d *difference) tell(w io.Writer, against string) error {
 	out := bufio.NewWriter(w)
 	fmt.Fprintf(out, "\nWith %s instead\n", against)
-	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	line := func(n int, what string) { fmt.Fprintf(t, "%+d\t  %s\n", n, what) }
+	t := newTable(out, 1, "", "").numbers(0)
+	row := func(count, what string) { _ = t.row(count, what) } // into a buffer
+	line := func(n int, what string) { row(fmt.Sprintf("%+d", n), what) }
 	line(d.Texts, "texts")
 	line(d.Segments, "segments")
 	if d.Cost != "" {
@@ -226,7 +228,7 @@ func (d *difference) tell(w io.Writer, against string) error {
 		if d.Cost[0] == '-' {
 			sign = ""
 		}
-		fmt.Fprintf(t, "%s\t  %s\n", sign+money(d.Cost, d.Currency), d.Currency)
+		row(sign+money(d.Cost, d.Currency), d.Currency)
 	}
 	line(d.People, "people are texted")
 	line(d.InTime, "bills paid by their due date")
@@ -235,14 +237,14 @@ func (d *difference) tell(w io.Writer, against string) error {
 	line(-d.Without, "reminders that were")
 	for day := time.Sunday; day <= time.Saturday; day++ {
 		if n := d.Moved[day.String()]; n > 0 {
-			fmt.Fprintf(t, "%d\t  of both move to a %s\n", n, day)
+			row(strconv.Itoa(n), fmt.Sprintf("of both move to a %s", day))
 		}
 	}
 	for _, e := range d.Reminders {
 		if e.Outcome != reminder.Texted {
-			line(e.Count, shorten(fmt.Sprintf("%s: %s", e.Outcome, e.Reason.Info().Means), 66))
+			line(e.Count, fmt.Sprintf("%s: %s", e.Outcome, e.Reason.Info().Means))
 		}
 	}
-	_ = t.Flush() // into a buffer
+	_ = t.flush() // into a buffer
 	return out.Flush()
 }

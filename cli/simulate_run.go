@@ -6,13 +6,11 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"os"
 	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"golang.org/x/term"
 
 	"duewatch/config"
 	"duewatch/daemon"
@@ -187,9 +185,7 @@ type dayProgress struct {
 
 func newDays(w io.Writer, begin time.Time, days, nth, of int) *dayProgress {
 	p := &dayProgress{w: w, begin: begin, days: days, day: -1, next: time.Now().Add(lineEvery)}
-	if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
-		p.tty = true
-	}
+	p.tty = terminal(w) != nil
 	if of > 1 {
 		p.what = fmt.Sprintf("config %d of %d, ", nth+1, of)
 	}

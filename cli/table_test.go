@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -34,6 +35,29 @@ func TestTable(t *testing.T) {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+func TestNumbersStandAtTheRightAndColoursTakeNoRoom(t *testing.T) {
+	var out strings.Builder
+	table := newTable(&out, 0, "NAME", "BALANCE", "END").numbers(1)
+	table.style.colour = true
+	table.paint = func(column int, _ string) colour { return map[int]colour{1: red}[column] }
+	for _, cells := range [][]string{{"A", "9.50", "x"}, {"B", "12,315.50", "y"}} {
+		if err := table.row(cells...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := errors.Join(table.flush(), table.count("bill")); err != nil {
+		t.Fatal(err)
+	}
+	shown := strings.NewReplacer("\x1b[1m", "<b>", "\x1b[1;31m", "<red>", "\x1b[0m", "</>").Replace(out.String())
+	want := "<b>NAME</>    <b>BALANCE</>  <b>END</>\n" +
+		"A          <red>9.50</>  x\n" +
+		"B     <red>12,315.50</>  y\n" +
+		"2 bills\n"
+	if diff := cmp.Diff(want, shown); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
 

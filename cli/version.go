@@ -9,18 +9,29 @@ import (
 	"github.com/spf13/cobra"
 )
 
+// release is the version of this source, by semver.org: the one place where it is
+// written. The Makefile reads it from here for the packages, and a test keeps it equal to
+// the topmost version of CHANGELOG.md. So a binary says the same version whether it came
+// from make, from a package, from a tarball or from go install. Right after a release it
+// becomes the next one with -dev behind it, such as 0.2.0-dev.
+const release = "0.1.0"
+
 func (a *app) versionCommand() *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
 		Use:     "version",
 		Short:   "Print the version",
-		Long:    "Prints the tag or commit that this binary was built from, and by which Go.",
+		Long:    "Prints the version, the commit where it is known, and which Go built it.",
 		Example: "  duewatch version",
 		Args:    cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			if asJSON {
 				info, _ := debug.ReadBuildInfo()
-				return json.NewEncoder(a.stdout).Encode(map[string]string{"version": tagOf(info), "go": runtime.Version()})
+				is := map[string]string{"version": release, "go": runtime.Version()}
+				if commit := commitOf(info); commit != "" {
+					is["commit"] = commit
+				}
+				return json.NewEncoder(a.stdout).Encode(is)
 			}
 			_, err := fmt.Fprintln(a.stdout, version())
 			return err
@@ -30,20 +41,38 @@ func (a *app) versionCommand() *cobra.Command {
 	return c
 }
 
-// version is the version and the Go release, for people.
+// version is the version, the commit and the Go release, for people.
 func version() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok || tagOf(info) == "" {
-		return "duewatch (unknown version)"
+	info, _ := debug.ReadBuildInfo()
+	said := "duewatch " + release
+	if commit := commitOf(info); commit != "" {
+		said += " (" + commit + ")"
 	}
-	return "duewatch " + tagOf(info) + " " + info.GoVersion
+	return said + " " + runtime.Version()
 }
 
-// tagOf is what the Go toolchain wrote into the binary: the tag or commit it
-// was built from; "" when it did not know.
-func tagOf(info *debug.BuildInfo) string {
+// commitOf is the commit that the Go toolchain wrote into the binary, shortened, with
+// "changed" behind it where files were changed since; "" where it knew of none.
+func commitOf(info *debug.BuildInfo) (commit string) {
 	if info == nil {
 		return ""
 	}
-	return info.Main.Version
+	changed := ""
+	for _, s := range info.Settings {
+		switch s.Key {
+		case "vcs.revision":
+			commit = s.Value[:min(len(s.Value), shortCommit)]
+		case "vcs.modified":
+			if s.Value == "true" {
+				changed = ", changed"
+			}
+		}
+	}
+	if commit == "" {
+		return ""
+	}
+	return commit + changed
 }
+
+// shortCommit is how many characters of a commit's hash are enough to find it.
+const shortCommit = 12

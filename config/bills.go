@@ -24,7 +24,10 @@ func (c *Config) OpenBills(in io.Reader, name string, columns importer.ColumnCho
 
 // billsColumns reads what the config says of the columns of bills_file.
 func (c *checker) billsColumns(v view, cfg *Config) importer.ColumnChoice {
-	choice := importer.ColumnChoice{Of: map[string]string{}, Service: v.text("bills_service"), Sheet: v.text("bills_sheet"), InConfig: true}
+	choice := importer.ColumnChoice{
+		Of: map[string]string{}, Service: v.text("bills_service"), Sheet: v.text("bills_sheet"),
+		AsWritten: v.flag("bills_as_written"), InConfig: true,
+	}
 	for _, name := range importer.CSVHeader() {
 		if column := v.text(join("bills_columns", name)); column != "" {
 			choice.Of[name] = column

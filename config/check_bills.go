@@ -176,5 +176,9 @@ func (c *checker) bills(cfg *Config) []reminder.Bill {
 		}
 		bills = append(bills, b)
 	}
+	cfg.billLines = lines
 	return bills
 }
+
+// BillLine is the line of the config that names a bill; 0 = none does.
+func (c *Config) BillLine(b reminder.Bill) int { return c.billLines[identity{b.Service, b.Account}] }

@@ -10,6 +10,7 @@ import (
 // while another is still to come.
 const (
 	minRetention = 90 * day
+	minWords     = 7 * day
 	maxRetention = 3650 * day
 )
 

@@ -53,7 +53,8 @@ type Config struct {
 	Schedule  Schedule
 	Services  []Service
 	Bills     []reminder.Bill // with what a list says of a bill, and nothing else
-	BillsFile string          // path of a file of bills, "" for none
+	billLines map[identity]int
+	BillsFile string // path of a file of bills, "" for none
 	// BillsColumns says which column of that file holds what, where its header does not.
 	BillsColumns importer.ColumnChoice
 	// MaxRemoved is the share of its bills that a declared list may lose at once, 0
@@ -61,7 +62,9 @@ type Config struct {
 	MaxRemoved float64
 	Web        Web
 	Log        Log
+	Alerts     Alerts
 	Retention  time.Duration // how long history is kept
+	Words      time.Duration // how long the words of texts are kept
 
 	// wording is a hash of all template sources, for Fingerprint: compiled
 	// templates cannot be compared.

@@ -16,7 +16,8 @@ import (
 )
 
 // Options are the surroundings of a config. The zero Options are those of the daemon,
-// except for CheckSchedule.
+// except for CheckSchedule
+// and CheckAlertURL.
 type Options struct {
 	// Sandbox permits a missing endpoint, account or credential: the sandbox brings its
 	// own. Those that are given are checked.
@@ -24,6 +25,9 @@ type Options struct {
 	// CheckSchedule says what is wrong with a cron expression; nil accepts
 	// any. The scheduler knows the syntax.
 	CheckSchedule func(string) error
+	// CheckAlertURL says what is wrong with a service URL, without repeating it; nil
+	// accepts any. The library that calls them knows their forms.
+	CheckAlertURL func(string) error
 	// Environ is the environment as name=value; nil means os.Environ().
 	Environ []string
 	// Now is the clock by which holidays are followed; nil means time.Now.
@@ -105,6 +109,7 @@ func (c *checker) config() *Config {
 		Store:         v.store("store"),
 		StorePassword: c.secret(v, wanted{"store_password", "store_password", nil}),
 		Retention:     v.duration("retention", minRetention, maxRetention),
+		Words:         v.duration("words_retention", minWords, maxRetention),
 	}
 	cfg.Phones, cfg.MobilePrefixes = c.phones(v, cfg.Country)
 	cfg.holidays = map[string]*HolidayList{}
@@ -121,6 +126,7 @@ func (c *checker) config() *Config {
 	cfg.Bills = c.bills(cfg)
 	cfg.Web = c.web(v)
 	cfg.Log = c.log(v)
+	cfg.Alerts = c.alerts(v)
 	cfg.BillsFile = v.text("bills_file")
 	cfg.BillsColumns = c.billsColumns(v, cfg)
 	return cfg

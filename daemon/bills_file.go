@@ -139,13 +139,13 @@ func (d *daemon) markFrom(cfg *config.Config, sum []byte) string {
 	for i, b := range cfg.Bills {
 		declared[i] = bill{b.Service, b.Account}
 	}
-	languages := map[string][]string{}
+	languages, names := map[string][]string{}, map[string]string{}
 	for id, p := range cfg.Policies.ByService {
-		languages[id] = p.Templates.Languages()
+		languages[id], names[id] = p.Templates.Languages(), p.ServiceName
 	}
 	b, err := json.Marshal([]any{
 		d.Version, sum, cfg.BillsColumns, cfg.Country, cfg.MobilePrefixes,
-		cfg.Policies.Default.Templates.Languages(), languages, declared,
+		cfg.Policies.Default.Templates.Languages(), languages, names, declared,
 	})
 	if err != nil {
 		panic("a mark cannot be encoded: " + err.Error()) // texts only

@@ -27,9 +27,9 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
 	"golang.org/x/sync/errgroup"
 
+	"duewatch/alerts"
 	"duewatch/config"
 	"duewatch/reminder"
 	"duewatch/sandbox"
@@ -75,6 +75,12 @@ type daemon struct {
 
 	refusedReload atomic.Pointer[string]          // why the last reload was not taken; nil = it was
 	defaultPolicy atomic.Pointer[reminder.Policy] // of the present config, for /healthz and /metrics
+	alerts        *alerting
+	bills         *billCounts
+	reloaded      *prometheus.CounterVec
+	storePath     string
+	// What health found last.
+	lastAlive, lastProblems atomic.Int64
 }
 
 // Run runs the daemon until ctx ends. After a SIGHUP it builds its parts anew from
@@ -97,7 +103,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	defer func() { err = errors.Join(ignoreCancel(ctx, err), s.Close()) }()
 
 	log := NewLog(o.LogTo, cfg.Log, cfg.Zone)
-	d := newDaemon(o, s, log)
+	d := newDaemon(ctx, o, cfg.Store, s, log)
 	if err := d.claimWorld(ctx, cfg.Store); err != nil {
 		return err
 	}
@@ -124,19 +130,21 @@ func Run(ctx context.Context, o Options) (err error) {
 // LoadConfig loads the config for the daemon or a command. For the sandbox it asks
 // for no endpoints and no credentials.
 func LoadConfig(path string, sandboxed bool, now func() time.Time) (*config.Config, error) {
-	return config.Load(path, config.Options{Sandbox: sandboxed, CheckSchedule: scheduler.CheckExpression, Now: now})
+	return config.Load(path, config.Options{
+		Sandbox: sandboxed, CheckSchedule: scheduler.CheckExpression, Now: now,
+		CheckAlertURL: func(url string) error { _, err := alerts.New(url); return err },
+	})
 }
 
-func newDaemon(o Options, s *store.Store, log *slog.Logger) *daemon {
+func newDaemon(ctx context.Context, o Options, path string, s *store.Store, log *slog.Logger) *daemon {
 	d := &daemon{
-		Options: o, store: s, registry: prometheus.NewRegistry(),
+		Options: o, store: s, storePath: path, registry: prometheus.NewRegistry(),
 		process:    fmt.Sprintf("%d-%s", os.Getpid(), rand.Text()[:8]),
 		clockCheck: scheduler.NewClockCheck(o.Now, scheduler.Uptime), comparison: new(scheduler.Comparison),
 	}
-	d.registry.MustRegister(
-		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		web.NewStoreMetrics(s, d.defaultPolicy.Load, o.Now, log))
-	d.metrics = scheduler.NewMetrics(d.registry)
+	d.bills = &billCounts{store: s}
+	d.registerMetrics(log)
+	d.alerts = newAlerting(ctx, s, o.Sandbox, d.registry, log)
 	return d
 }
 
@@ -164,7 +172,7 @@ func (d *daemon) runConfig(ctx context.Context, cfg *config.Config, hangup <-cha
 	// Listening comes first: a port that is taken must leave the lists as they were.
 	page := web.Config{
 		Listen: cfg.Web.Listen, Token: cfg.Web.Token.Reveal(), Metrics: d.registry, Log: log,
-		Health: func(ctx context.Context) web.Health { return d.health(ctx, s) },
+		Health: func(ctx context.Context) web.Health { return d.health(ctx, s).page() },
 	}
 	listener, err := web.Listen(ctx, page)
 	if err != nil {
@@ -173,13 +181,16 @@ func (d *daemon) runConfig(ctx context.Context, cfg *config.Config, hangup <-cha
 	if err := d.declareBills(ctx, cfg, log); err != nil {
 		return nil, errors.Join(err, listener.Close())
 	}
+	if err := d.alerts.use(cfg, d.Now(), log); err != nil {
+		return nil, errors.Join(err, listener.Close())
+	}
 	d.logStart(cfg, log)
 
 	// The notice is logged when ctx ends; an end by an error or a reload cancels it.
 	noticeLogged := make(chan struct{})
 	cancelNotice := context.AfterFunc(ctx, func() {
 		defer close(noticeLogged)
-		notifySystemd(log, "STOPPING=1")
+		notifySystemd(log, "STOPPING=1\nSTATUS=stopping: calls under way get their answer, no new text begins")
 		log.Info("stopping: calls under way get their answer, no new text begins")
 	})
 	defer cancelNotice()
@@ -192,6 +203,8 @@ func (d *daemon) runConfig(ctx context.Context, cfg *config.Config, hangup <-cha
 	group.Go(func() error { return web.Serve(groupCtx, listener, page) })
 	group.Go(func() error { return d.watchStore(groupCtx, log) })
 	group.Go(func() error { d.feedWatchdog(groupCtx, s, log); return nil })
+	group.Go(func() error { return repeat(groupCtx, func() { d.beat(groupCtx, s, cfg, log) }) })
+	group.Go(func() error { return repeat(groupCtx, func() { d.tell(groupCtx, s, cfg, log) }) })
 	group.Go(func() error {
 		next = d.awaitReload(groupCtx, cfg, log, hangup)
 		end()

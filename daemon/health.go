@@ -12,38 +12,65 @@ import (
 	"duewatch/web"
 )
 
-// health is what /healthz and systemd's watchdog go by: the jobs keep their
+// health is what /healthz, systemd's watchdog and the alerts go by: the jobs keep their
 // hours, and the store can be written.
-func (d *daemon) health(ctx context.Context, s *scheduler.Scheduler) web.Health {
-	h := web.Health{Alive: true, Problems: []string{}}
+type health struct {
+	alive    bool
+	ready    bool // each job has begun a pass
+	jobs     []web.Job
+	problems []Problem
+}
+
+func (h *health) add(key, text, outside string) {
+	h.problems = append(h.problems, Problem{key, text, outside})
+}
+
+// page is what /healthz shows.
+func (h health) page() web.Health {
+	return web.Health{Alive: h.alive, Ready: h.ready, Problems: Sentences(h.problems), Jobs: h.jobs}
+}
+
+func (d *daemon) health(ctx context.Context, s *scheduler.Scheduler) health {
+	h := health{alive: true, ready: true}
 	for _, j := range s.Health() {
-		h.Jobs = append(h.Jobs, web.Job(j))
+		h.jobs = append(h.jobs, web.Job(j))
+		h.ready = h.ready && !j.LastStarted.IsZero()
 		if j.Late {
-			h.Alive = false
-			h.Problems = append(h.Problems, "the job "+j.Name+" is late")
+			h.alive = false
+			h.add("late:"+j.Name, "the job "+j.Name+" is late", "")
 		}
 		if j.LastError != "" {
-			h.Problems = append(h.Problems, "the last pass of "+j.Name+" failed: "+j.LastError)
+			failed := "the last pass of " + j.Name + " failed"
+			h.add("failed:"+j.Name, failed+": "+j.LastError, failed+"; journalctl -u duewatch -p err says why")
 		}
 	}
 	if why := d.refusedReload.Load(); why != nil {
-		h.Problems = append(h.Problems, "the last reload was refused, so the config and the lists from before it stay in use: "+shortened(*why))
+		const refused = "the last reload was refused, so the config and the lists from before it stay in use"
+		h.add("reload", refused+": "+shortened(*why), refused+"; duewatch check and the log say why")
 	}
-	return d.askStore(ctx, h, func(ctx context.Context, h web.Health) web.Health { return d.storeHealth(ctx, h, s) })
+	return d.askStore(ctx, h, func(ctx context.Context, h health) health { return d.storeHealth(ctx, h, s) })
 }
 
 // storeHealth adds what is read from the store, and whether it can be written.
-func (d *daemon) storeHealth(ctx context.Context, h web.Health, s *scheduler.Scheduler) web.Health {
+func (d *daemon) storeHealth(ctx context.Context, h health, s *scheduler.Scheduler) health {
 	problems := Problems{Store: d.store, Policy: d.defaultPolicy.Load(), Now: d.Now}
-	h.Problems = append(h.Problems, problems.Sending(ctx)...)
+	h.problems = append(h.problems, problems.Sending(ctx)...)
 	provider, err := problems.Provider(ctx, s.ReconcileAfter, s.Policies.Name)
 	if err != nil {
-		provider = append(provider, err.Error())
+		provider = append(provider, unread(err))
 	}
-	h.Problems = append(h.Problems, provider...)
+	h.problems = append(h.problems, provider...)
 	if err := d.store.Writable(d.Now()); err != nil {
-		h.Alive = false
-		h.Problems = append(h.Problems, "the store cannot be written: "+err.Error())
+		h.alive = false
+		h.add("store_write", "the store cannot be written: "+err.Error(), "")
+	}
+	h.problems = append(h.problems, d.alerts.problems()...)
+	if ctx.Err() == nil { // else some are not problems, but could not be read in time
+		d.lastAlive.Store(0)
+		if h.alive {
+			d.lastAlive.Store(1)
+		}
+		d.lastProblems.Store(int64(len(h.problems)))
 	}
 	return h
 }
@@ -69,10 +96,10 @@ func (d *daemon) feedWatchdog(ctx context.Context, s *scheduler.Scheduler, log *
 	tick := time.NewTicker(interval / 3)
 	defer tick.Stop()
 	for {
-		if h := d.health(ctx, s); h.Alive {
+		if h := d.health(ctx, s); h.alive {
 			notifySystemd(log, systemd.SdNotifyWatchdog)
 		} else {
-			log.Error("not well, so systemd's watchdog is not fed", "problems", h.Problems)
+			log.Error("not well, so systemd's watchdog is not fed", "problems", Sentences(h.problems))
 		}
 		select {
 		case <-ctx.Done():

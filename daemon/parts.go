@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -55,11 +56,25 @@ func (p Parts) Build(cfg *config.Config) (*scheduler.Scheduler, error) {
 		Store: p.Store, Almara: a, Notifier: n, Policies: cfg.Policies, Delivery: cfg.Delivery, Country: cfg.Country,
 		Schedule: scheduler.Schedule(cfg.Schedule),
 		Zone:     cfg.Zone, Fingerprint: cfg.Fingerprint(), Owner: p.Owner, SegmentsPerSecond: cfg.Notifier.SegmentsPerSecond,
+		SegmentPrice:    segmentPrice(cfg),
 		SentBy:          cmp.Or(p.Sender, Sender(cfg)),
-		SendConcurrency: cfg.Notifier.Concurrency, AskConcurrency: cfg.Almara.Concurrency, AskRate: cfg.Almara.Rate, Retention: cfg.Retention,
+		SendConcurrency: cfg.Notifier.Concurrency, AskConcurrency: cfg.Almara.Concurrency, AskRate: cfg.Almara.Rate, Retention: cfg.Retention, WordsRetention: cfg.Words,
 		ReconcileAfter: cfg.Notifier.ReconcileAfter, Resend: cfg.Notifier.Unknown == config.UnknownResend,
 		Now: p.Now, ClockCheck: p.ClockCheck, Comparison: p.Comparison, Virtual: p.Virtual, Log: p.Log, Metrics: p.Metrics,
 	})
+}
+
+// segmentPrice is the price of a segment for a metric, which needs no exact decimals; 0 =
+// not known.
+func segmentPrice(cfg *config.Config) float64 {
+	if cfg.Notifier.PricePerSegment == nil {
+		return 0
+	}
+	price, err := strconv.ParseFloat(cfg.Notifier.PricePerSegment.String(), 64)
+	if err != nil {
+		return 0
+	}
+	return price
 }
 
 // NewAlmara makes the client of Almara Pay.
@@ -102,8 +117,8 @@ func (d *daemon) buildScheduler(cfg *config.Config, log *slog.Logger) (*schedule
 	return Parts{
 		Store: d.store, Owner: fmt.Sprintf("%s-%d", d.process, d.reloads), Log: log, Metrics: d.metrics, Now: d.Now,
 		ClockCheck: d.clockCheck, Comparison: d.comparison,
-		OnAlmara: func(op, outcome string, took time.Duration) { d.metrics.Call("almara", op, outcome, took) },
-		OnTwilio: func(op, outcome string, took time.Duration) { d.metrics.Call("twilio", op, outcome, took) },
+		OnAlmara: func(op, outcome string, took time.Duration) { d.metrics.Call(scheduler.APIAlmara, op, outcome, took) },
+		OnTwilio: func(op, outcome string, took time.Duration) { d.metrics.Call(scheduler.APITwilio, op, outcome, took) },
 	}.Build(cfg)
 }
 

@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"duewatch/reminder"
@@ -20,36 +21,79 @@ type Problems struct {
 	Now    func() time.Time
 }
 
+// Problem is one thing that is wrong, and what the operator can do about it.
+type Problem struct {
+	// Key stays the same while the text changes: it says whether a problem is a new one.
+	Key  string
+	Text string
+	// Outside is what may be said of it outside this host, where Text repeats words of a
+	// peer or names a bill; "" = Text.
+	Outside string
+}
+
+// Sentences are the texts of problems.
+func Sentences(all []Problem) []string {
+	texts := make([]string, len(all))
+	for i, p := range all {
+		texts[i] = p.Text
+	}
+	return texts
+}
+
+// unread is that something could not be read.
+func unread(err error) Problem {
+	return Problem{Key: "store_read", Text: err.Error(), Outside: "the store cannot be read; the log says why"}
+}
+
 // manyFiltered of the last texts kept back for their words are no accident.
 const manyFiltered = 5
 
 // Sending are the stops, the warnings, the bills that Almara Pay refuses, and the
 // guard that holds texts now.
-func (p Problems) Sending(ctx context.Context) (sentences []string) {
+func (p Problems) Sending(ctx context.Context) (all []Problem) {
 	blockers, err := p.Store.Blockers(ctx, p.Policy, p.Now())
 	if err != nil {
-		return []string{err.Error()}
+		return []Problem{unread(err)}
 	}
 	for _, s := range blockers.Stops {
-		sentences = append(sentences, "sending is stopped since "+p.day(s.Since)+": "+p.Stop(s))
+		begin := "sending is stopped since " + p.day(s.Since) + ": "
+		problem := Problem{Key: "stop:" + string(s.Reason), Text: begin + p.Stop(s)}
+		if quotesPeer[s.Reason] {
+			problem.Outside = begin + p.withoutDetail(s.Reason)
+		}
+		all = append(all, problem)
 	}
 	for _, w := range blockers.Warnings {
-		sentences = append(sentences, p.Warning(w))
+		problem := Problem{Key: "warning:" + string(w.Reason), Text: p.Warning(w)}
+		if quotesPeer[w.Reason] {
+			problem.Outside = fmt.Sprintf("%s since %s", p.withoutDetail(w.Reason), p.day(w.Since))
+		}
+		all = append(all, problem)
 	}
 	refused, err := p.RefusedBills(ctx)
 	if err != nil {
-		return append(sentences, err.Error())
+		return append(all, unread(err))
 	}
-	sentences = append(sentences, refused...)
+	all = append(all, refused...)
 	if guard := blockers.Guard; guard != "" {
-		sentences = append(sentences, fmt.Sprintf("texts are held by a guard, %s: %s; "+
-			"once you have checked, duewatch release --reason %s lets them go", guard, blockers.Figures, guard))
+		all = append(all, Problem{Key: "guard:" + string(guard), Text: fmt.Sprintf("texts are held by a guard, %s: %s; "+
+			"once you have checked, duewatch release --reason %s lets them go", guard, blockers.Figures, guard)})
 	}
 	if filtered, recent := blockers.State.Filtered, blockers.State.Recent; filtered >= manyFiltered {
-		sentences = append(sentences, fmt.Sprintf("%d of the last %d texts were kept back for their words: carriers take them for advertising",
-			filtered, recent))
+		all = append(all, Problem{Key: "filtered", Text: fmt.Sprintf(
+			"%d of the last %d texts were kept back for their words: carriers take them for advertising", filtered, recent)})
 	}
-	return sentences
+	return all
+}
+
+// quotesPeer are the stops and warnings whose detail names a bill and repeats what Almara
+// Pay says of it.
+var quotesPeer = map[reminder.Reason]bool{
+	reminder.MassRejected: true, reminder.UnreadableAnswers: true, reminder.NobodyAnswered: true,
+}
+
+func (p Problems) withoutDetail(r reminder.Reason) string {
+	return fmt.Sprintf("%s: %s; duewatch release says more", r, strings.TrimPrefix(r.Info().Means, "sending is stopped: "))
 }
 
 // Stop is a stop, why, and how it ends.
@@ -73,15 +117,16 @@ func (p Problems) Warning(w store.Warning) string {
 
 // RefusedBills say which bills Almara Pay refuses without rejecting them, and
 // what to do: the others go on, so nothing else shows it.
-func (p Problems) RefusedBills(ctx context.Context) (sentences []string, err error) {
+func (p Problems) RefusedBills(ctx context.Context) (all []Problem, err error) {
 	for _, of := range []struct {
-		how       store.Refusal
-		what, end string
+		how            store.Refusal
+		key, what, end string
 	}{
-		{store.Unclear, "Almara Pay refuses %s in a form that is not known",
+		{store.Unclear, "refused:unclear", "Almara Pay refuses %s in a form that is not known",
 			"such a bill is rejected when that is said on another day and others are answered; " +
 				"mend the account where it comes from, or duewatch retry ACCOUNT"},
-		{store.Forbidden, "Almara Pay gives no right to %s", "the others go on; ask Almara Pay whether the service is permitted"},
+		{store.Forbidden, "refused:forbidden", "Almara Pay gives no right to %s",
+			"the others go on; ask Almara Pay whether the service is permitted"},
 	} {
 		r, err := p.Store.RefusedBills(ctx, of.how)
 		if err != nil {
@@ -94,10 +139,15 @@ func (p Problems) RefusedBills(ctx context.Context) (sentences []string, err err
 		if r.Bills == store.MostRefused {
 			bills = "at least " + bills
 		}
-		sentences = append(sentences, fmt.Sprintf(of.what+", such as account %s of service %s since %s: %s; %s",
-			bills, r.Account, r.Service, p.day(r.Since), r.Said, of.end))
+		what := fmt.Sprintf(of.what, bills)
+		all = append(all, Problem{
+			Key: of.key,
+			Text: fmt.Sprintf("%s, such as account %s of service %s since %s: %s; %s",
+				what, r.Account, r.Service, p.day(r.Since), r.Said, of.end),
+			Outside: fmt.Sprintf("%s since %s; %s", what, p.day(r.Since), of.end),
+		})
 	}
-	return sentences, nil
+	return all, nil
 }
 
 // namedDestinations is how many destinations that the provider refuses are named.
@@ -107,20 +157,24 @@ const namedDestinations = 5
 // which texts it has not settled for too long. serviceName words a service.
 func (p Problems) Provider(
 	ctx context.Context, reconcileAfter []time.Duration, serviceName func(service string) string,
-) (sentences []string, err error) {
+) (all []Problem, err error) {
+	const key, outside = "destinations", "the provider refuses %s; duewatch release names them, and says what to do"
 	refused, more, err := p.Store.RefusedDestinations(ctx, p.Now(), namedDestinations)
 	if err != nil {
 		return nil, err
 	}
+	add := func(text string) {
+		all = append(all, Problem{key, text, fmt.Sprintf(outside, CountOf(len(refused)+more, "destination"))})
+	}
 	for _, d := range refused {
-		sentences = append(sentences, destinationSentence(d, serviceName)+"; it is tried again at "+p.hour(d.Until))
+		add(destinationSentence(d, serviceName) + "; it is tried again at " + p.hour(d.Until))
 	}
 	if more > 0 {
-		sentences = append(sentences, fmt.Sprintf("the provider refuses %d more destinations: duewatch bills --held %s lists their bills",
+		add(fmt.Sprintf("the provider refuses %d more destinations: duewatch bills --held %s lists their bills",
 			more, reminder.DestinationRefused))
 	}
 	if len(refused) > 0 {
-		sentences = append(sentences, fmt.Sprintf("once that is mended, duewatch release --reason %s has the refused destinations tried at once",
+		add(fmt.Sprintf("once that is mended, duewatch release --reason %s has the refused destinations tried at once",
 			reminder.DestinationRefused))
 	}
 	long, err := p.Store.LongInDoubt(ctx, p.Now().Add(-scheduler.DoubtTooLong(reconcileAfter)))
@@ -128,11 +182,15 @@ func (p Problems) Provider(
 		return nil, err
 	}
 	if long.Texts > 0 {
-		sentences = append(sentences, fmt.Sprintf("%s in doubt since %s or later and not settled, the oldest of %s account %s: "+
-			"the provider's list gives no answer about their phones; the log says why",
-			CountOf(long.Texts, "text"), p.hour(long.Oldest), serviceName(long.Service), long.Account))
+		what := fmt.Sprintf("%s in doubt since %s or later and not settled", CountOf(long.Texts, "text"), p.hour(long.Oldest))
+		const why = "the provider's list gives no answer about their phones; the log says why"
+		all = append(all, Problem{
+			Key:     "in_doubt",
+			Text:    fmt.Sprintf("%s, the oldest of %s account %s: %s", what, serviceName(long.Service), long.Account, why),
+			Outside: what + ": " + why,
+		})
 	}
-	return sentences, nil
+	return all, nil
 }
 
 func destinationSentence(d store.Destination, serviceName func(service string) string) string {

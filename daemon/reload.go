@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"duewatch/config"
 	"duewatch/reminder"
 	"duewatch/web"
@@ -58,6 +60,7 @@ func (d *daemon) awaitReload(ctx context.Context, cfg *config.Config, log *slog.
 			if ctx.Err() != nil {
 				return nil
 			}
+			d.reloaded.WithLabelValues(resultOf(err)).Inc()
 			if err == nil {
 				d.refusedReload.Store(nil)
 				log.Info("the config was read again")
@@ -67,6 +70,26 @@ func (d *daemon) awaitReload(ctx context.Context, cfg *config.Config, log *slog.
 			log.Error("the new config cannot be used, so the old one stays in use", "err", err)
 		}
 	}
+}
+
+// newReloadMetrics registers how reloads went. A reload that is refused is not seen where
+// it was asked for, since systemctl reload only sends a signal.
+func (d *daemon) newReloadMetrics() *prometheus.CounterVec {
+	reloaded := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "duewatch_config_reloads_total", Help: "Reloads that were asked for, by whether the config was taken.",
+	}, []string{"result"})
+	for _, result := range results {
+		reloaded.WithLabelValues(result)
+	}
+	d.registry.MustRegister(reloaded, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "duewatch_config_last_reload_successful", Help: "0 when the last reload was refused, so that the config before it is in use.",
+	}, func() float64 {
+		if d.refusedReload.Load() != nil {
+			return 0
+		}
+		return 1
+	}))
+	return reloaded
 }
 
 // moveHolidays returns the config with the holidays of a window that has moved on, or nil
@@ -116,4 +139,6 @@ func (d *daemon) reload(ctx context.Context, cfg *config.Config, log *slog.Logge
 }
 
 // oneLine is an error in one line, for a sentence.
-func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }
+func oneLine(err error) string { return oneLineText(err.Error()) }
+
+func oneLineText(s string) string { return strings.ReplaceAll(s, "\n", "; ") }

@@ -4,9 +4,8 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
-
-	"duewatch/web"
 )
 
 const (
@@ -58,19 +57,20 @@ func (d *daemon) storeLost() string {
 // askStore adds to h what the store says. The answer of a database may be long in coming:
 // when the connection is lost, h says so instead. To start the daemon again would be of no use
 // then, and jobs that are late because they wait are no reason to.
-func (d *daemon) askStore(ctx context.Context, h web.Health, ask func(context.Context, web.Health) web.Health) web.Health {
+func (d *daemon) askStore(ctx context.Context, h health, ask func(context.Context, health) health) health {
 	ctx, cancel := context.WithTimeout(ctx, storePatience)
 	defer cancel()
-	lost := func(problem string) web.Health {
-		h.Alive, h.Problems = true, append(h.Problems, problem)
+	lost := func(problem string) health {
+		h.alive = true
+		h.add("store_lost", problem, "")
 		return h
 	}
 	if problem := d.storeLost(); problem != "" {
 		return lost(problem)
 	}
 	asked := h
-	asked.Problems = append([]string{}, h.Problems...)
-	answer := make(chan web.Health, 1)
+	asked.problems = slices.Clone(h.problems)
+	answer := make(chan health, 1)
 	go func() { answer <- ask(ctx, asked) }()
 	look := time.NewTicker(lookAtStore / 5)
 	defer look.Stop()
@@ -83,7 +83,8 @@ func (d *daemon) askStore(ctx context.Context, h web.Health, ask func(context.Co
 				return lost(problem)
 			}
 		case <-ctx.Done():
-			h.Alive, h.Problems = false, append(h.Problems, fmt.Sprintf("the store has not answered for %s", storePatience))
+			h.alive = false
+			h.add("store_slow", fmt.Sprintf("the store has not answered for %s", storePatience), "")
 			return h
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 
 	"duewatch/reminder"
 )
@@ -21,8 +22,12 @@ type BillsReader struct {
 	phones   *reminder.PhoneReader
 	policies reminder.Policies
 	declared map[identity]bool // under bills: in the config
-	every    string            // service of every row, "" when a column has it
-	service  string            // of the last row: most files have few
+	services serviceNames
+	sheetBy  string // what chooses the sheet, for messages
+	every    string // service of every row, "" when a column has it
+	service  string // of the last row: most files have few
+	twins    []twin
+	standing []standing
 	cells    cleaner
 	notes    Notes
 }
@@ -48,8 +53,9 @@ type BillOptions struct {
 // when the columns will not do.
 func ReadBills(in io.Reader, o BillOptions) (*BillsReader, error) {
 	r := &BillsReader{
-		name: o.Name, phones: o.Phones, policies: o.Policies,
-		declared: make(map[identity]bool, len(o.Declared)), every: o.Columns.Service,
+		name: o.Name, phones: o.Phones, policies: o.Policies, services: namesOf(o.Policies),
+		declared: make(map[identity]bool, len(o.Declared)), every: o.Columns.Service, cells: cleaner{asWritten: o.Columns.AsWritten},
+		sheetBy: o.Columns.flagOrKey("--sheet", "bills_sheet"),
 	}
 	for _, b := range o.Declared {
 		r.declared[identity{b.Service, b.Account}] = true
@@ -131,21 +137,71 @@ func (r *BillsReader) read(cells []cell, row *BillRow) {
 		default:
 			fault := c.fault
 			if fault == "" {
-				values[f], fault = r.cells.clean(c.text, fields[f].kind) //nolint:gosec // a field, of which there are as many
+				values[f], fault = r.value(c.text, f) //nolint:gosec // a field, of which there are as many
 			}
 			row.bad(r.name, fields[f].name, fault)
 			faulty[f] = fault != "" //nolint:gosec // the same
 		}
 	}
+	r.refuseDifferentTwins(cells, row)
+	if values[phone] == "" && !faulty[phone] {
+		switch filled := countFilled(cells); {
+		case values[account] == "" && !faulty[account]:
+			row.Problems = nil
+			row.bad(r.name, "", "has no account and no phone, as a title or a total has none: leave the row out")
+			return
+		case filled == 1 && !faulty[account]:
+			row.Problems = nil
+			row.bad(r.name, "", "has one cell alone, as a title has: leave the row out")
+			return
+		case faulty[account] && row.isNoBill():
+			return // a total needs no phone
+		}
+	}
+	r.check(values, faulty, row)
+	if row.Problems == nil {
+		r.countGone(cells)
+	}
+}
+
+func countFilled(cells []cell) (n int) {
+	for _, c := range cells {
+		if trimOdd(c.text) != "" {
+			n++
+		}
+	}
+	return n
+}
+
+// isNoBill reports whether the account of the row is a word where one should be.
+func (row *BillRow) isNoBill() bool {
+	return slices.ContainsFunc(row.Problems, func(p Problem) bool {
+		return p.Key == fields[account].name && isWord(p.Text)
+	})
+}
+
+// value cleans a cell of a column.
+func (r *BillsReader) value(text string, f field) (value, fault string) {
+	if f == service {
+		if id := r.services.id(text); id != "" {
+			r.cells.mended |= mendedServiceName
+			return id, ""
+		}
+	}
+	return r.cells.clean(text, fields[f].kind)
+}
+
+// check makes a bill of the values that are not faulty.
+func (r *BillsReader) check(values [fieldCount]string, faulty [fieldCount]bool, row *BillRow) {
 	check := func(f field, do func(s string) (fault string)) {
 		if !faulty[f] {
 			row.bad(r.name, fields[f].name, do(values[f]))
 		}
 	}
 	b := &row.Bill
-	b.Service, b.Account, b.Description, b.Language = values[service], values[account], values[description], values[language]
+	b.Service, b.Account, b.Description = values[service], values[account], values[description]
 	if b.Service == "" || b.Service != r.service {
-		check(service, func(s string) string { return cmp.Or(IDFault(s, true), ServiceFault(r.policies, s)) })
+		check(service, func(s string) string { return cmp.Or(IDFault(s, true), r.services.fault(s)) })
 	}
 	check(account, func(s string) string { return IDFault(s, true) })
 	in := reminder.KnownRange
@@ -154,7 +210,10 @@ func (r *BillsReader) read(cells []cell, row *BillRow) {
 		return fault
 	})
 	check(description, func(s string) string { return LabelFault(s, MaxDescription, false) })
-	check(language, func(s string) string { return LanguageFault(r.policies, b.Service, s, ShownName(s)) })
+	check(language, func(s string) (fault string) {
+		b.Language, fault = r.language(b.Service, s)
+		return fault
+	})
 	if r.declared[identity{b.Service, b.Account}] {
 		row.bad(r.name, fields[account].name, "this bill is declared under bills: in the config: take it out in one of the two")
 	}
@@ -166,12 +225,47 @@ func (r *BillsReader) read(cells []cell, row *BillRow) {
 }
 
 func (r *BillsReader) phone(s string) (p reminder.Phone, in reminder.PhoneRange, fault string) {
-	if s == "" {
+	if !strings.ContainsAny(s, "0123456789") { // also of N/A and its like
 		return "", in, NeedsPhone
 	}
 	p, in, err := r.phones.Read(s)
 	if err != nil {
-		return "", in, err.Error()
+		number, words := numberAmongWords(s)
+		if strings.Contains(s, "**") {
+			return "", in, "is masked: write all of its digits"
+		}
+		if number == "" {
+			return "", in, err.Error()
+		}
+		if speakAgainst(words) {
+			return "", in, "has words beside it that may speak against the number: write the number alone, or leave the row out"
+		}
+		if p, in, err = r.phones.Read(number); err != nil {
+			return "", in, err.Error()
+		}
+		r.cells.mended |= mendedPhoneWords
+	}
+	if !r.cells.asWritten && isPlaceholder(p) {
+		return "", in, "is a number that people write where they have none, such as 07 with zeros behind it: " +
+			"write the customer's, or leave the row out"
 	}
 	return p, in, ""
+}
+
+// language is the language that a cell means: a code as the templates have it, one
+// with its country, as in en_US, or its name.
+func (r *BillsReader) language(service, s string) (language, fault string) {
+	fault = LanguageFault(r.policies, service, s, ShownName(s))
+	if fault == "" {
+		return s, ""
+	}
+	code, _, _ := strings.Cut(strings.ReplaceAll(s, "_", "-"), "-")
+	if named, ok := languageNames[code]; ok {
+		code = named
+	}
+	if LanguageFault(r.policies, service, code, "") != "" {
+		return "", fault
+	}
+	r.cells.mended |= mendedLanguage
+	return code, ""
 }

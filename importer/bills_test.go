@@ -92,9 +92,13 @@ func TestReadBills(t *testing.T) {
 		{"byte order mark, CRLF", "\ufeffservice,account,phone,description,language\r\n17,0042,0710000003,House 4,sw\r\n", []string{house}},
 		{"CR alone", "service,account,phone,description,language\r17,0042,0710000003,House 4,sw\r", []string{house}},
 		{"semicolons", "service;account;phone;description;language\n17;0042;0710000003;House 4;sw\n", []string{house}},
+		{"vertical bars", "service|account|phone|description|language\n17|0042|0710000003|House 4|sw\n", []string{house}},
 		{"semicolons, commas in texts", "service;account;phone;description;language\n17;0042;0710000003;House, 4;sw\n", []string{`2 17 0042 +254710000003 "House, 4" sw`}},
 		{"tabs", "service\taccount\tphone\tdescription\tlanguage\n17\t0042\t0710000003\tHouse 4\tsw\n", []string{house}},
 		{"Excel's Unicode Text", utf16le("service\taccount\tphone\tdescription\tlanguage\r\n17\t0042\t0710000003\tHouse 4 é\tsw\r\n"), []string{`2 17 0042 +254710000003 "House 4 é" sw`}},
+		{"UTF-16 without its mark", utf16le("service,account,phone\r\n17,0042,0710000003\r\n")[2:], []string{`2 17 0042 +254710000003 "" `}},
+		{"UTF-16 without its mark, the other way round", "\x00p\x00h\x00o\x00n\x00e\x00,\x00a\x00c\x00c\x00,\x00s\x00e\x00r\x00v\x00i\x00c\x00e\x00\n\x000\x007\x001\x000\x000\x000\x000\x000\x000\x003\x00,\x004\x00,\x001\x007",
+			[]string{`2 17 4 +254710000003 "" `}},
 		{"Excel's hint", "sep=;\nservice;account;phone\n17;0042;0710000003\n", []string{`3 17 0042 +254710000003 "" `}},
 		{"no end of the last line", "service,account,phone,description,language\n17,0042,0710000003,House 4,sw", []string{house}},
 		{"empty lines", "\n\nservice,account,phone\n\n,,\n \u00a0,,\n17,0042,0710000003\n\n", []string{`7 17 0042 +254710000003 "" `}},
@@ -131,7 +135,17 @@ func TestReadBillsRefusesRows(t *testing.T) {
 		{"no account, and a phone that is none", "17, ,0710FLOWER", []string{
 			"b.csv:2: account: is empty: every bill needs one",
 			"b.csv:2: phone: has the character 'F': write one number, digits only, such as +254710000000"}},
-		{"the name of a service for its id", "water,0042,0710000003", []string{"b.csv:2: service: is the name of service 17: write its id"}},
+		{"a word that is no service of the config", "Garbage,0042,0710000003", []string{
+			"b.csv:2: service: is no id, and the name of no service of the config: write the id (duewatch services lists them), or name it under services:"}},
+		{"a total", ",,,45000", []string{"b.csv:2: has no account and no phone, as a title or a total has none: leave the row out"}},
+		{"a total with an account", "17,TOTAL,,45000", []string{"b.csv:2: account: " + isTotal}},
+		{"a title", ",BLOCK B,", []string{"b.csv:2: has one cell alone, as a title has: leave the row out"}},
+		{"a word for a phone", "17,0042,not available", []string{"b.csv:2: phone: " + NeedsPhone}},
+		{"a phone that is masked", "17,0042,2547******01", []string{"b.csv:2: phone: is masked: write all of its digits"}},
+		{"a number that stands for none", "17,0042,0700 000 000", []string{
+			"b.csv:2: phone: is a number that people write where they have none, such as 07 with zeros behind it: write the customer's, or leave the row out"}},
+		{"words that may speak against a phone", "17,0042,0710000003 (wrong number)", []string{
+			"b.csv:2: phone: has words beside it that may speak against the number: write the number alone, or leave the row out"}},
 		{"no service", ",0042,0710000003", []string{"b.csv:2: service: is empty: every bill needs one"}},
 		{"an account that Excel rounded", "17,4.2317E+06,0710000003", []string{
 			"b.csv:2: account: was rounded by a spreadsheet, as in 4.2317E+06: format the column as text, and enter it anew"}},
@@ -179,7 +193,10 @@ func TestReadBillsRefusesFiles(t *testing.T) {
 	for _, tt := range []struct{ name, file, want string }{
 		{"empty", "", "b.csv:1: is empty: " + wanted},
 		{"blank lines", "\n\n", "b.csv:1: is empty: " + wanted},
-		{"no header", "17,0042,0710000003\n", "b.csv:1: names no column that is known: " + wanted},
+		{"no header", "17,0042,0710000003\n", "b.csv:1: names no column that is known: " + wanted + ", or each is chosen by its number" +
+			"\nb.csv:1: type: duewatch import b.csv --columns service=1,account=2,phone=3"},
+		{"no header, and an account that is a name", "0710000003,Flat A\n", "b.csv:1: names no column that is known: " + wanted + ", or each is chosen by its number" +
+			"\nb.csv:1: ID is one of 17 (Water), 18 (Rent)\nb.csv:1: type: duewatch import b.csv --columns account=2,phone=1 --service ID"},
 		{"misspelt", "service,account,fone,phone\n", `b.csv:1: has columns that are not known: "fone" (column 3)
 b.csv:1: column 1, "service": the service
 b.csv:1: column 2, "account": the account
@@ -201,7 +218,7 @@ b.csv:1: type: duewatch import b.csv --columns account=COLUMN`},
 			"an old workbook", "\xd0\xcf\x11\xe0xyz",
 			"b.csv: is an .xls workbook, or one with a password: save it as .xlsx without a password, or as CSV UTF-8",
 		},
-		{"UTF-16 without its mark", utf16le("service")[2:], "b.csv: is not UTF-8 text: save the sheet as CSV UTF-8"},
+		{"bytes that are no text", "s\x00\x00\x00", "b.csv: is not UTF-8 text: save the sheet as CSV UTF-8"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			if diff := cmp.Diff(tt.want, strings.Join(readBills(t, tt.file), "\n")); diff != "" {

@@ -17,9 +17,20 @@ type ColumnChoice struct {
 	Service string            // of every row, for a file without that column; "" for none
 	Ignore  []string          // headers or numbers of columns to leave out
 	Sheet   string            // of a workbook, by its name or its number, from 1; "" for the first that is not hidden
+	// AsWritten says that accounts and phones stand as the biller wrote them, also
+	// those that look like a date, an amount or a number for nobody.
+	AsWritten bool
 	// InConfig says that the choice is made by keys of the config and not by flags,
 	// so that a message can say what to write.
 	InConfig bool
+}
+
+// flagOrKey is where the operator writes something.
+func (c ColumnChoice) flagOrKey(flag, key string) string {
+	if c.InConfig {
+		return key
+	}
+	return flag
 }
 
 // Column is what one column of a file was taken for.
@@ -30,6 +41,9 @@ type Column struct {
 }
 
 func (c Column) String() string {
+	if c.Header == "" {
+		return fmt.Sprintf("column %d", c.Number)
+	}
 	return fmt.Sprintf("%s (column %d)", shownHeader(c.Header), c.Number)
 }
 
@@ -101,6 +115,8 @@ type layout struct {
 	numbers [fieldCount]bool // chosen by the number of its column
 	faulty  [fieldCount]bool // by what stands in faults
 	faults  []string
+	rivals  [fieldCount][]int // columns of which each may be the field
+	twins   []twin
 }
 
 // lay finds out what the columns of a header are.
@@ -200,7 +216,7 @@ func (l *layout) recognise() {
 				continue
 			}
 			for _, c := range known[i] {
-				if own[f] >= 0 && i == own[f] {
+				if own && l.headers[i] == fields[f].name {
 					c.rank = ownRank
 				}
 				switch {
@@ -216,7 +232,7 @@ func (l *layout) recognise() {
 		case len(best) == 1:
 			l.fields[best[0]] = f
 		case len(best) > 1 && fields[f].needed:
-			l.fault(f, "has %d columns that may be the %s, %s: choose one", len(best), fields[f].name, l.list(best))
+			l.rivals[f] = best
 		}
 	}
 	for i := range l.headers {
@@ -226,28 +242,21 @@ func (l *layout) recognise() {
 	}
 }
 
-// ownHeaders are the columns that have the names that we write, by field, when all
-// that are needed do; else -1. A column that was added to such a file changes
-// nothing of what it means.
-func (l *layout) ownHeaders() (columns [fieldCount]int) {
-	complete := true
-	for i, f := range fields {
-		columns[i] = -1
-		for n, header := range l.headers {
-			if strings.EqualFold(header, f.name) && columns[i] < 0 {
-				columns[i] = n
-			} else if strings.EqualFold(header, f.name) {
-				complete = false
+// ownHeaders reports whether the header has service, account and phone once each,
+// just as export writes them: they mean themselves, whatever stands beside them.
+func (l *layout) ownHeaders() bool {
+	for _, f := range fields {
+		n := 0
+		for _, header := range l.headers {
+			if header == f.name {
+				n++
 			}
 		}
-		complete = complete && (columns[i] >= 0 || !f.needed || (field(i) == service && l.choice.Service != ""))
-	}
-	if !complete {
-		for i := range columns {
-			columns[i] = -1
+		if n > 1 || (n == 0 && f.needed) {
+			return false
 		}
 	}
-	return columns
+	return true
 }
 
 // ignored reports whether the operator leaves the column out.
@@ -304,7 +313,7 @@ func (l *layout) of(f field) (columns []int) {
 // nothing, since every row has it.
 func (l *layout) score() (score int) {
 	for f := range field(fieldCount) {
-		if l.of(f) != nil && !l.numbers[f] {
+		if (l.of(f) != nil || l.rivals[f] != nil) && !l.numbers[f] {
 			score += wholeField
 		}
 	}
@@ -322,6 +331,10 @@ const wholeField = 100
 func (l *layout) check() []string {
 	faults := l.faults
 	for i, f := range fields {
+		if rivals := l.rivals[i]; rivals != nil {
+			faults = append(faults, fmt.Sprintf("has %d columns that may be the %s, %s: choose one", len(rivals), f.name, l.list(rivals)))
+			continue
+		}
 		has := l.of(field(i)) != nil
 		if field(i) == service && l.choice.Service != "" {
 			if has {
@@ -334,7 +347,8 @@ func (l *layout) check() []string {
 			faults = append(faults, "has no column that is known as "+f.name)
 		}
 	}
-	if columns := l.of(unknown); columns != nil && l.faults == nil {
+	open := slices.ContainsFunc(l.rivals[:], func(rivals []int) bool { return rivals != nil })
+	if columns := l.of(unknown); columns != nil && l.faults == nil && !open {
 		faults = append(faults, "has columns that are not known: "+l.list(columns))
 	}
 	return faults

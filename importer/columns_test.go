@@ -35,8 +35,9 @@ func headersOf(t *testing.T) (all []struct{ name, header, want string }) {
 func taken(t *testing.T, header string) string {
 	t.Helper()
 	o := options(t)
-	if !strings.Contains(strings.ToLower(header), "service") && !strings.Contains(strings.ToLower(header), "huduma") {
-		o.Columns.Service = "17"
+	o.Columns.Service = "17"
+	if _, err := ReadBills(strings.NewReader(header+"\n"), o); err != nil && strings.Contains(err.Error(), "has a column for service") {
+		o.Columns.Service = ""
 	}
 	r, err := ReadBills(strings.NewReader(header+"\n"), o)
 	if err != nil {
@@ -48,7 +49,7 @@ func taken(t *testing.T, header string) string {
 
 func TestHeadersAreTakenForWhatTheyMean(t *testing.T) {
 	all := headersOf(t)
-	if len(all) < 40 {
+	if len(all) < 90 {
 		t.Errorf("%d header rows", len(all))
 	}
 	for _, tt := range all {
@@ -134,19 +135,50 @@ func TestColumnsCanBeChosen(t *testing.T) {
 		{"a service beside its column", "service,account,phone\n", ColumnChoice{Service: "17"}, []string{
 			`b.csv:1: has a column for service, "service" (column 1): leave it out, or give no service for every row`,
 			`b.csv:1: column 1, "service": the service`, `b.csv:1: column 2, "account": the account`, `b.csv:1: column 3, "phone": the phone`, "b.csv:1: type: duewatch import b.csv"}},
-		{"the name of a service", "account,phone\n", ColumnChoice{Service: "water"}, []string{"b.csv: the service for every row is the name of service 17: write its id"}},
+		{"the name of a service for every row", "account,phone\n1,0710000003\n", ColumnChoice{Service: "water"}, []string{`2 17 1 +254710000003 "" `}},
+		{"a name of no service for every row", "account,phone\n", ColumnChoice{Service: "Gas"}, []string{
+			"b.csv: the service for every row is no id, and the name of no service of the config: write the id (duewatch services lists them), or name it under services:"}},
+		{"two accounts", "Account,Account No,Phone\n1,00001,0710000003\n", ColumnChoice{Service: "17"}, []string{
+			`b.csv:1: has 2 columns that may be the account, "Account" (column 1), "Account No" (column 2): choose one`,
+			`b.csv:1: column 1, "Account": may be the account`, `b.csv:1: column 2, "Account No": may be the account`, `b.csv:1: column 3, "Phone": the phone`,
+			"b.csv:1: type: duewatch import b.csv --columns account=Account --service 17"}},
+		{"two accounts that are equal", "Account Number,Account,Phone\n00001, 00001 ,0710000003\n2,2,0710000003\n3,03,0710000003\n" + strings.Repeat("4,4,0710000003\n", 20) + "5,,0710000003\n", ColumnChoice{Service: "17"}, []string{
+			`b.csv:1: has 2 columns that may be the account, "Account Number" (column 1), "Account" (column 2): choose one`,
+			`b.csv:1: column 1, "Account Number": may be the account`, `b.csv:1: column 2, "Account": may be the account`, `b.csv:1: column 3, "Phone": the phone`,
+			"b.csv:1: type: duewatch import b.csv --columns 'account=Account Number' --service 17"}},
+		{"a mobile beside a phone", "Account No,Phone,Mobile\n1,,0710000003\n", ColumnChoice{Service: "17"}, []string{
+			`b.csv:1: has 2 columns that may be the phone, "Phone" (column 2), "Mobile" (column 3): choose one`,
+			`b.csv:1: column 1, "Account No": the account`, `b.csv:1: column 2, "Phone": may be the phone`, `b.csv:1: column 3, "Mobile": may be the phone`,
+			"b.csv:1: type: duewatch import b.csv --columns phone=Mobile --service 17"}},
+		{"a column by a hint alone", "id,name,phone,street,city,country_id,ref\n7,A,0710000003,Moi Avenue 4,Nairobi,Kenya,00341\n8,B,0710000004,Moi Avenue 5,Nairobi,Kenya,00342\n", ColumnChoice{Service: "17"}, []string{
+			"b.csv:1: has no column that is known as account", `b.csv:1: has columns that are not known: "country_id" (column 6)`,
+			`b.csv:1: column 1, "id": left out`, `b.csv:1: column 2, "name": left out`, `b.csv:1: column 3, "phone": the phone`, `b.csv:1: column 4, "street": left out`,
+			`b.csv:1: column 5, "city": left out`, `b.csv:1: column 6, "country_id": not known`, `b.csv:1: column 7, "ref": left out`,
+			"b.csv:1: type: duewatch import b.csv --columns account=ref --service 17 --ignore-columns country_id"}},
+		{"a service by its cells", "Acc No,Simu,What\n1,0710000003,Water\n2,0710000003,18\n", ColumnChoice{}, []string{
+			"b.csv:1: has no column that is known as service", `b.csv:1: has columns that are not known: "What" (column 3)`,
+			`b.csv:1: column 1, "Acc No": the account`, `b.csv:1: column 2, "Simu": the phone`, `b.csv:1: column 3, "What": not known`,
+			"b.csv:1: type: duewatch import b.csv --columns service=What"}},
+		{"a service by a hint", "Acc No,Simu,product_id/id\n1,0710000003,__export__.product_4\n", ColumnChoice{}, []string{
+			"b.csv:1: has no column that is known as service", `b.csv:1: has columns that are not known: "product_id/id" (column 3)`,
+			`b.csv:1: column 1, "Acc No": the account`, `b.csv:1: column 2, "Simu": the phone`, `b.csv:1: column 3, "product_id/id": not known`,
+			"b.csv:1: type: duewatch import b.csv --columns service=product_id/id"}},
+		{"the one column with phones, as people write them", "Acc No,Home Phone\n1,0710-000/003\n2,0710 000 004 (wife)\n", ColumnChoice{Service: "17"}, []string{
+			"b.csv:1: has no column that is known as phone", `b.csv:1: column 1, "Acc No": the account`, `b.csv:1: column 2, "Home Phone": left out`,
+			"b.csv:1: type: duewatch import b.csv --columns 'phone=Home Phone' --service 17"}},
 		{"nothing that is known", "Ref,Line,Hse\n0042,0710000003,B4\n0043,0710000004,B4\n", ColumnChoice{}, []string{
 			"b.csv:1: has no column that is known as service", "b.csv:1: has no column that is known as phone", `b.csv:1: has columns that are not known: "Line" (column 2)`,
 			`b.csv:1: column 1, "Ref": left out`, `b.csv:1: column 2, "Line": not known`, `b.csv:1: column 3, "Hse": the account`,
-			"b.csv:1: type: duewatch import b.csv --columns phone=Line --service ID"}},
+			"b.csv:1: ID is one of 17 (Water), 18 (Rent)", "b.csv:1: type: duewatch import b.csv --columns phone=Line --service ID"}},
 		{"in the config", "Konto,Line,tel no,tel no\n0042,x,,0710000003\n", ColumnChoice{InConfig: true}, []string{
-			`b.csv:1: has 2 columns that may be the phone, "tel no" (column 3), "tel no" (column 4): choose one`,
 			"b.csv:1: has no column that is known as service", "b.csv:1: has no column that is known as account",
+			`b.csv:1: has 2 columns that may be the phone, "tel no" (column 3), "tel no" (column 4): choose one`,
 			`b.csv:1: column 1, "Konto": not known`, `b.csv:1: column 2, "Line": not known`,
 			`b.csv:1: column 3, "tel no": may be the phone`, `b.csv:1: column 4, "tel no": may be the phone`,
-			`b.csv:1: write in the config: bills_columns: {account: "Konto", phone: "4"} and bills_service: "ID" and bills_ignore_columns: ["Line"]`}},
+			"b.csv:1: ID is one of 17 (Water), 18 (Rent)", `b.csv:1: write in the config: bills_columns: {account: "Konto", phone: "4"} and bills_service: "ID" and bills_ignore_columns: ["Line"]`}},
 		{"a bill with a word that is a header", "House,0710000003\nFlat,0710000004\n", ColumnChoice{Of: map[string]string{"phone": "2"}, Service: "17"}, []string{
-			"b.csv:1: has a number in the column of the phones, so that it names no columns: the first line must name the columns, as in service,account,phone,description,language"}},
+			"b.csv:1: has a number in the column of the phones, so that it names no columns: the first line must name the columns, as in service,account,phone,description,language, or each is chosen by its number",
+			"b.csv:1: type: duewatch import b.csv --columns account=1,phone=2 --service 17"}},
 		{"a bill above the header", "17,0042,0710000003\nservice,account,phone\n17,0043,0710000003\n", ColumnChoice{}, []string{
 			"b.csv:1: stands above the header in line 2 and may be a bill: move it below, or remove it"}},
 	} {
@@ -157,6 +189,25 @@ func TestColumnsCanBeChosen(t *testing.T) {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// Columns that were equal in the first rows are held to it in all others.
+func TestEqualColumnsAreWatched(t *testing.T) {
+	const rows = 30
+	file := "Phone,Account Number,Account\n"
+	for i := range rows {
+		file += fmt.Sprintf("0710000003,%d,%[1]d\n", i)
+	}
+	o := options(t)
+	o.Columns.Service = "17"
+	got := readBillsWith(t, file+"0710000003,77,077\n0710000003,78\n", o)
+	want := []string{
+		`b.csv:32: account: differs from "Account" (column 3), which may be the account too: choose one of the columns`,
+		`b.csv:33: account: differs from "Account" (column 3), which may be the account too: choose one of the columns`,
+	}
+	if len(got) != rows+2 || cmp.Diff(want, got[rows:]) != "" {
+		t.Errorf("%d rows, at last %q", len(got), got[max(0, len(got)-2):])
 	}
 }
 

@@ -21,12 +21,14 @@ const maxAhead = 20
 // above it are passed over, unless one may be a bill.
 func (r *BillsReader) header(choice ColumnChoice) error {
 	const wanted = "the first line must name the columns, as in service,account,phone,description,language"
+	const orNumbers = wanted + ", or each is chosen by its number"
 	for _, name := range slices.Sorted(maps.Keys(choice.Of)) {
 		if !slices.Contains(CSVHeader(), name) {
 			return r.fault(0, "has a column chosen for "+ShownName(name)+": choose one for "+OrList(CSVHeader()))
 		}
 	}
-	if fault := cmp.Or(IDFault(r.every, false), ServiceFault(r.policies, r.every)); fault != "" {
+	r.every = cmp.Or(r.services.id(r.every), r.every)
+	if fault := cmp.Or(IDFault(r.every, false), r.everyFault()); fault != "" {
 		return r.fault(0, "the service for every row "+fault)
 	}
 	ahead := r.rows.look(maxAhead)
@@ -49,12 +51,14 @@ func (r *BillsReader) header(choice ColumnChoice) error {
 			break
 		}
 		if len(rows[at]) == 1 || slices.ContainsFunc(rows[at], looksLikePhone) {
-			return r.fault(ahead[at].line, "names no column that is known: "+wanted)
+			texts := append([]string{"names no column that is known: " + orNumbers}, r.proposalByNumbers(rows, choice)...)
+			return r.fault(ahead[at].line, texts...)
 		}
 		l = lay(rows[at], choice)
 	}
 	if column := l.of(phone); len(column) == 1 && looksLikePhone(rows[at][column[0]]) {
-		return r.fault(ahead[at].line, "has a number in the column of the phones, so that it names no columns: "+wanted)
+		const number = "has a number in the column of the phones, so that it names no columns: "
+		return r.fault(ahead[at].line, append([]string{number + orNumbers}, r.proposalByNumbers(rows, choice)...)...)
 	}
 	for i, row := range rows[:at] {
 		if slices.ContainsFunc(row, looksLikePhone) {
@@ -65,13 +69,47 @@ func (r *BillsReader) header(choice ColumnChoice) error {
 			r.columns.Above++
 		}
 	}
+	l.settle(rows[at+1:])
+	if isStatement(l.headers) && (!l.chosen[account] || !l.chosen[phone]) {
+		by := choice.flagOrKey("--columns", "bills_columns")
+		return r.fault(ahead[at].line, "is a statement of M-PESA: it lists payments, with what each payer typed as the account, and no bills: "+
+			"import the biller's own list of accounts and phones. To read this one, choose the columns of both, with "+by)
+	}
 	if faults := l.check(); faults != nil {
-		answer := l.answer(r.name, rows[at+1:], slices.Sorted(maps.Keys(r.policies.ByService)))
+		answer := l.answer(r.name, rows[at+1:], r.services)
 		return r.fault(ahead[at].line, slices.Concat(faults, answer)...)
 	}
 	r.rows.ahead = r.rows.ahead[at+1:]
 	r.take(l)
 	return nil
+}
+
+// everyFault is what is wrong with the service for every row.
+func (r *BillsReader) everyFault() string {
+	if r.every == "" {
+		return ""
+	}
+	return r.services.fault(r.every)
+}
+
+// proposalByNumbers is what to write for a file whose first row is a bill.
+func (r *BillsReader) proposalByNumbers(rows [][]string, choice ColumnChoice) []string {
+	rows = slices.DeleteFunc(slices.Clone(rows), func(row []string) bool { return !filled(row) })
+	choice.Of = nil
+	l := lay(make([]string, len(rows[0])), choice)
+	if l.guess(phone, rows, nil, mayHoldPhone) < 0 {
+		return nil // no list at all
+	}
+	return l.proposal(r.name, rows, r.services)
+}
+
+// isStatement reports whether the headers are those of a statement of M-PESA.
+func isStatement(headers []string) bool {
+	has := map[string]bool{}
+	for _, h := range headers {
+		has[plainHeader(h)] = true
+	}
+	return has["receiptno"] && (has["completiontime"] || has["initiationtime"]) && (has["paidin"] || has["withdrawn"])
 }
 
 // findHeader is the row that names the columns: the first that names two fields
@@ -121,7 +159,7 @@ func (r *BillsReader) withoutHeader(rows [][]string, choice ColumnChoice) error 
 
 // take goes by a layout from here on.
 func (r *BillsReader) take(l *layout) {
-	r.fields = l.fields
+	r.fields, r.twins, r.standing = l.fields, l.twins, l.standings()
 	r.columns.Service = r.every
 	r.columns.Own = r.every == "" && r.columns.Above == 0 && r.columns.Sheets <= 1
 	for i, header := range l.headers {
@@ -133,11 +171,11 @@ func (r *BillsReader) take(l *layout) {
 
 // fault is what is wrong with the whole file, in one line or several.
 func (r *BillsReader) fault(line int, texts ...string) error {
-	e := &FileError{}
-	for _, text := range texts {
-		e.Problems = append(e.Problems, Problem{File: r.name, Line: line, Text: text})
+	if r.columns.Sheets > 1 && line > 0 {
+		const which = "sheet %s of %d was read: if another is meant, choose it with %s"
+		texts = append([]string{fmt.Sprintf(which, r.columns.Sheet, r.columns.Sheets, r.sheetBy)}, texts...)
 	}
-	return e
+	return fileFault(r.name, line, texts...)
 }
 
 // headerCells are the cells of rows as a header has them.
@@ -175,7 +213,7 @@ func isSeparatorHint(row []string) bool {
 func (r *csvRows) likelyDelimiter(choice ColumnChoice) (best byte) {
 	front := r.front()
 	most, widest := -1, 0
-	for _, delim := range []byte{',', ';', '\t'} {
+	for _, delim := range []byte{',', ';', '\t', '|'} {
 		rows := lookahead{rowSource: newCSVRows(bytes.NewReader(front), delim)}
 		cells := headerCells(rows.look(maxAhead), &encoding{})
 		score, width := 0, 0

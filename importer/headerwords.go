@@ -50,29 +50,33 @@ func CSVHeader() []string {
 // number (no., number, namba …), and case, spaces and punctuation do not matter.
 //
 // Where several columns of a file may be the same field, the one of the lowest
-// rank is taken, and of two of the same rank the operator must choose. Words may
-// be in several rows: a house is the account where nothing else is, and else the
-// description.
+// rank is taken, and of two of the same rank the operator must choose, unless all
+// their cells are equal. Words may be in several rows: a house is the account where
+// nothing else is, and else the description.
 var knownHeaders = []struct {
 	field field
 	rank  int
 	words string
 }{
 	{service, 1, "service, service id, service #, service code, biller, biller id, biller code, huduma"},
+	{service, 2, "service name, biller name, jina huduma"},
 
 	{account, 1, "account, account #, account id, account code, acc, acc #, acct, acct #, a/c, a/c #, bill account, " +
 		"bill account #, utility account, utility account #, ledger a/c #, akaunti, akaunti #"},
 	{account, 2, "meter, meter #, meter serial, meter serial #, mita, mita #, member #, membership #, member code, mwanachama #, " +
 		"customer #, customer code, client #, client code, consumer #, tenant #, tenant code, connection #, contract #, " +
-		"loan #, policy #, student #, admission #, adm #, subscriber #, mteja #"},
+		"loan #, policy #, student #, admission #, adm #, subscriber #, patient #, farmer #, smartcard #, decoder #, mteja #"},
 	{account, 3, "house, house #, hse, hse #, unit, unit #, nyumba, nyumba #, room, room #, chumba, chumba #, apartment, " +
 		"apartment #, flat, flat #, door, door #, shop, shop #, stall, stall #, plot, plot #"},
 
+	// The number of a person is one thing, whatever it is called: nobody but the
+	// operator knows which of two is to be texted.
 	{phone, 1, "mobile, mobile #, mobile phone, mobile phone #, mobiles, cell, cell #, cell phone, cell phone #, msisdn, " +
-		"simu mkononi, simu mkononi #, m-pesa #, m-pesa phone, m-pesa phone #, sms #"},
-	{phone, 2, "phone, phone #, phones, telephone, telephone #, tel, tel #, tele, simu, simu #, contact #, contacts, " +
-		"contact phone, contact phone #, phone mobile, parent phone, parent phone #, guardian phone, guardian phone #"},
-	{phone, 3, "phone 1, phone 1 value, phone # 1, mobile 1, mobile # 1, tel 1, tel # 1, simu 1, whatsapp, whatsapp #"},
+		"simu mkononi, simu mkononi #, m-pesa #, m-pesa phone, m-pesa phone #, sms #, phone, phone #, phones, telephone, " +
+		"telephone #, tel, tel #, tele, simu, simu #, contact #, contacts, contact phone, contact phone #, phone mobile, " +
+		"parent phone, parent phone #, father phone, father phone #, mother phone, mother phone #, guardian phone, guardian phone #, " +
+		"phone 1, phone 1 value, phone # 1, mobile 1, " +
+		"mobile # 1, tel 1, tel # 1, simu 1, whatsapp, whatsapp #"},
 
 	{description, 1, "description, details, maelezo, bill description, bill name"},
 	{description, 2, "house, house #, hse, hse #, unit, unit #, nyumba, nyumba #, room, room #, chumba, chumba #, apartment, " +
@@ -88,7 +92,7 @@ var knownHeaders = []struct {
 		"contact last name, contact title, company, company name, organization, organization name, organization title, " +
 		"organization department, display name, salutation, title, name prefix, name suffix, file as, " +
 		"phonetic first name, phonetic middle name, phonetic last name, landlord, owner, jina, majina, jina kamili, " +
-		"jina mpangaji, mpangaji, mteja, jina mteja, mwanachama, jina mwanachama"},
+		"trader, resident, occupant, insured, username, account name, jina mpangaji, mpangaji, mteja, jina mteja, mwanachama, jina mwanachama"},
 	{leftOut, 0, "email, emails, email address, email id, e-mail 1 label, e-mail 1 value, barua pepe, website, web, toll free, " +
 		"fax, fax #, skype, twitter, facebook, photo, labels"},
 	{leftOut, 0, "phone 2, phone # 2, phone 2 value, mobile 2, mobile # 2, tel 2, simu 2, phone 1 label, phone 1 type, " +
@@ -96,25 +100,28 @@ var knownHeaders = []struct {
 		"alt phone, alt phone #, other phone, other phone #, secondary phone, home phone, work phone, business phone, " +
 		"office phone, next of kin, next of kin phone, next of kin phone #, kin phone, emergency contact, " +
 		"emergency contact #, emergency phone, guarantor, guarantor phone, caretaker phone"},
-	{leftOut, 0, "address, village, class, stream, address 1, address 2, address line 1, address line 2, billing address, " +
+	{leftOut, 0, "address, village, class, stream, form, grade, address 1, address 2, address line 1, address line 2, billing address, " +
 		"shipping address, street, street 2, city, town, county, sub county, ward, state, province, region, country, " +
 		"zip, zip code, postal code, postcode, po box, physical address, postal address, location, zone, route, area, " +
 		"territory, anwani, mji"},
 	{leftOut, 0, "amount, amount due, total, total amount, balance, balance due, open balance, balance total, total balance, " +
 		"opening balance, outstanding, outstanding amount, paid, paid in, withdrawn, amount paid, rent, monthly rent, " +
 		"rent amount, deposit, arrears, penalty, credit limit, currency, currency code, tax, tax id, vat #, pin, " +
+		"bal, bal b/f, fee, fees, market fee, rent payable, rent due, land rate, service charge, service charges, service fee, premium, " +
 		"kra pin, rate, tariff, kiasi, salio, deni, kodi, previous reading, current reading, consumption, units consumed"},
 	{leftOut, 0, "date, due date, invoice date, bill date, billing date, lease date, lease start, lease end, start date, " +
 		"end date, move in, move in date, move out date, date of birth, dob, birthday, created, created at, created on, " +
-		"created time, updated at, last modified time, date joined, join date, date of entry, timestamp, submitted at, " +
+		"created time, updated at, last modified time, date joined, join date, expiry, expiry date, renewal date, date of entry, " +
+		"timestamp, submitted at, " +
 		"reading date, completion time, initiation time, tarehe, month, period, year"},
 	{leftOut, 0, "#, na, id, id #, national id, national id #, passport, passport #, kitambulisho, kitambulisho #, contact id, " +
 		"customer id, client id, external id, database id, uuid, key, invoice, invoice #, invoice id, receipt #, " +
 		"transaction #, linked transaction id, serial #, s/n, s/#, sr, sr #, row, index, ref, ref #, reference, " +
-		"reference #, gender, sex, jinsia, status, active status, state code, active, is active, is primary, type, " +
+		"reference #, gender, sex, jinsia, status, active status, account status, customer status, tenant status, " +
+		"member status, meter status, connection status, hali, enabled, disabled, state code, active, is active, is primary, type, " +
 		"customer type, customer group, contact type, category, tags, group, transaction type, transaction status, " +
 		"payment terms, terms, salesperson, activities, property, property name, estate, block, floor, building, " +
-		"building name, branch, source, notes, note, remarks, comment, comments, maoni, jengo, mtaa, kata"},
+		"building name, branch, source, notes, note, remarks, remark, comment, comments, maoni, jengo, mtaa, kata"},
 }
 
 // ownRank is what a rank is when the file has exactly the columns that we write.
@@ -126,8 +133,16 @@ var (
 	numberWords = words("no nos num nr nbr number numbers # namba nambari nambali")
 	fillers     = words("of the your ya za wa la cha")
 	owners      = words("customer customers client clients tenant tenants member members consumer subscriber " +
-		"primary main billing default mteja mpangaji")
+		"primary main billing default loan water rent rental utility electricity kplc bill savings sacco mteja mpangaji")
 )
+
+// hintWords are words of a header for which a column is proposed to the operator,
+// the surest first, and never taken.
+var hintWords = [fieldCount][]string{
+	service: {"service", "biller", "huduma", "product"},
+	account: {"account", "acc", "acct", "ac", "akaunti", "meter", "mita", "ref", "reference", "code", "house", "unit"},
+	phone:   {"mobile", "phone", "cell", "msisdn", "tel", "telephone", "simu", "whatsapp", "contact", "line"},
+}
 
 func words(s string) map[string]bool {
 	m := map[string]bool{}

@@ -15,6 +15,7 @@ type Notes struct {
 	Mended    map[string]int // by what was put right
 	NewRanges map[string]int // by the beginning of phones that no table knows, such as "0144"
 	Foreign   map[string]int // by the calling code of phones of other countries, such as "+256"
+	Gone      map[string]int // by what a column of the status says, such as `"Remarks" closed`
 }
 
 // CountPhone notes what is unusual about a phone that was taken: a list of one
@@ -55,6 +56,10 @@ func (n Notes) Lines() (lines []string) {
 	}
 	if n.Foreign != nil {
 		lines = append(lines, "phones of other countries: "+counts(n.Foreign))
+	}
+	if n.Gone != nil {
+		lines = append(lines, "taken, though they may be no customers any more: "+counts(n.Gone)+
+			" (delete the rows of those who must not be texted)")
 	}
 	return lines
 }

@@ -8,6 +8,9 @@ import (
 	"strings"
 )
 
+// Stdin is the name of standard input in problems. In a command it is "-".
+const Stdin = "stdin"
+
 // Problem is one fault of a list or of the config, and what to write instead. It
 // never holds a secret or a phone number.
 type Problem struct {
@@ -32,6 +35,9 @@ func (p Problem) String() string {
 	b.WriteString(p.Text)
 	return b.String()
 }
+
+// CanBeMeant reports whether it is of an account that ColumnChoice.AsWritten takes.
+func (p Problem) CanBeMeant() bool { return looksSpoilt(p.Text) }
 
 // FileError is what is wrong with a file of which no row can be read, and what to
 // do about it.

@@ -2,6 +2,7 @@ package importer
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -10,7 +11,7 @@ import (
 
 // answer is what an operator needs to put it right: what each column was taken
 // for, and the one line to write. rows are some rows behind the header.
-func (l *layout) answer(name string, rows [][]string, services []string) (lines []string) {
+func (l *layout) answer(name string, rows [][]string, services serviceNames) (lines []string) {
 	for i, header := range l.headers {
 		taken := "not known"
 		mayBe := l.mayBe(i)
@@ -26,12 +27,12 @@ func (l *layout) answer(name string, rows [][]string, services []string) (lines 
 		}
 		lines = append(lines, fmt.Sprintf("column %d, %s: %s", i+1, shownHeader(header), taken))
 	}
-	return append(lines, l.proposal(name, rows, services))
+	return append(lines, l.proposal(name, rows, services)...)
 }
 
-// proposal is the line that would have the file read. What it cannot know stands
-// in capitals.
-func (l *layout) proposal(name string, rows [][]string, services []string) string {
+// proposal is the line that would have the file read, behind what may stand in the
+// place of ID. What it cannot know stands in capitals.
+func (l *layout) proposal(name string, rows [][]string, services serviceNames) []string {
 	of := map[string]string{}
 	for name, column := range l.choice.Of {
 		if found := l.written(column); len(found) == 1 {
@@ -39,13 +40,22 @@ func (l *layout) proposal(name string, rows [][]string, services []string) strin
 		}
 	}
 	used := map[int]bool{}
-	for _, f := range []field{phone, account} { // phones can be told by their look
-		if l.of(f) != nil {
+	looks := [fieldCount]func(string) bool{
+		phone: mayHoldPhone, service: services.knows,
+		account: func(s string) bool { return looksLikeAccount(s) && !looksLikePhone(s) },
+	}
+	for _, f := range []field{phone, service, account} { // phones and services can be told by their look
+		if l.of(f) != nil || (f == service && l.choice.Service != "") {
 			continue
 		}
-		of[fields[f].name] = "COLUMN"
-		if i := l.guess(f, rows, used); i >= 0 {
+		i := l.guess(f, rows, used, looks[f])
+		if i < 0 && f == account { // a name, such as that of a house
+			i = l.onlyColumnLeft(rows, used)
+		}
+		if i >= 0 {
 			of[fields[f].name], used[i] = l.quoted(i), true
+		} else if f != service {
+			of[fields[f].name] = "COLUMN"
 		}
 	}
 	var ignore []string
@@ -54,23 +64,30 @@ func (l *layout) proposal(name string, rows [][]string, services []string) strin
 			ignore = append(ignore, l.quoted(i))
 		}
 	}
-	every := l.choice.Service
-	switch {
-	case l.of(service) != nil:
+	every, choices := l.choice.Service, ""
+	switch known := slices.Sorted(maps.Keys(services.policies.ByService)); {
+	case l.of(service) != nil, of[fields[service].name] != "":
 		every = ""
-	case every == "" && len(services) == 1:
-		every = services[0]
+	case every == "" && len(known) == 1:
+		every = known[0]
 	case every == "":
-		every = "ID"
+		every, choices = "ID", services.list(known)
 	}
+	line := l.flags(name, of, every, ignore)
 	if l.choice.InConfig {
-		return l.keys(of, every, ignore)
+		line = l.keys(of, every, ignore)
 	}
-	return l.flags(name, of, every, ignore)
+	if choices == "" {
+		return []string{line}
+	}
+	return []string{"ID is one of " + choices, line}
 }
 
 // flags is the proposal as a command.
 func (l *layout) flags(name string, of map[string]string, every string, ignore []string) string {
+	if name == Stdin {
+		name = "-"
+	}
 	line := "duewatch import " + shellWord(name)
 	var pairs []string
 	for _, f := range fields {
@@ -89,6 +106,9 @@ func (l *layout) flags(name string, of map[string]string, every string, ignore [
 	}
 	if ignore != nil {
 		line += " --ignore-columns " + shellWord(strings.Join(ignore, ","))
+	}
+	if l.choice.AsWritten {
+		line += " --as-written"
 	}
 	return "type: " + line
 }
@@ -137,31 +157,71 @@ func shellWord(s string) string {
 }
 
 // guess finds the column that most looks like the field, for a proposal alone: it
-// is the operator who decides. -1 when none does.
-func (l *layout) guess(f field, rows [][]string, used map[int]bool) int {
+// is the operator who decides. What the header says counts more than the cells, and
+// they more than that nothing is known of a column. -1 when none does.
+func (l *layout) guess(f field, rows [][]string, used map[int]bool, looks func(string) bool) int {
 	best, most := -1, 0
-	for i := range l.headers {
-		if used[i] || l.fields[i] >= 0 || l.headers[i] == "" || l.ignored(i) {
+	for i, header := range l.headers {
+		if used[i] || l.fields[i] >= 0 || l.ignored(i) {
 			continue
 		}
-		seen := map[string]bool{}
+		seen, others := map[string]bool{}, 0
 		for _, row := range rows {
-			if i < len(row) && row[i] != "" && (f == phone) == looksLikePhone(row[i]) {
+			switch {
+			case i >= len(row) || row[i] == "":
+			case looks(row[i]):
 				seen[row[i]] = true
+			default:
+				others++
 			}
 		}
-		n := len(seen)
-		switch {
-		case l.canBe(i, f):
-			n += 2 * maxAhead
+		n, named := len(seen), l.canBe(i, f)
+		switch hint := hinted(header, f); {
+		case named:
+			n += 4 * maxAhead
+		case hint > 0 && (f != service || l.fields[i] == unknown): // a service charge is none
+			n += maxAhead + hint
+			named = f == service && len(seen)+others > 0
+		case f == service:
+			if others > 0 {
+				continue // names or numbers of something else
+			}
 		case l.fields[i] == unknown:
-			n += maxAhead
+			n += maxAhead / 2
 		}
-		if n > most && (len(seen) > 0 || l.canBe(i, f)) {
+		if n > most && (len(seen) > 0 || named) {
 			best, most = i, n
 		}
 	}
 	return best
+}
+
+// onlyColumnLeft is the one column of which nothing is known and that is not empty;
+// -1 where there are several.
+func (l *layout) onlyColumnLeft(rows [][]string, used map[int]bool) int {
+	found := -1
+	for i, f := range l.fields {
+		filled := slices.ContainsFunc(rows, func(row []string) bool { return i < len(row) && row[i] != "" })
+		if used[i] || (f != unknown && f != unnamed) || !filled {
+			continue
+		}
+		if found >= 0 {
+			return -1
+		}
+		found = i
+	}
+	return found
+}
+
+// hinted is how surely the words of a header hint at a field, 0 for not at all.
+func hinted(header string, f field) int {
+	list := headerWords(strings.ReplaceAll(strings.ToLower(header), "a/c", "ac"))
+	for i, w := range hintWords[f] {
+		if slices.Contains(list, w) {
+			return len(hintWords[f]) - i
+		}
+	}
+	return 0
 }
 
 func (l *layout) canBe(i int, f field) bool {
@@ -181,4 +241,26 @@ func looksLikePhone(s string) bool {
 		}
 	}
 	return digits >= 9 && digits <= 15
+}
+
+// mayHoldPhone reports whether a cell holds a number of the length of a phone,
+// whatever stands between and beside its digits.
+func mayHoldPhone(s string) bool {
+	digits, letters := 0, 0
+	for _, c := range s {
+		switch {
+		case c >= '0' && c <= '9':
+			digits++
+		case unicode.IsLetter(c):
+			letters++
+		}
+	}
+	return digits >= 9 && letters <= digits && !strings.Contains(s, "@") && (letters > 0 || strings.ContainsAny(s[:1], "+0127(")) &&
+		!asDate.MatchString(s)
+}
+
+// looksLikeAccount reports whether a cell may be an account.
+func looksLikeAccount(s string) bool {
+	const longest = 30
+	return len(s) <= longest && strings.ContainsAny(s, "0123456789") && !strings.Contains(s, "@") && spoiltNumber(s) == ""
 }

@@ -57,10 +57,8 @@ func openSource(in io.Reader, choice ColumnChoice) (rowSource, error) {
 		return nil, err
 	case fault != "":
 		return nil, sourceError(fault)
-	case choice.Sheet != "" && choice.InConfig:
-		return nil, sourceError("is no workbook, and has no sheets: leave out bills_sheet")
 	case choice.Sheet != "":
-		return nil, sourceError("is no workbook, and has no sheets: leave out --sheet")
+		return nil, sourceError("is no workbook, and has no sheets: leave out " + choice.flagOrKey("--sheet", "bills_sheet"))
 	}
 	rows := newCSVRows(text, ',')
 	rows.delim = rows.likelyDelimiter(choice)

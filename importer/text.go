@@ -13,7 +13,8 @@ import (
 	"golang.org/x/text/transform"
 )
 
-// decoded is the file without a byte order mark, and as UTF-8 where it has one.
+// decoded is the file as UTF-8 without a byte order mark, where it is UTF-16 with or
+// without one.
 func decoded(in io.Reader) (text io.Reader, fault string, err error) {
 	b := bufio.NewReader(in)
 	start, err := b.Peek(4)
@@ -29,10 +30,25 @@ func decoded(in io.Reader) (text io.Reader, fault string, err error) {
 		return transform.NewReader(b, unicode.UTF16(unicode.LittleEndian, unicode.UseBOM).NewDecoder()), "", nil
 	case isZip(start), isOLE(start):
 		return nil, "is a workbook, not a CSV file: " + asCSV, nil
+	case hasZeros(start, 1): // letters of a header, each with a zero behind it
+		return transform.NewReader(b, unicode.UTF16(unicode.LittleEndian, unicode.IgnoreBOM).NewDecoder()), "", nil
+	case hasZeros(start, 0):
+		return transform.NewReader(b, unicode.UTF16(unicode.BigEndian, unicode.IgnoreBOM).NewDecoder()), "", nil
 	case bytes.IndexByte(start, 0) >= 0:
 		return nil, "is not UTF-8 text: " + asCSV, nil
 	}
 	return b, "", nil
+}
+
+// hasZeros reports whether every second byte of a start, from first on, is zero, and
+// no other, as in UTF-16 without its mark.
+func hasZeros(start []byte, first int) bool {
+	for i, c := range start {
+		if (c == 0) != (i%2 == first) {
+			return false
+		}
+	}
+	return len(start) > 1
 }
 
 // encoding is what the texts of one file have shown of how they are written. Excel

@@ -1,6 +1,10 @@
 package notifier
 
-import "net/http"
+import (
+	"maps"
+	"net/http"
+	"slices"
+)
 
 // Class is the reason why Twilio refused a text, turned it away, or could not
 // deliver it after it was accepted, sorted by what has to be done about it.
@@ -108,6 +112,9 @@ var codes = map[int]code{
 	30008: {MaybeHasIt, "it failed for a reason that the network does not name, so the phone may have it"},
 	30410: {MaybeHasIt, "the network did not answer in time, so the phone may have it"},
 }
+
+// Codes are the error codes of Twilio's that are in our table, in ascending order.
+func Codes() []int { return slices.Sorted(maps.Keys(codes)) }
 
 // ClassOf is the class of an error code of Twilio's: Unlisted when it is not in the
 // table, "" for 0.

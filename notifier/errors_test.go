@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"slices"
 	"syscall"
 	"testing"
 )
@@ -32,6 +33,25 @@ func TestNoAnswer(t *testing.T) {
 	for _, tt := range tests {
 		if got, ended := noAnswer(tt.err); got != tt.want || ended != nil {
 			t.Errorf("%v: %q, %v; want %q", tt.err, got, ended, tt.want)
+		}
+	}
+}
+
+// Each outcome that can be counted is one of those that are known beforehand.
+func TestTheOutcomesOfCallsAreKnown(t *testing.T) {
+	known := CallOutcomes()
+	for _, err := range []error{nil, ErrNotFound, ErrStop, ErrRetry} {
+		for _, op := range []string{"fetch", "list"} {
+			if got := askOutcome(err); !slices.Contains(known[op], got) {
+				t.Errorf("%s: %v is counted as %q", op, err, got)
+			}
+		}
+	}
+	for _, status := range []int{200, 302, 400, 401, 403, 404, 429, 500, 503} {
+		for _, code := range append(Codes(), 0, 99999) {
+			if got, _ := classify(status, code); !slices.Contains(known["send"], string(got)) {
+				t.Errorf("status %d, code %d: counted as %q", status, code, got)
+			}
 		}
 	}
 }

@@ -76,6 +76,8 @@ const (
 	Unknown   Acceptance = "unknown"
 )
 
+var outcomes = [...]Acceptance{Accepted, Refused, Throttled, NotSent, Unknown}
+
 // Message is one text to hand over.
 type Message struct {
 	To   reminder.Phone

@@ -95,6 +95,16 @@ func (c *call) failed(op string, err error) *Error {
 	return e
 }
 
+// CallOutcomes are the values that OnCall is given: the outcomes of each op.
+func CallOutcomes() map[string][]string {
+	asked := []string{"ok", "not_found", "stop", "retry"}
+	sent := make([]string, 0, len(outcomes))
+	for _, o := range outcomes {
+		sent = append(sent, string(o))
+	}
+	return map[string][]string{"send": sent, "fetch": asked, "list": asked}
+}
+
 // askOutcome is the label of a question's error in metrics.
 func askOutcome(err error) string {
 	switch {

@@ -122,12 +122,40 @@ func (r *PhoneReader) general(s string) (Phone, PhoneRange, error) {
 	case newRange.MatchString(e164):
 		in = NewRange
 	default:
-		return "", 0, fmt.Errorf("is not a valid number in country %s: write it with its country code, such as +254710000000", r.country)
+		if e164, err = r.withoutPlus(digits); err != nil {
+			return "", 0, err
+		}
 	}
 	if len(e164) < minE164 || len(e164) > maxE164 {
 		return "", 0, errors.New("is shorter or longer than numbers that can be texted")
 	}
 	return Phone(e164), in, nil
+}
+
+// withoutPlus reads a number of another country that lacks its plus, which is no
+// number of the reader's country. It is taken where a calling code of two digits or
+// three and a mobile number of just its length leave no doubt. A code of one digit,
+// +1 or +7, may also be the beginning of a number at home with a digit too many.
+func (r *PhoneReader) withoutPlus(digits string) (e164 string, err error) {
+	invalid := fmt.Errorf("is not a valid number in country %s: write it with its country code, such as +254710000000", r.country)
+	if digits == "" || digits[0] == '+' || digits[0] == '0' {
+		return "", invalid
+	}
+	n, err := phonenumbers.Parse("+"+digits, "")
+	if err != nil {
+		return "", invalid
+	}
+	const oneDigit = 10 // codes below
+	switch kind := phonenumbers.GetNumberType(n); {
+	case kind == phonenumbers.UNKNOWN:
+		return "", invalid
+	case n.GetCountryCode() < oneDigit:
+		const hint = "is not a valid number in country %s: write it with a + in front if it is one of +%d"
+		return "", fmt.Errorf(hint, r.country, n.GetCountryCode())
+	case kind != phonenumbers.MOBILE && kind != phonenumbers.FIXED_LINE_OR_MOBILE:
+		return "", ErrNotMobile
+	}
+	return "+" + digits, nil
 }
 
 // firstOfSeveral is the first of several numbers in one text, "" when there are

@@ -153,3 +153,31 @@ func TestSeveralNumbersAreRefusedWithTheFirst(t *testing.T) {
 		}
 	}
 }
+
+// A number with its country code and no plus is taken where it can be nothing else.
+func TestForeignNumbersWithoutAPlus(t *testing.T) {
+	const notValid = "is not a valid number in country KE: write it with its country code, such as +254710000000"
+	r := NewPhoneReader("KE")
+	for number, want := range map[string]string{
+		"256710000003":    "+256710000003",
+		"255 710 000 003": "+255710000003",
+		"447911123456":    "+447911123456",
+		"919810000003":    "+919810000003",
+		"12025550123":     "is not a valid number in country KE: write it with a + in front if it is one of +1",
+		"79161234567":     "is not a valid number in country KE: write it with a + in front if it is one of +7",
+		"256414000003":    ErrNotMobile.Error(),
+		"2547100000031":   notValid,
+		"25671000000":     notValid,
+		"0256710000003":   notValid,
+		"999710000003":    notValid,
+	} {
+		p, in, err := r.Read(number)
+		got := p.E164()
+		if err != nil {
+			got = err.Error()
+		}
+		if got != want || in != KnownRange {
+			t.Errorf("%s: %s (range %d), want %s", number, got, in, want)
+		}
+	}
+}

@@ -80,7 +80,7 @@ func (j *job) pass(ctx context.Context, s *Scheduler) {
 		j.expected = j.elapsed() + next.Sub(end)
 	}
 	j.mu.Unlock()
-	s.Metrics.jobEnded(j.name, end.Sub(start), err)
+	s.Metrics.jobEnded(j.name, start, end, err)
 	s.report(ctx, j.name, err)
 }
 

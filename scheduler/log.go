@@ -84,6 +84,9 @@ func (s *Scheduler) countText(t *store.Text, o *store.SendOutcome, now time.Time
 		}
 	}
 	s.Metrics.textMoved(o.State)
+	if o.State == store.Accepted {
+		s.Metrics.taken(t.Segments, s.SegmentPrice, s.Policies.Default.Currency)
+	}
 }
 
 func (s *Scheduler) logReceipt(r store.Receipt) {

@@ -70,9 +70,11 @@ type Config struct {
 	SentBy string
 
 	SegmentsPerSecond float64       // at the provider
+	SegmentPrice      float64       // of one, in the currency of the policies, for the metric alone; 0 = not known
 	SendConcurrency   int           // calls to the provider at a time
 	AskConcurrency    int           // calls to Almara Pay at a time
 	Retention         time.Duration // how long history is kept
+	WordsRetention    time.Duration // how long the words of texts are kept; 0 = as long as the texts
 
 	// ReconcileAfter is when a text of unknown outcome is looked up at the
 	// provider, counted from the attempt; at least one. Resend sends it once
@@ -140,6 +142,9 @@ func New(c Config) (*Scheduler, error) {
 			return nil, fmt.Errorf("schedule of %s: %w", j.name, err)
 		}
 		s.jobs = append(s.jobs, newJob(j.name, schedule, j.run, s.elapsed))
+	}
+	if c.SegmentPrice > 0 {
+		c.Metrics.taken(0, c.SegmentPrice, c.Policies.Default.Currency)
 	}
 	return s, nil
 }

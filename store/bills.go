@@ -214,6 +214,24 @@ type withMore struct {
 
 func (m withMore) Scan(dest ...any) error { return m.Scanner.Scan(append(dest, m.more...)...) }
 
+// ForeignPhones calls each for every bill, other than the removed ones, whose phone
+// does not begin with code, such as "+254".
+func (s *Store) ForeignPhones(ctx context.Context, code string, each func(reminder.Phone)) error {
+	end := code[:len(code)-1] + string(code[len(code)-1]+1) // the first text behind all that begin with code
+	rows := s.read(ctx).Query("SELECT phone, state FROM bills WHERE phone < ?1 OR phone >= ?2", code, end)
+	scan := func(r db.Scanner) (b reminder.Bill, err error) { return b, r.Scan(&b.Phone, &b.State) }
+	err := db.Each(rows, scan, func(b reminder.Bill) error {
+		if b.State != reminder.BillRemoved {
+			each(b.Phone)
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("read phones of other countries: %w", err)
+	}
+	return nil
+}
+
 // languageSample bounds how many bills of a service InUse reads.
 const languageSample = 1000
 

@@ -52,6 +52,22 @@ func TestDeclareAddsChangesAndRemoves(t *testing.T) {
 	}
 }
 
+func TestBillsAreCountedByState(t *testing.T) {
+	s, p := openNew(t), newPolicy()
+	want := map[reminder.BillState]int{"pending": 0, "active": 0, "paused": 0, "rejected": 0, "removed": 0}
+	if diff := cmp.Diff(want, must(s.BillsByState(t.Context()))); diff != "" {
+		t.Errorf("of an empty store (-want +got):\n%s", diff)
+	}
+	watch(t, s, p, billOf(1), billOf(2), billOf(3), billOf(4), billOf(5))
+	must(s.RecordChecks(policiesOf(p), checkedAt, CheckResult{BillID: 1, Rejected: "closed"}))
+	must(s.Pause(t.Context(), BulkOp{Selector: Selector{Account: billOf(2).Account}, At: checkedAt, Who: "x"}, Pause{}))
+	declare(t, s, "config", Declared{Added: 2, Removed: 1}, billOf(1), billOf(2), billOf(4), billOf(5), billOf(6), billOf(7))
+	want = map[reminder.BillState]int{"pending": 2, "active": 2, "paused": 1, "rejected": 1, "removed": 1}
+	if diff := cmp.Diff(want, must(s.BillsByState(t.Context()))); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
 func TestDeclareKeepsWhatAlmaraPaySaid(t *testing.T) {
 	s, p := openNew(t), newPolicy()
 	before := watch(t, s, p, billOf(1))[0]
@@ -239,5 +255,18 @@ func TestBillsFiltersAndPages(t *testing.T) {
 				t.Errorf("%d bills, want %d", len(seen), tt.want)
 			}
 		})
+	}
+}
+
+func TestForeignPhonesAreThoseOfBillsThatAreThere(t *testing.T) {
+	s := openNew(t)
+	foreign, gone, last := billOf(1), billOf(2), billOf(3)
+	foreign.Phone, gone.Phone, last.Phone = "+256710000001", "+256710000002", "+12025550123"
+	declare(t, s, "config", Declared{Added: 4}, foreign, gone, last, billOf(4))
+	declare(t, s, "config", Declared{Removed: 1}, foreign, last, billOf(4))
+	var got []string
+	mustDo(t, s.ForeignPhones(t.Context(), "+254", func(p reminder.Phone) { got = append(got, p.E164()) }))
+	if diff := cmp.Diff([]string{"+12025550123", "+256710000001"}, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }

@@ -255,7 +255,7 @@ func (t *tx) retry(b reminder.Bill, a BulkOp) error {
 	}
 	// A reminder that is held may wait for the very answer.
 	if _, err := t.Exec(`UPDATE due_remind SET at = ?2 WHERE bill_id = ?1 AND at > ?2 AND owner IS NULL
-		AND EXISTS (SELECT 1 FROM reminders WHERE bill_id = ?1 AND due_date = ?3 AND outcome = 'held')`,
+		AND EXISTS (SELECT 1 FROM reminders WHERE bill_id = ?1 AND due_date = ?3 AND outcome || '' = 'held')`,
 		b.ID, a.At.UnixMilli(), b.DueDate.String()); err != nil {
 		return err
 	}

@@ -234,11 +234,11 @@ func (s *Store) firstAhead(now time.Time) (id int64, err error) {
 }
 
 // reevaluate has the remind job evaluate the bills of the events from the first on that
-// are later than now: at once, whatever they were put off to, and also those whose stages
+// are later than now (+ and DISTINCT have these read first, and once): at once, whatever they were put off to, and also those whose stages
 // ended by the hour alone.
 func (t *tx) reevaluate(now time.Time, first int64) error {
 	rows := t.Query(`UPDATE reminders SET outcome = 'held', reason = ?2, decided_at = ?1
-		WHERE bill_id IN (SELECT bill_id FROM events WHERE id >= ?3 AND at > ?1)
+		WHERE bill_id IN (SELECT DISTINCT +bill_id FROM events WHERE id >= ?3 AND at > ?1)
 			AND outcome = 'skipped' AND reason IN (?4, ?5) AND decided_at > ?1
 			AND due_date = (SELECT due_date FROM bills WHERE id = bill_id)
 		RETURNING bill_id, stage, due_date`,
@@ -247,8 +247,9 @@ func (t *tx) reevaluate(now time.Time, first int64) error {
 	if err != nil {
 		return err
 	}
-	_, err = t.Exec(`INSERT INTO due_remind (bill_id, at) SELECT id, ?1 FROM bills
-			WHERE id IN (SELECT bill_id FROM events WHERE id >= ?2 AND at > ?1) AND state = 'active'
+	_, err = t.Exec(`INSERT INTO due_remind (bill_id, at) SELECT id, ?1 FROM
+			(SELECT DISTINCT +bill_id AS bill FROM events WHERE id >= ?2 AND at > ?1) AS ahead CROSS JOIN bills
+			WHERE id = bill AND state = 'active'
 		ON CONFLICT (bill_id) DO UPDATE SET at = excluded.at, owner = NULL WHERE due_remind.at > excluded.at`, now.UnixMilli(), first)
 	if err != nil {
 		return err

@@ -202,6 +202,11 @@ func (t *tx) declareAll(bills []reminder.Bill, now time.Time, keep map[int64]boo
 		if err != nil {
 			return nil, err
 		}
+		if len(added) > 0 {
+			if err := t.recallForgotten(batch); err != nil {
+				return nil, err
+			}
+		}
 		if len(added) == len(batch) && keep == nil {
 			for range batch {
 				changes = append(changes, Change{Kind: Added})
@@ -253,6 +258,9 @@ func (t *tx) addMissing(bills []reminder.Bill, now time.Time) (added []int64, er
 	if err != nil {
 		return nil, err
 	}
+	if err := t.countBills(int64(len(added))); err != nil {
+		return nil, err
+	}
 	if _, err := db.ExecBatch(t.Tx, queueNewSQL, added, db.ID, now.UnixMilli()); err != nil {
 		return nil, err
 	}
@@ -272,6 +280,11 @@ func (t *tx) changeBill(old declaredBill, b reminder.Bill, fields Fields, now ti
 		old.id, b.Phone.E164(), b.Language, b.Description, b.Source, state); err != nil {
 		return err
 	}
+	if fields&fieldPhone != 0 {
+		if err := t.recallPhone(b.Phone); err != nil {
+			return err
+		}
+	}
 	// An edit is meant to change something: what waits, or is held, is evaluated now.
 	err := t.forgetRefusals(old.id)
 	if err != nil {
@@ -281,7 +294,7 @@ func (t *tx) changeBill(old declaredBill, b reminder.Bill, fields Fields, now ti
 		err = t.schedule(dueRegister, old.id, now)
 	} else {
 		_, err = t.Exec(`UPDATE due_remind SET at = ?2 WHERE bill_id = ?1 AND at > ?2 AND owner IS NULL
-			AND EXISTS (SELECT 1 FROM reminders WHERE bill_id = ?1 AND due_date = ?3 AND outcome = 'held')`,
+			AND EXISTS (SELECT 1 FROM reminders WHERE bill_id = ?1 AND due_date = ?3 AND outcome || '' = 'held')`,
 			old.id, now.UnixMilli(), old.dueDate.String)
 	}
 	if err != nil {

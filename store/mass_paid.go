@@ -125,11 +125,16 @@ func (t *tx) believePayments(now time.Time, service string) error {
 	if err != nil {
 		return err
 	}
-	_, err = t.Exec(`UPDATE due_remind SET owner = NULL, at = ?1 WHERE at > ?1
-		AND bill_id IN (SELECT bill_id FROM reminders WHERE outcome = 'held' AND reason = ?2 ORDER BY bill_id LIMIT ?3 + 0)`,
-		now.UnixMilli(), reminder.MassPaid, mostUnskipped)
+	waiting, err := db.Collect(t.Query("SELECT bill_id FROM reminders WHERE outcome = 'held' AND reason = ?1 ORDER BY bill_id LIMIT ?2 + 0",
+		reminder.MassPaid, mostUnskipped), db.ScanID)
+	if err != nil {
+		return err
+	}
+	_, err = db.ExecBatch(t.Tx, evaluateNowSQL, waiting, db.ID, now.UnixMilli())
 	return err
 }
+
+var evaluateNowSQL = db.NewBatch("UPDATE due_remind SET owner = NULL, at = ?1 WHERE bill_id IN (%s) AND at > ?1", 1, db.Integer)
 
 // acceptPayments ends the doubt by the operator's word: what was said to be paid is, and
 // counts.

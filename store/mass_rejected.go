@@ -77,9 +77,8 @@ func (t *tx) countRejections(w *checkBatch) error {
 	if err := t.Row("SELECT count(*) FROM rejections WHERE at > ?1", from).Scan(&rejected); err != nil {
 		return err
 	}
-	// Ids have no gaps, and most bills are active: the others are counted in an
-	// index of their own.
-	const countActive = "SELECT (SELECT coalesce(max(id), 0) FROM bills) - (SELECT count(*) FROM bills WHERE " + inactive + ")"
+	// Most bills are active: the others are counted in an index of their own.
+	const countActive = "SELECT " + totalBills + " - (SELECT count(*) FROM bills WHERE " + inactive + ")"
 	if err := t.Row(countActive).Scan(&active); err != nil {
 		return err
 	}

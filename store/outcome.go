@@ -163,12 +163,14 @@ func (o SendOutcome) onlyAccepted() bool {
 	return o.State == Accepted && o.check() == nil && o.Code == 0 && o.Error == "" && o.OptOut == "" && o.Stop == nil
 }
 
+// The empty text behind the state keeps PostgreSQL from the index of texts in doubt, which it
+// would go through for each of the rows, and SQLite from nothing.
 const acceptedRows = "WITH v (id, provider_id, status, next_poll) AS (VALUES %s) "
 
 var (
 	acceptTextsSQL = db.NewBatch(acceptedRows+`UPDATE texts SET state = 'accepted', provider_id = v.provider_id, provider_status = v.status,
 			error_code = 0, error = '', refused_for = '', accepted_at = ?1, next_poll_at = v.next_poll
-		FROM v WHERE texts.id = v.id AND texts.state IN ('sending', 'unknown')`, 1, db.Integer, db.Text, db.Text, db.Integer)
+		FROM v WHERE texts.id = v.id AND texts.state || '' IN ('sending', 'unknown')`, 1, db.Integer, db.Text, db.Text, db.Integer)
 	acceptEventsSQL = db.NewBatch(acceptedRows+`INSERT INTO events (at, bill_id, text_id, what, reason, detail)
 		SELECT ?1, r.bill_id, v.id, 'accepted', 'provider', 'the provider took it as ' || v.provider_id
 		FROM v CROSS JOIN reminders r WHERE r.text_id = v.id`, 1, db.Integer, db.Text, db.Text, db.Integer)
@@ -214,7 +216,7 @@ func (t *tx) settle(now time.Time, o SendOutcome) error {
 	}
 	ok, err := t.Changed(`UPDATE texts SET state = ?2, provider_id = ?3, provider_status = ?4, error_code = ?5, error = ?6,
 			accepted_at = ?7, settled_at = ?8, next_poll_at = ?9, refused_for = ?10
-		WHERE id = ?1 AND state IN ('sending', 'unknown') AND state <> ?2`,
+		WHERE id = ?1 AND state || '' IN ('sending', 'unknown') AND state <> ?2`,
 		o.TextID, o.State, nullable(o.ProviderID), o.ProviderStatus, o.Code, o.Error,
 		accepted, settled, millis(o.NextPollAt), o.heldOrSkippedFor())
 	if err != nil {

@@ -165,8 +165,9 @@ func (s *Store) anyToRemind(ctx context.Context, now time.Time) (due bool, err e
 // job; zero when it is empty.
 func (s *Store) NextDue(ctx context.Context) (map[string]time.Time, error) {
 	var register, recheck, remind, receipts time.Time
-	err := s.read(ctx).Row(`SELECT (SELECT min(at) FROM due_register), (SELECT min(at) FROM due_recheck),
-		(SELECT min(at) FROM due_remind), (SELECT min(next_poll_at) FROM texts WHERE next_poll_at IS NOT NULL)`).
+	err := s.read(ctx).Row(`SELECT (SELECT at FROM due_register ORDER BY at LIMIT 1), (SELECT at FROM due_recheck ORDER BY at LIMIT 1),
+		(SELECT at FROM due_remind ORDER BY at LIMIT 1),
+		(SELECT next_poll_at FROM texts WHERE next_poll_at IS NOT NULL ORDER BY next_poll_at LIMIT 1)`).
 		Scan(db.InstantTo(&register), db.InstantTo(&recheck), db.InstantTo(&remind), db.InstantTo(&receipts))
 	if err != nil {
 		return nil, fmt.Errorf("read the queues: %w", err)
@@ -224,14 +225,22 @@ func (p Place) ends(at, billID int64) bool {
 }
 
 // onwards and backwards read by two ranges of the index, since SQLite would go
-// through all that are due at the instant of the place for (at, bill_id) > (?1, ?2).
+// through all that are due at the instant of the place for (at, bill_id) > (?1, ?2). Each
+// range has a limit of its own: PostgreSQL would read both to their ends, and sort them.
 const (
-	turnsOf = "SELECT id, service, account, phone, description, at FROM (\n\t\t\t"
-	onwards = turnsOf + `SELECT at, bill_id FROM QUEUE WHERE at = ?1 + 0 AND bill_id > ?2 UNION ALL
-			SELECT at, bill_id FROM QUEUE WHERE at > ?1 AND at <= ?3 ORDER BY at, bill_id LIMIT ?4 + 0) AS queued
+	onwards = `SELECT id, service, account, phone, description, at FROM (
+			SELECT * FROM (SELECT at, bill_id FROM QUEUE WHERE at = ?1 + 0 AND bill_id > ?2 ORDER BY at, bill_id LIMIT ?4 + 0) AS same
+			UNION ALL
+			SELECT * FROM (SELECT at, bill_id FROM QUEUE WHERE at > ?1 AND at <= ?3 ORDER BY at, bill_id LIMIT ?4 + 0) AS later
+			ORDER BY at, bill_id LIMIT ?4 + 0) AS queued
 		CROSS JOIN bills WHERE id = bill_id ORDER BY at, bill_id`
-	backwards = turnsOf + `SELECT at, bill_id FROM QUEUE WHERE at = ?1 + 0 AND bill_id < ?2 UNION ALL
-			SELECT at, bill_id FROM QUEUE WHERE at < ?1 AND at <= ?3 ORDER BY at DESC, bill_id DESC LIMIT ?4 + 0) AS queued
+	backwards = `SELECT id, service, account, phone, description, at FROM (
+			SELECT * FROM (SELECT at, bill_id FROM QUEUE WHERE at = ?1 + 0 AND bill_id < ?2
+				ORDER BY at DESC, bill_id DESC LIMIT ?4 + 0) AS same
+			UNION ALL
+			SELECT * FROM (SELECT at, bill_id FROM QUEUE WHERE at < ?1 AND at <= ?3
+				ORDER BY at DESC, bill_id DESC LIMIT ?4 + 0) AS later
+			ORDER BY at DESC, bill_id DESC LIMIT ?4 + 0) AS queued
 		CROSS JOIN bills WHERE id = bill_id ORDER BY at DESC, bill_id DESC`
 )
 

@@ -33,20 +33,20 @@ type Store struct {
 // schema up to date as needed. One daemon at a time may have it open; a second
 // one gets db.ErrLocked.
 func Open(ctx context.Context, path string) (*Store, error) {
-	return opened(db.OpenDaemon(ctx, path, schema))
+	return openedAt(ctx, path, db.OpenDaemon)
 }
 
 // OpenReader opens an existing file for reading only, whether or not a daemon
 // is running on it. It returns ErrNotFound when there is no file yet.
 func OpenReader(ctx context.Context, path string) (*Store, error) {
-	return opened(db.OpenReader(ctx, path, schema))
+	return openedAt(ctx, path, db.OpenReader)
 }
 
 // OpenWriter opens an existing file for a command that changes something,
 // whether or not a daemon is running on it: the two take turns, and the daemon
 // sees the change in its next transaction.
 func OpenWriter(ctx context.Context, path string) (*Store, error) {
-	return opened(db.OpenWriter(ctx, path, schema))
+	return openedAt(ctx, path, db.OpenWriter)
 }
 
 // OpenScratch opens or makes a file that is thrown away, for one process alone, or
@@ -54,6 +54,22 @@ func OpenWriter(ctx context.Context, path string) (*Store, error) {
 // does not survive a power cut.
 func OpenScratch(ctx context.Context, path string) (*Store, error) {
 	return opened(db.OpenScratch(ctx, path, schema))
+}
+
+// openedAt opens a store, unless it was moved elsewhere or is an unfinished copy.
+func openedAt(ctx context.Context, at string, open func(context.Context, string, db.Schema) (*db.DB, error)) (*Store, error) {
+	s, err := opened(open(ctx, at, schema))
+	if err != nil {
+		return nil, err
+	}
+	mark, err := markOf(s.read(ctx))
+	if err == nil && mark != nil {
+		err = mark.refuse(nameOf(at))
+	}
+	if err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
 }
 
 func opened(d *db.DB, err error) (*Store, error) {

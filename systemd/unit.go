@@ -13,6 +13,13 @@ import (
 //go:embed duewatch.service
 var unit string
 
+// What the unit says of itself.
+const (
+	Service        = "duewatch.service"
+	User           = "duewatch"
+	StateDirectory = "/var/lib/duewatch" // where its store is
+)
+
 // The paths in the unit that make install may replace.
 const (
 	binary = "/usr/local/bin/duewatch"

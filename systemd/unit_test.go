@@ -1,6 +1,7 @@
 package systemd
 
 import (
+	"path"
 	"strings"
 	"testing"
 
@@ -36,5 +37,13 @@ func TestDiffering(t *testing.T) {
 	}
 	if got := Differing(""); len(got) < 40 {
 		t.Errorf("an empty unit differs in %v only", got)
+	}
+}
+
+func TestTheUnitHasTheUserAndTheFolderThatTheCommandsKnow(t *testing.T) {
+	for _, want := range []string{"\nUser=" + User + "\n", "\nStateDirectory=" + path.Base(StateDirectory) + "\n"} {
+		if !strings.Contains(unit, want) {
+			t.Errorf("the unit does not say %q", strings.TrimSpace(want))
+		}
 	}
 }

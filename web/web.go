@@ -1,5 +1,5 @@
 // Package web reports over HTTP how the daemon is doing: /healthz for people and
-// monitors, /metrics for Prometheus. It only reads; nothing in it can change what is
+// monitors, /metrics for Prometheus, /-/healthy and /-/ready for probes. It only reads; nothing in it can change what is
 // texted.
 //
 // Without a token it listens on loopback only, and answers only requests for a name
@@ -13,6 +13,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -38,6 +39,7 @@ type Job struct {
 // restarted; a problem that a restart would not solve leaves it true.
 type Health struct {
 	Alive    bool     `json:"alive"`
+	Ready    bool     `json:"ready"` // each job has begun its first pass
 	Problems []string `json:"problems"`
 	Jobs     []Job    `json:"jobs"`
 }
@@ -119,9 +121,25 @@ func Serve(ctx context.Context, listener net.Listener, c Config) error {
 	return nil
 }
 
-// Handler answers /healthz and /metrics.
+// probe answers in one word, for load balancers and container managers that look at
+// the status alone.
+func probe(c Config, ok func(Health) bool) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if !ok(c.Health(r.Context())) {
+			http.Error(w, "no: /healthz says why", http.StatusServiceUnavailable)
+			return
+		}
+		if _, err := io.WriteString(w, "ok\n"); err != nil {
+			c.Log.Debug("the answer of a probe was not read", "err", err)
+		}
+	}
+}
+
+// Handler answers /healthz and /metrics, and the probes /-/healthy and /-/ready.
 func Handler(c Config) http.Handler {
 	mux := http.NewServeMux()
+	mux.HandleFunc("GET /-/healthy", probe(c, func(h Health) bool { return h.Alive }))
+	mux.HandleFunc("GET /-/ready", probe(c, func(h Health) bool { return h.Alive && h.Ready }))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, r *http.Request) {
 		h := c.Health(r.Context())
 		w.Header().Set("Content-Type", "application/json")

@@ -63,9 +63,9 @@ func TestHealthz(t *testing.T) {
 		want   map[string]any
 	}{
 		"well": {
-			web.Health{Alive: true, Problems: []string{}, Jobs: []web.Job{{Name: "remind", LastStarted: started, LastEnded: started}}},
+			web.Health{Alive: true, Ready: true, Problems: []string{}, Jobs: []web.Job{{Name: "remind", LastStarted: started, LastEnded: started}}},
 			http.StatusOK,
-			map[string]any{"alive": true, "problems": []any{}, "jobs": []any{map[string]any{
+			map[string]any{"alive": true, "ready": true, "problems": []any{}, "jobs": []any{map[string]any{
 				"name": "remind", "running": false, "late": false, "last_started": "2026-03-03T06:00:00Z", "last_ended": "2026-03-03T06:00:00Z",
 			}}},
 		},
@@ -73,7 +73,7 @@ func TestHealthz(t *testing.T) {
 			web.Health{Alive: true, Problems: []string{"the last pass of register failed: no answer"}, Jobs: []web.Job{{Name: "register", LastError: "no answer"}}},
 			http.StatusOK,
 			map[string]any{
-				"alive": true, "problems": []any{"the last pass of register failed: no answer"},
+				"alive": true, "ready": false, "problems": []any{"the last pass of register failed: no answer"},
 				"jobs": []any{map[string]any{"name": "register", "running": false, "late": false, "last_error": "no answer"}},
 			},
 		},
@@ -81,7 +81,7 @@ func TestHealthz(t *testing.T) {
 			web.Health{Problems: []string{"the job remind is late"}, Jobs: []web.Job{{Name: "remind", Running: true, LastStarted: started, Late: true}}},
 			http.StatusServiceUnavailable,
 			map[string]any{
-				"alive": false, "problems": []any{"the job remind is late"},
+				"alive": false, "ready": false, "problems": []any{"the job remind is late"},
 				"jobs": []any{map[string]any{"name": "remind", "running": true, "late": true, "last_started": "2026-03-03T06:00:00Z"}},
 			},
 		},
@@ -104,6 +104,25 @@ func TestHealthz(t *testing.T) {
 				t.Errorf("health (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+func TestProbes(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		health         web.Health
+		healthy, ready int
+	}{
+		"well":           {web.Health{Alive: true, Ready: true}, http.StatusOK, http.StatusOK},
+		"starting":       {web.Health{Alive: true}, http.StatusOK, http.StatusServiceUnavailable},
+		"a job is stuck": {web.Health{Ready: true}, http.StatusServiceUnavailable, http.StatusServiceUnavailable},
+	} {
+		for path, want := range map[string]int{"/-/healthy": tt.healthy, "/-/ready": tt.ready} {
+			r := ask(t, config(tt.health), request(t, http.MethodGet, path))
+			if said := body(t, r); r.StatusCode != want || (said == "ok\n") != (want == http.StatusOK) {
+				t.Errorf("%s: %s answers %d %q", name, path, r.StatusCode, said)
+			}
+		}
 	}
 }
 
@@ -162,7 +181,7 @@ func TestToken(t *testing.T) {
 			t.Parallel()
 			c := config(web.Health{Alive: true, Problems: []string{"a-problem"}})
 			c.Token = token
-			for _, path := range []string{"/healthz", "/metrics", "/nothing"} {
+			for _, path := range []string{"/healthz", "/metrics", "/-/healthy", "/nothing"} {
 				r := request(t, http.MethodGet, path)
 				if tt.authorization != "" {
 					r.Header.Set("Authorization", tt.authorization)

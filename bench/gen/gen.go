@@ -178,11 +178,12 @@ func bills(o Order) []string {
 		or("balance"), or(fmt.Sprintf("%d - (h >> 7) %% 1800000", at)), or("CASE (h >> 5) % 31 "+strings.Join(days, " ")+" END"),
 		or("1"), or(fmt.Sprintf("%d - 86400000 * (30 + h %% 300)", at)),
 		or("CASE WHEN balance > '0' THEN balance END"))
+	count := fmt.Sprintf("INSERT OR REPLACE INTO meta (key, value) VALUES ('bills', '%d')", o.Bills)
 	const due = "INSERT INTO %s (bill_id, at) SELECT id, %d + 172800000 + ((id * 2654435761) & 4294967295) %% 1000000 * 1000 FROM bills"
 	if o.Pending {
-		return []string{insert, fmt.Sprintf("INSERT INTO due_register (bill_id, at) SELECT id, %d FROM bills", at)}
+		return []string{insert, count, fmt.Sprintf("INSERT INTO due_register (bill_id, at) SELECT id, %d FROM bills", at)}
 	}
-	return []string{insert, fmt.Sprintf(due, "due_recheck", at), fmt.Sprintf(due, "due_remind", at)}
+	return []string{insert, count, fmt.Sprintf(due, "due_recheck", at), fmt.Sprintf(due, "due_remind", at)}
 }
 
 // names are those of the customers, as are usual in Kenya.

@@ -45,10 +45,15 @@ type postgres struct {
 
 // settings hold for one transaction. The plan is the one that the statements were written
 // for, whatever statistics there are: each finds its rows by an index, and those of a young
-// table mislead the planner (a hundred thousand rows later).
+// table mislead the planner (a hundred thousand rows later). So a statement is planned once
+// for all values, and by the rows that it reads alone: pages cost nothing, since what is
+// known of their number is old, and rows cost much.
 const settings = `SELECT set_config('plan_cache_mode', 'force_generic_plan', true),
 	set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 'off', true),
-	set_config('enable_mergejoin', 'off', true), set_config('jit', 'off', true), `
+	set_config('enable_mergejoin', 'off', true), set_config('enable_material', 'off', true),
+	set_config('jit', 'off', true), set_config('max_parallel_workers_per_gather', '0', true),
+	set_config('seq_page_cost', '0', true), set_config('random_page_cost', '0', true),
+	set_config('cpu_tuple_cost', '1', true), set_config('cpu_index_tuple_cost', '1', true), `
 
 // A transaction that this process has abandoned, in a network that is cut or while it is
 // stopped, ends by itself. One that writes keeps all others waiting.

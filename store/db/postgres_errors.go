@@ -106,12 +106,14 @@ func explained(what string, err error) error {
 func (e *explainedError) Error() string { return e.text }
 func (e *explainedError) Unwrap() error { return e.err }
 
-// UnusableError is why a database cannot be used until somebody has changed its address,
-// its server or the rights on it. To start again does not mend it.
-type UnusableError struct{ err error }
+// UnusableError is why a store cannot be used until somebody has changed its address, its
+// server, the rights on it, or the config. To start again does not mend it.
+type UnusableError struct{ Err error }
 
-func (e *UnusableError) Error() string { return e.err.Error() }
-func (e *UnusableError) Unwrap() error { return e.err }
+func (e *UnusableError) Error() string { return e.Err.Error() }
+
+// Unwrap is for errors.Is.
+func (e *UnusableError) Unwrap() error { return e.Err }
 
 // notOpened says which database could not be opened, and whether to try again is of use.
 func notOpened(address string, err error) error {

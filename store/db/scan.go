@@ -56,6 +56,33 @@ func Columns(rows Rows) ([]string, error) {
 	return rows.rows.Columns()
 }
 
+// Column is a column of a table.
+type Column struct {
+	Name string
+	Type Type
+}
+
+// TypedColumns is Columns with the types of the columns, which are whole numbers or text on
+// every engine.
+func TypedColumns(rows Rows) ([]Column, error) {
+	if rows.err != nil {
+		return nil, rows.err
+	}
+	defer rows.close()
+	types, err := rows.rows.ColumnTypes()
+	if err != nil {
+		return nil, err
+	}
+	columns := make([]Column, len(types))
+	for i, t := range types {
+		columns[i] = Column{t.Name(), Integer}
+		if t.DatabaseTypeName() == "TEXT" {
+			columns[i].Type = Text
+		}
+	}
+	return columns, nil
+}
+
 // Each calls do for each of the rows, as it is read, and stops at its first error. It
 // closes the rows.
 func Each[T any](rows Rows, scan func(Scanner) (T, error), do func(T) error) error {

@@ -147,6 +147,16 @@ func (d *DB) Check(ctx context.Context) error {
 	return nil
 }
 
+// OverwriteDeleted has SQLite overwrite what is deleted from now on, in pages that are used
+// again later. On PostgreSQL a VACUUM of its own does.
+func (d *DB) OverwriteDeleted(ctx context.Context) error {
+	if _, ok := d.engine.(*postgres); ok || d.write == nil {
+		return nil
+	}
+	_, err := d.write.db.ExecContext(ctx, "PRAGMA secure_delete = ON")
+	return explain(err)
+}
+
 // Tidy keeps the write-ahead log short. It leaves it as it is when a command
 // reads for so long that writes would have to wait.
 //

@@ -134,3 +134,14 @@ func readAll(rows driver.Rows, columns []sql.Scanner, each func() error) error {
 		}
 	}
 }
+
+// ContinueIDs has further rows of a table numbered after those that are there: whoever has
+// written rows with ids of their own calls it. SQLite does so by itself.
+func (t *Tx) ContinueIDs(table, column string) error {
+	if !t.onPostgres() {
+		return nil
+	}
+	var next int64
+	return t.Row(fmt.Sprintf("SELECT setval(pg_get_serial_sequence('%[1]s', '%[2]s'), (SELECT coalesce(max(%[2]s), 0) + 1 FROM %[1]s), false)",
+		table, column)).Scan(&next)
+}

@@ -36,9 +36,9 @@ CREATE INDEX bills_phone ON bills (phone);
 -- without reading those: at each start, to see what is no longer declared, when
 -- an operator lists bills by their state, and when those whose calls failed are
 -- tried again.
-CREATE INDEX bills_declared ON bills (source) WHERE source <> 'import';
-CREATE INDEX bills_inactive ON bills (state) WHERE state <> 'active';
-CREATE INDEX bills_failing ON bills (service) WHERE failures > 0;
+CREATE INDEX bills_declared ON bills (source, id) WHERE source <> 'import';
+CREATE INDEX bills_inactive ON bills (state, id) WHERE state <> 'active';
+CREATE INDEX bills_failing ON bills (service, id) WHERE failures > 0;
 
 -- When each job next evaluates a bill. They stand apart from bills because
 -- every evaluation moves them: the rows are narrow, so a tick reads and writes few
@@ -303,7 +303,7 @@ CREATE TABLE doubted_payments (
     PRIMARY KEY (service, since)
 );
 
-INSERT INTO meta (key, value) VALUES ('oldest_version', '13');
+INSERT INTO meta (key, value) VALUES ('oldest_version', '14');
 
 -- The daemon that works on this store, and until when it has it, by the server's clock.
 CREATE TABLE daemons (
