@@ -100,13 +100,24 @@ run: build ## run the daemon against the sandbox, with its store in .run/
 # With STORE=postgres, tests keep their stores on a PostgreSQL server of their own.
 ON_STORE = DUEWATCH_TEST_STORE=$(STORE)
 
+# The store and what works on it, once more on PostgreSQL.
+define test_on_postgres
+@if compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || command -v initdb >/dev/null; then \
+	echo "once more on PostgreSQL:"; DUEWATCH_TEST_STORE=postgres $(GO) test $(1) -timeout 30m ./store ./scheduler; \
+else \
+	printf '\n%s\n%s\n' "SKIPPED: nothing was tested on PostgreSQL, which is not installed here." "  Debian: sudo apt install postgresql" >&2; \
+fi
+endef
+
 .PHONY: test
-test: needs ## run all tests
+test: needs ## run all tests, those of the store on PostgreSQL too
 	@$(GO) test ./...
+	$(call test_on_postgres)
 
 .PHONY: race
 race: needs ## run all tests with the race detector
 	@$(GO) test -race ./...
+	$(call test_on_postgres,-race)
 
 .PHONY: fuzz
 fuzz: needs ## fuzz every target of every package, FUZZTIME each

@@ -18,13 +18,24 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"duewatch/store/db/pgtest"
 )
 
 var (
-	simSeeds = flag.Int("seeds", 30, "how many runs TestSimulation makes")
+	simSeeds = flag.Int("seeds", simFew(), "how many runs TestSimulation makes")
 	simSeed  = flag.Uint64("seed", 0, "the seed of the first of them")
 	simLog   = flag.Bool("simlog", false, "print the whole log of each run")
 )
+
+// simFew is how many runs are made along with the other tests: one on PostgreSQL takes ten
+// times as long.
+func simFew() int {
+	if pgtest.Wanted() {
+		return 6
+	}
+	return 30
+}
 
 // More runs than simAlone are shared out, simChunk at a time, to one process
 // for each CPU. A process makes one run at a time, on one CPU: two runs side by
@@ -70,7 +81,11 @@ func TestSimulation(t *testing.T) {
 		t.Errorf("%d of %d seeds failed: %d", len(sum.failed), sum.runs, sum.failed)
 	}
 	const enough = 300 // runs: some of it is rare
-	for _, what := range simMust {
+	must := simMust
+	if pgtest.Wanted() {
+		must = append(slices.Collect(maps.Values(simServerFaults)), simMust...)
+	}
+	for _, what := range must {
 		if sum.met[what] == 0 && sum.runs >= enough && !t.Failed() {
 			t.Errorf("none of %d runs met this: %s", sum.runs, what)
 		}
