@@ -47,7 +47,8 @@ func TestScriptsOnPostgreSQL(t *testing.T) {
 			},
 		},
 		Setup: func(e *testscript.Env) error {
-			server, err := pgtest.New(pgtest.Throwaway...)
+			// What it has confirmed must survive its own crash, though not that of the machine.
+			server, err := pgtest.New("fsync=off", "full_page_writes=off")
 			if err != nil {
 				return err
 			}

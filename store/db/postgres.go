@@ -130,8 +130,8 @@ func (p *postgres) tryBegin(ctx context.Context, pool *sql.DB, kind txKind) (*sq
 			text += "UPDATE write_lock SET commands = commands + 1"
 		} else {
 			text += fmt.Sprintf(`SELECT id FROM write_lock FOR UPDATE;
-				UPDATE daemons SET commits = %d, seen_at = %[2]s, until_at = %[2]s + %[3]d WHERE owner = '%[4]s'`,
-				p.commits+1, serverNow, leaseFor.Milliseconds(), p.owner)
+				UPDATE daemons SET commits = commits + 1, seen_at = %[1]s, until_at = %[1]s + %[2]d WHERE owner = '%[3]s' AND commits = %[4]d`,
+				serverNow, leaseFor.Milliseconds(), p.owner, p.commits)
 		}
 	}
 	r, err := conn.ExecContext(ctx, text)
@@ -139,18 +139,28 @@ func (p *postgres) tryBegin(ctx context.Context, pool *sql.DB, kind txKind) (*sq
 		return nil, errors.Join(explain(err), conn.Close())
 	}
 	if n, err := r.RowsAffected(); kind == writing && (err != nil || n != 1) {
+		missing := p.missingRow(ctx, conn)
 		_, rollback := conn.ExecContext(ctx, "ROLLBACK")
-		return nil, errors.Join(p.missingRow(), err, rollback, conn.Close())
+		return nil, errors.Join(missing, err, rollback, conn.Close())
 	}
 	return conn, nil
 }
 
-// missingRow is why there was no row to begin a write by.
-func (p *postgres) missingRow() error {
-	if p.owner != "" {
-		return p.superseded()
+// missingRow is why there was no row to begin a write by. A daemon that finds its own with
+// another number of commits has another server before it, or a restored one, which does not
+// know what was texted last.
+func (p *postgres) missingRow(ctx context.Context, conn *sql.Conn) error {
+	if p.owner == "" {
+		return errForeignTables
 	}
-	return errForeignTables
+	var commits int64
+	switch err := conn.QueryRowContext(ctx, "SELECT commits FROM daemons WHERE owner = $1", p.owner).Scan(&commits); {
+	case errors.Is(err, sql.ErrNoRows):
+		return p.superseded()
+	case err != nil:
+		return explain(err)
+	}
+	return p.endWork(ErrWentBack)
 }
 
 // stopWaiting fails what waits for a connection.
