@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"duewatch/config"
 	"duewatch/store"
 )
 
@@ -30,7 +31,10 @@ first, which has to have room for it.
 
 A restored backup does not know what was texted after it was made: the daemon
 then finds out from the provider, and stops sending until you have checked.
-docs/operations.md says how to restore one.`,
+docs/operations.md says how to restore one.
+
+A store on PostgreSQL is backed up by its server's own means: pg_dump, or base
+backups and an archive of its log.`,
 		Example: `  duewatch backup /backup/duewatch-$(date +%F).db
   duewatch backup --force /backup/latest.db
   duewatch backup - | gzip | ssh backup.example.org 'cat > duewatch.db.gz'`,
@@ -43,11 +47,14 @@ docs/operations.md says how to restore one.`,
 			if _, err := os.Stat(folder); errors.Is(err, fs.ErrNotExist) {
 				return fmt.Errorf("the folder %s does not exist: make it first, or name a file elsewhere", folder)
 			}
-			_, s, err := a.openReader(c)
+			cfg, s, err := a.openReader(c)
 			if err != nil {
 				return err
 			}
 			defer func() { err = errors.Join(err, s.Close()) }()
+			if config.StoreOnServer(cfg.Store) {
+				return fmt.Errorf("%w; such as pg_dump --format=custom --file=%s '%s'", store.ErrNoBackup, args[0], cfg.Store)
+			}
 			began := time.Now()
 			copied, err := a.copyStore(c.Context(), s, args[0], force)
 			if err != nil {

@@ -266,6 +266,10 @@ func (k *check) store(ctx context.Context, texts func(*store.Store) error) (err 
 		textsErr := texts(nil)
 		if errors.Is(err, store.ErrNotFound) {
 			k.State = storeAbsent
+			if config.StoreOnServer(k.cfg.Store) {
+				k.say("store     the database %s is empty;\n          the daemon makes its tables at its first start\n", k.cfg.Store)
+				return errors.Join(textsErr, k.server(ctx))
+			}
 			k.printWrapped("store     ", notYet(k.cfg.Store))
 			return textsErr
 		}
@@ -273,6 +277,10 @@ func (k *check) store(ctx context.Context, texts func(*store.Store) error) (err 
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
 	textsErr := texts(s)
+	if config.StoreOnServer(k.cfg.Store) {
+		k.State = storeSound
+		return errors.Join(textsErr, k.server(ctx))
+	}
 	if err := s.Check(ctx); err != nil {
 		return errors.Join(textsErr, err)
 	}
@@ -283,4 +291,23 @@ func (k *check) store(ctx context.Context, texts func(*store.Store) error) (err 
 	k.State = storeSound
 	k.say("store     %s is sound\n", k.cfg.Store)
 	return textsErr
+}
+
+// server says what is right and what is not with the server of a database. Damage to its
+// files is for its own tools to find.
+func (k *check) server(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, askPatience)
+	defer cancel()
+	r, err := store.ReportServer(ctx, k.cfg.StoreAddress())
+	if err != nil {
+		k.State = storeBad
+		return err
+	}
+	for _, f := range serverFindings(k.cfg, r) {
+		if f.Level != levelOK {
+			k.Warnings = append(k.Warnings, "store: "+f.Text)
+		}
+		k.printWrapped("store     ", f.Text)
+	}
+	return nil
 }

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 
+	"duewatch/config"
 	"duewatch/daemon"
 	"duewatch/store"
 	"duewatch/systemd"
@@ -20,6 +21,9 @@ import (
 func (d *doctor) theStore(ctx context.Context) []finding {
 	const part = "store"
 	path := d.cfg.Store
+	if config.StoreOnServer(path) {
+		return d.database(ctx)
+	}
 	folder := filepath.Dir(path)
 	var out findings
 	if err := syscall.Access(folder, 2 /* W_OK */); err != nil && (folder != systemd.StateDirectory || !errors.Is(err, os.ErrNotExist)) {
@@ -34,13 +38,7 @@ func (d *doctor) theStore(ctx context.Context) []finding {
 	case d.storeErr != nil:
 		return out.add(levelFix, part, "%s", reason(d.storeErr))
 	}
-	world, err := daemon.World(ctx, d.store)
-	if err != nil {
-		return out.add(levelFix, part, "%s", reason(err))
-	}
-	if want := map[bool]string{true: daemon.WorldSandbox, false: daemon.WorldReal}[d.sandboxed]; world != "" && world != want {
-		out.add(levelFix, part, "%s belongs to the %s world and is refused in the %s one: name another one in store", path, world, want)
-	}
+	out = append(out, d.worldOfStore(ctx)...)
 	if info, err := os.Stat(path); err == nil && info.Mode().Perm()&0o077 != 0 {
 		out.add(levelFix, part, "%s is readable by other users: run chmod 600 on it", path)
 	}
@@ -50,6 +48,22 @@ func (d *doctor) theStore(ctx context.Context) []finding {
 			path, sizeOf(log.Size()))
 	}
 	return out
+}
+
+// worldOfStore says when the store is not of the world that is asked about.
+func (d *doctor) worldOfStore(ctx context.Context) []finding {
+	const part = "store"
+	if d.store == nil {
+		return nil
+	}
+	world, err := daemon.World(ctx, d.store)
+	if err != nil {
+		return found(levelFix, part, "%s", reason(err))
+	}
+	if want := map[bool]string{true: daemon.WorldSandbox, false: daemon.WorldReal}[d.sandboxed]; world != "" && world != want {
+		return found(levelFix, part, "%s belongs to the %s world and is refused in the %s one: name another one in store", d.cfg.Store, world, want)
+	}
+	return nil
 }
 
 // verified counts the bills whose accounts the biller has not confirmed: texts
@@ -120,6 +134,9 @@ const minFree = 512 << 20
 
 func (d *doctor) disk(context.Context) []finding {
 	const part = "disk"
+	if config.StoreOnServer(d.cfg.Store) {
+		return nil // the server's
+	}
 	folder := filepath.Dir(d.cfg.Store)
 	var s syscall.Statfs_t
 	if err := syscall.Statfs(folder, &s); err != nil {

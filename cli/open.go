@@ -62,7 +62,7 @@ func (a *app) openOrMake(c *cobra.Command) (*config.Config, *store.Store, error)
 		return cfg, s, err
 	}
 	if cfg, err = a.load(true); err == nil {
-		err = makeStore(c.Context(), cfg.Store)
+		err = makeStore(c.Context(), cfg)
 	}
 	if err != nil {
 		return nil, nil, err
@@ -71,10 +71,18 @@ func (a *app) openOrMake(c *cobra.Command) (*config.Config, *store.Store, error)
 	return a.openWriter(c)
 }
 
-// makeStore makes an empty store. Root makes it for the owner of its folder, since the daemon
+// makeStore makes an empty store. Root makes a file for the owner of its folder, since the daemon
 // could not open one of root's; and makes the folder too where it is the unit's own.
-func makeStore(ctx context.Context, path string) (err error) {
+func makeStore(ctx context.Context, cfg *config.Config) (err error) {
+	path := cfg.Store
 	folder := filepath.Dir(path)
+	if config.StoreOnServer(path) {
+		s, err := store.Open(ctx, cfg.StoreAddress())
+		if err != nil {
+			return err
+		}
+		return s.Close()
+	}
 	if folder == systemd.StateDirectory && os.Getuid() == 0 {
 		if err := makeStateDirectory(folder); err != nil {
 			return fmt.Errorf("make the folder of the store: %w", err)

@@ -6,6 +6,7 @@ import (
 	"syscall"
 	"testing"
 
+	"duewatch/config"
 	"duewatch/store"
 )
 
@@ -24,7 +25,7 @@ func TestRootMakesTheStoreForTheOwnerOfItsFolder(t *testing.T) {
 		t.Fatal(err)
 	}
 	path := filepath.Join(dir, "duewatch.db")
-	if err := makeStore(t.Context(), path); err != nil {
+	if err := makeStore(t.Context(), &config.Config{Store: path}); err != nil {
 		t.Fatal(err)
 	}
 	s, err := store.OpenWriter(t.Context(), path) // as the command does then

@@ -164,5 +164,6 @@ func alike(fact string) string {
 	if !found {
 		return strings.ReplaceAll(fact, "::text", "")
 	}
+	kind = strings.TrimSuffix(kind, ", id") // by which SQLite ends every index
 	return kind + " where " + typeOrNoise.ReplaceAllString(isOneOf.ReplaceAllString(condition, " = ANY ("), "")
 }

@@ -21,6 +21,9 @@ import (
 // ErrNotFound means that there is no such file, or nothing of that name.
 var ErrNotFound = db.ErrNotFound
 
+// ErrNoBackup says how a store on PostgreSQL is backed up.
+var ErrNoBackup = db.ErrNoBackup
+
 // Store is one open store. It is safe for concurrent use.
 type Store struct {
 	db     *db.DB
