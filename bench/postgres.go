@@ -254,7 +254,8 @@ func (s *onServer) imports(ctx context.Context) error {
 // scale is bench.scale on PostgreSQL: what a million bills cost that are watched and not due.
 func (s *onServer) scale(ctx context.Context) error {
 	due := s.size(fewBills, 500)
-	var idle, busy, claims, wide []float64
+	var idle, busy []float64
+	var claims [3]float64
 	for _, bills := range []int{due, s.size(1_000_000, 5000)} {
 		path, now := filepath.Join(s.work, "scale.db"), morning()
 		if err := makeStore(ctx, path, bills); err != nil {
@@ -292,14 +293,14 @@ func (s *onServer) scale(ctx context.Context) error {
 				return err
 			}
 		}
-		busy, wide = append(busy, median(took)), append(wide, float64(bills))
+		busy = append(busy, median(took))
 		if err := s.Drop(ctx, template); err != nil {
 			return err
 		}
 	}
-	s.add(row{name: "postgres/claim", what: "PostgreSQL: a tick with nothing due, beside 100,000 dead entries in each queue that a backup keeps",
-		against: "a tick", ratio: claims[0], unit: "ms", reach: "≤ 5 ms", ok: claims[0] <= 5,
-		note: fmt.Sprintf("%.2f ms once the backup has ended", claims[1])})
+	s.add(row{name: "postgres/claim", what: "PostgreSQL: a tick with nothing due, beside 100,000 dead entries that nothing has vacuumed",
+		against: "a tick", ratio: claims[2], unit: "ms", reach: "≤ 5 ms", ok: claims[2] <= 5,
+		note: fmt.Sprintf("%.1f ms the first time, %.1f ms while a backup keeps them", claims[1], claims[0])})
 	s.add(row{name: "postgres/tick", what: "PostgreSQL: a tick with nothing due, 1M bills", against: "the same with 10k bills",
 		ratio: idle[1] / idle[0], reach: "≤ 2, and ≤ 2 ms", ok: idle[1]/idle[0] <= 2 && idle[1] <= 2,
 		note: fmt.Sprintf("%.2f ms and %.2f ms", idle[1], idle[0])})
@@ -308,22 +309,21 @@ func (s *onServer) scale(ctx context.Context) error {
 	return nil
 }
 
-// claims is a tick beside many dead entries in the queues: while they are kept, and later.
-func (s *onServer) claims(ctx context.Context, address string) (ms []float64, err error) {
-	release, err := gen.AgeQueues(ctx, address, s.size(100_000, 500))
+// claims is a tick beside many dead entries in the queue of reminders, in ms: while a
+// backup keeps them, the first one without it, and later.
+func (s *onServer) claims(ctx context.Context, address string) (ms [3]float64, err error) {
+	release, err := gen.AgeQueue(ctx, address, s.size(100_000, 500))
 	if err != nil {
-		return nil, err
+		return ms, err
 	}
-	for range 2 {
+	tick := func() (took, error) {
 		t, _, err := s.beside(ctx, "tick", params{store: address, n: s.size(100, 20), callers: 16})
-		if err != nil {
-			return nil, errors.Join(err, release())
-		}
-		if ms = append(ms, t.Figure); len(ms) == 1 {
-			if err := release(); err != nil {
-				return nil, err
-			}
-		}
+		return t, err
 	}
-	return ms, nil
+	kept, err := tick()
+	if err = errors.Join(err, release()); err != nil {
+		return ms, err
+	}
+	free, err := tick()
+	return [3]float64{kept.Figure, free.More, free.Figure}, err
 }

@@ -93,40 +93,35 @@ func CopyCSV(ctx context.Context, address, file string) (err error) {
 	return err
 }
 
-// AgeQueues leaves so many dead entries at the head of each queue of a database, and keeps
-// them there until release is called: as a backup does that reads a state from before.
-func AgeQueues(ctx context.Context, address string, n int) (release func() error, err error) {
+// AgeQueue leaves so many dead entries at the head of the queue of reminders. A reader that
+// began before, as a backup does, keeps them there until release is called, and nothing
+// vacuums the queue.
+func AgeQueue(ctx context.Context, address string, n int) (release func() error, err error) {
 	reader, err := pgx.Connect(ctx, address)
 	if err != nil {
 		return nil, err
 	}
-	release = func() error { return reader.Close(ctx) }
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, release())
+			err = errors.Join(err, reader.Close(ctx))
 		}
 	}()
 	writer, err := pgx.Connect(ctx, address)
 	if err != nil {
-		return release, err
+		return nil, err
 	}
 	defer func() { err = errors.Join(err, writer.Close(ctx)) }()
-	for _, queue := range []string{"due_register", "due_recheck", "due_remind"} {
-		_, err = writer.Exec(ctx, "INSERT INTO "+queue+` (bill_id, at) SELECT id, id FROM bills ORDER BY id LIMIT $1
-			ON CONFLICT (bill_id) DO UPDATE SET at = excluded.at`, n)
-		if err != nil {
-			return release, err
-		}
+	_, err = writer.Exec(ctx, "ALTER TABLE due_remind SET (autovacuum_enabled = off)")
+	if err == nil {
+		_, err = writer.Exec(ctx, "UPDATE due_remind SET at = bill_id WHERE bill_id <= $1", n)
 	}
-	if _, err = reader.Exec(ctx, "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM meta"); err != nil {
-		return release, err
+	if err == nil {
+		_, err = reader.Exec(ctx, "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM meta")
 	}
-	for _, queue := range []string{"due_register", "due_recheck", "due_remind"} {
-		if _, err = writer.Exec(ctx, "UPDATE "+queue+" SET at = 8000000000000 + bill_id WHERE at < 8000000000000"); err != nil {
-			return release, err
-		}
+	if err == nil {
+		_, err = writer.Exec(ctx, "UPDATE due_remind SET at = 8000000000000 + bill_id WHERE bill_id <= $1", n)
 	}
-	return release, nil
+	return func() error { return reader.Close(ctx) }, err
 }
 
 // RecheckDue is MakeRecheckDue on a database, for its first n bills. It changes a fact of
