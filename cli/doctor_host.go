@@ -61,7 +61,8 @@ func (d *doctor) worldOfStore(ctx context.Context) []finding {
 		return found(levelFix, part, "%s", reason(err))
 	}
 	if want := map[bool]string{true: daemon.WorldSandbox, false: daemon.WorldReal}[d.sandboxed]; world != "" && world != want {
-		return found(levelFix, part, "%s belongs to the %s world and is refused in the %s one: name another one in store", d.cfg.Store, world, want)
+		return found(levelFix, part, "%s belongs to the %s world and is refused in the %s one: name another one in store",
+			d.cfg.Store, world, want)
 	}
 	return nil
 }

@@ -91,9 +91,10 @@ func (r *ServerReport) readLoad(ctx context.Context, c *sql.Conn) error {
 	if err != nil {
 		return err
 	}
-	rows, err := c.QueryContext(ctx, `SELECT pid, application_name, extract(epoch FROM clock_timestamp() - xact_start)::bigint
+	const long = `SELECT pid, application_name, extract(epoch FROM clock_timestamp() - xact_start)::bigint
 		FROM pg_stat_activity WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()
-		AND xact_start < clock_timestamp() - interval '1 minute' ORDER BY xact_start LIMIT $1`, mostLong)
+		AND xact_start < clock_timestamp() - interval '1 minute' ORDER BY xact_start LIMIT $1`
+	rows, err := c.QueryContext(ctx, long, mostLong) //nolint:rowserrcheck // Collect does
 	if err != nil {
 		return err
 	}
