@@ -70,9 +70,10 @@ func askAside[T any](t testing.TB, address, query string) (v T) {
 }
 
 // gated is a way to a database on which connections can be cut.
-func gated(t testing.TB, address string) (*pgtest.Gate, string) {
+func gated(t testing.TB, address string) (gate *pgtest.Gate, through string) {
 	t.Helper()
-	gate := must(theServer(t).NewGate())
+	gate = must(theServer(t).NewGate())
 	t.Cleanup(func() { mustDo(t, gate.Close()) })
-	return gate, gate.Via(address)
+	through = gate.Via(address)
+	return gate, through
 }

@@ -195,7 +195,8 @@ func copyRows(ctx context.Context, from, to string) (err error) {
 			return err
 		}
 	}
-	rows, _ = source.Query(ctx, "SELECT format('SELECT setval(%L, %s)', sequencename, last_value) FROM pg_sequences WHERE last_value IS NOT NULL")
+	const numbering = "SELECT format('SELECT setval(%L, %s)', sequencename, last_value) FROM pg_sequences WHERE last_value IS NOT NULL"
+	rows, _ = source.Query(ctx, numbering)
 	numbers, err := pgx.CollectRows(rows, pgx.RowTo[string])
 	if err != nil {
 		return err

@@ -164,16 +164,17 @@ func newMessage(kind byte, body string) message {
 }
 
 func read(from io.Reader, hasKind bool) (message, error) {
-	head := make([]byte, 4, 512)
+	head := 4
 	if hasKind {
-		head = head[:5]
+		head = 5
 	}
-	if _, err := io.ReadFull(from, head); err != nil {
+	m := make([]byte, head, 512)
+	if _, err := io.ReadFull(from, m); err != nil {
 		return nil, err
 	}
-	size := int(binary.BigEndian.Uint32(head[len(head)-4:])) - 4
-	m := append(head, make([]byte, size)...)
-	_, err := io.ReadFull(from, m[len(head):])
+	size := int(binary.BigEndian.Uint32(m[head-4:])) - 4
+	m = append(m, make([]byte, size)...)
+	_, err := io.ReadFull(from, m[head:])
 	return m, err
 }
 

@@ -35,7 +35,7 @@ func Pooler(t testing.TB, address string, prepared int) (string, error) {
 			return "", ErrNoPooler
 		}
 	}
-	version, err := exec.CommandContext(t.Context(), program, "--version").Output()
+	version, err := exec.CommandContext(t.Context(), program, "--version").Output() //nolint:gosec // PgBouncer
 	if err != nil {
 		return "", err
 	}
@@ -57,14 +57,15 @@ func Pooler(t testing.TB, address string, prepared int) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	dir, err := os.MkdirTemp("", "duewatch-pooler-")
+	dir, err := os.MkdirTemp("", "duewatch-pooler-") //nolint:usetesting // another user reads it
 	if err != nil {
 		return "", err
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	file := filepath.Join(dir, "pgbouncer.ini")
-	text := fmt.Sprintf("[databases]\n%s = host=%s port=%s user=%s\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = %d\nunix_socket_dir =\n"+
-		"auth_type = any\npool_mode = transaction\ndefault_pool_size = 3\n%s\n", strings.TrimPrefix(u.Path, "/"), u.Hostname(), u.Port(), role, port, setting)
+	text := fmt.Sprintf("[databases]\n%s = host=%s port=%s user=%s\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = %d\n"+
+		"unix_socket_dir =\nauth_type = any\npool_mode = transaction\ndefault_pool_size = 3\n%s\n",
+		strings.TrimPrefix(u.Path, "/"), u.Hostname(), u.Port(), role, port, setting)
 	if err := os.WriteFile(file, []byte(text), 0o644); err != nil { //nolint:gosec // another user reads it
 		return "", err
 	}

@@ -187,7 +187,7 @@ func (s *Server) Kill(signal syscall.Signal) error {
 // Close ends the server, and removes its data.
 func (s *Server) Close() error {
 	_ = s.command.Process.Signal(syscall.SIGQUIT) // it may have ended
-	_ = <-s.ended                                 // why it ended does not matter
+	<-s.ended                                     // why it ended does not matter
 	return os.RemoveAll(filepath.Dir(s.Dir))
 }
 
