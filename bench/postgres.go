@@ -60,12 +60,13 @@ func (s *onServer) empty(ctx context.Context) (name, address string, err error) 
 	return name, address, errors.Join(err, st.Close())
 }
 
-// like makes a database of what a store in a file holds.
-func (s *onServer) like(ctx context.Context, path string) (name, address string, err error) {
-	if name, address, err = s.empty(ctx); err != nil {
-		return "", "", err
+// like makes a database of what a store in a file holds, for again to copy.
+func (s *onServer) like(ctx context.Context, path string) (template string, err error) {
+	template, address, err := s.empty(ctx)
+	if err != nil {
+		return "", err
 	}
-	return name, address, gen.Copy(ctx, path, address)
+	return template, gen.Copy(ctx, path, address)
 }
 
 // again makes a database like another one.
@@ -126,7 +127,7 @@ func (s *onServer) remind(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	template, _, err := s.like(ctx, path)
+	template, err := s.like(ctx, path)
 	if err != nil {
 		return err
 	}
@@ -160,8 +161,9 @@ func (s *onServer) remind(ctx context.Context) error {
 	s.add(row{name: "postgres/remind", what: "PostgreSQL: remind, of bills whose two earlier stages were texted when they were due; texts/s",
 		against: "the same client in a bare loop", ratio: median(share), reach: "≥ 0.25", ok: median(share) >= .25,
 		note: fmt.Sprintf("%.0f of %.0f texts/s", median(rates), median(bares))})
-	s.add(row{name: "postgres/cpu", what: "PostgreSQL: CPU of the server for each of these", against: "a text", ratio: median(servers), unit: "µs",
-		reach: "≤ 200 µs", ok: median(servers) <= 200, note: fmt.Sprintf("and %.0f µs of the daemon", median(ours))})
+	s.add(row{name: "postgres/cpu", what: "PostgreSQL: CPU of the server for each of these", against: "a text",
+		ratio: median(servers), unit: "µs", reach: "≤ 200 µs", ok: median(servers) <= 200,
+		note: fmt.Sprintf("and %.0f µs of the daemon", median(ours))})
 	return s.Drop(ctx, template)
 }
 
@@ -172,7 +174,7 @@ func (s *onServer) sweeps(ctx context.Context) error {
 	if err := fillStore(ctx, gen.Order{Path: path, Bills: n, Seed: 1, Now: now, Pending: true}); err != nil {
 		return err
 	}
-	template, _, err := s.like(ctx, path)
+	template, err := s.like(ctx, path)
 	if err != nil {
 		return err
 	}
@@ -206,8 +208,8 @@ func (s *onServer) sweeps(ctx context.Context) error {
 		}
 	}
 	for _, job := range jobs {
-		s.add(row{name: "postgres/" + job, what: "PostgreSQL: " + job + " sweep in id order; bills/s", against: "the almara client in a bare loop",
-			ratio: median(share[job]), reach: "≥ 0.4", ok: median(share[job]) >= .4, note: notes[job]})
+		s.add(row{name: "postgres/" + job, what: "PostgreSQL: " + job + " sweep in id order; bills/s",
+			against: "the almara client in a bare loop", ratio: median(share[job]), reach: "≥ 0.4", ok: median(share[job]) >= .4, note: notes[job]})
 	}
 	return s.Drop(ctx, template)
 }
@@ -264,7 +266,7 @@ func (s *onServer) scale(ctx context.Context) error {
 		if err := gen.MakeDue(ctx, path, gen.Due{From: 1, Step: bills / due, N: due, At: now}); err != nil {
 			return err
 		}
-		template, _, err := s.like(ctx, path)
+		template, err := s.like(ctx, path)
 		if err != nil {
 			return err
 		}
@@ -321,8 +323,8 @@ func (s *onServer) claims(ctx context.Context, address string) (ms [3]float64, e
 		return t, err
 	}
 	kept, err := tick()
-	if err = errors.Join(err, release()); err != nil {
-		return ms, err
+	if released := release(); err != nil || released != nil {
+		return ms, errors.Join(err, released)
 	}
 	free, err := tick()
 	return [3]float64{kept.Figure, free.More, free.Figure}, err
