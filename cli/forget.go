@@ -104,7 +104,9 @@ func notListed(ctx context.Context, cfg *config.Config, configPath string, phone
 }
 
 // forget erases what there is of a phone, or counts it.
-func (a *app) forget(ctx context.Context, cfg *config.Config, s *store.Store, phone reminder.Phone, erase bool) (p store.Personal, err error) {
+func (a *app) forget(
+	ctx context.Context, cfg *config.Config, s *store.Store, phone reminder.Phone, erase bool,
+) (p store.Personal, err error) {
 	now := a.now()
 	today := reminder.DateOf(now.In(cfg.Zone))
 	if erase {
@@ -112,9 +114,10 @@ func (a *app) forget(ctx context.Context, cfg *config.Config, s *store.Store, ph
 	} else {
 		p, err = s.PersonalData(ctx, phone, today)
 	}
-	switch listed := (*store.StillListed)(nil); {
+	switch listed := (*store.StillListedError)(nil); {
 	case errors.As(err, &listed):
-		return p, fmt.Errorf("%w: the daemon has not read yet that the list names them no more: systemctl reload duewatch, and type this again", err)
+		return p, fmt.Errorf("%w: the daemon has not read yet that the list names them no more: "+
+			"systemctl reload duewatch, and type this again", err)
 	case errors.Is(err, store.ErrInDoubt):
 		return p, fmt.Errorf("%w: it is settled within a quarter of an hour as a rule (duewatch explain shows it): type this again then", err)
 	}

@@ -58,7 +58,8 @@ func (p Parts) Build(cfg *config.Config) (*scheduler.Scheduler, error) {
 		Zone:     cfg.Zone, Fingerprint: cfg.Fingerprint(), Owner: p.Owner, SegmentsPerSecond: cfg.Notifier.SegmentsPerSecond,
 		SegmentPrice:    segmentPrice(cfg),
 		SentBy:          cmp.Or(p.Sender, Sender(cfg)),
-		SendConcurrency: cfg.Notifier.Concurrency, AskConcurrency: cfg.Almara.Concurrency, AskRate: cfg.Almara.Rate, Retention: cfg.Retention, WordsRetention: cfg.Words,
+		SendConcurrency: cfg.Notifier.Concurrency, AskConcurrency: cfg.Almara.Concurrency, AskRate: cfg.Almara.Rate,
+		Retention: cfg.Retention, WordsRetention: cfg.Words,
 		ReconcileAfter: cfg.Notifier.ReconcileAfter, Resend: cfg.Notifier.Unknown == config.UnknownResend,
 		Now: p.Now, ClockCheck: p.ClockCheck, Comparison: p.Comparison, Virtual: p.Virtual, Log: p.Log, Metrics: p.Metrics,
 	})

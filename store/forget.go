@@ -37,10 +37,10 @@ const (
 // ErrInDoubt means that nobody knows yet whether a text has reached its phone.
 var ErrInDoubt = errors.New("the outcome of a text to this phone is not known yet")
 
-// StillListed are bills that a list names: they would be registered again.
-type StillListed struct{ Bills []reminder.Bill }
+// StillListedError are bills that a list names: they would be registered again.
+type StillListedError struct{ Bills []reminder.Bill }
 
-func (e *StillListed) Error() string {
+func (e *StillListedError) Error() string {
 	accounts := make([]string, len(e.Bills))
 	for i, b := range e.Bills {
 		accounts[i] = b.Account
@@ -85,7 +85,7 @@ func (t *tx) personalData(phone reminder.Phone, today reminder.Date) (p Personal
 		}
 	}
 	if len(listed) > 0 {
-		return p, &StillListed{listed}
+		return p, &StillListedError{listed}
 	}
 	const ofPhone = "phone_id = (SELECT phone_id FROM phones WHERE number = ?1)"
 	var inDoubt bool
@@ -108,7 +108,7 @@ func (t *tx) personalData(phone reminder.Phone, today reminder.Date) (p Personal
 }
 
 // Forget erases what the store has of a person, and returns what that was. Opt-outs stay. It
-// fails with StillListed while a list names one of the bills, and with ErrInDoubt while
+// fails with StillListedError while a list names one of the bills, and with ErrInDoubt while
 // the outcome of a text is not known. today is the first due date that is still to come.
 func (s *Store) Forget(ctx context.Context, phone reminder.Phone, today reminder.Date, now time.Time) (p Personal, err error) {
 	if err := s.db.OverwriteDeleted(ctx); err != nil {

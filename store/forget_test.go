@@ -104,7 +104,7 @@ func TestForgettingIsRefused(t *testing.T) {
 	t.Run("while a list names a bill", func(t *testing.T) {
 		s := openNew(t)
 		declare(t, s, "config", Declared{Added: 1}, billOf(1))
-		listed := (*StillListed)(nil)
+		listed := (*StillListedError)(nil)
 		if _, err := s.Forget(t.Context(), phone(1), forgetDay, firstStage); !errors.As(err, &listed) || len(listed.Bills) != 1 {
 			t.Errorf("error %v", err)
 		}

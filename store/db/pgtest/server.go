@@ -187,8 +187,11 @@ func (s *Server) Kill(signal syscall.Signal) error {
 // Close ends the server, and removes its data.
 func (s *Server) Close() error {
 	_ = s.command.Process.Signal(syscall.SIGQUIT) // it may have ended
-	<-s.ended                                     // why it ended does not matter
-	return os.RemoveAll(filepath.Dir(s.Dir))
+	err := <-s.ended
+	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
+		err = nil // by that signal
+	}
+	return errors.Join(err, os.RemoveAll(filepath.Dir(s.Dir)))
 }
 
 func (s *Server) program(name string, args ...string) *exec.Cmd {
