@@ -30,7 +30,7 @@ stand in the address.
 
 --undo STORE takes a store back into use that was moved, or was about to be.
 Do that only when no daemon has run on the other one.`,
-		Example: "  sudo duewatch move /var/lib/duewatch/duewatch.db 'postgres://duewatch@db1:5432/duewatch?sslmode=verify-full'\n" +
+		Example: "  duewatch move duewatch.db postgres://duewatch@db1/duewatch\n" +
 			"  duewatch move --undo duewatch.db",
 		Args: func(c *cobra.Command, args []string) error {
 			if undo {
