@@ -120,6 +120,7 @@ func (i *billImport) run(c *cobra.Command) (err error) {
 	if i.name == "-" {
 		i.name = importer.Stdin
 	}
+	i.columns.DryRun = i.dryRun
 	file, err := daemon.OpenBillsList(c.Context(), cfg, in, i.name, i.columns, i.allOrNothing)
 	if err != nil {
 		return err

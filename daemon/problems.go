@@ -230,7 +230,11 @@ func ShortTime(t, now time.Time, zone *time.Location) string {
 
 // CountOf is "1 bill", "2 bills".
 func CountOf(n int, what string) string {
-	if n != 1 {
+	switch stem, isY := strings.CutSuffix(what, "ry"); {
+	case n == 1:
+	case isY: // entry
+		what = stem + "ries"
+	default:
 		what += "s"
 	}
 	return fmt.Sprintf("%d %s", n, what)

@@ -51,7 +51,7 @@ func (d *daemon) storeLost() string {
 		return ""
 	}
 	return fmt.Sprintf("store_lost: the connection to the database is lost since %s, and jobs wait until it is back: %s",
-		since.Format("15:04:05"), shortened(oneLine(why)))
+		since.UTC().Format(time.RFC3339), shortened(oneLine(why)))
 }
 
 // askStore adds to h what the store says. The answer of a database may be long in coming:

@@ -20,6 +20,8 @@ type ColumnChoice struct {
 	// AsWritten says that accounts and phones stand as the biller wrote them, also
 	// those that look like a date, an amount or a number for nobody.
 	AsWritten bool
+	// DryRun says that nothing is to be written, by the command that is proposed either.
+	DryRun bool
 	// InConfig says that the choice is made by keys of the config and not by flags,
 	// so that a message can say what to write.
 	InConfig bool

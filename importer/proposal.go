@@ -107,6 +107,9 @@ func (l *layout) flags(name string, of map[string]string, every string, ignore [
 	if ignore != nil {
 		line += " --ignore-columns " + shellWord(strings.Join(ignore, ","))
 	}
+	if l.choice.DryRun {
+		line += " --dry-run"
+	}
 	if l.choice.AsWritten {
 		line += " --as-written"
 	}

@@ -136,7 +136,7 @@ func (s *Store) Bills(ctx context.Context, f BillFilter, each func(Watched) erro
 	query := "SELECT " + billColumns + `,
 			coalesce((SELECT at FROM due_register WHERE bill_id = bills.id), (SELECT at FROM due_recheck WHERE bill_id = bills.id)),
 			(SELECT at FROM due_remind WHERE bill_id = bills.id)
-		FROM bills WHERE id > ?1` + where + " ORDER BY id LIMIT ?2 + 0"
+		FROM bills WHERE id > ?1` + where + " AND " + notForgotten + " ORDER BY id LIMIT ?2 + 0"
 	for {
 		rows := s.read(ctx).Query(query, args...)
 		bills, err := db.Collect(rows, scanWatched)

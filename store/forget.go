@@ -34,6 +34,9 @@ const (
 	afterForgotten = "forgotten;" // the first text behind all that begin with forgotten:
 )
 
+// notForgotten is the condition on a bill that its account is no token.
+const notForgotten = "substr(account, 1, 10) <> '" + forgotten + "'"
+
 // ErrInDoubt means that nobody knows yet whether a text has reached its phone.
 var ErrInDoubt = errors.New("the outcome of a text to this phone is not known yet")
 

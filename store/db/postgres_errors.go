@@ -60,7 +60,7 @@ func explainServer(err error) error {
 	case codeNoDatabase:
 		what = "there is no such database: CREATE DATABASE it, owned by the role"
 	case codeWrongPassword:
-		what = "the server does not take the password: set store_password, or the credential store_password"
+		what = "the server does not take the password, or none was given: write store_password_file, or give the credential store_password"
 	case codeNotLetIn:
 		what = "the server does not let the role in: look at its pg_hba.conf, and whether there is such a role"
 	case codeLockTimeout:
