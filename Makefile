@@ -103,7 +103,7 @@ ON_STORE = DUEWATCH_TEST_STORE=$(STORE)
 # The store and what works on it, once more on PostgreSQL.
 define test_on_postgres
 @if compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || command -v initdb >/dev/null; then \
-	echo "once more on PostgreSQL:"; DUEWATCH_TEST_STORE=postgres $(GO) test $(1) -timeout 30m ./store ./scheduler; \
+	echo "once more on PostgreSQL:"; DUEWATCH_TEST_STORE=postgres $(GO) test -timeout 30m $(1); \
 else \
 	printf '\n%s\n%s\n' "SKIPPED: nothing was tested on PostgreSQL, which is not installed here." "  Debian: sudo apt install postgresql" >&2; \
 fi
@@ -112,12 +112,12 @@ endef
 .PHONY: test
 test: needs ## run all tests, those of the store on PostgreSQL too
 	@$(GO) test ./...
-	$(call test_on_postgres)
+	$(call test_on_postgres,./store ./scheduler)
 
 .PHONY: race
 race: needs ## run all tests with the race detector
 	@$(GO) test -race ./...
-	$(call test_on_postgres,-race)
+	$(call test_on_postgres,-race ./store)
 
 .PHONY: fuzz
 fuzz: needs ## fuzz every target of every package, FUZZTIME each
