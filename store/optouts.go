@@ -55,7 +55,7 @@ func (t *tx) optOutPhoneOf(textID int64, why reminder.Reason, now time.Time) err
 		return nil
 	}
 	_, err := t.Exec(`INSERT INTO opt_outs (phone, service, reason, since, source, who)
-			SELECT phone, '', ?2, ?3, 'provider', 'twilio' FROM texts WHERE id = ?1 AND phone = sent_to
+			SELECT phone, '', ?2, ?3, 'provider', 'twilio' FROM texts WHERE id = ?1 AND phone = sent_to AND substr(phone, 1, 1) = '+'
 		`+unlessOptedOut, textID, why, now.UnixMilli())
 	return err
 }
