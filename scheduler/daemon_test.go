@@ -45,6 +45,27 @@ func (w *world) until(hour string) {
 	synctest.Wait()
 }
 
+// The remind job's own tick falls between the answers about two bills of one phone.
+func TestBillsOfAPhoneThatAreNewTogetherShareATextAtAnyTick(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := prepare(t, inBubble, func(w *world) { w.policy.Bundle = true })
+		end := w.run()
+		defer func() { end() }()
+		w.until("2000-01-01 10:00:20")
+		w.faults(sandbox.Fault{Where: sandbox.Register, What: sandbox.Delay, Seconds: 1, Match: "A2"})
+		for _, account := range []string{"A1", "A2"} {
+			w.owes(account, "2000-01-01", "500")
+			w.declare(account, phone(1))
+		}
+		w.wake(jobRegister)
+		<-time.After(500 * time.Millisecond)
+		w.wake(jobRemind)
+		w.until("2000-01-01 10:00:30")
+		w.wantTexts("01-01 10:00 A1+A2")
+	})
+}
+
 func TestBillDueTodayIsTextedAsSoonAsItIsRegistered(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

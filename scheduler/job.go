@@ -25,7 +25,8 @@ type job struct {
 	progress time.Duration // the last sign of life, as elapsed
 	expected time.Duration // when the next pass begins, as elapsed; zero = never
 	busy     bool
-	err      error // of the last pass
+	passEnds chan struct{} // closed when the present pass ends
+	err      error         // of the last pass
 
 	// Of the register and recheck jobs alone, in their own goroutine.
 	wasCutShort bool      // the last pass ended before its queue did
@@ -41,6 +42,19 @@ func (j *job) wake() {
 	select {
 	case j.woken <- struct{}{}:
 	default:
+	}
+}
+
+// awaitEnd returns when no pass is under way, or when ctx ends.
+func (j *job) awaitEnd(ctx context.Context) {
+	j.mu.Lock()
+	busy, passEnds := j.busy, j.passEnds
+	j.mu.Unlock()
+	if busy {
+		select {
+		case <-ctx.Done():
+		case <-passEnds:
+		}
 	}
 }
 
@@ -63,6 +77,7 @@ func (j *job) pass(ctx context.Context, s *Scheduler) {
 	start := s.Now()
 	j.mu.Lock()
 	j.busy, j.started, j.progress = true, start, j.elapsed()
+	j.passEnds = make(chan struct{})
 	j.mu.Unlock()
 	err := func() (err error) {
 		defer func() {
@@ -79,6 +94,7 @@ func (j *job) pass(ctx context.Context, s *Scheduler) {
 	if next := j.schedule.Next(end.In(s.Zone)); !next.IsZero() {
 		j.expected = j.elapsed() + next.Sub(end)
 	}
+	close(j.passEnds)
 	j.mu.Unlock()
 	s.Metrics.jobEnded(j.name, start, end, err)
 	s.report(ctx, j.name, err)

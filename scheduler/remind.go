@@ -27,6 +27,7 @@ func (s *Scheduler) remind(ctx context.Context, j *job) error {
 	if err := s.settleOwnTexts(ctx); err != nil {
 		return err
 	}
+	s.awaitNewBills(ctx)
 	// Where the list cannot be read (listFault), sending is stopped in the store. The
 	// decisions go on, and hold what they would have sent, since they read that stop.
 	listFault, err := s.checkForeignMessages(ctx, j, clock)
@@ -37,6 +38,23 @@ func (s *Scheduler) remind(ctx context.Context, j *job) error {
 	defer p.cutShort(nil) // frees its context
 	err = p.run()
 	return errors.Join(listFault, p.cleanUp(ctx, err))
+}
+
+// newBillsWait is for how long a pass waits for bills that are being registered. All of
+// a small list are registered by then.
+const newBillsWait = 3 * time.Second
+
+// awaitNewBills waits a moment for a pass of the register job that is under way: of two
+// bills of one phone that are new together, the first would have a text of its own, and
+// the second find that its phone has had its text of the day.
+func (s *Scheduler) awaitNewBills(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, newBillsWait)
+	defer cancel()
+	for _, j := range s.jobs {
+		if j.name == jobRegister {
+			j.awaitEnd(ctx)
+		}
+	}
 }
 
 // errClockSet ends a pass in the middle: its decisions were made by another clock.
