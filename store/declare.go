@@ -237,9 +237,9 @@ func (t *tx) declareAll(bills []reminder.Bill, now time.Time, keep map[int64]boo
 	return changes, nil
 }
 
-// declaredTogether is how many bills are added, and looked up, at a time: as many
-// as one statement takes.
-const declaredTogether = 256
+// declaredTogether is how many bills are added, and looked up, at a time. A server is
+// waited for once for all of them.
+const declaredTogether = 2048
 
 var (
 	addBillsSQL = db.NewBatch(`INSERT INTO bills (service, account, phone, language, description, source, state) VALUES %s

@@ -3,13 +3,10 @@ package store
 import (
 	"fmt"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
 	"duewatch/reminder"
-	"duewatch/store/db"
-	"duewatch/store/db/pgtest"
 )
 
 func idsOf(bills []reminder.Bill) []int64 {
@@ -167,24 +164,5 @@ func TestTurnsFromSeveralPlacesMeetEachBillOnce(t *testing.T) {
 	_, nowhere, err := s.ToRecheck(t.Context(), now, PlaceAt(0.5), 0)
 	if err != nil || !nowhere.IsZero() {
 		t.Errorf("in an empty queue: %+v, %v", nowhere, err)
-	}
-}
-
-// PostgreSQL has no foreign key there, for the sake of imports.
-func TestAnEntryOfTheQueueWithoutABillIsDamage(t *testing.T) {
-	s := openNew(t)
-	ready(t, s, newPolicy(), billOf(1))
-	must(s.Import(t.Context(), SourceImport, billsOf(3), checkedAt, nil))
-	mustDo(t, s.Check(t.Context()))
-	err := tryChange(s, "INSERT INTO due_register (bill_id, at) VALUES (999, 1)")
-	if !pgtest.Wanted() {
-		if !db.OfTheRow(err) {
-			t.Errorf("SQLite took it: %v", err)
-		}
-		return
-	}
-	mustDo(t, err)
-	if err := s.Check(t.Context()); err == nil || !strings.Contains(err.Error(), "1 bills that await registration") {
-		t.Errorf("it is not reported: %v", err)
 	}
 }

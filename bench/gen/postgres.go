@@ -36,12 +36,8 @@ func Copy(ctx context.Context, path, address string) (err error) {
 			return fmt.Errorf("copy %s: %w", table, err)
 		}
 	}
-	for _, s := range []string{"VACUUM (ANALYZE)", "CHECKPOINT"} {
-		if _, err := to.Exec(ctx, s); err != nil {
-			return err
-		}
-	}
-	return nil
+	_, err = to.Exec(ctx, "CHECKPOINT")
+	return err
 }
 
 // copyTable copies a table, whose column id is numbered by the database; "" = none is.
@@ -59,15 +55,21 @@ func copyTable(ctx context.Context, from *sql.Conn, to *pgx.Conn, table, id stri
 	for i := range values {
 		into[i] = &values[i]
 	}
-	_, err = to.CopyFrom(ctx, pgx.Identifier{table}, columns, pgx.CopyFromFunc(func() ([]any, error) {
+	n, err := to.CopyFrom(ctx, pgx.Identifier{table}, columns, pgx.CopyFromFunc(func() ([]any, error) {
 		if !rows.Next() {
 			return nil, rows.Err()
 		}
 		return values, rows.Scan(into...)
 	}))
-	if err == nil && id != "" {
+	if err != nil || n == 0 {
+		return err // what is not analysed counts as a young table, and what was analysed as an empty one stays empty
+	}
+	if id != "" {
 		_, err = to.Exec(ctx, strings.NewReplacer("TABLE", table, "ID", id).Replace(
 			"SELECT setval(pg_get_serial_sequence('TABLE', 'ID'), coalesce((SELECT max(ID) FROM TABLE), 0) + 1)"))
+	}
+	if err == nil {
+		_, err = to.Exec(ctx, "VACUUM (ANALYZE) "+table)
 	}
 	return err
 }

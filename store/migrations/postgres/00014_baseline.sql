@@ -44,11 +44,8 @@ CREATE INDEX bills_failing ON bills (service, id) WHERE failures > 0;
 -- every evaluation moves them: the rows are narrow, so a tick reads and writes few
 -- pages however many bills are watched. A bill that a job need not evaluate has
 -- no row. A paused bill has one in due_remind only, for the end of its pause.
--- The first queue has no foreign key: in an import, to look up and lock the row that was written just
--- before is a good part of the server's work. A bill is deleted long after its last entry, and Check
--- counts entries without one.
 CREATE TABLE due_register (
-    bill_id BIGINT PRIMARY KEY,
+    bill_id BIGINT PRIMARY KEY REFERENCES bills (id) ON DELETE CASCADE,
     at      BIGINT NOT NULL
 );
 CREATE INDEX due_register_at ON due_register (at, bill_id);
