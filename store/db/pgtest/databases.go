@@ -31,7 +31,7 @@ var (
 
 // Shared is the one server of all tests of a process. Main ends it.
 func Shared() (*Server, error) {
-	shared.Do(func() { shared.server, shared.err = New(Throwaway...) })
+	shared.Do(func() { shared.server, shared.err = newIn(memoryFolder(), Throwaway) })
 	return shared.server, shared.err
 }
 

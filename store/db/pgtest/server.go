@@ -41,17 +41,32 @@ const role = "duewatch"
 
 // Throwaway are the settings of a server whose data nobody misses after a power cut.
 var Throwaway = []string{
-	"fsync=off", "synchronous_commit=off", "full_page_writes=off", "wal_level=minimal", "max_wal_senders=0", "max_wal_size=4GB",
+	"fsync=off", "synchronous_commit=off", "full_page_writes=off", "wal_level=minimal", "max_wal_senders=0", "max_wal_size=512MB",
 	"autovacuum=off",
 }
 
 // New makes a server with these settings (name=value) in a new temporary folder and starts it.
-func New(settings ...string) (_ *Server, err error) {
+func New(settings ...string) (*Server, error) { return newIn("", settings) }
+
+// memoryFolder is a folder in memory with room for the databases of many tests, where the
+// machine has one: of each database the server makes some three hundred files, and removes them
+// at the end of its test. "" = there is none.
+func memoryFolder() string {
+	const folder, tmpfs, enough = "/dev/shm", 0x01021994, 4 << 30 // statfs(2)
+	var fs syscall.Statfs_t
+	if err := syscall.Statfs(folder, &fs); err == nil && fs.Type == tmpfs && fs.Bavail*uint64(fs.Bsize) >= enough { //nolint:gosec // > 0
+		return folder
+	}
+	return ""
+}
+
+// newIn is New in a folder; "" = that for temporary files.
+func newIn(parent string, settings []string) (_ *Server, err error) {
 	bin, err := programs()
 	if err != nil {
 		return nil, err
 	}
-	dir, err := os.MkdirTemp("", "duewatch-postgres-")
+	dir, err := os.MkdirTemp(parent, "duewatch-postgres-")
 	if err != nil {
 		return nil, err
 	}
