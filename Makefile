@@ -6,6 +6,7 @@ FUZZTIME          ?= 5s
 SEEDS             ?= 2000
 KILLS             ?= 100
 REMINDERS         ?= 2000
+DAEMONS           ?= 1
 GOLANGCI_VERSION  := 2.15.0
 
 # Where install puts its files and uninstall finds them. DESTDIR is put before each, for
@@ -133,8 +134,8 @@ simtest: needs ## simulate weeks of the daemon against faulty services, SEEDS ti
 	@$(ON_STORE) $(GO) test ./scheduler -run '^TestSimulation$$' -count=1 -timeout 24h -seeds=$(SEEDS)
 
 .PHONY: storm
-storm: needs ## kill the daemon again and again while it sends (KILLS, REMINDERS, STORE=postgres)
-	@$(ON_STORE) $(GO) test ./cli -run '^TestStorm$$' -count=1 -timeout 30m -v -storm.kills=$(KILLS) -storm.reminders=$(REMINDERS)
+storm: needs ## kill the daemon again and again while it sends (KILLS, REMINDERS, STORE=postgres, DAEMONS=3)
+	@$(ON_STORE) $(GO) test ./cli -run '^TestStorm$$' -count=1 -timeout 30m -v -storm.kills=$(KILLS) -storm.reminders=$(REMINDERS) -storm.daemons=$(DAEMONS)
 
 .PHONY: test-deb
 test-deb: deb rpm ## install, upgrade and purge the packages on a copy of this machine (as root)

@@ -52,6 +52,7 @@ type Client struct {
 	recheckWith  string
 	omitPhone    bool
 	locale       locale
+	rate         rate.Limit // that all daemons share
 	limit        *rate.Limiter
 	slots        chan struct{} // holds one item for each call under way
 	breaker      *breaker
@@ -83,11 +84,20 @@ func New(cfg Config) (*Client, error) {
 		omitPhone:    cfg.OmitPhone,
 		locale:       locale{currency: cfg.Currency, monthFirst: monthFirst[cfg.Country]},
 		// The burst is a tenth of a second's requests: timers are too coarse for less.
+		rate:    rate.Limit(cfg.Rate),
 		limit:   rate.NewLimiter(rate.Limit(cfg.Rate), max(1, int(cfg.Rate/10))),
 		slots:   make(chan struct{}, cfg.Concurrency),
 		breaker: newBreaker(),
 		log:     cfg.Log,
 	}, nil
+}
+
+// ShareRate has this client take its part of the rate beside those of other daemons: so many in
+// all, each of which takes as much. 0 counts as 1.
+func (c *Client) ShareRate(daemons int) {
+	if limit := c.rate / rate.Limit(max(1, daemons)); limit != c.limit.Limit() {
+		c.limit.SetLimit(limit)
+	}
 }
 
 // Register saves the bill's number, phone (unless Config.OmitPhone) and

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -37,7 +38,34 @@ func (d *doctor) database(ctx context.Context) []finding {
 	if err != nil {
 		return out.add(levelFix, part, "%s", reason(err))
 	}
-	return append(out, serverFindings(d.cfg, r)...)
+	out = append(out, serverFindings(d.cfg, r)...)
+	return append(out, d.daemons(ctx)...)
+}
+
+// daemons tells which daemons work on the database, and which wait.
+func (d *doctor) daemons(ctx context.Context) (out findings) {
+	if d.store == nil {
+		return nil
+	}
+	members, err := d.store.Members(ctx)
+	if err != nil {
+		return out.add(levelFix, "daemons", "%s", reason(err))
+	}
+	for _, m := range members {
+		level, does := levelOK, "works"
+		switch {
+		case !m.Lives:
+			level, does = levelNote, "is not heard of any more; another one takes over its work"
+		case !m.Decides:
+			level, does = levelFix, "waits, since its config differs: give all the same, or duewatch release --reason config_differs"
+		case m.Leads:
+			does = "works, and leads"
+		}
+		out.add(level, "daemons", "%s, process %d, %s, mode %s, config %s: %s; last heard of %s",
+			m.Host, m.PID, cmp.Or(m.Version, "of no version"), cmp.Or(m.Mode, "not said yet"), cmp.Or(m.Config, "not said yet"), does,
+			d.app.shortTime(m.SeenAt, d.cfg.Zone))
+	}
+	return out
 }
 
 // serverFindings says what is right and what is not with the server of a database.

@@ -24,7 +24,7 @@ var releasable = []reminder.Reason{
 	reminder.InDoubt, reminder.ImplausibleBalance, reminder.DailyLimit, reminder.Surge, reminder.MonthlyBudget, reminder.FailureRate,
 	reminder.AccountFault, reminder.CopiedStore, reminder.SenderChanged, reminder.ClockUnsure, reminder.MassRejected,
 	reminder.Throttled, reminder.ProviderUnreachable, reminder.RefusalUnclear, reminder.NotOnAllowlist, reminder.DestinationRefused,
-	reminder.ListShrank, reminder.MassPaid, reminder.UnreadableAnswers, reminder.NobodyAnswered,
+	reminder.ListShrank, reminder.MassPaid, reminder.UnreadableAnswers, reminder.NobodyAnswered, configDiffers,
 }
 
 func (a *app) releaseCommand() *cobra.Command {
@@ -62,6 +62,8 @@ bills at once.
                        are registered again
   list_shrank          bills or bills_file lost many bills at once, and rightly:
                        they are removed
+  config_differs       of several daemons on one database, some wait since their
+                       config is another: they work now, and the others wait
   mass_paid            that many have really paid: their payments count, and
                        their reminders end as paid
   unreadable_answers, nobody_answered
@@ -121,6 +123,9 @@ func (sel *selector) release(ctx context.Context, s *store.Store, op store.BulkO
 func (sel *selector) releaseReason(ctx context.Context, cfg *config.Config, s *store.Store, reason reminder.Reason) error {
 	if isWarning(reason) {
 		return sel.releaseWarning(ctx, cfg, s, reason)
+	}
+	if reason == configDiffers {
+		return sel.releaseConfig(ctx, s)
 	}
 	if reason == reminder.MassRejected && !sel.asJSON {
 		n, err := s.Rejections(ctx)

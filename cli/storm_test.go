@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -26,10 +27,11 @@ import (
 var (
 	stormKills     = flag.Int("storm.kills", 0, "how often the daemon is killed; 0 = no storm")
 	stormReminders = flag.Int("storm.reminders", 2000, "how many reminders are due during the storm")
+	stormDaemons   = flag.Int("storm.daemons", 1, "how many daemons share the store, which is on PostgreSQL where there are several")
 	stormSeed      = flag.Uint64("storm.seed", uint64(time.Now().UnixNano()), "of the moments of the kills and of the faults")
 )
 
-// TestStorm kills the daemon with SIGKILL at random moments, over and over,
+// TestStorm kills the daemon, or one of several, with SIGKILL at random moments, over and over,
 // while it registers and texts over loopback against a provider that loses
 // answers, drops connections, answers slowly and fails, and while customers pay,
 // opt out or are paused beside it. Then it lets the daemon finish and counts, on
@@ -66,7 +68,7 @@ func TestStorm(t *testing.T) {
 
 	dir := t.TempDir()
 	db := filepath.Join(dir, "storm.db")
-	if onServer {
+	if onServer || *stormDaemons > 1 {
 		db = serverOfItsOwn(t)
 	}
 	config := filepath.Join(dir, "config.yaml")
@@ -87,12 +89,21 @@ func TestStorm(t *testing.T) {
 	// How long a start takes is found out in the first run. On a busy machine
 	// every kill would else come before the daemon has done anything.
 	var start time.Duration
-	for i := range *stormKills {
-		c := daemon(ctx)
-		began := time.Now()
-		if err := c.Start(); err != nil {
-			t.Fatal(err)
+	running := make([]*exec.Cmd, max(1, *stormDaemons)) // nil = it is to be started
+	var stopped sync.WaitGroup
+	startAll := func() {
+		for i, c := range running {
+			if c == nil {
+				running[i] = daemon(ctx)
+				if err := running[i].Start(); err != nil {
+					t.Fatal(err)
+				}
+			}
 		}
+	}
+	for i := range *stormKills {
+		began := time.Now()
+		startAll()
 		if i == 0 {
 			select {
 			case <-asked:
@@ -102,23 +113,31 @@ func TestStorm(t *testing.T) {
 			}
 		}
 		<-time.After(30*time.Millisecond + time.Duration(dice.Int64N(int64(start+400*time.Millisecond))))
-		if err := c.Process.Kill(); err != nil {
+		n := dice.IntN(len(running))
+		if len(running) > 1 && i%stormStops == stormStops-1 {
+			c := running[n]
+			stopped.Go(func() { standStill(t, c) })
+			running[n] = nil // another one takes its place
+			continue
+		}
+		if err := running[n].Process.Kill(); err != nil {
 			t.Fatal(err)
 		}
-		_ = c.Wait() // killed: its status says so
+		_ = running[n].Wait() // killed: its status says so
+		running[n] = nil
 	}
 	atKill := len(world.Texts())
 
-	last := daemon(ctx)
-	if err := last.Start(); err != nil {
-		t.Fatal(err)
-	}
+	startAll()
+	stopped.Wait()
 	held := awaitCalm(ctx, t, db, config, meddler)
-	if err := last.Process.Signal(os.Interrupt); err != nil {
-		t.Fatal(err)
-	}
-	if err := last.Wait(); err != nil {
-		t.Errorf("the last run did not end in good order: %v", err)
+	for _, c := range running {
+		if err := c.Process.Signal(os.Interrupt); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Wait(); err != nil {
+			t.Errorf("a daemon of the last run did not end in good order: %v", err)
+		}
 	}
 
 	count := make(map[string]int)
@@ -149,6 +168,24 @@ func TestStorm(t *testing.T) {
 			out, err := exec.CommandContext(ctx, "duewatch", "explain", "--config", config, stormAccount(i)).CombinedOutput()
 			t.Logf("%d texts: %s (%v)", count[stormAccount(i)], out, err)
 		}
+	}
+}
+
+// Of several daemons, each of so many kills is a stop instead.
+const stormStops = 20
+
+// standStill stops a daemon for longer than its lease, so that the others take it for dead, and
+// has it go on in the middle of what it did. It finds that it was replaced, and ends.
+func standStill(t *testing.T, c *exec.Cmd) {
+	if err := c.Process.Signal(syscall.SIGSTOP); err != nil {
+		t.Error(err)
+	}
+	<-time.After(45 * time.Second)
+	if err := c.Process.Signal(syscall.SIGCONT); err != nil {
+		t.Error(err)
+	}
+	if err := c.Wait(); err == nil || c.ProcessState.ExitCode() != 1 {
+		t.Errorf("a daemon that stood still for too long ends with %v", err)
 	}
 }
 

@@ -226,6 +226,10 @@ func (d *daemon) tell(ctx context.Context, s *scheduler.Scheduler, cfg *config.C
 	if d.alerts.urls == 0 {
 		return
 	}
+	// Of several daemons the leader tells what all find; each has a heartbeat of its own.
+	if leads, err := d.store.Leads(ctx); err != nil || !leads {
+		return
+	}
 	h := d.health(ctx, s)
 	if ctx.Err() != nil {
 		return

@@ -14,9 +14,7 @@ package daemon
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"os"
@@ -59,7 +57,6 @@ type daemon struct {
 	store      *store.Store
 	registry   *prometheus.Registry
 	metrics    *scheduler.Metrics
-	process    string // names this process on the claims and intents it writes
 	reloads    int
 	clockCheck *scheduler.ClockCheck // of this machine
 	comparison *scheduler.Comparison // of the provider's list with the store, which a reload does not repeat
@@ -104,9 +101,6 @@ func Run(ctx context.Context, o Options) (err error) {
 
 	log := NewLog(o.LogTo, cfg.Log, cfg.Zone)
 	d := newDaemon(ctx, o, cfg.Store, s, log)
-	if err := d.claimWorld(ctx, cfg.Store); err != nil {
-		return err
-	}
 	if o.Sandbox {
 		if d.standIns, err = StartStandIns(ctx, cfg, o.Now, o.OnText, log); err != nil {
 			return err
@@ -117,7 +111,19 @@ func Run(ctx context.Context, o Options) (err error) {
 		return err
 	}
 
+	// A store of the other world is refused at once, beside whatever daemons.
+	if world, err := World(ctx, s); err != nil || world != "" {
+		if err := errors.Join(err, d.claimWorld(ctx, cfg.Store)); err != nil {
+			return err
+		}
+	}
 	for {
+		if cfg, err = d.awaitOthers(ctx, cfg, hangup); err != nil || cfg == nil {
+			return err
+		}
+		if err := d.claimWorld(ctx, cfg.Store); err != nil {
+			return err
+		}
 		next, err := d.runConfig(ctx, cfg, hangup)
 		if err != nil || next == nil || ctx.Err() != nil {
 			return err
@@ -139,7 +145,6 @@ func LoadConfig(path string, sandboxed bool, now func() time.Time) (*config.Conf
 func newDaemon(ctx context.Context, o Options, path string, s *store.Store, log *slog.Logger) *daemon {
 	d := &daemon{
 		Options: o, store: s, storePath: path, registry: prometheus.NewRegistry(),
-		process:    fmt.Sprintf("%d-%s", os.Getpid(), rand.Text()[:8]),
 		clockCheck: scheduler.NewClockCheck(o.Now, scheduler.Uptime), comparison: new(scheduler.Comparison),
 	}
 	d.bills = &billCounts{store: s}
@@ -178,7 +183,11 @@ func (d *daemon) runConfig(ctx context.Context, cfg *config.Config, hangup <-cha
 	if err != nil {
 		return nil, err
 	}
-	if err := d.declareBills(ctx, cfg, log); err != nil {
+	leads, err := d.store.Leads(ctx)
+	if err == nil && leads { // of several daemons, this one's lists count
+		err = d.declareBills(ctx, cfg, log)
+	}
+	if err != nil {
 		return nil, errors.Join(err, listener.Close())
 	}
 	if err := d.alerts.use(cfg, d.Now(), log); err != nil {
@@ -210,8 +219,20 @@ func (d *daemon) runConfig(ctx context.Context, cfg *config.Config, hangup <-cha
 		end()
 		return nil
 	})
+	var leadsNow bool
+	if !leads {
+		group.Go(func() error {
+			if leadsNow = d.awaitLead(groupCtx, log); leadsNow {
+				end()
+			}
+			return nil
+		})
+	}
 	notifySystemd(log, "READY=1")
 	err = group.Wait()
+	if err == nil && next == nil && leadsNow && ctx.Err() == nil {
+		next, err = d.asLeader(ctx, cfg, log)
+	}
 	if next == nil || ctx.Err() != nil {
 		if noticeBegan := !cancelNotice(); noticeBegan {
 			<-noticeLogged // so that "stopped" is the last line

@@ -19,6 +19,7 @@ type health struct {
 	ready    bool // each job has begun a pass
 	jobs     []web.Job
 	problems []Problem
+	daemons  []web.Daemon // on the same database
 }
 
 func (h *health) add(key, text, outside string) {
@@ -27,7 +28,7 @@ func (h *health) add(key, text, outside string) {
 
 // page is what /healthz shows.
 func (h health) page() web.Health {
-	return web.Health{Alive: h.alive, Ready: h.ready, Problems: Sentences(h.problems), Jobs: h.jobs}
+	return web.Health{Alive: h.alive, Ready: h.ready, Problems: Sentences(h.problems), Jobs: h.jobs, Daemons: h.daemons}
 }
 
 func (d *daemon) health(ctx context.Context, s *scheduler.Scheduler) health {
@@ -60,6 +61,15 @@ func (d *daemon) storeHealth(ctx context.Context, h health, s *scheduler.Schedul
 		provider = append(provider, unread(err))
 	}
 	h.problems = append(h.problems, provider...)
+	members, err := d.store.Members(ctx)
+	if err != nil {
+		h.problems = append(h.problems, unread(err))
+	}
+	h.problems = append(h.problems, waitingDaemons(members)...)
+	for _, m := range members {
+		h.daemons = append(h.daemons, web.Daemon{Host: m.Host, PID: m.PID, Version: m.Version, Config: m.Config, Mode: m.Mode,
+			Works: m.Decides && m.Lives, Leads: m.Leads, Self: m.Self, SeenAt: m.SeenAt})
+	}
 	if err := d.store.Writable(d.Now()); err != nil {
 		h.alive = false
 		h.add("store_write", "the store cannot be written: "+err.Error(), "")

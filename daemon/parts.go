@@ -32,6 +32,8 @@ type Parts struct {
 	ClockCheck *scheduler.ClockCheck
 	// Comparison is kept over reloads; nil = there are none.
 	Comparison *scheduler.Comparison
+	// MayWork says why this daemon must not work just now; nil = it always may.
+	MayWork func() error
 	// Virtual takes the place of Now in a simulation: time passes by itself, and
 	// with it the rates.
 	Virtual *scheduler.VirtualClock
@@ -61,7 +63,7 @@ func (p Parts) Build(cfg *config.Config) (*scheduler.Scheduler, error) {
 		SendConcurrency: cfg.Notifier.Concurrency, AskConcurrency: cfg.Almara.Concurrency, AskRate: cfg.Almara.Rate,
 		Retention: cfg.Retention, WordsRetention: cfg.Words,
 		ReconcileAfter: cfg.Notifier.ReconcileAfter, Resend: cfg.Notifier.Unknown == config.UnknownResend,
-		Now: p.Now, ClockCheck: p.ClockCheck, Comparison: p.Comparison, Virtual: p.Virtual, Log: p.Log, Metrics: p.Metrics,
+		Now: p.Now, ClockCheck: p.ClockCheck, Comparison: p.Comparison, MayWork: p.MayWork, Virtual: p.Virtual, Log: p.Log, Metrics: p.Metrics,
 	})
 }
 
@@ -116,8 +118,8 @@ func (p Parts) NewNotifier(cfg *config.Config) (*notifier.Notifier, error) {
 // buildScheduler builds the parts of the daemon by a config.
 func (d *daemon) buildScheduler(cfg *config.Config, log *slog.Logger) (*scheduler.Scheduler, error) {
 	return Parts{
-		Store: d.store, Owner: fmt.Sprintf("%s-%d", d.process, d.reloads), Log: log, Metrics: d.metrics, Now: d.Now,
-		ClockCheck: d.clockCheck, Comparison: d.comparison,
+		Store: d.store, Owner: fmt.Sprintf("%s-%d", d.store.Owner(), d.reloads), Log: log, Metrics: d.metrics, Now: d.Now,
+		ClockCheck: d.clockCheck, Comparison: d.comparison, MayWork: d.clockFits,
 		OnAlmara: func(op, outcome string, took time.Duration) { d.metrics.Call(scheduler.APIAlmara, op, outcome, took) },
 		OnTwilio: func(op, outcome string, took time.Duration) { d.metrics.Call(scheduler.APITwilio, op, outcome, took) },
 	}.Build(cfg)

@@ -24,6 +24,7 @@ func (d *daemon) watchStore(ctx context.Context, log *slog.Logger) error {
 	look := time.NewTicker(lookAtStore)
 	defer look.Stop()
 	var lostSince time.Time
+	clockOff := false
 	for {
 		select {
 		case <-ctx.Done():
@@ -32,6 +33,11 @@ func (d *daemon) watchStore(ctx context.Context, log *slog.Logger) error {
 			return fmt.Errorf("the daemon ends: %w", d.store.EndedBy())
 		case <-look.C:
 		}
+		off := d.store.ClockAhead().Abs()
+		if off > clockWarns && !clockOff {
+			log.Warn("the clock of this machine is not that of the database: set it, by NTP", "off", off.String())
+		}
+		clockOff = off > clockWarns
 		since, why := d.store.Lost()
 		switch {
 		case since.Equal(lostSince):

@@ -9,6 +9,9 @@ import (
 // quick. By a clock that nobody vouches for nothing is old.
 func (s *Scheduler) housekeeping(ctx context.Context, j *job) error {
 	const batch = 1000
+	if leads, err := s.Store.Leads(ctx); err != nil || !leads {
+		return err
+	}
 	now := s.Now()
 	cutoff := now.Add(-s.Retention)
 	if s.ClockCheck.stateNow().sure {

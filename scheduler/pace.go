@@ -6,13 +6,15 @@ import (
 	"time"
 
 	"golang.org/x/time/rate"
+
+	"duewatch/store"
 )
 
 // pacer keeps texts and calls within the rates of the provider and of Almara Pay.
 type pacer interface {
-	// awaitTurn returns when a text of so many segments may be handed to the
-	// provider, or with an error when ctx ends.
-	awaitTurn(ctx context.Context, segments int) error
+	// awaitTurn returns when a text may be handed to the provider, or with an error when
+	// ctx ends.
+	awaitTurn(ctx context.Context, t *store.Text) error
 	// asked accounts for calls to Almara Pay.
 	asked(calls int)
 	// passLimit is how many segments and calls a pass may make before the other jobs
@@ -22,19 +24,48 @@ type pacer interface {
 
 // waitingPacer waits for the time to pass. The client of Almara Pay waits by
 // itself, and the jobs run beside each other, so that no pass ends for others.
-type waitingPacer struct{ *rate.Limiter }
-
-func newWaitingPacer(segmentsPerSecond float64) waitingPacer {
-	burst := max(int(math.Ceil(segmentsPerSecond)), 1)
-	return waitingPacer{rate.NewLimiter(rate.Limit(segmentsPerSecond), burst)}
+type waitingPacer struct {
+	*rate.Limiter
+	store *store.Store
 }
 
-func (p waitingPacer) awaitTurn(ctx context.Context, segments int) error {
-	// A text longer than the burst waits for a full one and may leave then.
-	if err := p.WaitN(ctx, min(segments, p.Burst())); err != nil {
-		return err
+func newWaitingPacer(segmentsPerSecond float64, s *store.Store) waitingPacer {
+	burst := max(int(math.Ceil(segmentsPerSecond)), 1)
+	return waitingPacer{rate.NewLimiter(rate.Limit(segmentsPerSecond), burst), s}
+}
+
+// turnKept is for how long a text keeps a turn that was reserved for it. One that comes later,
+// since the provider is slow or the machine stood still, might leave together with others of
+// its kind, in the turns of other daemons: it has another one reserved.
+const turnKept = time.Second
+
+func (p waitingPacer) awaitTurn(ctx context.Context, t *store.Text) error {
+	if t.Turn.IsZero() {
+		// A text longer than the burst waits for a full one and may leave then.
+		if err := p.WaitN(ctx, min(t.Segments, p.Burst())); err != nil {
+			return err
+		}
+		return ctx.Err()
 	}
-	return ctx.Err()
+	for {
+		if time.Since(t.Turn) > turnKept {
+			wait, err := p.store.ReserveTurn(t.Segments, float64(p.Limit()))
+			if err != nil {
+				return err
+			}
+			t.Turn = time.Now().Add(wait)
+		}
+		timer := time.NewTimer(time.Until(t.Turn))
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return ctx.Err()
+		case <-timer.C:
+		}
+		if time.Since(t.Turn) <= turnKept {
+			return nil
+		}
+	}
 }
 
 func (waitingPacer) asked(int) {}

@@ -28,8 +28,11 @@ func (s *Scheduler) receipts(ctx context.Context, j *job) error {
 	if !p.clock.sure {
 		return nil
 	}
-	if _, err := s.markOrphans(); err != nil {
+	if _, err := s.takeOver(); err != nil {
 		return err
+	}
+	if leads, err := s.Store.Leads(ctx); err != nil || !leads {
+		return err // two that look texts up at once would count a list twice
 	}
 	// What keeps texts in doubt from being looked up need not be in the way of the others.
 	lookUpFault := p.lookUpUnknownTexts(ctx)

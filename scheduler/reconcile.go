@@ -26,10 +26,11 @@ const maxListed = 1000
 // the last delay of reconcile_after old.
 const cutListDelays = 4
 
-// markOrphans makes unknown the texts that a dead process left in the middle of the call.
-func (s *Scheduler) markOrphans() (int, error) {
+// takeOver takes over what dead daemons have left: bills that they had claimed, and texts in
+// the middle of the call, which become unknown. It returns how many of those there are.
+func (s *Scheduler) takeOver() (orphans int, err error) {
 	now := s.Now()
-	return s.Store.MarkOrphans(now, s.Owner, now.Add(s.ReconcileAfter[0]))
+	return s.Store.TakeOver(now, s.Owner, now.Add(s.ReconcileAfter[0]))
 }
 
 // lookUpUnknownTexts looks up, in the provider's message list, the texts of which

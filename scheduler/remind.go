@@ -31,10 +31,19 @@ func (s *Scheduler) remind(ctx context.Context, j *job) error {
 	// Where the list cannot be read (listFault), sending is stopped in the store. The
 	// decisions go on, and hold what they would have sent, since they read that stop.
 	listFault, err := s.checkForeignMessages(ctx, j, clock)
+	if errors.Is(err, errNotCompared) {
+		time.AfterFunc(time.Second, j.wake)
+		return nil
+	}
 	if err != nil {
 		return err
 	}
-	p := s.startPass(ctx, j, clock)
+	portion, err := s.Store.Portion(ctx)
+	if err != nil {
+		return err
+	}
+	s.Almara.ShareRate(portion.Of)
+	p := s.startPass(ctx, j, clock, portion.Of)
 	defer p.cutShort(nil) // frees its context
 	err = p.run()
 	return errors.Join(listFault, p.cleanUp(ctx, err))
@@ -69,8 +78,9 @@ const lease = 10 * time.Minute
 // goroutine, and beside them the senders and a recorder.
 type remindPass struct {
 	*Scheduler
-	job   *job
-	clock clockState // by which the pass decides and sends
+	job        *job
+	clock      clockState // by which the pass decides and sends
+	roundSizes roundSizes
 	// ctx ends when the daemon stops, or by cutShort. What is in flight then gets its
 	// outcome all the same.
 	ctx context.Context
@@ -85,11 +95,14 @@ type remindPass struct {
 }
 
 // startPass starts the senders and the recorder, which wait for texts.
-func (s *Scheduler) startPass(ctx context.Context, j *job, clock clockState) *remindPass {
-	p := &remindPass{Scheduler: s, job: j, clock: clock, calls: s.newAlmaraCalls(j, s.Almara.Recheck)}
+func (s *Scheduler) startPass(ctx context.Context, j *job, clock clockState, daemons int) *remindPass {
+	p := &remindPass{Scheduler: s, job: j, clock: clock, roundSizes: s.roundSizes, calls: s.newAlmaraCalls(j, s.Almara.Recheck)}
+	if daemons > 1 { // all together have as many texts in flight as one alone
+		p.roundSizes = newRoundSizes(s.SegmentsPerSecond / float64(daemons))
+	}
 	p.ctx, p.cutShort = context.WithCancelCause(ctx)
-	perCheck := s.roundSizes.within(checkFresh) + s.SendConcurrency // as many as may leave while one check is fresh
-	p.inFlight = newInFlight(s.roundSizes.maxInFlight(), &lastCheck{store: s.Store, now: s.Now, perCheck: perCheck})
+	perCheck := p.roundSizes.within(checkFresh) + s.SendConcurrency // as many as may leave while one check is fresh
+	p.inFlight = newInFlight(p.roundSizes.maxInFlight(), &lastCheck{store: s.Store, now: s.Now, perCheck: perCheck})
 	for range s.SendConcurrency {
 		p.senders.Go(p.sendTexts)
 	}
@@ -194,7 +207,8 @@ func (p *remindPass) newRound() (store.Round, error) {
 	if p.clockWasSet(p.clock) {
 		return store.Round{}, errClockSet
 	}
-	return store.Round{Now: now, Policies: p.Policies, Delivery: p.Delivery, Claim: store.Claim{Owner: p.Owner, Lease: lease}}, nil
+	return store.Round{Now: now, Policies: p.Policies, Delivery: p.Delivery, Claim: store.Claim{Owner: p.Owner, Lease: lease},
+		SegmentsPerSecond: p.SegmentsPerSecond}, nil
 }
 
 // enqueue logs what was decided and passes committed intents to the senders. When the

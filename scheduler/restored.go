@@ -103,6 +103,9 @@ func (s *Scheduler) checkForeignMessages(ctx context.Context, j *job, clock cloc
 	if s.Comparison.isDone(by) || s.Delivery.Mode == reminder.ModeOff || s.Delivery.Mode == reminder.ModeRedirect {
 		return nil, nil
 	}
+	if done, err := s.comparedByOthers(ctx, by); err != nil || done {
+		return nil, err
+	}
 	now := s.Now()
 	found, err := s.findForeignMessages(ctx, j, compareFirst)
 	if err == nil && found.any() {
@@ -135,7 +138,32 @@ func (s *Scheduler) checkForeignMessages(ctx context.Context, j *job, clock cloc
 			"Is it a copy, or was it restored? `duewatch release` lists them", "texts", news+more)
 	}
 	s.Comparison.finish(by)
-	return nil, nil
+	return nil, s.Store.Compared(ctx, s.SentBy)
+}
+
+// errNotCompared ends a pass before its first text: the leader has yet to compare.
+var errNotCompared = errors.New("the provider's list was not compared with the store yet")
+
+// comparedByOthers reports whether another daemon that works has compared the list: the store
+// that it writes to is this one. Of several that begin together the leader compares, and the
+// others wait: a text that one of them has just handed over might look like another store's.
+func (s *Scheduler) comparedByOthers(ctx context.Context, by comparedBy) (bool, error) {
+	members, err := s.Store.Members(ctx)
+	if err != nil {
+		return false, err
+	}
+	lead := len(members) == 0
+	for _, m := range members {
+		if m.Decides && m.Lives && !m.Self && m.Compared == s.SentBy {
+			s.Comparison.finish(by)
+			return true, s.Store.Compared(ctx, s.SentBy)
+		}
+		lead = lead || m.Leads && m.Self
+	}
+	if !lead {
+		return false, errNotCompared
+	}
+	return false, nil
 }
 
 // stopUntilListIsRead keeps texts back until the next pass has read the list. The

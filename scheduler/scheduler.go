@@ -91,6 +91,9 @@ type Config struct {
 	Log        *slog.Logger
 	Metrics    *Metrics
 
+	// MayWork says why this daemon must not work just now; nil = it always may.
+	MayWork func() error
+
 	// Virtual is the clock of a Scheduler that is stepped and not run; it takes
 	// the place of Now. AskRate is then how many calls Almara Pay takes a second,
 	// since the client does not wait.
@@ -117,7 +120,7 @@ type Scheduler struct {
 // New prepares the jobs. It fails on a bad cron expression.
 func New(c Config) (*Scheduler, error) {
 	s := &Scheduler{
-		Config: c, roundSizes: newRoundSizes(c.SegmentsPerSecond), pacer: newWaitingPacer(c.SegmentsPerSecond),
+		Config: c, roundSizes: newRoundSizes(c.SegmentsPerSecond), pacer: newWaitingPacer(c.SegmentsPerSecond, c.Store),
 		againstSender: newSenderEvidence(c.Country), replan: make(chan struct{}, 1),
 	}
 	if s.Comparison == nil {
@@ -187,12 +190,9 @@ func (s *Scheduler) Run(ctx context.Context) error {
 func (s *Scheduler) prepare(ctx context.Context) (orphans int, err error) {
 	// First, since what is written below must not count by the hour of a wrong clock.
 	s.Store.TrustClock(s.ClockCheck.stateNow().sure)
-	// Nobody can say whether the texts that were being sent left: they are looked up.
-	if orphans, err = s.markOrphans(); err != nil {
-		return 0, err
-	}
-	// Bills that were claimed would else wait for the end of their lease.
-	if err := s.Store.Reclaim(s.Now(), s.Owner); err != nil {
+	// Nobody can say whether the texts that were being sent left: they are looked up. Bills that
+	// were claimed would else wait for the end of their lease.
+	if orphans, err = s.takeOver(); err != nil {
 		return 0, err
 	}
 	// What stopped sending for a while may be mended, such as by the new config.
@@ -222,10 +222,14 @@ func (s *Scheduler) requestReplan() {
 // replanOnRequest plans all bills anew whenever that is wanted.
 func (s *Scheduler) replanOnRequest(ctx context.Context) {
 	for ctx.Err() == nil {
-		s.replanAll(ctx)
+		var again <-chan time.Time // never
+		if !s.replanAll(ctx) {
+			again = time.After(time.Minute) // this daemon may lead by then
+		}
 		select {
 		case <-ctx.Done():
 		case <-s.replan:
+		case <-again:
 		}
 	}
 }
@@ -234,19 +238,26 @@ func (s *Scheduler) replanOnRequest(ctx context.Context) {
 // bounded batches beside the running jobs: until it gets to a bill, that bill
 // is decided about when its old plan says, and by the new policy all the same. While
 // nobody vouches for the clock it does nothing, since what is to come might be taken
-// for past.
-func (s *Scheduler) replanAll(ctx context.Context) {
+// for past. Of several daemons the leader does it: false = there is something to do, and this is
+// another one.
+func (s *Scheduler) replanAll(ctx context.Context) (done bool) {
 	const batch = 500
 	have, err := s.Store.Meta(ctx, metaFingerprint)
+	if err == nil && have != s.Fingerprint {
+		var leads bool
+		if leads, err = s.Store.Leads(ctx); err == nil && !leads {
+			return false
+		}
+	}
 	if err != nil || have == s.Fingerprint {
 		s.report(ctx, "plan anew", err)
-		return
+		return true
 	}
 	batches, last := 0, int64(0)
 	for ctx.Err() == nil {
 		now := s.Now()
 		if !s.ClockCheck.stateNow().sure {
-			return // and from the beginning, once it is believed
+			return true // and from the beginning, once it is believed
 		}
 		next, err := s.Store.Replan(s.Policies, now, last, batch)
 		if err != nil {
@@ -263,8 +274,9 @@ func (s *Scheduler) replanAll(ctx context.Context) {
 			s.report(ctx, "plan anew", s.Store.SetMeta(metaFingerprint, s.Fingerprint))
 			s.wake(jobRemind)
 			s.Log.Debug("all bills are planned by the present policy", "batches", batches)
-			return
+			return true
 		}
 		batches++
 	}
+	return true
 }

@@ -13,11 +13,15 @@ import (
 // send ends one intent: the text is handed to the provider or given back. The
 // error is a reason to cut the pass short: the next text would fare no better.
 func (p *remindPass) send(t *store.Text) (outcome store.SendOutcome, err error) {
-	if p.pacer.awaitTurn(p.ctx, t.Segments) == nil {
+	switch err = p.pacer.awaitTurn(p.ctx, t); {
+	case err == nil:
 		outcome, err = p.sendInTurn(t)
-	} else {
-		p.inFlight.lastCheck.remove(t) // which the last check itself does on the other branch
-		outcome = givenBackBy(context.Cause(p.ctx), p.Now())
+	case p.ctx.Err() != nil:
+		p.inFlight.lastCheck.remove(t) // which the last check itself does on the first branch
+		outcome, err = givenBackBy(context.Cause(p.ctx), p.Now()), nil
+	default:
+		p.inFlight.lastCheck.remove(t)
+		outcome = givenBack(reminder.NotHandedOver, p.Now().Add(retryUnreachable), "no turn could be reserved for it")
 	}
 	// A stop goes to disk with the outcome; as the error it ends the pass.
 	if stopped := (*stoppedError)(nil); errors.As(err, &stopped) {

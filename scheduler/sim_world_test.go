@@ -236,8 +236,7 @@ func (s *sim) start() {
 		dies = dice.IntN(5)
 	}
 	for i, step := range []func() error{
-		func() error { _, err := s.markOrphans(); return err },
-		func() error { return db.Reclaim(s.Now(), s.Owner) },
+		func() error { _, err := s.takeOver(); return err },
 		func() error { return db.EndTimedStops(s.ctx) },
 		func() error { return s.stopIfSenderChanged(s.ctx) },
 		func() error { s.replanAll(s.ctx); return nil },

@@ -15,8 +15,9 @@ type queue func(ctx context.Context, now time.Time, after store.Place, n int) ([
 // turns hands out the bills of a queue for one pass: those that have waited
 // longest first, or from several places by turns.
 type turns struct {
-	read  queue
-	lines []line
+	read    queue
+	portion store.Portion // of this daemon
+	lines   []line
 }
 
 // line is one of the places from which bills are taken.
@@ -38,8 +39,13 @@ const (
 
 // turnsOf begins the turns of a pass.
 func (s *Scheduler) turnsOf(ctx context.Context, j *job, q queue) (*turns, error) {
+	portion, err := s.Store.Portion(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s.Almara.ShareRate(portion.Of)
 	if !j.wasCutShort {
-		return &turns{q, []line{{}}}, nil
+		return &turns{q, portion, []line{{}}}, nil
 	}
 	// Multiples of the golden ratio: each place is far from those before.
 	j.cuts++
@@ -53,7 +59,7 @@ func (s *Scheduler) turnsOf(ctx context.Context, j *job, q queue) (*turns, error
 		return nil, err
 	}
 	behind := store.PlaceAfter(j.cutSince)
-	return &turns{q, []line{
+	return &turns{q, portion, []line{
 		front:  {place: store.Place{}.Until(start)},
 		middle: {place: start},
 		back:   {place: behind.Backwards()},
@@ -112,7 +118,7 @@ func (t *turns) take(ctx context.Context, now time.Time, i, n int) (bills []remi
 	case i == back:
 		place = place.Until(t.lines[middle].place)
 	}
-	bills, l.place, err = t.read(ctx, now, place, n)
+	bills, l.place, err = t.read(ctx, now, place.In(t.portion), n)
 	l.done = len(bills) < n
 	return bills, err
 }

@@ -240,7 +240,7 @@ func TestBillsWhoseAnswersCouldNotBeRecordedAreDueInTheNextPass(t *testing.T) {
 	w := newWorld(t, func(w *world) { w.policy.MaxBalanceAge = 0 })
 	w.watch("A1", "2026-03-12", phone(1))
 	w.at("2026-03-09 09:00")
-	p := w.startPass(w.ctx, w.job(jobRemind), w.ClockCheck.stateNow())
+	p := w.startPass(w.ctx, w.job(jobRemind), w.ClockCheck.stateNow(), 1)
 	decided, err := p.decideDue()
 	if err != nil || len(decided.Ask) != 1 {
 		t.Fatalf("%d bills are to be asked about, %v, want 1", len(decided.Ask), err)

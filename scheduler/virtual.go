@@ -6,6 +6,8 @@ import (
 	"math"
 	"sync"
 	"time"
+
+	"duewatch/store"
 )
 
 // VirtualClock is a clock that stands still until it is set. A Scheduler of such a
@@ -55,10 +57,10 @@ func newVirtualPacer(c Config) *virtualPacer {
 	return &virtualPacer{clock: c.Virtual, callsPerSecond: c.AskRate, segmentsPerSecond: c.SegmentsPerSecond, began: c.Virtual.Now()}
 }
 
-func (p *virtualPacer) awaitTurn(ctx context.Context, segments int) error {
+func (p *virtualPacer) awaitTurn(ctx context.Context, t *store.Text) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.sending = later(p.sending, p.clock.Now()).Add(time.Duration(float64(segments) / p.segmentsPerSecond * float64(time.Second)))
+	p.sending = later(p.sending, p.clock.Now()).Add(time.Duration(float64(t.Segments) / p.segmentsPerSecond * float64(time.Second)))
 	return ctx.Err()
 }
 

@@ -91,6 +91,9 @@ func (s *Scheduler) noticeCommands(ctx context.Context) {
 			return
 		case <-every.C:
 		}
+		if s.Store.AnyDead() {
+			s.report(ctx, "take over from dead daemons", s.takeOverFromDead(ctx))
+		}
 		var now int64
 		if now, err = s.Store.OthersWrote(ctx); err == nil && now != seen {
 			seen = now
@@ -99,4 +102,27 @@ func (s *Scheduler) noticeCommands(ctx context.Context) {
 			}
 		}
 	}
+}
+
+// takeOverFromDead takes over the work of daemons that are not heard of any more.
+func (s *Scheduler) takeOverFromDead(ctx context.Context) error {
+	members, err := s.Store.Members(ctx)
+	if err != nil {
+		return err
+	}
+	orphans, err := s.takeOver()
+	if err != nil {
+		return err
+	}
+	for _, m := range members {
+		if !m.Lives {
+			s.Log.Warn("a daemon is not heard of any more, and its work is done by the others",
+				"host", m.Host, "pid", m.PID, "since", m.SeenAt, "texts_in_doubt", orphans)
+		}
+	}
+	s.requestReplan()
+	for _, j := range s.jobs {
+		j.wake()
+	}
+	return nil
 }

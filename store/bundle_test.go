@@ -149,7 +149,7 @@ func TestATextGivesAllItsRemindersBack(t *testing.T) {
 			must(s.RecordReceipts(firstStage, []Receipt{{TextID: x.ID, State: Undelivered, RetryAt: next, MaxRedeliveries: 3}}))
 		}, "3 days before, held, not_delivered", 2},
 		"left by a dead process": {func(t *testing.T, s *Store, x Text) {
-			if n := must(s.MarkOrphans(firstStage, "successor", firstStage)); n != 1 {
+			if n := must(s.TakeOver(firstStage, "successor", firstStage)); n != 1 {
 				t.Fatalf("%d orphans", n)
 			}
 			d := must(s.UnknownTexts(t.Context(), firstStage, 10))

@@ -76,7 +76,7 @@ func TestAClaimIsGivenBackByItsLeaseAtTheLatest(t *testing.T) {
 	if l := must(s.DecideDue(t.Context(), roundAt(p, firstStage.Add(time.Second)), 10)); len(l.Ask) != 1 {
 		t.Fatalf("it was not claimed: %+v", l)
 	}
-	mustDo(t, s.Reclaim(firstStage.Add(2*aYear), "another process"))
+	must(s.TakeOver(firstStage.Add(2*aYear), "another process", firstStage.Add(2*aYear)))
 	if at := dueAt(t, s, dueRemind, 1); at.After(firstStage.Add(time.Hour)) {
 		t.Errorf("it is due again at %s", at)
 	}

@@ -42,7 +42,7 @@ func writes(t *testing.T, s *Store) func(yield func(string, error) bool) {
 		{"Learn", func() error { _, err := s.RecordChecks(policiesOf(newPolicy()), checkedAt); return err }},
 		{"RecordOutcome", func() error { return s.RecordOutcome(checkedAt, SendOutcome{State: Unknown}) }},
 		{"RecordReceipts", func() error { _, err := s.RecordReceipts(checkedAt, nil); return err }},
-		{"MarkOrphans", func() error { _, err := s.MarkOrphans(checkedAt, "x", checkedAt); return err }},
+		{"TakeOver", func() error { _, err := s.TakeOver(checkedAt, "x", checkedAt); return err }},
 		{"AddOptOuts", func() error { _, err := s.AddOptOuts(); return err }},
 		{"SetMeta", func() error { return s.SetMeta("key", "value") }},
 		{"Trim", func() error { _, err := s.Trim(checkedAt, 1); return err }},

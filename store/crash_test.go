@@ -28,10 +28,7 @@ func sendForever(ctx context.Context, path string) error {
 	round.Claim.Owner = owner
 	say := func(what string, id int64) { fmt.Printf("%s %d\n", what, id) }
 
-	must(s.MarkOrphans(firstStage, owner, firstStage))
-	if err := s.Reclaim(firstStage, owner); err != nil {
-		return err
-	}
+	must(s.TakeOver(firstStage, owner, firstStage))
 	var senders sync.WaitGroup
 	for n := 0; ; n++ {
 		bills := billsOf(7)

@@ -56,7 +56,7 @@ func TestAnIntentIsTestedOnceMore(t *testing.T) {
 			mustDo(t, s.StopSending(later, reminder.Stop{Reason: reminder.AccountFault, Until: later.Add(time.Hour)}))
 		}, stop: reminder.AccountFault},
 		{name: "a daemon that takes this one for dead", commit: func(_ *testing.T, s *Store, _ *reminder.Policy) {
-			must(s.MarkOrphans(later, "another", later))
+			must(s.TakeOver(later, "another", later))
 		}, why: "taken for that of a dead process"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -104,11 +104,11 @@ func MoveStore(ctx context.Context, from, to string, progress func(what string, 
 		return moved, err
 	}
 	m := move{progress: progress}
-	if m.from, err = opened(db.OpenDaemon(ctx, from, schema)); err != nil {
+	if m.from, err = opened(db.OpenAlone(ctx, from, schema)); err != nil {
 		return moved, err
 	}
 	defer func() { err = errors.Join(err, m.from.Close()) }()
-	if m.to, err = opened(db.OpenDaemon(ctx, to, schema)); err != nil {
+	if m.to, err = opened(db.OpenAlone(ctx, to, schema)); err != nil {
 		return moved, err
 	}
 	defer func() { err = errors.Join(err, m.to.Close()) }()
@@ -359,7 +359,7 @@ func UndoMove(ctx context.Context, at string) (other string, err error) {
 	case mark.Copy:
 		return "", mark.refuse(nameOf(at))
 	}
-	s, err := opened(db.OpenDaemon(ctx, at, schema))
+	s, err := opened(db.OpenAlone(ctx, at, schema))
 	if err != nil {
 		return "", err
 	}

@@ -134,8 +134,8 @@ func useAll(t *testing.T, s *Store) {
 		}
 		mustDo(t, s.RecordOutcome(firstStage, o))
 	}
-	must(s.MarkOrphans(firstStage, "successor", firstStage))
-	mustDo(t, s.Reclaim(firstStage, "successor"))
+	must(s.TakeOver(firstStage, "successor", firstStage))
+	must(s.TakeOver(firstStage, "successor", firstStage))
 	doubtful := must(s.UnknownTexts(ctx, firstStage, 10))
 	must(s.RecordLookUp(firstStage, LookUp{TextID: doubtful[0].ID, Found: []string{"SMfound"}, NextAt: firstStage}))
 	must(s.RecordLookUp(firstStage, LookUp{TextID: doubtful[1].ID, NextAt: firstStage}))
@@ -321,7 +321,7 @@ var hot = map[string]string{
 	"CROSS JOIN reminders WHERE bill_id = bill":                  "sqlite_autoindex_reminders_1 (bill_id=? AND due_date>? AND due_date<?)",
 	"SELECT id, provider_id, state, created_at, accepted_at":     "texts_next_poll (next_poll_at<?)",
 	"SELECT id, sent_to, body, created_at":                       "texts_next_poll (next_poll_at<?)",
-	"state = 'sending' AND (owner <> ?1 OR lease_until":          "texts_in_doubt",
+	"lease_until < ?1 FROM texts":                                "texts_in_doubt",
 	"SELECT count(*), min(created_at) FROM texts":                "texts_in_doubt",
 	"SELECT bill_id, tries FROM reminders WHERE text_id":         "reminders_text (text_id=?)",
 	"FROM reminders r JOIN bills b ON b.id = r.bill_id":          "reminders_text (text_id=?)",

@@ -122,20 +122,8 @@ func (s *Store) PutOff(now time.Time, billID int64) error {
 // Unclaim gives back the bills that DecideDue had claimed for an owner and that
 // its pass did not come to.
 func (s *Store) Unclaim(now time.Time, owner string) error {
-	return s.free("owner = ?2", now, owner)
-}
-
-// Reclaim gives back what other processes had claimed. Call it at the start:
-// whoever else had this file open is dead, since the file is locked.
-func (s *Store) Reclaim(now time.Time, owner string) error {
-	return s.free("owner IS NOT NULL AND owner <> ?2", now, owner)
-}
-
-func (s *Store) free(condition string, now time.Time, owner string) error {
 	err := s.do(func(t *tx) error {
-		// Not later than their claims end: the clock may be years ahead.
-		_, err := t.Exec("UPDATE due_remind SET at = CASE WHEN at < ?1 THEN at ELSE ?1 END, owner = NULL WHERE "+condition,
-			now.UnixMilli(), owner)
+		_, err := t.Exec(freeClaims+"owner = ?2", now.UnixMilli(), owner)
 		return err
 	})
 	if err != nil {
@@ -143,6 +131,10 @@ func (s *Store) free(condition string, now time.Time, owner string) error {
 	}
 	return nil
 }
+
+// freeClaims gives bills back to the queue, and not later than their claims end: the clock may
+// be years ahead.
+const freeClaims = "UPDATE due_remind SET at = CASE WHEN at < ?1 THEN at ELSE ?1 END, owner = NULL WHERE "
 
 // dueToRemind reads up to n bills that are due in the remind job, those that have
 // waited longest first.
@@ -182,6 +174,13 @@ type Place struct {
 	back       bool
 	share      float64 // not found yet: as PlaceAt says
 	until      *Place  // the bill there, and what follows, is another's
+	portion    Portion // only these bills
+}
+
+// In is the place for a pass that leaves out bills of other daemons.
+func (p Place) In(portion Portion) Place {
+	p.portion = portion
+	return p
 }
 
 // PlaceAfter is behind the bills of a queue that were due at an instant.
@@ -229,16 +228,16 @@ func (p Place) ends(at, billID int64) bool {
 // range has a limit of its own: PostgreSQL would read both to their ends, and sort them.
 const (
 	onwards = `SELECT id, service, account, phone, description, at FROM (
-			SELECT * FROM (SELECT at, bill_id FROM QUEUE WHERE at = ?1 + 0 AND bill_id > ?2 ORDER BY at, bill_id LIMIT ?4 + 0) AS same
+			SELECT * FROM (SELECT at, bill_id FROM QUEUE WHERE at = ?1 + 0 AND bill_id > ?2 MINE ORDER BY at, bill_id LIMIT ?4 + 0) AS same
 			UNION ALL
-			SELECT * FROM (SELECT at, bill_id FROM QUEUE WHERE at > ?1 AND at <= ?3 ORDER BY at, bill_id LIMIT ?4 + 0) AS later
+			SELECT * FROM (SELECT at, bill_id FROM QUEUE WHERE at > ?1 AND at <= ?3 MINE ORDER BY at, bill_id LIMIT ?4 + 0) AS later
 			ORDER BY at, bill_id LIMIT ?4 + 0) AS queued
 		CROSS JOIN bills WHERE id = bill_id ORDER BY at, bill_id`
 	backwards = `SELECT id, service, account, phone, description, at FROM (
-			SELECT * FROM (SELECT at, bill_id FROM QUEUE WHERE at = ?1 + 0 AND bill_id < ?2
+			SELECT * FROM (SELECT at, bill_id FROM QUEUE WHERE at = ?1 + 0 AND bill_id < ?2 MINE
 				ORDER BY at DESC, bill_id DESC LIMIT ?4 + 0) AS same
 			UNION ALL
-			SELECT * FROM (SELECT at, bill_id FROM QUEUE WHERE at < ?1 AND at <= ?3
+			SELECT * FROM (SELECT at, bill_id FROM QUEUE WHERE at < ?1 AND at <= ?3 MINE
 				ORDER BY at DESC, bill_id DESC LIMIT ?4 + 0) AS later
 			ORDER BY at DESC, bill_id DESC LIMIT ?4 + 0) AS queued
 		CROSS JOIN bills WHERE id = bill_id ORDER BY at DESC, bill_id DESC`
@@ -256,7 +255,12 @@ func (s *Store) turns(ctx context.Context, q queue, now time.Time, after Place, 
 	if after.back {
 		query = backwards
 	}
-	rows := s.read(ctx).Query(strings.ReplaceAll(query, "QUEUE", string(q)), after.at, after.billID, now.UnixMilli(), n)
+	args := []any{after.at, after.billID, now.UnixMilli(), n}
+	if p := after.portion; p.Of > 1 {
+		query = strings.ReplaceAll(query, "MINE", "AND bill_id % ?5 = ?6")
+		args = append(args, p.Of, p.Index)
+	}
+	rows := s.read(ctx).Query(strings.NewReplacer("QUEUE", string(q), "MINE", "").Replace(query), args...)
 	ended := false
 	_, err = db.Collect(rows, func(r db.Scanner) (none struct{}, err error) {
 		var b reminder.Bill
@@ -281,7 +285,7 @@ func (s *Store) turns(ctx context.Context, q queue, now time.Time, after Place, 
 func (s *Store) findPlace(ctx context.Context, q queue, now time.Time, share float64) (p Place, err error) {
 	var first, last, firstID, lastID int64
 	row := func(query string, args ...any) db.Row {
-		return s.read(ctx).Row(strings.ReplaceAll(query, "QUEUE", string(q)), args...)
+		return s.read(ctx).Row(strings.NewReplacer("QUEUE", string(q), "MINE", "").Replace(query), args...)
 	}
 	err = row("SELECT at, bill_id FROM QUEUE WHERE at <= ?1 ORDER BY at, bill_id LIMIT 1", now.UnixMilli()).Scan(&first, &firstID)
 	if err == nil {

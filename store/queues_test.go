@@ -59,16 +59,16 @@ func TestReclaimGivesBackWhatTheDeadHad(t *testing.T) {
 	if len(l.Ask) != 1 {
 		t.Fatalf("%d bills to ask about, want 1", len(l.Ask))
 	}
-	quiet(t, s, func() { mustDo(t, s.Reclaim(firstStage, "dead")) })
-	mustDo(t, s.Reclaim(firstStage, "alive"))
-	quiet(t, s, func() { mustDo(t, s.Reclaim(firstStage, "alive")) })
+	quiet(t, s, func() { must(s.TakeOver(firstStage, "dead", firstStage)) })
+	must(s.TakeOver(firstStage, "alive", firstStage))
+	quiet(t, s, func() { must(s.TakeOver(firstStage, "alive", firstStage)) })
 
 	l = must(s.DecideDue(t.Context(), Round{Now: firstStage, Policies: policiesOf(p), Claim: alive}, 9))
 	if l.Bills != 1 {
 		t.Errorf("%d bills to decide about, want 1", l.Bills)
 	}
 	// What is at work now is not given to anybody else.
-	quiet(t, s, func() { mustDo(t, s.Reclaim(firstStage, "alive")) })
+	quiet(t, s, func() { must(s.TakeOver(firstStage, "alive", firstStage)) })
 }
 
 func TestNothingDueWritesNothing(t *testing.T) {
@@ -84,7 +84,7 @@ func TestNothingDueWritesNothing(t *testing.T) {
 				t.Errorf("%d bills to ask about, %v", len(got), err)
 			}
 			must(s.DecideDue(t.Context(), roundAt(p, now), 100))
-			must(s.MarkOrphans(now, "test", now))
+			must(s.TakeOver(now, "test", now))
 			must(s.UnknownTexts(t.Context(), now, 100))
 			must(s.OpenTexts(t.Context(), now, 100))
 			must(s.RecordReceipts(now, nil))

@@ -203,37 +203,6 @@ func (s *Store) LongInDoubt(ctx context.Context, before time.Time) (l LongInDoub
 // uses a partial index only where it finds its condition again.
 const inDoubt = "state IN ('sending', 'unknown')"
 
-// MarkOrphans turns the texts that another process, which must be dead, or this
-// one, past its lease, left in state sending into unknown: whether they
-// reached the provider, nobody can say from here. They are looked up there at
-// nextLook. It returns how many.
-func (s *Store) MarkOrphans(now time.Time, owner string, nextLook time.Time) (n int, err error) {
-	err = s.do(func(t *tx) error {
-		rows := t.Query("SELECT id FROM texts WHERE "+inDoubt+" AND state = 'sending' AND (owner <> ?1 OR lease_until < ?2)",
-			owner, now.UnixMilli())
-		ids, err := db.Collect(rows, db.ScanID)
-		if err != nil {
-			return err
-		}
-		n = len(ids)
-		for _, id := range ids {
-			const why = "duewatch ended while the provider was being called"
-			if _, err := t.Exec(`UPDATE texts SET state = 'unknown', error = ?2, next_poll_at = ?3, refused_for = ?4
-				WHERE id = ?1 AND state = 'sending'`, id, why, nextLook.UnixMilli(), reminder.ShuttingDown); err != nil {
-				return err
-			}
-			if err := t.settleReminders(now, id, anyTries(SendOutcome{TextID: id, State: Unknown, Error: why})); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		return 0, fmt.Errorf("find texts in doubt: %w", err)
-	}
-	return n, nil
-}
-
 // GiveBack gives back the texts in state sending of a process that knows that it
 // never handed them over: all but those that it names. Their intents were
 // committed although the commit seemed to fail, or nothing more could be written

@@ -23,7 +23,7 @@ func TestOrphans(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s, _, x := intended(t)
-			if got := must(s.MarkOrphans(tt.now, tt.owner, nextLook)); got != tt.want {
+			if got := must(s.TakeOver(tt.now, tt.owner, nextLook)); got != tt.want {
 				t.Errorf("%d, want %d", got, tt.want)
 			}
 			wantState := map[int]TextState{0: Sending, 1: Unknown}[tt.want]
@@ -31,7 +31,7 @@ func TestOrphans(t *testing.T) {
 				t.Errorf("state %s, want %s", got, wantState)
 			}
 			wantRecorded(t, s, 1, "3 days before, texted, on_schedule") // and never blindly sent again
-			quiet(t, s, func() { must(s.MarkOrphans(tt.now, tt.owner, nextLook)) })
+			quiet(t, s, func() { must(s.TakeOver(tt.now, tt.owner, nextLook)) })
 			if tt.want == 0 {
 				return
 			}
@@ -58,7 +58,7 @@ func TestOrphans(t *testing.T) {
 // A late answer still settles what was taken for an orphan.
 func TestAnOrphanMayStillBeAnswered(t *testing.T) {
 	s, _, x := intended(t)
-	must(s.MarkOrphans(firstStage, "successor", firstStage))
+	must(s.TakeOver(firstStage, "successor", firstStage))
 	record(t, s, SendOutcome{TextID: x.ID, State: Accepted, ProviderID: "SM1", NextPollAt: firstStage})
 	if got := stateOf(t, s, x.ID); got != Accepted {
 		t.Errorf("state %s", got)

@@ -15,6 +15,8 @@ type Round struct {
 	Policies reminder.Policies
 	Delivery reminder.Delivery
 	Claim    Claim // for bills and intents
+	// SegmentsPerSecond is the provider's rate, which daemons share.
+	SegmentsPerSecond float64
 }
 
 // Text is a committed intent: a text that is now owed to the provider, once.
@@ -27,6 +29,9 @@ type Text struct {
 	Segments int
 	Decided  time.Time
 	NotAfter time.Time
+	// Turn is when it may be handed to the provider at the rate that daemons share, by this
+	// machine's clock; zero in a file, whose one daemon keeps to the rate by itself.
+	Turn time.Time
 }
 
 // Part is one bill's reminder in a text.
@@ -74,6 +79,7 @@ func (s *Store) DecideDue(ctx context.Context, r Round, n int) (RoundResult, err
 		return RoundResult{}, err
 	}
 	var result RoundResult
+	var turns reservedTurns
 	err := s.do(func(t *tx) error {
 		ids, err := t.dueToRemind(r.Now, n)
 		if err != nil {
@@ -88,12 +94,61 @@ func (s *Store) DecideDue(ctx context.Context, r Round, n int) (RoundResult, err
 		}
 		result = d.result
 		result.Bills, result.Ask = len(ids), eachOnce(result.Ask)
-		return t.claimBills(d.undecided, r.Now, r.Claim)
+		if err := t.claimBills(d.undecided, r.Now, r.Claim); err != nil {
+			return err
+		}
+		turns, err = t.reserveTurns(result.Texts, r.SegmentsPerSecond)
+		return err
 	})
 	if err != nil {
 		return RoundResult{}, fmt.Errorf("decide about due bills: %w", err)
 	}
+	turns.give(result.Texts, r.SegmentsPerSecond)
 	return result, nil
+}
+
+// reservedTurns are the turns of the texts of a round, one behind the other.
+type reservedTurns struct {
+	reserved bool
+	wait     time.Duration // until the first, from the commit on
+}
+
+// reserveTurns reserves turns for the texts of a round, with the intents.
+func (t *tx) reserveTurns(texts []Text, perSecond float64) (turns reservedTurns, err error) {
+	segments := 0
+	for i := range texts {
+		segments += texts[i].Segments
+	}
+	if segments > 0 {
+		turns.wait, turns.reserved, err = t.ReservePace(segments, perSecond)
+	}
+	return turns, err
+}
+
+// give gives each text its turn. The time that the commit took is lost: a turn must not come
+// earlier than it was reserved for.
+func (r reservedTurns) give(texts []Text, perSecond float64) {
+	if !r.reserved {
+		return
+	}
+	next := time.Now().Add(r.wait)
+	for i := range texts {
+		texts[i].Turn = next
+		next = next.Add(time.Duration(float64(texts[i].Segments) / perSecond * float64(time.Second)))
+	}
+}
+
+// ReserveTurn reserves another turn for a text that has missed its own, and returns how long
+// that is from now.
+func (s *Store) ReserveTurn(segments int, perSecond float64) (wait time.Duration, err error) {
+	err = s.do(func(t *tx) error {
+		wait, _, err = t.ReservePace(segments, perSecond)
+		return err
+	})
+	if err != nil {
+		return 0, fmt.Errorf("reserve a turn: %w", err)
+	}
+	return wait, nil
 }
 
 // DecideAnswered is the second half of DecideDue for the bills that Almara Pay
@@ -102,6 +157,7 @@ func (s *Store) DecideDue(ctx context.Context, r Round, n int) (RoundResult, err
 // a text.
 func (s *Store) DecideAnswered(r Round, results []CheckResult) (RoundResult, error) {
 	var result RoundResult
+	var turns reservedTurns
 	err := s.do(func(t *tx) error {
 		d := &decider{tx: t, Round: r, asked: make(map[int64]reminder.Asked, len(results))}
 		ids, err := d.recordAnswers(s, results)
@@ -118,11 +174,13 @@ func (s *Store) DecideAnswered(r Round, results []CheckResult) (RoundResult, err
 		}
 		result = d.result
 		result.Bills = len(results)
-		return nil
+		turns, err = t.reserveTurns(result.Texts, r.SegmentsPerSecond)
+		return err
 	})
 	if err != nil {
 		return RoundResult{}, fmt.Errorf("decide after asking: %w", err)
 	}
+	turns.give(result.Texts, r.SegmentsPerSecond)
 	return result, nil
 }
 

@@ -39,6 +39,8 @@ type storeMetrics struct {
 	oldest   *prometheus.Desc
 	bills    *prometheus.Desc
 	size     *prometheus.Desc
+	daemons  *prometheus.Desc
+	leads    *prometheus.Desc
 }
 
 // NewStoreMetrics is the collector of the series that are read from the store.
@@ -58,11 +60,15 @@ func NewStoreMetrics(c StoreMetrics) prometheus.Collector {
 		oldest:       desc("oldest_text_in_doubt_seconds", "Age of the oldest text in doubt, 0 when there is none."),
 		bills:        desc("bills", "Bills in each state.", "state"),
 		size:         desc("store_bytes", "Size of the store on this host.", "part"),
+		daemons:      desc("daemons", "Daemons on this store that are heard of: that work, and that wait since their config differs.", "state"),
+		leads:        desc("leads", "1 for the one daemon on a store that polls receipts, declares lists and tells the operator."),
 	}
 }
 
 func (m *storeMetrics) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{m.lost, m.stopped, m.warned, m.held, m.today, m.segments, m.inDoubt, m.oldest, m.bills, m.size} {
+	for _, d := range []*prometheus.Desc{
+		m.lost, m.stopped, m.warned, m.held, m.today, m.segments, m.inDoubt, m.oldest, m.bills, m.size, m.daemons, m.leads,
+	} {
 		ch <- d
 	}
 }
@@ -121,9 +127,37 @@ func (m *storeMetrics) Collect(ch chan<- prometheus.Metric) {
 			gauge(m.bills, float64(n), string(state))
 		}
 	}
+	m.collectDaemons(ctx, gauge)
 	for part, bytes := range m.Size() {
 		gauge(m.size, float64(bytes), part)
 	}
+}
+
+func (m *storeMetrics) collectDaemons(ctx context.Context, gauge func(*prometheus.Desc, float64, ...string)) {
+	members, err := m.Store.Members(ctx)
+	if err != nil {
+		m.Log.Warn("the daemons cannot be counted", "err", err)
+		return
+	}
+	var works, waits, leads float64
+	if len(members) == 0 { // of a file
+		works, leads = 1, 1
+	}
+	for _, d := range members {
+		switch {
+		case !d.Lives:
+		case d.Decides:
+			works++
+		default:
+			waits++
+		}
+		if d.Leads && d.Self {
+			leads = 1
+		}
+	}
+	gauge(m.daemons, works, "works")
+	gauge(m.daemons, waits, "waits")
+	gauge(m.leads, leads)
 }
 
 func (m *storeMetrics) collectBlockers(ctx context.Context, now time.Time, gauge func(*prometheus.Desc, float64, ...string)) {

@@ -45,7 +45,8 @@ func TestStoreMetricsOfAStoreThatCannotBeReadAreLeftOut(t *testing.T) {
 		}
 	}
 	want := map[string]float64{"duewatch_oldest_text_in_doubt_seconds": 0, "duewatch_texts_in_doubt": 0,
-		"duewatch_segments_this_month": 0, "duewatch_texts_today": 0, "duewatch_other_total": 0, "duewatch_store_bytes database": 4096, "duewatch_store_lost": 0}
+		"duewatch_segments_this_month": 0, "duewatch_texts_today": 0, "duewatch_other_total": 0, "duewatch_store_bytes database": 4096, "duewatch_store_lost": 0,
+		"duewatch_daemons works": 1, "duewatch_daemons waits": 0, "duewatch_leads": 1}
 	for _, state := range store.BillStates {
 		want["duewatch_bills "+string(state)] = 0
 	}
@@ -77,7 +78,7 @@ func TestStoreMetricsOfAStoreThatCannotBeReadAreLeftOut(t *testing.T) {
 	for _, f := range families {
 		left = append(left, f.GetName())
 	}
-	if diff := cmp.Diff([]string{"duewatch_other_total", "duewatch_store_bytes", "duewatch_store_lost"}, left); err != nil || diff != "" {
+	if diff := cmp.Diff([]string{"duewatch_daemons", "duewatch_leads", "duewatch_other_total", "duewatch_store_bytes", "duewatch_store_lost"}, left); err != nil || diff != "" {
 		t.Errorf("without a store the series are %v, %v", families, err)
 	}
 	for _, want := range []string{"what holds texts", "the held reminders", "the texts in doubt", "the bills"} {

@@ -42,6 +42,20 @@ type Health struct {
 	Ready    bool     `json:"ready"` // each job has begun its first pass
 	Problems []string `json:"problems"`
 	Jobs     []Job    `json:"jobs"`
+	Daemons  []Daemon `json:"daemons,omitempty"` // on the same database, this one among them
+}
+
+// Daemon is one of those that work on the same database.
+type Daemon struct {
+	Host    string    `json:"host"`
+	PID     int       `json:"pid"`
+	Version string    `json:"version"`
+	Config  string    `json:"config"` // a fingerprint
+	Mode    string    `json:"mode"`
+	Works   bool      `json:"works"` // and does not wait since its config differs
+	Leads   bool      `json:"leads"`
+	Self    bool      `json:"self"`
+	SeenAt  time.Time `json:"seen_at"`
 }
 
 // Config is what Serve and Handler need to know.

@@ -39,6 +39,7 @@ var (
 // DB is one open store. It is safe for concurrent use.
 type DB struct {
 	engine      engine
+	owner       string // names this daemon on what it claims; "" in a command
 	read        *sql.DB
 	write       *writer // nil when opened for reading
 	releaseLock func()  // in a daemon: lets another one open the file; nil in a command

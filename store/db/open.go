@@ -34,10 +34,18 @@ func Redacted(store string) string {
 
 // OpenDaemon opens a store for the daemon, bringing its schema up to date as needed; a
 // file is created (mode 0600), and a database has to be there. One daemon at a time may
-// have it open; a second one gets ErrLocked.
+// have a file open, and a second one gets ErrLocked; on a database there may be several.
 func OpenDaemon(ctx context.Context, store string, schema Schema) (*DB, error) {
 	if OnServer(store) {
-		return openServerDaemon(ctx, store, schema)
+		return openServerDaemon(ctx, store, schema, false)
+	}
+	return openFileDaemon(ctx, store, schema)
+}
+
+// OpenAlone is OpenDaemon for who must be alone on the store: ErrLocked beside any daemon.
+func OpenAlone(ctx context.Context, store string, schema Schema) (*DB, error) {
+	if OnServer(store) {
+		return openServerDaemon(ctx, store, schema, true)
 	}
 	return openFileDaemon(ctx, store, schema)
 }

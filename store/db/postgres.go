@@ -9,6 +9,7 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -21,7 +22,8 @@ import (
 //
 // Nothing that it sets outlives a transaction, so a pooler in transaction mode may stand
 // between. All transactions that write take turns by the row lock of write_lock, as they
-// do on SQLite: what one of them has read stays true until it commits.
+// do on SQLite, those of all daemons and commands: what one of them has read stays true
+// until it commits.
 type postgres struct {
 	owner string // of the daemon's row in daemons; "" in a command
 
@@ -36,6 +38,10 @@ type postgres struct {
 
 	apart     *sql.DB   // for the lease, and to ask what became of a commit
 	renewedAt time.Time // the lease, by OthersWrote
+
+	clockAhead atomic.Int64 // of the server, in nanoseconds
+	decides    atomic.Bool  // by Decide; another may displace it
+	anyDead    atomic.Bool  // there is a daemon whose lease has run out
 
 	giveUp    chan struct{} // closed when nobody waits for a connection any more; nil in a command, which does not wait
 	ended     chan struct{} // closed when the daemon can work on the store no more
@@ -130,7 +136,8 @@ func (p *postgres) tryBegin(ctx context.Context, pool *sql.DB, kind txKind) (*sq
 			text += "UPDATE write_lock SET commands = commands + 1"
 		} else {
 			text += fmt.Sprintf(`SELECT id FROM write_lock FOR UPDATE;
-				UPDATE daemons SET commits = commits + 1, seen_at = %[1]s, until_at = %[1]s + %[2]d WHERE owner = '%[3]s' AND commits = %[4]d`,
+				UPDATE daemons SET commits = commits + 1, seen_at = %[1]s, until_at = %[1]s + %[2]d
+				WHERE owner = '%[3]s' AND commits = %[4]d AND decides = 1`,
 				serverNow, leaseFor.Milliseconds(), p.owner, p.commits)
 		}
 	}
@@ -154,11 +161,14 @@ func (p *postgres) missingRow(ctx context.Context, conn *sql.Conn) error {
 		return errForeignTables
 	}
 	var commits int64
-	switch err := conn.QueryRowContext(ctx, "SELECT commits FROM daemons WHERE owner = $1", p.owner).Scan(&commits); {
+	var decides bool
+	switch err := conn.QueryRowContext(ctx, "SELECT commits, decides FROM daemons WHERE owner = $1", p.owner).Scan(&commits, &decides); {
 	case errors.Is(err, sql.ErrNoRows):
 		return p.superseded()
 	case err != nil:
 		return explain(err)
+	case commits == p.commits && !decides:
+		return p.endWork(ErrDisplaced)
 	}
 	return p.endWork(ErrWentBack)
 }
@@ -262,9 +272,9 @@ const waitAtEnd = 10 * time.Second
 
 // openServerDaemon opens a database for the daemon. Once ctx has ended, nobody waits for a
 // lost connection for long.
-func openServerDaemon(ctx context.Context, address string, schema Schema) (_ *DB, err error) {
+func openServerDaemon(ctx context.Context, address string, schema Schema, exclusively bool) (_ *DB, err error) {
 	p := &postgres{owner: rand.Text(), giveUp: make(chan struct{}), ended: make(chan struct{})}
-	d := &DB{engine: p}
+	d := &DB{engine: p, owner: p.owner}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, d.Close())
@@ -287,34 +297,28 @@ func openServerDaemon(ctx context.Context, address string, schema Schema) (_ *DB
 		p.giveUpLease()
 		_ = p.apart.Close()
 	}
-	if err := p.prepare(ctx, write, schema); err != nil {
+	if err := p.prepare(ctx, write, schema, exclusively); err != nil {
 		return nil, notOpened(address, err)
 	}
 	return d, nil
 }
 
-// prepare brings the database up to date and takes it for this daemon.
-func (p *postgres) prepare(ctx context.Context, pool *sql.DB, schema Schema) error {
+// prepare brings the database up to date, and enters this daemon.
+func (p *postgres) prepare(ctx context.Context, pool *sql.DB, schema Schema, exclusively bool) error {
 	if err := waitForServer(ctx, pool); err != nil {
 		return err
 	}
 	if err := checkServer(ctx, pool, true); err != nil {
 		return err
 	}
-	// Another daemon that lives must not find its tables changed.
-	switch err := schema.ours(ctx, pool); {
-	case err == nil:
-		if err := p.takeLease(ctx, pool); err != nil {
-			return err
-		}
-		return schema.migrateServer(ctx, pool)
-	case !errors.Is(err, ErrNotFound):
+	if err := schema.ours(ctx, pool); err != nil && !errors.Is(err, ErrNotFound) {
 		return err
 	}
+	// Others may live: a migration is one that they can work with, or is refused.
 	if err := schema.migrateServer(ctx, pool); err != nil {
 		return err
 	}
-	return p.takeLease(ctx, pool)
+	return p.join(ctx, pool, exclusively)
 }
 
 // waitForServer waits for a server that starts, or has no connection left, for half a minute.

@@ -13,9 +13,11 @@ import (
 )
 
 var (
-	// ErrSuperseded means that another daemon has taken the store, since this one was not
+	// ErrSuperseded means that the other daemons took this one for dead, since it was not
 	// heard of for longer than its lease.
-	ErrSuperseded = errors.New("another duewatch daemon has taken this store, since this one was not heard of for too long")
+	ErrSuperseded = errors.New("the other daemons have taken this one for dead, since it was not heard of for too long: it starts again")
+	// ErrDisplaced means that daemons of another config work on this store now.
+	ErrDisplaced = errors.New("daemons of another config work on this store now: this one starts again, and waits")
 	// ErrWentBack means that the server has lost what it said to be committed: it is
 	// another one, behind the former, or was restored.
 	ErrWentBack = errors.New("the database has lost commits that it had confirmed: it is another server, behind the former, or a restored one")
@@ -37,89 +39,100 @@ func place() string {
 // A daemon renews its lease this often.
 const renewEvery = 5 * time.Second
 
-// takeLease enters this daemon as the one that works on the store. It waits for the lease
-// of one that is not heard of any more to run out, and returns ErrLocked beside one that lives.
-func (p *postgres) takeLease(ctx context.Context, pool *sql.DB) error {
-	var first *holder
-	for {
-		held, err := p.tryLease(ctx, pool)
-		switch {
-		case err != nil:
-			return fmt.Errorf("take the store for this daemon: %w", err)
-		case held == nil:
-			return nil
-		case held.lives || (first != nil && (held.owner != first.owner || held.seenAt != first.seenAt)):
-			return fmt.Errorf("%w (on %s, process %d): stop it first", ErrLocked, held.host, held.pid)
-		}
-		if first == nil {
-			first = held
-		}
-		select {
-		case <-time.After(500 * time.Millisecond):
-		case <-ctx.Done():
-			return ctx.Err()
-		}
+// exclusive is in place of notifier.mode for who wants to be alone on the store.
+const exclusive = "exclusive"
+
+// join enters this daemon among those that work on the store. One that finds no other works
+// at once; beside others it waits until Decide lets it. Who wants to be alone gets ErrLocked
+// beside another, and the others beside it.
+func (p *postgres) join(ctx context.Context, pool *sql.DB, exclusively bool) error {
+	mode := ""
+	if exclusively {
+		mode = exclusive
 	}
+	err := p.alone(ctx, pool, func(conn *sql.Conn) error {
+		host, err := os.Hostname()
+		if err != nil {
+			host = "an unknown host"
+		}
+		if err := removeDead(ctx, conn); err != nil {
+			return err
+		}
+		var otherHost string
+		var otherPID int
+		err = conn.QueryRowContext(ctx, "SELECT host, pid FROM daemons WHERE $1 OR mode = '"+exclusive+"' LIMIT 1", exclusively).
+			Scan(&otherHost, &otherPID)
+		if err == nil {
+			return fmt.Errorf("%w (on %s, process %d): stop it first", ErrLocked, otherHost, otherPID)
+		} else if !errors.Is(err, sql.ErrNoRows) {
+			return err
+		}
+		_, err = conn.ExecContext(ctx, fmt.Sprintf(`INSERT INTO daemons
+				(owner, host, place, pid, version, config, mode, decides, compared, since, seen_at, until_at, commits)
+			VALUES ($1, $2, $3, $4, $5, '', $7, CASE WHEN EXISTS (SELECT 1 FROM daemons) THEN 0 ELSE 1 END, '', %[1]s, %[1]s, %[1]s + $6, 0)`,
+			serverNow), p.owner, host, place(), os.Getpid(), version(), leaseFor.Milliseconds(), mode)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("enter this daemon in the store: %w", err)
+	}
+	return nil
 }
 
-// holder is a daemon that has a store.
-type holder struct {
-	owner, host, place string
-	pid                int
-	seenAt, untilAt    int64
-	lives              bool // for certain
-}
-
-// tryLease enters this daemon, unless another has a lease.
-func (p *postgres) tryLease(ctx context.Context, pool *sql.DB) (held *holder, err error) {
+// alone runs do in a transaction that holds the lock of all that write, and is none of this
+// daemon's numbered ones.
+func (p *postgres) alone(ctx context.Context, pool *sql.DB, do func(*sql.Conn) error) (err error) {
 	conn, err := p.tryBegin(ctx, pool, reading)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer func() { err = errors.Join(err, conn.Close()) }()
 	if _, err := conn.ExecContext(ctx, "ROLLBACK; BEGIN; "+writeSettings+"SELECT id FROM write_lock FOR UPDATE"); err != nil {
-		return nil, explain(err)
+		return explain(err)
 	}
-	if held, err = p.lease(ctx, conn); err != nil || held != nil {
+	if err := do(conn); err != nil {
 		_, _ = conn.ExecContext(ctx, "ROLLBACK") // the connection is closed otherwise
-		return held, explain(err)
+		return explain(err)
 	}
 	_, err = conn.ExecContext(ctx, "COMMIT")
-	return nil, explain(err)
+	return explain(err)
 }
 
-func (p *postgres) lease(ctx context.Context, conn *sql.Conn) (*holder, error) {
-	var now int64
-	var h holder
-	err := conn.QueryRowContext(ctx, "SELECT "+serverNow).Scan(&now)
-	if err == nil {
-		err = conn.QueryRowContext(ctx, "SELECT owner, host, place, pid, seen_at, until_at FROM daemons ORDER BY until_at DESC LIMIT 1").
-			Scan(&h.owner, &h.host, &h.place, &h.pid, &h.seenAt, &h.untilAt)
+// removeDead removes the daemons whose leases have run out, and those of this machine whose
+// processes are gone: none of them can commit anything more.
+func removeDead(ctx context.Context, conn *sql.Conn) error {
+	if _, err := conn.ExecContext(ctx, "DELETE FROM daemons WHERE until_at <= "+serverNow); err != nil {
+		return err
 	}
 	here := place()
-	switch {
-	case errors.Is(err, sql.ErrNoRows):
-	case err != nil:
-		return nil, err
-	case h.untilAt <= now: // a process that is stopped may have it, which can commit nothing more
-	case here != "" && h.place == here:
-		err := syscall.Kill(h.pid, 0)
-		if h.lives = err == nil || errors.Is(err, syscall.EPERM); h.lives {
-			return &h, nil
-		}
-	default:
-		return &h, nil
+	if here == "" {
+		return nil
 	}
-	host, err := os.Hostname()
+	rows, err := conn.QueryContext(ctx, "SELECT owner, pid FROM daemons WHERE place = $1", here)
 	if err != nil {
-		host = "an unknown host"
+		return err
 	}
-	_, err = conn.ExecContext(ctx, "DELETE FROM daemons")
-	if err == nil {
-		_, err = conn.ExecContext(ctx, `INSERT INTO daemons (owner, host, place, pid, version, since, seen_at, until_at, commits)
-			VALUES ($1, $2, $3, $4, $5, $6, $6, $7, 0)`, p.owner, host, here, os.Getpid(), version(), now, now+leaseFor.Milliseconds())
+	defer rows.Close() //nolint:errcheck // read to the end
+	var dead []string
+	for rows.Next() {
+		var owner string
+		var pid int
+		if err := rows.Scan(&owner, &pid); err != nil {
+			return err
+		}
+		if err := syscall.Kill(pid, 0); err != nil && !errors.Is(err, syscall.EPERM) {
+			dead = append(dead, owner)
+		}
 	}
-	return nil, err
+	if err := rows.Err(); err != nil {
+		return err
+	}
+	for _, owner := range dead {
+		if _, err := conn.ExecContext(ctx, "DELETE FROM daemons WHERE owner = $1", owner); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // version is that of this binary.
@@ -138,17 +151,21 @@ func (p *postgres) renewLease(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, 2*renewEvery)
 	defer cancel()
-	r, err := p.apart.ExecContext(ctx, fmt.Sprintf("UPDATE daemons SET seen_at = %[1]s, until_at = %[1]s + %[2]d WHERE owner = $1",
-		serverNow, leaseFor.Milliseconds()), p.owner)
+	began := time.Now()
+	var seen int64
+	err := p.apart.QueryRowContext(ctx, fmt.Sprintf(`UPDATE daemons SET seen_at = %[1]s, until_at = %[1]s + %[2]d
+		WHERE owner = $1 RETURNING seen_at`, serverNow, leaseFor.Milliseconds()), p.owner).Scan(&seen)
+	if errors.Is(err, sql.ErrNoRows) {
+		return p.superseded()
+	}
 	p.noteConnection(isConnectionLost(err), err)
 	if err != nil {
 		return explain(err)
 	}
 	p.renewedAt = time.Now()
-	if n, err := r.RowsAffected(); err != nil || n > 0 {
-		return err
-	}
-	return p.superseded()
+	took := p.renewedAt.Sub(began)
+	p.clockAhead.Store(int64(time.UnixMilli(seen).Sub(began.Add(took / 2)).Round(max(time.Millisecond, took))))
+	return nil
 }
 
 // othersWrote is DB.OthersWrote, which a daemon calls every second: it renews its lease with
@@ -159,17 +176,23 @@ func (p *postgres) othersWrote(ctx context.Context, pool *sql.DB) (version int64
 			return 0, fmt.Errorf("keep the store for this daemon: %w", err)
 		}
 	}
-	err = pool.QueryRowContext(ctx, "SELECT commands FROM write_lock").Scan(&version)
+	var dead, displaced bool
+	err = pool.QueryRowContext(ctx, "SELECT commands, EXISTS (SELECT 1 FROM daemons WHERE until_at <= "+serverNow+`),
+		EXISTS (SELECT 1 FROM daemons WHERE owner = $1 AND decides = 0) FROM write_lock`, p.owner).Scan(&version, &dead, &displaced)
 	p.noteConnection(isConnectionLost(err), err)
 	if err != nil {
 		return 0, fmt.Errorf("look for changes of the store: %w", explain(err))
+	}
+	p.anyDead.Store(dead)
+	if displaced && p.decides.Load() {
+		return 0, p.endWork(ErrDisplaced)
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return version + p.returns<<32, nil
 }
 
-// superseded ends this daemon's work on a store that is another daemon's by now.
+// superseded ends this daemon's work, since the others have removed its row.
 func (p *postgres) superseded() error { return p.endWork(ErrSuperseded) }
 
 // endWork ends this daemon's work on the store, for the reason that came first.

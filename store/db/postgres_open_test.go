@@ -11,67 +11,169 @@ import (
 	"duewatch/store/db/pgtest"
 )
 
-func TestASecondDaemonOnTheSameMachineIsRefusedAtOnce(t *testing.T) {
+// mayDecide is what Decide says.
+func mayDecide(t testing.TB, d *DB, config, mode string) bool {
+	t.Helper()
+	return must(d.Decide(t.Context(), config, mode))
+}
+
+func TestDaemonsOfOneConfigWorkTogether(t *testing.T) {
 	database := newDatabase(t)
-	d := daemonAt(t, database)
-	began := time.Now()
-	_, err := OpenDaemon(t.Context(), database, serverSchema)
-	host := must(os.Hostname())
-	if want := fmt.Sprintf("on %s, process %d", host, os.Getpid()); !errors.Is(err, ErrLocked) || !strings.Contains(err.Error(), want) {
-		t.Errorf("error %v, want ErrLocked with %q", err, want)
+	first, second := daemonAt(t, database), daemonAt(t, database)
+	for _, d := range []*DB{first, second} {
+		if !mayDecide(t, d, "a", "live") {
+			t.Fatal("it must wait")
+		}
 	}
-	if took := time.Since(began); took > leaseFor/3 {
-		t.Errorf("it was refused after %s", took)
+	for i := range 3 {
+		mustDo(t, first.Write(setMeta(fmt.Sprint("a", i))))
+		mustDo(t, second.Write(setMeta(fmt.Sprint("b", i))))
 	}
-	mustDo(t, d.Write(setMeta("a"))) // the attempt has taken nothing from the first
+	leaders := 0
+	for _, m := range must(second.Members(t.Context())) {
+		if m.Leads {
+			leaders++
+			if m.Self {
+				t.Error("the second leads, though the first is there")
+			}
+		}
+	}
+	if leaders != 1 {
+		t.Errorf("%d lead", leaders)
+	}
+	mustDo(t, first.Close())
+	if all := must(second.Members(t.Context())); len(all) != 1 || !all[0].Leads || !all[0].Self {
+		t.Errorf("when the first has ended there are %+v", all)
+	}
+}
+
+// What a daemon of another config would do is wait, until the others are gone or released.
+func TestADaemonOfAnotherConfigWaits(t *testing.T) {
+	for name, tt := range map[string]struct {
+		first, second string // their modes
+		displaced     bool   // the first one is, by the second
+	}{
+		"both text customers":               {first: "live", second: "live"},
+		"the second is off":                 {first: "live", second: "off"},
+		"the second texts an allowlist":     {first: "live", second: "allowlist"},
+		"neither texts customers":           {first: "off", second: "redirect"},
+		"the second alone texts customers":  {first: "allowlist", second: "live", displaced: true},
+		"the first is off, the second live": {first: "off", second: "live", displaced: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			database := newDatabase(t)
+			first, second := daemonAt(t, database), daemonAt(t, database)
+			if !mayDecide(t, first, "a", tt.first) {
+				t.Fatal("the first must wait")
+			}
+			if may := mayDecide(t, second, "b", tt.second); may != tt.displaced {
+				t.Errorf("the second may decide: %v", may)
+			}
+			works, waits := first, second
+			if tt.displaced {
+				works, waits = second, first
+			}
+			mustDo(t, works.Write(setMeta("a")))
+			if err := waits.Write(setMeta("b")); !errors.Is(err, ErrDisplaced) {
+				t.Errorf("who waits writes: %v", err)
+			}
+			mustDo(t, works.Close())
+			if tt.displaced {
+				return // it has to start again
+			}
+			if !mayDecide(t, second, "b", tt.second) {
+				t.Error("it waits though the first is gone")
+			}
+		})
+	}
 }
 
 // leaseOf has the lease be that of another daemon, for a while from now on.
 func leaseOf(t testing.TB, database, place string, pid int, lasts time.Duration) {
 	t.Helper()
-	aside(t, database, fmt.Sprintf(`DELETE FROM daemons; INSERT INTO daemons (owner, host, place, pid, version, since, seen_at, until_at, commits)
-		VALUES ('another', 'elsewhere', '%s', %d, '', 0, %s, %[3]s + %d, 0)`, place, pid, serverNow, lasts.Milliseconds()))
+	aside(t, database, fmt.Sprintf(`DELETE FROM daemons;
+		INSERT INTO daemons (owner, host, place, pid, version, config, mode, decides, compared, since, seen_at, until_at, commits)
+		VALUES ('another', 'elsewhere', '%s', %d, '', 'other', 'live', 1, '', 0, %s, %[3]s + %d, 0)`, place, pid, serverNow, lasts.Milliseconds()))
 }
 
 func TestADaemonTakesOverFromOneThatIsDead(t *testing.T) {
-	database := newDatabase(t)
 	const nobody = 1<<22 + 1 // past the numbers of processes
+	database := newDatabase(t)
 	leaseOf(t, database, place(), nobody, time.Hour)
-	began := time.Now()
-	daemonAt(t, database)
-	if took := time.Since(began); took > leaseFor/3 {
-		t.Errorf("it waited %s for a process of this machine that is dead", took)
+	d := daemonAt(t, database)
+	mustDo(t, d.Write(setMeta("a")))
+	if all := must(d.Members(t.Context())); len(all) != 1 {
+		t.Errorf("there are %+v", all)
 	}
 }
 
-func TestADaemonElsewhereThatIsNotHeardOfKeepsTheStoreUntilItsLeaseEnds(t *testing.T) {
+func TestADaemonElsewhereCountsAsLivingUntilItsLeaseEnds(t *testing.T) {
 	database := newDatabase(t)
 	const left = 1500 * time.Millisecond
 	leaseOf(t, database, "another boot", os.Getpid(), left)
 	began := time.Now()
-	daemonAt(t, database)
+	d := daemonAt(t, database)
+	for !mayDecide(t, d, "a", "live") {
+		if time.Since(began) > leaseFor {
+			t.Fatal("it waits for ever")
+		}
+		<-time.After(50 * time.Millisecond)
+	}
 	if took := time.Since(began); took < left {
-		t.Errorf("it took the store after %s of a lease of %s", took, left)
+		t.Errorf("it works after %s of a lease of %s", took, left)
 	}
 }
 
-func TestADaemonElsewhereThatRenewsItsLeaseKeepsTheStore(t *testing.T) {
+func TestWhoMustBeAloneHasTheStoreAlone(t *testing.T) {
 	database := newDatabase(t)
-	gate, address := gated(t, database)
-	leaseOf(t, database, "another boot", os.Getpid(), time.Hour)
-	looks := 0
-	gate.Strike(func(statement string) pgtest.Fault {
-		if strings.Contains(statement, "FROM daemons ORDER BY") {
-			if looks++; looks == 2 { // it was heard of meanwhile
-				aside(t, database, "UPDATE daemons SET seen_at = seen_at + 1")
-			}
-		}
-		return pgtest.None
-	})
-	_, err := OpenDaemon(t.Context(), address, serverSchema)
-	if !errors.Is(err, ErrLocked) || !strings.Contains(err.Error(), "on elsewhere") {
-		t.Errorf("error %v, want ErrLocked", err)
+	d := daemonAt(t, database)
+	if _, err := OpenAlone(t.Context(), database, serverSchema); !errors.Is(err, ErrLocked) {
+		t.Errorf("beside a daemon: %v, want ErrLocked", err)
 	}
+	mustDo(t, d.Close())
+	alone := closedAtEnd(t, must(OpenAlone(t.Context(), database, serverSchema)))
+	if _, err := OpenDaemon(t.Context(), database, serverSchema); !errors.Is(err, ErrLocked) {
+		t.Errorf("a daemon beside it: %v, want ErrLocked", err)
+	}
+	mustDo(t, alone.Write(setMeta("a")))
+}
+
+// Texts of several daemons leave one behind the other at the rate that they share.
+func TestTurnsOfSeveralDaemonsAreReservedOneBehindTheOther(t *testing.T) {
+	database := newDatabase(t)
+	first, second := daemonAt(t, database), daemonAt(t, database)
+	for _, d := range []*DB{first, second} {
+		if !mayDecide(t, d, "a", "live") {
+			t.Fatal("it must wait")
+		}
+	}
+	const perSecond = 2
+	began := time.Now()
+	for i, want := range []time.Duration{0, 5 * time.Second, 10 * time.Second, 15 * time.Second} {
+		d := []*DB{first, second}[i%2]
+		var wait time.Duration
+		mustDo(t, d.Write(func(x *Tx) (err error) {
+			wait, _, err = x.ReservePace(10, perSecond)
+			return err
+		}))
+		if wait > want || wait < want-time.Since(began)-time.Millisecond {
+			t.Errorf("the turn of number %d is in %s, want %s", i, wait, want)
+		}
+	}
+	err := first.Write(func(x *Tx) error {
+		_, _, err := x.ReservePace(1000, perSecond)
+		return errors.Join(err, errors.New("undone"))
+	})
+	if err == nil {
+		t.Fatal("it is not undone")
+	}
+	mustDo(t, second.Write(func(x *Tx) error {
+		wait, _, err := x.ReservePace(1, perSecond)
+		if wait > 20*time.Second {
+			t.Errorf("what was undone keeps its turns: %s", wait)
+		}
+		return err
+	}))
 }
 
 // A daemon whose lease was taken by another can commit nothing more, and knows it.
@@ -152,19 +254,17 @@ func TestTwoDaemonsThatStartOnAnEmptyDatabaseMakeOneSchema(t *testing.T) {
 			both <- opened{d, err}
 		}()
 	}
-	var working []*DB
-	for range cap(both) {
+	for i := range cap(both) {
 		o := <-both
-		if o.err == nil {
-			working = append(working, closedAtEnd(t, o.d))
-		} else if !errors.Is(o.err, ErrLocked) {
-			t.Errorf("error %v, want ErrLocked", o.err)
+		if o.err != nil {
+			t.Fatal(o.err)
 		}
+		closedAtEnd(t, o.d)
+		if !mayDecide(t, o.d, "a", "live") {
+			t.Error("one of them must wait")
+		}
+		mustDo(t, o.d.Write(setMeta(fmt.Sprint("a", i))))
 	}
-	if len(working) != 1 {
-		t.Fatalf("%d daemons have the store", len(working))
-	}
-	mustDo(t, working[0].Write(setMeta("a")))
 	if n := askAside[int64](t, database, "SELECT count(*) FROM write_lock"); n != 1 {
 		t.Errorf("%d rows in write_lock", n)
 	}

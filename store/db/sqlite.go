@@ -2,6 +2,7 @@ package db
 
 import (
 	"context"
+	"crypto/rand"
 	"database/sql"
 	"database/sql/driver"
 	"errors"
@@ -60,7 +61,7 @@ func openFileDaemon(ctx context.Context, path string, schema Schema) (_ *DB, err
 	if err != nil {
 		return nil, err
 	}
-	d := &DB{engine: sqlite{}, releaseLock: unlock}
+	d := &DB{engine: sqlite{}, releaseLock: unlock, owner: rand.Text()}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, d.Close())

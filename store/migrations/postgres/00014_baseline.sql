@@ -305,25 +305,32 @@ CREATE TABLE doubted_payments (
 
 INSERT INTO meta (key, value) VALUES ('oldest_version', '14');
 
--- The daemon that works on this store, and until when it has it, by the server's clock.
+-- The daemons that work on this store, and until when each of them is taken to live, by the
+-- server's clock.
 CREATE TABLE daemons (
     owner    TEXT COLLATE "C" PRIMARY KEY,
     host     TEXT    NOT NULL,
     place    TEXT    NOT NULL, -- tells the boot and the container that pid is of; '' = not known
     pid      INTEGER NOT NULL,
     version  TEXT    NOT NULL,
+    config   TEXT    NOT NULL, -- a fingerprint of what it decides by; '' = it has not said
+    mode     TEXT    NOT NULL, -- notifier.mode
+    decides  INTEGER NOT NULL, -- 1 = it works; 0 = it waits, since others work by another config
+    compared TEXT    NOT NULL, -- the sender whose list at the provider was compared with the store; '' = none yet
     since    BIGINT  NOT NULL,
     seen_at  BIGINT  NOT NULL,
     until_at BIGINT  NOT NULL,
     commits  BIGINT  NOT NULL  -- how many transactions it has committed: it asks here when it does not know
 ) WITH (fillfactor = 50);
 
--- Whoever writes holds this one row: transactions that write take turns.
+-- Whoever writes holds this one row: transactions that write take turns, of whatever daemon
+-- or command. What one of them has read stays true until it commits.
 CREATE TABLE write_lock (
     id       INTEGER PRIMARY KEY CHECK (id = 1),
-    commands BIGINT NOT NULL -- how many writes of commands there were: the daemon notices by it
+    commands BIGINT NOT NULL, -- how many writes of commands there were: the daemons notice by it
+    paced_to BIGINT NOT NULL  -- until when the texts that were decided take up the provider's rate: microseconds of the server's clock
 ) WITH (fillfactor = 50);
-INSERT INTO write_lock (id, commands) VALUES (1, 0);
+INSERT INTO write_lock (id, commands, paced_to) VALUES (1, 0, 0);
 
 ALTER TABLE due_register SET (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02);
 ALTER TABLE due_recheck SET (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02);
