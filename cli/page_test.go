@@ -312,7 +312,7 @@ web: {listen: "127.0.0.1:%s", token: %s}
 			}
 		}
 	}
-	b.look(1280, 1310, "light")
+	b.look(1280, 1265, "light")
 	open()
 	if *screenshot != "" {
 		ask[chromedp.Void](b, `document.querySelector('.name').textContent = 'duewatch on pay-1'`)

@@ -14,6 +14,9 @@ type counted[T any] struct {
 	count func(context.Context, *worker) (*T, error)
 	// share is the part of a core that it may take: one in so many.
 	share int
+	// hurries is whether the first count takes five times as much: a page without numbers is
+	// of little use.
+	hurries bool
 	// fresh is for how long it need not be counted again while somebody looks, and idle
 	// while nobody does.
 	fresh, idle time.Duration
@@ -22,6 +25,8 @@ type counted[T any] struct {
 	mu       sync.Mutex
 	value    *T
 	took     time.Duration
+	begunAt  time.Time // of the present count; zero = there is none
+	restsTo  time.Time // the next one begins no earlier
 	failed   bool
 	lookedAt time.Time
 	endedAt  time.Time     // of the last count
@@ -61,6 +66,11 @@ func (c *counted[T]) run(ctx context.Context) {
 			return
 		}
 		w := &worker{share: c.share, began: time.Now()}
+		c.mu.Lock()
+		if c.begunAt = w.began; c.value == nil && c.hurries {
+			w.share = max(2, c.share/5)
+		}
+		c.mu.Unlock()
 		value, err := c.count(ctx, w)
 		if ctx.Err() != nil {
 			return
@@ -71,6 +81,7 @@ func (c *counted[T]) run(ctx context.Context) {
 }
 
 func (c *counted[T]) keep(value *T, err error, w *worker) {
+	w.settle()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
@@ -80,7 +91,8 @@ func (c *counted[T]) keep(value *T, err error, w *worker) {
 		c.failed = true
 		c.log.Warn(c.what+" cannot be counted for the page; it is tried again", "err", err)
 	}
-	c.took, c.endedAt = w.total+time.Since(w.began), time.Now()
+	c.took, c.endedAt, c.begunAt = w.total, time.Now(), time.Time{}
+	c.restsTo = c.endedAt.Add(w.rests())
 	close(c.ended)
 	c.ended = make(chan struct{})
 }
@@ -100,7 +112,8 @@ func (c *counted[T]) untilDue() time.Duration {
 func (c *counted[T]) look(ctx context.Context) *T {
 	c.mu.Lock()
 	c.lookedAt = time.Now()
-	value, ended, quick := c.value, c.ended, c.took < quickCount
+	value, ended := c.value, c.ended
+	quick := c.took < quickCount && time.Now().After(c.restsTo) && (c.begunAt.IsZero() || time.Since(c.begunAt) < quickCount)
 	old := value == nil || time.Since(c.endedAt) > c.fresh
 	c.mu.Unlock()
 	if !old {
@@ -153,9 +166,12 @@ func (w *worker) settle() {
 	w.began = time.Now()
 }
 
+// rests is how long the work that is not paid for has to rest.
+func (w *worker) rests() time.Duration { return w.owed * time.Duration(w.share-1) }
+
 func (w *worker) payUp(ctx context.Context) {
 	w.settle()
-	timer := time.NewTimer(w.owed * time.Duration(w.share-1))
+	timer := time.NewTimer(w.rests())
 	defer timer.Stop()
 	select {
 	case <-timer.C:

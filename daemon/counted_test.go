@@ -70,13 +70,14 @@ func TestWhoLooksGetsWhatIsFreshAndDoesNotWaitForLong(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var n atomic.Int64
-		takes := 10 * time.Millisecond
-		var fails error
+		var takes atomic.Int64
+		takes.Store(int64(10 * time.Millisecond))
+		var fails atomic.Bool
 		var log strings.Builder
 		c := newCounted("n", 2, time.Minute, time.Hour, slog.New(slog.NewTextHandler(&log, nil)), func(context.Context, *worker) (*int64, error) {
-			work(takes)
-			if fails != nil {
-				return nil, fails
+			work(time.Duration(takes.Load()))
+			if fails.Load() {
+				return nil, errors.New("the store is away")
 			}
 			return new(n.Add(1)), nil
 		})
@@ -103,14 +104,14 @@ func TestWhoLooksGetsWhatIsFreshAndDoesNotWaitForLong(t *testing.T) {
 		if v := look(); *v != 2 {
 			t.Errorf("after a minute it sees the count %d, want the second", *v)
 		}
-		takes = time.Second // and so it is not waited for the next time but one
+		takes.Store(int64(time.Second)) // and so it is not waited for the next time but one
 		work(61 * time.Second)
 		look()
 		work(10 * time.Second)
 		if v := look(); *v < 3 {
 			t.Errorf("a slow count is not seen: %d", *v)
 		}
-		fails = errors.New("the store is away")
+		fails.Store(true)
 		seen := n.Load()
 		work(10 * time.Minute)
 		if v := look(); v == nil || *v < seen {

@@ -25,8 +25,8 @@ const (
 	pageDays   = 30 // as duewatch report
 	pagePaid   = 3 * 24 * time.Hour
 	aheadDays  = 7 // as duewatch preview
-	shareToday = 100
-	shareMonth = 100
+	shareToday = 50
+	shareMonth = 50
 	// shareAhead is a twentieth of a core.
 	shareAhead = 20
 	// mostAhead bounds the scratch store of a look ahead, some 150 MB: it may lie in memory.
@@ -48,6 +48,7 @@ func (d *daemon) newPage(cfg *config.Config, s *scheduler.Scheduler, log *slog.L
 	p := &page{daemon: d, cfg: cfg, scheduler: s}
 	p.today = newCounted("what became of today's texts", shareToday, 5*time.Second, 15*time.Minute, log, p.countToday)
 	p.month = newCounted("the last 30 days", shareMonth, time.Minute, time.Hour, log, p.countMonth)
+	p.today.hurries, p.month.hurries = true, true
 	p.ahead = newCounted("the next seven days", shareAhead, time.Minute, time.Hour, log, p.lookAhead)
 	return p
 }
@@ -156,27 +157,22 @@ func whatToRun(key, text string) string {
 	}
 }
 
-// reportOf counts a report as the command does.
-func (p *page) reportOf(ctx context.Context, w *worker, now time.Time, by store.Grouping, since reminder.Date, texts bool) (
-	*store.Report, error,
-) {
-	period := store.Period{
+// newReport is a report that is counted as the command counts it, and its period.
+func (p *page) newReport(
+	ctx context.Context, w *worker, now time.Time, by store.Grouping, since reminder.Date,
+) (*store.Report, store.Period) {
+	return store.NewReport(by, p.cfg.Zone, p.cfg.Policies.Name), store.Period{
 		Since: since.At(0, p.cfg.Zone), Until: now.Add(time.Millisecond), HeldMost: MaxHeld(p.cfg.Policies), PaidWithin: pagePaid, By: by,
 		Progress: func(int) { w.rest(ctx) },
 	}
-	r := store.NewReport(by, p.cfg.Zone, p.cfg.Policies.Name)
-	if texts {
-		if err := p.store.ReportTexts(ctx, period, r.AddTexts); err != nil {
-			return nil, err
-		}
-	}
-	return r, p.store.ReportReminders(ctx, period, now, r.AddReminders)
 }
 
+// countToday counts texts alone. Of reminders it would have to read all that can have been
+// held until today.
 func (p *page) countToday(ctx context.Context, w *worker) (*web.Today, error) {
 	now := p.Now()
-	r, err := p.reportOf(ctx, w, now, store.ByNothing, reminder.DateOf(now.In(p.cfg.Zone)), true)
-	if err != nil {
+	r, period := p.newReport(ctx, w, now, store.ByNothing, reminder.DateOf(now.In(p.cfg.Zone)))
+	if err := p.store.ReportTexts(ctx, period, r.AddTexts); err != nil {
 		return nil, err
 	}
 	held, err := p.store.HeldNow(ctx, store.ByNothing)
@@ -201,14 +197,15 @@ func (p *page) countMonth(ctx context.Context, w *worker) (*web.Month, error) {
 	now := p.Now()
 	today := reminder.DateOf(now.In(p.cfg.Zone))
 	m := &web.Month{At: now, Since: today.AddDays(-pageDays), PaidWithin: pagePaid}
-	byDay, err := p.reportOf(ctx, w, now, store.ByDay, m.Since, true)
-	if err != nil {
+	byDay, period := p.newReport(ctx, w, now, store.ByDay, m.Since)
+	if err := p.store.ReportTexts(ctx, period, byDay.AddTexts); err != nil {
 		return nil, err
 	}
-	byStage, err := p.reportOf(ctx, w, now, store.ByStage, m.Since, false)
-	if err != nil {
+	byStage, period := p.newReport(ctx, w, now, store.ByStage, m.Since)
+	if err := p.store.ReportReminders(ctx, period, now, byStage.AddReminders); err != nil {
 		return nil, err
 	}
+	byDay.Total.Skipped = byStage.Total.Skipped
 	m.Total = byDay.Total
 	lines := map[string]*store.ReportLine{}
 	for _, l := range byDay.Lines() {

@@ -66,7 +66,7 @@ func (w Waiting) Means() string {
 // Today is what became of the texts of today, and what waits now.
 type Today struct {
 	At   time.Time
-	Line *store.ReportLine
+	Line *store.ReportLine // of the texts alone
 	Held []Waiting
 }
 

@@ -131,7 +131,7 @@ func TestThePageSaysAllWithoutItsDrawings(t *testing.T) {
 	html := regexp.MustCompile(`(?s)<svg.*?</svg>`).ReplaceAllString(written(t, busyPage()), "")
 	for _, want := range []string{
 		"2 things to do", "lets it go on", "<code>duewatch release --reason account_fault</code>", `<code>duewatch doctor</code>`,
-		`id="today-delivered"><data value="1234">1,234</data>`, "5 × code 30003", "12 × nothing is owed", "12,345", "same_words",
+		`id="today-delivered"><data value="1234">1,234</data>`, "5 × code 30003", "12 × nothing is owed; 1 × the customer does not want texts", "12,345", "same_words",
 		`<code>duewatch release --reason surge</code>`, "Tue 31 Mar 2026", `<td class="n"><data value="900">900</data></td>`,
 		"<th scope=\"row\">All</th>", `<data value="38254">38,254</data>`, "40.0%", "KES 61,206.40 at 0.80 each; the provider has charged USD 12.40",
 		"3 days before", ">failed<", ">late<", "pay-2", "3 minutes ago", "more than 200,000 texts", "1 bill still to be registered", "2 bills paused",

@@ -21,12 +21,12 @@ type view struct {
 	Verdict string
 	Tone    string // well, todo, bad: a class of page.css
 
-	Counts       []count // of today
-	FailedToday  string
-	SkippedToday string
-	Ahead, Texts chart
-	Cost         chart
-	Rows         []dayRow // of the month, the newest day first
+	Counts      []count // of today
+	FailedToday string
+	Ahead       chart
+	Texts, Cost chart
+	Skipped     string   // of the month
+	Rows        []dayRow // of the month, the newest day first
 }
 
 // count is a number, and what it counts.
@@ -91,7 +91,6 @@ func (v *view) today(l *store.ReportLine) {
 		v.Counts[1].Note = percent(l.Delivered, l.HandedOver())
 	}
 	v.FailedToday = inWords(l.Codes, func(code int) string { return "code " + strconv.Itoa(code) })
-	v.SkippedToday = inWords(l.Skipped, func(r reminder.Reason) string { return r.Info().Means })
 }
 
 // inWords lists counts, the highest first.
@@ -147,6 +146,7 @@ func (v *view) month(m *Month) {
 	texts.Desc = fmt.Sprintf("A bar for each day from %s to %s; %s were handed over, %s of them delivered. The table below has the numbers.",
 		dayName(m.Since), dayName(m.Since.AddDays(last)), plural(m.Total.HandedOver(), "text"), number(m.Total.Delivered))
 	cost.Desc = fmt.Sprintf("A bar for each day; %s in all. The table below has the numbers.", v.SpentInMonth())
+	v.Skipped = inWords(m.Total.Skipped, func(r reminder.Reason) string { return r.Info().Means })
 	v.Texts, v.Cost = texts.draw(sent, wholeNumber), cost.draw(paid, words)
 }
 
