@@ -90,7 +90,7 @@ run: build ## run the daemon against the sandbox, with its store in .run/
 	@if [ -z "$${DUEWATCH_WEB__LISTEN:-}" ]; then \
 		port=8750; while (: <>/dev/tcp/127.0.0.1/$$port) 2>/dev/null; do port=$$((port + 1)); done; \
 		if [ "$$port" != 8750 ]; then \
-			echo "port 8750 is taken: /healthz and /metrics are at http://127.0.0.1:$$port"; \
+			echo "port 8750 is taken: the page, /healthz and /metrics are at http://127.0.0.1:$$port"; \
 			export DUEWATCH_WEB__LISTEN=127.0.0.1:$$port; \
 		fi; \
 	fi; \
@@ -114,6 +114,7 @@ endef
 test: needs ## run all tests, those of the store on PostgreSQL too
 	@$(GO) test ./...
 	$(call test_on_postgres,./store ./scheduler)
+	@command -v chromium >/dev/null || printf '\n%s\n%s\n' "SKIPPED: the page was not looked at in a browser, since chromium is not installed here." "  Debian: sudo apt install chromium" >&2
 
 .PHONY: race
 race: needs ## run all tests with the race detector
@@ -128,6 +129,12 @@ fuzz: needs ## fuzz every target of every package, FUZZTIME each
 		echo "$$package $$target"; \
 		$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$package" </dev/null; \
 	done
+
+# README shows it. The test fills a store with 45 days of made-up customers.
+.PHONY: screenshot
+screenshot: needs ## make docs/page.png, the screenshot of the page (needs chromium)
+	@command -v chromium >/dev/null || { echo "screenshot needs chromium: sudo apt install chromium" >&2; exit 1; }
+	@$(GO) test ./cli -run '^TestThePageInABrowser$$' -count=1 -args -screenshot "$(CURDIR)/docs/page.png"
 
 .PHONY: simtest
 simtest: needs ## simulate weeks of the daemon against faulty services, SEEDS times (STORE=postgres)

@@ -84,7 +84,7 @@ func TestMakeRunTakesAFreePort(t *testing.T) {
 	if err == nil {
 		defer l.Close() //nolint:errcheck // of a test
 	} // else another program has it
-	taken := regexp.MustCompile(`^port 8750 is taken: \S+ and \S+ are at http://127\.0\.0\.1:(\d+)\nlistens on 127\.0\.0\.1:(\d+)\n$`)
+	taken := regexp.MustCompile(`^port 8750 is taken: the page, \S+ and \S+ are at http://127\.0\.0\.1:(\d+)\nlistens on 127\.0\.0\.1:(\d+)\n$`)
 	said := run("DUEWATCH_WEB__LISTEN=")
 	if ports := taken.FindStringSubmatch(said); len(ports) == 0 || ports[1] != ports[2] || ports[1] == "8750" {
 		t.Errorf("with the port taken: %s", said)

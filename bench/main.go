@@ -98,6 +98,7 @@ func parts() []part {
 		{"idle", (*bench).idle},
 		{"start", (*bench).start},
 		{"commands", (*bench).commands},
+		{"page", (*bench).page},
 		{"scale", (*bench).scale},
 		{"postgres", (*bench).postgres},
 	}

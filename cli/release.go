@@ -255,7 +255,7 @@ func (a *app) listHeld(c *cobra.Command, asJSON bool) (err error) {
 	sum := 0
 	for _, h := range held {
 		sum += h.Count
-		if err := out.row(string(h.Reason), strconv.Itoa(h.Count), goesOn(h.Reason)); err != nil {
+		if err := out.row(string(h.Reason), strconv.Itoa(h.Count), daemon.GoesOn(h.Reason)); err != nil {
 			return err
 		}
 	}
@@ -264,36 +264,6 @@ func (a *app) listHeld(c *cobra.Command, asJSON bool) (err error) {
 	}
 	fmt.Fprintln(a.stdout, countOf(sum, "reminder"), "held")
 	return nil
-}
-
-// goesOn says when what is held for a reason is sent.
-func goesOn(r reminder.Reason) string {
-	release := "duewatch release --reason " + string(r)
-	switch r {
-	case reminder.ModeIsOff:
-		return "once notifier.mode is no longer off"
-	case reminder.NotOnAllowlist:
-		return "once notifier.allowlist has it, or notifier.mode is live"
-	case reminder.InDoubt, reminder.ImplausibleBalance:
-		return "by duewatch release ACCOUNT, when you have checked it"
-	case reminder.MassPaid:
-		return "once the biller's feed is right, or by " + release
-	case reminder.CopiedStore, reminder.SenderChanged, reminder.MassRejected:
-		return "by " + release
-	case reminder.ClockUnsure:
-		return "once the clock is right, or by " + release
-	case reminder.MonthlyBudget:
-		return "next month, or by " + release
-	case reminder.TooLong, reminder.TemplateFails:
-		return "once reminders.templates is mended"
-	case reminder.DailyLimit, reminder.Surge:
-		return "tomorrow, or by " + release
-	case reminder.FailureRate, reminder.AccountFault, reminder.DestinationRefused,
-		reminder.Throttled, reminder.ProviderUnreachable, reminder.RefusalUnclear:
-		return "by itself, or by " + release
-	default:
-		return "by itself"
-	}
 }
 
 // heldJSON is what waits, for programs.

@@ -1,12 +1,10 @@
 package cli
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"regexp"
-	"slices"
 	"strconv"
 	"time"
 
@@ -89,45 +87,7 @@ type report struct {
 	cfg    *config.Config
 	period store.Period
 	now    time.Time
-	total  *reportLine
-	lines  map[string]*reportLine // by their sorting keys
-}
-
-// reportLine is what is counted of one service, day or stage, or of all.
-type reportLine struct {
-	name string // in front of an operator
-	id   string // for programs: the service's id, the day, the stage's number
-
-	texted        int
-	skipped, held map[reminder.Reason]int
-
-	onTheWay, delivered, unconfirmed, failed int // handed over
-	beingSent, inDoubt, notSent              int
-	codes                                    map[int]int // of failed
-	refused                                  map[reminder.Reason]int
-
-	segments, billed, billedOf int // of what was handed over
-	charged                    map[string]reminder.Money
-
-	paid, paidOf, tooEarly int
-}
-
-func newReportLine(name, id string) *reportLine {
-	return &reportLine{
-		name: name, id: id, skipped: map[reminder.Reason]int{}, held: map[reminder.Reason]int{}, codes: map[int]int{},
-		refused: map[reminder.Reason]int{}, charged: map[string]reminder.Money{},
-	}
-}
-
-func (l *reportLine) handedOver() int { return l.onTheWay + l.delivered + l.unconfirmed + l.failed }
-
-// cost is what the segments cost by the config's price; nil = not known.
-func (l *reportLine) cost(price *reminder.Money) *reminder.Money {
-	if price == nil {
-		return nil
-	}
-	m := price.Times(float64(l.segments))
-	return &m
+	counts *store.Report
 }
 
 // over says what the report is about.
@@ -146,24 +106,20 @@ func (r *report) over(since, within string) (err error) {
 // count reads it.
 func (r *report) count(ctx context.Context, s *store.Store) error {
 	p := &r.period
-	r.total, r.lines = newReportLine("all", ""), map[string]*reportLine{}
+	r.counts = store.NewReport(p.By, r.cfg.Zone, r.cfg.Policies.Name)
 	show := newProgress(r.app.stderr, "reading texts", 0)
 	defer func() { show.done() }()
 	p.Progress = func(rows int) { show.at(rows, 0) }
-	if err := s.ReportTexts(ctx, *p, r.addTexts); err != nil {
+	if err := s.ReportTexts(ctx, *p, r.counts.AddTexts); err != nil {
 		return err
 	}
 	show.done()
 	show = newProgress(r.app.stderr, "reading reminders", 0)
-	if err := s.ReportReminders(ctx, *p, r.now, r.addReminders); err != nil {
+	if err := s.ReportReminders(ctx, *p, r.now, r.counts.AddReminders); err != nil {
 		return err
 	}
 	held, err := s.HeldNow(ctx, p.By)
-	for _, h := range held {
-		for _, l := range r.linesOf(h.Group) {
-			l.held[h.Reason] += h.Reminders
-		}
-	}
+	r.counts.AddHeld(held)
 	return err
 }
 
@@ -200,100 +156,6 @@ func withinOf(s string) (d time.Duration, err error) {
 		return 0, fmt.Errorf("--paid-within %q is no time up to 60d: write it as in 3d or 12h (%w)", s, errUsage)
 	}
 	return d, nil
-}
-
-// linesOf are the lines that a count belongs to.
-func (r *report) linesOf(g store.Group) []*reportLine {
-	var key, name, id string
-	switch r.period.By {
-	case store.ByNothing:
-		return []*reportLine{r.total}
-	case store.ByDay:
-		id = reminder.DateOf(g.At.In(r.cfg.Zone)).String()
-		key, name = id, id
-	case store.ByService:
-		id = g.Service
-		name = r.cfg.Policies.Name(id)
-		key = name + "\x00" + id
-	case store.ByStage:
-		id, name = strconv.Itoa(int(g.Stage)), g.Stage.String()
-		key = fmt.Sprintf("%06d", int(g.Stage)+100_000)
-	}
-	if !g.Linked {
-		// It came to nothing, and its reminder was decided again.
-		id, name, key = "", "texts given back", "\xff"
-	}
-	if r.lines[key] == nil {
-		r.lines[key] = newReportLine(name, id)
-	}
-	return []*reportLine{r.total, r.lines[key]}
-}
-
-func (r *report) addTexts(c store.TextCount) error {
-	var price reminder.Money
-	if c.Price != "" {
-		var err error
-		if price, err = reminder.ParseMoney(c.Price); err != nil {
-			return fmt.Errorf("a price in the store: %w", err)
-		}
-	}
-	for _, l := range r.linesOf(c.Group) {
-		switch c.State {
-		case store.Accepted, store.Sent:
-			l.onTheWay += c.Texts
-		case store.Delivered:
-			l.delivered += c.Texts
-		case store.Unconfirmed:
-			l.unconfirmed += c.Texts
-		case store.Undelivered, store.Failed, store.Canceled:
-			l.failed += c.Texts
-			l.codes[c.Code] += c.Texts
-		case store.Sending:
-			l.beingSent += c.Texts
-			continue
-		case store.Unknown:
-			l.inDoubt += c.Texts
-			continue
-		case store.Refused, store.NotFound:
-			l.notSent += c.Texts
-			l.refused[cmp.Or(c.RefusedFor, reminder.NotAtProvider)] += c.Texts
-			continue
-		}
-		l.segments += c.Segments
-		l.billed += c.Billed
-		l.billedOf += c.BilledOf
-		if c.Price != "" {
-			l.charged[c.PriceUnit] = l.charged[c.PriceUnit].Plus(price.Times(-float64(c.Texts)))
-		}
-	}
-	return nil
-}
-
-func (r *report) addReminders(c store.ReminderCount) error {
-	for _, l := range r.linesOf(c.Group) {
-		if c.Outcome == reminder.Skipped {
-			l.skipped[c.Reason] += c.Reminders
-			continue
-		}
-		l.texted += c.Reminders
-		l.tooEarly += c.TooEarly
-		l.paidOf += c.NotFailed - c.TooEarly
-		l.paid += c.Paid
-	}
-	return nil
-}
-
-// inOrder are the lines of the report, without that of all.
-func (r *report) inOrder() (all []*reportLine) {
-	keys := make([]string, 0, len(r.lines))
-	for k := range r.lines {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	for _, k := range keys {
-		all = append(all, r.lines[k])
-	}
-	return all
 }
 
 // sumOf adds up counts.

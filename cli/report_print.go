@@ -24,42 +24,42 @@ func (r *report) heading() {
 
 // print prints what follows the heading, for people.
 func (r *report) print() error {
-	t := r.total
+	t := r.counts.Total
 	price := r.cfg.Notifier.PricePerSegment
 
 	r.head("Reminders")
-	r.line("texted", t.texted, "")
-	r.line("skipped", sumOf(t.skipped), manyWords(t.skipped))
-	r.line("held now", sumOf(t.held), manyWords(t.held))
+	r.line("texted", t.Texted, "")
+	r.line("skipped", sumOf(t.Skipped), manyWords(t.Skipped))
+	r.line("held now", sumOf(t.Held), manyWords(t.Held))
 
 	r.head("Texts")
-	r.line("handed over", t.handedOver(), "")
-	r.line("delivered", t.delivered, share(t.delivered, t.handedOver()))
-	r.line("on their way", t.onTheWay, "")
-	r.line("unconfirmed", t.unconfirmed, "")
-	r.line("failed", t.failed, manyWords(t.codes))
-	r.line("not sent", t.notSent, manyWords(t.refused))
-	r.line("being sent", t.beingSent, "")
-	r.line("in doubt", t.inDoubt, "")
+	r.line("handed over", t.HandedOver(), "")
+	r.line("delivered", t.Delivered, share(t.Delivered, t.HandedOver()))
+	r.line("on their way", t.OnTheWay, "")
+	r.line("unconfirmed", t.Unconfirmed, "")
+	r.line("failed", t.Failed, manyWords(t.Codes))
+	r.line("not sent", t.NotSent, manyWords(t.Refused))
+	r.line("being sent", t.BeingSent, "")
+	r.line("in doubt", t.InDoubt, "")
 
 	r.head("Segments and cost")
-	r.line("counted", t.segments, "of what was handed over")
+	r.line("counted", t.Segments, "of what was handed over")
 	const silent = "the provider has said nothing yet"
 	billed := silent
-	if t.billedOf > 0 {
-		billed = fmt.Sprintf("for texts of %s by our count", countOf(t.billedOf, "segment"))
+	if t.BilledOf > 0 {
+		billed = fmt.Sprintf("for texts of %s by our count", countOf(t.BilledOf, "segment"))
 	}
-	r.line("billed", t.billed, billed)
+	r.line("billed", t.Billed, billed)
 	forecast := "notifier.price_per_segment is not set"
-	if cost := t.cost(price); cost != nil {
+	if cost := t.Cost(price); cost != nil {
 		forecast = fmt.Sprintf("%s %s at %s a segment", r.cfg.Currency, cost.Format(r.cfg.Currency), priceWords(*price, r.cfg.Currency))
 	}
 	fmt.Fprintf(r.app.stdout, "  %-14s%s\n", "forecast", forecast)
-	fmt.Fprintf(r.app.stdout, "  %-14s%s\n", "charged", cmp.Or(chargedWords(t.charged), silent))
+	fmt.Fprintf(r.app.stdout, "  %-14s%s\n", "charged", cmp.Or(chargedWords(t.Charged), silent))
 
 	r.head("Paid within " + inDays(r.period.PaidWithin) + " of the text")
-	r.line("paid", t.paid, fmt.Sprintf("of %d%s", t.paidOf, shareAfter(t.paid, t.paidOf)))
-	r.line("too early", t.tooEarly, "to say")
+	r.line("paid", t.Paid, fmt.Sprintf("of %d%s", t.PaidOf, shareAfter(t.Paid, t.PaidOf)))
+	r.line("too early", t.TooEarly, "to say")
 	if r.period.By != "" {
 		return r.table()
 	}
@@ -87,17 +87,17 @@ func (r *report) table() error {
 	fmt.Fprintln(r.app.stdout)
 	by := strings.ToUpper(string(r.period.By))
 	t := newTable(r.app.stdout, 0, by, "TEXTED", "SKIPPED", "HELD", "DELIV.", "FAILED", "SEGM.", "PAID").numbers(1, 2, 3, 4, 5, 6, 7)
-	all := r.inOrder()
+	all := r.counts.Lines()
 	for _, l := range all {
-		counts := []int{l.texted, sumOf(l.skipped), sumOf(l.held), l.delivered, l.failed, l.segments}
+		counts := []int{l.Texted, sumOf(l.Skipped), sumOf(l.Held), l.Delivered, l.Failed, l.Segments}
 		if len(all) > 1 && !slices.ContainsFunc(counts, func(n int) bool { return n > 0 }) {
 			continue // such as texts that were given back: the totals have them
 		}
-		cells := []string{l.name}
+		cells := []string{l.Name}
 		for _, n := range counts {
 			cells = append(cells, strconv.Itoa(n))
 		}
-		if err := t.row(append(cells, cmp.Or(share(l.paid, l.paidOf), "-"))...); err != nil {
+		if err := t.row(append(cells, cmp.Or(share(l.Paid, l.PaidOf), "-"))...); err != nil {
 			return err
 		}
 	}
@@ -183,15 +183,15 @@ func (r *report) printJSON() error {
 		PaidOf       int                     `json:"paid_of"`
 		TooEarly     int                     `json:"paid_too_early"`
 	}
-	plain := func(l *reportLine) line {
+	plain := func(l *store.ReportLine) line {
 		charged := map[string]string{}
-		for unit, m := range l.charged {
+		for unit, m := range l.Charged {
 			charged[unit] = m.String()
 		}
 		return line{
-			l.id, l.name, l.texted, l.skipped, l.held, l.handedOver(), l.delivered, l.onTheWay, l.unconfirmed, l.failed, l.codes,
-			l.notSent, l.refused, l.beingSent, l.inDoubt, l.segments, l.billed, l.billedOf, l.cost(r.cfg.Notifier.PricePerSegment), charged,
-			l.paid, l.paidOf, l.tooEarly,
+			l.ID, l.Name, l.Texted, l.Skipped, l.Held, l.HandedOver(), l.Delivered, l.OnTheWay, l.Unconfirmed, l.Failed, l.Codes,
+			l.NotSent, l.Refused, l.BeingSent, l.InDoubt, l.Segments, l.Billed, l.BilledOf, l.Cost(r.cfg.Notifier.PricePerSegment), charged,
+			l.Paid, l.PaidOf, l.TooEarly,
 		}
 	}
 	out := struct {
@@ -204,9 +204,9 @@ func (r *report) printJSON() error {
 		Lines      []line    `json:"lines,omitempty"`
 	}{
 		Since: utc(r.period.Since), Until: utc(r.now), PaidWithin: r.period.PaidWithin.Seconds(), Currency: r.cfg.Currency,
-		By: string(r.period.By), Total: plain(r.total),
+		By: string(r.period.By), Total: plain(r.counts.Total),
 	}
-	for _, l := range r.inOrder() {
+	for _, l := range r.counts.Lines() {
 		out.Lines = append(out.Lines, plain(l))
 	}
 	return json.NewEncoder(r.app.stdout).Encode(out)
@@ -221,31 +221,31 @@ func (r *report) printCSV() error {
 		"segments", "billed_segments", "segments_of_billed", "cost_forecast", "charged", "charged_in",
 		"paid", "paid_of", "paid_too_early",
 	})
-	lines := r.inOrder()
+	lines := r.counts.Lines()
 	if r.period.By == "" {
-		lines = []*reportLine{r.total}
+		lines = []*store.ReportLine{r.counts.Total}
 	}
 	for _, l := range lines {
 		forecast := ""
-		if cost := l.cost(r.cfg.Notifier.PricePerSegment); cost != nil {
+		if cost := l.Cost(r.cfg.Notifier.PricePerSegment); cost != nil {
 			forecast = cost.String()
 		}
 		var charged, units []string
-		for _, unit := range slices.Sorted(maps.Keys(l.charged)) {
-			charged, units = append(charged, l.charged[unit].String()), append(units, unit)
+		for _, unit := range slices.Sorted(maps.Keys(l.Charged)) {
+			charged, units = append(charged, l.Charged[unit].String()), append(units, unit)
 		}
-		row := []string{l.id, importer.GuardCell(l.name)}
+		row := []string{l.ID, importer.GuardCell(l.Name)}
 		if r.period.By == store.ByService { // the others are days and numbers
-			row[0] = importer.GuardCell(l.id)
+			row[0] = importer.GuardCell(l.ID)
 		}
 		for _, n := range []int{
-			l.texted, sumOf(l.skipped), sumOf(l.held), l.handedOver(), l.delivered, l.onTheWay, l.unconfirmed, l.failed,
-			l.notSent, l.beingSent, l.inDoubt, l.segments, l.billed, l.billedOf,
+			l.Texted, sumOf(l.Skipped), sumOf(l.Held), l.HandedOver(), l.Delivered, l.OnTheWay, l.Unconfirmed, l.Failed,
+			l.NotSent, l.BeingSent, l.InDoubt, l.Segments, l.Billed, l.BilledOf,
 		} {
 			row = append(row, strconv.Itoa(n))
 		}
 		row = append(row, forecast, strings.Join(charged, "; "), strings.Join(units, "; "))
-		for _, n := range []int{l.paid, l.paidOf, l.tooEarly} {
+		for _, n := range []int{l.Paid, l.PaidOf, l.TooEarly} {
 			row = append(row, strconv.Itoa(n))
 		}
 		err = errors.Join(err, w.Write(row))

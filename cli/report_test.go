@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"strings"
 	"testing"
+	"time"
 
 	"duewatch/reminder"
 	"duewatch/store"
@@ -26,16 +27,15 @@ func TestReportTableLeavesOutWhatIsEmpty(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var out bytes.Buffer
 			r := &report{
-				app: &app{stdout: &out}, period: store.Period{By: store.ByStage},
-				total: newReportLine("all", ""), lines: map[string]*reportLine{},
+				app: &app{stdout: &out}, period: store.Period{By: store.ByStage}, counts: store.NewReport(store.ByStage, time.UTC, nil),
 			}
 			for _, c := range c.texts {
-				if err := r.addTexts(c); err != nil {
+				if err := r.counts.AddTexts(c); err != nil {
 					t.Fatal(err)
 				}
 			}
 			for _, c := range c.sent {
-				if err := r.addReminders(c); err != nil {
+				if err := r.counts.AddReminders(c); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -46,22 +46,9 @@ func TestReportTableLeavesOutWhatIsEmpty(t *testing.T) {
 			if got := strings.Join(strings.Fields(strings.Join(lines, "; ")), " "); got != c.want {
 				t.Errorf("the table has %q, want %q", got, c.want)
 			}
-			if len(c.texts) > 0 && r.total.notSent != 2 {
-				t.Errorf("%d not sent in all, want 2", r.total.notSent)
+			if len(c.texts) > 0 && r.counts.Total.NotSent != 2 {
+				t.Errorf("%d not sent in all, want 2", r.counts.Total.NotSent)
 			}
 		})
-	}
-}
-
-// What is on its way to the provider just now is in no doubt.
-func TestReportTellsBeingSentFromInDoubt(t *testing.T) {
-	r := &report{total: newReportLine("all", "")}
-	for state, n := range map[store.TextState]int{store.Sending: 3, store.Unknown: 2} {
-		if err := r.addTexts(store.TextCount{State: state, Texts: n}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if r.total.beingSent != 3 || r.total.inDoubt != 2 || r.total.handedOver() != 0 {
-		t.Errorf("%d are being sent, %d in doubt and %d handed over, want 3, 2 and 0", r.total.beingSent, r.total.inDoubt, r.total.handedOver())
 	}
 }

@@ -57,6 +57,7 @@ type daemon struct {
 	store      *store.Store
 	registry   *prometheus.Registry
 	metrics    *scheduler.Metrics
+	startedAt  time.Time
 	reloads    int
 	clockCheck *scheduler.ClockCheck // of this machine
 	comparison *scheduler.Comparison // of the provider's list with the store, which a reload does not repeat
@@ -144,7 +145,7 @@ func LoadConfig(path string, sandboxed bool, now func() time.Time) (*config.Conf
 
 func newDaemon(ctx context.Context, o Options, path string, s *store.Store, log *slog.Logger) *daemon {
 	d := &daemon{
-		Options: o, store: s, storePath: path, registry: prometheus.NewRegistry(),
+		Options: o, store: s, storePath: path, startedAt: o.Now(), registry: prometheus.NewRegistry(),
 		clockCheck: scheduler.NewClockCheck(o.Now, scheduler.Uptime), comparison: new(scheduler.Comparison),
 	}
 	d.bills = &billCounts{store: s}
@@ -175,11 +176,12 @@ func (d *daemon) runConfig(ctx context.Context, cfg *config.Config, hangup <-cha
 		return nil, err
 	}
 	// Listening comes first: a port that is taken must leave the lists as they were.
-	page := web.Config{
-		Listen: cfg.Web.Listen, Token: cfg.Web.Token.Reveal(), Metrics: d.registry, Log: log,
+	page := d.newPage(cfg, s, log)
+	webConfig := web.Config{
+		Listen: cfg.Web.Listen, Token: cfg.Web.Token.Reveal(), Metrics: d.registry, Page: page.show, Log: log,
 		Health: func(ctx context.Context) web.Health { return d.health(ctx, s).page() },
 	}
-	listener, err := web.Listen(ctx, page)
+	listener, err := web.Listen(ctx, webConfig)
 	if err != nil {
 		return nil, err
 	}
@@ -194,6 +196,7 @@ func (d *daemon) runConfig(ctx context.Context, cfg *config.Config, hangup <-cha
 		return nil, errors.Join(err, listener.Close())
 	}
 	d.logStart(cfg, log)
+	log.Info("the page is at " + pageURL(listener.Addr()))
 
 	// The notice is logged when ctx ends; an end by an error or a reload cancels it.
 	noticeLogged := make(chan struct{})
@@ -209,7 +212,8 @@ func (d *daemon) runConfig(ctx context.Context, cfg *config.Config, hangup <-cha
 	defer end()
 	group, groupCtx := errgroup.WithContext(running)
 	group.Go(func() error { return s.Run(groupCtx) })
-	group.Go(func() error { return web.Serve(groupCtx, listener, page) })
+	group.Go(func() error { return web.Serve(groupCtx, listener, webConfig) })
+	group.Go(func() error { return page.run(groupCtx) })
 	group.Go(func() error { return d.watchStore(groupCtx, log) })
 	group.Go(func() error { d.feedWatchdog(groupCtx, s, log); return nil })
 	group.Go(func() error { return repeat(groupCtx, func() { d.beat(groupCtx, s, cfg, log) }) })

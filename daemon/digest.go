@@ -59,45 +59,36 @@ func (g *digest) period(from, to reminder.Date) store.Period {
 }
 
 func (g *digest) texts(ctx context.Context) error {
-	states, codes := map[store.TextState]int{}, map[string]int{}
-	err := g.d.store.ReportTexts(ctx, g.period(g.day, g.day.AddDays(1)), func(c store.TextCount) error {
-		states[c.State] += c.Texts
-		switch c.State {
-		case store.Undelivered, store.Failed, store.Canceled:
-			codes[fmt.Sprint(c.Code)] += c.Texts
-		case store.Refused:
-			codes[string(cmp.Or(c.RefusedFor, reminder.NotAtProvider))] += c.Texts
-			return nil
-		case store.Sending, store.Unknown, store.NotFound:
-			return nil
-		case store.Accepted, store.Sent, store.Delivered, store.Unconfirmed:
-		}
-		g.handedOver += c.Texts
-		g.segments += c.Segments
-		return nil
-	})
-	if err != nil {
+	counted := g.newReport()
+	if err := g.d.store.ReportTexts(ctx, g.period(g.day, g.day.AddDays(1)), counted.AddTexts); err != nil {
 		return err
 	}
+	t := counted.Total
+	g.handedOver, g.segments = t.HandedOver(), t.Segments
 	g.line("%s, mode %s.", dayName(g.day), g.cfg.Delivery.Mode)
 	g.line("Sent: %s; %d delivered, %d on their way, %d unconfirmed, %d failed, %d not taken by the provider.",
-		CountOf(g.handedOver, "text"), states[store.Delivered], states[store.Accepted]+states[store.Sent], states[store.Unconfirmed],
-		states[store.Undelivered]+states[store.Failed]+states[store.Canceled], states[store.Refused])
+		CountOf(g.handedOver, "text"), t.Delivered, t.OnTheWay, t.Unconfirmed, t.Failed, t.NotSent)
+	codes := map[string]int{}
+	for code, n := range t.Codes {
+		codes[fmt.Sprint(code)] += n
+	}
+	for reason, n := range t.Refused {
+		codes[string(reason)] += n
+	}
 	if len(codes) > 0 {
 		g.line("Failed or not taken, by code or reason: %s.", counts(codes))
 	}
 	return nil
 }
 
+func (g *digest) newReport() *store.Report {
+	return store.NewReport(store.ByNothing, g.cfg.Zone, g.cfg.Policies.Name)
+}
+
 func (g *digest) reminders(ctx context.Context) error {
-	skipped := map[reminder.Reason]int{}
-	err := g.d.store.ReportReminders(ctx, g.period(g.day, g.day.AddDays(1)), g.now, func(c store.ReminderCount) error {
-		if c.Outcome == reminder.Skipped {
-			skipped[c.Reason] += c.Reminders
-		}
-		return nil
-	})
-	if err == nil && len(skipped) > 0 {
+	counted := g.newReport()
+	err := g.d.store.ReportReminders(ctx, g.period(g.day, g.day.AddDays(1)), g.now, counted.AddReminders)
+	if skipped := counted.Total.Skipped; err == nil && len(skipped) > 0 {
 		g.line("Skipped: %s.", counts(skipped))
 	}
 	return err
@@ -154,13 +145,9 @@ const (
 
 func (g *digest) paid(ctx context.Context) error {
 	to := g.day.AddDays(1 - int(digestPaidWithin/(24*time.Hour)))
-	paid, of := 0, 0
-	err := g.d.store.ReportReminders(ctx, g.period(to.AddDays(-digestPaidDays), to), g.now, func(c store.ReminderCount) error {
-		paid += c.Paid
-		of += c.NotFailed - c.TooEarly
-		return nil
-	})
-	if err == nil && of > 0 {
+	counted := g.newReport()
+	err := g.d.store.ReportReminders(ctx, g.period(to.AddDays(-digestPaidDays), to), g.now, counted.AddReminders)
+	if paid, of := counted.Total.Paid, counted.Total.PaidOf; err == nil && of > 0 {
 		g.line("Paid within 3 days: %d of %s from %s to %s (%.0f%%).",
 			paid, CountOf(of, "reminder"), dayName(to.AddDays(-digestPaidDays)), dayName(to.AddDays(-1)), 100*float64(paid)/float64(of))
 	}

@@ -204,6 +204,36 @@ func destinationSentence(d store.Destination, serviceName func(service string) s
 	return fmt.Sprintf("the provider refuses the phone %s of %s account %s%s: %s", d.Phone, serviceName(d.Service), d.Account, code, d.Detail)
 }
 
+// GoesOn says when what is held for a reason is sent.
+func GoesOn(r reminder.Reason) string {
+	release := "duewatch release --reason " + string(r)
+	switch r {
+	case reminder.ModeIsOff:
+		return "once notifier.mode is no longer off"
+	case reminder.NotOnAllowlist:
+		return "once notifier.allowlist has it, or notifier.mode is live"
+	case reminder.InDoubt, reminder.ImplausibleBalance:
+		return "by duewatch release ACCOUNT, when you have checked it"
+	case reminder.MassPaid:
+		return "once the biller's feed is right, or by " + release
+	case reminder.CopiedStore, reminder.SenderChanged, reminder.MassRejected:
+		return "by " + release
+	case reminder.ClockUnsure:
+		return "once the clock is right, or by " + release
+	case reminder.MonthlyBudget:
+		return "next month, or by " + release
+	case reminder.TooLong, reminder.TemplateFails:
+		return "once reminders.templates is mended"
+	case reminder.DailyLimit, reminder.Surge:
+		return "tomorrow, or by " + release
+	case reminder.FailureRate, reminder.AccountFault, reminder.DestinationRefused,
+		reminder.Throttled, reminder.ProviderUnreachable, reminder.RefusalUnclear:
+		return "by itself, or by " + release
+	default:
+		return "by itself"
+	}
+}
+
 // day is an instant with its day.
 func (p Problems) day(t time.Time) string { return ShortTime(t, p.Now(), p.Policy.Zone) }
 

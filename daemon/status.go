@@ -32,34 +32,10 @@ func (d *daemon) sendStatus(ctx context.Context, cfg *config.Config, problems []
 // status is such as "mode live; 49997 bills, 12 pending, 3 rejected; next reminder due
 // 30 Nov 09:00; stopped: account_fault".
 func (d *daemon) status(ctx context.Context, cfg *config.Config, problems []Problem) (string, error) {
-	bills, err := d.bills.read(ctx)
+	parts, err := d.standing(ctx, cfg)
 	if err != nil {
 		return "", err
 	}
-	due, err := d.store.NextDue(ctx)
-	if err != nil {
-		return "", err
-	}
-	now := d.Now()
-	mode := "mode " + string(cfg.Delivery.Mode)
-	if d.standIns != nil {
-		mode = "sandbox, nobody is texted"
-	}
-	watched := CountOf(bills[reminder.BillActive], "bill")
-	for _, state := range []reminder.BillState{reminder.BillPending, reminder.BillPaused, reminder.BillRejected} {
-		if n := bills[state]; n > 0 {
-			watched += fmt.Sprintf(", %d %s", n, state)
-		}
-	}
-	next := "no reminder planned"
-	switch at := due["remind"]; {
-	case at.IsZero():
-	case at.After(now):
-		next = "next reminder due " + ShortTime(at, now, cfg.Zone)
-	default:
-		next = "reminders due now"
-	}
-	parts := []string{mode, watched, next}
 	var stopped []string
 	others := 0
 	for _, p := range problems {
@@ -81,6 +57,38 @@ func (d *daemon) status(ctx context.Context, cfg *config.Config, problems []Prob
 		parts = append(parts, what+": duewatch doctor")
 	}
 	return strings.Join(parts, "; "), nil
+}
+
+// standing is how far texts may go, how many bills are watched, and what comes next.
+func (d *daemon) standing(ctx context.Context, cfg *config.Config) ([]string, error) {
+	bills, err := d.bills.read(ctx)
+	if err != nil {
+		return nil, err
+	}
+	due, err := d.store.NextDue(ctx)
+	if err != nil {
+		return nil, err
+	}
+	now := d.Now()
+	mode := "mode " + string(cfg.Delivery.Mode)
+	if d.standIns != nil {
+		mode = "sandbox, nobody is texted"
+	}
+	watched := CountOf(bills[reminder.BillActive], "bill")
+	for _, state := range []reminder.BillState{reminder.BillPending, reminder.BillPaused, reminder.BillRejected} {
+		if n := bills[state]; n > 0 {
+			watched += fmt.Sprintf(", %d %s", n, state)
+		}
+	}
+	next := "no reminder planned"
+	switch at := due["remind"]; {
+	case at.IsZero():
+	case at.After(now):
+		next = "next reminder due " + ShortTime(at, now, cfg.Zone)
+	default:
+		next = "reminders due now"
+	}
+	return []string{mode, watched, next}, nil
 }
 
 // countShare is the part of the time that may go into counting bills: a count takes a

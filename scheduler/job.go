@@ -58,6 +58,16 @@ func (j *job) awaitEnd(ctx context.Context) {
 	}
 }
 
+// AwaitRemind returns when no pass of the remind job is under way, or when ctx ends: for
+// what can wait while texts are sent.
+func (s *Scheduler) AwaitRemind(ctx context.Context) {
+	for _, j := range s.jobs {
+		if j.name == jobRemind {
+			j.awaitEnd(ctx)
+		}
+	}
+}
+
 func (j *job) loop(ctx context.Context, s *Scheduler) {
 	for {
 		select {

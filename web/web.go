@@ -1,5 +1,5 @@
-// Package web reports over HTTP how the daemon is doing: /healthz for people and
-// monitors, /metrics for Prometheus, /-/healthy and /-/ready for probes. It only reads; nothing in it can change what is
+// Package web reports over HTTP how the daemon is doing: / is a page for people, /healthz
+// is for monitors, /metrics for Prometheus, /-/healthy and /-/ready for probes. It only reads; nothing in it can change what is
 // texted.
 //
 // Without a token it listens on loopback only, and answers only requests for a name
@@ -64,6 +64,7 @@ type Config struct {
 	Token   string // required of every request; may be "" on loopback only
 	Health  func(context.Context) Health
 	Metrics prometheus.Gatherer
+	Page    func(context.Context) Page // nil = there is none
 	Log     *slog.Logger
 }
 
@@ -149,7 +150,7 @@ func probe(c Config, ok func(Health) bool) http.HandlerFunc {
 	}
 }
 
-// Handler answers /healthz and /metrics, and the probes /-/healthy and /-/ready.
+// Handler answers /, /healthz and /metrics, and the probes /-/healthy and /-/ready.
 func Handler(c Config) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /-/healthy", probe(c, func(h Health) bool { return h.Alive }))
@@ -166,6 +167,10 @@ func Handler(c Config) http.Handler {
 			c.Log.Debug("the health answer was not read to its end", "err", err)
 		}
 	})
+	if c.Page != nil {
+		mux.HandleFunc("GET /{$}", c.page())
+		mux.HandleFunc("GET /icon.svg", c.icon)
+	}
 	mux.Handle("GET /metrics", promhttp.HandlerFor(c.Metrics, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError}))
 	if c.Token == "" { // and so on loopback, as Listen requires
 		return OnlyLocal(c.Listen, mux)

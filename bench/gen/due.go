@@ -163,3 +163,26 @@ func flush(path string) error {
 	}
 	return errors.Join(f.Sync(), f.Close())
 }
+
+// AcceptedAt is when the provider took each text, in milliseconds, the first one first. It
+// only reads, beside a daemon.
+func AcceptedAt(ctx context.Context, path string) (at []int64, err error) {
+	db, err := sql.Open("sqlite3", "file:"+path+"?mode=ro&_busy_timeout=5000")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	rows, err := db.QueryContext(ctx, "SELECT accepted_at FROM texts WHERE accepted_at IS NOT NULL ORDER BY accepted_at")
+	if err != nil {
+		return nil, fmt.Errorf("read the texts: %w", err)
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	for rows.Next() {
+		var ms int64
+		if err := rows.Scan(&ms); err != nil {
+			return nil, err
+		}
+		at = append(at, ms)
+	}
+	return at, rows.Err()
+}
