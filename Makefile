@@ -96,6 +96,10 @@ run: build ## run the daemon against the sandbox, with its store in .run/
 	fi; \
 	DUEWATCH_STORE=.run/duewatch.db exec ./duewatch run --sandbox --config config.yaml
 
+.PHONY: cluster
+cluster: bench-build ## show three daemons on one PostgreSQL server, of which one is killed
+	@.bench/bench -cluster
+
 ##@ Test
 
 # With STORE=postgres, tests keep their stores on a PostgreSQL server of their own.

@@ -44,6 +44,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	only := flags.String("only", "", "parts to run, with commas between; all else")
 	write := flags.String("write", "", "the page to write the figures to")
 	makeStores := flags.Bool("stores", false, "make the large stores and end")
+	cluster := flags.Bool("cluster", false, "show several daemons on one PostgreSQL server, of which one is killed, and end")
 	flags.BoolVar(&b.small, "small", false, "few of everything: does it run at all?")
 	flags.StringVar(&b.stores, "dir", ".bench", "where the large stores are kept")
 	flags.StringVar(&b.daemon, "daemon", "./duewatch", "the built daemon")
@@ -53,6 +54,9 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	}
 	if flags.NArg() > 0 {
 		return fmt.Errorf("there is no role %q; parts are chosen by -only", flags.Arg(0))
+	}
+	if *cluster {
+		return b.showCluster(ctx)
 	}
 	return b.run(ctx, *only, *write, *makeStores)
 }

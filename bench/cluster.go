@@ -1,0 +1,209 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"duewatch/store/db/pgtest"
+)
+
+// What `make cluster` shows: so many daemons, bills of which each is texted once, and segments a
+// second that they share.
+const (
+	clusterDaemons = 3
+	clusterBills   = 150
+	clusterRate    = 5
+)
+
+// showCluster runs several daemons of one config on one PostgreSQL server, beside the stand-ins
+// of the sandbox, with their logs in one terminal. It kills one of them in the middle, and starts
+// it again. It ends when each bill has its text, or at an interrupt.
+func (b *bench) showCluster(ctx context.Context) (err error) {
+	server, err := pgtest.New()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, server.Close()) }()
+	address, err := server.Create(ctx, "duewatch", "")
+	if err != nil {
+		return err
+	}
+	folder, err := os.MkdirTemp("", "duewatch-cluster-")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(folder)) }()
+	c := &cluster{bench: b, config: filepath.Join(folder, "config.yaml"), texted: map[string]int{}, more: make(chan struct{}, 1)}
+	ctx, end := context.WithCancel(ctx)
+	defer c.running.Wait()
+	defer end()
+	if err := c.writeConfig(ctx, address); err != nil {
+		return err
+	}
+	c.say("PostgreSQL is at %s, and the config at %s", address, c.config)
+	var daemons [clusterDaemons]*exec.Cmd
+	for i := range daemons {
+		if daemons[i], err = c.start(ctx, i); err != nil {
+			return err
+		}
+	}
+	if !c.await(ctx, clusterBills/3) {
+		return nil
+	}
+	c.say("daemon 1, which leads, is killed: the others go on")
+	if err := daemons[0].Process.Kill(); err != nil {
+		return err
+	}
+	if !c.await(ctx, 2*clusterBills/3) {
+		return nil
+	}
+	c.say("daemon 1 is started again; what it was in the middle of is looked up at the provider, twice, before it is sent again")
+	if _, err := c.start(ctx, 0); err != nil {
+		return err
+	}
+	if !c.await(ctx, clusterBills) {
+		return nil
+	}
+	twice := 0
+	for _, n := range c.texted {
+		if n > 1 {
+			twice++
+		}
+	}
+	c.say("%d of %d bills have their text, %d of them twice. doctor says of the daemons:", len(c.texted), clusterBills, twice)
+	doctor := exec.CommandContext(ctx, b.daemon, "doctor", "--config", c.config) //nolint:gosec // our own
+	out, _ := doctor.Output()                                                    // its status is that of this machine
+	for line := range strings.Lines(string(out)) {
+		if strings.Contains(line, "process ") {
+			c.print("      " + strings.TrimSpace(line))
+		}
+	}
+	return nil
+}
+
+type cluster struct {
+	*bench
+	config  string
+	running sync.WaitGroup
+
+	mu     sync.Mutex
+	texted map[string]int // by the log: which account was texted, and how often
+	more   chan struct{}  // there is a line since it was looked at
+}
+
+func (c *cluster) say(format string, args ...any) { c.print("== " + fmt.Sprintf(format, args...)) }
+
+func (c *cluster) print(line string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	_, _ = fmt.Fprintln(c.stdout, line) // nobody is told when nobody reads it
+}
+
+// writeConfig starts the stand-ins, which say what a config for them is, and adds the bills.
+func (c *cluster) writeConfig(ctx context.Context, address string) error {
+	sandbox := exec.CommandContext(ctx, c.daemon, "sandbox", "--listen", "127.0.0.1:0") //nolint:gosec // our own
+	sandbox.Cancel = func() error { return sandbox.Process.Signal(os.Interrupt) }
+	out, err := sandbox.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	if err := sandbox.Start(); err != nil {
+		return err
+	}
+	c.running.Go(func() { _ = sandbox.Wait() }) // it ends by the interrupt
+	var config strings.Builder
+	lines := bufio.NewScanner(out)
+	for lines.Scan() {
+		line := lines.Text()
+		if strings.HasPrefix(line, "# ") {
+			c.say("%s", strings.TrimPrefix(line, "# "))
+			continue
+		}
+		fmt.Fprintln(&config, line)
+		if strings.HasPrefix(line, "notifier:") {
+			fmt.Fprintf(&config, "  segments_per_second: %d\n  reconcile_after: [30s, 40s]\n", clusterRate)
+		}
+		if strings.Contains(line, "send_at:") {
+			break // the last line of it
+		}
+	}
+	if err := lines.Err(); err != nil {
+		return err
+	}
+	c.running.Go(func() { _, _ = io.Copy(io.Discard, out) })
+	fmt.Fprintf(&config, "  per_number_daily: 100\nstore: %q\nweb: {listen: \"127.0.0.1:0\"}\nschedule: {receipts: \"@every 5s\"}\nbills:\n", address)
+	for i := range clusterBills {
+		fmt.Fprintf(&config, "- {service: \"1042\", account: \"DUE+3-C%04d\", phone: \"+2547100000%02d\"}\n", i, i%100)
+	}
+	return os.WriteFile(c.config, []byte(config.String()), 0o600)
+}
+
+// start starts a daemon, whose log is shown with its number before each line.
+func (c *cluster) start(ctx context.Context, i int) (*exec.Cmd, error) {
+	d := exec.CommandContext(ctx, c.daemon, "run", "--config", c.config) //nolint:gosec // our own
+	d.Cancel = func() error { return d.Process.Signal(os.Interrupt) }
+	log, err := d.StderrPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := d.Start(); err != nil {
+		return nil, err
+	}
+	c.running.Go(func() {
+		for lines := bufio.NewScanner(log); lines.Scan(); {
+			c.read(i, lines.Text())
+		}
+		_ = d.Wait() // killed, or interrupted
+	})
+	return d, nil
+}
+
+func (c *cluster) read(i int, line string) {
+	if strings.Contains(line, "bill registered") {
+		return // the same for each
+	}
+	c.print(fmt.Sprintf("%d | %s", i+1, line))
+	if _, rest, texted := strings.Cut(line, "text accepted by the provider"); texted {
+		_, account, _ := strings.Cut(rest, "account=")
+		c.mu.Lock()
+		for _, a := range strings.Split(strings.Trim(strings.Split(account+" stage", " stage")[0], `"`), ", ") {
+			c.texted[a]++
+		}
+		c.mu.Unlock()
+	}
+	select {
+	case c.more <- struct{}{}:
+	default:
+	}
+}
+
+// await returns true when so many bills have their text, and false at an interrupt.
+func (c *cluster) await(ctx context.Context, bills int) bool {
+	timeout := time.NewTimer(3 * time.Minute)
+	defer timeout.Stop()
+	for {
+		c.mu.Lock()
+		n := len(c.texted)
+		c.mu.Unlock()
+		if n >= bills {
+			return true
+		}
+		select {
+		case <-ctx.Done():
+			return false
+		case <-timeout.C:
+			c.say("%d bills have their text after three minutes, which are too few", n)
+			return false
+		case <-c.more:
+		}
+	}
+}
