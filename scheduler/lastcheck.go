@@ -3,7 +3,6 @@ package scheduler
 import (
 	"context"
 	"slices"
-	"sync"
 	"time"
 
 	"duewatch/reminder"
@@ -27,17 +26,27 @@ type lastCheck struct {
 	now      func() time.Time
 	perCheck int // texts that one read checks: as many as may leave while it is fresh
 
-	mu      sync.Mutex
+	lock    storeLock
 	waiting []*store.Text // whose turn has not come, in the order in which they leave
 	at      time.Time     // when the last check began
 	checked map[int64]bool
 	found   store.IntentCheck
 }
 
+// storeLock is a lock that is held while the store is asked or written, which may wait for its
+// server for long. It is a channel, since time in a testing/synctest bubble stands still while
+// somebody waits for a sync.Mutex.
+type storeLock chan struct{}
+
+func newStoreLock() storeLock { return make(storeLock, 1) }
+
+func (l storeLock) take()    { l <- struct{}{} }
+func (l storeLock) release() { <-l }
+
 // add puts texts in the line of those that are to be checked.
 func (c *lastCheck) add(texts []store.Text) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.lock.take()
+	defer c.lock.release()
 	for i := range texts {
 		c.waiting = append(c.waiting, &texts[i])
 	}
@@ -52,8 +61,8 @@ type lastCheckResult struct {
 
 // check checks a text whose turn has come, unless that was done a moment ago.
 func (c *lastCheck) check(ctx context.Context, t *store.Text) (lastCheckResult, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.lock.take()
+	defer c.lock.release()
 	// Not the jobs' clock, which may be set: this is a matter of real time.
 	if !c.checked[t.ID] || time.Since(c.at) > checkFresh {
 		if err := c.checkNext(ctx, t); err != nil {
@@ -84,8 +93,8 @@ func (c *lastCheck) checkNext(ctx context.Context, t *store.Text) (err error) {
 
 // remove forgets a text that is given back before its turn.
 func (c *lastCheck) remove(t *store.Text) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.lock.take()
+	defer c.lock.release()
 	c.removeLocked(t)
 }
 

@@ -102,7 +102,7 @@ func (s *Scheduler) startPass(ctx context.Context, j *job, clock clockState, dae
 	}
 	p.ctx, p.cutShort = context.WithCancelCause(ctx)
 	perCheck := p.roundSizes.within(checkFresh) + s.SendConcurrency // as many as may leave while one check is fresh
-	p.inFlight = newInFlight(p.roundSizes.maxInFlight(), &lastCheck{store: s.Store, now: s.Now, perCheck: perCheck})
+	p.inFlight = newInFlight(p.roundSizes.maxInFlight(), &lastCheck{store: s.Store, now: s.Now, perCheck: perCheck, lock: newStoreLock()})
 	for range s.SendConcurrency {
 		p.senders.Go(p.sendTexts)
 	}

@@ -121,7 +121,7 @@ type Scheduler struct {
 func New(c Config) (*Scheduler, error) {
 	s := &Scheduler{
 		Config: c, roundSizes: newRoundSizes(c.SegmentsPerSecond), pacer: newWaitingPacer(c.SegmentsPerSecond, c.Store),
-		againstSender: newSenderEvidence(c.Country), replan: make(chan struct{}, 1),
+		againstSender: newSenderEvidence(c.Country), unwritten: unwritten{lock: newStoreLock()}, replan: make(chan struct{}, 1),
 	}
 	if s.Comparison == nil {
 		s.Comparison = new(Comparison)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	"duewatch/store"
@@ -15,15 +14,15 @@ import (
 // takes them: what is known must not end as a text in doubt. Nothing new is decided
 // meanwhile, so they are never more than the texts of one pass.
 type unwritten struct {
-	mu      sync.Mutex
+	lock    storeLock
 	pending []store.SendOutcome
 	lost    map[int64]bool // texts whose outcome cannot be written at all: they end in doubt, with their lease
 }
 
 // record writes outcomes, and keeps those that may be written later.
 func (u *unwritten) record(db *store.Store, now time.Time, outcomes []store.SendOutcome) error {
-	u.mu.Lock()
-	defer u.mu.Unlock()
+	u.lock.take()
+	defer u.lock.release()
 	return u.writeLocked(db, now, outcomes)
 }
 
@@ -47,8 +46,8 @@ func (u *unwritten) writeLocked(db *store.Store, now time.Time, outcomes []store
 // retry writes what could not be written before. The error says that some of it
 // still cannot be.
 func (u *unwritten) retry(db *store.Store, now time.Time) error {
-	u.mu.Lock()
-	defer u.mu.Unlock()
+	u.lock.take()
+	defer u.lock.release()
 	return u.retryLocked(db, now)
 }
 
@@ -71,8 +70,8 @@ func (u *unwritten) retryLocked(db *store.Store, now time.Time) error {
 // outcome one of them has in its hands must not be taken for one that was never
 // handed over.
 func (u *unwritten) settleOwner(ctx context.Context, db *store.Store, now time.Time, owner string) (givenBack int, err error) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
+	u.lock.take()
+	defer u.lock.release()
 	if err := u.retryLocked(db, now); err != nil {
 		return 0, err
 	}

@@ -209,7 +209,7 @@ func TestNothingIsGivenBackWhileAnotherJobWritesAnOutcome(t *testing.T) {
 		tested++
 		if w.unwritten.mu.TryLock() {
 			free++
-			w.unwritten.mu.Unlock()
+			w.unwritten.lock.release()
 		}
 	}}
 	if err := w.settleOwnTexts(ctx); err != nil {
