@@ -159,6 +159,15 @@ func useAll(t *testing.T, s *Store) {
 		{TextID: open[0].ID, State: Delivered, Price: "-1", PriceUnit: "USD"},
 		{TextID: open[1].ID, State: Failed, RetryAt: firstStage.Add(time.Hour), MaxRedeliveries: 2, OptOut: reminder.BadNumber},
 	}))
+	must(s.TextsByID(ctx, []int64{1, 2}))
+	must(s.CallbackKey())
+	for i, x := range l.Texts[7:9] { // which have an outcome that is taken back, to be proven wrong
+		change(t, s, "UPDATE texts SET state = ?1, provider_id = NULL WHERE id = ?2", []TextState{Unknown, NotFound}[i], x.ID)
+		change(t, s, "UPDATE reminders SET outcome = 'held', text_id = NULL WHERE ?1 = 1 AND text_id = ?2", i, x.ID)
+		must(s.RecordReceipts(firstStage, []Receipt{{TextID: x.ID, ProviderID: "SM" + x.Parts[0].Account, State: Delivered}}))
+	}
+	mustDo(t, s.RecordOutcome(firstStage, SendOutcome{TextID: l.Texts[7].ID, State: Accepted, ProviderID: "SM" + l.Texts[7].Parts[0].Account}))
+	must(s.EndOptOutByMessage(OptOut{Phone: phone(1), Since: checkedAt, Who: "x"}, "SMx"))
 	old := roundAt(p, due.At(10*60, nairobi)) // all balances are
 	must(s.DecideDue(ctx, old, 1000))
 	must(s.DecideAnswered(roundAt(p, firstStage), []CheckResult{{BillID: 1, Failed: "503"}, {BillID: 2, Answer: answer(firstStage, "3", due.AddDays(9))}}))

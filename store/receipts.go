@@ -61,6 +61,38 @@ func namesOfBills[T any](ctx context.Context, s *Store, texts []T, id func(T) in
 	return of, nil
 }
 
+var textsByIDSQL = db.NewBatch(`SELECT id, coalesce(provider_id, ''), state, created_at, accepted_at, polls, sent_to FROM texts
+	WHERE id IN (%s) AND substr(sent_to, 1, 1) = '+'`, 0, db.Integer)
+
+// TextsByID reads texts by their ids, in whatever state, for what the provider says of
+// them by itself. Those that there are not, and those of people who were forgotten, are
+// left out.
+func (s *Store) TextsByID(ctx context.Context, ids []int64) (map[int64]OpenText, error) {
+	var o OpenText // each in turn
+	columns := []sql.Scanner{
+		db.NumberTo(&o.ID), db.TextTo(&o.ProviderID), db.TextTo(&o.State), db.InstantTo(&o.CreatedAt), db.InstantTo(&o.AcceptedAt),
+		db.NumberTo(&o.Polls), db.TextTo(&o.SentTo),
+	}
+	var found []OpenText
+	err := s.view(ctx, func(t *tx) error {
+		return db.QueryBatch(t.Tx, textsByIDSQL, ids, db.ID, columns, func() error {
+			found = append(found, o)
+			return nil
+		})
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read texts: %w", err)
+	}
+	of, err := namesOfBills(ctx, s, found, func(o OpenText) int64 { return o.ID })
+	byID := make(map[int64]OpenText, len(found))
+	for _, o := range found {
+		n := of[o.ID]
+		o.Service, o.Account, o.Bills = n.service, strings.Join(n.accounts, ", "), len(n.accounts)
+		byID[o.ID] = o
+	}
+	return byID, err
+}
+
 // OpenTexts reads up to n texts whose next poll is due, the oldest first.
 func (s *Store) OpenTexts(ctx context.Context, now time.Time, n int) ([]OpenText, error) {
 	rows := s.read(ctx).Query(`SELECT id, provider_id, state, created_at, accepted_at, polls, sent_to FROM texts
@@ -82,7 +114,10 @@ func (s *Store) OpenTexts(ctx context.Context, now time.Time, n int) ([]OpenText
 
 // Receipt is what the provider says of a text it took.
 type Receipt struct {
-	TextID         int64
+	TextID int64
+	// ProviderID is set for a callback, in which the provider itself says of which of our
+	// texts this is the message: it settles a text in doubt. "" = the text was polled.
+	ProviderID     string
 	Service        string // of its first bill, for the log only
 	Account        string // of all its bills
 	SentTo         reminder.Phone
@@ -109,6 +144,10 @@ type Receipt struct {
 	Destinations []string
 	// Stop is set when no other text may leave.
 	Stop *reminder.Stop
+
+	// Settled is set by RecordReceipts: the state in which the provider's word found a
+	// text that nobody knew it to have. "" = that was known.
+	Settled TextState
 }
 
 // comesAfter says which states each state may follow.
@@ -124,7 +163,7 @@ var comesAfter = map[TextState]string{
 
 // RecordReceipts writes what the provider said, and returns the receipts that
 // moved a text to another state. One that would take a text back to an earlier
-// state only moves its next poll. One that cannot be written holds up no other:
+// state only moves its next poll, or, as a callback, does nothing. One that cannot be written holds up no other:
 // the error names it, and the others are written.
 func (s *Store) RecordReceipts(now time.Time, receipts []Receipt) (moved []Receipt, err error) {
 	var faults []error
@@ -153,6 +192,7 @@ func (s *Store) RecordReceipts(now time.Time, receipts []Receipt) (moved []Recei
 // receipts writes a batch, or nothing of it when it fails.
 func (t *tx) receipts(now time.Time, batch []Receipt) (moved []Receipt, err error) {
 	for _, r := range batch {
+		r.Settled = "" // a batch may be run twice
 		isNew, err := t.receipt(now, &r)
 		if err != nil {
 			return nil, err
@@ -166,11 +206,29 @@ func (t *tx) receipts(now time.Time, batch []Receipt) (moved []Receipt, err erro
 
 // receipt writes one. Where a fault of the sender stands, it is changed to say so.
 func (t *tx) receipt(now time.Time, r *Receipt) (moved bool, err error) {
-	if _, err := t.Exec(`UPDATE texts SET next_poll_at = ?2, polls = polls + 1, billed_segments = coalesce(?3, billed_segments),
-			price = coalesce(?4, price), price_unit = coalesce(?5, price_unit) WHERE id = ?1`,
-		r.TextID, millis(r.NextPollAt), positive(r.BilledSegments), nullable(r.Price), nullable(r.PriceUnit)); err != nil {
+	if r.ProviderID != "" {
+		known, err := t.proveAccepted(now, r)
+		if err != nil || !known {
+			return false, err
+		}
+	} else if err := t.polled(r); err != nil {
 		return false, err
 	}
+	moved, err = t.forward(now, r)
+	return moved || r.Settled != "", err
+}
+
+// polled notes what a poll says beside the state.
+func (t *tx) polled(r *Receipt) error {
+	_, err := t.Exec(`UPDATE texts SET next_poll_at = ?2, polls = polls + 1, billed_segments = coalesce(?3, billed_segments),
+			price = coalesce(?4, price), price_unit = coalesce(?5, price_unit) WHERE id = ?1`,
+		r.TextID, millis(r.NextPollAt), positive(r.BilledSegments), nullable(r.Price), nullable(r.PriceUnit))
+	return err
+}
+
+// forward moves a text to the state that the provider says, if that comes after the one
+// that it is in.
+func (t *tx) forward(now time.Time, r *Receipt) (moved bool, err error) {
 	from, ok := comesAfter[r.State]
 	if !ok {
 		return false, nil
@@ -188,8 +246,10 @@ func (t *tx) receipt(now time.Time, r *Receipt) (moved bool, err error) {
 	if r.State.Final() {
 		settled = now.UnixMilli()
 	}
-	moved, err = t.Changed(`UPDATE texts SET state = ?2, provider_status = ?3, error_code = ?4, error = ?5, settled_at = ?6, refused_for = ?7
-		WHERE id = ?1 AND state <> ?2 AND state IN `+from, r.TextID, r.State, r.ProviderStatus, r.Code, r.Error, settled, r.Why)
+	moved, err = t.Changed(`UPDATE texts SET state = ?2, provider_status = ?3, error_code = ?4, error = ?5, settled_at = ?6, refused_for = ?7,
+			next_poll_at = ?8
+		WHERE id = ?1 AND state <> ?2 AND state IN `+from,
+		r.TextID, r.State, r.ProviderStatus, r.Code, r.Error, settled, r.Why, millis(r.NextPollAt))
 	if err != nil || !moved {
 		return false, err
 	}
