@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"runtime/debug"
 	"strconv"
 	"sync"
 	"time"
@@ -176,6 +177,11 @@ func (s *Scheduler) recordCallbacks(batch []notifier.StatusCallback) []callbackR
 
 func (s *Scheduler) tryCallbacks(batch []notifier.StatusCallback) (results []callbackResult, err error) {
 	results = make([]callbackResult, len(batch))
+	defer func() {
+		if p := recover(); p != nil { // it would end the daemon, and its callers wait
+			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+		}
+	}()
 	clock := s.ClockCheck.stateNow()
 	now := s.Now()
 	ids := make([]int64, len(batch))
