@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"regexp"
 	"strconv"
 	"strings"
 )
@@ -81,12 +82,13 @@ func (c *checker) callbacks(v view, t Twilio) (publicURL, listen string) {
 	listen = v.text(listenKey)
 	if !isAddress(listen) {
 		v.bad(listenKey, "%s is not host:port: write an address such as 127.0.0.1:8752", shown(listen))
-	} else if port := listen[strings.LastIndexByte(listen, ':')+1:]; listen == v.text("web.listen") && port != "0" {
-		v.bad(listenKey, "is the address of web.listen, which must stay apart: write another port")
 	}
 	publicURL = v.text(key)
 	if publicURL == "" {
 		return "", listen
+	}
+	if listen == v.text("web.listen") && !strings.HasSuffix(listen, ":0") {
+		v.bad(listenKey, "is the address of web.listen, which must stay apart: write another port")
 	}
 	if want := publicURLFault(publicURL); want != "" {
 		v.bad(key, "%s", want)
@@ -98,6 +100,9 @@ func (c *checker) callbacks(v view, t Twilio) (publicURL, listen string) {
 	}
 	return strings.TrimRight(publicURL, "/"), listen
 }
+
+// plainPath is a path that no proxy and no library writes in another way.
+var plainPath = regexp.MustCompile(`^[A-Za-z0-9/._~-]*$`)
 
 // publicURLFault is what is wrong with an address that Twilio is to call; "" = nothing.
 // Plain http is for this machine alone, where only the sandbox calls it.
@@ -115,6 +120,8 @@ func publicURLFault(s string) string {
 		return shown(s) + " is not encrypted, and phones and words of customers come that way: write https://" + u.Host
 	case strings.Contains(u.Hostname(), "_"):
 		return shown(s) + " has an underscore in its name, which Twilio refuses (21609): " + want
+	case !plainPath.MatchString(u.EscapedPath()) || strings.Contains(u.Path, "//") || strings.Contains(u.Path, ".."):
+		return shown(s) + " has a path with other than letters, digits, - and _ in it: " + want
 	case len(s) > maxPublicURL:
 		return "is too long: " + want
 	case strings.Contains(u.Path+"/", "/twilio/status/") || strings.Contains(u.Path+"/", "/twilio/inbound/"):

@@ -189,7 +189,11 @@ func TestProblems(t *testing.T) {
 				"write the address at which Twilio reaches this host, such as https://reminders.example.com"}},
 		{name: "callbacks where nobody can listen", yaml: "web: {callbacks_listen: '8752'}\n", want: []string{
 			`config.yaml:1: web.callbacks_listen: "8752" is not host:port: write an address such as 127.0.0.1:8752`}},
-		{name: "callbacks beside health", yaml: "web: {callbacks_listen: '127.0.0.1:8750'}\n", want: []string{
+		{name: "a public URL with a path that proxies rewrite", yaml: "web: {public_url: 'https://example.com/{a}/%41'}\nnotifier: {twilio: {auth_token: abc}}\n", want: []string{
+			`config.yaml:1: web.public_url: "https://example.com/{a}/%41" has a path with other than letters, digits, - and _ in it: ` +
+				"write the address at which Twilio reaches this host, such as https://reminders.example.com"}},
+		{name: "health where callbacks would be", yaml: "web: {listen: '127.0.0.1:8752'}\n"},
+		{name: "callbacks beside health", yaml: "web: {callbacks_listen: '127.0.0.1:8750', public_url: 'https://example.com'}\nnotifier: {twilio: {auth_token: abc}}\n", want: []string{
 			"config.yaml:1: web.callbacks_listen: is the address of web.listen, which must stay apart: write another port"}},
 		{name: "short token", yaml: "web: {listen: ':8750', token: hunter2}\n", want: []string{
 			"config.yaml:1: web.token: is too short: use at least 16 characters, such as openssl rand -hex 16 prints"}},
