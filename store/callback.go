@@ -2,6 +2,7 @@ package store
 
 import (
 	"crypto/rand"
+	"database/sql"
 	"fmt"
 	"strings"
 	"time"
@@ -46,19 +47,46 @@ func (s *Store) CallbackKey() (key string, err error) {
 	return key, nil
 }
 
-// proveAccepted takes the callback for proof that the provider has the text, and settles
-// it as the outcome of its call would. known is false for a message that is none of this
-// text's.
-func (t *tx) proveAccepted(now time.Time, r *Receipt) (known bool, err error) {
-	texts, err := db.Collect(t.Query("SELECT state, coalesce(provider_id, '') FROM texts WHERE id = ?1", r.TextID),
-		func(row db.Scanner) (o OpenText, err error) {
-			err = row.Scan(&o.State, &o.ProviderID)
-			return o, err
-		})
-	if err != nil || len(texts) == 0 {
-		return false, err
+var provenSQL = db.NewBatch("SELECT id, state, coalesce(provider_id, '') FROM texts WHERE id IN (%s)", 0, db.Integer)
+
+// proveAccepted takes callbacks for proof that the provider has their texts, and settles
+// those of which nobody knew it as the outcome of the call would. It returns the receipts
+// without callbacks that are of a message of none of our texts, or of another one than its text's.
+func (t *tx) proveAccepted(now time.Time, receipts []Receipt) (known []Receipt, err error) {
+	var ids []int64
+	for _, r := range receipts {
+		if r.ProviderID != "" {
+			ids = append(ids, r.TextID)
+		}
 	}
-	text := texts[0]
+	var o OpenText // each in turn
+	texts := make(map[int64]OpenText, len(ids))
+	columns := []sql.Scanner{db.NumberTo(&o.ID), db.TextTo(&o.State), db.TextTo(&o.ProviderID)}
+	if err := db.QueryBatch(t.Tx, provenSQL, ids, db.ID, columns, func() error {
+		texts[o.ID] = o
+		return nil
+	}); err != nil {
+		return nil, err
+	}
+	for _, r := range receipts {
+		if r.ProviderID != "" {
+			is, err := t.isOf(now, &r, texts[r.TextID])
+			if err != nil {
+				return nil, err
+			}
+			if !is {
+				continue
+			}
+		}
+		known = append(known, r)
+	}
+	return known, nil
+}
+
+// isOf reports whether a callback is of the message of a text, and settles the text where
+// that was not known.
+func (t *tx) isOf(now time.Time, r *Receipt, text OpenText) (is bool, err error) {
+	r.Settled = ""
 	if text.ProviderID != "" {
 		return text.ProviderID == r.ProviderID, nil
 	}
@@ -70,7 +98,7 @@ func (t *tx) proveAccepted(now time.Time, r *Receipt) (known bool, err error) {
 		err = t.settle(now, o)
 	case Refused, NotFound:
 		err = t.acceptAfterAll(now, o)
-	case Accepted, Sent, Delivered, Undelivered, Failed, Canceled, Unconfirmed: // a CHECK keeps these from having no id
+	default: // there is no such text: a CHECK keeps those of other states from having no id
 		return false, nil
 	}
 	r.Settled = text.State

@@ -293,30 +293,50 @@ func (t *tx) nothingNew(o SendOutcome) error {
 // settleReminders writes the outcome into the trail of each bill the text was for, and
 // unlinks its reminders when they are held or skipped.
 func (t *tx) settleReminders(now time.Time, textID int64, outcome outcomeByTries) error {
-	rows := t.Query("SELECT bill_id, tries FROM reminders WHERE text_id = ?1 ORDER BY id", textID)
-	type part struct {
-		billID int64
-		tries  int
-	}
-	parts, err := db.Collect(rows, func(r db.Scanner) (p part, err error) {
-		err = r.Scan(&p.billID, &p.tries)
-		return p, err
-	})
+	parts, err := t.partsOf([]int64{textID})
 	if err != nil {
 		return err
 	}
+	events, err := t.settleParts(now, textID, parts[textID], outcome)
+	if err != nil {
+		return err
+	}
+	return t.events(events)
+}
+
+// textPart is a reminder of a text.
+type textPart struct {
+	billID int64
+	tries  int
+}
+
+var partsOfTextsSQL = db.NewBatch("SELECT text_id, bill_id, tries FROM reminders WHERE text_id IN (%s) ORDER BY id", 0, db.Integer)
+
+// partsOf are the reminders of texts.
+func (t *tx) partsOf(textIDs []int64) (map[int64][]textPart, error) {
+	var textID int64 // each in turn
+	var p textPart
+	parts := make(map[int64][]textPart, len(textIDs))
+	columns := []sql.Scanner{db.NumberTo(&textID), db.NumberTo(&p.billID), db.NumberTo(&p.tries)}
+	err := db.QueryBatch(t.Tx, partsOfTextsSQL, textIDs, db.ID, columns, func() error {
+		parts[textID] = append(parts[textID], p)
+		return nil
+	})
+	return parts, err
+}
+
+// settleParts is settleReminders, and returns what is to stand in the trail.
+func (t *tx) settleParts(now time.Time, textID int64, parts []textPart, outcome outcomeByTries) (events []Event, err error) {
 	for _, p := range parts {
 		o := outcome(p.tries)
-		if err := t.event(o.event(now, p.billID, textID)); err != nil {
-			return err
-		}
+		events = append(events, o.event(now, p.billID, textID))
 		if o.heldOrSkippedFor() != "" {
 			if err := t.unlink(now, p.billID, o); err != nil {
-				return err
+				return nil, err
 			}
 		}
 	}
-	return nil
+	return events, nil
 }
 
 // event is what the trail of a bill says of the outcome.
