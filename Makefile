@@ -145,8 +145,9 @@ simtest: needs ## simulate weeks of the daemon against faulty services, SEEDS ti
 	@$(ON_STORE) $(GO) test ./scheduler -run '^TestSimulation$$' -count=1 -timeout 24h -seeds=$(SEEDS)
 
 .PHONY: storm
-storm: needs ## kill the daemon again and again while it sends (KILLS, REMINDERS, STORE=postgres, DAEMONS=3)
-	@$(ON_STORE) $(GO) test ./cli -run '^TestStorm$$' -count=1 -timeout 30m -v -storm.kills=$(KILLS) -storm.reminders=$(REMINDERS) -storm.daemons=$(DAEMONS)
+storm: needs ## kill the daemon again and again while it sends (KILLS, REMINDERS, CALLBACKS=1, STORE=postgres, DAEMONS=3)
+	@$(ON_STORE) $(GO) test ./cli -run '^TestStorm$$' -count=1 -timeout 30m -v -storm.kills=$(KILLS) -storm.reminders=$(REMINDERS) \
+		-storm.daemons=$(DAEMONS) $(if $(CALLBACKS),-storm.callbacks)
 
 .PHONY: test-deb
 test-deb: deb rpm ## install, upgrade and purge the packages on a copy of this machine (as root)

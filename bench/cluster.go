@@ -80,7 +80,7 @@ func (b *bench) showCluster(ctx context.Context) (err error) {
 		}
 	}
 	c.say("%d of %d bills have their text, %d of them twice. doctor says of the daemons:", len(c.texted), clusterBills, twice)
-	doctor := exec.CommandContext(ctx, b.daemon, "doctor", "--config", c.config) //nolint:gosec // our own
+	doctor := exec.CommandContext(ctx, b.daemon, "doctor", "--config", c.config)
 	out, _ := doctor.Output()                                                    // its status is that of this machine
 	for line := range strings.Lines(string(out)) {
 		if strings.Contains(line, "process ") {
@@ -110,7 +110,7 @@ func (c *cluster) print(line string) {
 
 // writeConfig starts the stand-ins, which say what a config for them is, and adds the bills.
 func (c *cluster) writeConfig(ctx context.Context, address string) error {
-	sandbox := exec.CommandContext(ctx, c.daemon, "sandbox", "--listen", "127.0.0.1:0") //nolint:gosec // our own
+	sandbox := exec.CommandContext(ctx, c.daemon, "sandbox", "--listen", "127.0.0.1:0")
 	sandbox.Cancel = func() error { return sandbox.Process.Signal(os.Interrupt) }
 	out, err := sandbox.StdoutPipe()
 	if err != nil {
@@ -140,7 +140,8 @@ func (c *cluster) writeConfig(ctx context.Context, address string) error {
 		return err
 	}
 	c.running.Go(func() { _, _ = io.Copy(io.Discard, out) })
-	fmt.Fprintf(&config, "  per_number_daily: 100\nstore: %q\nweb: {listen: \"127.0.0.1:0\"}\nschedule: {receipts: \"@every 5s\"}\nbills:\n", address)
+	fmt.Fprintf(&config, "  per_number_daily: 100\nstore: %q\n", address)
+	fmt.Fprintln(&config, "web: {listen: \"127.0.0.1:0\"}\nschedule: {receipts: \"@every 5s\"}\nbills:")
 	for i := range clusterBills {
 		fmt.Fprintf(&config, "- {service: \"1042\", account: \"DUE+3-C%04d\", phone: \"+2547100000%02d\"}\n", i, i%100)
 	}
@@ -149,7 +150,7 @@ func (c *cluster) writeConfig(ctx context.Context, address string) error {
 
 // start starts a daemon, whose log is shown with its number before each line.
 func (c *cluster) start(ctx context.Context, i int) (*exec.Cmd, error) {
-	d := exec.CommandContext(ctx, c.daemon, "run", "--config", c.config) //nolint:gosec // our own
+	d := exec.CommandContext(ctx, c.daemon, "run", "--config", c.config)
 	d.Cancel = func() error { return d.Process.Signal(os.Interrupt) }
 	log, err := d.StderrPipe()
 	if err != nil {

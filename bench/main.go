@@ -95,6 +95,7 @@ func parts() []part {
 	return []part{
 		{"remind", (*bench).remind},
 		{"slowdisk", (*bench).slowDisk},
+		{"callbacks", (*bench).callbacks},
 		{"sweeps", (*bench).sweeps},
 		{"import", (*bench).imports},
 		{"simulate", (*bench).simulate},

@@ -39,6 +39,7 @@ var roles = map[string]role{
 	"tick":        ticks,
 	"idle":        idleHour,
 	"year":        year,
+	"callbacks":   postCallbacks,
 }
 
 // params are those of all roles; each takes the ones that it needs.

@@ -27,6 +27,8 @@ func (a *app) sandboxCommand() *cobra.Command {
 		Short: "Run the stand-ins for Almara Pay and Twilio alone",
 		Long: `Serves a stand-in Almara Pay API and a stand-in Twilio Messaging API on one
 address, with an inbox of the texts at /inbox. Nothing leaves this machine.
+Callbacks are sent where a text asks for them, to addresses of this machine
+alone, and POST /inbound sends the message of a customer.
 
 It keeps the latest million texts. With --state these are 5,000, as for run
 --sandbox, and the file is written anew after each text: for a trial with

@@ -3,11 +3,15 @@ package cli_test
 import (
 	"archive/zip"
 	"errors"
+	"fmt"
+	"io"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -29,6 +33,8 @@ const raceOptions = "atexit_sleep_ms=0"
 //	await [-count=N] RE FILE  waits until N lines of the file match, 1 if not said
 //	narrow N stream           no line of stdout or stderr is wider than N columns
 //	zip FOLDER FILE           makes a zip of a folder, as a workbook is one
+//	post FILE AT PATH BODY RE  posts to the address that the file names behind AT; status
+//	                          and body of the answer match
 //
 // It is about noon in them, and about 03:00 in the zone $NIGHT. $UNIT is the file
 // of the systemd unit. A daemon writes
@@ -49,7 +55,7 @@ func TestScript(t *testing.T) {
 		RequireUniqueNames:  true,
 		Deadline:            time.Now().Add(10 * patience), // of all scripts together, on a busy machine
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits, "await": await, "narrow": narrow, "zip": zipFolder,
+			"exits": exits, "await": await, "narrow": narrow, "zip": zipFolder, "post": post,
 		},
 		Condition: func(name string) (bool, error) {
 			if name != "root" {
@@ -140,4 +146,24 @@ func zipFolder(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(w.AddFS(os.DirFS(ts.MkAbs(args[0]))))
 	ts.Check(w.Close())
 	ts.Check(file.Close())
+}
+
+func post(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 5 {
+		ts.Fatalf("usage: post file at path body regexp")
+	}
+	file, at, path, form, want := args[0], args[1], args[2], args[3], args[4]
+	found := regexp.MustCompile(regexp.QuoteMeta(at) + `"?(http://[0-9.:]+)`).FindStringSubmatch(ts.ReadFile(file))
+	if found == nil {
+		ts.Fatalf("%s names no address behind %q", file, at)
+	}
+	client := http.Client{Timeout: patience}
+	res, err := client.Post(found[1]+path, "application/x-www-form-urlencoded", strings.NewReader(form))
+	ts.Check(err)
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	ts.Check(err)
+	if got := fmt.Sprintf("%d %s", res.StatusCode, body); !regexp.MustCompile(want).MatchString(got) {
+		ts.Fatalf("%s answers %q, not %s", found[1]+path, got, want)
+	}
 }

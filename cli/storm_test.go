@@ -28,6 +28,7 @@ var (
 	stormKills     = flag.Int("storm.kills", 0, "how often the daemon is killed; 0 = no storm")
 	stormReminders = flag.Int("storm.reminders", 2000, "how many reminders are due during the storm")
 	stormDaemons   = flag.Int("storm.daemons", 1, "how many daemons share the store, which is on PostgreSQL where there are several")
+	stormCallbacks = flag.Bool("storm.callbacks", false, "whether the provider reports by itself, too")
 	stormSeed      = flag.Uint64("storm.seed", uint64(time.Now().UnixNano()), "of the moments of the kills and of the faults")
 )
 
@@ -72,7 +73,12 @@ func TestStorm(t *testing.T) {
 		db = serverOfItsOwn(t)
 	}
 	config := filepath.Join(dir, "config.yaml")
-	if err := os.WriteFile(config, []byte(stormConfig(name, db, server.URL, *stormReminders)), 0o600); err != nil {
+	written := stormConfig(name, db, server.URL, *stormReminders)
+	if *stormCallbacks {
+		listen := "127.0.0.1:" + freePort(t)
+		written = strings.Replace(written, "web: {", fmt.Sprintf("web: {public_url: \"http://%[1]s\", callbacks_listen: \"%[1]s\", ", listen), 1)
+	}
+	if err := os.WriteFile(config, []byte(written), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	daemon := func(ctx context.Context) *exec.Cmd {

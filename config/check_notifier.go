@@ -111,7 +111,8 @@ func (c *checker) twilio(v view) Twilio {
 	if sender && service {
 		v.bad(section+"messaging_service_sid", "is set beside notifier.twilio.from: keep one")
 	}
-	if token && (keySID || keySecret) {
+	// Callbacks are signed with the token, also where calls are made with a key.
+	if token && (keySID || keySecret) && v.text("web.public_url") == "" {
 		key := "api_key_sid"
 		if !keySID {
 			key = "api_key_secret"

@@ -111,7 +111,8 @@ const (
 )
 
 // Twilio is the account that texts are sent from. It holds an AuthToken or an
-// API key, and From or MessagingServiceSID, never both.
+// API key, and both only with a Web.PublicURL: then calls are made with the key, and
+// callbacks checked with the token. It holds From or MessagingServiceSID, never both.
 type Twilio struct {
 	AccountSID          string
 	AuthToken           Secret
@@ -143,6 +144,10 @@ type Service struct {
 type Web struct {
 	Listen string // host:port
 	Token  Secret // always set when Listen is not a loopback address
+	// PublicURL is where the provider reaches CallbacksListen, without a slash at its end;
+	// "" = it does not, and nothing listens there.
+	PublicURL       string
+	CallbacksListen string // host:port
 }
 
 // Log is how to log.

@@ -124,7 +124,7 @@ func (c *checker) config() *Config {
 	cfg.Policies, cfg.Services, cfg.wording = c.policies(cfg)
 	cfg.Schedule = c.schedule(v)
 	cfg.Bills = c.bills(cfg)
-	cfg.Web = c.web(v)
+	cfg.Web = c.web(v, cfg.Notifier.Twilio)
 	cfg.Log = c.log(v)
 	cfg.Alerts = c.alerts(v)
 	cfg.BillsFile = v.text("bills_file")

@@ -170,6 +170,31 @@ func TestProblems(t *testing.T) {
 		{name: "listen to everybody", yaml: "web:\n  listen: ':8750'\n", want: []string{
 			`config.yaml:2: web.listen: ":8750" can be reached from other hosts, and no token protects it: write 127.0.0.1:8750, or give the credential web_token or web.token_file`}},
 		{name: "listen to everybody with a token", yaml: "web: {listen: ':8750', token: 0123456789abcdef}\n"},
+		{name: "a public URL", yaml: "web: {public_url: 'https://reminders.example.com:8443/duewatch/'}\nnotifier: {twilio: {auth_token: 0123456789abcdef}}\n"},
+		{name: "a public URL on this machine, for the sandbox", yaml: "web: {public_url: 'http://127.0.0.1:8751'}\nnotifier: {twilio: {auth_token: abc}}\n"},
+		{name: "a public URL beside an API key and the token", yaml: "web: {public_url: 'https://reminders.example.com'}\n" +
+			"notifier: {twilio: {auth_token: abc, api_key_sid: SK0123456789abcdef0123456789abcdef, api_key_secret: abc}}\n"},
+		{name: "a public URL that is none", yaml: "web: {public_url: reminders.example.com}\nnotifier: {twilio: {auth_token: abc}}\n", want: []string{
+			"config.yaml:1: web.public_url: is not a web address: write the address at which Twilio reaches this host, such as https://reminders.example.com"}},
+		{name: "a public URL that is not encrypted", yaml: "web: {public_url: 'http://reminders.example.com'}\nnotifier: {twilio: {auth_token: abc}}\n", want: []string{
+			`config.yaml:1: web.public_url: "http://reminders.example.com" is not encrypted, and phones and words of customers come that way: write https://reminders.example.com`}},
+		{name: "a public URL with a path of ours", yaml: "web: {public_url: 'https://reminders.example.com/twilio/status'}\nnotifier: {twilio: {auth_token: abc}}\n", want: []string{
+			`config.yaml:1: web.public_url: "https://reminders.example.com/twilio/status" names the path, which duewatch adds by itself: leave /twilio/… out`}},
+		{name: "a public URL with more than an address", yaml: "web: {public_url: 'https://me:hunter2@example.com/?a=b'}\nnotifier: {twilio: {auth_token: abc}}\n", want: []string{
+			"config.yaml:1: web.public_url: holds a user or password: write the address at which Twilio reaches this host, such as https://reminders.example.com"}},
+		{name: "a public URL with a query", yaml: "web: {public_url: 'https://example.com/?a=b'}\nnotifier: {twilio: {auth_token: abc}}\n", want: []string{
+			"config.yaml:1: web.public_url: has a ? or # part: write the address at which Twilio reaches this host, such as https://reminders.example.com"}},
+		{name: "a public URL that Twilio refuses", yaml: "web: {public_url: 'https://due_watch.example.com'}\nnotifier: {twilio: {auth_token: abc}}\n", want: []string{
+			`config.yaml:1: web.public_url: "https://due_watch.example.com" has an underscore in its name, which Twilio refuses (21609): ` +
+				"write the address at which Twilio reaches this host, such as https://reminders.example.com"}},
+		{name: "callbacks where nobody can listen", yaml: "web: {callbacks_listen: '8752'}\n", want: []string{
+			`config.yaml:1: web.callbacks_listen: "8752" is not host:port: write an address such as 127.0.0.1:8752`}},
+		{name: "a public URL with a path that proxies rewrite", yaml: "web: {public_url: 'https://example.com/{a}/%41'}\nnotifier: {twilio: {auth_token: abc}}\n", want: []string{
+			`config.yaml:1: web.public_url: "https://example.com/{a}/%41" has a path with other than letters, digits, - and _ in it: ` +
+				"write the address at which Twilio reaches this host, such as https://reminders.example.com"}},
+		{name: "health where callbacks would be", yaml: "web: {listen: '127.0.0.1:8752'}\n"},
+		{name: "callbacks beside health", yaml: "web: {callbacks_listen: '127.0.0.1:8750', public_url: 'https://example.com'}\nnotifier: {twilio: {auth_token: abc}}\n", want: []string{
+			"config.yaml:1: web.callbacks_listen: is the address of web.listen, which must stay apart: write another port"}},
 		{name: "short token", yaml: "web: {listen: ':8750', token: hunter2}\n", want: []string{
 			"config.yaml:1: web.token: is too short: use at least 16 characters, such as openssl rand -hex 16 prints"}},
 
@@ -405,5 +430,29 @@ func TestMissingFileIsAProblem(t *testing.T) {
 	want := []string{"no/such/config.yaml: cannot be read: no such file or directory"}
 	if diff := cmp.Diff(want, problemsOf(t, err)); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// An API key signs no callback: only the account's auth token does.
+func TestCallbacksNeedTheAuthToken(t *testing.T) {
+	const problem = "config.yaml:1: web.public_url: needs the account's auth token, by which Twilio signs its callbacks; an API key signs none: " +
+		"give the credential twilio_auth_token or notifier.twilio.auth_token_file as well, or leave web.public_url empty"
+	const web, key = "web: {public_url: 'https://reminders.example.com'}\n", "api_key_sid: SK0123456789abcdef0123456789abcdef, api_key_secret: abc"
+	for yaml, want := range map[string][]string{
+		web + "notifier: {twilio: {" + key + "}}\n": {problem},
+		web: {problem},
+		web + "notifier: {twilio: {auth_token: abc}}\n":              nil,
+		web + "notifier: {twilio: {auth_token: abc, " + key + "}}\n": nil,
+	} {
+		var got []string
+		_, err := load("config.yaml", []byte(yaml), Options{Environ: []string{}})
+		for _, p := range problemsOf(t, err) {
+			if strings.Contains(p, "web.") || strings.Contains(p, "keep one") {
+				got = append(got, p)
+			}
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", yaml, diff)
+		}
 	}
 }

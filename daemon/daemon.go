@@ -76,6 +76,7 @@ type daemon struct {
 	alerts        *alerting
 	bills         *billCounts
 	reloaded      *prometheus.CounterVec
+	callbacks     *web.CallbackMetrics
 	storePath     string
 	// What health found last.
 	lastAlive, lastProblems atomic.Int64
@@ -171,11 +172,21 @@ func SetGCPercent(percent int) {
 func (d *daemon) runConfig(ctx context.Context, cfg *config.Config, hangup <-chan os.Signal) (next *config.Config, err error) {
 	log := NewLog(d.LogTo, cfg.Log, cfg.Zone)
 	d.defaultPolicy.Store(cfg.Policies.Default)
-	s, err := d.buildScheduler(cfg, log)
+	// Listening comes first: a port that is taken must leave the lists as they were.
+	callbacks, err := d.listenForCallbacks(ctx, cfg)
 	if err != nil {
 		return nil, err
 	}
-	// Listening comes first: a port that is taken must leave the lists as they were.
+	closeCallbacks := func() error {
+		if callbacks == nil {
+			return nil
+		}
+		return callbacks.Close()
+	}
+	s, err := d.buildScheduler(cfg, log)
+	if err != nil {
+		return nil, errors.Join(err, closeCallbacks())
+	}
 	page := d.newPage(cfg, s, log)
 	webConfig := web.Config{
 		Listen: cfg.Web.Listen, Token: cfg.Web.Token.Reveal(), Metrics: d.registry, Page: page.show, Log: log,
@@ -183,17 +194,17 @@ func (d *daemon) runConfig(ctx context.Context, cfg *config.Config, hangup <-cha
 	}
 	listener, err := web.Listen(ctx, webConfig)
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, closeCallbacks())
 	}
 	leads, err := d.store.Leads(ctx)
 	if err == nil && leads { // of several daemons, this one's lists count
 		err = d.declareBills(ctx, cfg, log)
 	}
 	if err != nil {
-		return nil, errors.Join(err, listener.Close())
+		return nil, errors.Join(err, listener.Close(), closeCallbacks())
 	}
 	if err := d.alerts.use(cfg, d.Now(), log); err != nil {
-		return nil, errors.Join(err, listener.Close())
+		return nil, errors.Join(err, listener.Close(), closeCallbacks())
 	}
 	d.logStart(cfg, log)
 	log.Info("the page is at " + pageURL(listener.Addr()))
@@ -214,6 +225,9 @@ func (d *daemon) runConfig(ctx context.Context, cfg *config.Config, hangup <-cha
 	group.Go(func() error { return s.Run(groupCtx) })
 	group.Go(func() error { return web.Serve(groupCtx, listener, webConfig) })
 	group.Go(func() error { return page.run(groupCtx) })
+	if callbacks != nil {
+		group.Go(func() error { return d.serveCallbacks(groupCtx, callbacks, cfg, s, log) })
+	}
 	group.Go(func() error { return d.watchStore(groupCtx, log) })
 	group.Go(func() error { d.feedWatchdog(groupCtx, s, log); return nil })
 	group.Go(func() error { return repeat(groupCtx, func() { d.beat(groupCtx, s, cfg, log) }) })
@@ -253,6 +267,9 @@ func (d *daemon) logStart(cfg *config.Config, log *slog.Logger) {
 	p := cfg.Policies.Default
 	line := log.With("mode", string(cfg.Delivery.Mode), "window", p.Window.String(), "send_at", p.SendAt.String(),
 		"zone", cfg.Zone.String(), "web", cfg.Web.Listen)
+	if cfg.Web.PublicURL != "" {
+		line = line.With("callbacks", cfg.Web.CallbacksListen, "public_url", cfg.Web.PublicURL)
+	}
 	if cfg.Delivery.Mode == reminder.ModeOff && d.standIns == nil {
 		line.Warn(d.Version + " is up; notifier.mode is off, so nobody is texted")
 	} else {

@@ -29,6 +29,7 @@ func (d *daemon) registerMetrics(log *slog.Logger) {
 	)
 	d.reloaded = d.newReloadMetrics()
 	d.metrics = scheduler.NewMetrics(d.registry)
+	d.callbacks = web.NewCallbackMetrics(d.registry)
 }
 
 // newBuildInfo tells versions apart in a graph.

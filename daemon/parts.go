@@ -40,6 +40,9 @@ type Parts struct {
 	// Transport takes the place of the network; nil = the network.
 	Transport http.RoundTripper
 
+	// Callbacks say where the provider reports by itself; nil = it does not.
+	Callbacks *scheduler.Callbacks
+
 	// OnAlmara and OnTwilio are called for each request, as OnCall of the clients.
 	OnAlmara, OnTwilio func(op, outcome string, took time.Duration)
 }
@@ -64,6 +67,7 @@ func (p Parts) Build(cfg *config.Config) (*scheduler.Scheduler, error) {
 		Retention: cfg.Retention, WordsRetention: cfg.Words,
 		ReconcileAfter: cfg.Notifier.ReconcileAfter, Resend: cfg.Notifier.Unknown == config.UnknownResend,
 		Now: p.Now, ClockCheck: p.ClockCheck, Comparison: p.Comparison, MayWork: p.MayWork, Virtual: p.Virtual, Log: p.Log, Metrics: p.Metrics,
+		Callbacks: p.Callbacks,
 	})
 }
 
@@ -117,8 +121,13 @@ func (p Parts) NewNotifier(cfg *config.Config) (*notifier.Notifier, error) {
 
 // buildScheduler builds the parts of the daemon by a config.
 func (d *daemon) buildScheduler(cfg *config.Config, log *slog.Logger) (*scheduler.Scheduler, error) {
+	callbacks, err := newCallbacks(d.store, cfg)
+	if err != nil {
+		return nil, err
+	}
 	return Parts{
-		Store: d.store, Owner: fmt.Sprintf("%s-%d", d.store.Owner(), d.reloads), Log: log, Metrics: d.metrics, Now: d.Now,
+		Callbacks: callbacks,
+		Store:     d.store, Owner: fmt.Sprintf("%s-%d", d.store.Owner(), d.reloads), Log: log, Metrics: d.metrics, Now: d.Now,
 		ClockCheck: d.clockCheck, Comparison: d.comparison, MayWork: d.clockFits,
 		OnAlmara: func(op, outcome string, took time.Duration) { d.metrics.Call(scheduler.APIAlmara, op, outcome, took) },
 		OnTwilio: func(op, outcome string, took time.Duration) { d.metrics.Call(scheduler.APITwilio, op, outcome, took) },

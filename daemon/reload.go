@@ -3,7 +3,6 @@ package daemon
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net"
 	"os"
@@ -124,18 +123,27 @@ func (d *daemon) reload(ctx context.Context, cfg *config.Config, log *slog.Logge
 		return nil, err
 	}
 	if next.Web.Listen != cfg.Web.Listen {
-		l, err := new(net.ListenConfig).Listen(ctx, "tcp", next.Web.Listen)
-		if err != nil {
+		if err := tryListener(new(net.ListenConfig).Listen(ctx, "tcp", next.Web.Listen)); err != nil {
 			return nil, web.ListenError(err)
 		}
-		if err := l.Close(); err != nil {
-			return nil, fmt.Errorf("web.listen: %w", err)
+	}
+	if next.Web.PublicURL != "" && (cfg.Web.PublicURL == "" || next.Web.CallbacksListen != cfg.Web.CallbacksListen) {
+		if err := tryListener(web.ListenForCallbacks(ctx, web.CallbackConfig{Listen: next.Web.CallbacksListen})); err != nil {
+			return nil, err
 		}
 	}
 	if d.billsFile, err = d.readBillsFile(ctx, next, log); err != nil {
 		return nil, err
 	}
 	return next, nil
+}
+
+// tryListener closes a listener that was only to show that it can be opened.
+func tryListener(l net.Listener, err error) error {
+	if err != nil {
+		return err
+	}
+	return l.Close()
 }
 
 // oneLine is an error in one line, for a sentence.

@@ -38,7 +38,8 @@
 // messages are dropped, and its error codes explained in ours.
 //
 // Read notifier.go (Send) first, then client.go (one request), classify.go (what
-// an error code means), receipt.go and list.go (what became of a text). Comments
+// an error code means), receipt.go and list.go (what became of a text), callback.go (what
+// Twilio says by itself). Comments
 // name the pages of Twilio's documentation: Messaging API (Create a Message, Fetch a
 // Message, Read multiple Message resources, Message resource), Account resource,
 // IncomingPhoneNumber resource, Error and Warning Dictionary.
@@ -91,6 +92,9 @@ type Message struct {
 	// in which the check before the request grows old. A text that is late is given
 	// up, as NotSent with ErrLate.
 	WriteBy time.Time
+	// StatusCallback is where Twilio says by itself what becomes of the text; "" = it does
+	// not.
+	StatusCallback string
 }
 
 // Format leaves out the body, which names the customer and the balance,
@@ -216,6 +220,9 @@ func (n *Notifier) params(m Message) *api.CreateMessageParams {
 	}
 	if n.messagingServiceSID != "" {
 		p.SetMessagingServiceSid(n.messagingServiceSID)
+	}
+	if m.StatusCallback != "" {
+		p.SetStatusCallback(m.StatusCallback)
 	}
 	return p
 }

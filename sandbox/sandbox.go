@@ -17,9 +17,12 @@
 // Its own pages: GET /inbox shows the texts; GET /bills and POST /bills show
 // and change what is owed and when; GET, POST and DELETE /faults show, add and
 // clear the faults (faults.go). GET /faults?holding=1 answers once a call is held.
+// POST /inbound sends a message as a customer would (callbacks.go).
 //
-// It never texts anybody, never calls out, and asks for no credentials on its
-// own pages (/inbox, /faults, /bills): bind it to loopback.
+// It never texts anybody, and asks for no credentials on its own pages (/inbox, /faults,
+// /bills, /inbound): bind it to loopback. It calls nobody but an address of this machine,
+// and that only as Twilio does: with what became of a text whose request has a
+// StatusCallback, and with messages of customers.
 //
 // Memory: the latest Options.MaxTexts texts are kept, about 0.5 kB each, and
 // every bill number that was registered, about 0.4 kB each.
@@ -119,6 +122,7 @@ type Sandbox struct {
 	state        stateFile
 	handler      http.Handler
 	guard        func(http.Handler) http.Handler
+	callbacks    callbackSender
 
 	mu    sync.Mutex // guards the two below; never held during I/O
 	bills map[billKey]*bill
@@ -201,6 +205,7 @@ func (s *Sandbox) routes() http.Handler {
 	mux.HandleFunc("GET /faults", s.getFaults)
 	mux.HandleFunc("POST /faults", s.postFaults)
 	mux.HandleFunc("DELETE /faults", s.deleteFaults)
+	mux.HandleFunc("POST /inbound", s.postInbound)
 	return mux
 }
 

@@ -168,6 +168,7 @@ func (s *Sandbox) postMessage(w http.ResponseWriter, r *http.Request) {
 	if s.onText != nil {
 		s.onText(s.public(t, now))
 	}
+	s.callbacks.follow(s, t)
 	writeJSON(w, http.StatusCreated, s.message(t, now))
 }
 

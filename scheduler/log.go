@@ -89,6 +89,20 @@ func (s *Scheduler) countText(t *store.Text, o *store.SendOutcome, now time.Time
 	}
 }
 
+// logSettled counts and logs a text that its callback has settled. One whose call is
+// still under way is counted with its outcome.
+func (s *Scheduler) logSettled(r store.Receipt) {
+	if r.Settled == "" || r.Settled == store.Sending {
+		return
+	}
+	s.Metrics.textMoved(store.Accepted)
+	level, what := slog.LevelInfo, "text in doubt was settled by its callback: the provider has it"
+	if r.Settled != store.Unknown {
+		level, what = slog.LevelWarn, "text was taken as not sent, and its callback says that the provider has it"
+	}
+	s.billLog(r.Service, r.Account).Log(context.Background(), level, what, "text", r.TextID, "sid", r.ProviderID, "was", string(r.Settled))
+}
+
 func (s *Scheduler) logReceipt(r store.Receipt) {
 	if r.State == store.Undelivered || r.State == store.Failed {
 		s.billLog(r.Service, r.Account).Warn("text not delivered",

@@ -11,9 +11,6 @@ import (
 	"duewatch/store"
 )
 
-// firstReceipt is when the provider is asked what became of a text that it took.
-const firstReceipt = time.Minute
-
 // How long a reminder waits after a definite no that is not its own fault.
 const (
 	retryUnreachable = time.Minute
@@ -46,11 +43,14 @@ func (e *stoppedError) asStop() *reminder.Stop {
 }
 
 // outcomeOf says what to record for a result of the provider, about a text of so many
-// bills. Whether more than this text is at fault, judgeScope says. A text of unknown
-// outcome is looked up after firstLookUp. When a text that several bills share is refused
+// bills. Whether more than this text is at fault, judgeScope says. A text that was taken
+// is asked about after firstPoll, and one of unknown outcome is looked up after
+// firstLookUp. When a text that several bills share is refused
 // for its words, each is tried in one of its own: the words about one of them may be to
 // blame.
-func outcomeOf(r notifier.Result, bills int, policy *reminder.Policy, firstLookUp time.Duration, now time.Time) store.SendOutcome {
+func outcomeOf(
+	r notifier.Result, bills int, policy *reminder.Policy, firstPoll, firstLookUp time.Duration, now time.Time,
+) store.SendOutcome {
 	o := store.SendOutcome{State: store.Refused, ProviderStatus: r.Status, Code: r.Code}
 	if r.Err != nil {
 		o.Error = r.Err.Error()
@@ -67,7 +67,7 @@ func outcomeOf(r notifier.Result, bills int, policy *reminder.Policy, firstLookU
 
 	switch r.Outcome {
 	case notifier.Accepted:
-		o.State, o.ProviderID, o.NextPollAt = store.Accepted, r.SID, now.Add(firstReceipt)
+		o.State, o.ProviderID, o.NextPollAt = store.Accepted, r.SID, now.Add(firstPoll)
 		return o
 	case notifier.Refused, notifier.Throttled, notifier.NotSent:
 		// Certainly not sent: sorted by class below.

@@ -406,7 +406,7 @@ func TestEveryOutcomeOfTheProviderHasItsEnd(t *testing.T) {
 	for _, outcome := range []notifier.Acceptance{notifier.Refused, notifier.Throttled, notifier.NotSent} {
 		for _, class := range classes {
 			err := &notifier.Error{Op: "send"}
-			o := outcomeOf(notifier.Result{Outcome: outcome, Class: class, Err: err}, 1, policy, time.Minute, now)
+			o := outcomeOf(notifier.Result{Outcome: outcome, Class: class, Err: err}, 1, policy, time.Minute, time.Minute, now)
 			if (o.Hold == "") == (o.Skip == "") {
 				t.Errorf("%s, %q: hold %q and skip %q", outcome, class, o.Hold, o.Skip)
 			}

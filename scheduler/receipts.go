@@ -15,8 +15,8 @@ import (
 )
 
 // receipts settles the texts of unknown outcome, and asks the provider what
-// became of the texts it took, paced by their age. It works without a public
-// URL for callbacks.
+// became of the texts it took, paced by their age. It works without callbacks; beside
+// them it asks seldom, for what they do not say.
 func (s *Scheduler) receipts(ctx context.Context, j *job) error {
 	// What is known of a text must be on disk before it is taken for an orphan.
 	if err := s.unwritten.retry(s.Store, s.Now()); err != nil {
@@ -70,35 +70,44 @@ func (p *receiptsPass) pollOpenTexts(ctx context.Context) error {
 	return nil
 }
 
-// recordReceipts writes receipts, and takes in what they say of the sender.
+// recordReceipts writes receipts of polls.
 func (p *receiptsPass) recordReceipts(receipts []store.Receipt) error {
-	now := p.Now()
-	if p.clockWasSet(p.clock) {
-		return errClockSet // nobody can tell by which clock they were judged
+	_, err := p.takeReceipts(p.clock, p.Now(), receipts)
+	return err
+}
+
+// takeReceipts writes receipts that were judged by a clock at an instant, takes in what
+// they say of the sender, and returns those that were news.
+func (s *Scheduler) takeReceipts(clock clockState, now time.Time, receipts []store.Receipt) ([]store.Receipt, error) {
+	if s.clockWasSet(clock) {
+		return nil, errClockSet // nobody can tell by which clock they were judged
 	}
-	moved, err := p.Store.RecordReceipts(now, receipts)
+	moved, err := s.Store.RecordReceipts(now, receipts)
 	// What is good is heard before what is bad, and also where the text did not move: that
 	// it has stayed sent for long speaks for the sender.
 	for _, r := range receipts {
 		if r.State == store.Sent || r.State == store.Delivered {
-			p.againstSender.receipt(r, now)
+			s.againstSender.receipt(r, now)
 		}
 	}
 	var against []reminder.Phone
 	for _, r := range moved {
 		if against == nil { // one stop is enough: the failures behind it count as its evidence in stopSender
-			against = p.againstSender.receipt(r, now)
+			against = s.againstSender.receipt(r, now)
 		}
-		p.Metrics.textMoved(r.State)
+		s.logSettled(r)
+		if r.State != store.Accepted {
+			s.Metrics.textMoved(r.State)
+		}
 		if r.State == store.Undelivered || r.State == store.Failed {
-			p.Metrics.undelivered(r.Code)
+			s.Metrics.undelivered(r.Code)
 		}
-		p.logReceipt(r)
+		s.logReceipt(r)
 	}
 	if against != nil {
-		err = errors.Join(err, p.stopSender(moved, against))
+		err = errors.Join(err, s.stopSender(moved, against))
 	}
-	return err
+	return moved, err
 }
 
 // stopSender stops sending for a fault of the sender that phones are the evidence
@@ -212,7 +221,7 @@ func (s *Scheduler) receiptOf(t store.OpenText, r notifier.Receipt, err error, n
 	out := store.Receipt{
 		TextID: t.ID, Service: t.Service, Account: t.Account, SentTo: t.SentTo, CreatedAt: t.CreatedAt, AcceptedAt: t.AcceptedAt,
 		ProviderStatus: r.Status, Code: r.Code, Error: notifier.Describe(r.Code),
-		BilledSegments: r.Segments, Price: r.Price, PriceUnit: r.PriceUnit, NextPollAt: nextReceipt(t.AcceptedAt, now),
+		BilledSegments: r.Segments, Price: r.Price, PriceUnit: r.PriceUnit, NextPollAt: s.nextReceipt(t.AcceptedAt, now),
 	}
 	if err != nil { // no answer, or no such text: asked again at its pace
 		if out.NextPollAt.IsZero() {
@@ -310,14 +319,26 @@ const (
 	receiptUntil = 72 * time.Hour
 )
 
+// besideCallbacks is the age from which a text is polled where there are callbacks: one
+// that has none by then may have lost them. It is one of receiptAges.
+const besideCallbacks = time.Hour
+
+// firstPoll is how long after its acceptance a text is asked about first.
+func (s *Scheduler) firstPoll() time.Duration {
+	if s.Callbacks != nil {
+		return besideCallbacks
+	}
+	return receiptAges[0]
+}
+
 // nextReceipt is when to ask again about a text; zero once it is old.
-func nextReceipt(accepted, now time.Time) time.Time {
+func (s *Scheduler) nextReceipt(accepted, now time.Time) time.Time {
 	age := now.Sub(accepted)
 	if age < 0 {
 		return now.Add(receiptEvery) // it was accepted by a clock that was ahead
 	}
 	for _, a := range receiptAges {
-		if age < a {
+		if age < a && a >= s.firstPoll() {
 			return accepted.Add(a)
 		}
 	}

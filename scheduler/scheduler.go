@@ -82,6 +82,10 @@ type Config struct {
 	ReconcileAfter []time.Duration
 	Resend         bool
 
+	// Callbacks are where the provider says by itself what becomes of texts; nil = they are
+	// only polled.
+	Callbacks *Callbacks
+
 	Now func() time.Time
 	// ClockCheck says whether Now may be believed; nil = it may.
 	ClockCheck *ClockCheck
@@ -111,6 +115,7 @@ type Scheduler struct {
 	againstSender *senderEvidence   // what refusals say against the sender
 	lateRequests  reminder.Evidence // by witness: its requests were not written in time
 	notAdmitted   reminder.Evidence // bills that Almara Pay refused since the last one that it let in
+	callbackQueue callbackQueue     // what the provider says by itself, on its way to disk
 	unwritten     unwritten         // outcomes that are known, and not on disk yet
 	trust         clockTrust        // of the remind job alone
 

@@ -53,7 +53,7 @@ func (p *remindPass) sendInTurn(t *store.Text) (store.SendOutcome, error) {
 			p.lateRequests.Clear() // whatever the result: the request was written in time
 			// One bill's policy will do: it only says when tomorrow's texts are decided anew.
 			policy := p.Policies.For(t.Parts[0].Service)
-			outcome := outcomeOf(result, len(t.Parts), policy, p.ReconcileAfter[0], now)
+			outcome := outcomeOf(result, len(t.Parts), policy, p.firstPoll(), p.ReconcileAfter[0], now)
 			// It may add to the outcome (refused destinations, a stop), and returns a
 			// *stoppedError where every other text would meet the same.
 			err = p.judgeScope(t, result, &outcome, now)
@@ -104,7 +104,9 @@ func (p *remindPass) checkBeforeRequest(t *store.Text) (message *notifier.Messag
 	case time.Now().After(writeBy):
 		heldBack = givenBack(reminder.NotHandedOver, now.Add(retryUnreachable), "the store took too long to say whether it may leave")
 	default:
-		return &notifier.Message{To: t.To, Body: t.Body, Validity: p.validity(t, now), WriteBy: writeBy}, heldBack, nil
+		return &notifier.Message{
+			To: t.To, Body: t.Body, Validity: p.validity(t, now), WriteBy: writeBy, StatusCallback: p.Callbacks.urlFor(t.ID, t.Decided),
+		}, heldBack, nil
 	}
 	return nil, heldBack, err
 }

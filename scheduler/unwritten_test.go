@@ -207,9 +207,11 @@ func TestNothingIsGivenBackWhileAnotherJobWritesAnOutcome(t *testing.T) {
 	tested, free := 0, 0
 	ctx := watchedContext{w.ctx, func() {
 		tested++
-		if w.unwritten.mu.TryLock() {
+		select {
+		case w.unwritten.lock <- struct{}{}:
 			free++
 			w.unwritten.lock.release()
+		default:
 		}
 	}}
 	if err := w.settleOwnTexts(ctx); err != nil {

@@ -174,6 +174,7 @@ type world struct {
 	askers       int
 	round        int // 0 = as the rate gives it
 	resend       bool
+	callbacks    *Callbacks  // nil = there are none
 	truth        *truth      // what the clock is held against; nil = nothing
 	comparison   *Comparison // of the next start; nil = it is a new process
 }
@@ -333,7 +334,7 @@ func (w *world) build() {
 		SentBy:            w.sender,
 		SegmentsPerSecond: 1e6, SendConcurrency: w.senders, AskConcurrency: w.askers, Retention: 400 * 24 * time.Hour,
 		ReconcileAfter: []time.Duration{2 * time.Minute, 15 * time.Minute}, Resend: w.resend,
-		Now: w.clock.now, ClockCheck: check, Comparison: w.comparison, Log: log, Metrics: NewMetrics(w.registry),
+		Callbacks: w.callbacks, Now: w.clock.now, ClockCheck: check, Comparison: w.comparison, Log: log, Metrics: NewMetrics(w.registry),
 	})
 	fail(err)
 	w.comparison = nil

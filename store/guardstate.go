@@ -158,6 +158,13 @@ func (d *decider) addUsage(texts []Text) error {
 	return err
 }
 
+// giveBackUsage takes back what takeBackUsage did: the provider has the text after all.
+func (t *tx) giveBackUsage(textID int64) error {
+	_, err := t.Exec(`UPDATE usage SET texts = texts + 1, segments = segments + (SELECT segments FROM texts WHERE id = ?1)
+		WHERE since = (SELECT max(since) FROM usage WHERE since <= (SELECT created_at FROM texts WHERE id = ?1))`, textID)
+	return err
+}
+
 // takeBackUsage takes a text out of its day's count: the provider does not have it.
 func (t *tx) takeBackUsage(textID int64) error {
 	_, err := t.Exec(`UPDATE usage SET texts = texts - 1, segments = segments - (SELECT segments FROM texts WHERE id = ?1)

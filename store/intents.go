@@ -213,10 +213,15 @@ func (t *tx) writeRecords(all []stageRecord, now time.Time) error {
 	_, err = db.ExecBatch(t.Tx, addEventsSQL, all, func(args []any, r stageRecord) []any {
 		return ofEvent(args, Event{
 			At: now, BillID: r.bill.ID, TextID: r.linkedText(), What: string(r.Outcome), Reason: string(r.Reason),
-			Detail: r.Stage.String() + ", due " + r.dueDate + ": " + orElse(r.Detail, r.Reason.Info().Means),
+			Detail: nameOfStage(r.Stage, r.dueDate) + orElse(r.Detail, r.Reason.Info().Means),
 		})
 	})
 	return err
+}
+
+// nameOfStage is how an event begins that is about a stage.
+func nameOfStage(stage reminder.Stage, dueDate string) string {
+	return stage.String() + ", due " + dueDate + ": "
 }
 
 // errSettledStage cannot happen while a decision and its facts share one

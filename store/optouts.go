@@ -3,6 +3,8 @@ package store
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"duewatch/reminder"
@@ -15,9 +17,13 @@ type OptOut struct {
 	Service string          // "" = every service
 	Reason  reminder.Reason // OptedOut or BadNumber
 	Since   time.Time
-	Source  string // provider, operator or import
+	Source  string // provider, operator, import or SourceMessage
 	Who     string
 }
+
+// SourceMessage is the source of opt-outs that came by a message of the customer's own,
+// such as STOP. A later message may end them, and no others.
+const SourceMessage = "message"
 
 // AddOptOuts keeps phones from being texted, from the next decision on. It
 // returns how many were new; one that stands already is left as it is.
@@ -82,6 +88,45 @@ func (s *Store) RemoveOptOut(o OptOut) error {
 		return fmt.Errorf("remove opt-out: %w", err)
 	}
 	return nil
+}
+
+// metaOptIns are the provider's ids of the last messages that ended opt-outs.
+const metaOptIns = "opt_in_messages"
+
+// keptOptIns is how many of them are kept. Such messages are rare, and the provider
+// repeats one within a minute or never.
+const keptOptIns = 100
+
+// EndOptOutByMessage ends the opt-out of a phone if it came by a message, and reports
+// whether there was one. Only Phone, Since and Who are used. messageID is the provider's
+// id of the message that ends it: where it comes a second time it does nothing, since the
+// customer may have said STOP in between.
+func (s *Store) EndOptOutByMessage(o OptOut, messageID string) (ended bool, err error) {
+	o.Service, o.Source = "", SourceMessage
+	err = s.do(func(t *tx) error {
+		ended = false
+		ids, err := metaOf(t, metaOptIns)
+		if err != nil {
+			return err
+		}
+		seen := strings.Fields(ids)
+		if slices.Contains(seen, messageID) {
+			return nil
+		}
+		seen = append(seen, messageID)
+		if err := t.setMeta(metaOptIns, strings.Join(seen[max(0, len(seen)-keptOptIns):], " ")); err != nil {
+			return err
+		}
+		ended, err = t.Changed("DELETE FROM opt_outs WHERE phone = ?1 AND service = '' AND source = ?2", o.Phone.E164(), SourceMessage)
+		if err != nil || !ended {
+			return err
+		}
+		return t.optOutEvents(o, "opt_out_removed")
+	})
+	if err != nil {
+		return false, fmt.Errorf("end an opt-out: %w", err)
+	}
+	return ended, nil
 }
 
 // optOutEvents writes the change into the trail of each bill it concerns.

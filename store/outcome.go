@@ -2,6 +2,7 @@ package store
 
 import (
 	"cmp"
+	"database/sql"
 	"errors"
 	"fmt"
 	"time"
@@ -14,9 +15,11 @@ import (
 //
 //	sending ─→ accepted ─→ sent ─→ delivered | undelivered | failed | canceled | unconfirmed
 //	sending ─→ refused      sending ─→ unknown ─→ accepted | not_found | refused
+//	refused | not_found ─→ accepted
 //
 // From unknown to refused goes a text whose sender was taken for dead, and then reports
-// a definite no.
+// a definite no. A text that was taken as not sent is accepted when the provider itself
+// speaks of its message (see callback.go).
 type TextState string
 
 // The states of a text.
@@ -170,7 +173,8 @@ const acceptedRows = "WITH v (id, provider_id, status, next_poll) AS (VALUES %s)
 var (
 	acceptTextsSQL = db.NewBatch(acceptedRows+`UPDATE texts SET state = 'accepted', provider_id = v.provider_id, provider_status = v.status,
 			error_code = 0, error = '', refused_for = '', accepted_at = ?1, next_poll_at = v.next_poll
-		FROM v WHERE texts.id = v.id AND texts.state || '' IN ('sending', 'unknown')`, 1, db.Integer, db.Text, db.Text, db.Integer)
+		FROM v WHERE texts.id = v.id AND texts.state || '' IN ('sending', 'unknown') RETURNING texts.id`, 1,
+		db.Integer, db.Text, db.Text, db.Integer)
 	acceptEventsSQL = db.NewBatch(acceptedRows+`INSERT INTO events (at, bill_id, text_id, what, reason, detail)
 		SELECT ?1, r.bill_id, v.id, 'accepted', 'provider', 'the provider took it as ' || v.provider_id
 		FROM v CROSS JOIN reminders r WHERE r.text_id = v.id`, 1, db.Integer, db.Text, db.Text, db.Integer)
@@ -178,16 +182,31 @@ var (
 
 // accept is settle for texts that were only accepted, by statements for many of them.
 func (t *tx) accept(now time.Time, outcomes []SendOutcome) error {
-	for _, statement := range []*db.Batch{acceptTextsSQL, acceptEventsSQL} {
-		n, err := db.ExecBatch(t.Tx, statement, outcomes, func(args []any, o SendOutcome) []any {
-			return append(args, o.TextID, o.ProviderID, o.ProviderStatus, millis(o.NextPollAt))
-		}, now.UnixMilli())
-		if err == nil && n < int64(len(outcomes)) { // n may be greater: a text about several bills has as many events
-			err = errSettled // which one it is shows when each is recorded alone
+	row := func(args []any, o SendOutcome) []any {
+		return append(args, o.TextID, o.ProviderID, o.ProviderStatus, millis(o.NextPollAt))
+	}
+	var id int64 // each in turn
+	accepted := make(map[int64]bool, len(outcomes))
+	err := db.QueryBatch(t.Tx, acceptTextsSQL, outcomes, row, []sql.Scanner{db.NumberTo(&id)}, func() error {
+		accepted[id] = true
+		return nil
+	}, now.UnixMilli())
+	if err != nil {
+		return err
+	}
+	if len(accepted) < len(outcomes) { // the others may be known by their callbacks
+		var fresh []SendOutcome
+		for _, o := range outcomes {
+			if accepted[o.TextID] {
+				fresh = append(fresh, o)
+			} else if err := t.settle(now, o); err != nil {
+				return err
+			}
 		}
-		if err != nil {
-			return err
-		}
+		outcomes = fresh
+	}
+	if _, err := db.ExecBatch(t.Tx, acceptEventsSQL, outcomes, row, now.UnixMilli()); err != nil {
+		return err
 	}
 	return t.endRefusalsOf(outcomes)
 }
@@ -223,7 +242,7 @@ func (t *tx) settle(now time.Time, o SendOutcome) error {
 		return err
 	}
 	if !ok {
-		return fmt.Errorf("text %d: %w", o.TextID, errSettled)
+		return t.nothingNew(o)
 	}
 	if err := t.judgeDestinations(now, &o); err != nil { // it says until when the reminders wait
 		return err
@@ -259,33 +278,65 @@ type outcomeByTries func(tries int) SendOutcome
 // anyTries is the same outcome however many have failed.
 func anyTries(o SendOutcome) outcomeByTries { return func(int) SendOutcome { return o } }
 
+// nothingNew is nil for an outcome that says no more of a settled text than is known: its
+// callback came first.
+func (t *tx) nothingNew(o SendOutcome) error {
+	var known bool
+	err := t.Row("SELECT EXISTS (SELECT 1 FROM texts WHERE id = ?1 AND (provider_id = ?2 OR ?3 = 'unknown' AND provider_id IS NOT NULL))",
+		o.TextID, o.ProviderID, string(o.State)).Scan(&known)
+	if err == nil && !known {
+		err = fmt.Errorf("text %d: %w", o.TextID, errSettled)
+	}
+	return err
+}
+
 // settleReminders writes the outcome into the trail of each bill the text was for, and
 // unlinks its reminders when they are held or skipped.
 func (t *tx) settleReminders(now time.Time, textID int64, outcome outcomeByTries) error {
-	rows := t.Query("SELECT bill_id, tries FROM reminders WHERE text_id = ?1 ORDER BY id", textID)
-	type part struct {
-		billID int64
-		tries  int
-	}
-	parts, err := db.Collect(rows, func(r db.Scanner) (p part, err error) {
-		err = r.Scan(&p.billID, &p.tries)
-		return p, err
-	})
+	parts, err := t.partsOf([]int64{textID})
 	if err != nil {
 		return err
 	}
+	events, err := t.settleParts(now, textID, parts[textID], outcome)
+	if err != nil {
+		return err
+	}
+	return t.events(events)
+}
+
+// textPart is a reminder of a text.
+type textPart struct {
+	billID int64
+	tries  int
+}
+
+var partsOfTextsSQL = db.NewBatch("SELECT text_id, bill_id, tries FROM reminders WHERE text_id IN (%s) ORDER BY id", 0, db.Integer)
+
+// partsOf are the reminders of texts.
+func (t *tx) partsOf(textIDs []int64) (map[int64][]textPart, error) {
+	var textID int64 // each in turn
+	var p textPart
+	parts := make(map[int64][]textPart, len(textIDs))
+	columns := []sql.Scanner{db.NumberTo(&textID), db.NumberTo(&p.billID), db.NumberTo(&p.tries)}
+	err := db.QueryBatch(t.Tx, partsOfTextsSQL, textIDs, db.ID, columns, func() error {
+		parts[textID] = append(parts[textID], p)
+		return nil
+	})
+	return parts, err
+}
+
+// settleParts is settleReminders, and returns what is to stand in the trail.
+func (t *tx) settleParts(now time.Time, textID int64, parts []textPart, outcome outcomeByTries) (events []Event, err error) {
 	for _, p := range parts {
 		o := outcome(p.tries)
-		if err := t.event(o.event(now, p.billID, textID)); err != nil {
-			return err
-		}
+		events = append(events, o.event(now, p.billID, textID))
 		if o.heldOrSkippedFor() != "" {
 			if err := t.unlink(now, p.billID, o); err != nil {
-				return err
+				return nil, err
 			}
 		}
 	}
-	return nil
+	return events, nil
 }
 
 // event is what the trail of a bill says of the outcome.

@@ -1,6 +1,6 @@
 // Package web reports over HTTP how the daemon is doing: / is a page for people, /healthz
 // is for monitors, /metrics for Prometheus, /-/healthy and /-/ready for probes. It only reads; nothing in it can change what is
-// texted.
+// texted. Apart from that, on a listener of its own, it takes what the provider says by itself (callbacks.go).
 //
 // Without a token it listens on loopback only, and answers only requests for a name
 // of this machine. With a token every request must carry it: Authorization: Bearer,
@@ -85,11 +85,14 @@ func Listen(ctx context.Context, c Config) (net.Listener, error) {
 }
 
 // ListenError says what to do about a listener that could not be opened.
-func ListenError(err error) error {
+func ListenError(err error) error { return listenError("web.listen", err) }
+
+// listenError is ListenError for the address of a key of the config.
+func listenError(key string, err error) error {
 	if errors.Is(err, syscall.EADDRINUSE) {
-		return fmt.Errorf("web.listen: another program listens there, perhaps another duewatch: stop it, or write another port (%w)", err)
+		return fmt.Errorf("%s: another program listens there, perhaps another duewatch: stop it, or write another port (%w)", key, err)
 	}
-	return fmt.Errorf("web.listen: %w", err)
+	return fmt.Errorf("%s: %w", key, err)
 }
 
 // How long, and how many at a time, clients may occupy this process.
@@ -107,8 +110,7 @@ const (
 
 // Serve answers on the listener until ctx ends, and closes it.
 func Serve(ctx context.Context, listener net.Listener, c Config) error {
-	listener = Limit(listener, maxConnections)
-	server := &http.Server{
+	return serve(ctx, Limit(listener, maxConnections), &http.Server{
 		Handler:           Handler(c),
 		ReadHeaderTimeout: headerTimeout,
 		ReadTimeout:       readTimeout,
@@ -116,7 +118,11 @@ func Serve(ctx context.Context, listener net.Listener, c Config) error {
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    16 << 10,
 		ErrorLog:          slog.NewLogLogger(c.Log.Handler(), slog.LevelDebug),
-	}
+	})
+}
+
+// serve runs a server until ctx ends.
+func serve(ctx context.Context, listener net.Listener, server *http.Server) error {
 	done := make(chan error, 1)
 	go func() { done <- server.Serve(listener) }()
 	select {

@@ -95,6 +95,14 @@ func SetFact(ctx context.Context, path, key, value string) error {
 	})
 }
 
+// Reported counts the receipts that moved a text.
+func Reported(ctx context.Context, path string) (n int, err error) {
+	err = change(ctx, path, func(c *sql.Conn) error {
+		return c.QueryRowContext(ctx, "SELECT count(*) FROM events WHERE what IN ('sent', 'delivered')").Scan(&n)
+	})
+	return n, err
+}
+
 // MakeIdle takes bills out of the sight of all jobs for years.
 func MakeIdle(ctx context.Context, path string, d Due) error {
 	return change(ctx, path, func(c *sql.Conn) error {
