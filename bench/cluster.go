@@ -81,7 +81,7 @@ func (b *bench) showCluster(ctx context.Context) (err error) {
 	}
 	c.say("%d of %d bills have their text, %d of them twice. doctor says of the daemons:", len(c.texted), clusterBills, twice)
 	doctor := exec.CommandContext(ctx, b.daemon, "doctor", "--config", c.config)
-	out, _ := doctor.Output()                                                    // its status is that of this machine
+	out, _ := doctor.Output() // its status is that of this machine
 	for line := range strings.Lines(string(out)) {
 		if strings.Contains(line, "process ") {
 			c.print("      " + strings.TrimSpace(line))
