@@ -119,7 +119,7 @@ func (p *receiptsPass) lookUp(ctx context.Context, t store.UnknownText) error {
 	// At the last it is sent once more only where the config resends, nothing is unclear,
 	// and no text of its reminder was lost before.
 	l := store.LookUp{
-		TextID: t.ID, NextAt: now.Add(p.untilNextLookUp(t.CompleteLists + 1)), Resend: p.Resend,
+		TextID: t.ID, CompleteLists: t.CompleteLists, NextAt: now.Add(p.untilNextLookUp(t.CompleteLists + 1)), Resend: p.Resend,
 		Last: t.CompleteLists+1 >= lookUps,
 	}
 	if !complete {

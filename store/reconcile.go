@@ -47,6 +47,9 @@ func (s *Store) UnknownTexts(ctx context.Context, now time.Time, n int) ([]Unkno
 // LookUp is what the provider's message list says of a text in doubt.
 type LookUp struct {
 	TextID int64
+	// CompleteLists is how many had been counted before this one. When another daemon has
+	// counted one meanwhile, this one proves nothing more, unless it has found the text.
+	CompleteLists int
 	Found  []string // ids of messages that can be it, the likeliest first
 	// Unclear are messages that may be it, and nobody can tell: while there is
 	// one that no other text has, the text is not taken as not sent.
@@ -93,7 +96,8 @@ func (s *Store) RecordLookUp(now time.Time, l LookUp) (state TextState, err erro
 }
 
 func (t *tx) lookUp(now time.Time, l LookUp) (state TextState, err error) {
-	if err := t.Row("SELECT state FROM texts WHERE id = ?1", l.TextID).Scan(&state); err != nil {
+	var counted int
+	if err := t.Row("SELECT state, polls FROM texts WHERE id = ?1", l.TextID).Scan(&state, &counted); err != nil {
 		return "", fmt.Errorf("text %d: %w", l.TextID, err)
 	}
 	if state != Unknown {
@@ -114,13 +118,16 @@ func (t *tx) lookUp(now time.Time, l LookUp) (state TextState, err error) {
 			return Accepted, t.settleReminders(now, l.TextID, anyTries(SendOutcome{TextID: l.TextID, State: Accepted, ProviderID: id}))
 		}
 	}
+	if counted != l.CompleteLists {
+		return Unknown, nil
+	}
 	if !l.Last {
-		counted := 1
+		counts := 1
 		if l.Incomplete {
-			counted = 0
+			counts = 0
 		}
 		_, err := t.Exec("UPDATE texts SET next_poll_at = ?2, polls = polls + ?3 WHERE id = ?1 AND state = 'unknown'",
-			l.TextID, l.NextAt.UnixMilli(), counted)
+			l.TextID, l.NextAt.UnixMilli(), counts)
 		return Unknown, err
 	}
 	why, err := t.cannotTell(l)

@@ -29,7 +29,7 @@ type postgres struct {
 
 	// commits is how many transactions of this daemon there were: the number of the last
 	// one stands in its row.
-	commits int64
+	commits atomic.Int64
 
 	mu        sync.Mutex
 	lostSince time.Time // since when there is no connection; zero = there is one
@@ -138,7 +138,7 @@ func (p *postgres) tryBegin(ctx context.Context, pool *sql.DB, kind txKind) (*sq
 			text += fmt.Sprintf(`SELECT id FROM write_lock FOR UPDATE;
 				UPDATE daemons SET commits = commits + 1, seen_at = %[1]s, until_at = %[1]s + %[2]d
 				WHERE owner = '%[3]s' AND commits = %[4]d AND decides = 1`,
-				serverNow, leaseFor.Milliseconds(), p.owner, p.commits)
+				serverNow, leaseFor.Milliseconds(), p.owner, p.commits.Load())
 		}
 	}
 	r, err := conn.ExecContext(ctx, text)
@@ -167,7 +167,7 @@ func (p *postgres) missingRow(ctx context.Context, conn *sql.Conn) error {
 		return p.superseded()
 	case err != nil:
 		return explain(err)
-	case commits == p.commits && !decides:
+	case commits == p.commits.Load() && !decides:
 		return p.endWork(ErrDisplaced)
 	}
 	return p.endWork(ErrWentBack)
@@ -213,7 +213,7 @@ func (p *postgres) commit(ctx context.Context, conn *sql.Conn) error {
 			return err
 		}
 	}
-	p.commits++
+	p.commits.Add(1)
 	return nil
 }
 

@@ -177,14 +177,19 @@ func (p *postgres) othersWrote(ctx context.Context, pool *sql.DB) (version int64
 		}
 	}
 	var dead, displaced bool
+	had, has := p.commits.Load(), int64(0)
 	err = pool.QueryRowContext(ctx, "SELECT commands, EXISTS (SELECT 1 FROM daemons WHERE until_at <= "+serverNow+`),
-		EXISTS (SELECT 1 FROM daemons WHERE owner = $1 AND decides = 0) FROM write_lock`, p.owner).Scan(&version, &dead, &displaced)
+		EXISTS (SELECT 1 FROM daemons WHERE owner = $1 AND decides = 0), coalesce((SELECT commits FROM daemons WHERE owner = $1), $2)
+		FROM write_lock`, p.owner, had).Scan(&version, &dead, &displaced, &has)
 	p.noteConnection(isConnectionLost(err), err)
 	if err != nil {
 		return 0, fmt.Errorf("look for changes of the store: %w", explain(err))
 	}
 	p.anyDead.Store(dead)
-	if displaced && p.decides.Load() {
+	switch {
+	case p.owner != "" && has < had:
+		return 0, p.endWork(ErrWentBack)
+	case displaced && p.decides.Load():
 		return 0, p.endWork(ErrDisplaced)
 	}
 	p.mu.Lock()
@@ -196,8 +201,16 @@ func (p *postgres) othersWrote(ctx context.Context, pool *sql.DB) (version int64
 func (p *postgres) superseded() error { return p.endWork(ErrSuperseded) }
 
 // endWork ends this daemon's work on the store, for the reason that came first.
+//
+// Where the server has lost commits, all others end with it, and begin anew: none of them may
+// know what they were, and the list of the provider is compared before the first text.
 func (p *postgres) endWork(why error) error {
 	p.end.Do(func() {
+		if errors.Is(why, ErrWentBack) {
+			ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+			defer cancel()
+			_, _ = p.apart.ExecContext(ctx, "UPDATE daemons SET decides = 0, compared = ''") // else they find it by themselves, or not
+		}
 		p.endedBy = why
 		close(p.ended)
 	})
@@ -221,9 +234,9 @@ func (p *postgres) readBack(ctx context.Context, cause error) error {
 		switch {
 		case errors.Is(err, sql.ErrNoRows):
 			return p.superseded()
-		case err == nil && commits == p.commits+1:
+		case err == nil && commits == p.commits.Load()+1:
 			return nil
-		case err == nil && commits == p.commits:
+		case err == nil && commits == p.commits.Load():
 			return cause // undone
 		case err == nil:
 			return p.endWork(ErrWentBack)

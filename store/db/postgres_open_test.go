@@ -240,6 +240,32 @@ func TestAServerThatLostCommitsEndsTheDaemon(t *testing.T) {
 	}
 }
 
+// Another daemon may have lost nothing that it knows of, and would text what the first has
+// texted. It begins anew, too.
+func TestAServerThatLostCommitsOfOneDaemonEndsTheOthers(t *testing.T) {
+	database := newDatabase(t)
+	first, second := daemonAt(t, database), daemonAt(t, database)
+	for i, d := range []*DB{first, second} {
+		if !mayDecide(t, d, "a", "live") {
+			t.Fatal("it must wait")
+		}
+		mustDo(t, d.Write(setMeta(fmt.Sprint("a", i))))
+		mustDo(t, d.Compared(t.Context(), "sender"))
+	}
+	aside(t, database, "UPDATE daemons SET commits = commits - 1 WHERE since = (SELECT min(since) FROM daemons)")
+	if _, err := first.OthersWrote(t.Context()); !errors.Is(err, ErrWentBack) {
+		t.Errorf("the first finds %v, want ErrWentBack", err)
+	}
+	if err := second.Write(setMeta("b")); !errors.Is(err, ErrDisplaced) {
+		t.Errorf("the second writes: %v, want ErrDisplaced", err)
+	}
+	for _, m := range must(second.Members(t.Context())) {
+		if m.Compared != "" || m.Decides {
+			t.Errorf("after it there is %+v", m)
+		}
+	}
+}
+
 func TestTwoDaemonsThatStartOnAnEmptyDatabaseMakeOneSchema(t *testing.T) {
 	theServer(t)
 	database := pgtest.Database(t, nil)
