@@ -50,7 +50,7 @@ type LookUp struct {
 	// CompleteLists is how many had been counted before this one. When another daemon has
 	// counted one meanwhile, this one proves nothing more, unless it has found the text.
 	CompleteLists int
-	Found  []string // ids of messages that can be it, the likeliest first
+	Found         []string // ids of messages that can be it, the likeliest first
 	// Unclear are messages that may be it, and nobody can tell: while there is
 	// one that no other text has, the text is not taken as not sent.
 	Unclear []Message
