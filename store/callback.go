@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"crypto/rand"
 	"database/sql"
 	"fmt"
@@ -34,6 +35,9 @@ const metaCallbackKey = "callback_key"
 // kept in the store and not derived from the provider's token: a token that is renewed
 // must not disown the texts that are on their way, and a text is one of this store only.
 func (s *Store) CallbackKey() (key string, err error) {
+	if key, err = metaOf(s.read(context.Background()), metaCallbackKey); err != nil || key != "" {
+		return key, err
+	}
 	err = s.do(func(t *tx) error {
 		if key, err = metaOf(t, metaCallbackKey); err != nil || key != "" {
 			return err
