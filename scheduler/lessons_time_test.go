@@ -124,6 +124,7 @@ func TestDowntimeIsNotMadeUpForTickByTick(t *testing.T) {
 		w.stop()
 		<-time.After(5*24*time.Hour + 4*time.Hour) // 7,440 ticks of the remind job
 		end = w.run()
+		<-time.After(10 * time.Second) // the texts leave at their rate
 		synctest.Wait()
 		end()
 		for _, job := range []string{jobRegister, jobRecheck, jobRemind, jobReceipts, jobHousekeeping} {
