@@ -228,7 +228,7 @@ func (d *daemon) runConfig(ctx context.Context, cfg *config.Config, hangup <-cha
 	if callbacks != nil {
 		group.Go(func() error { return d.serveCallbacks(groupCtx, callbacks, cfg, s, log) })
 	}
-	group.Go(func() error { return d.watchStore(groupCtx, log) })
+	group.Go(func() error { return d.watchStore(groupCtx, false, log) })
 	group.Go(func() error { d.feedWatchdog(groupCtx, s, log); return nil })
 	group.Go(func() error { return repeat(groupCtx, func() { d.beat(groupCtx, s, cfg, log) }) })
 	group.Go(func() error { return repeat(groupCtx, func() { d.tell(groupCtx, s, cfg, log) }) })

@@ -36,16 +36,16 @@ const askAgain = time.Second
 // another config, with which it waits or goes on; nil = ctx has ended.
 func (d *daemon) awaitOthers(ctx context.Context, cfg *config.Config, hangup <-chan os.Signal) (*config.Config, error) {
 	log := NewLog(d.LogTo, cfg.Log, cfg.Zone)
-	may, err := d.store.Decide(ctx, decidesBy(cfg), cfg.Delivery.Mode)
+	may, err := d.mayWork(ctx, cfg)
 	if err != nil || may {
 		return cfg, err
 	}
-	problem := d.configDiffers(ctx)
+	problem := d.whyItWaits(ctx)
 	log.Error(problem.Text)
 	page := web.Config{
 		Listen: cfg.Web.Listen, Token: cfg.Web.Token.Reveal(), Metrics: d.registry, Log: log,
 		Health: func(ctx context.Context) web.Health {
-			return web.Health{Alive: true, Problems: []string{d.configDiffers(ctx).Text}}
+			return web.Health{Alive: true, Problems: []string{d.whyItWaits(ctx).Text}}
 		},
 	}
 	listener, err := web.Listen(ctx, page)
@@ -56,7 +56,7 @@ func (d *daemon) awaitOthers(ctx context.Context, cfg *config.Config, hangup <-c
 	defer end()
 	group, waiting := errgroup.WithContext(waiting)
 	group.Go(func() error { return web.Serve(waiting, listener, page) })
-	group.Go(func() error { return d.watchStore(waiting, log) })
+	group.Go(func() error { return d.watchStore(waiting, true, log) })
 	group.Go(func() error {
 		defer end()
 		ask := time.NewTicker(askAgain)
@@ -75,7 +75,7 @@ func (d *daemon) awaitOthers(ctx context.Context, cfg *config.Config, hangup <-c
 				log.Error("the new config cannot be used, so the old one stays in use", "err", err)
 			case <-ask.C:
 				_, _ = d.store.OthersWrote(waiting) // renews the lease; what fails is asked again
-				if may, err := d.store.Decide(waiting, decidesBy(cfg), cfg.Delivery.Mode); err == nil && may {
+				if may, err := d.mayWork(waiting, cfg); err == nil && may {
 					return nil
 				}
 			}
@@ -88,8 +88,16 @@ func (d *daemon) awaitOthers(ctx context.Context, cfg *config.Config, hangup <-c
 	return d.awaitOthers(ctx, cfg, hangup)
 }
 
-// configDiffers says why this daemon waits.
-func (d *daemon) configDiffers(ctx context.Context) Problem {
+// mayWork reports whether this daemon may work by its config, and has it work if so.
+func (d *daemon) mayWork(ctx context.Context, cfg *config.Config) (bool, error) {
+	return d.store.Decide(ctx, decidesBy(cfg), cfg.Delivery.Mode, d.clockFits() == nil)
+}
+
+// whyItWaits says why this daemon waits.
+func (d *daemon) whyItWaits(ctx context.Context) Problem {
+	if err := d.clockFits(); err != nil {
+		return Problem{Key: "clock_off", Text: "this daemon waits, and texts nobody: " + err.Error()}
+	}
 	members, err := d.store.Members(ctx)
 	if err != nil {
 		return unread(err)
@@ -117,7 +125,8 @@ func waitingDaemons(members []store.Member) (all []Problem) {
 }
 
 // Clocks of several machines differ. Beyond clockWarns it is said; beyond clockStops this daemon
-// does nothing: to the others its balances would be old, or not be over for too long.
+// ends, and waits until it is right: to the others its balances would be old, or be fresh for too
+// long, and whoever leads them must work.
 const (
 	clockWarns = time.Second
 	clockStops = 5 * time.Second
@@ -126,7 +135,7 @@ const (
 // clockFits says why this daemon must not work: its clock is not that of the database.
 func (d *daemon) clockFits() error {
 	if off := d.store.ClockAhead(); off.Abs() > clockStops {
-		return fmt.Errorf("the clock of this machine is %s off that of the database, so nothing is done here: set it, by NTP",
+		return fmt.Errorf("the clock of this machine is %s off that of the database: set it, by NTP",
 			off.Abs().Round(time.Second))
 	}
 	return nil

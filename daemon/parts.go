@@ -32,8 +32,6 @@ type Parts struct {
 	ClockCheck *scheduler.ClockCheck
 	// Comparison is kept over reloads; nil = there are none.
 	Comparison *scheduler.Comparison
-	// MayWork says why this daemon must not work just now; nil = it always may.
-	MayWork func() error
 	// Virtual takes the place of Now in a simulation: time passes by itself, and
 	// with it the rates.
 	Virtual *scheduler.VirtualClock
@@ -66,7 +64,7 @@ func (p Parts) Build(cfg *config.Config) (*scheduler.Scheduler, error) {
 		SendConcurrency: cfg.Notifier.Concurrency, AskConcurrency: cfg.Almara.Concurrency, AskRate: cfg.Almara.Rate,
 		Retention: cfg.Retention, WordsRetention: cfg.Words,
 		ReconcileAfter: cfg.Notifier.ReconcileAfter, Resend: cfg.Notifier.Unknown == config.UnknownResend,
-		Now: p.Now, ClockCheck: p.ClockCheck, Comparison: p.Comparison, MayWork: p.MayWork, Virtual: p.Virtual, Log: p.Log, Metrics: p.Metrics,
+		Now: p.Now, ClockCheck: p.ClockCheck, Comparison: p.Comparison, Virtual: p.Virtual, Log: p.Log, Metrics: p.Metrics,
 		Callbacks: p.Callbacks,
 	})
 }
@@ -128,7 +126,7 @@ func (d *daemon) buildScheduler(cfg *config.Config, log *slog.Logger) (*schedule
 	return Parts{
 		Callbacks: callbacks,
 		Store:     d.store, Owner: fmt.Sprintf("%s-%d", d.store.Owner(), d.reloads), Log: log, Metrics: d.metrics, Now: d.Now,
-		ClockCheck: d.clockCheck, Comparison: d.comparison, MayWork: d.clockFits,
+		ClockCheck: d.clockCheck, Comparison: d.comparison,
 		OnAlmara: func(op, outcome string, took time.Duration) { d.metrics.Call(scheduler.APIAlmara, op, outcome, took) },
 		OnTwilio: func(op, outcome string, took time.Duration) { d.metrics.Call(scheduler.APITwilio, op, outcome, took) },
 	}.Build(cfg)

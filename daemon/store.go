@@ -18,9 +18,9 @@ const (
 )
 
 // watchStore logs when the connection to the database is lost and when it is back, and
-// returns an error when this daemon can work on its store no more. Of a store that is a file
+// returns an error when this daemon can work on its store no more, or must not. Of a store that is a file
 // there is nothing to watch.
-func (d *daemon) watchStore(ctx context.Context, log *slog.Logger) error {
+func (d *daemon) watchStore(ctx context.Context, waits bool, log *slog.Logger) error {
 	look := time.NewTicker(lookAtStore)
 	defer look.Stop()
 	var lostSince time.Time
@@ -34,6 +34,9 @@ func (d *daemon) watchStore(ctx context.Context, log *slog.Logger) error {
 		case <-look.C:
 		}
 		off := d.store.ClockAhead().Abs()
+		if off > clockStops && !waits {
+			return fmt.Errorf("the daemon ends, and waits once it is started again: %w", d.clockFits())
+		}
 		if off > clockWarns && !clockOff {
 			log.Warn("the clock of this machine is not that of the database: set it, by NTP", "off", off.String())
 		}

@@ -110,11 +110,10 @@ func (c *call) SendRequest(method, rawURL string, data url.Values, headers map[s
 		c.err, c.notSent = err, true
 		return nil, err
 	}
-	var late atomic.Bool
 	if form != nil && !c.writeBy.IsZero() {
+		form.writeBy = c.writeBy
 		timer := time.AfterFunc(time.Until(c.writeBy), func() {
-			if form.seal() { // else the request is being written
-				late.Store(true)
+			if form.expire() { // else the request is being written
 				giveUp()
 			}
 		})
@@ -127,7 +126,7 @@ func (c *call) SendRequest(method, rawURL string, data url.Values, headers map[s
 	if err != nil {
 		c.err = err
 		c.notSent = form != nil && form.seal()
-		c.late = late.Load()
+		c.late = c.notSent && form.late.Load()
 		return nil, err
 	}
 	defer res.Body.Close() //nolint:errcheck // it was only read
@@ -296,8 +295,10 @@ func retryAfter(s string) time.Duration {
 // Once it is sealed none can leave later either, from a goroutine that outlives the
 // call.
 type formBody struct {
-	r     *strings.Reader
-	state atomic.Int32
+	r       *strings.Reader
+	writeBy time.Time // it must not be begun later; zero = at any time
+	state   atomic.Int32
+	late    atomic.Bool // it was sealed for that
 }
 
 const (
@@ -308,12 +309,27 @@ const (
 
 func newForm(s string) *formBody { return &formBody{r: strings.NewReader(s)} }
 
-// Read marks the form as being read.
+// Read marks the form as being read, unless it is too late to begin. It does not rely on a
+// timer for that: in a process that stood still, the timer and the request go on together. A
+// machine that was suspended shows it by the hour alone.
 func (f *formBody) Read(p []byte) (int, error) {
+	now := time.Now()
+	if !f.writeBy.IsZero() && (now.After(f.writeBy) || now.Round(0).After(f.writeBy.Round(0))) {
+		f.expire()
+	}
 	if !f.state.CompareAndSwap(formUntouched, formBeingRead) && f.state.Load() == formSealed {
 		return 0, errSealed
 	}
 	return f.r.Read(p)
+}
+
+// expire seals a form that was not begun in time, and reports whether it was not begun.
+func (f *formBody) expire() bool {
+	sealed := f.seal()
+	if sealed {
+		f.late.Store(true)
+	}
+	return sealed
 }
 
 // Close does nothing.

@@ -110,3 +110,30 @@ func TestATextIsNotEvenBegunAfterItsHour(t *testing.T) {
 		t.Errorf("%s (%v), posted %d times", r.Outcome, r.Err, posted.Load())
 	}
 }
+
+// A process that stood still, or a machine that was suspended, goes on in the middle of a
+// request: its timer may come after the first byte.
+func TestAFormIsNotBegunLateWhateverItsTimerDoes(t *testing.T) {
+	const form = "Body=x"
+	for name, tt := range map[string]struct {
+		writeBy time.Time
+		late    bool
+	}{
+		"in time":               {time.Now().Add(time.Hour), false},
+		"no bound":              {time.Time{}, false},
+		"late":                  {time.Now().Add(-time.Second), true},
+		"late by the day alone": {time.Now().Add(-time.Second).Round(0), true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newForm(form)
+			f.writeBy = tt.writeBy
+			n, err := f.Read(make([]byte, 100))
+			if tt.late != errors.Is(err, errSealed) || tt.late != (n == 0) {
+				t.Errorf("%d bytes were read, %v", n, err)
+			}
+			if f.late.Load() != tt.late || f.seal() != tt.late {
+				t.Errorf("late %v, sealed %v, want %v", f.late.Load(), f.seal(), tt.late)
+			}
+		})
+	}
+}

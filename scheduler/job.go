@@ -96,11 +96,6 @@ func (j *job) pass(ctx context.Context, s *Scheduler) {
 				err = fmt.Errorf("panic: %v", p)
 			}
 		}()
-		if s.MayWork != nil {
-			if err := s.MayWork(); err != nil {
-				return err
-			}
-		}
 		return j.run(ctx, j)
 	}()
 	end := s.Now()

@@ -13,6 +13,7 @@ import (
 	"duewatch/notifier"
 	"duewatch/reminder"
 	"duewatch/sandbox"
+	"duewatch/store/db/pgtest"
 )
 
 // Where what became of a text is not known, it may or may not be there: the
@@ -414,5 +415,46 @@ func TestEveryOutcomeOfTheProviderHasItsEnd(t *testing.T) {
 				t.Errorf("%s, %q: is decided again at once, which would spin", outcome, class)
 			}
 		}
+	}
+}
+
+// One of several daemons that does not reach the provider speaks for itself alone: it leaves the
+// work to the others for a while, and stops nobody.
+func TestADaemonThatIsCutOffFromTheProviderStopsNoOther(t *testing.T) {
+	if !pgtest.Wanted() {
+		t.Skip("several daemons need PostgreSQL")
+	}
+	t.Parallel()
+	w := newWorld(t, func(w *world) { w.toProvider.before = unreachable })
+	if err := pgtest.Exec(t.Context(), w.path, `INSERT INTO daemons
+			(owner, host, place, pid, version, config, mode, decides, compared, since, seen_at, until_at, commits)
+		SELECT 'another', 'elsewhere', 'another boot', 1, '', '', 'live', 1, '', since + 1, seen_at, until_at + 3600000, 0 FROM daemons`); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 2 * reminder.EnoughWitnesses {
+		w.owes(account(i), "2026-03-12", "500")
+		w.declare(account(i), phone(i))
+	}
+	for range 2 { // each daemon asks about its own bills
+		_ = w.tryTick()
+	}
+	w.at("2026-03-09 09:00")
+	_ = w.tryTick()
+	tried := w.posted.Load()
+	if tried == 0 {
+		t.Fatal("nothing was tried")
+	}
+	w.wantStops()
+	w.clock.pass(retryUnreachable / 2)
+	if err := w.Pass(w.ctx, jobRemind); err == nil || w.posted.Load() != tried {
+		t.Errorf("it ends by %v after %d tries more: it has to wait, and say why", err, w.posted.Load()-tried)
+	}
+	w.toProvider.before = nil
+	w.clock.pass(2 * retryUnreachable)
+	if err := w.Pass(w.ctx, jobRemind); err != nil {
+		t.Error(err)
+	}
+	if len(w.texts()) == 0 {
+		t.Error("nobody is texted once it reaches the provider")
 	}
 }

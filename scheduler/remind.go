@@ -42,6 +42,9 @@ func (s *Scheduler) remind(ctx context.Context, j *job) error {
 	if err != nil {
 		return err
 	}
+	if cutOff := s.cutOff.Load(); cutOff != nil && portion.Of > 1 && s.Now().Before(cutOff.until) {
+		return cutOff
+	}
 	s.Almara.ShareRate(portion.Of)
 	p := s.startPass(ctx, j, clock, portion.Of)
 	defer p.cutShort(nil) // frees its context
@@ -79,6 +82,7 @@ const lease = 10 * time.Minute
 type remindPass struct {
 	*Scheduler
 	job        *job
+	daemons    int        // that share the work, this one among them; 0 and 1 = it is alone
 	clock      clockState // by which the pass decides and sends
 	roundSizes roundSizes
 	// ctx ends when the daemon stops, or by cutShort. What is in flight then gets its
@@ -96,7 +100,8 @@ type remindPass struct {
 
 // startPass starts the senders and the recorder, which wait for texts.
 func (s *Scheduler) startPass(ctx context.Context, j *job, clock clockState, daemons int) *remindPass {
-	p := &remindPass{Scheduler: s, job: j, clock: clock, roundSizes: s.roundSizes, calls: s.newAlmaraCalls(j, s.Almara.Recheck)}
+	p := &remindPass{Scheduler: s, job: j, daemons: daemons, clock: clock, roundSizes: s.roundSizes}
+	p.calls = s.newAlmaraCalls(j, s.Almara.Recheck)
 	if daemons > 1 { // all together have as many texts in flight as one alone
 		p.roundSizes = newRoundSizes(s.SegmentsPerSecond / float64(daemons))
 	}

@@ -33,6 +33,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"duewatch/almara"
@@ -95,9 +96,6 @@ type Config struct {
 	Log        *slog.Logger
 	Metrics    *Metrics
 
-	// MayWork says why this daemon must not work just now; nil = it always may.
-	MayWork func() error
-
 	// Virtual is the clock of a Scheduler that is stepped and not run; it takes
 	// the place of Now. AskRate is then how many calls Almara Pay takes a second,
 	// since the client does not wait.
@@ -118,6 +116,9 @@ type Scheduler struct {
 	callbackQueue callbackQueue     // what the provider says by itself, on its way to disk
 	unwritten     unwritten         // outcomes that are known, and not on disk yet
 	trust         clockTrust        // of the remind job alone
+	// cutOff is why this daemon, one of several, did not reach the provider, and until when it
+	// leaves the work to the others; nil = it did. What one alone finds stops its store.
+	cutOff atomic.Pointer[stoppedError]
 
 	replan chan struct{} // holds at most one: all bills are to be planned anew
 }

@@ -25,7 +25,11 @@ func (p *remindPass) send(t *store.Text) (outcome store.SendOutcome, err error) 
 	}
 	// A stop goes to disk with the outcome; as the error it ends the pass.
 	if stopped := (*stoppedError)(nil); errors.As(err, &stopped) {
-		outcome.Stop, outcome.Evidence = stopped.asStop(), stopped.against
+		if stopped.reason == reminder.ProviderUnreachable && p.daemons > 1 {
+			p.cutOff.Store(stopped) // from here: the other daemons may reach it
+		} else {
+			outcome.Stop, outcome.Evidence = stopped.asStop(), stopped.against
+		}
 	}
 	outcome.TextID = t.ID
 	if outcome.Until.After(t.NotAfter) {

@@ -226,6 +226,7 @@ func (p Place) ends(at, billID int64) bool {
 // onwards and backwards read by two ranges of the index, since SQLite would go
 // through all that are due at the instant of the place for (at, bill_id) > (?1, ?2). Each
 // range has a limit of its own: PostgreSQL would read both to their ends, and sort them.
+// QUEUE is the queue, and MINE the condition for a daemon's own portion of it.
 const (
 	onwards = `SELECT id, service, account, phone, description, at FROM (
 			SELECT * FROM (SELECT at, bill_id FROM QUEUE WHERE at = ?1 + 0 AND bill_id > ?2 MINE ORDER BY at, bill_id LIMIT ?4 + 0) AS same

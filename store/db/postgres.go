@@ -314,11 +314,15 @@ func (p *postgres) prepare(ctx context.Context, pool *sql.DB, schema Schema, exc
 	if err := schema.ours(ctx, pool); err != nil && !errors.Is(err, ErrNotFound) {
 		return err
 	}
-	// Others may live: a migration is one that they can work with, or is refused.
+	// Others may live, of an older version: migrations add first, and drop one version later.
 	if err := schema.migrateServer(ctx, pool); err != nil {
 		return err
 	}
-	return p.join(ctx, pool, exclusively)
+	if err := p.join(ctx, pool, exclusively); err != nil {
+		return err
+	}
+	return p.renewLease(ctx) // and so the clocks are compared before anything is decided
+
 }
 
 // waitForServer waits for a server that starts, or has no connection left, for half a minute.

@@ -96,15 +96,16 @@ const live = "live"
 
 // Decide has this daemon work by a config, and reports whether it may: not while others work by
 // another one. It waits then, writes nothing, and asks again. One that texts customers waits for
-// none that does not: those wait for it. A file has one daemon, which may.
-func (d *DB) Decide(ctx context.Context, config, mode string) (may bool, err error) {
+// none that does not: those wait for it. A daemon that is not able to work waits as well. A file
+// has one daemon, which may.
+func (d *DB) Decide(ctx context.Context, config, mode string, able bool) (may bool, err error) {
 	p, ok := d.engine.(*postgres)
 	if !ok {
-		return true, nil
+		return able, nil
 	}
 	err = p.alone(ctx, p.apart, func(conn *sql.Conn) error {
 		others := "owner <> $1 AND decides = 1 AND config <> $2"
-		if mode == live {
+		if mode == live && able {
 			displace := "UPDATE daemons SET decides = 0 WHERE " + others + " AND mode NOT IN ('live', '')"
 			if _, err := conn.ExecContext(ctx, displace, p.owner, config); err != nil {
 				return err
@@ -114,6 +115,7 @@ func (d *DB) Decide(ctx context.Context, config, mode string) (may bool, err err
 		if err := conn.QueryRowContext(ctx, none, p.owner, config).Scan(&may); err != nil {
 			return err
 		}
+		may = may && able
 		decides := 0
 		if may {
 			decides = 1
@@ -154,6 +156,10 @@ func (t *Tx) Displace(config string) error {
 	return err
 }
 
+// farthestTurn is how far ahead a turn may lie: a text that would wait longer is decided
+// anew. What lies farther ahead was reserved by a clock of the server that was set back since.
+const farthestTurn = 5 * time.Minute
+
 // ReservePace reserves, for texts of so many segments, the next free time at the provider's
 // rate, which all daemons share. It returns how long that is from now. A file has one daemon,
 // which keeps to the rate by itself.
@@ -164,8 +170,9 @@ func (t *Tx) ReservePace(segments int, perSecond float64) (wait time.Duration, r
 	const now = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
 	takes := int64(float64(segments) / perSecond * 1e6)
 	var us int64
-	err = t.Row(fmt.Sprintf(`UPDATE write_lock SET paced_to = greatest(paced_to, %[1]s) + ?1
-		RETURNING paced_to - ?1 - %[1]s`, now), takes).Scan(&us)
+	err = t.Row(fmt.Sprintf(`UPDATE write_lock
+		SET paced_to = ?1 + CASE WHEN paced_to < %[1]s OR paced_to > %[1]s + ?2 THEN %[1]s ELSE paced_to END
+		RETURNING paced_to - ?1 - %[1]s`, now), takes, farthestTurn.Microseconds()).Scan(&us)
 	return max(0, time.Duration(us)*time.Microsecond), true, err
 }
 

@@ -14,17 +14,24 @@ import (
 // mayDecide is what Decide says.
 func mayDecide(t testing.TB, d *DB, config, mode string) bool {
 	t.Helper()
-	return must(d.Decide(t.Context(), config, mode))
+	return must(d.Decide(t.Context(), config, mode, true))
 }
 
-func TestDaemonsOfOneConfigWorkTogether(t *testing.T) {
-	database := newDatabase(t)
-	first, second := daemonAt(t, database), daemonAt(t, database)
+// twoDaemons are two that work by one config.
+func twoDaemons(t testing.TB, database string) (first, second *DB) {
+	t.Helper()
+	first, second = daemonAt(t, database), daemonAt(t, database)
 	for _, d := range []*DB{first, second} {
 		if !mayDecide(t, d, "a", "live") {
 			t.Fatal("it must wait")
 		}
 	}
+	return first, second
+}
+
+func TestDaemonsOfOneConfigWorkTogether(t *testing.T) {
+	database := newDatabase(t)
+	first, second := twoDaemons(t, database)
 	for i := range 3 {
 		mustDo(t, first.Write(setMeta(fmt.Sprint("a", i))))
 		mustDo(t, second.Write(setMeta(fmt.Sprint("b", i))))
@@ -124,6 +131,26 @@ func TestADaemonElsewhereCountsAsLivingUntilItsLeaseEnds(t *testing.T) {
 	}
 }
 
+// One that leads has to work, or the others wait for it.
+func TestADaemonThatIsNotAbleToWorkLeadsNobody(t *testing.T) {
+	database := newDatabase(t)
+	first, second := daemonAt(t, database), daemonAt(t, database)
+	if must(first.Decide(t.Context(), "a", "live", false)) {
+		t.Error("it may decide")
+	}
+	if !mayDecide(t, second, "b", "live") {
+		t.Error("the other one waits for it")
+	}
+	for _, m := range must(second.Members(t.Context())) {
+		if m.Leads != m.Self {
+			t.Errorf("the leader is not the one that works: %+v", m)
+		}
+	}
+	if err := first.Write(setMeta("a")); !errors.Is(err, ErrDisplaced) {
+		t.Errorf("it writes: %v", err)
+	}
+}
+
 func TestWhoMustBeAloneHasTheStoreAlone(t *testing.T) {
 	database := newDatabase(t)
 	d := daemonAt(t, database)
@@ -141,12 +168,7 @@ func TestWhoMustBeAloneHasTheStoreAlone(t *testing.T) {
 // Texts of several daemons leave one behind the other at the rate that they share.
 func TestTurnsOfSeveralDaemonsAreReservedOneBehindTheOther(t *testing.T) {
 	database := newDatabase(t)
-	first, second := daemonAt(t, database), daemonAt(t, database)
-	for _, d := range []*DB{first, second} {
-		if !mayDecide(t, d, "a", "live") {
-			t.Fatal("it must wait")
-		}
-	}
+	first, second := twoDaemons(t, database)
 	const perSecond = 2
 	began := time.Now()
 	for i, want := range []time.Duration{0, 5 * time.Second, 10 * time.Second, 15 * time.Second} {
@@ -160,6 +182,15 @@ func TestTurnsOfSeveralDaemonsAreReservedOneBehindTheOther(t *testing.T) {
 			t.Errorf("the turn of number %d is in %s, want %s", i, wait, want)
 		}
 	}
+	// What a clock of the server reserved that was set back since is nobody's.
+	aside(t, database, "UPDATE write_lock SET paced_to = paced_to + 3600 * 1000000::bigint")
+	mustDo(t, second.Write(func(x *Tx) error {
+		wait, _, err := x.ReservePace(40, perSecond)
+		if wait != 0 {
+			t.Errorf("an hour that is to come keeps all texts back: the turn is in %s", wait)
+		}
+		return err
+	}))
 	err := first.Write(func(x *Tx) error {
 		_, _, err := x.ReservePace(1000, perSecond)
 		return errors.Join(err, errors.New("undone"))
@@ -244,11 +275,8 @@ func TestAServerThatLostCommitsEndsTheDaemon(t *testing.T) {
 // texted. It begins anew, too.
 func TestAServerThatLostCommitsOfOneDaemonEndsTheOthers(t *testing.T) {
 	database := newDatabase(t)
-	first, second := daemonAt(t, database), daemonAt(t, database)
+	first, second := twoDaemons(t, database)
 	for i, d := range []*DB{first, second} {
-		if !mayDecide(t, d, "a", "live") {
-			t.Fatal("it must wait")
-		}
 		mustDo(t, d.Write(setMeta(fmt.Sprint("a", i))))
 		mustDo(t, d.Compared(t.Context(), "sender"))
 	}
