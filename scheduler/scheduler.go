@@ -87,6 +87,9 @@ type Config struct {
 	// only polled.
 	Callbacks *Callbacks
 
+	// NoticeEvery is how soon it acts on what commands and other daemons wrote; 0 = a second.
+	NoticeEvery time.Duration
+
 	Now func() time.Time
 	// ClockCheck says whether Now may be believed; nil = it may.
 	ClockCheck *ClockCheck

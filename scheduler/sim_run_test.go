@@ -103,7 +103,7 @@ func (s *sim) nextInstant(latest time.Time) time.Time {
 	if s.up() {
 		take(now.Add(time.Duration(1+s.diceOf("idle", s.wakes).IntN(22*60))*time.Minute), time.Minute)
 		if s.clockNews || !s.ClockCheck.stateNow().sure {
-			take(now, time.Minute)
+			take(now, s.untilSure())
 		}
 		due := s.nextDue()
 		take(due.remind.Add(-s.skew()), time.Minute)
@@ -124,6 +124,18 @@ func (s *sim) nextInstant(latest time.Time) time.Time {
 	}
 	return next
 }
+
+// untilSure is how often the daemon looks at its clock, whose answer it does not believe. What
+// comes of it after the first minutes is known, and costs a server half of all that is asked of it.
+func (s *sim) untilSure() time.Duration {
+	now := s.trueNow()
+	if n := len(s.moved); s.server == nil || s.clockNews || now.Sub(s.process) < simDoubts || n > 0 && now.Sub(s.moved[n-1]) < simDoubts {
+		return time.Minute
+	}
+	return simDoubts
+}
+
+const simDoubts = 10 * time.Minute
 
 // tidies reports whether housekeeping runs on the day: once in some is enough,
 // since nothing here is as old as the retention.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"net/url"
 	"strings"
 	"sync"
 	"testing"
@@ -55,7 +56,11 @@ func (*simServer) direct(address string) string {
 	if err != nil {
 		panic(err) // it was there a moment ago
 	}
-	return server.URL(address[strings.LastIndexByte(address, '/')+1 : strings.LastIndexByte(address, '?')])
+	u, err := url.Parse(address)
+	if err != nil {
+		panic(err) // it is the gate's
+	}
+	return server.URL(strings.TrimPrefix(u.Path, "/"))
 }
 
 // open opens the store for the next process. It knows of the last one that it is dead: here

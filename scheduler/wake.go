@@ -1,6 +1,7 @@
 package scheduler
 
 import (
+	"cmp"
 	"context"
 	"time"
 )
@@ -71,15 +72,12 @@ func (s *Scheduler) wakeAtTicks(ctx context.Context) {
 	}
 }
 
-// noticeEvery is how soon the daemon acts on what a command changed beside it.
-// Asking SQLite costs less than a tenth of a millisecond.
-const noticeEvery = time.Second
-
 // noticeCommands wakes the jobs when another process wrote to the store: what
 // was imported, released or edited is taken up within a second or two, and not
-// at the next tick of a job that may have hours between its ticks.
+// at the next tick of a job that may have hours between its ticks. Asking SQLite costs less than
+// a tenth of a millisecond.
 func (s *Scheduler) noticeCommands(ctx context.Context) {
-	every := time.NewTicker(noticeEvery)
+	every := time.NewTicker(cmp.Or(s.NoticeEvery, time.Second))
 	defer every.Stop()
 	seen, err := s.Store.OthersWrote(ctx)
 	for {

@@ -271,6 +271,15 @@ func (w *world) connect() (disconnect func()) {
 // it is 1 January 2000, 03:00, and with no network to wait for.
 func inBubble(w *world) { w.bubble, w.clock.t = true, time.Time{} }
 
+// noticeEvery is seldom where hours pass in a bubble, each second of which a server would be
+// asked once.
+func (w *world) noticeEvery() time.Duration {
+	if w.bubble && pgtest.Wanted() {
+		return 30 * time.Second
+	}
+	return 0
+}
+
 // start does what cli and Run do before the first pass.
 func (w *world) start() {
 	w.t.Helper()
@@ -334,7 +343,7 @@ func (w *world) build() {
 		SentBy:            w.sender,
 		SegmentsPerSecond: 1e6, SendConcurrency: w.senders, AskConcurrency: w.askers, Retention: 400 * 24 * time.Hour,
 		ReconcileAfter: []time.Duration{2 * time.Minute, 15 * time.Minute}, Resend: w.resend,
-		Callbacks: w.callbacks, Now: w.clock.now, ClockCheck: check, Comparison: w.comparison, Log: log, Metrics: NewMetrics(w.registry),
+		Callbacks: w.callbacks, NoticeEvery: w.noticeEvery(), Now: w.clock.now, ClockCheck: check, Comparison: w.comparison, Log: log, Metrics: NewMetrics(w.registry),
 	})
 	fail(err)
 	w.comparison = nil

@@ -7,6 +7,8 @@ import (
 	"io"
 	"net"
 	"net/url"
+	"os"
+	"path/filepath"
 	"sync"
 )
 
@@ -26,7 +28,8 @@ const (
 // Gate is the way to a server, on which connections can be cut. Whoever uses it in a
 // testing/synctest bubble has to make it outside: it works in real time.
 type Gate struct {
-	server   string // host and port
+	server   string // its socket
+	folder   string // of the gate's own
 	listener net.Listener
 	running  sync.WaitGroup
 
@@ -38,15 +41,15 @@ type Gate struct {
 
 // NewGate opens a way to the server. Close ends it.
 func (s *Server) NewGate() (*Gate, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // Close closes it
+	folder, err := os.MkdirTemp(filepath.Dir(s.Dir), "gate-")
 	if err != nil {
 		return nil, err
 	}
-	u, err := url.Parse(s.URL(""))
+	listener, err := net.Listen("unix", filepath.Join(folder, ".s.PGSQL.5432")) //nolint:noctx // Close closes it
 	if err != nil {
 		return nil, err
 	}
-	g := &Gate{server: u.Host, listener: listener, links: map[*link]struct{}{}}
+	g := &Gate{server: s.socket(), folder: folder, listener: listener, links: map[*link]struct{}{}}
 	g.running.Go(g.accept)
 	return g, nil
 }
@@ -57,7 +60,11 @@ func (g *Gate) Via(address string) string {
 	if err != nil {
 		panic(err) // it is one of Server's
 	}
-	u.Host = g.listener.Addr().String()
+	u.Host = ""
+	query := u.Query()
+	query.Set("host", g.folder)
+	query.Set("port", "5432")
+	u.RawQuery = query.Encode()
 	return u.String()
 }
 
@@ -108,11 +115,18 @@ func (g *Gate) accept() {
 		if err != nil {
 			return // it was closed
 		}
-		server, err := net.Dial("tcp", g.server) //nolint:noctx // of the loopback
+		g.mu.Lock()
+		shut := g.shut
+		g.mu.Unlock()
+		if shut {
+			_ = client.Close() // whoever it was is gone
+			continue
+		}
+		server, err := net.Dial("unix", g.server) //nolint:noctx // of the loopback
 		l := &link{gate: g, client: client, server: server, texts: map[string]string{}}
 		g.mu.Lock()
 		if g.shut || err != nil {
-			_ = client.Close() // whoever it was is gone
+			_ = client.Close()
 			if err == nil {
 				_ = server.Close()
 			}

@@ -89,7 +89,7 @@ func newIn(parent string, settings []string) (_ *Server, err error) {
 		return nil, err
 	}
 	settings = append([]string{
-		"listen_addresses=127.0.0.1", "port=" + strconv.Itoa(s.Port), "unix_socket_directories=", "max_connections=200",
+		"listen_addresses=127.0.0.1", "port=" + strconv.Itoa(s.Port), "unix_socket_directories=" + filepath.Dir(s.Dir), "max_connections=200",
 		"shared_buffers=256MB", "log_min_messages=fatal",
 	}, settings...)
 	err = s.start(settings)
@@ -160,6 +160,11 @@ func (s *Server) waitUntilReady() error {
 // URL is the address of a database.
 func (s *Server) URL(database string) string {
 	return fmt.Sprintf("postgres://%s@127.0.0.1:%d/%s?sslmode=disable", role, s.Port, database)
+}
+
+// socket is where the server listens beside its port.
+func (s *Server) socket() string {
+	return filepath.Join(filepath.Dir(s.Dir), fmt.Sprint(".s.PGSQL.", s.Port))
 }
 
 // Create makes a database like the template, which nobody may be connected to; "" = empty.
