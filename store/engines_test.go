@@ -53,6 +53,24 @@ func TestBothEnginesHaveTheSameTables(t *testing.T) {
 	}
 }
 
+// All tests on PostgreSQL work on such databases: each write of theirs has held the lock.
+func TestAWriteToATestDatabaseWithoutTheLockFails(t *testing.T) {
+	if _, err := pgtest.Shared(); errors.Is(err, pgtest.ErrNotInstalled) {
+		t.Skip(err)
+	}
+	address := pgtest.Database(t, prepareStore)
+	for _, table := range []string{"bills", "due_remind", "reminders", "texts"} {
+		const lock = "BEGIN; SELECT id FROM write_lock FOR UPDATE; SAVEPOINT a; "
+		for _, way := range []struct{ before, after string }{{"", ""}, {"BEGIN; SELECT id FROM write_lock; ", "; COMMIT"}} {
+			if err := pgtest.Exec(t.Context(), address, way.before+"DELETE FROM "+table+way.after); err == nil || !strings.Contains(err.Error(), "without the lock") {
+				t.Errorf("%sDELETE FROM %s: %v", way.before, table, err)
+			}
+		}
+		mustDo(t, pgtest.Exec(t.Context(), address, lock+"UPDATE write_lock SET paced_to = 1; DELETE FROM "+table+"; COMMIT"))
+		mustDo(t, pgtest.Exec(t.Context(), address, lock+"DELETE FROM "+table+"; COMMIT"))
+	}
+}
+
 // rowsThere is what the migrations have entered.
 func rowsThere(t *testing.T, s *Store) string {
 	t.Helper()

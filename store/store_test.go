@@ -83,13 +83,16 @@ func billsOf(n int) []reminder.Bill {
 // newPlace is where a new store may be.
 func newPlace(t testing.TB) string {
 	t.Helper()
-	return pgtest.Place(t, func(address string) error {
-		s, err := Open(context.Background(), address)
-		if err != nil {
-			return err
-		}
-		return s.Close()
-	})
+	return pgtest.Place(t, prepareStore)
+}
+
+// prepareStore brings an empty store up to date.
+func prepareStore(address string) error {
+	s, err := Open(context.Background(), address)
+	if err != nil {
+		return err
+	}
+	return s.Close()
 }
 
 // aboutFiles skips what is SQLite's own where the tests are run on PostgreSQL.

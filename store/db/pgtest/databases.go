@@ -81,7 +81,10 @@ func Database(t testing.TB, prepare func(address string) error) string {
 			if err != nil {
 				return err
 			}
-			return prepare(address)
+			if err := prepare(address); err != nil {
+				return err
+			}
+			return Exec(context.Background(), address, refuseUnlocked)
 		}))
 		if err := once.(func() error)(); err != nil {
 			t.Fatal(err)
@@ -99,6 +102,31 @@ func Database(t testing.TB, prepare func(address string) error) string {
 	})
 	return address
 }
+
+// refuseUnlocked has each write fail whose transaction does not hold the lock of all that write:
+// what it has read may not be true any more when it writes. The transaction has locked the one
+// row of write_lock (xmax), or changed it (xmin), maybe behind a savepoint: a version that is in
+// progress and can be seen is this transaction's.
+const refuseUnlocked = `
+CREATE FUNCTION refuse_unlocked() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+	IF NOT EXISTS (
+		SELECT 1 FROM write_lock WHERE pg_current_xact_id()::xid IN (xmin, xmax) OR pg_xact_status(xmin::text::xid8) = 'in progress')
+	THEN
+		RAISE EXCEPTION 'a write to % without the lock of all that write', TG_TABLE_NAME;
+	END IF;
+	RETURN NULL;
+END $$;
+DO $$
+DECLARE it regclass;
+BEGIN
+	FOR it IN SELECT c.oid FROM pg_class c WHERE c.relkind = 'r' AND c.relnamespace = 'public'::regnamespace
+		AND c.relname NOT IN ('write_lock', 'daemons') AND c.relname NOT LIKE 'goose%'
+	LOOP
+		EXECUTE format('CREATE TRIGGER refuse_unlocked BEFORE INSERT OR UPDATE OR DELETE ON %s '
+			'FOR EACH STATEMENT EXECUTE FUNCTION refuse_unlocked()', it);
+	END LOOP;
+END $$`
 
 const (
 	prepared  = "prepared" // the database that others are copies of

@@ -90,7 +90,7 @@ func newIn(parent string, settings []string) (_ *Server, err error) {
 	}
 	settings = append([]string{
 		"listen_addresses=127.0.0.1", "port=" + strconv.Itoa(s.Port), "unix_socket_directories=" + filepath.Dir(s.Dir), "max_connections=200",
-		"shared_buffers=256MB", "log_min_messages=fatal",
+		"shared_buffers=256MB", "log_min_messages=fatal", "dynamic_shared_memory_type=mmap",
 	}, settings...)
 	err = s.start(settings)
 	return s, err
