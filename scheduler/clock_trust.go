@@ -2,6 +2,8 @@ package scheduler
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
 	"strconv"
 	"sync"
@@ -122,8 +124,15 @@ func (s *Scheduler) findVoucher(ctx context.Context, state clockState) (clockSta
 		s.Log.Error("nobody vouches for the clock of this machine, so nothing is sent or forgotten", "why", why)
 	}
 	s.trust.doubted = true
+	if portion, err := s.Store.Portion(ctx); err != nil || portion.Of > 1 {
+		return state, errors.Join(err, fmt.Errorf("%w: %s", errClockUnsure, why))
+	}
 	return state, s.Store.DistrustClock(s.Now(), why)
 }
+
+// errClockUnsure ends the passes of a daemon whose clock nobody vouches for, beside others whose
+// clocks are believed: it is no reason for them to stop.
+var errClockUnsure = errors.New("nobody vouches for the clock of this machine, and the other daemons do its work")
 
 // vouchedLocally reports whether the operator vouches for the clock, or, where no
 // answer has a Date, the last instant that the store has seen.
@@ -174,11 +183,14 @@ func (s *Scheduler) wasSet(ctx context.Context, state clockState) (bool, error) 
 	switch {
 	case s.ClockCheck == nil:
 		return false, nil
-	case s.trust.believed != nil:
-		return s.trust.believed.sets != state.sets, nil
-	case state.sets > 0: // since the start, before any was believed
+	case s.trust.believed != nil && s.trust.believed.sets != state.sets:
+		return true, nil
+	case s.trust.believed != nil && s.Store.Owner() == "":
+		return false, nil
+	case s.trust.believed == nil && state.sets > 0: // since the start, before any was believed
 		return true, nil
 	}
+	// By an earlier process, or by another daemon, which may be dead.
 	return s.Store.WroteUnsure(ctx)
 }
 

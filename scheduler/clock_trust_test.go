@@ -11,6 +11,7 @@ import (
 
 	"duewatch/reminder"
 	"duewatch/sandbox"
+	"duewatch/store"
 )
 
 // checked has the world's clock be held against the truth, which is what it shows
@@ -368,4 +369,51 @@ func TestJobsDoNotStandStillWhenTheClockIsSetBack(t *testing.T) {
 			}
 		}
 	})
+}
+
+func TestADaemonWhoseClockNobodyBelievesStopsNoOther(t *testing.T) {
+	besideAnother(t)
+	w := newWorld(t, checked)
+	w.say(wrongBy(-3*time.Hour), wrongBy(-3*time.Hour))
+	w.joinedByAnother()
+	asked := w.asked.Load()
+	for i := range 4 { // each daemon asks about its own bills
+		w.owes(account(i), "2026-03-12", "500")
+		w.declare(account(i), phone(i))
+	}
+	w.livesUntil("2026-03-09 09:10", 5*time.Minute)
+	w.wantTexts()
+	w.wantStops()
+	for _, name := range []string{jobRemind, jobRegister, jobRecheck} {
+		if err := w.Pass(w.ctx, name); !errors.Is(err, errClockUnsure) {
+			t.Errorf("%s ends by %v", name, err)
+		}
+	}
+	if n := w.asked.Load() - asked; n != 0 {
+		t.Errorf("Almara Pay is asked about %d bills, whose answers would have a wrong age", n)
+	}
+	w.say(nil, nil)
+	w.livesUntil("2026-03-09 09:20", 5*time.Minute)
+	if err := w.Pass(w.ctx, jobRemind); err != nil {
+		t.Errorf("once the clock is believed: %v", err)
+	}
+}
+
+// The answer looks as if it were of 08:59: at 09:00 it would be fresh, and it is an hour old.
+func TestWhatADeadDaemonLearnedByAWrongClockIsAskedAgain(t *testing.T) {
+	besideAnother(t)
+	w := newWorld(t, checked)
+	w.watch("A1", "2026-03-12", phone(1))
+	w.lives(time.Minute, time.Minute)
+	owed := reminder.MustMoney("500")
+	wrong := w.Now().Add(58 * time.Minute)
+	w.Store.TrustClock(false)
+	if _, err := w.Store.RecordChecks(w.Policies, wrong, store.CheckResult{BillID: w.bill("A1").ID, Answer: &reminder.Answer{At: wrong, Balance: &owed}}); err != nil {
+		t.Fatal(err)
+	}
+	w.Store.TrustClock(true)
+	w.owes("A1", "2026-03-12", "0")
+	w.livesUntil("2026-03-09 09:10", 5*time.Minute)
+	w.wantTexts()
+	w.wantStory("A1", "3 days before: skipped, paid")
 }

@@ -418,19 +418,31 @@ func TestEveryOutcomeOfTheProviderHasItsEnd(t *testing.T) {
 	}
 }
 
-// One of several daemons that does not reach the provider speaks for itself alone: it leaves the
-// work to the others for a while, and stops nobody.
-func TestADaemonThatIsCutOffFromTheProviderStopsNoOther(t *testing.T) {
+// besideAnother leaves a test out where there can be no other daemon.
+func besideAnother(t *testing.T) {
+	t.Helper()
 	if !pgtest.Wanted() {
 		t.Skip("several daemons need PostgreSQL")
 	}
 	t.Parallel()
-	w := newWorld(t, func(w *world) { w.toProvider.before = unreachable })
-	if err := pgtest.Exec(t.Context(), w.path, `INSERT INTO daemons
+}
+
+// joinedByAnother has another daemon work on the same database, elsewhere.
+func (w *world) joinedByAnother() {
+	w.t.Helper()
+	if err := pgtest.Exec(w.t.Context(), w.path, `INSERT INTO daemons
 			(owner, host, place, pid, version, config, mode, decides, compared, since, seen_at, until_at, commits)
 		SELECT 'another', 'elsewhere', 'another boot', 1, '', '', 'live', 1, '', since + 1, seen_at, until_at + 3600000, 0 FROM daemons`); err != nil {
-		t.Fatal(err)
+		w.t.Fatal(err)
 	}
+}
+
+// One of several daemons that does not reach the provider speaks for itself alone: it leaves the
+// work to the others for a while, and stops nobody.
+func TestADaemonThatIsCutOffFromTheProviderStopsNoOther(t *testing.T) {
+	besideAnother(t)
+	w := newWorld(t, func(w *world) { w.toProvider.before = unreachable })
+	w.joinedByAnother()
 	for i := range 2 * reminder.EnoughWitnesses {
 		w.owes(account(i), "2026-03-12", "500")
 		w.declare(account(i), phone(i))

@@ -43,6 +43,9 @@ func (s *Scheduler) turnsOf(ctx context.Context, j *job, q queue) (*turns, error
 	if err != nil {
 		return nil, err
 	}
+	if portion.Of > 1 && !s.ClockCheck.stateNow().sure { // what is learned by it would have a wrong age
+		return nil, errClockUnsure
+	}
 	s.Almara.ShareRate(portion.Of)
 	if !j.wasCutShort {
 		return &turns{q, portion, []line{{}}}, nil
