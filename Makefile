@@ -141,8 +141,8 @@ screenshot: needs ## make docs/page.png, the screenshot of the page (needs chrom
 	@$(GO) test ./cli -run '^TestThePageInABrowser$$' -count=1 -args -screenshot "$(CURDIR)/docs/page.png"
 
 .PHONY: simtest
-simtest: needs ## simulate weeks of the daemon against faulty services, SEEDS times (STORE=postgres)
-	@$(ON_STORE) $(GO) test ./scheduler -run '^TestSimulation$$' -count=1 -timeout 24h -seeds=$(SEEDS)
+simtest: needs ## simulate weeks of the daemon against faulty services, SEEDS times (STORE=postgres, DAEMONS=3)
+	@$(ON_STORE) $(GO) test ./scheduler -run '^TestSimulation$$' -count=1 -timeout 24h -seeds=$(SEEDS) -daemons=$(DAEMONS)
 
 .PHONY: storm
 storm: needs ## kill the daemon again and again while it sends (KILLS, REMINDERS, CALLBACKS=1, STORE=postgres, DAEMONS=3)

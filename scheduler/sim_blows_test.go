@@ -54,7 +54,7 @@ func (s *sim) drawBlows(dice *rand.Rand) {
 	for range several(3) {
 		s.at(some(), "power cut", func() {
 			if s.up() {
-				s.kill(s.cutOff())
+				s.kill(s.cutOff(s.simDaemon))
 				s.afterEnd(dice)
 			}
 		})
@@ -119,7 +119,11 @@ func (s *sim) drawClock(dice *rand.Rand, at time.Time) {
 	back := at.Add(time.Duration(1+dice.IntN(36*60)) * time.Minute)
 	s.at(back, "the clock is right again", func() {
 		s.wire.set(func() { s.wire.jump = nil })
-		s.setClock(0)
+		for _, s.simDaemon = range s.daemons {
+			if s.skew() != s.drift || !s.several() {
+				s.setClock(0)
+			}
+		}
 	})
 }
 
@@ -132,6 +136,7 @@ func (s *sim) redeclare(b *simBill, in bool) {
 		b.removed = s.trueNow()
 	}
 	s.noteFault(s.trueNow(), s.trueNow().Add(simDay), "declared")
+	s.turnToLeader()
 	s.restart()
 }
 
@@ -180,29 +185,32 @@ func (s *sim) outage(of *outage, name string, at time.Time, long time.Duration, 
 
 func (s *sim) down(long time.Duration) {
 	s.noteFault(s.trueNow(), s.trueNow().Add(long+20*time.Minute), "down")
+	d := s.simDaemon
 	s.later(s.trueNow().Add(long), "up again", func() {
-		if !s.up() {
+		s.simDaemon = d
+		if !s.up() && s.waiting == nil {
 			s.start()
 		}
 	})
 }
 
 func (s *sim) reconfigure(dice *rand.Rand) {
-	s.config++
 	s.met["config changed"]++
-	s.policies = s.drawPolicies(dice)
+	policies := s.drawPolicies(dice)
 	if dice.IntN(5) == 0 {
-		s.sendNearClose()
+		s.sendNearClose(policies)
 	}
-	s.configs = append(s.configs, simConfig{s.trueNow(), s.policies})
+	s.files = append(s.files, policies)
 	s.noteFault(s.trueNow(), s.trueNow().Add(simDay), "config")
-	s.restart()
+	s.editConfigs(dice)
 }
 
-func (s *sim) setClock(skew time.Duration) {
+func (s *sim) setClock(skew time.Duration) { s.setClockOf(s.simDaemon, skew) }
+
+func (s *sim) setClockOf(d *simDaemon, skew time.Duration) {
 	s.noteFault(s.trueNow().Add(-simDay), s.trueNow().Add(2*simDay), "clock")
-	s.skewed.Store(int64(skew))
-	s.clockNews = true
+	d.skewed.Store(int64(skew + d.drift))
+	d.clockNews = true
 	s.epoch++
 	s.met["clock set"]++
 	s.moved = append(s.moved, s.trueNow())
@@ -212,8 +220,10 @@ func (s *sim) setClock(skew time.Duration) {
 func (s *sim) restore() {
 	s.wire.set(func() { s.wire.almara, s.wire.twilio, s.wire.crash, s.wire.jump = "", "", nil, nil })
 	s.script = nil
-	if s.skew() != 0 {
-		s.setClock(0)
+	for _, s.simDaemon = range s.daemons {
+		if s.skew() != s.drift {
+			s.setClock(0)
+		}
 	}
 }
 

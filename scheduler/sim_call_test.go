@@ -155,7 +155,7 @@ func changedList(res *http.Response, change func(messages []any) []any) (*http.R
 }
 
 // note keeps a record of an attempt to hand over a text, and of other calls none.
-func (w *simWire) note(c simCall) *post {
+func (w *simWire) note(d *simDaemon, c simCall) *post {
 	if c.endpoint != "send" {
 		return &post{}
 	}
@@ -163,7 +163,7 @@ func (w *simWire) note(c simCall) *post {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	p := &post{
-		at: s.trueNow(), clock: s.daemonNow(), epoch: s.epoch, wake: s.wakes, config: s.config, store: s.generation,
+		at: s.trueNow(), clock: d.daemonNow(), epoch: s.epoch, wake: s.wakes, config: d.worksBy, store: s.generation,
 		to: reminder.Phone(c.form.Get("To")), body: c.form.Get("Body"), accounts: simAccountsIn(c.form.Get("Body")),
 	}
 	p.validity, _ = time.ParseDuration(c.form.Get("ValidityPeriod") + "s")

@@ -54,6 +54,9 @@ func (s *sim) noteStopped() {
 // bill, and what must hold at any time.
 func (s *sim) takeSnapshot(ok bool) {
 	now := s.daemonNow()
+	if s.several() { // whose clocks differ
+		now = s.trueNow()
+	}
 	this := &snapshot{at: now, truly: s.trueNow(), epoch: s.epoch, config: s.config, store: s.generation, ok: ok}
 	for _, w := range s.watched() {
 		b := s.billOf(w.account)
@@ -85,7 +88,7 @@ const simBelieved = 2 * time.Minute
 func (s *sim) checkBelieved() {
 	now := s.trueNow()
 	since := s.process
-	if s.ClockCheck.stateNow().sure || s.skew() != 0 || !s.wire.dates.honest() {
+	if s.several() || s.ClockCheck.stateNow().sure || s.skew() != 0 || !s.wire.dates.honest() {
 		return
 	}
 	if n := len(s.moved); n > 0 && s.moved[n-1].After(since) {

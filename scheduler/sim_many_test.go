@@ -25,6 +25,7 @@ import (
 var (
 	simSeeds = flag.Int("seeds", simFew(), "how many runs TestSimulation makes")
 	simSeed  = flag.Uint64("seed", 0, "the seed of the first of them")
+	simMost  = flag.Int("daemons", 1, "how many daemons a run has at most; of more than one, two at least")
 	simLog   = flag.Bool("simlog", false, "print the whole log of each run")
 )
 
@@ -70,6 +71,9 @@ func TestSimulation(t *testing.T) {
 		})
 		return
 	}
+	if *simMost > 1 && !pgtest.Wanted() {
+		t.Fatal("several daemons need a server: STORE=postgres")
+	}
 	sum := simSum{met: map[string]int{}, began: time.Now(), reportedAt: time.Now()}
 	if *simSeeds <= simSingle {
 		simRuns(t, sum.add)
@@ -82,7 +86,10 @@ func TestSimulation(t *testing.T) {
 	}
 	const enough = 300 // runs: some of it is rare
 	must := simMust
-	if pgtest.Wanted() {
+	switch {
+	case *simMost > 1:
+		must = append(slices.Collect(maps.Values(simServerFaults)), simMustSeveral...)
+	case pgtest.Wanted():
 		must = append(slices.Collect(maps.Values(simServerFaults)), simMust...)
 	}
 	for _, what := range must {
@@ -126,6 +133,14 @@ func (s *simSum) add(r simResult) {
 	}
 }
 
+// simDaemonsOf is how many daemons the run of a seed has: one, or two and more up to most.
+func simDaemonsOf(seed uint64, most int) int {
+	if most < 2 {
+		return 1
+	}
+	return 2 + int(seed%uint64(most-1))
+}
+
 // simOneCPU lets the runs that a test makes itself repeat themselves.
 func simOneCPU(t *testing.T) {
 	t.Helper()
@@ -147,7 +162,7 @@ func simRuns(t *testing.T, result func(simResult)) {
 				r.Failed = t.Failed()
 				result(r)
 			}()
-			_, r.Met = simulate(t, r.Seed)
+			_, r.Met = simulate(t, r.Seed, simDaemonsOf(r.Seed, *simMost))
 		})
 	}
 	result(simResult{Done: true})
@@ -188,7 +203,7 @@ func simProcess(t *testing.T, sum *simSum, from, to uint64) (next uint64) {
 	defer read.Close()
 	var said bytes.Buffer
 	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestSimulation$", "-test.timeout=1h",
-		fmt.Sprint("-seed=", from), fmt.Sprint("-seeds=", to-from), fmt.Sprint("-simlog=", *simLog))
+		fmt.Sprint("-seed=", from), fmt.Sprint("-seeds=", to-from), fmt.Sprint("-daemons=", *simMost), fmt.Sprint("-simlog=", *simLog))
 	cmd.Env = append(os.Environ(), simPipe+"=1", "GOMAXPROCS=1")
 	cmd.ExtraFiles, cmd.Stdout, cmd.Stderr = []*os.File{write}, &said, &said
 	if err = errors.Join(cmd.Start(), write.Close()); err != nil {
@@ -217,18 +232,40 @@ func simProcess(t *testing.T, sum *simSum, from, to uint64) (next uint64) {
 	return next
 }
 
+func TestSimulationOfSeveralDaemons(t *testing.T) {
+	if !pgtest.Wanted() {
+		t.Skip("several daemons need a server")
+	}
+	simOneCPU(t)
+	for i := range min(*simSeeds, 4) {
+		seed := *simSeed + uint64(i)
+		t.Run(fmt.Sprint("seed=", seed), func(t *testing.T) { simulate(t, seed, simDaemonsOf(seed, 3)) })
+	}
+}
+
 func TestSimulationRepeatsItself(t *testing.T) {
 	simOneCPU(t)
 	for i := range min(*simSeeds, 3) {
 		seed := *simSeed + uint64(i)
 		t.Run(fmt.Sprint("seed=", seed), func(t *testing.T) {
-			first, met := simulate(t, seed)
-			second, again := simulate(t, seed)
+			first, met := simulate(t, seed, 1)
+			second, again := simulate(t, seed, 1)
 			if diff := cmp.Diff(first, second) + cmp.Diff(met, again); diff != "" {
 				t.Errorf("two runs of the same seed differ (-first +second):\n%s", diff)
 			}
 		})
 	}
+}
+
+// simMustSeveral is simMust for several daemons.
+var simMustSeveral = []string{
+	"text", "text shared its phone", "text after a resend", "post whose answer was lost", "post cut off by a crash, and taken",
+	"post cut off by a crash, and not taken", "start", "crash", "shutdown in a pass", "clock set", "clock set in a pass", "config changed",
+	"daemon waits", "daemon whose clock is off", "daemon comes to lead", "daemon stands still for longer than its lease",
+	"daemon ended: taken for dead", "daemon ended: displaced", "operator released: config_differs", "record: texted, on_schedule",
+	"record: skipped, paid", "record: skipped, opted_out", "record: held, daily_limit", "meanwhile: opt-out", "meanwhile: pause",
+	"meanwhile: payment", "bill in a text of another", "text in doubt: accepted", "text in doubt: not_found",
+	"stage with nothing in the way", "stage that had time",
 }
 
 // simMust is what some run of many must meet, or the simulation proves less

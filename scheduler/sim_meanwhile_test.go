@@ -32,7 +32,7 @@ func (s *sim) meanwhile() (wait func()) {
 	done := make(chan struct{})
 	timer := time.AfterFunc(at.Sub(s.trueNow()), func() {
 		defer close(done)
-		if c.bill.ID != 0 && !s.wire.isDead() {
+		if c.bill.ID != 0 && !s.wire.isDead(s.simDaemon) {
 			c.at = s.trueNow()
 			s.commit(c)
 		}
@@ -49,7 +49,7 @@ func (s *sim) commit(c simCommit) {
 	for tries := 0; err != nil && s.server != nil && tries < 5; tries++ { // the server was struck
 		err = s.tryCommit(c)
 	}
-	if s.wire.isDead() {
+	if s.wire.isDead(s.simDaemon) {
 		return
 	}
 	s.must(err)

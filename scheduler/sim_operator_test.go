@@ -33,7 +33,7 @@ func (s *sim) drawOperator(dice *rand.Rand) {
 	}
 	// What the provider's list does not show yet, and what a clock that is
 	// wrong takes for another day, no comparison can find.
-	if s.wire.lag || s.clocks || dice.IntN(2) != 0 {
+	if s.wire.lag || s.clocks || dice.IntN(2) != 0 || s.several() {
 		return
 	}
 	made := s.begin.Add(time.Duration(dice.Int64N(int64(s.end.Sub(s.begin))))).Truncate(time.Minute)
@@ -93,6 +93,7 @@ func (s *sim) operate() {
 		s.releases = append(s.releases, release{s.trueNow(), reason, ""})
 		s.noteFault(s.trueNow(), s.trueNow().Add(time.Hour), "release")
 	}
+	s.displace(dice)
 	stops, err := db.Stops(s.ctx, s.daemonNow())
 	s.must(err)
 	for _, stop := range stops {

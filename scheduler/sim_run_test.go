@@ -21,7 +21,9 @@ import (
 //
 //	sim_many_test.go      many runs
 //	sim_run_test.go       one
-//	sim_world_test.go     the daemon, its machine and its files
+//	sim_world_test.go     the world
+//	sim_daemon_test.go    a daemon, its machine and its files
+//	sim_several_test.go   several daemons on one database
 //	sim_server_test.go    PostgreSQL, and what goes wrong with it
 //	sim_script_test.go    who owes what, and until when
 //	sim_blows_test.go     what goes wrong with daemon, machine, config and clock
@@ -37,15 +39,17 @@ import (
 
 // simulate makes one run and returns the texts that the provider had at its
 // end, and how often the run met what.
-func simulate(t *testing.T, seed uint64) (texts []string, met map[string]int) {
+func simulate(t *testing.T, seed uint64, daemons int) (texts []string, met map[string]int) {
 	t.Helper()
 	dir := simDir(t)
-	server := newSimServer(t)
+	servers := newSimServers(t, daemons)
 	synctest.Test(t, func(t *testing.T) {
-		s := newSim(t, seed, dir, server)
+		s := newSim(t, seed, dir, servers)
 		s.run()
 		s.check()
-		s.shut()
+		for _, s.simDaemon = range s.daemons {
+			s.shut()
+		}
 		texts, met = s.textsInOrder(), s.met
 		s.reportFindings(t)
 	})
@@ -66,23 +70,24 @@ func simDir(t *testing.T) string {
 // run lets the weeks pass: the clock jumps from one instant at which something
 // happens to the next.
 func (s *sim) run() {
-	s.start()
+	for _, s.simDaemon = range s.daemons {
+		s.start()
+	}
 	for s.trueNow().Before(s.end) {
+		s.turnToAny()
 		s.sleepUntil(s.nextInstant(s.end))
 		s.befall()
-		if s.up() {
-			s.wakeUp()
-		}
+		s.wakeUp()
 	}
 	// What is still open may end now, with nothing in the way.
 	s.say("-- calm until the end")
 	s.calm.Store(true)
 	s.restore()
-	if !s.up() {
-		s.start()
-	}
+	s.startAll()
 	for end := s.trueNow().Add(34 * time.Hour); s.trueNow().Before(end); {
+		s.turnToAny()
 		s.sleepUntil(s.nextInstant(end))
+		s.befall()
 		s.wakeUp()
 	}
 }
@@ -119,6 +124,9 @@ func (s *sim) nextInstant(latest time.Time) time.Time {
 			take(at.Add(-s.skew()), time.Minute)
 		}
 	}
+	if s.several() && s.inTransit() {
+		take(now, time.Minute)
+	}
 	if first := now.Truncate(time.Minute).Add(time.Minute); next.Before(first) {
 		return first
 	}
@@ -145,11 +153,49 @@ func (s *sim) tidies(day time.Time) bool { return s.diceOf("tidy", day.YearDay()
 func (s *sim) wakeUp() {
 	s.wakes++
 	dice := s.diceOf("wake", s.wakes)
+	if s.several() {
+		s.noticeOthers()
+	}
+	s.turnToAny()
+	if !s.up() {
+		return
+	}
+	s.noteStopped()
+	committed := s.meanwhile()
+	var woken []*simDaemon
+	for _, d := range s.idle(dice) {
+		s.simDaemon = d
+		s.server.strike(s, d)
+		d.wake(s.jobsDue(dice), dice)
+		woken = append(woken, d)
+	}
+	for _, d := range woken {
+		s.awaitEndOrPause(d)
+	}
+	committed()
+	s.turnToAny()
+	defer s.afterCommits()
+	s.known.fresh = false
+	went := false
+	for _, d := range woken {
+		s.simDaemon = d
+		s.server.spare(s)
+		if s.endWake(dice) {
+			went = went || s.job(jobRemind).err == nil && s.ClockCheck.stateNow().sure
+		}
+	}
+	if s.turnToAny(); s.up() {
+		s.takeSnapshot(went)
+		s.checkBelieved()
+	}
+}
+
+// jobsDue are the jobs whose hour it is, in some order.
+func (s *sim) jobsDue(dice *rand.Rand) (names []string) {
 	minute := s.trueNow().Minute()
 	all := dice.IntN(5) == 0 || s.calm.Load()
 	// Of the passes with nothing to do, which are most, some are enough.
 	now, due := s.daemonNow(), s.nextDue()
-	var names []string
 	for _, j := range []struct {
 		name  string
 		hour  bool
@@ -169,68 +215,81 @@ func (s *sim) wakeUp() {
 		names = append(names, jobHousekeeping)
 	}
 	dice.Shuffle(len(names), func(i, j int) { names[i], names[j] = names[j], names[i] })
-	s.noteStopped()
+	return names
+}
 
+// wake runs jobs, and then what they have made for others.
+func (d *simDaemon) wake(names []string, dice *rand.Rand) {
+	s := d.sim
 	ctx, stop := context.WithCancelCause(s.ctx)
-	defer stop(nil)
-	s.wire.set(func() { s.stop = stop })
-	committed := s.meanwhile()
-	s.server.strike(s)
-	var running sync.WaitGroup
-	overlap := dice.IntN(2) == 0
-	for i, name := range names {
-		if !overlap {
-			s.pass(ctx, name)
-			continue
+	s.wire.set(func() { d.stop = stop })
+	overlap, later := dice.IntN(2) == 0, d.later(dice)
+	done := make(chan struct{})
+	d.busy, d.passes = done, ctx
+	go func() {
+		defer close(done)
+		<-time.After(later)
+		var running sync.WaitGroup
+		for i, name := range names {
+			if !overlap {
+				d.pass(ctx, name)
+				continue
+			}
+			running.Go(func() {
+				<-time.After(time.Duration(i) * 10 * time.Millisecond)
+				d.pass(ctx, name)
+			})
 		}
-		running.Go(func() {
-			<-time.After(time.Duration(i) * 10 * time.Millisecond)
-			s.pass(ctx, name)
-		})
-	}
-	running.Wait()
-	for range 3 { // what one job has made for another
-		for _, name := range []string{jobRemind, jobReceipts, jobHousekeeping} {
-			select {
-			case <-s.job(name).woken:
-				if ctx.Err() == nil {
-					s.pass(ctx, name)
+		running.Wait()
+		for range 3 { // what one job has made for another
+			for _, name := range []string{jobRemind, jobReceipts, jobHousekeeping} {
+				select {
+				case <-d.job(name).woken:
+					if ctx.Err() == nil {
+						d.pass(ctx, name)
+					}
+				default:
 				}
-			default:
 			}
 		}
-	}
-	select {
-	case <-s.replan:
-		if ctx.Err() == nil {
-			s.replanAll(ctx)
+		select {
+		case <-d.replan:
+			if ctx.Err() == nil {
+				d.replanAll(ctx)
+			}
+		default:
 		}
-	default:
+	}()
+}
+
+// endWake is what becomes of the daemon at hand once its passes have ended: it reports whether the
+// process lives on.
+func (s *sim) endWake(dice *rand.Rand) bool {
+	if !s.ended() {
+		return false // it stands still in the middle of them
 	}
-	committed()
-	s.server.spare(s)
-	defer s.afterCommits()
-	s.known.fresh = false
-	switch left := s.wire.remains(); {
+	d := s.simDaemon
+	defer d.stop(nil)
+	switch left := s.wire.remains(d); {
 	case left != "":
 		s.met["crash"]++
 		s.kill(left)
 		s.afterEnd(dice)
-	case ctx.Err() != nil:
+	case d.passes.Err() != nil:
 		s.met["shutdown in a pass"]++
 		s.shut()
 		s.afterEnd(dice)
 	default:
-		s.takeSnapshot(s.job(jobRemind).err == nil && s.ClockCheck.stateNow().sure)
-		s.checkBelieved()
+		return true
 	}
+	return false
 }
 
 // jobOf is the key under which a context has the name of the job that it is of.
 type jobOf struct{}
 
-func (s *sim) pass(ctx context.Context, name string) {
-	s.job(name).pass(context.WithValue(ctx, jobOf{}, name), s.Scheduler)
+func (d *simDaemon) pass(ctx context.Context, name string) {
+	d.job(name).pass(context.WithValue(ctx, jobOf{}, name), d.Scheduler)
 }
 
 // afterEnd brings the daemon up again, now or after a while.

@@ -34,19 +34,24 @@ func (s *sim) draw() {
 	// The bubble's clock begins on a whole minute.
 	s.shift = begin.Truncate(time.Minute).Sub(time.Now().Truncate(time.Minute))
 	s.begin = s.trueNow()
-	s.booted = s.begin.Add(-time.Hour)
+	for _, d := range s.daemons {
+		d.booted = s.begin.Add(-time.Hour)
+	}
 	s.end = s.begin.Add(time.Duration(28+dice.IntN(8)) * simDay)
+	s.drawSeveral()
 	s.resend = dice.IntN(4) != 0
 	s.senders, s.askers = 1+dice.IntN(3), 1+dice.IntN(4)
 	s.wire.slow = pick(dice, 0, 0, 1, 5)
 	s.wire.faults = pick(dice, 0, 0.02, 0.02, 0.05, 0.1, 0.3)
 	s.policies = s.drawPolicies(dice)
 	if dice.IntN(5) == 0 {
-		s.sendNearClose()
+		s.sendNearClose(s.policies)
 	}
+	s.files = []reminder.Policies{s.policies}
 	s.configs = []simConfig{{s.begin, s.policies}}
 	s.drawBills(dice)
 	s.drawBlows(dice)
+	s.drawPauses()
 	s.drawOperator(dice)
 	slices.SortStableFunc(s.script, func(a, b blow) int { return a.at.Compare(b.at) })
 }
@@ -116,9 +121,9 @@ func (s *sim) drawPolicies(dice *rand.Rand) reminder.Policies {
 
 // sendNearClose makes texts leave shortly before the window closes, one after the
 // other and slowly, so that it closes on some of them.
-func (s *sim) sendNearClose() {
+func (s *sim) sendNearClose(policies reminder.Policies) {
 	s.nearClose, s.senders, s.wire.slow = true, 1, 5
-	for _, p := range []*reminder.Policy{s.policies.Default, s.policies.ByService[sandbox.ServiceElectricity]} {
+	for _, p := range []*reminder.Policy{policies.Default, policies.ByService[sandbox.ServiceElectricity]} {
 		p.SendAt, p.Window = 17*60+58, reminder.Window{From: 8 * 60, To: 18 * 60}
 	}
 }
@@ -134,7 +139,8 @@ func (s *sim) drawBills(dice *rand.Rand) {
 		sandbox.PhoneStaysSent, sandbox.PhoneUnreachable, sandbox.PhoneOptedOut, sandbox.PhoneInvalid,
 		sandbox.PhoneUnknown, sandbox.PhoneOptedOutLater, sandbox.PhoneFiltered, sandbox.PhoneNeverLeaves, sandbox.PhoneRegionRefused,
 	}
-	n, common := 6+dice.IntN(7), 5+dice.IntN(20)
+	span := s.span()
+	n, common := 6+dice.IntN(7), 5+dice.IntN(span-10)
 	phones := pick(dice, n, n, n/3)
 	crowd := dice.IntN(12) == 0 // so many on one day that a share of them means something
 	if crowd {
@@ -156,13 +162,13 @@ func (s *sim) drawBills(dice *rand.Rand) {
 		s.bills = append(s.bills, b)
 		s.owes(b, pick(dice, "1250.50", "90000", "320", "50", "0.40", "0", "-20", "777.77", "1250", "61.90", "4000"))
 		today := reminder.DateOf(s.begin.In(s.zone))
-		due := today.AddDays(pick(dice, dice.IntN(30)-3, dice.IntN(30)-3, common))
+		due := today.AddDays(pick(dice, dice.IntN(span)-3, dice.IntN(span)-3, common))
 		if crowd || s.nearClose && dice.IntN(3) > 0 {
 			due = today.AddDays(common)
 		}
 		s.due(b, due)
 		if dice.IntN(5) == 0 {
-			s.at(s.begin.Add(time.Duration(dice.IntN(20*24*60))*time.Minute), "declare "+b.Account, func() { s.redeclare(b, true) })
+			s.at(s.begin.Add(time.Duration(dice.IntN(2*span/3*24*60))*time.Minute), "declare "+b.Account, func() { s.redeclare(b, true) })
 		} else {
 			s.declared[b.Account] = true
 		}
@@ -228,6 +234,7 @@ func (s *sim) befall() {
 	for len(s.script) > 0 && !s.script[0].at.After(s.trueNow()) {
 		b := s.script[0]
 		s.script = s.script[1:]
+		s.turnToAny()
 		if b.what != "" {
 			s.say("-- %s", b.what)
 		}

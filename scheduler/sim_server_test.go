@@ -26,28 +26,32 @@ type simServer struct {
 	met    map[pgtest.Fault]int // in this wake
 }
 
-// newSimServer is nil where the tests are run on SQLite.
-func newSimServer(t *testing.T) *simServer {
+// newSimServers are the ways of the daemons to their server; that of the only one is nil where
+// the tests are run on SQLite.
+func newSimServers(t *testing.T, daemons int) (all []*simServer) {
 	t.Helper()
 	if !pgtest.Wanted() {
-		return nil
+		return []*simServer{nil}
 	}
 	server, err := pgtest.Shared()
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &simServer{t: t, met: map[pgtest.Fault]int{}}
 	database := pgtest.Database(t, prepareStore)
-	if s.gate, err = server.NewGate(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := s.gate.Close(); err != nil {
-			t.Error(err)
+	for range daemons {
+		s := &simServer{t: t, met: map[pgtest.Fault]int{}}
+		if s.gate, err = server.NewGate(); err != nil {
+			t.Fatal(err)
 		}
-	})
-	s.address = s.gate.Via(database)
-	return s
+		t.Cleanup(func() {
+			if err := s.gate.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+		s.address = s.gate.Via(database)
+		all = append(all, s)
+	}
+	return all
 }
 
 // direct is an address past the gate.
@@ -67,7 +71,7 @@ func (*simServer) direct(address string) string {
 // both have the number of the tests' process. What starts while the server is away fails, and
 // is started again, as systemd does.
 func (s *sim) openOnServer(ctx context.Context) (db *store.Store) {
-	s.must(pgtest.Exec(ctx, s.server.direct(s.path), "DELETE FROM daemons"))
+	s.must(pgtest.Exec(ctx, s.server.direct(s.path), "DELETE FROM daemons WHERE owner = '"+s.owner+"'"))
 	s.untilThere(func() (err error) {
 		db, err = store.Open(ctx, s.path)
 		return err
@@ -92,7 +96,10 @@ func (s *sim) drawServer() {
 		return
 	}
 	dice := s.dice("server")
-	s.server.faults = pick(dice, 0, 0.005, 0.02, 0.05)
+	faults := pick(dice, 0, 0.005, 0.02, 0.05)
+	for _, d := range s.daemons {
+		d.server.faults = faults
+	}
 	anytime := func() time.Time {
 		return s.begin.Add(time.Duration(dice.Int64N(int64(s.end.Sub(s.begin))))).Truncate(time.Minute)
 	}
@@ -101,18 +108,20 @@ func (s *sim) drawServer() {
 		s.at(anytime(), fmt.Sprintf("the database is away for %s", long), func() {
 			s.met["database away"]++
 			s.noteFault(s.trueNow().Add(-time.Minute), s.trueNow().Add(long+2*time.Hour), "database")
-			s.server.gate.Shut()
-			time.AfterFunc(long, s.server.gate.Open)
+			for _, d := range s.daemons {
+				d.server.gate.Shut()
+				time.AfterFunc(long, d.server.gate.Open)
+			}
 		})
 	}
 }
 
 // strike has faults befall the statements of a wake; s is nil on SQLite.
-func (s *simServer) strike(run *sim) {
+func (s *simServer) strike(run *sim, d *simDaemon) {
 	if s == nil || s.faults == 0 || run.calm.Load() {
 		return
 	}
-	wake, n := run.wakes, 0
+	wake, n := run.wakes, d.n*1_000_000
 	s.gate.Strike(func(statement string) pgtest.Fault {
 		s.mu.Lock()
 		defer s.mu.Unlock()

@@ -30,9 +30,7 @@ type simWire struct {
 	mu    sync.Mutex
 	calls map[string]int
 	posts []*post
-	dead  bool   // the process has been killed: nothing goes out, nothing comes in
 	crash *crash // is to come
-	left  string // what the crash left of the store
 	jump  *jump  // is to come
 	dates simDates
 }
@@ -61,10 +59,11 @@ type outage string
 
 // crash says at which call the process dies or is told to stop.
 type crash struct {
-	endpoint string // "" = any
-	calls    int    // so many of them go through first
-	after    bool   // the call has been processed by then
-	graceful bool   // it is a shutdown
+	endpoint string        // "" = any
+	calls    int           // so many of them go through first
+	after    bool          // the call has been processed by then
+	graceful bool          // it is a shutdown
+	pause    time.Duration // or the process stands still for so long, before or after the call
 }
 
 // slot is how long a call takes, at least: it ends in the next slot, at an
@@ -115,9 +114,19 @@ var simFaults = map[string][]string{
 
 var errSim = errors.New("the network of the simulation")
 
+// simLink is the wire of one daemon.
+type simLink struct {
+	*simWire
+	d *simDaemon
+}
+
 // RoundTrip carries one call, and says what time it is.
-func (w *simWire) RoundTrip(r *http.Request) (*http.Response, error) {
-	res, err := w.roundTrip(r)
+func (w simLink) RoundTrip(r *http.Request) (*http.Response, error) {
+	w.pauseAt(w.d, r, false)
+	w.d.awaitRunning()
+	res, err := w.roundTrip(w.d, r)
+	w.pauseAt(w.d, r, true)
+	w.d.awaitRunning()
 	if err != nil {
 		return nil, err
 	}
@@ -131,7 +140,7 @@ func (w *simWire) RoundTrip(r *http.Request) (*http.Response, error) {
 	return res, nil
 }
 
-func (w *simWire) roundTrip(r *http.Request) (*http.Response, error) {
+func (w *simWire) roundTrip(d *simDaemon, r *http.Request) (*http.Response, error) {
 	s := w.sim
 	began := s.trueNow()
 	provider := strings.Contains(r.URL.Path, "/Accounts/")
@@ -170,7 +179,7 @@ func (w *simWire) roundTrip(r *http.Request) (*http.Response, error) {
 		fault = lagging
 	}
 	offset := time.Duration(dice.IntN(w.slow+1))*slot + time.Millisecond + time.Duration(dice.Int64N(int64(990*time.Millisecond)))
-	p := w.note(c)
+	p := w.note(d, c)
 	if err := w.pass(r.Context(), offset); err != nil {
 		return nil, err
 	}
@@ -178,13 +187,13 @@ func (w *simWire) roundTrip(r *http.Request) (*http.Response, error) {
 		s.say("-- %s %s: %s", c.endpoint, c.said, fault)
 		s.noteFault(s.trueNow().Add(-2*slot), s.trueNow().Add(time.Minute), fault)
 	}
-	return w.carry(r, c, p, began, fault, dice)
+	return w.carry(d, r, c, p, began, fault, dice)
 }
 
-func (w *simWire) carry(r *http.Request, c simCall, p *post, began time.Time, fault string, dice *rand.Rand) (*http.Response, error) {
-	w.leap(c)
-	w.strike(c, false)
-	if w.isDead() && dice.IntN(2) == 0 { // or else the request was on its way already
+func (w *simWire) carry(d *simDaemon, r *http.Request, c simCall, p *post, began time.Time, fault string, dice *rand.Rand) (*http.Response, error) {
+	w.leap(d, c)
+	w.strike(d, c, false)
+	if w.isDead(d) && dice.IntN(2) == 0 { // or else the request was on its way already
 		w.set(func() { p.lost, p.killed = true, true })
 		return nil, fmt.Errorf("%w: the process is gone", errSim)
 	}
@@ -194,13 +203,13 @@ func (w *simWire) carry(r *http.Request, c simCall, p *post, began time.Time, fa
 	switch {
 	case processed:
 		res = w.process(c, p)
-		w.strike(c, true)
+		w.strike(d, c, true)
 	case kind == late:
 		wait := 28*time.Second + time.Duration(1+dice.IntN(50))*time.Second
 		time.AfterFunc(wait, func() { w.process(c, p) })
 	}
-	w.set(func() { p.lost, p.killed = fault != "", w.dead })
-	if w.isDead() {
+	w.set(func() { p.lost, p.killed = fault != "", d.dead })
+	if w.isDead(d) {
 		return nil, fmt.Errorf("%w: the process is gone", errSim)
 	}
 	answer := func(status int, kind, body string, header ...string) (*http.Response, error) {
@@ -303,19 +312,19 @@ func (w *simWire) set(f func()) {
 	f()
 }
 
-func (w *simWire) isDead() (dead bool) {
-	w.set(func() { dead = w.dead })
+func (w *simWire) isDead(d *simDaemon) (dead bool) {
+	w.set(func() { dead = d.dead })
 	return dead
 }
 
 // remains is what a crash has left of the store; "" when there was none.
-func (w *simWire) remains() (path string) {
-	w.set(func() { path = w.left })
+func (w *simWire) remains(d *simDaemon) (path string) {
+	w.set(func() { path = d.left })
 	return path
 }
 
 // leap sets the clock at this call, if it is the one.
-func (w *simWire) leap(c simCall) {
+func (w *simWire) leap(d *simDaemon, c simCall) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	l := w.jump
@@ -328,15 +337,15 @@ func (w *simWire) leap(c simCall) {
 	w.jump = nil
 	w.sim.say("-- the clock is set at %s %s, wrong by %s", c.endpoint, c.said, l.to)
 	w.sim.met["clock set in a pass"]++
-	w.sim.setClock(l.to)
+	w.sim.setClockOf(d, l.to)
 }
 
 // strike kills the process at this call, if it is the one.
-func (w *simWire) strike(c simCall, processed bool) {
+func (w *simWire) strike(d *simDaemon, c simCall, processed bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	k := w.crash
-	if k == nil || w.dead || k.after != processed || (k.endpoint != "" && k.endpoint != c.endpoint) {
+	if k == nil || d.dead || k.pause > 0 || k.after != processed || (k.endpoint != "" && k.endpoint != c.endpoint) {
 		return
 	}
 	if k.calls--; k.calls >= 0 {
@@ -348,7 +357,7 @@ func (w *simWire) strike(c simCall, processed bool) {
 		w.sim.say("-- told to stop, at %s %s", c.endpoint, c.said)
 	} else {
 		w.sim.say("-- killed, at %s %s, processed %t", c.endpoint, c.said, processed)
-		w.left, w.dead = w.sim.cutOff(), true
+		d.left, d.dead = w.sim.cutOff(d), true
 	}
-	w.sim.stop(context.Canceled)
+	d.stop(context.Canceled)
 }

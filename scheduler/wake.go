@@ -89,17 +89,24 @@ func (s *Scheduler) noticeCommands(ctx context.Context) {
 			return
 		case <-every.C:
 		}
-		if s.Store.AnyDead() {
-			s.report(ctx, "take over from dead daemons", s.takeOverFromDead(ctx))
-		}
-		var now int64
-		if now, err = s.Store.OthersWrote(ctx); err == nil && now != seen {
-			seen = now
-			for _, name := range []string{jobRegister, jobRecheck, jobRemind} {
-				s.wake(name)
-			}
-		}
+		seen, err = s.noticeOthers(ctx, seen)
 	}
+}
+
+// noticeOthers takes over from daemons that are dead, and wakes the jobs when others have
+// written since seen. It returns what to compare with the next time.
+func (s *Scheduler) noticeOthers(ctx context.Context, seen int64) (int64, error) {
+	if s.Store.AnyDead() {
+		s.report(ctx, "take over from dead daemons", s.takeOverFromDead(ctx))
+	}
+	now, err := s.Store.OthersWrote(ctx)
+	if err != nil || now == seen {
+		return seen, err
+	}
+	for _, name := range []string{jobRegister, jobRecheck, jobRemind} {
+		s.wake(name)
+	}
+	return now, nil
 }
 
 // takeOverFromDead takes over the work of daemons that are not heard of any more.

@@ -43,6 +43,7 @@ type postgres struct {
 	decides    atomic.Bool  // by Decide; another may displace it
 	anyDead    atomic.Bool  // there is a daemon whose lease has run out
 
+	step      func()        // of Stepping
 	giveUp    chan struct{} // closed when nobody waits for a connection any more; nil in a command, which does not wait
 	ended     chan struct{} // closed when the daemon can work on the store no more
 	endedBy   error         // why, once it is closed
@@ -99,7 +100,19 @@ func (*postgres) args(args []any) []any {
 	return args
 }
 
+// stepping is the key of a function in a context.
+type stepping struct{}
+
+// Stepping has step called before each transaction of a database that a daemon opens by the
+// context: a simulation of several daemons has them take their turns in an order of its own.
+func Stepping(ctx context.Context, step func()) context.Context {
+	return context.WithValue(ctx, stepping{}, step)
+}
+
 func (p *postgres) begin(ctx context.Context, pool *sql.DB, kind txKind) (*sql.Conn, error) {
+	if p.step != nil {
+		p.step()
+	}
 	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
 		conn, err := p.tryBegin(ctx, pool, kind)
 		p.noteConnection(isUndone(err), err)
@@ -276,6 +289,7 @@ const waitAtEnd = 10 * time.Second
 // lost connection for long.
 func openServerDaemon(ctx context.Context, address string, schema Schema, exclusively bool) (_ *DB, err error) {
 	p := &postgres{owner: rand.Text(), giveUp: make(chan struct{}), ended: make(chan struct{})}
+	p.step, _ = ctx.Value(stepping{}).(func())
 	d := &DB{engine: p, owner: p.owner}
 	defer func() {
 		if err != nil {
