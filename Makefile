@@ -123,7 +123,7 @@ test: needs ## run all tests, those of the store on PostgreSQL too
 .PHONY: race
 race: needs ## run all tests with the race detector
 	@$(GO) test -race ./...
-	$(call test_on_postgres,-race ./store)
+	$(call test_on_postgres,-race ./store ./scheduler)
 
 .PHONY: fuzz
 fuzz: needs ## fuzz every target of every package, FUZZTIME each
