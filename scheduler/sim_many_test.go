@@ -264,7 +264,7 @@ var simMustSeveral = []string{
 	"daemon waits", "daemon whose clock is off", "daemon comes to lead", "daemon stands still for longer than its lease",
 	"daemon ended: taken for dead", "daemon ended: displaced", "operator released: config_differs", "record: texted, on_schedule",
 	"record: skipped, paid", "record: skipped, opted_out", "record: held, daily_limit", "meanwhile: opt-out", "meanwhile: pause",
-	"meanwhile: payment", "bill in a text of another", "text in doubt: accepted", "text in doubt: not_found",
+	"meanwhile: payment", "meanwhile: stop", "bill in a text of another", "text in doubt: accepted", "text in doubt: not_found",
 	"stage with nothing in the way", "stage that had time",
 }
 
@@ -275,7 +275,7 @@ var simMust = []string{
 	"post cut off by a crash, and not taken", "start", "crash", "shutdown in a pass", "clock set", "clock set in a pass", "operator released: clock", "config changed", "summer time",
 	"record: texted, on_schedule", "record: texted, catch_up", "record: skipped, paid", "record: skipped, superseded", "record: skipped, expired",
 	"record: skipped, opted_out", "record: skipped, bad_number", "record: skipped, in_credit", "record: skipped, below_minimum",
-	"list without words", "record: held, destination_refused", "meanwhile: opt-out", "meanwhile: pause", "meanwhile: payment", "record: held, daily_limit", "record: held, monthly_budget", "record: held, implausible_balance", "backup put back",
+	"list without words", "record: held, destination_refused", "meanwhile: opt-out", "meanwhile: pause", "meanwhile: payment", "meanwhile: stop", "record: held, daily_limit", "record: held, monthly_budget", "record: held, implausible_balance", "backup put back",
 	"operator released: daily_limit", "operator released: copied_store", "operator released: a bill",
 	"bill in a text of another", "text in doubt: accepted", "text in doubt: not_found", "stage with nothing in the way", "stage that had time",
 }

@@ -12,12 +12,12 @@ import (
 type simCommit struct {
 	at   time.Time // true
 	bill *simBill
-	what string // "opt-out", "pause" or "payment"
+	what string // "opt-out", "pause", "payment", or "stop" of all texts
 }
 
 // concerns reports whether it speaks against a text to a phone about an account.
 func (c simCommit) concerns(to reminder.Phone, account string) bool {
-	return c.bill.Account == account || c.what == "opt-out" && c.bill.Phone == to
+	return c.bill.Account == account || c.what == "opt-out" && c.bill.Phone == to || c.what == "stop"
 }
 
 // meanwhile has something committed half a slot away from the instants at which
@@ -27,7 +27,7 @@ func (s *sim) meanwhile() (wait func()) {
 	if s.calm.Load() || dice.IntN(6) != 0 {
 		return func() {}
 	}
-	c := simCommit{bill: s.bills[dice.IntN(len(s.bills))], what: pick(dice, "opt-out", "pause", "payment")}
+	c := simCommit{bill: s.bills[dice.IntN(len(s.bills))], what: pick(dice, "opt-out", "pause", "payment", "stop")}
 	at := s.trueNow().Truncate(slot).Add(time.Duration(dice.IntN(6))*slot + slot/2)
 	done := make(chan struct{})
 	timer := time.AfterFunc(at.Sub(s.trueNow()), func() {
@@ -67,6 +67,8 @@ func (s *sim) tryCommit(c simCommit) (err error) {
 		_, err = s.Store.AddOptOuts(store.OptOut{Phone: b.Phone, Reason: reminder.OptedOut, Since: s.daemonNow(), Source: "import", Who: "simulation"})
 	case "pause":
 		_, err = s.Store.Pause(s.ctx, s.actOn(b), store.Pause{})
+	case "stop":
+		err = s.Store.StopSending(s.daemonNow(), reminder.Stop{Reason: reminder.AccountFault, Until: s.daemonNow().Add(time.Hour)})
 	case "payment":
 		s.owes(b, "0")
 		nothing := reminder.MustMoney("0")
@@ -110,6 +112,8 @@ func (s *sim) afterCommits() {
 			}
 			s.refuse[c.bill.Phone][""] = true
 			s.stopped = nil
+		case "stop":
+			s.must(db.EndStop(reminder.AccountFault))
 		case "pause":
 			_, err := db.Resume(s.ctx, s.actOn(c.bill), s.policies)
 			s.must(err)
