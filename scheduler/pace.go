@@ -27,17 +27,25 @@ type pacer interface {
 type waitingPacer struct {
 	*rate.Limiter
 	store *store.Store
+	// turnKept is for how long a text keeps a turn that was reserved for it. One that comes
+	// later, since the provider was slow or the machine stood still, might leave together with
+	// others of its kind, in the turns of other daemons: it has another one reserved.
+	turnKept time.Duration
 }
 
-func newWaitingPacer(segmentsPerSecond float64, s *store.Store) waitingPacer {
+// A text keeps its turn for as long as all senders need to take one each at the rate: that many
+// are in flight anyway. Less than a tenth of a second is what a machine takes now and then, and
+// more than a second would be one text late by another's fault.
+const (
+	minTurnKept = 100 * time.Millisecond
+	maxTurnKept = time.Second
+)
+
+func newWaitingPacer(segmentsPerSecond float64, senders int, s *store.Store) waitingPacer {
 	burst := max(int(math.Ceil(segmentsPerSecond)), 1)
-	return waitingPacer{rate.NewLimiter(rate.Limit(segmentsPerSecond), burst), s}
+	kept := time.Duration(float64(senders) / segmentsPerSecond * float64(time.Second))
+	return waitingPacer{rate.NewLimiter(rate.Limit(segmentsPerSecond), burst), s, min(max(kept, minTurnKept), maxTurnKept)}
 }
-
-// turnKept is for how long a text keeps a turn that was reserved for it. One that comes later,
-// since the provider is slow or the machine stood still, might leave together with others of
-// its kind, in the turns of other daemons: it has another one reserved.
-const turnKept = time.Second
 
 func (p waitingPacer) awaitTurn(ctx context.Context, t *store.Text) error {
 	if t.Turn.IsZero() {
@@ -48,12 +56,12 @@ func (p waitingPacer) awaitTurn(ctx context.Context, t *store.Text) error {
 		return ctx.Err()
 	}
 	for {
-		if time.Since(t.Turn) > turnKept {
-			wait, err := p.store.ReserveTurn(t.Segments, float64(p.Limit()))
+		if time.Since(t.Turn) > p.turnKept {
+			turn, err := p.store.ReserveTurn(t.Segments, float64(p.Limit()))
 			if err != nil {
 				return err
 			}
-			t.Turn = time.Now().Add(wait)
+			t.Turn = turn
 		}
 		timer := time.NewTimer(time.Until(t.Turn))
 		select {
@@ -62,7 +70,7 @@ func (p waitingPacer) awaitTurn(ctx context.Context, t *store.Text) error {
 			return ctx.Err()
 		case <-timer.C:
 		}
-		if time.Since(t.Turn) <= turnKept {
+		if time.Since(t.Turn) <= p.turnKept {
 			return nil
 		}
 	}
@@ -89,11 +97,14 @@ type roundSizes struct {
 const (
 	minRound = 8
 	maxRound = 512
+	// A text that waits for its turn for five minutes is decided anew, so at slow rates a round
+	// has fewer texts: one and the round ahead of it are out by then, be each text of ten segments.
+	longestRound = 15 * time.Second
 )
 
 func newRoundSizes(segmentsPerSecond float64) roundSizes {
 	perSecond := int(math.Ceil(segmentsPerSecond))
-	bills := min(max(2*perSecond, minRound), maxRound)
+	bills := min(max(2*perSecond, minRound), maxRound, max(int(segmentsPerSecond*longestRound.Seconds()), 1))
 	return roundSizes{
 		segmentsPerSecond: segmentsPerSecond,
 		bills:             bills,

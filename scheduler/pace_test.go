@@ -8,7 +8,8 @@ func TestRoundsAreOfTwoSeconds(t *testing.T) {
 		perSecond    float64
 		round, ahead int
 	}{
-		{0.1, 8, 8},
+		{0.1, 1, 1},
+		{0.4, 6, 6},
 		{1, 8, 8},
 		{30, 60, 60},
 		{255.5, 512, 512},
