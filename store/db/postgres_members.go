@@ -162,8 +162,11 @@ func (t *Tx) Displace(config string) error {
 const farthestTurn = 5 * time.Minute
 
 // paceLead is how far ahead a turn lies at least, so that it has not passed when the intent is
-// on disk.
-const paceLead = 100 * time.Millisecond
+// on disk. Where a hundred segments leave in less time, it is that: nothing waits there.
+func paceLead(perSecond float64) time.Duration {
+	const most = 100 * time.Millisecond
+	return min(most, time.Duration(100/perSecond*float64(time.Second)))
+}
 
 // ReservePace reserves, for texts of so many segments, the next free time at the provider's
 // rate, which all daemons share. It returns when that is by this machine's clock, which is read
@@ -178,7 +181,7 @@ func (t *Tx) ReservePace(segments int, perSecond float64) (turn time.Time, reser
 	err = t.Row(`WITH clock (now) AS MATERIALIZED (SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint)
 		UPDATE write_lock SET paced_to = ?1 + CASE WHEN paced_to > now + ?2 THEN now + ?3 ELSE greatest(paced_to, now + ?3) END
 		FROM clock RETURNING paced_to - ?1 - now`,
-		takes, farthestTurn.Microseconds(), paceLead.Microseconds()).Scan(&wait)
+		takes, farthestTurn.Microseconds(), paceLead(perSecond).Microseconds()).Scan(&wait)
 	return time.Now().Add(time.Duration(wait) * time.Microsecond), true, err
 }
 

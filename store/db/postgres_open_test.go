@@ -184,7 +184,7 @@ func TestTurnsOfSeveralDaemonsAreReservedOneBehindTheOther(t *testing.T) {
 		if behind := turn.Sub(last); i > 0 && (behind-5*time.Second).Abs() > time.Second/2 {
 			t.Errorf("the turn of number %d is %s behind the one before, want 5s", i, behind)
 		}
-		if ahead := turn.Sub(began); i == 0 && (ahead < paceLead || ahead > 2*time.Second) {
+		if ahead := turn.Sub(began); i == 0 && (ahead < paceLead(perSecond) || ahead > 2*time.Second) {
 			t.Errorf("the first turn is in %s", ahead)
 		}
 		last = turn
