@@ -67,10 +67,11 @@ notifier:
   twilio: {base_url: "%[2]s", account_sid: %[5]s, auth_token: %[6]s, from: %[7]s}
 services:
   - {id: "17", name: Nairobi Water}
+reminders: {bundle: %[10]t}
 web: {listen: "127.0.0.1:0"}
 log: {format: json}
 `, cmp.Or(p.store, "bench.db"), cmp.Or(p.url, "http://127.0.0.1:1"), sandbox.ClientID, sandbox.ClientSecret,
-		sandbox.AccountSID, sandbox.AuthToken, sandbox.From, p.callers, cmp.Or(p.rate, 100_000)), 0o600)
+		sandbox.AccountSID, sandbox.AuthToken, sandbox.From, p.callers, cmp.Or(p.rate, 100_000), !p.apart), 0o600)
 }
 
 // benchDaemon is the daemon's own parts, built as the daemon builds them, on a

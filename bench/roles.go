@@ -52,12 +52,14 @@ type params struct {
 	callers int
 	job     string
 	rate    int    // segments a second; 0 = no limit
+	apart   bool   // bills of one phone have texts of their own
 	cpu     string // a file for a profile, "" for none
 }
 
 func (p params) args() []string {
 	return []string{"-url", p.url, "-store", p.store, "-n", strconv.Itoa(p.n),
-		"-callers", strconv.Itoa(p.callers), "-job", p.job, "-rate", strconv.Itoa(p.rate), "-cpu", p.cpu}
+		"-callers", strconv.Itoa(p.callers), "-job", p.job, "-rate", strconv.Itoa(p.rate),
+		"-apart=" + strconv.FormatBool(p.apart), "-cpu", p.cpu}
 }
 
 // took is what came of a role.
@@ -86,6 +88,7 @@ func play(ctx context.Context, name string, args []string, stdin io.Reader, stdo
 	flags.IntVar(&p.callers, "callers", 64, "")
 	flags.StringVar(&p.job, "job", "", "")
 	flags.IntVar(&p.rate, "rate", 0, "")
+	flags.BoolVar(&p.apart, "apart", false, "")
 	flags.StringVar(&p.cpu, "cpu", "", "")
 	if err := flags.Parse(args); err != nil {
 		return err
