@@ -44,10 +44,12 @@ type known struct {
 	// Seen is the last check that found it. It is not kept: a process that starts has
 	// to look for as long as any other before it says that a problem is over.
 	Seen time.Time `json:"-"`
+	// ended says that it is certainly over.
+	ended bool
 }
 
-// observe takes over what a check has found.
-func (m *memory) observe(now time.Time, found []Problem) {
+// observe takes over what a check has found. ended says that nothing else comes again.
+func (m *memory) observe(now time.Time, found []Problem, ended bool) {
 	for _, k := range m.Problems {
 		// The clock was set back: what would be hours ahead counts from now.
 		for _, at := range []*time.Time{&k.Since, &k.Seen, &k.ToldAt} {
@@ -65,14 +67,17 @@ func (m *memory) observe(now time.Time, found []Problem) {
 			k = &known{Since: now}
 			m.Problems[p.Key] = k
 		}
-		k.Text, k.Seen = p.Text, now
+		k.Text, k.Seen, k.ended = p.Text, now, false
+	}
+	for _, k := range m.Problems {
+		k.ended = k.ended || ended && k.Seen.Before(now)
 	}
 	maps.DeleteFunc(m.Problems, func(_ string, k *known) bool { // it came and went
 		return k.over(now) && k.ToldAt.IsZero() && k.Seen.Sub(k.Since) < confirmAfter
 	})
 }
 
-func (k *known) over(now time.Time) bool { return now.Sub(k.Seen) >= overAfter }
+func (k *known) over(now time.Time) bool { return k.ended || now.Sub(k.Seen) >= overAfter }
 
 // isNew reports whether the problem is to be told for the first time.
 func (k *known) isNew(now time.Time) bool {

@@ -98,6 +98,8 @@ type Round struct {
 	Now      time.Time
 	Zone     *time.Location // instants are shown in it
 	Problems []Problem
+	// Ended says that what is not among Problems is over at once: it cannot come and go.
+	Ended bool
 	// Day is that of the latest daily report, YYYY-MM-DD, and Digest makes the report;
 	// "" = there is none.
 	Day    string
@@ -113,7 +115,7 @@ func (t *Teller) Tell(ctx context.Context, r Round) error {
 	var sending sync.WaitGroup
 	for _, d := range t.destinations {
 		m := t.memories[markOf(d)]
-		m.observe(r.Now, t.withoutOwn(d, r.Problems))
+		m.observe(r.Now, t.withoutOwn(d, r.Problems), r.Ended)
 		if !t.mayTry(d, r.Now) {
 			continue
 		}

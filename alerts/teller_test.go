@@ -18,6 +18,7 @@ type world struct {
 	teller   *Teller
 	now      time.Time
 	problems map[string]string
+	ended    bool // what is no problem any more
 	day      string
 	digests  int
 	fails    error // of the daily report
@@ -72,7 +73,7 @@ func (w *world) pass(minutes int) {
 }
 
 func (w *world) check() error {
-	r := Round{Now: w.now, Zone: time.UTC, Day: w.day, Digest: func(context.Context) (Message, error) {
+	r := Round{Now: w.now, Zone: time.UTC, Ended: w.ended, Day: w.day, Digest: func(context.Context) (Message, error) {
 		w.digests++
 		return Message{"daily report", "all is well"}, w.fails
 	}}
@@ -194,6 +195,24 @@ func TestARestartRepeatsNothingAndLosesNothing(t *testing.T) {
 	if got := l.taken(); len(got) != 1 || !strings.Contains(got[0], "OVER, from Sun 29 Nov 01:50") {
 		t.Errorf("in the end: %q", got)
 	}
+}
+
+// What cannot come again is told as over at once.
+func TestWhatHasCertainlyEndedIsToldAtOnce(t *testing.T) {
+	l := listen(t)
+	w := newWorld(t, l.webhook())
+	w.problems["waits"] = "this daemon waits"
+	w.pass(3)
+	l.taken()
+	delete(w.problems, "waits")
+	w.ended = true
+	w.pass(1)
+	w.wants(l, "when it ends", "duewatch on host: 1 problem over\nOVER, from Sun 29 Nov 01:01 to Sun 29 Nov 01:03: this daemon waits")
+	w.problems["waits"] = "this daemon waits" // for less than a minute
+	w.pass(1)
+	delete(w.problems, "waits")
+	w.pass(60)
+	w.wants(l, "of what nobody was told of")
 }
 
 // A destination that fails gets later what there is to tell then, and no other waits

@@ -62,15 +62,16 @@ almara:
   concurrency: %[8]d
 notifier:
   mode: live
-  segments_per_second: 100000
+  segments_per_second: %[9]d
   concurrency: %[8]d
   twilio: {base_url: "%[2]s", account_sid: %[5]s, auth_token: %[6]s, from: %[7]s}
 services:
   - {id: "17", name: Nairobi Water}
+reminders: {bundle: %[10]t}
 web: {listen: "127.0.0.1:0"}
 log: {format: json}
 `, cmp.Or(p.store, "bench.db"), cmp.Or(p.url, "http://127.0.0.1:1"), sandbox.ClientID, sandbox.ClientSecret,
-		sandbox.AccountSID, sandbox.AuthToken, sandbox.From, p.callers), 0o600)
+		sandbox.AccountSID, sandbox.AuthToken, sandbox.From, p.callers, cmp.Or(p.rate, 100_000), !p.apart), 0o600)
 }
 
 // benchDaemon is the daemon's own parts, built as the daemon builds them, on a
@@ -82,6 +83,9 @@ type benchDaemon struct {
 	ahead  atomic.Int64 // of the wall clock
 	texts  atomic.Int64 // that the provider took
 	almara atomic.Int64 // answers
+
+	// When the provider took the first and the last text, in microseconds.
+	first, last atomic.Int64
 }
 
 func (d *benchDaemon) now() time.Time { return time.Now().Round(0).Add(time.Duration(d.ahead.Load())) }
@@ -110,10 +114,13 @@ func newDaemon(ctx context.Context, p params) (_ *benchDaemon, err error) {
 	// The log is written as the daemon writes it, to wherever our standard error goes.
 	log := daemon.NewLog(os.Stderr, d.cfg.Log, d.cfg.Zone)
 	d.Scheduler, err = daemon.Parts{
-		Store: d.store, Owner: "bench", Sender: "bench", Log: log, Metrics: metrics, Now: d.now,
+		Store: d.store, Owner: cmp.Or(d.store.Owner(), "bench"), Sender: "bench", Log: log, Metrics: metrics, Now: d.now,
 		OnTwilio: func(op, outcome string, took time.Duration) {
 			metrics.Call("twilio", op, outcome, took)
 			if op == "send" && outcome == string(notifier.Accepted) {
+				now := time.Now().UnixMicro()
+				d.first.CompareAndSwap(0, now)
+				d.last.Store(now)
 				d.texts.Add(1)
 			}
 		},

@@ -34,7 +34,7 @@ func (b *bench) postgres(ctx context.Context) (err error) {
 	}
 	defer func() { err = errors.Join(err, server.Close()) }()
 	s := &onServer{bench: b, Server: server}
-	for _, measure := range []func(context.Context) error{s.remind, s.sweeps, s.imports, s.scale} {
+	for _, measure := range []func(context.Context) error{s.remind, s.sharedRate, s.sweeps, s.imports, s.scale, s.manyToAPhone} {
 		if err := measure(ctx); err != nil {
 			return err
 		}
@@ -118,53 +118,6 @@ func (s *onServer) cpu() (time.Duration, error) {
 		}
 	}
 	return time.Duration(sum) * time.Second / ticks, nil
-}
-
-// remind is bench.remind on PostgreSQL, of bills whose two earlier stages were texted.
-func (s *onServer) remind(ctx context.Context) error {
-	n := s.size(20_000, 500)
-	path, err := s.dueStore(ctx, n, 7, 3)
-	if err != nil {
-		return err
-	}
-	template, err := s.like(ctx, path)
-	if err != nil {
-		return err
-	}
-	var share, rates, bares, ours, servers []float64
-	for range s.size(3, 1) {
-		before, err := s.bare(ctx, "bare-texts", n)
-		if err != nil {
-			return err
-		}
-		name, address, err := s.again(ctx, template)
-		if err != nil {
-			return err
-		}
-		t, server, err := s.beside(ctx, "remind", params{store: address, n: n, callers: concurrency})
-		if err != nil {
-			return err
-		}
-		after, err := s.bare(ctx, "bare-texts", n)
-		if err != nil {
-			return err
-		}
-		bare := mean(before.rate(), after.rate())
-		share, rates, bares = append(share, t.rate()/bare), append(rates, t.rate()), append(bares, bare)
-		ours, servers = append(ours, perText(t)), append(servers, float64(server.Microseconds())/float64(n))
-		fmt.Fprintf(s.stderr, "   bare %.0f/s, ours %.0f/s, %.0f us and %.0f us of the server\n",
-			bare, t.rate(), perText(t), servers[len(servers)-1])
-		if err := s.Drop(ctx, name); err != nil {
-			return err
-		}
-	}
-	s.add(row{name: "postgres/remind", what: "PostgreSQL: remind, of bills whose two earlier stages were texted when they were due; texts/s",
-		against: "the same client in a bare loop", ratio: median(share), reach: "≥ 0.25", ok: median(share) >= .25,
-		note: fmt.Sprintf("%.0f of %.0f texts/s", median(rates), median(bares))})
-	s.add(row{name: "postgres/cpu", what: "PostgreSQL: CPU of the server for each of these", against: "a text",
-		ratio: median(servers), unit: "µs", reach: "≤ 200 µs", ok: median(servers) <= 200,
-		note: fmt.Sprintf("and %.0f µs of the daemon", median(ours))})
-	return s.Drop(ctx, template)
 }
 
 // sweeps is bench.sweeps on PostgreSQL.

@@ -35,6 +35,8 @@ var roles = map[string]role{
 	"bare-almara": bareAlmara,
 	"naive":       naive,
 	"remind":      remindPass,
+	"share":       shareRemind,
+	"claims":      claims,
 	"sweep":       sweepPass,
 	"tick":        ticks,
 	"idle":        idleHour,
@@ -49,12 +51,15 @@ type params struct {
 	n       int
 	callers int
 	job     string
+	rate    int    // segments a second; 0 = no limit
+	apart   bool   // bills of one phone have texts of their own
 	cpu     string // a file for a profile, "" for none
 }
 
 func (p params) args() []string {
 	return []string{"-url", p.url, "-store", p.store, "-n", strconv.Itoa(p.n),
-		"-callers", strconv.Itoa(p.callers), "-job", p.job, "-cpu", p.cpu}
+		"-callers", strconv.Itoa(p.callers), "-job", p.job, "-rate", strconv.Itoa(p.rate),
+		"-apart=" + strconv.FormatBool(p.apart), "-cpu", p.cpu}
 }
 
 // took is what came of a role.
@@ -65,6 +70,9 @@ type took struct {
 	Peak   int64         `json:"peak"` // resident bytes at most
 	Figure float64       `json:"figure,omitempty"`
 	More   float64       `json:"more,omitempty"`
+	// When the provider took the first text and the last one, in microseconds.
+	First int64 `json:"first,omitempty"`
+	Last  int64 `json:"last,omitempty"`
 }
 
 // rate is per second.
@@ -79,6 +87,8 @@ func play(ctx context.Context, name string, args []string, stdin io.Reader, stdo
 	flags.IntVar(&p.n, "n", 0, "")
 	flags.IntVar(&p.callers, "callers", 64, "")
 	flags.StringVar(&p.job, "job", "", "")
+	flags.IntVar(&p.rate, "rate", 0, "")
+	flags.BoolVar(&p.apart, "apart", false, "")
 	flags.StringVar(&p.cpu, "cpu", "", "")
 	if err := flags.Parse(args); err != nil {
 		return err

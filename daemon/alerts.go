@@ -27,6 +27,7 @@ const metaAlerts = "alerts"
 type alerting struct {
 	store     *store.Store
 	teller    *alerts.Teller
+	waiting   *alerts.Teller // that this daemon waits; the other one's memory is the leader's, in the store
 	sent      *prometheus.CounterVec
 	beats     *prometheus.CounterVec
 	heartbeat *alerts.Heartbeat // nil = none is expected
@@ -51,7 +52,7 @@ func newAlerting(ctx context.Context, s *store.Store, sandbox bool, r prometheus
 		sent:  counter("duewatch_alerts_total", "Messages to the URLs of alerts.urls, each try counted.", "to", "result"),
 		beats: counter("duewatch_heartbeats_total", "Calls of alerts.heartbeat_url.", "result"),
 	}
-	a.teller = alerts.NewTeller(Speaker(sandbox), a.noteSent)
+	a.teller, a.waiting = alerts.NewTeller(Speaker(sandbox), a.noteSent), alerts.NewTeller(Speaker(sandbox), a.noteSent)
 	kept, err := s.Meta(ctx, metaAlerts)
 	if err == nil {
 		err = a.teller.Restore(kept)
@@ -106,6 +107,7 @@ func (a *alerting) use(cfg *config.Config, now time.Time, log *slog.Logger) erro
 	}
 	a.digestAt, a.urls = cfg.Alerts.DigestAt, len(all)
 	a.teller.Use(all, a.digestDay(now, cfg.Zone))
+	a.waiting.Use(all, "")
 	for _, d := range all { // each series is there before anything happens
 		for _, result := range results {
 			a.sent.WithLabelValues(d.Name(), result)
@@ -226,6 +228,7 @@ func (d *daemon) tell(ctx context.Context, s *scheduler.Scheduler, cfg *config.C
 	if d.alerts.urls == 0 {
 		return
 	}
+	d.tellWaiting(ctx, cfg, nil, log)
 	// Of several daemons the leader tells what all find; each has a heartbeat of its own.
 	if leads, err := d.store.Leads(ctx); err != nil || !leads {
 		return
@@ -243,6 +246,15 @@ func (d *daemon) tell(ctx context.Context, s *scheduler.Scheduler, cfg *config.C
 		log.Error("alerts", "err", err)
 	}
 	d.alerts.keep(log)
+}
+
+// tellWaiting tells the operator that this daemon waits, and why; nil = it does not, or no more.
+// Who waits leads nobody and writes nothing, so it remembers by itself what it has told.
+func (d *daemon) tellWaiting(ctx context.Context, cfg *config.Config, why []Problem, log *slog.Logger) {
+	round := alerts.Round{Now: d.Now(), Zone: cfg.Zone, Problems: outside(why), Ended: len(why) == 0}
+	if err := d.alerts.waiting.Tell(ctx, round); err != nil && !errors.Is(err, context.Canceled) {
+		log.Error("alerts", "err", err)
+	}
 }
 
 // keep has the store remember what was told.

@@ -111,6 +111,12 @@ func (w *watched) pass(minutes int) (messages []string, beats int) {
 		w.d.beat(w.t.Context(), w.s, w.cfg, w.d.alerts.logger())
 		w.d.tell(w.t.Context(), w.s, w.cfg, w.d.alerts.logger())
 	}
+	return w.taken()
+}
+
+// taken is what came since it was asked last.
+func (w *watched) taken() (messages []string, beats int) {
+	w.t.Helper()
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	messages, beats = w.messages, w.beats

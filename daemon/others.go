@@ -32,7 +32,7 @@ func decidesBy(cfg *config.Config) string {
 const askAgain = time.Second
 
 // awaitOthers returns once this daemon may work by its config: at once, unless others work by
-// another one. While it waits it only says so, in /healthz and the log. A reload may bring it
+// another one. While it waits it only says so, in /healthz, the log and the alerts. A reload may bring it
 // another config, with which it waits or goes on; nil = ctx has ended.
 func (d *daemon) awaitOthers(ctx context.Context, cfg *config.Config, hangup <-chan os.Signal) (*config.Config, error) {
 	log := NewLog(d.LogTo, cfg.Log, cfg.Zone)
@@ -42,10 +42,13 @@ func (d *daemon) awaitOthers(ctx context.Context, cfg *config.Config, hangup <-c
 	}
 	problem := d.whyItWaits(ctx)
 	log.Error(problem.Text)
+	if err := d.alerts.use(cfg, d.Now(), log); err != nil {
+		return nil, err
+	}
 	page := web.Config{
 		Listen: cfg.Web.Listen, Token: cfg.Web.Token.Reveal(), Metrics: d.registry, Log: log,
 		Health: func(ctx context.Context) web.Health {
-			return web.Health{Alive: true, Problems: []string{d.whyItWaits(ctx).Text}}
+			return web.Health{Alive: true, Problems: []string{d.whyItWaits(ctx).keyed()}}
 		},
 	}
 	listener, err := web.Listen(ctx, page)
@@ -57,6 +60,10 @@ func (d *daemon) awaitOthers(ctx context.Context, cfg *config.Config, hangup <-c
 	group, waiting := errgroup.WithContext(waiting)
 	group.Go(func() error { return web.Serve(waiting, listener, page) })
 	group.Go(func() error { return d.watchStore(waiting, true, log) })
+	waitsBy := cfg // which a reload changes
+	group.Go(func() error {
+		return repeat(waiting, func() { d.tellWaiting(waiting, waitsBy, []Problem{d.whyItWaits(waiting)}, log) })
+	})
 	group.Go(func() error {
 		defer end()
 		ask := time.NewTicker(askAgain)

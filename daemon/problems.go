@@ -31,6 +31,9 @@ type Problem struct {
 	Outside string
 }
 
+// keyed is the text behind the key, by which the documentation has it.
+func (p Problem) keyed() string { return p.Key + ": " + p.Text }
+
 // Sentences are the texts of problems.
 func Sentences(all []Problem) []string {
 	texts := make([]string, len(all))

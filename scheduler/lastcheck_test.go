@@ -88,7 +88,7 @@ func TestNoTextLeavesAfterWhatSpeaksAgainstItWasCommitted(t *testing.T) {
 				end := w.run()
 				defer func() { end() }()
 				w.roundSizes.segmentsPerSecond = 8
-				w.pacer.(waitingPacer).SetLimit(8)
+				w.pacer.(*waitingPacer).SetLimit(8)
 				for i := range bills {
 					w.owes(account(i), "2000-01-04", "500")
 					w.declare(account(i), phone(i))

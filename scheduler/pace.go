@@ -15,6 +15,8 @@ type pacer interface {
 	// awaitTurn returns when a text may be handed to the provider, or with an error when
 	// ctx ends.
 	awaitTurn(ctx context.Context, t *store.Text) error
+	// shareRate says how many daemons share the provider's rate, this one among them.
+	shareRate(daemons int)
 	// asked accounts for calls to Almara Pay.
 	asked(calls int)
 	// passLimit is how many segments and calls a pass may make before the other jobs
@@ -26,20 +28,34 @@ type pacer interface {
 // itself, and the jobs run beside each other, so that no pass ends for others.
 type waitingPacer struct {
 	*rate.Limiter
-	store *store.Store
+	store   *store.Store
+	daemons int // that share the rate, this one among them
+	// own has what this daemon sent: its part of the rate, and as much at once as is in flight. A
+	// text that comes later than its turn leaves where there is room in it.
+	own *rate.Limiter
 }
 
-func newWaitingPacer(segmentsPerSecond float64, s *store.Store) waitingPacer {
+func newWaitingPacer(segmentsPerSecond float64, senders int, s *store.Store) *waitingPacer {
 	burst := max(int(math.Ceil(segmentsPerSecond)), 1)
-	return waitingPacer{rate.NewLimiter(rate.Limit(segmentsPerSecond), burst), s}
+	p := &waitingPacer{Limiter: rate.NewLimiter(rate.Limit(segmentsPerSecond), burst), store: s}
+	p.own = rate.NewLimiter(rate.Limit(segmentsPerSecond), max(senders, 1))
+	p.shareRate(1)
+	return p
 }
 
-// turnKept is for how long a text keeps a turn that was reserved for it. One that comes later,
-// since the provider is slow or the machine stood still, might leave together with others of
-// its kind, in the turns of other daemons: it has another one reserved.
-const turnKept = time.Second
+func (p *waitingPacer) shareRate(daemons int) {
+	p.daemons = max(daemons, 1)
+	p.own.SetLimit(p.Limit() / rate.Limit(p.daemons))
+}
 
-func (p waitingPacer) awaitTurn(ctx context.Context, t *store.Text) error {
+const (
+	// turnKept is how late a text may be in its turn as if it were not: a busy machine is.
+	turnKept = 100 * time.Millisecond
+	// turnLost is from when on a turn is nobody's any more, where others share the rate.
+	turnLost = time.Second
+)
+
+func (p *waitingPacer) awaitTurn(ctx context.Context, t *store.Text) error {
 	if t.Turn.IsZero() {
 		// A text longer than the burst waits for a full one and may leave then.
 		if err := p.WaitN(ctx, min(t.Segments, p.Burst())); err != nil {
@@ -48,29 +64,59 @@ func (p waitingPacer) awaitTurn(ctx context.Context, t *store.Text) error {
 		return ctx.Err()
 	}
 	for {
-		if time.Since(t.Turn) > turnKept {
-			wait, err := p.store.ReserveTurn(t.Segments, float64(p.Limit()))
-			if err != nil {
-				return err
-			}
-			t.Turn = time.Now().Add(wait)
+		if err := waitUntil(ctx, t.Turn); err != nil {
+			return err
 		}
-		timer := time.NewTimer(time.Until(t.Turn))
-		select {
-		case <-ctx.Done():
-			timer.Stop()
-			return ctx.Err()
-		case <-timer.C:
+		wait, lost := p.whenLate(t)
+		if !lost {
+			return waitUntil(ctx, time.Now().Add(wait))
 		}
-		if time.Since(t.Turn) <= turnKept {
-			return nil
+		turn, err := p.store.ReserveTurn(t.Segments, float64(p.Limit()))
+		if err != nil {
+			return err
 		}
+		t.Turn = turn
 	}
 }
 
-func (waitingPacer) asked(int) {}
+// whenLate says when a text may leave whose turn has come, or that it has lost it. What a provider
+// that stood still, or a machine, has delayed would leave at once otherwise, beside those whose
+// turn it is by then, those of other daemons among them.
+func (p *waitingPacer) whenLate(t *store.Text) (wait time.Duration, lost bool) {
+	late, now := time.Since(t.Turn), time.Now()
+	segments := min(t.Segments, p.own.Burst())
+	if late <= turnKept {
+		// It leaves in any case. It is counted as long as that is of use to those that are late.
+		if p.own.TokensAt(now) > -float64(p.own.Limit())*turnLost.Seconds() {
+			p.own.ReserveN(now, segments)
+		}
+		return 0, false
+	}
+	if late > turnLost && p.daemons > 1 {
+		return 0, true
+	}
+	room := p.own.ReserveN(now, segments)
+	if wait = room.DelayFrom(now); wait > turnLost && p.daemons > 1 {
+		room.CancelAt(now)
+		return 0, true
+	}
+	return wait, false
+}
 
-func (waitingPacer) passLimit() (segments, calls int) { return math.MaxInt, math.MaxInt }
+func waitUntil(ctx context.Context, at time.Time) error {
+	timer := time.NewTimer(time.Until(at))
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
+}
+
+func (*waitingPacer) asked(int) {}
+
+func (*waitingPacer) passLimit() (segments, calls int) { return math.MaxInt, math.MaxInt }
 
 // roundSizes are how many bills the remind job decides about at a time, and how many
 // texts it has in hand.
@@ -89,11 +135,14 @@ type roundSizes struct {
 const (
 	minRound = 8
 	maxRound = 512
+	// A text that waits for its turn for five minutes is decided anew, so at slow rates a round
+	// has fewer texts: one and the round ahead of it are out by then, be each text of ten segments.
+	longestRound = 15 * time.Second
 )
 
 func newRoundSizes(segmentsPerSecond float64) roundSizes {
 	perSecond := int(math.Ceil(segmentsPerSecond))
-	bills := min(max(2*perSecond, minRound), maxRound)
+	bills := min(max(2*perSecond, minRound), maxRound, max(int(segmentsPerSecond*longestRound.Seconds()), 1))
 	return roundSizes{
 		segmentsPerSecond: segmentsPerSecond,
 		bills:             bills,

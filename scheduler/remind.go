@@ -102,6 +102,7 @@ type remindPass struct {
 func (s *Scheduler) startPass(ctx context.Context, j *job, clock clockState, daemons int) *remindPass {
 	p := &remindPass{Scheduler: s, job: j, daemons: daemons, clock: clock, roundSizes: s.roundSizes}
 	p.calls = s.newAlmaraCalls(j, s.Almara.Recheck)
+	s.pacer.shareRate(daemons)
 	if daemons > 1 { // all together have as many texts in flight as one alone
 		p.roundSizes = newRoundSizes(s.SegmentsPerSecond / float64(daemons))
 	}

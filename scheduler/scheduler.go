@@ -129,7 +129,7 @@ type Scheduler struct {
 // New prepares the jobs. It fails on a bad cron expression.
 func New(c Config) (*Scheduler, error) {
 	s := &Scheduler{
-		Config: c, roundSizes: newRoundSizes(c.SegmentsPerSecond), pacer: newWaitingPacer(c.SegmentsPerSecond, c.Store),
+		Config: c, roundSizes: newRoundSizes(c.SegmentsPerSecond), pacer: newWaitingPacer(c.SegmentsPerSecond, c.SendConcurrency, c.Store),
 		againstSender: newSenderEvidence(c.Country), unwritten: unwritten{lock: newStoreLock()}, replan: make(chan struct{}, 1),
 	}
 	if s.Comparison == nil {

@@ -64,6 +64,8 @@ func (p *virtualPacer) awaitTurn(ctx context.Context, t *store.Text) error {
 	return ctx.Err()
 }
 
+func (*virtualPacer) shareRate(int) {}
+
 func (p *virtualPacer) asked(calls int) {
 	if calls == 0 {
 		return

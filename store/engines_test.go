@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -46,6 +47,9 @@ func TestBothEnginesHaveTheSameTables(t *testing.T) {
 	}
 	if diff := cmp.Diff(rowsThere(t, file), rowsThere(t, onServer)); diff != "" {
 		t.Errorf("what is in a new store differs (-SQLite +PostgreSQL):\n%s", diff)
+	}
+	if got, want := rowsThere(t, onServer), fmt.Sprintf("oldest_version=%d", oldest); got != want {
+		t.Errorf("a new store says %s, and the constant that it is %s", got, want)
 	}
 	if n := number(t, onServer, `SELECT count(*) FROM information_schema.columns WHERE table_schema = 'public' AND data_type = 'text'
 		AND collation_name IS DISTINCT FROM 'C' AND table_name NOT IN ('daemons', 'goose_lock')`); n != 0 {

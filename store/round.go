@@ -110,7 +110,7 @@ func (s *Store) DecideDue(ctx context.Context, r Round, n int) (RoundResult, err
 // reservedTurns are the turns of the texts of a round, one behind the other.
 type reservedTurns struct {
 	reserved bool
-	wait     time.Duration // until the first, from the commit on
+	first    time.Time
 }
 
 // reserveTurns reserves turns for the texts of a round, with the intents.
@@ -120,35 +120,41 @@ func (t *tx) reserveTurns(texts []Text, perSecond float64) (turns reservedTurns,
 		segments += texts[i].Segments
 	}
 	if segments > 0 {
-		turns.wait, turns.reserved, err = t.ReservePace(segments, perSecond)
+		turns.first, turns.reserved, err = t.ReservePace(segments, perSecond)
 	}
 	return turns, err
 }
 
-// give gives each text its turn. The time that the commit took is lost: a turn must not come
-// earlier than it was reserved for.
+// give gives each text its turn. Where the commit took so long that the first has passed, all
+// come later by as much: together they would leave in a burst.
 func (r reservedTurns) give(texts []Text, perSecond float64) {
 	if !r.reserved {
 		return
 	}
-	next := time.Now().Add(r.wait)
+	next := notPassed(r.first)
 	for i := range texts {
 		texts[i].Turn = next
 		next = next.Add(time.Duration(float64(texts[i].Segments) / perSecond * float64(time.Second)))
 	}
 }
 
-// ReserveTurn reserves another turn for a text that has missed its own, and returns how long
-// that is from now.
-func (s *Store) ReserveTurn(segments int, perSecond float64) (wait time.Duration, err error) {
+func notPassed(turn time.Time) time.Time {
+	if now := time.Now(); turn.Before(now) {
+		return now
+	}
+	return turn
+}
+
+// ReserveTurn reserves another turn for a text that has missed its own.
+func (s *Store) ReserveTurn(segments int, perSecond float64) (turn time.Time, err error) {
 	err = s.do(func(t *tx) error {
-		wait, _, err = t.ReservePace(segments, perSecond)
+		turn, _, err = t.ReservePace(segments, perSecond)
 		return err
 	})
 	if err != nil {
-		return 0, fmt.Errorf("reserve a turn: %w", err)
+		return time.Time{}, fmt.Errorf("reserve a turn: %w", err)
 	}
-	return wait, nil
+	return notPassed(turn), nil
 }
 
 // DecideAnswered is the second half of DecideDue for the bills that Almara Pay

@@ -32,6 +32,8 @@ type Order struct {
 	Now time.Time
 	// Pending makes bills that await registration instead.
 	Pending bool
+	// PerPhone is how many bills in a row have the same phone; 0 = 1.
+	PerPhone int
 }
 
 // Phone is the phone of the n-th bill, counted from 1: no two are alike.
@@ -169,7 +171,7 @@ func bills(o Order) []string {
 			WHEN (h >> 8) %% 10 < 9 THEN '0' ELSE printf('-%%d.%%02d', (h >> 4) %% 900 + 1, h %% 100) END FROM h)
 		INSERT INTO bills (id, service, account, phone, language, description, source, state, customer, balance, balance_at, due_date,
 			biller_verified, registered_at, checked_at, failures, last_error, usual)
-		SELECT i, '17', printf('%%010d', i * 7), printf('+2547%%08d', i * %[3]d %% %[4]d),
+		SELECT i, '17', printf('%%010d', i * 7), printf('+2547%%08d', ((i - 1) / %[13]d + 1) * %[3]d %% %[4]d),
 			CASE h %% 4 WHEN 0 THEN 'sw' ELSE '' END, 'House ' || (h %% 400 + 1), 'import', %[5]s,
 			%[6]s, %[7]s, %[8]s, %[9]s, %[10]s, %[11]s, %[8]s, 0, '', %[12]s FROM b`,
 		o.Bills, o.Seed, phoneStep, phones, state,
@@ -177,7 +179,7 @@ func bills(o Order) []string {
 			"(SELECT name FROM last_names WHERE id = (h >> 9) % 32)")+", '')",
 		or("balance"), or(fmt.Sprintf("%d - (h >> 7) %% 1800000", at)), or("CASE (h >> 5) % 31 "+strings.Join(days, " ")+" END"),
 		or("1"), or(fmt.Sprintf("%d - 86400000 * (30 + h %% 300)", at)),
-		or("CASE WHEN balance > '0' THEN balance END"))
+		or("CASE WHEN balance > '0' THEN balance END"), max(o.PerPhone, 1))
 	count := fmt.Sprintf("INSERT OR REPLACE INTO meta (key, value) VALUES ('bills', '%d')", o.Bills)
 	const due = "INSERT INTO %s (bill_id, at) SELECT id, %d + 172800000 + ((id * 2654435761) & 4294967295) %% 1000000 * 1000 FROM bills"
 	if o.Pending {

@@ -327,18 +327,22 @@ func (p *postgres) prepare(ctx context.Context, pool *sql.DB, schema Schema, exc
 	if err := checkServer(ctx, pool, true); err != nil {
 		return err
 	}
-	if err := schema.ours(ctx, pool); err != nil && !errors.Is(err, ErrNotFound) {
+	switch err := schema.ours(ctx, pool); {
+	case errors.Is(err, ErrNotFound):
+	case err != nil:
 		return err
+	default:
+		if err := p.makeRoom(ctx, pool, schema); err != nil {
+			return err
+		}
 	}
-	// Others may live, of an older version: migrations add first, and drop one version later.
 	if err := schema.migrateServer(ctx, pool); err != nil {
 		return err
 	}
-	if err := p.join(ctx, pool, exclusively); err != nil {
+	if err := p.join(ctx, pool, schema, exclusively); err != nil {
 		return err
 	}
 	return p.renewLease(ctx) // and so the clocks are compared before anything is decided
-
 }
 
 // waitForServer waits for a server that starts, or has no connection left, for half a minute.

@@ -45,22 +45,26 @@ const exclusive = "exclusive"
 // join enters this daemon among those that work on the store. One that finds no other works
 // at once; beside others it waits until Decide lets it. Who wants to be alone gets ErrLocked
 // beside another, and the others beside it.
-func (p *postgres) join(ctx context.Context, pool *sql.DB, exclusively bool) error {
+func (p *postgres) join(ctx context.Context, pool *sql.DB, schema Schema, exclusively bool) error {
 	mode := ""
 	if exclusively {
 		mode = exclusive
 	}
 	err := p.alone(ctx, pool, func(conn *sql.Conn) error {
-		host, err := os.Hostname()
-		if err != nil {
-			host = "an unknown host"
-		}
+		host := hostname()
 		if err := removeDead(ctx, conn); err != nil {
+			return err
+		}
+		// The row by which makeRoom kept others away.
+		if _, err := conn.ExecContext(ctx, "DELETE FROM daemons WHERE owner = $1", p.owner); err != nil {
+			return err
+		}
+		if err := schema.stillFits(ctx, conn); err != nil {
 			return err
 		}
 		var otherHost string
 		var otherPID int
-		err = conn.QueryRowContext(ctx, "SELECT host, pid FROM daemons WHERE $1 OR mode = '"+exclusive+"' LIMIT 1", exclusively).
+		err := conn.QueryRowContext(ctx, "SELECT host, pid FROM daemons WHERE $1 OR mode = '"+exclusive+"' LIMIT 1", exclusively).
 			Scan(&otherHost, &otherPID)
 		if err == nil {
 			return fmt.Errorf("%w (on %s, process %d): stop it first", ErrLocked, otherHost, otherPID)
@@ -68,9 +72,9 @@ func (p *postgres) join(ctx context.Context, pool *sql.DB, exclusively bool) err
 			return err
 		}
 		_, err = conn.ExecContext(ctx, fmt.Sprintf(`INSERT INTO daemons
-				(owner, host, place, pid, version, config, mode, decides, compared, since, seen_at, until_at, commits)
-			VALUES ($1, $2, $3, $4, $5, '', $7, CASE WHEN EXISTS (SELECT 1 FROM daemons) THEN 0 ELSE 1 END, '', %[1]s, %[1]s, %[1]s + $6, 0)`,
-			serverNow), p.owner, host, place(), os.Getpid(), version(), leaseFor.Milliseconds(), mode)
+				(owner, host, place, pid, version, config, mode, decides, compared, since, seen_at, until_at, commits, knows)
+			VALUES ($1, $2, $3, $4, $5, '', $7, CASE WHEN EXISTS (SELECT 1 FROM daemons) THEN 0 ELSE 1 END, '', %[1]s, %[1]s, %[1]s + $6, 0, $8)`,
+			serverNow), p.owner, host, place(), os.Getpid(), version(), leaseFor.Milliseconds(), mode, schema.serverVersion())
 		return err
 	})
 	if err != nil {
@@ -133,6 +137,14 @@ func removeDead(ctx context.Context, conn *sql.Conn) error {
 		}
 	}
 	return nil
+}
+
+func hostname() string {
+	host, err := os.Hostname()
+	if err != nil {
+		return "an unknown host"
+	}
+	return host
 }
 
 // version is that of this binary.

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 )
 
@@ -160,20 +161,28 @@ func (t *Tx) Displace(config string) error {
 // anew. What lies farther ahead was reserved by a clock of the server that was set back since.
 const farthestTurn = 5 * time.Minute
 
+// paceLead is how far ahead a turn lies at least, so that it has not passed when the intent is
+// on disk. Where a hundred segments leave in less time, it is that: nothing waits there.
+func paceLead(perSecond float64) time.Duration {
+	const most = 100 * time.Millisecond
+	return min(most, time.Duration(100/perSecond*float64(time.Second)))
+}
+
 // ReservePace reserves, for texts of so many segments, the next free time at the provider's
-// rate, which all daemons share. It returns how long that is from now. A file has one daemon,
-// which keeps to the rate by itself.
-func (t *Tx) ReservePace(segments int, perSecond float64) (wait time.Duration, reserved bool, err error) {
+// rate, which all daemons share. It returns when that is by this machine's clock, which is read
+// with the answer of the server: how long the commit takes then moves no turn into those
+// of others. A file has one daemon, which keeps to the rate by itself.
+func (t *Tx) ReservePace(segments int, perSecond float64) (turn time.Time, reserved bool, err error) {
 	if !t.onPostgres() || perSecond <= 0 { // without a rate there is nothing to share
-		return 0, false, nil
+		return time.Time{}, false, nil
 	}
-	const now = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
-	takes := int64(float64(segments) / perSecond * 1e6)
-	var us int64
-	err = t.Row(fmt.Sprintf(`UPDATE write_lock
-		SET paced_to = ?1 + CASE WHEN paced_to < %[1]s OR paced_to > %[1]s + ?2 THEN %[1]s ELSE paced_to END
-		RETURNING paced_to - ?1 - %[1]s`, now), takes, farthestTurn.Microseconds()).Scan(&us)
-	return max(0, time.Duration(us)*time.Microsecond), true, err
+	takes := int64(math.Ceil(float64(segments) / perSecond * 1e6))
+	var wait int64 // in microseconds
+	err = t.Row(`WITH clock (now) AS MATERIALIZED (SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint)
+		UPDATE write_lock SET paced_to = ?1 + CASE WHEN paced_to > now + ?2 THEN now + ?3 ELSE greatest(paced_to, now + ?3) END
+		FROM clock RETURNING paced_to - ?1 - now`,
+		takes, farthestTurn.Microseconds(), paceLead(perSecond).Microseconds()).Scan(&wait)
+	return time.Now().Add(time.Duration(wait) * time.Microsecond), true, err
 }
 
 // Owner names this daemon; "" in a command.

@@ -14,7 +14,7 @@ import (
 func TestMain(m *testing.M) { os.Exit(pgtest.Main(m)) }
 
 // serverSchema is that of the store, of which the engine needs some tables itself.
-var serverSchema = Schema{Postgres: os.DirFS("../migrations/postgres"), Baseline: 10, TooOld: ErrTooOld}
+var serverSchema = Schema{Postgres: os.DirFS("../migrations/postgres"), Baseline: 10, Oldest: 14, TooOld: ErrTooOld}
 
 // theServer is the one that tests share. It is missing where PostgreSQL is not installed.
 func theServer(t testing.TB) *pgtest.Server {

@@ -17,6 +17,7 @@ import (
 type Schema struct {
 	SQLite, Postgres fs.FS
 	Baseline         int64 // the oldest version that is brought up to date: there was no release before it
+	Oldest           int64 // what the last version says of oldestVersion
 	TooOld           error // what to do about an older one; is ErrTooOld
 }
 

@@ -1,0 +1,88 @@
+package daemon
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"duewatch/reminder"
+	"duewatch/store"
+	"duewatch/store/db/pgtest"
+)
+
+// newDatabase is an empty database on a server of the test's own.
+func newDatabase(t *testing.T) string {
+	t.Helper()
+	server, err := pgtest.New(pgtest.Throwaway...)
+	if errors.Is(err, pgtest.ErrNotInstalled) {
+		t.Skip(err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := server.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	address, err := server.Create(t.Context(), "duewatch", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return address
+}
+
+// A daemon that waits says so by alerts of its own: when that begins, hourly at most, and when it
+// ends. Of what the leader has told it says nothing, and it writes nothing.
+func TestADaemonThatWaitsTellsTheOperatorByItself(t *testing.T) {
+	address := newDatabase(t)
+	leader, err := store.Open(t.Context(), address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = leader.Close() }) // the test closes it
+	if may, err := leader.Decide(t.Context(), "another config", reminder.ModeLive, true); err != nil || !may {
+		t.Fatalf("the first daemon may work: %v, %v", may, err)
+	}
+	const told = `{"another destination":{"problems":{"store":{"text":"the store is full","since":"2026-11-29T01:00:00Z"}},"digest":""}}`
+	if err := leader.SetMeta(metaAlerts, told); err != nil {
+		t.Fatal(err)
+	}
+
+	w := newWatched(t, address)
+	waits := func(minutes int) []string {
+		t.Helper()
+		for range minutes {
+			if may, err := w.d.mayWork(t.Context(), w.cfg); err != nil || may {
+				t.Fatalf("it may work: %v, %v", may, err)
+			}
+			w.now = w.now.Add(time.Minute)
+			w.d.tellWaiting(t.Context(), w.cfg, []Problem{w.d.whyItWaits(t.Context())}, w.d.alerts.logger())
+		}
+		messages, _ := w.taken()
+		return messages
+	}
+	begin := waits(3)
+	if len(begin) != 1 {
+		t.Fatalf("when it begins to wait: %q", begin)
+	}
+	for _, part := range []string{" on ", ": 1 new problem\nNEW, since ", "this daemon waits, and texts nobody: its config differs", "mode live"} {
+		if !strings.Contains(begin[0], part) {
+			t.Errorf("%q is not in %q", part, begin[0])
+		}
+	}
+	if between := waits(6 * 60); len(between) == 0 || len(between) > 6 || !strings.Contains(between[0], "STILL, since") {
+		t.Errorf("in six hours: %q", between)
+	}
+	if err := leader.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if may, err := w.d.mayWork(t.Context(), w.cfg); err != nil || !may {
+		t.Fatalf("it may work once the other has ended: %v, %v", may, err)
+	}
+	end, _ := w.pass(3)
+	if len(end) != 1 || !strings.Contains(end[0], ": 1 problem over\nOVER, from ") {
+		t.Errorf("when it works: %q", end)
+	}
+}
