@@ -208,7 +208,7 @@ func (p *postgres) tryConfirm(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if err := p.ownCommits(ctx, conn); err != nil {
+		if err := p.ownCommits(ctx, conn, now); err != nil {
 			return err
 		}
 		waits, err = p.othersConfirm(ctx, conn, fact)
@@ -231,14 +231,15 @@ type lostError struct{ commits int64 }
 func (e *lostError) Error() string { return ErrWentBack.Error() }
 
 // ownCommits says that commits of this daemon are missing.
-func (p *postgres) ownCommits(ctx context.Context, conn *sql.Conn) error {
+func (p *postgres) ownCommits(ctx context.Context, conn *sql.Conn, now timeline) error {
 	had, has := p.commits.Load(), int64(0)
 	err := conn.QueryRowContext(ctx, "SELECT commits FROM daemons WHERE owner = $1", p.owner).Scan(&has)
 	switch {
-	case errors.Is(err, sql.ErrNoRows) && p.synchronous.Load():
-		return p.superseded()
-	case errors.Is(err, sql.ErrNoRows): // it was removed, or its entry is among what was lost
-		return &lostError{had}
+	case errors.Is(err, sql.ErrNoRows):
+		if known := p.confirmed.Load(); p.synchronous.Load() || known != nil && *known == now {
+			return p.superseded()
+		}
+		return &lostError{had} // it was removed, or its entry is among what is missing
 	case err == nil && has < had:
 		return &lostError{had - has}
 	}
