@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"duewatch/config"
@@ -85,14 +86,7 @@ func serverFindings(cfg *config.Config, r store.ServerReport) (out findings) {
 	if !r.FullPageWrites {
 		fix("full_page_writes is off: a crash of the server's machine may damage the database; write full_page_writes = on")
 	}
-	switch {
-	case r.SynchronousCommit == "off":
-		fix("synchronous_commit is off: a crash of the server forgets the texts of the last moments, and they are sent a second time; " +
-			"ALTER ROLE … SET synchronous_commit = on")
-	case r.Standbys > 0 && (r.SynchronousWith == "" || r.SynchronousCommit == "local"):
-		note("no commit waits for a standby: one that takes over may not know the latest texts, which are then looked for at the " +
-			"provider before anything is sent; set synchronous_standby_names, and synchronous_commit = on")
-	}
+	out = append(out, standbyFindings(r)...)
 	switch {
 	case r.NoRight != "":
 		fix("the role may not read and write the table %s: GRANT ALL ON ALL TABLES IN SCHEMA … TO it, or let it own the database", r.NoRight)
@@ -127,4 +121,37 @@ func serverFindings(cfg *config.Config, r store.ServerReport) (out findings) {
 		pooler = ", through a pooler"
 	}
 	return append(found(levelOK, part, "%s is on PostgreSQL %s%s, and has %s", cfg.Store, r.Version, pooler, sizeOf(r.Bytes)), out...)
+}
+
+// standbyFindings says whether a server that takes the place of this one will have all commits, and
+// what it costs when it does not.
+func standbyFindings(r store.ServerReport) (out findings) {
+	fix := func(format string, args ...any) { out.add(levelFix, "store", format, args...) }
+	note := func(text string) { out.add(levelNote, "store", "%s", text) }
+	const cost = "when the server is lost, what takes its place lacks the latest texts, opt-outs and pauses; sending then stops " +
+		"as store_went_back until you have released it, and what was entered last has to be entered again"
+	switch {
+	case r.Standby: // it says nothing of the primary's
+	case r.SynchronousCommit == "off":
+		fix("synchronous_commit is off: a crash of the server forgets the texts of the last moments, and they are sent a second time; " +
+			"ALTER ROLE … SET synchronous_commit = on")
+	case r.SynchronousWith == "" && r.Standbys == 0:
+		note("there is no standby: " + cost + "; docs/operations.md, Losing the primary, says how to have one")
+	case r.SynchronousWith == "":
+		note("no commit waits for a standby: " + cost + "; set synchronous_standby_names")
+	case r.SynchronousCommit == "local":
+		note("synchronous_commit is local, so no commit waits for a standby: " + cost + "; ALTER ROLE … SET synchronous_commit = on")
+	case r.Standbys == 0, r.Confirming == 0:
+		fix("commits wait for a standby, as synchronous_standby_names %q has it, and none of that name is connected: nothing "+
+			"can be written, and nothing is sent; start the standby, or empty that setting and SELECT pg_reload_conf()", r.SynchronousWith)
+	}
+	if len(r.Writable) > 1 {
+		fix("%s can all be written, and only one may be: a former primary came back beside the server that took its place; "+
+			"stop it, and make it a standby (pg_rewind, or a new base backup)", strings.Join(r.Writable, " and "))
+	}
+	if !r.KnowsTimeline && !r.Standby {
+		note("the server does not say which timeline it is on (pg_walfile_name): a failover while no daemon runs is not noticed, " +
+			"and two servers that can be written are not told apart")
+	}
+	return out
 }

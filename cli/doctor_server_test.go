@@ -14,6 +14,7 @@ func TestWhatIsSaidOfTheServerOfADatabase(t *testing.T) {
 	cfg := &config.Config{Store: "postgres://role@db/duewatch"}
 	good := store.ServerReport{
 		Version: "15.4", Fsync: true, FullPageWrites: true, SynchronousCommit: "on", MayCreate: true,
+		SynchronousWith: "standby", Standbys: 1, Confirming: 1, KnowsTimeline: true,
 		Connections: 5, MostConnections: 97, Bytes: 3 << 20, KeepsStatements: true, ClockAhead: 500 * time.Millisecond,
 	}
 	for _, tc := range []struct {
@@ -29,8 +30,14 @@ func TestWhatIsSaidOfTheServerOfADatabase(t *testing.T) {
 		{"fsync", func(r *store.ServerReport) { r.Fsync = false }, levelFix, "write fsync = on"},
 		{"full pages", func(r *store.ServerReport) { r.FullPageWrites = false }, levelFix, "write full_page_writes = on"},
 		{"no wait for the disk", func(r *store.ServerReport) { r.SynchronousCommit = "off" }, levelFix, "they are sent a second time"},
-		{"standbys nobody waits for", func(r *store.ServerReport) { r.Standbys = 1 }, levelNote, "set synchronous_standby_names"},
-		{"standbys that are waited for", func(r *store.ServerReport) { r.Standbys, r.SynchronousWith = 1, "*" }, levelOK, "15.4"},
+		{"no standby", func(r *store.ServerReport) { r.Standbys, r.SynchronousWith, r.Confirming = 0, "", 0 }, levelNote, "there is no standby: when the server is lost"},
+		{"a standby nobody waits for", func(r *store.ServerReport) { r.SynchronousWith, r.Confirming = "", 0 }, levelNote, "set synchronous_standby_names"},
+		{"no wait for the standby", func(r *store.ServerReport) { r.SynchronousCommit = "local" }, levelNote, "synchronous_commit is local"},
+		{"a standby that is gone", func(r *store.ServerReport) { r.Standbys, r.Confirming = 0, -1 }, levelFix, "none of that name is connected"},
+		{"a standby of another name", func(r *store.ServerReport) { r.Confirming = 0 }, levelFix, "none of that name is connected"},
+		{"a standby that the role may not see", func(r *store.ServerReport) { r.Confirming = -1 }, levelOK, "15.4"},
+		{"a primary that came back", func(r *store.ServerReport) { r.Writable = []string{"db1:5432", "db2:5432"} }, levelFix, "db1:5432 and db2:5432 can all be written"},
+		{"a server that keeps its timeline to itself", func(r *store.ServerReport) { r.KnowsTimeline = false }, levelNote, "does not say which timeline"},
 		{"no rights", func(r *store.ServerReport) { r.NoRight = "texts" }, levelFix, "the table texts: GRANT"},
 		{"no new tables", func(r *store.ServerReport) { r.MayCreate = false }, levelFix, "GRANT CREATE ON SCHEMA"},
 		{"tables of another role", func(r *store.ServerReport) { r.NotOwned = "texts" }, levelNote, "OWNER TO"},

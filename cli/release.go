@@ -22,7 +22,8 @@ import (
 // releasable are the reasons for which a reminder waits for the operator.
 var releasable = []reminder.Reason{
 	reminder.InDoubt, reminder.ImplausibleBalance, reminder.DailyLimit, reminder.Surge, reminder.MonthlyBudget, reminder.FailureRate,
-	reminder.AccountFault, reminder.CopiedStore, reminder.SenderChanged, reminder.ClockUnsure, reminder.MassRejected,
+	reminder.AccountFault, reminder.CopiedStore, reminder.StoreWentBack, reminder.SenderChanged, reminder.ClockUnsure,
+	reminder.MassRejected,
 	reminder.Throttled, reminder.ProviderUnreachable, reminder.RefusalUnclear, reminder.NotOnAllowlist, reminder.DestinationRefused,
 	reminder.ListShrank, reminder.MassPaid, reminder.UnreadableAnswers, reminder.NobodyAnswered, configDiffers,
 }
@@ -55,6 +56,9 @@ bills at once.
                        they end by themselves; released, texts leave at once
   copied_store         the provider has texts that this store does not know;
                        make sure that no other duewatch runs on this account
+  store_went_back      the database has lost commits that it had confirmed: make
+                       sure that no other server of it is written to, and
+                       enter again what was entered last, such as opt-outs
   sender_changed       the store belongs to this account, sender and mode now
   clock                the clock of this machine is right, whatever others say,
                        until it is set or the machine starts again
@@ -224,7 +228,7 @@ func (a *app) listHeld(c *cobra.Command, asJSON bool) (err error) {
 		for _, line := range wrap(problems.Stop(stop), 76) {
 			fmt.Fprintf(a.stdout, "  %s\n", line)
 		}
-		if stop.Reason == reminder.CopiedStore {
+		if stop.Reason == reminder.CopiedStore || stop.Reason == reminder.StoreWentBack {
 			if err := a.printForeign(ctx, cfg, s); err != nil {
 				return err
 			}
@@ -302,7 +306,7 @@ const maxForeign = 20
 
 func (a *app) printForeign(ctx context.Context, cfg *config.Config, s *store.Store) error {
 	messages, more, err := s.ForeignMessages(ctx, maxForeign)
-	if err != nil {
+	if err != nil || len(messages) == 0 {
 		return err
 	}
 	fmt.Fprintln(a.stdout)

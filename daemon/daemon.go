@@ -247,7 +247,7 @@ func (d *daemon) runConfig(ctx context.Context, cfg *config.Config, hangup <-cha
 		})
 	}
 	notifySystemd(log, "READY=1")
-	err = group.Wait()
+	err = d.endedBy(group.Wait())
 	if err == nil && next == nil && leadsNow && ctx.Err() == nil {
 		next, err = d.asLeader(ctx, cfg, log)
 	}

@@ -219,7 +219,7 @@ func GoesOn(r reminder.Reason) string {
 		return "by duewatch release ACCOUNT, when you have checked it"
 	case reminder.MassPaid:
 		return "once the biller's feed is right, or by " + release
-	case reminder.CopiedStore, reminder.SenderChanged, reminder.MassRejected:
+	case reminder.CopiedStore, reminder.StoreWentBack, reminder.SenderChanged, reminder.MassRejected:
 		return "by " + release
 	case reminder.ClockUnsure:
 		return "once the clock is right, or by " + release

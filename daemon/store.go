@@ -30,7 +30,7 @@ func (d *daemon) watchStore(ctx context.Context, waits bool, log *slog.Logger) e
 		case <-ctx.Done():
 			return nil
 		case <-d.store.Ended():
-			return fmt.Errorf("the daemon ends: %w", d.store.EndedBy())
+			return d.endedBy(nil)
 		case <-look.C:
 		}
 		off := d.store.ClockAhead().Abs()
@@ -51,6 +51,14 @@ func (d *daemon) watchStore(ctx context.Context, waits bool, log *slog.Logger) e
 		}
 		lostSince = since
 	}
+}
+
+// endedBy is why this daemon can work on its store no more, in place of what failed by that; else err.
+func (d *daemon) endedBy(err error) error {
+	if by := d.store.EndedBy(); by != nil {
+		return fmt.Errorf("the daemon ends: %w", by)
+	}
+	return err
 }
 
 // storeLost is the problem that the connection to the database is lost; "" when it is not.

@@ -317,6 +317,8 @@ var decideCases = []struct {
 		"3 days before: skipped, sent_elsewhere; again 2026-03-20 09:00"},
 	{"the store is a copy", "2026-03-17 09:00", []func(*scene){func(s *scene) { s.Guards.Stop = &Stop{Reason: CopiedStore} }},
 		"3 days before: held, copied_store; again 2026-03-20 09:00"},
+	{"the database has lost commits", "2026-03-17 09:00", []func(*scene){func(s *scene) { s.Guards.Stop = &Stop{Reason: StoreWentBack} }},
+		"3 days before: held, store_went_back; again 2026-03-20 09:00"},
 	{"many bills were rejected", "2026-03-17 09:00", []func(*scene){func(s *scene) { s.Guards.Stop = &Stop{Reason: MassRejected} }},
 		"3 days before: held, mass_rejected; again 2026-03-20 09:00"},
 	{"the sender is another", "2026-03-17 09:00", []func(*scene){func(s *scene) { s.Guards.Stop = &Stop{Reason: SenderChanged} }},

@@ -64,6 +64,7 @@ const (
 	FailureRate        Reason = "failure_rate"
 	ImplausibleBalance Reason = "implausible_balance"
 	CopiedStore        Reason = "copied_store"
+	StoreWentBack      Reason = "store_went_back"
 	SenderChanged      Reason = "sender_changed"
 	MassRejected       Reason = "mass_rejected"
 	ClockUnsure        Reason = "clock"
@@ -139,6 +140,7 @@ var Reasons = []ReasonInfo{
 	{ImplausibleBalance, Held, "the balance is far higher than ever before: guards.implausible_balance"},
 	{MassPaid, Held, "nothing is owed, like for very many bills at once, which may be a fault of the biller's feed: it is asked again"},
 	{CopiedStore, Held, "sending is stopped: the provider has sent texts that this store does not know"},
+	{StoreWentBack, Held, "sending is stopped: the database has lost commits that it had confirmed"},
 	{SenderChanged, Held, "sending is stopped: the account, sender or mode is not the one this store belongs to"},
 	{MassRejected, Held, "sending is stopped: Almara Pay rejected many bills within a day that it had accepted"},
 	{ClockUnsure, Held, "sending is stopped: nobody vouches for the clock of this machine, or it was set while the text waited"},

@@ -73,14 +73,26 @@ func (c *lastCheck) check(ctx context.Context, t *store.Text) (lastCheckResult, 
 	return lastCheckResult{c.found.Stop, c.found.Changed[t.ID], c.at}, nil
 }
 
+// mostChecks is how often a text is checked for one request.
+const mostChecks = 4
+
 // checkNext checks a text whose turn has come, and with it the next ones.
 func (c *lastCheck) checkNext(ctx context.Context, t *store.Text) (err error) {
 	next := c.waiting[:min(len(c.waiting), c.perCheck)]
 	if !slices.Contains(next, t) {
 		next = append(slices.Clone(next), t)
 	}
-	c.at = time.Now()
-	if c.found, err = c.store.CheckIntents(ctx, c.now(), next); err != nil {
+	// A database that was away for a moment is no reason to give texts back: they are checked once
+	// it is there again, and anew where the answer came too late to be of use.
+	for tries := 1; ; tries++ {
+		c.at = time.Now()
+		c.found, err = c.store.CheckIntents(ctx, c.now(), next)
+		useful := err == nil && time.Since(c.at) <= checkFresh
+		if useful || tries == mostChecks || err != nil && !store.ConnectionLost(err) {
+			break
+		}
+	}
+	if err != nil {
 		c.checked = nil
 		return err
 	}

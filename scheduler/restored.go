@@ -25,34 +25,6 @@ const (
 	compareBack  = 70 * 24 * time.Hour
 )
 
-// metaSender is the fact by which a store knows whose texts it keeps.
-const metaSender = "sender"
-
-// RememberSender are the facts to write when the operator says that a store
-// belongs to this sender from now on.
-func RememberSender(sender string) map[string]string { return map[string]string{metaSender: sender} }
-
-// stopIfSenderChanged stops sending when the account, the sender or the mode is not
-// the one that this store's texts went out by: a copy of a store must not
-// start to text people because its config was copied, or mended, by halves.
-func (s *Scheduler) stopIfSenderChanged(ctx context.Context) error {
-	if s.Delivery.Mode == reminder.ModeOff {
-		return nil
-	}
-	have, err := s.Store.Meta(ctx, metaSender)
-	switch {
-	case err != nil:
-		return err
-	case have == "":
-		return s.Store.SetMeta(metaSender, s.SentBy)
-	case have == s.SentBy:
-		return s.Store.EndStop(reminder.SenderChanged)
-	}
-	s.Log.Error("sending is stopped: this store belongs to another sender", "until_now", have, "now", s.SentBy)
-	return s.Store.StopSending(s.Now(), reminder.Stop{Reason: reminder.SenderChanged,
-		Detail: fmt.Sprintf("this store's texts went out by %s, and the config now says %s", have, s.SentBy)})
-}
-
 // Comparison remembers that the provider's list was compared with the store. It belongs
 // to the process and not to one Scheduler: a process that ran on has the store that it
 // had, so a reload is no reason to compare again. On an account that other programs share
@@ -103,10 +75,17 @@ func (s *Scheduler) checkForeignMessages(ctx context.Context, j *job, clock cloc
 	if s.Comparison.isDone(by) || s.Delivery.Mode == reminder.ModeOff || s.Delivery.Mode == reminder.ModeRedirect {
 		return nil, nil
 	}
+	now := s.Now()
+	loss, err := s.Store.Loss(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if now.Before(s.comparableFrom(loss)) {
+		return nil, errNotCompared
+	}
 	if done, err := s.comparedByOthers(ctx, by); err != nil || done {
 		return nil, err
 	}
-	now := s.Now()
 	found, err := s.findForeignMessages(ctx, j, compareFirst)
 	if err == nil && found.any() {
 		// None of them may be sent again once the operator lets texts go.
@@ -122,6 +101,11 @@ func (s *Scheduler) checkForeignMessages(ctx context.Context, j *job, clock cloc
 		return nil, err
 	}
 	stop := reminder.Stop{Reason: reminder.CopiedStore, Detail: found.detail}
+	if waits, err := s.stopsForLoss(ctx, now); err != nil {
+		return nil, err
+	} else if waits {
+		stop.Reason = reminder.StoreWentBack // whose release is for both
+	}
 	news, err := s.Store.RecordForeignMessages(now, found.ofBills, stop)
 	if err != nil {
 		return nil, err
@@ -141,7 +125,8 @@ func (s *Scheduler) checkForeignMessages(ctx context.Context, j *job, clock cloc
 	return nil, s.Store.Compared(ctx, s.SentBy)
 }
 
-// errNotCompared ends a pass before its first text: the leader has yet to compare.
+// errNotCompared ends a pass before its first text: the leader has yet to compare, or the list
+// may not show yet what it is to be compared for.
 var errNotCompared = errors.New("the provider's list was not compared with the store yet")
 
 // comparedByOthers reports whether another daemon that works has compared the list: the store

@@ -213,6 +213,9 @@ func (s *Scheduler) prepare(ctx context.Context) (orphans int, err error) {
 			return 0, err
 		}
 	}
+	if err := s.stopIfStoreWentBack(ctx); err != nil {
+		return 0, err
+	}
 	return orphans, s.stopIfSenderChanged(ctx)
 }
 

@@ -25,7 +25,7 @@ var allTables = []struct {
 	id   bool   // the key is given by the database
 	only string // a condition that leaves out rows which say something of one place only
 }{
-	{name: "meta", key: []string{"key"}, only: "key NOT IN ('oldest_version', '" + metaMove + "')"},
+	{name: "meta", key: []string{"key"}, only: "key NOT IN ('oldest_version', '" + db.FactTimeline + "', '" + metaMove + "')"},
 	{name: "bills", key: []string{"id"}, id: true},
 	{name: "phones", key: []string{"phone_id"}, id: true},
 	{name: "texts", key: []string{"id"}, id: true},

@@ -21,6 +21,10 @@ import (
 // ErrNotFound means that there is no such file, or nothing of that name.
 var ErrNotFound = db.ErrNotFound
 
+// ConnectionLost reports whether something failed since the connection to the database was lost. It
+// says nothing about what failed; reading again waits until there is a connection.
+func ConnectionLost(err error) bool { return db.ConnectionLost(err) }
+
 // ErrNoBackup says how a store on PostgreSQL is backed up.
 var ErrNoBackup = db.ErrNoBackup
 

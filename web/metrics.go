@@ -77,7 +77,7 @@ func (m *storeMetrics) Describe(ch chan<- *prometheus.Desc) {
 // before it is ever 1.
 var stops = []reminder.Reason{
 	reminder.AccountFault, reminder.Throttled, reminder.ProviderUnreachable, reminder.RefusalUnclear, reminder.CopiedStore,
-	reminder.SenderChanged, reminder.MassRejected, reminder.ClockUnsure,
+	reminder.StoreWentBack, reminder.SenderChanged, reminder.MassRejected, reminder.ClockUnsure,
 	reminder.DailyLimit, reminder.Surge, reminder.MonthlyBudget, reminder.FailureRate,
 }
 

@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
 )
 
@@ -38,6 +37,10 @@ type postgres struct {
 
 	apart     *sql.DB   // for the lease, and to ask what became of a commit
 	renewedAt time.Time // the lease, by OthersWrote
+
+	confirmed   atomic.Pointer[timeline] // that this daemon may write on; nil = none yet
+	newest      atomic.Pointer[timeline] // that was seen; nil = none yet
+	synchronous atomic.Bool              // commits wait for a standby, as of the last lease
 
 	clockAhead atomic.Int64 // of the server, in nanoseconds
 	decides    atomic.Bool  // by Decide; another may displace it
@@ -148,8 +151,8 @@ func (p *postgres) tryBegin(ctx context.Context, pool *sql.DB, kind txKind) (*sq
 		} else {
 			text += fmt.Sprintf(`SELECT id FROM write_lock FOR UPDATE;
 				UPDATE daemons SET commits = commits + 1, seen_at = %[1]s, until_at = %[1]s + %[2]d
-				WHERE owner = '%[3]s' AND commits = %[4]d AND decides = 1`,
-				serverNow, leaseFor.Milliseconds(), p.owner, p.commits.Load())
+				WHERE owner = '%[3]s' AND commits = %[4]d AND decides = 1 AND %[5]s`,
+				serverNow, leaseFor.Milliseconds(), p.owner, p.commits.Load(), p.condition())
 		}
 	}
 	r, err := conn.ExecContext(ctx, text)
@@ -157,31 +160,46 @@ func (p *postgres) tryBegin(ctx context.Context, pool *sql.DB, kind txKind) (*sq
 		return nil, errors.Join(explain(err), conn.Close())
 	}
 	if n, err := r.RowsAffected(); kind == writing && (err != nil || n != 1) {
-		missing := p.missingRow(ctx, conn)
+		lost, missing := p.missingRow(ctx, conn)
 		_, rollback := conn.ExecContext(ctx, "ROLLBACK")
-		return nil, errors.Join(missing, err, rollback, conn.Close())
+		err = errors.Join(missing, err, rollback, conn.Close())
+		// What is to be done about it takes the lock of that transaction.
+		switch {
+		case errors.Is(missing, errUnconfirmed):
+			if why := p.confirm(ctx); why != nil {
+				err = why
+			}
+		case errors.Is(missing, ErrSuperseded), errors.Is(missing, ErrDisplaced), errors.Is(missing, ErrWentBack):
+			err = p.endWork(missing, lost)
+		}
+		return nil, err
 	}
 	return conn, nil
 }
 
 // missingRow is why there was no row to begin a write by. A daemon that finds its own with
 // another number of commits has another server before it, or a restored one, which does not
-// know what was texted last.
-func (p *postgres) missingRow(ctx context.Context, conn *sql.Conn) error {
+// know what was texted last; lost is how many commits of its own are missing.
+func (p *postgres) missingRow(ctx context.Context, conn *sql.Conn) (lost int64, why error) {
 	if p.owner == "" {
-		return errForeignTables
+		return 0, errForeignTables
+	}
+	var known, decides bool
+	if err := conn.QueryRowContext(ctx, "SELECT "+p.condition()).Scan(&known); err != nil {
+		return 0, explain(err)
+	} else if !known {
+		return 0, errUnconfirmed
 	}
 	var commits int64
-	var decides bool
 	switch err := conn.QueryRowContext(ctx, "SELECT commits, decides FROM daemons WHERE owner = $1", p.owner).Scan(&commits, &decides); {
 	case errors.Is(err, sql.ErrNoRows):
-		return p.superseded()
+		return 0, ErrSuperseded
 	case err != nil:
-		return explain(err)
+		return 0, explain(err)
 	case commits == p.commits.Load() && !decides:
-		return p.endWork(ErrDisplaced)
+		return 0, ErrDisplaced
 	}
-	return p.endWork(ErrWentBack)
+	return max(0, p.commits.Load()-commits), ErrWentBack
 }
 
 // stopWaiting fails what waits for a connection.
@@ -191,45 +209,8 @@ func (p *postgres) stopWaiting() {
 	}
 }
 
-// commit commits. A daemon whose connection is lost at that, or which is warned, asks
-// whether it has: nothing that the transaction intends may happen otherwise.
-func (p *postgres) commit(ctx context.Context, conn *sql.Conn) error {
-	warned := false
-	err := conn.Raw(func(c any) error {
-		pg := c.(*stdlib.Conn).Conn() // of our pool
-		tag, err := pg.Exec(ctx, "COMMIT")
-		warned = takeWarning(pg.PgConn())
-		if err == nil && tag.String() != "COMMIT" { // the server has rolled back, and calls that no error
-			return errStatementFailed
-		}
-		return err
-	})
-	switch {
-	case err == nil && !warned:
-	case p.owner == "":
-		if err == nil {
-			err = errWarned
-		}
-		if isConnectionLost(err) {
-			err = fmt.Errorf("%w: look whether the change was made before you repeat it (%w)", errEndUnknown, err)
-		}
-		return explain(err)
-	case err != nil && !isConnectionLost(err):
-		return explain(err) // the server says that it has not
-	default:
-		if err == nil {
-			err = errWarned
-		}
-		if err := p.readBack(ctx, err); err != nil {
-			return err
-		}
-	}
-	p.commits.Add(1)
-	return nil
-}
-
 // connect opens a pool of connections to the server.
-func connect(address string, conns int) (*sql.DB, error) {
+func (p *postgres) connect(address string, conns int) (*sql.DB, error) {
 	config, err := pgx.ParseConfig(address)
 	if err != nil {
 		return nil, wrongAddress(address, err)
@@ -243,6 +224,7 @@ func connect(address string, conns int) (*sql.DB, error) {
 		Control:         endUnanswered,
 	}).DialContext
 	config.OnNotice = noteWarning
+	config.ValidateConnect = p.refuseFormer(config.ValidateConnect)
 	// A daemon with nothing to do asks something every second: it need not ask first whether the
 	// server is there, as after a second it would by default.
 	pool := stdlib.OpenDB(*config, stdlib.OptionShouldPing(func(_ context.Context, p stdlib.ShouldPingParams) bool {
@@ -266,21 +248,6 @@ func endUnanswered(network, _ string, c syscall.RawConn) (err error) {
 	return errors.Join(controlErr, err)
 }
 
-// noteWarning keeps a warning of the server for takeWarning. Others, such as that a table
-// is there already, say nothing of a commit.
-func noteWarning(conn *pgconn.PgConn, n *pgconn.Notice) {
-	if n.Code == "01000" || n.SeverityUnlocalized == "WARNING" {
-		conn.CustomData()["warned"] = true
-	}
-}
-
-func takeWarning(conn *pgconn.PgConn) bool {
-	data := conn.CustomData()
-	warned := data["warned"] != nil
-	delete(data, "warned")
-	return warned
-}
-
 // How long a daemon that is to end waits for a lost connection, so that it may write down
 // what became of its last texts.
 const waitAtEnd = 10 * time.Second
@@ -296,15 +263,16 @@ func openServerDaemon(ctx context.Context, address string, schema Schema, exclus
 			err = errors.Join(err, d.Close())
 		}
 	}()
-	write, err := connect(address, 1)
+	p.lookAround(ctx, address)
+	write, err := p.connect(address, 1)
 	if err != nil {
 		return nil, err
 	}
 	d.write = startWriter(p, write)
-	if d.read, err = connect(address, 4); err != nil {
+	if d.read, err = p.connect(address, 4); err != nil {
 		return nil, err
 	}
-	if p.apart, err = connect(address, 1); err != nil {
+	if p.apart, err = p.connect(address, 1); err != nil {
 		return nil, err
 	}
 	stopAtEnd := context.AfterFunc(ctx, func() { time.AfterFunc(waitAtEnd, p.stopWaiting) })
@@ -342,6 +310,9 @@ func (p *postgres) prepare(ctx context.Context, pool *sql.DB, schema Schema, exc
 	if err := p.join(ctx, pool, schema, exclusively); err != nil {
 		return err
 	}
+	if err := p.confirmAtStart(ctx); err != nil {
+		return err
+	}
 	return p.renewLease(ctx) // and so the clocks are compared before anything is decided
 }
 
@@ -368,7 +339,8 @@ func waitForServer(ctx context.Context, pool *sql.DB) error {
 // openServer opens a database for a command.
 func openServer(ctx context.Context, address string, schema Schema, writes bool) (*DB, error) {
 	p := new(postgres)
-	read, err := connect(address, 4)
+	p.lookAround(ctx, address)
+	read, err := p.connect(address, 4)
 	if err != nil {
 		return nil, err
 	}
@@ -380,7 +352,7 @@ func openServer(ctx context.Context, address string, schema Schema, writes bool)
 		return nil, errors.Join(notOpened(address, err), d.Close())
 	}
 	if writes {
-		write, err := connect(address, 1)
+		write, err := p.connect(address, 1)
 		if err != nil {
 			return nil, errors.Join(err, d.Close())
 		}

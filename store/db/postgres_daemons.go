@@ -36,6 +36,9 @@ func place() string {
 	return strings.TrimSpace(string(boot)) + " " + space
 }
 
+// commitsWait is that a commit of this role is confirmed once a standby has it, too.
+const commitsWait = "current_setting('synchronous_standby_names') <> '' AND current_setting('synchronous_commit') NOT IN ('off', 'local')"
+
 // A daemon renews its lease this often.
 const renewEvery = 5 * time.Second
 
@@ -50,8 +53,17 @@ func (p *postgres) join(ctx context.Context, pool *sql.DB, schema Schema, exclus
 	if exclusively {
 		mode = exclusive
 	}
-	err := p.alone(ctx, pool, func(conn *sql.Conn) error {
+	now, err := readTimeline(ctx, pool)
+	if err != nil {
+		return err
+	}
+	err = p.alone(ctx, pool, func(conn *sql.Conn) error {
 		host := hostname()
+		if now.Number > 0 {
+			if _, err := noteTimeline(ctx, conn, now); err != nil {
+				return err
+			}
+		}
 		if err := removeDead(ctx, conn); err != nil {
 			return err
 		}
@@ -165,9 +177,15 @@ func (p *postgres) renewLease(ctx context.Context) error {
 	defer cancel()
 	began := time.Now()
 	var seen int64
+	var confirmed, synchronous bool
 	err := p.apart.QueryRowContext(ctx, fmt.Sprintf(`UPDATE daemons SET seen_at = %[1]s, until_at = %[1]s + %[2]d
-		WHERE owner = $1 RETURNING seen_at`, serverNow, leaseFor.Milliseconds()), p.owner).Scan(&seen)
+		WHERE owner = $1 RETURNING seen_at, %[3]s, %[4]s`, serverNow, leaseFor.Milliseconds(), p.condition(), commitsWait), p.owner).
+		Scan(&seen, &confirmed, &synchronous)
 	if errors.Is(err, sql.ErrNoRows) {
+		// Where the server is another one, the row may be among what it lacks.
+		if err := p.confirm(ctx); err != nil {
+			return err
+		}
 		return p.superseded()
 	}
 	p.noteConnection(isConnectionLost(err), err)
@@ -175,6 +193,11 @@ func (p *postgres) renewLease(ctx context.Context) error {
 		return explain(err)
 	}
 	p.renewedAt = time.Now()
+	if confirmed {
+		p.synchronous.Store(synchronous)
+	} else if err := p.confirm(ctx); err != nil && !errors.Is(err, errUnconfirmed) {
+		return err
+	}
 	// What a slow answer says of the clocks is not precise enough.
 	if took := p.renewedAt.Sub(began); took < time.Second {
 		p.clockAhead.Store(int64(time.UnixMilli(seen).Sub(began.Add(took / 2)).Round(time.Millisecond)))
@@ -202,9 +225,9 @@ func (p *postgres) othersWrote(ctx context.Context, pool *sql.DB) (version int64
 	p.anyDead.Store(dead)
 	switch {
 	case p.owner != "" && has < had:
-		return 0, p.endWork(ErrWentBack)
+		return 0, p.endWork(ErrWentBack, had-has)
 	case displaced && p.decides.Load():
-		return 0, p.endWork(ErrDisplaced)
+		return 0, p.endWork(ErrDisplaced, 0)
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -212,18 +235,15 @@ func (p *postgres) othersWrote(ctx context.Context, pool *sql.DB) (version int64
 }
 
 // superseded ends this daemon's work, since the others have removed its row.
-func (p *postgres) superseded() error { return p.endWork(ErrSuperseded) }
+func (p *postgres) superseded() error { return p.endWork(ErrSuperseded, 0) }
 
-// endWork ends this daemon's work on the store, for the reason that came first.
-//
-// Where the server has lost commits, all others end with it, and begin anew: none of them may
-// know what they were, and the list of the provider is compared before the first text.
-func (p *postgres) endWork(why error) error {
+// endWork ends this daemon's work on the store, for the reason that came first. Of ErrWentBack,
+// lost is how many commits of this daemon are missing; 0 = nobody knows. It ends once that is
+// written down: a process that is started anew would know nothing of it.
+func (p *postgres) endWork(why error, lost int64) error {
 	p.end.Do(func() {
 		if errors.Is(why, ErrWentBack) {
-			ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-			defer cancel()
-			_, _ = p.apart.ExecContext(ctx, "UPDATE daemons SET decides = 0, compared = ''") // else they find it by themselves, or not
+			p.untilWritten(func(ctx context.Context) error { return p.recordLoss(ctx, lost, "") })
 		}
 		p.endedBy = why
 		close(p.ended)
@@ -231,53 +251,29 @@ func (p *postgres) endWork(why error) error {
 	return why
 }
 
+// untilWritten writes until it is written, or nobody waits for a connection any more.
+func (p *postgres) untilWritten(write func(context.Context) error) {
+	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		err := write(ctx)
+		cancel()
+		p.noteConnection(isConnectionLost(err), err)
+		if err == nil {
+			return
+		}
+		select {
+		case <-time.After(wait):
+		case <-p.giveUp:
+			return
+		}
+	}
+}
+
 // giveUpLease lets another daemon begin at once.
 func (p *postgres) giveUpLease() {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()
 	_, _ = p.apart.ExecContext(ctx, "DELETE FROM daemons WHERE owner = $1", p.owner) // else it runs out
-}
-
-// readBack asks whether the transaction that was about to end is committed, until the
-// server says so: nil means that it is. The row of this daemon has the number of its last
-// commit, and the transaction holds that row for as long as it is under way.
-func (p *postgres) readBack(ctx context.Context, cause error) error {
-	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
-		commits, err := p.committed(ctx)
-		p.noteConnection(isConnectionLost(err), err)
-		switch {
-		case errors.Is(err, sql.ErrNoRows):
-			return p.superseded()
-		case err == nil && commits == p.commits.Load()+1:
-			return nil
-		case err == nil && commits == p.commits.Load():
-			return cause // undone
-		case err == nil:
-			return p.endWork(ErrWentBack)
-		}
-		select {
-		case <-time.After(wait):
-		case <-p.giveUp:
-			return fmt.Errorf("%w: %w", errEndUnknown, err)
-		}
-	}
-}
-
-// committed is the number of the last commit of this daemon.
-func (p *postgres) committed(ctx context.Context) (n int64, err error) {
-	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
-	defer cancel()
-	conn, err := p.apart.Conn(ctx)
-	if err != nil {
-		return 0, explain(err)
-	}
-	defer conn.Close() //nolint:errcheck // it goes back to the pool
-	if _, err := conn.ExecContext(ctx, "BEGIN; "+writeSettings); err != nil {
-		return 0, explain(err)
-	}
-	err = conn.QueryRowContext(ctx, "SELECT commits FROM daemons WHERE owner = $1 FOR UPDATE", p.owner).Scan(&n)
-	_, rollback := conn.ExecContext(ctx, "ROLLBACK")
-	return n, explain(errors.Join(err, rollback))
 }
 
 // noteConnection notes that there is a connection, or by which error there is none.

@@ -132,6 +132,9 @@ func notOpened(address string, err error) error {
 	return err
 }
 
+// ConnectionLost is isConnectionLost for who reads.
+func ConnectionLost(err error) bool { return isConnectionLost(err) }
+
 // isConnectionLost reports whether a failure is of the connection, and so says nothing of
 // what the server did.
 func isConnectionLost(err error) bool {
@@ -159,6 +162,12 @@ func isConnectionLost(err error) bool {
 func isUndone(err error) bool {
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, errEndUnknown) {
 		return false
+	}
+	if errors.Is(err, ErrWentBack) {
+		return false
+	}
+	if errors.Is(err, errUnconfirmed) || errors.Is(err, errFormer) {
+		return true
 	}
 	if e := (*pgconn.PgError)(nil); errors.As(err, &e) {
 		switch e.Code {

@@ -250,6 +250,17 @@ func TestADaemonThatWasReplacedCommitsNothing(t *testing.T) {
 	}
 }
 
+// The lease is what a daemon that has nothing to write finds it by.
+func TestADaemonThatWasReplacedKnowsItWithoutAWrite(t *testing.T) {
+	database := newDatabase(t)
+	d := daemonAt(t, database)
+	leaseOf(t, database, "another boot", os.Getpid(), time.Hour)
+	d.engine.(*postgres).renewedAt = time.Time{}
+	if _, err := d.OthersWrote(t.Context()); !errors.Is(err, ErrSuperseded) || !errors.Is(d.EndedBy(), ErrSuperseded) {
+		t.Errorf("it returns %v, and ended by %v", err, d.EndedBy())
+	}
+}
+
 // A server that has lost commits is another one: nothing more is written to it.
 func TestAServerThatLostCommitsEndsTheDaemon(t *testing.T) {
 	database := newDatabase(t)

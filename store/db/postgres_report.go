@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"net"
+	"strconv"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -19,8 +21,11 @@ type ServerReport struct {
 	Fsync             bool
 	FullPageWrites    bool
 	SynchronousCommit string
-	Standbys          int    // that are connected to it
-	SynchronousWith   string // synchronous_standby_names
+	Standbys          int      // that are connected to it
+	SynchronousWith   string   // synchronous_standby_names
+	Confirming        int      // standbys that commits wait for; -1 = the role may not see which
+	KnowsTimeline     bool     // the server says which timeline it is on
+	Writable          []string // hosts of the address that can be written, where there are several
 
 	MayCreate bool   // tables, as a migration does
 	NoRight   string // a table on which the role lacks a right; "" = none
@@ -48,7 +53,9 @@ const mostLong = 3
 
 // ReportServer asks the server of a database, whether or not there is a store in it.
 func ReportServer(ctx context.Context, address string) (r ServerReport, err error) {
-	pool, err := connect(address, 1)
+	p := new(postgres)
+	p.lookAround(ctx, address)
+	pool, err := p.connect(address, 1)
 	if err != nil {
 		return r, err
 	}
@@ -58,7 +65,13 @@ func ReportServer(ctx context.Context, address string) (r ServerReport, err erro
 		return r, notOpened(address, explain(err))
 	}
 	defer conn.Close() //nolint:errcheck // only read from
-	for _, part := range []func(context.Context, *sql.Conn) error{r.readSettings, r.readRights, r.readLoad, r.readClock, r.readPooler} {
+	hosts := writableHosts(ctx, address)
+	for _, h := range hosts {
+		r.Writable = append(r.Writable, net.JoinHostPort(h.host, strconv.Itoa(int(h.port))))
+	}
+	for _, part := range []func(context.Context, *sql.Conn) error{
+		r.readSettings, r.readTimeline, r.readRights, r.readLoad, r.readClock, r.readPooler,
+	} {
 		if err := part(ctx, conn); err != nil {
 			return r, fmt.Errorf("ask the database server: %w", explain(err))
 		}
@@ -70,8 +83,19 @@ func (r *ServerReport) readSettings(ctx context.Context, c *sql.Conn) error {
 	return c.QueryRowContext(ctx, `SELECT split_part(current_setting('server_version'), ' ', 1), pg_is_in_recovery(),
 		current_setting('default_transaction_read_only')::bool, current_setting('fsync')::bool,
 		current_setting('full_page_writes')::bool, current_setting('synchronous_commit'),
-		current_setting('synchronous_standby_names'), (SELECT count(*) FROM pg_stat_replication)`).
-		Scan(&r.Version, &r.Standby, &r.ReadOnly, &r.Fsync, &r.FullPageWrites, &r.SynchronousCommit, &r.SynchronousWith, &r.Standbys)
+		current_setting('synchronous_standby_names'), (SELECT count(*) FROM pg_stat_get_wal_senders()),
+		CASE WHEN pg_has_role(current_user, 'pg_read_all_stats', 'USAGE')
+			THEN (SELECT count(*) FROM pg_stat_get_wal_senders() WHERE sync_state IN ('sync', 'quorum')) ELSE -1 END`).
+		Scan(&r.Version, &r.Standby, &r.ReadOnly, &r.Fsync, &r.FullPageWrites, &r.SynchronousCommit,
+			&r.SynchronousWith, &r.Standbys, &r.Confirming)
+}
+
+// readTimeline asks whether the server says its timeline, as a standby and some services do not.
+func (r *ServerReport) readTimeline(ctx context.Context, c *sql.Conn) error {
+	return c.Raw(func(c any) error {
+		_, r.KnowsTimeline = timelineAt(ctx, c.(*stdlib.Conn).Conn().PgConn())
+		return nil
+	})
 }
 
 func (r *ServerReport) readRights(ctx context.Context, c *sql.Conn) error {

@@ -36,6 +36,7 @@ type Gate struct {
 	mu    sync.Mutex
 	links map[*link]struct{}
 	shut  bool
+	dead  chan struct{} // closed when a network that swallows everything is there again; nil = it is there
 	fault func(statement string) Fault
 }
 
@@ -101,8 +102,33 @@ func (g *Gate) Open() {
 	g.shut = false
 }
 
+// Swallow has the network swallow what both sides say from now on, without a word to either of
+// them, until it is called with false. What is under way stays so.
+func (g *Gate) Swallow(on bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.dead != nil {
+		close(g.dead)
+		g.dead = nil
+	}
+	if on {
+		g.dead = make(chan struct{})
+	}
+}
+
+// awaitNetwork returns once nothing is swallowed.
+func (g *Gate) awaitNetwork() {
+	g.mu.Lock()
+	dead := g.dead
+	g.mu.Unlock()
+	if dead != nil {
+		<-dead
+	}
+}
+
 // Close cuts all connections for good.
 func (g *Gate) Close() error {
+	g.Swallow(false)
 	g.Shut()
 	err := g.listener.Close()
 	g.running.Wait()
@@ -198,6 +224,7 @@ func (l *link) toServer() {
 	from, to := bufio.NewReader(l.client), bufio.NewWriter(l.server)
 	m, err := read(from, false) // how it begins, which has no kind
 	for flush := true; err == nil; m, err = read(from, true) {
+		l.gate.awaitNetwork()
 		if !flush {
 			if m, flush = l.strike(m, from); m == nil {
 				return
@@ -273,6 +300,7 @@ func (l *link) toClient() {
 		if err != nil {
 			return
 		}
+		l.gate.awaitNetwork()
 		l.mu.Lock()
 		answer := l.answer
 		if m.kind() == 'Z' { // it is complete

@@ -48,6 +48,9 @@ var Throwaway = []string{
 // New makes a server with these settings (name=value) in a new temporary folder and starts it.
 func New(settings ...string) (*Server, error) { return newIn("", settings) }
 
+// NewIn is New in a folder of the caller's.
+func NewIn(folder string, settings ...string) (*Server, error) { return newIn(folder, settings) }
+
 // memoryFolder is a folder in memory with room for the databases of many tests, where the
 // machine has one: of each database the server makes some three hundred files, and removes them
 // at the end of its test. "" = there is none.
