@@ -152,7 +152,7 @@ storm: needs ## kill the daemon again and again while it sends (KILLS, REMINDERS
 # A round kills the primary of two PostgreSQL servers under three daemons that send.
 .PHONY: failover
 failover: needs ## lose the database server while three daemons send, and go on with its standby (ROUNDS=10)
-	@$(GO) test ./cli -run '^TestFailover$$' -count=1 -timeout 60m -v -failover.rounds=$(or $(ROUNDS),10)
+	@$(GO) test ./cli -run '^TestFailover' -count=1 -timeout 60m -v -failover.rounds=$(or $(ROUNDS),10)
 
 .PHONY: test-deb
 test-deb: deb rpm ## install, upgrade and purge the packages on a copy of this machine (as root)

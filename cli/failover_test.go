@@ -5,16 +5,22 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
+	"duewatch/reminder"
 	"duewatch/sandbox"
 	"duewatch/store"
 	"duewatch/store/db/pgtest"
@@ -63,71 +69,181 @@ type failoverOutcome struct {
 
 func failOver(t *testing.T, killAt int, without time.Duration) (o failoverOutcome) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
-	defer cancel()
+	f := newFailover(t, true, 90*time.Second)
+	f.awaitTexts(killAt)
+	f.kill()
+	killed := time.Now()
+	<-time.After(without)
+	o.atKill = len(f.world.Texts())
+	if err := f.standby.Promote(f.ctx); err != nil {
+		t.Fatal(err)
+	}
+	promoted, left := time.Now(), len(f.world.Texts())
+	o.without, o.pause = promoted.Sub(killed), f.awaitTexts(left+1).Sub(promoted)
+	awaitAllTexted(f.ctx, t, f.world, f.standby.URL("duewatch"))
+	if n := f.ended.Load(); n > 0 {
+		t.Errorf("%d times a daemon did not live through it", n)
+	}
+	f.stop()
+	o.twice, o.never = countTexts(f.world)
+	return o
+}
+
+// TestFailoverBehind promotes a standby that no commit waited for, and that was cut off from the
+// primary while texts left. The daemons stop sending, and say why. Once the operator has let them
+// go on, the provider's list shows what the database does not know: nobody is texted twice, and
+// nobody never.
+func TestFailoverBehind(t *testing.T) {
+	if *failoverRounds == 0 {
+		t.Skip("make failover runs it: it takes two minutes")
+	}
+	f := newFailover(t, false, 5*time.Minute)
+	f.awaitTexts(100)
+	f.way.Shut()
+	f.awaitTexts(150)
+	f.kill()
+	if err := f.standby.Promote(f.ctx); err != nil {
+		t.Fatal(err)
+	}
+	stop := f.awaitStop(reminder.StoreWentBack)
+	if !regexp.MustCompile(`has lost \d+ commits`).MatchString(stop.Detail) {
+		t.Errorf("the stop does not say how many commits were lost: %s", stop.Detail)
+	}
+	left := len(f.world.Texts())
+	release := func(reason reminder.Reason) {
+		out, err := exec.CommandContext(f.ctx, "duewatch", "release", "--config", f.config, "--reason", string(reason)).CombinedOutput()
+		if err != nil {
+			t.Fatalf("release --reason %s: %v\n%s", reason, err, out)
+		}
+	}
+	release(reminder.StoreWentBack) // too early: the provider's list is compared first
+	f.awaitStop(reminder.CopiedStore)
+	if n := len(f.world.Texts()); n > left {
+		t.Errorf("%d texts left before the provider's list was compared", n-left)
+	}
+	release(reminder.CopiedStore)
+	awaitAllTexted(f.ctx, t, f.world, f.standby.URL("duewatch"))
+	f.stop()
+	twice, never := countTexts(f.world)
+	if _, err := fmt.Fprintf(os.Stderr, "a standby that was behind: %s; %d twice, %d never\n", stop.Detail, twice, never); err != nil {
+		t.Fatal(err)
+	}
+	if twice > 0 || never > 0 {
+		t.Errorf("%d texted twice, %d never", twice, never)
+	}
+}
+
+// failover are three daemons that send, their database server and its standby.
+type failover struct {
+	t                *testing.T
+	ctx              context.Context
+	world            *sandbox.Sandbox
+	primary, standby *pgtest.Server
+	way              *pgtest.Gate // from the standby to the primary
+	dir, config      string
+	stopping         context.CancelFunc
+	running          sync.WaitGroup
+	ended            atomic.Int64 // how often a daemon ended by itself
+}
+
+func newFailover(t *testing.T, synchronous bool, most time.Duration) *failover {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), most)
+	t.Cleanup(cancel)
+	f := &failover{t: t, ctx: ctx, dir: t.TempDir()}
 	name, zone := noonZone()
 	faults, err := sandbox.ParseFaults("send:delay=20ms")
 	if err != nil {
 		t.Fatal(err)
 	}
-	world, err := sandbox.New(sandbox.Options{Zone: zone, Faults: faults})
-	if err != nil {
+	if f.world, err = sandbox.New(sandbox.Options{Zone: zone, Faults: faults}); err != nil {
 		t.Fatal(err)
 	}
-	provider := httptest.NewServer(world.Handler())
-	defer provider.Close()
-	primary, standby := serverWithStandby(t)
-	address := pgtest.OneOf("duewatch", primary.Host(), standby.Host())
+	provider := httptest.NewServer(f.world.Handler())
+	t.Cleanup(provider.Close)
+	f.serverWithStandby(synchronous)
+	address := pgtest.OneOf("duewatch", f.primary.Host(), f.standby.Host())
+	f.config = filepath.Join(f.dir, "config.yaml")
+	config := strings.TrimSuffix(stormConfig(name, address, provider.URL, 0), "bills:\n")
+	if err := os.WriteFile(f.config, []byte(config), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var running context.Context
+	running, f.stopping = context.WithCancel(ctx)
+	for range failoverDaemons {
+		log := logFile(t, f.dir)
+		f.running.Go(func() { f.keepRunning(running, log) })
+	}
+	t.Cleanup(func() {
+		f.stopping()
+		f.running.Wait()
+		logUnusual(t, f.dir)
+	})
+	awaitMembers(ctx, t, f.primary.URL("duewatch"))
+	importBills(ctx, t, f.dir, f.config)
+	return f
+}
 
-	dir := t.TempDir()
-	config := filepath.Join(dir, "config.yaml")
-	if err := os.WriteFile(config, []byte(strings.TrimSuffix(stormConfig(name, address, provider.URL, 0), "bills:\n")), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	var daemons [failoverDaemons]*exec.Cmd
-	for i := range daemons {
-		daemons[i] = exec.CommandContext(ctx, "duewatch", "run", "--config", config)
-		daemons[i].Stderr = logFile(t, dir)
-		if err := daemons[i].Start(); err != nil {
-			t.Fatal(err)
+// keepRunning starts a daemon whenever it has ended, as systemd does.
+func (f *failover) keepRunning(ctx context.Context, log *os.File) {
+	for ctx.Err() == nil {
+		daemon := exec.CommandContext(ctx, "duewatch", "run", "--config", f.config)
+		daemon.Stderr = log
+		daemon.Cancel = func() error { return daemon.Process.Signal(os.Interrupt) }
+		if err := daemon.Run(); ctx.Err() == nil {
+			f.ended.Add(1)
+			f.t.Logf("a daemon ended: %v", err)
 		}
 	}
-	defer logUnusual(t, dir)
-	awaitMembers(ctx, t, primary.URL("duewatch"))
-	importBills(ctx, t, dir, config)
-	texts := func(n int) (at time.Time) {
-		for len(world.Texts()) < n {
-			select {
-			case <-ctx.Done():
-				t.Fatalf("only %d of %d texts have left", len(world.Texts()), n)
-			case <-time.After(5 * time.Millisecond):
-			}
-		}
-		return time.Now()
+}
+
+func (f *failover) stop() {
+	f.stopping()
+	f.running.Wait()
+}
+
+func (f *failover) kill() {
+	if err := f.primary.Kill(syscall.SIGKILL); err != nil {
+		f.t.Fatal(err)
 	}
-	texts(killAt)
-	if err := primary.Kill(syscall.SIGKILL); err != nil {
-		t.Fatal(err)
-	}
-	killed := time.Now()
-	<-time.After(without)
-	o.atKill = len(world.Texts())
-	if err := standby.Promote(ctx); err != nil {
-		t.Fatal(err)
-	}
-	promoted, left := time.Now(), len(world.Texts())
-	o.without, o.pause = promoted.Sub(killed), texts(left+1).Sub(promoted)
-	awaitAllTexted(ctx, t, world, standby.URL("duewatch"))
-	for _, d := range daemons {
-		if err := d.Process.Signal(os.Interrupt); err != nil {
-			t.Fatal(err)
-		}
-		if err := d.Wait(); err != nil {
-			t.Errorf("a daemon did not live through it: %v", err)
+}
+
+// awaitTexts returns once the provider has so many.
+func (f *failover) awaitTexts(n int) (at time.Time) {
+	f.t.Helper()
+	for len(f.world.Texts()) < n {
+		select {
+		case <-f.ctx.Done():
+			f.t.Fatalf("only %d of %d texts have left", len(f.world.Texts()), n)
+		case <-time.After(5 * time.Millisecond):
 		}
 	}
-	o.twice, o.never = countTexts(world)
-	return o
+	return time.Now()
+}
+
+// awaitStop returns the stop for a reason, on what was the standby, once there is one.
+func (f *failover) awaitStop(reason reminder.Reason) (stop store.Stopped) {
+	f.t.Helper()
+	s, err := store.OpenReader(f.ctx, f.standby.URL("duewatch"))
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	defer func() {
+		if err := s.Close(); err != nil {
+			f.t.Error(err)
+		}
+	}()
+	for {
+		stops, err := s.Stops(f.ctx, time.Now())
+		if i := slices.IndexFunc(stops, func(s store.Stopped) bool { return s.Reason == reason }); i >= 0 {
+			return stops[i]
+		}
+		select {
+		case <-f.ctx.Done():
+			f.t.Fatalf("sending was not stopped as %s: %v", reason, err)
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
 }
 
 // awaitMembers returns once all daemons work on the database.
@@ -185,32 +301,37 @@ func logUnusual(t *testing.T, dir string) {
 	}
 }
 
-// serverWithStandby are a server with an empty database, and a standby that its commits wait for.
-func serverWithStandby(t *testing.T) (primary, standby *pgtest.Server) {
+// serverWithStandby makes a server with an empty database, and a standby that its commits wait for
+// where it is synchronous.
+func (f *failover) serverWithStandby(synchronous bool) {
+	t := f.t
 	t.Helper()
-	primary, err := pgtest.New()
-	if err != nil {
-		t.Fatal(err)
+	must := func(err error) {
+		if err != nil {
+			t.Helper()
+			t.Fatal(err)
+		}
 	}
-	closeAtEnd := func(s *pgtest.Server) {
+	closeAtEnd := func(c io.Closer) {
 		t.Cleanup(func() {
-			if err := s.Close(); err != nil {
+			if err := c.Close(); err != nil {
 				t.Error(err)
 			}
 		})
 	}
-	closeAtEnd(primary)
-	if _, err := primary.Create(t.Context(), "duewatch", ""); err != nil {
-		t.Fatal(err)
-	}
-	if standby, err = primary.NewStandby(nil); err != nil {
-		t.Fatal(err)
-	}
-	closeAtEnd(standby)
-	if err := primary.WaitForStandby(t.Context(), true); err != nil {
-		t.Fatal(err)
-	}
-	return primary, standby
+	var err error
+	f.primary, err = pgtest.New()
+	must(err)
+	closeAtEnd(f.primary)
+	_, err = f.primary.Create(t.Context(), "duewatch", "")
+	must(err)
+	f.way, err = f.primary.NewGate()
+	must(err)
+	closeAtEnd(f.way)
+	f.standby, err = f.primary.NewStandby(f.way)
+	must(err)
+	closeAtEnd(f.standby)
+	must(f.primary.WaitForStandby(t.Context(), synchronous))
 }
 
 // awaitAllTexted returns when each bill has its text, and none is in doubt.

@@ -40,7 +40,7 @@ func newSimServers(t *testing.T, daemons int) (all []*simServer) {
 	database := pgtest.Database(t, prepareStore)
 	for range daemons {
 		s := &simServer{t: t, met: map[pgtest.Fault]int{}}
-		if s.gate, err = server.NewGate(); err != nil {
+		if s.gate, err = server.NewSocketGate(); err != nil {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() {

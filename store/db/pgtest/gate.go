@@ -29,7 +29,6 @@ const (
 // testing/synctest bubble has to make it outside: it works in real time.
 type Gate struct {
 	server   string // its socket
-	folder   string // of the gate's own
 	listener net.Listener
 	running  sync.WaitGroup
 
@@ -40,17 +39,24 @@ type Gate struct {
 	fault func(statement string) Fault
 }
 
-// NewGate opens a way to the server. Close ends it.
-func (s *Server) NewGate() (*Gate, error) {
+// NewGate opens a way to the server, at a port of the loopback. Close ends it.
+func (s *Server) NewGate() (*Gate, error) { return s.newGate("tcp", "127.0.0.1:0") }
+
+// NewSocketGate is NewGate at a socket of the file system, which takes a third less time.
+func (s *Server) NewSocketGate() (*Gate, error) {
 	folder, err := os.MkdirTemp(filepath.Dir(s.Dir), "gate-")
 	if err != nil {
 		return nil, err
 	}
-	listener, err := net.Listen("unix", filepath.Join(folder, ".s.PGSQL.5432")) //nolint:noctx // Close closes it
+	return s.newGate("unix", filepath.Join(folder, ".s.PGSQL.5432"))
+}
+
+func (s *Server) newGate(network, address string) (*Gate, error) {
+	listener, err := net.Listen(network, address) //nolint:noctx // Close closes it
 	if err != nil {
 		return nil, err
 	}
-	g := &Gate{server: s.socket(), folder: folder, listener: listener, links: map[*link]struct{}{}}
+	g := &Gate{server: s.socket(), listener: listener, links: map[*link]struct{}{}}
 	g.running.Go(g.accept)
 	return g, nil
 }
@@ -61,11 +67,13 @@ func (g *Gate) Via(address string) string {
 	if err != nil {
 		panic(err) // it is one of Server's
 	}
-	u.Host = ""
-	query := u.Query()
-	query.Set("host", g.folder)
-	query.Set("port", "5432")
-	u.RawQuery = query.Encode()
+	u.Host = g.listener.Addr().String()
+	if g.listener.Addr().Network() == "unix" {
+		query := u.Query()
+		query.Set("host", filepath.Dir(u.Host))
+		query.Set("port", "5432")
+		u.Host, u.RawQuery = "", query.Encode()
+	}
 	return u.String()
 }
 

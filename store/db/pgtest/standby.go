@@ -58,7 +58,8 @@ func (s *Server) NewStandby(through *Gate) (_ *Server, err error) {
 	}
 	// All the settings of the server hold here too, except where it is and whom it waits for.
 	settings := append(s.settings(),
-		fmt.Sprint("port=", standby.Port), "synchronous_standby_names=", "primary_conninfo="+follows, "wal_retrieve_retry_interval=100ms")
+		fmt.Sprint("port=", standby.Port), "unix_socket_directories="+filepath.Dir(standby.Dir),
+		"synchronous_standby_names=", "primary_conninfo="+follows, "wal_retrieve_retry_interval=100ms")
 	err = standby.start(settings)
 	return standby, err
 }
