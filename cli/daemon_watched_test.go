@@ -69,6 +69,11 @@ func TestDaemonIsWatched(t *testing.T) {
 			t.Errorf("/metrics has no %s", series)
 		}
 	}
+	// The version is that of the package, also where Go knows of no commit.
+	_, metrics := o.get("/metrics")
+	if !regexp.MustCompile(`(?m)^duewatch_build_info\{goversion="go[^"]+",version="\d+\.\d+\.\d+(-dev)?"\} 1$`).MatchString(metrics) {
+		t.Error("/metrics has no duewatch_build_info with the version")
+	}
 	if n := o.metric(`duewatch_texts_total{state="accepted"}`); n != "1" {
 		t.Errorf("%s texts were counted as accepted", n)
 	}

@@ -30,15 +30,8 @@ type finding struct {
 
 // beginning is what stands before the text of a finding: its level, and its part.
 func (f finding) beginning(s style) string {
-	shown := map[string]struct {
-		mark string
-		colour
-	}{levelOK: {"✓", green}, levelNote: {"!", yellow}, levelFix: {"✗", red}}[f.Level]
-	level := s.paint(shown.colour, fmt.Sprintf("%-6s", f.Level))
-	if s.marks {
-		level = s.paint(shown.colour, shown.mark+" ") + level
-	}
-	return level + fmt.Sprintf("%-11s", f.Part)
+	in := map[string]colour{levelOK: green, levelNote: yellow, levelFix: red}[f.Level]
+	return s.marked(in, fmt.Sprintf("%-6s", f.Level)) + fmt.Sprintf("%-11s", f.Part)
 }
 
 // findings are those of one part.

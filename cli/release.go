@@ -224,7 +224,7 @@ func (a *app) listHeld(c *cobra.Command, asJSON bool) (err error) {
 	}
 	look := styleOf(a.stdout)
 	for _, stop := range stops {
-		fmt.Fprintln(a.stdout, look.paint(red, "sending is stopped since "+a.shortTime(stop.Since, cfg.Zone)+":"))
+		fmt.Fprintln(a.stdout, look.marked(red, "sending is stopped since "+a.shortTime(stop.Since, cfg.Zone)+":"))
 		for _, line := range wrap(problems.Stop(stop), 76) {
 			fmt.Fprintf(a.stdout, "  %s\n", line)
 		}
@@ -235,7 +235,9 @@ func (a *app) listHeld(c *cobra.Command, asJSON bool) (err error) {
 		}
 	}
 	for _, w := range warnings {
-		for _, line := range wrap(problems.Warning(w), 78) {
+		lines := wrap(problems.Warning(w), 78)
+		fmt.Fprintln(a.stdout, look.marked(yellow, lines[0]))
+		for _, line := range lines[1:] {
 			fmt.Fprintln(a.stdout, look.paint(yellow, line))
 		}
 	}
@@ -245,7 +247,7 @@ func (a *app) listHeld(c *cobra.Command, asJSON bool) (err error) {
 		}
 	}
 	if len(held)+len(stops)+len(warnings)+len(refused)+len(provider) == 0 {
-		fmt.Fprintln(a.stdout, look.paint(green, "nothing is held"))
+		fmt.Fprintln(a.stdout, look.marked(green, "nothing is held"))
 		return nil
 	}
 	if len(held) == 0 {

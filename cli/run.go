@@ -21,7 +21,8 @@ this machine: no account is needed, and nobody is texted.`,
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			return daemon.Run(c.Context(), daemon.Options{
-				ConfigPath: a.configPath, Version: version(), Sandbox: useSandbox, OnText: showText(a.stdout), LogTo: a.stderr, Now: a.now,
+				ConfigPath: a.configPath, Version: version(), Release: release,
+				Sandbox: useSandbox, OnText: showText(a.stdout), LogTo: a.stderr, Now: a.now,
 			})
 		},
 	}

@@ -76,3 +76,11 @@ func (s style) paint(c colour, text string) string {
 	}
 	return "\x1b[" + string(c) + "m" + text + "\x1b[0m"
 }
+
+// marked is paint with the mark of the colour in front, for those who do not see colours.
+func (s style) marked(c colour, text string) string {
+	if s.marks {
+		text = map[colour]string{green: "✓ ", yellow: "! ", red: "✗ "}[c] + text
+	}
+	return s.paint(c, text)
+}

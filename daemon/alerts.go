@@ -184,11 +184,16 @@ func (a *alerting) digestDay(now time.Time, zone *time.Location) string {
 	if a.digestAt == nil {
 		return ""
 	}
+	return lastDue(*a.digestAt, now, zone).String()
+}
+
+// lastDue is the latest day whose hour at has come.
+func lastDue(at reminder.Clock, now time.Time, zone *time.Location) reminder.Date {
 	today := reminder.DateOf(now.In(zone))
-	if now.Before(today.At(*a.digestAt, zone)) {
-		today = today.AddDays(-1)
+	if now.Before(today.At(at, zone)) {
+		return today.AddDays(-1)
 	}
-	return today.String()
+	return today
 }
 
 // lookEvery is how often the daemon looks at itself, for systemd, the outside service and

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -259,7 +260,6 @@ func TestTheDailyReport(t *testing.T) {
 	for _, job := range []string{"register", "remind", "receipts"} {
 		w.must(w.s.Pass(ctx, job))
 	}
-	w.must(w.d.store.Warn(w.now, reminder.ListShrank, "39 of 40 bills are missing"))
 	texts := 0
 	w.must(w.d.store.ReportTexts(ctx, store.Period{Until: w.now.Add(time.Hour)}, func(c store.TextCount) error {
 		texts += c.Texts
@@ -269,7 +269,9 @@ func TestTheDailyReport(t *testing.T) {
 		t.Fatal("the sandbox has sent no text")
 	}
 	tomorrow := reminder.DateOf(w.now.UTC()).AddDays(1).At(*w.cfg.Alerts.DigestAt, time.UTC)
-	w.now = tomorrow.Add(-2 * time.Minute)
+	w.now = tomorrow.Add(-3 * time.Minute)
+	w.pass(1) // where this test began before the hour of the report, that of the day before comes late
+	w.must(w.d.store.Warn(w.now, reminder.ListShrank, "39 of 40 bills are missing"))
 	if messages, _ := w.pass(1); len(messages) != 0 {
 		t.Fatalf("before its hour: %q", messages)
 	}
@@ -285,5 +287,26 @@ func TestTheDailyReport(t *testing.T) {
 		if !strings.Contains(messages[1], part) {
 			t.Errorf("%q is not in the report", part)
 		}
+	}
+
+	// One that comes late, in the night after, is of the same day as it would have been in time.
+	day := reminder.DateOf(tomorrow)
+	for _, next := range []struct {
+		after time.Duration
+		of    reminder.Date
+	}{{42 * time.Hour, day}, {48 * time.Hour, day.AddDays(1)}} {
+		w.now = tomorrow.Add(next.after)
+		messages, _ = w.pass(1)
+		if report := messages[len(messages)-1]; !strings.Contains(report, ": daily report, 0 texts on "+dayName(next.of)) {
+			t.Errorf("%v later, the report is not of %s:\n%s", next.after, dayName(next.of), report)
+		}
+	}
+
+	// Who has paid is told once the three days are over that they have for it.
+	w.now = tomorrow.Add(3 * 24 * time.Hour)
+	messages, _ = w.pass(1)
+	report := messages[len(messages)-1]
+	if !strings.Contains(report, ": daily report, ") || !regexp.MustCompile(`(?m)^Paid within 3 days: \d+ of \d+ reminders from .+ to .+ \(\d+%\)\.$`).MatchString(report) {
+		t.Errorf("the report does not say who has paid:\n%s", report)
 	}
 }

@@ -40,7 +40,8 @@ import (
 // machine.
 type Options struct {
 	ConfigPath string
-	Version    string // for the log
+	Version    string // with the commit and the Go release, for the log
+	Release    string // the number alone, for metrics
 	// Sandbox puts stand-ins in the place of Almara Pay and Twilio; OnText is called
 	// with each text that they take.
 	Sandbox bool

@@ -15,11 +15,10 @@ import (
 	"duewatch/store"
 )
 
-// digest is the report of the day before: what was sent and what was not, what it cost,
-// who paid, and what there is to do. It names no customer.
+// digest is the report of the day before the one on which it was due, however late it is made: what was
+// sent and what was not, what it cost, who paid, and what there is to do. It names no customer.
 func (d *daemon) digest(ctx context.Context, cfg *config.Config, now time.Time, problems []alerts.Problem) (m alerts.Message, err error) {
-	today := reminder.DateOf(now.In(cfg.Zone))
-	g := digest{d: d, cfg: cfg, now: now, day: today.AddDays(-1)}
+	g := digest{d: d, cfg: cfg, now: now, day: lastDue(*d.alerts.digestAt, now, cfg.Zone).AddDays(-1)}
 	for _, part := range []func(context.Context) error{g.texts, g.reminders, g.waiting, g.cost, g.paid, g.bills} {
 		if err := part(ctx); err != nil {
 			return m, err

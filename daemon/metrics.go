@@ -4,7 +4,6 @@ import (
 	"log/slog"
 	"os"
 	"runtime"
-	"runtime/debug"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -16,7 +15,7 @@ import (
 // registerMetrics registers all series but those of alerts.
 func (d *daemon) registerMetrics(log *slog.Logger) {
 	d.registry.MustRegister(
-		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), newBuildInfo(),
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), newBuildInfo(d.Release),
 		web.NewStoreMetrics(web.StoreMetrics{
 			Store: d.store, Policy: d.defaultPolicy.Load, Now: d.Now, Bills: d.bills.read, Size: d.storeSize, Log: log,
 		}),
@@ -32,12 +31,9 @@ func (d *daemon) registerMetrics(log *slog.Logger) {
 	d.callbacks = web.NewCallbackMetrics(d.registry)
 }
 
-// newBuildInfo tells versions apart in a graph.
-func newBuildInfo() prometheus.Collector {
-	version := "unknown"
-	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
-		version = info.Main.Version
-	}
+// newBuildInfo tells versions apart in a graph. The version is that of the program and its
+// package: what Go writes into a binary is (devel) where it was built without git.
+func newBuildInfo(version string) prometheus.Collector {
 	g := prometheus.NewGaugeVec(prometheus.GaugeOpts{
 		Name: "duewatch_build_info", Help: "1, by the version and the Go that it was built with.",
 	}, []string{"version", "goversion"})
