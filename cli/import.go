@@ -171,6 +171,9 @@ func openInput(name string) (in io.ReadCloser, size int64, err error) {
 	f := os.Stdin
 	if name != "-" {
 		if f, err = os.Open(name); err != nil { //nolint:gosec // the operator names the file
+			if importer.IsAddress(name) {
+				return nil, 0, importer.ErrAddress // not repeated: the address of a private sheet opens it
+			}
 			return nil, 0, err
 		}
 	}

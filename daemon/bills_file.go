@@ -112,6 +112,9 @@ func openBillsFile(cfg *config.Config) (*os.File, error) {
 	in, err := os.Open(cfg.BillsFile)
 	if err != nil {
 		text := fmt.Sprintf("%s cannot be read: %v", cfg.BillsFile, importer.WithoutPath(err))
+		if importer.IsAddress(cfg.BillsFile) { // not repeated: the address of a private sheet opens it
+			text = importer.ErrAddress.Error()
+		}
 		return nil, &config.Error{Problems: []importer.Problem{{Key: "bills_file", Text: text}}}
 	}
 	return in, nil

@@ -218,6 +218,11 @@ b.csv:1: type: duewatch import b.csv --columns account=COLUMN`},
 			"an old workbook", "\xd0\xcf\x11\xe0xyz",
 			"b.csv: is an .xls workbook, or one with a password: save it as .xlsx without a password, or as CSV UTF-8",
 		},
+		{"a PDF", "%PDF-1.7\n", "b.csv: is a PDF, of which the columns cannot be read: ask for the list as .xlsx or as CSV UTF-8"},
+		{
+			"a table of HTML, as programs save it under .xls", "\ufeff\r\n<HTML xmlns:x=\"urn:schemas-microsoft-com:office:excel\"><table>",
+			"b.csv: is a web page or XML, whatever its name says: open it in a spreadsheet, and save it as .xlsx or as CSV UTF-8",
+		},
 		{"bytes that are no text", "s\x00\x00\x00", "b.csv: is not UTF-8 text: save the sheet as CSV UTF-8"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -357,6 +357,9 @@ func noAccount(s string) string {
 	if fault, ok := noAccounts[strings.TrimRight(s, ":.= ")]; ok {
 		return fault
 	}
+	if !strings.ContainsFunc(s, func(c rune) bool { return unicode.IsLetter(c) || unicode.IsDigit(c) }) && quoted(s) == "" {
+		return isNone
+	}
 	if startsAsTotal(s) || strings.HasSuffix(s, " total") || strings.HasSuffix(s, " totals") {
 		return isTotal
 	}

@@ -69,7 +69,7 @@ func TestWhatASpreadsheetSpoiltIsRefused(t *testing.T) {
 		isDitto:   {"ditto", "Ditto.", "-do-", "as above", "See above"},
 		hasLabel:  {"A/C 00124", "A/C-124", "a/c no. 124", "Acc No 124", "Acc: 124", "Account: 00124", "Akaunti ya 12", "Meter No. A-12"},
 		isSeveral: {"00134 / 00135", "134, 135", "A1 & A2", "134;135", "B4 and B5", "00134/00135", "House 4, Block 2", "12+13"},
-		isNone:    {"N/A", "n/a", "TBA", "Unknown", "XXXX", "not available", "NULL", "null", "-", "--", "None", "nil", "NaN", "TRUE", "?"},
+		isNone:    {"N/A", "n/a", "TBA", "Unknown", "XXXX", "not available", "NULL", "null", "-", "--", "None", "nil", "NaN", "TRUE", "?", "...", "***", "/", "_"},
 		isError:   {"#REF!", "#N/A", "#NAME?", "#VALUE!", "#DIV/0!", "####", "#NV"},
 		hasQuote:  {"“0042317”", "`0042318", "‘0042’", "«42»", "0042\"", "”42", "42'"},
 		wasLost:   {"Caf\ufffd 1"},

@@ -62,12 +62,14 @@ var knownHeaders = []struct {
 	{service, 2, "service name, biller name, jina huduma"},
 
 	{account, 1, "account, account #, account id, account code, acc, acc #, acct, acct #, a/c, a/c #, bill account, " +
-		"bill account #, utility account, utility account #, ledger a/c #, akaunti, akaunti #"},
-	{account, 2, "meter, meter #, meter serial, meter serial #, mita, mita #, member #, membership #, member code, mwanachama #, " +
+		"bill account #, utility account, utility account #, paybill account, paybill account #, ledger a/c #, akaunti, akaunti #"},
+	{account, 2, "meter, meter #, meter serial, meter serial #, mita, mita #, member #, mem #, membership #, member code, " +
+		"mwanachama #, " +
 		"customer #, customer code, client #, client code, consumer #, tenant #, tenant code, connection #, contract #, " +
-		"loan #, policy #, student #, admission #, adm #, subscriber #, patient #, farmer #, smartcard #, decoder #, mteja #"},
+		"loan #, policy #, student #, admission #, adm, adm #, subscriber #, patient #, farmer #, smartcard #, decoder #, mteja #"},
 	{account, 3, "house, house #, hse, hse #, unit, unit #, nyumba, nyumba #, room, room #, chumba, chumba #, apartment, " +
-		"apartment #, flat, flat #, door, door #, shop, shop #, stall, stall #, plot, plot #"},
+		"apartment #, flat, flat #, door, door #, shop, shop #, stall, stall #, plot, plot #, " +
+		"apt, apt #, house name, unit name, room name"},
 
 	// The number of a person is one thing, whatever it is called: nobody but the
 	// operator knows which of two is to be texted.
@@ -75,12 +77,16 @@ var knownHeaders = []struct {
 		"simu mkononi, simu mkononi #, m-pesa #, m-pesa phone, m-pesa phone #, sms #, phone, phone #, phones, telephone, " +
 		"telephone #, tel, tel #, tele, simu, simu #, contact #, contacts, contact phone, contact phone #, phone mobile, " +
 		"parent phone, parent phone #, father phone, father phone #, mother phone, mother phone #, guardian phone, guardian phone #, " +
-		"phone 1, phone 1 value, phone # 1, mobile 1, " +
+		"parents phone, parents phone #, guardians phone, guardians phone #, parent mobile, parent mobile #, parent contact, " +
+		"parent contact #, " +
+		"simu mpangaji, simu mpangaji #, simu mteja, simu mteja #, simu mwanachama, simu mwanachama #, simu mzazi, simu mzazi #, " +
+		"telephone 1, telephone # 1, phone 1, phone 1 value, phone # 1, mobile 1, " +
 		"mobile # 1, tel 1, tel # 1, simu 1, whatsapp, whatsapp #"},
 
 	{description, 1, "description, details, maelezo, bill description, bill name"},
 	{description, 2, "house, house #, hse, hse #, unit, unit #, nyumba, nyumba #, room, room #, chumba, chumba #, apartment, " +
-		"apartment #, flat, flat #, door, door #, shop, shop #, stall, stall #, plot, plot #"},
+		"apartment #, flat, flat #, door, door #, shop, shop #, stall, stall #, plot, plot #, " +
+		"apt, apt #, house name, unit name, room name"},
 
 	{language, 1, "language, lang, language code, preferred language, lugha"},
 
@@ -92,25 +98,40 @@ var knownHeaders = []struct {
 		"contact last name, contact title, company, company name, organization, organization name, organization title, " +
 		"organization department, display name, salutation, title, name prefix, name suffix, file as, " +
 		"phonetic first name, phonetic middle name, phonetic last name, landlord, owner, jina, majina, jina kamili, " +
-		"trader, resident, occupant, insured, username, account name, jina mpangaji, mpangaji, mteja, jina mteja, mwanachama, jina mwanachama"},
+		"name tenant, name customer, name client, name member, name consumer, name student, name pupil, full names, cust name, " +
+		"names tenant, names customer, names client, names member, names student, trader name, traders name, farmer, " +
+		"farmer name, patient, " +
+		"patient name, subscriber, subscriber name, owner name, landlord name, resident name, parents name, guardians name, " +
+		"trader, resident, occupant, insured, username, account name, jina mpangaji, mpangaji, mteja, jina mteja, mwanachama, " +
+		"jina mwanachama"},
 	{leftOut, 0, "email, emails, email address, email id, e-mail 1 label, e-mail 1 value, barua pepe, website, web, toll free, " +
 		"fax, fax #, skype, twitter, facebook, photo, labels"},
 	{leftOut, 0, "phone 2, phone # 2, phone 2 value, mobile 2, mobile # 2, tel 2, simu 2, phone 1 label, phone 1 type, " +
 		"phone 2 label, phone 2 type, alternative phone, alternative phone #, alternate phone, alternate phone #, " +
+		"telephone 2, telephone # 2, alt mobile, alt mobile #, alt contact, alt contact #, alternative mobile, alternative mobile #, " +
+		"alternate mobile, alternate mobile #, alternative contact, alternative contact #, other contact, other contact #, " +
 		"alt phone, alt phone #, other phone, other phone #, secondary phone, home phone, work phone, business phone, " +
 		"office phone, next of kin, next of kin phone, next of kin phone #, kin phone, emergency contact, " +
 		"emergency contact #, emergency phone, guarantor, guarantor phone, caretaker phone"},
-	{leftOut, 0, "address, village, class, stream, form, grade, address 1, address 2, address line 1, address line 2, billing address, " +
+	{leftOut, 0, "address, village, hostel, market, court, class, stream, form, grade, address 1, address 2, " +
+		"address line 1, address line 2, billing address, " +
 		"shipping address, street, street 2, city, town, county, sub county, ward, state, province, region, country, " +
 		"zip, zip code, postal code, postcode, po box, physical address, postal address, location, zone, route, area, " +
 		"territory, anwani, mji"},
 	{leftOut, 0, "amount, amount due, total, total amount, balance, balance due, open balance, balance total, total balance, " +
 		"opening balance, outstanding, outstanding amount, paid, paid in, withdrawn, amount paid, rent, monthly rent, " +
 		"rent amount, deposit, arrears, penalty, credit limit, currency, currency code, tax, tax id, vat #, pin, " +
-		"bal, bal b/f, fee, fees, market fee, rent payable, rent due, land rate, service charge, service charges, service fee, premium, " +
-		"kra pin, rate, tariff, kiasi, salio, deni, kodi, previous reading, current reading, consumption, units consumed"},
+		"bal, bal b/f, bal c/f, bal b/d, bal c/d, balance b/f, balance c/f, balance b/d, balance c/d, fee balance, fee bal, " +
+		"fees balance, " +
+		"amt, amt due, bill amt, bill amount, total due, total paid, rent balance, balance kes, balance ksh, amount kes, " +
+		"amount ksh, rent kes, " +
+		"rent ksh, shares, savings, principal, interest, loan amount, land rates, fee, fees, market fee, rent payable, " +
+		"rent due, land rate, service charge, service charges, service fee, premium, " +
+		"kra pin, rate, tariff, kiasi, salio, deni, kodi, previous reading, current reading, prev reading, curr reading, " +
+		"last reading, consumption, units consumed"},
 	{leftOut, 0, "date, due date, invoice date, bill date, billing date, lease date, lease start, lease end, start date, " +
-		"end date, move in, move in date, move out date, date of birth, dob, birthday, created, created at, created on, " +
+		"lease from, lease to, date in, date out, payment date, last payment, last payment date, end date, move in, " +
+		"move in date, move out date, date of birth, dob, birthday, created, created at, created on, " +
 		"created time, updated at, last modified time, date joined, join date, expiry, expiry date, renewal date, date of entry, " +
 		"timestamp, submitted at, " +
 		"reading date, completion time, initiation time, tarehe, month, period, year"},
@@ -204,6 +225,9 @@ func headerWords(header string) []string {
 		before = c
 	}
 	flush()
+	if n := len(list) - 1; n > 0 && list[n] == "na" { // "Nyumba Na." is short for its number; elsewhere "na" is "and"
+		list, number = list[:n], true
+	}
 	if number {
 		list = append(list, "#")
 	}

@@ -2,9 +2,11 @@ package importer
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"io"
 	"slices"
+	"strings"
 )
 
 // cell is one value of a row, as its file holds it.
@@ -43,6 +45,9 @@ func (e sourceError) Error() string { return "the file " + string(e) }
 func openSource(in io.Reader, choice ColumnChoice) (rowSource, error) {
 	b := bufio.NewReader(in)
 	start, err := b.Peek(4)
+	if err == nil {
+		start, err = b.Peek(min(b.Buffered(), 64)) // of what is read already
+	}
 	switch {
 	case err != nil && !errors.Is(err, io.EOF):
 		return nil, err
@@ -50,6 +55,10 @@ func openSource(in io.Reader, choice ColumnChoice) (rowSource, error) {
 		return newWorkbookRows(b, choice.Sheet)
 	case isOLE(start):
 		return nil, errOLE
+	case bytes.HasPrefix(start, []byte("%PDF")):
+		return nil, sourceError("is a PDF, of which the columns cannot be read: ask for the list as .xlsx or as CSV UTF-8")
+	case isMarkup(start):
+		return nil, sourceError("is a web page or XML, whatever its name says: open it in a spreadsheet, and save it as .xlsx or as CSV UTF-8")
 	}
 	text, fault, err := decoded(b)
 	switch {
@@ -63,6 +72,21 @@ func openSource(in io.Reader, choice ColumnChoice) (rowSource, error) {
 	rows := newCSVRows(text, ',')
 	rows.delim = rows.likelyDelimiter(choice)
 	return rows, nil
+}
+
+// ErrAddress is said where an address stands in the place of a list.
+var ErrAddress = errors.New("is a web address, and only files are read: download it first, as .xlsx or as CSV, and name that file")
+
+// IsAddress reports whether the name of a file is a web address.
+func IsAddress(name string) bool { return strings.Contains(name, "://") }
+
+// isMarkup reports whether a file begins as HTML or XML does: many programs save a
+// table of HTML as .xls, and a link to a sheet may bring the page to log in.
+func isMarkup(start []byte) bool {
+	text := strings.ToLower(strings.TrimSpace(strings.TrimPrefix(string(start), "\ufeff")))
+	return slices.ContainsFunc([]string{"<html", "<!doctype", "<table", "<?xml", "<meta", "<head"}, func(tag string) bool {
+		return strings.HasPrefix(text, tag)
+	})
 }
 
 // lookahead is a source of which the first rows can be looked at before they are
