@@ -9,6 +9,8 @@ import (
 	"testing"
 	"testing/fstest"
 	"time"
+
+	"duewatch/store/db/pgtest"
 )
 
 // laterSchema is the store's with a version more, of which an older duewatch may run on the tables
@@ -32,9 +34,19 @@ func laterSchema(t *testing.T, version, oldest int64, statements string) Schema 
 
 const latestVersion = "SELECT max(version_id) FROM goose_db_version"
 
+// ownDatabase is a database of which no other is a copy: its migrations are no writes of a daemon,
+// so nothing holds them to the lock of all that write.
+func ownDatabase(t *testing.T) string {
+	t.Helper()
+	theServer(t)
+	database := pgtest.Database(t, nil)
+	mustDo(t, must(OpenDaemon(t.Context(), database, serverSchema)).Close())
+	return database
+}
+
 // A version that a daemon which lives could not run on is not made, and the daemon goes on.
 func TestTablesAreNotBroughtToAVersionThatALivingDaemonCannotRunOn(t *testing.T) {
-	database := newDatabase(t)
+	database := ownDatabase(t)
 	now := serverSchema.serverVersion()
 	later := laterSchema(t, now+1, now+1, "ALTER TABLE stops RENAME TO halts;")
 	old := must(OpenDaemon(t.Context(), database, serverSchema))
@@ -71,7 +83,7 @@ func TestTablesAreNotBroughtToAVersionThatALivingDaemonCannotRunOn(t *testing.T)
 // A version that only adds is made beside older daemons, and the next may drop what they alone
 // need once they are gone.
 func TestDaemonsAreUpgradedOneAfterTheOther(t *testing.T) {
-	database := newDatabase(t)
+	database := ownDatabase(t)
 	now := serverSchema.serverVersion()
 	adds := laterSchema(t, now+1, serverSchema.Oldest, "CREATE TABLE more (id BIGINT);")
 	drops := laterSchema(t, now+2, now+1, "DROP TABLE foreign_messages;")
@@ -92,7 +104,7 @@ func TestDaemonsAreUpgradedOneAfterTheOther(t *testing.T) {
 // A daemon that starts while the tables are changed does not come to work on tables that it
 // cannot run on.
 func TestADaemonThatStartsDuringAnUpgradeIsRefused(t *testing.T) {
-	database := newDatabase(t)
+	database := ownDatabase(t)
 	now := serverSchema.serverVersion()
 	later := laterSchema(t, now+1, now+1, "SELECT pg_sleep(1.5);")
 	upgraded := make(chan error)
