@@ -120,10 +120,13 @@ test: needs ## run all tests, those of the store on PostgreSQL too
 	$(call test_on_postgres,./store ./scheduler)
 	@command -v chromium >/dev/null || printf '\n%s\n%s\n' "SKIPPED: the page was not looked at in a browser, since chromium is not installed here." "  Debian: sudo apt install chromium" >&2
 
+# The jobs take long there with the race detector: RACE_ON_POSTGRES='./store ./scheduler' has them too.
+RACE_ON_POSTGRES ?= ./store
+
 .PHONY: race
 race: needs ## run all tests with the race detector
 	@$(GO) test -race ./...
-	$(call test_on_postgres,-race ./store ./scheduler)
+	$(call test_on_postgres,-race $(RACE_ON_POSTGRES))
 
 .PHONY: fuzz
 fuzz: needs ## fuzz every target of every package, FUZZTIME each

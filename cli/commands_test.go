@@ -170,7 +170,7 @@ func TestCompletion(t *testing.T) {
 		{"one account only", []string{"explain", "--config", config, "A-1", ""}, nil},
 		{"no store", []string{"explain", "--config", filepath.Join(dir, "none.yaml"), ""}, nil},
 		{"states", []string{"bills", "--state", "re"}, []string{"rejected", "removed"}},
-		{"reasons", []string{"release", "--reason", "s"}, []string{"surge", "sender_changed"}},
+		{"reasons", []string{"release", "--reason", "s"}, []string{"surge", "store_went_back", "sender_changed"}},
 		{"held", []string{"bills", "--held", "mo"}, []string{"mode_off", "monthly_budget"}},
 		{"groupings", []string{"report", "--by", "s"}, []string{"service", "stage"}},
 		{"services", []string{"pause", "--config", config, "--service", ""}, []string{"17", "18"}},
