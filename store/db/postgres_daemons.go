@@ -274,7 +274,7 @@ func (p *postgres) giveUpLease() {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()
 	// Without arguments, so that it gets through a pooler that keeps no prepared statements.
-	_, _ = p.apart.ExecContext(ctx, "DELETE FROM daemons WHERE owner = '"+p.owner+"'") // else it runs out
+	_, _ = p.apart.ExecContext(ctx, fmt.Sprintf("DELETE FROM daemons WHERE owner = '%s'", p.owner)) // else it runs out
 }
 
 // noteConnection notes that there is a connection, or by which error there is none.
