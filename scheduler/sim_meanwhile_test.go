@@ -27,14 +27,15 @@ func (s *sim) meanwhile() (wait func()) {
 	if s.calm.Load() || dice.IntN(6) != 0 {
 		return func() {}
 	}
+	d := s.simDaemon // by any of several
 	c := simCommit{bill: s.bills[dice.IntN(len(s.bills))], what: pick(dice, "opt-out", "pause", "payment", "stop")}
 	at := s.trueNow().Truncate(slot).Add(time.Duration(dice.IntN(6))*slot + slot/2)
 	done := make(chan struct{})
 	timer := time.AfterFunc(at.Sub(s.trueNow()), func() {
 		defer close(done)
-		if c.bill.ID != 0 && !s.wire.isDead(s.simDaemon) {
+		if c.bill.ID != 0 && !s.wire.isDead(d) {
 			c.at = s.trueNow()
-			s.commit(c)
+			s.commit(d, c)
 		}
 	})
 	return func() {
@@ -44,12 +45,12 @@ func (s *sim) meanwhile() (wait func()) {
 	}
 }
 
-func (s *sim) commit(c simCommit) {
-	err := s.tryCommit(c)
-	for tries := 0; err != nil && s.server != nil && tries < 5; tries++ { // the server was struck
-		err = s.tryCommit(c)
+func (s *sim) commit(d *simDaemon, c simCommit) {
+	err := s.tryCommit(d, c)
+	for tries := 0; err != nil && d.server != nil && tries < 5; tries++ { // the server was struck
+		err = s.tryCommit(d, c)
 	}
-	if s.wire.isDead(s.simDaemon) {
+	if s.wire.isDead(d) {
 		return
 	}
 	s.must(err)
@@ -60,26 +61,26 @@ func (s *sim) commit(c simCommit) {
 	s.commits = append(s.commits, c)
 }
 
-func (s *sim) tryCommit(c simCommit) (err error) {
-	b := c.bill
+func (s *sim) tryCommit(d *simDaemon, c simCommit) (err error) {
+	b, now := c.bill, d.daemonNow()
 	switch c.what {
 	case "opt-out":
-		_, err = s.Store.AddOptOuts(store.OptOut{Phone: b.Phone, Reason: reminder.OptedOut, Since: s.daemonNow(), Source: "import", Who: "simulation"})
+		_, err = d.Store.AddOptOuts(store.OptOut{Phone: b.Phone, Reason: reminder.OptedOut, Since: now, Source: "import", Who: "simulation"})
 	case "pause":
-		_, err = s.Store.Pause(s.ctx, s.actOn(b), store.Pause{})
+		_, err = d.Store.Pause(s.ctx, actOn(b, now), store.Pause{})
 	case "stop":
-		err = s.Store.StopSending(s.daemonNow(), reminder.Stop{Reason: reminder.AccountFault, Until: s.daemonNow().Add(time.Hour)})
+		err = d.Store.StopSending(now, reminder.Stop{Reason: reminder.AccountFault, Until: now.Add(time.Hour)})
 	case "payment":
 		s.owes(b, "0")
 		nothing := reminder.MustMoney("0")
-		s.Store.TrustClock(s.ClockCheck.stateNow().sure) // as the jobs do
-		_, err = s.Store.RecordChecks(s.policies, s.daemonNow(), store.CheckResult{BillID: b.ID, Answer: &reminder.Answer{At: s.daemonNow(), Balance: &nothing}})
+		d.Store.TrustClock(d.ClockCheck.stateNow().sure) // as the jobs do
+		_, err = d.Store.RecordChecks(s.policies, now, store.CheckResult{BillID: b.ID, Answer: &reminder.Answer{At: now, Balance: &nothing}})
 	}
 	return err
 }
 
-func (s *sim) actOn(b *simBill) store.BulkOp {
-	return store.BulkOp{Selector: store.Selector{Service: b.Service, Account: b.Account}, At: s.daemonNow(), Who: "simulation"}
+func actOn(b *simBill, now time.Time) store.BulkOp {
+	return store.BulkOp{Selector: store.Selector{Service: b.Service, Account: b.Account}, At: now, Who: "simulation"}
 }
 
 // spokenAgainst is what was committed against a text so long before the request
@@ -115,7 +116,7 @@ func (s *sim) afterCommits() {
 		case "stop":
 			s.must(db.EndStop(reminder.AccountFault))
 		case "pause":
-			_, err := db.Resume(s.ctx, s.actOn(c.bill), s.policies)
+			_, err := db.Resume(s.ctx, actOn(c.bill, s.daemonNow()), s.policies)
 			s.must(err)
 		}
 	}
