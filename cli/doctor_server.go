@@ -59,6 +59,8 @@ func (d *doctor) daemons(ctx context.Context) (out findings) {
 			level, does = levelNote, "is not heard of any more; another one takes over its work"
 		case !m.Decides:
 			level, does = levelFix, "waits, since its config differs: give all the same, or duewatch release --reason config_differs"
+		case !m.Works:
+			level, does = levelNote, "leaves its work to the others, as "+m.Aside
 		case m.Leads:
 			does = "works, and leads"
 		}

@@ -65,10 +65,10 @@ func (d *daemon) storeHealth(ctx context.Context, h health, s *scheduler.Schedul
 	if err != nil {
 		h.problems = append(h.problems, unread(err))
 	}
-	h.problems = append(h.problems, waitingDaemons(members)...)
+	h.problems = append(h.problems, idleDaemons(members)...)
 	for _, m := range members {
 		h.daemons = append(h.daemons, web.Daemon{Host: m.Host, PID: m.PID, Version: m.Version, Config: m.Config, Mode: m.Mode,
-			Works: m.Decides && m.Lives, Leads: m.Leads, Self: m.Self, SeenAt: m.SeenAt})
+			Works: m.Works, Leads: m.Leads, Self: m.Self, SeenAt: m.SeenAt})
 	}
 	if err := d.store.Writable(d.Now()); err != nil {
 		h.alive = false

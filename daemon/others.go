@@ -7,12 +7,14 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"strings"
 	"time"
 
 	systemd "github.com/coreos/go-systemd/v22/daemon"
 	"golang.org/x/sync/errgroup"
 
 	"duewatch/config"
+	"duewatch/reminder"
 	"duewatch/store"
 	"duewatch/web"
 )
@@ -119,9 +121,14 @@ func (d *daemon) whyItWaits(ctx context.Context) Problem {
 	return Problem{Key: "config_differs", Text: "this daemon is about to work"}
 }
 
-// waitingDaemons are the problems that others wait.
-func waitingDaemons(members []store.Member) (all []Problem) {
+// idleDaemons are the problems that others wait, and that this daemon or another leaves its work to
+// the others.
+func idleDaemons(members []store.Member) (all []Problem) {
 	for _, m := range members {
+		if m.Decides && m.Lives && !m.Works {
+			all = append(all, Problem{Key: "daemon_aside", Text: fmt.Sprintf("the daemon on %s (process %d) leaves its work to the others: %s: %s",
+				m.Host, m.PID, m.Aside, meaningOf(m.Aside))})
+		}
 		if !m.Decides && m.Lives && m.Config != "" && !m.Self {
 			all = append(all, Problem{Key: "config_differs", Text: fmt.Sprintf("the daemon on %s (process %d, mode %s) waits, since its config "+
 				"differs from that of those that work: give all the same config, or duewatch release --reason config_differs "+
@@ -129,6 +136,11 @@ func waitingDaemons(members []store.Member) (all []Problem) {
 		}
 	}
 	return all
+}
+
+// meaningOf is what stands behind a reason to leave the work to others.
+func meaningOf(aside string) string {
+	return strings.TrimPrefix(reminder.Reason(aside).Info().Means, "sending is stopped: ")
 }
 
 // Clocks of several machines differ. Beyond clockWarns it is said; beyond clockStops this daemon

@@ -1,9 +1,9 @@
 package scheduler
 
 import (
+	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"strconv"
 	"sync"
@@ -80,6 +80,9 @@ func (s *Scheduler) checkClock(ctx context.Context) (clockState, error) {
 	if !newlyBelieved {
 		return state, nil
 	}
+	if err := s.stepBack(ctx, reminder.ClockUnsure); err != nil {
+		return clockState{}, err
+	}
 	level := slog.LevelDebug
 	if s.trust.doubted || s.trust.believed != nil {
 		level = slog.LevelInfo
@@ -88,8 +91,9 @@ func (s *Scheduler) checkClock(ctx context.Context) (clockState, error) {
 	s.trust.believed, s.trust.doubted = &state, false
 	// What waited for it goes on.
 	s.requestReplan()
-	s.wake(jobReceipts)
-	s.wake(jobHousekeeping)
+	for _, name := range []string{jobRegister, jobRecheck, jobReceipts, jobHousekeeping} {
+		s.wake(name)
+	}
 	return state, nil
 }
 
@@ -124,15 +128,12 @@ func (s *Scheduler) findVoucher(ctx context.Context, state clockState) (clockSta
 		s.Log.Error("nobody vouches for the clock of this machine, so nothing is sent or forgotten", "why", why)
 	}
 	s.trust.doubted = true
-	if portion, err := s.Store.Portion(ctx); err != nil || portion.Of > 1 {
-		return state, errors.Join(err, fmt.Errorf("%w: %s", errClockUnsure, why))
+	unsure := &stoppedError{reason: reminder.ClockUnsure, err: errors.New(why)}
+	if others, err := s.stepAside(ctx, unsure); err != nil || others {
+		return state, cmp.Or(err, leftToOthers(unsure))
 	}
 	return state, s.Store.DistrustClock(s.Now(), why)
 }
-
-// errClockUnsure ends the passes of a daemon whose clock nobody vouches for, beside others whose
-// clocks are believed: it is no reason for them to stop.
-var errClockUnsure = errors.New("nobody vouches for the clock of this machine, and the other daemons do its work")
 
 // vouchedLocally reports whether the operator vouches for the clock, or, where no
 // answer has a Date, the last instant that the store has seen.

@@ -437,6 +437,14 @@ func (w *world) joinedByAnother() {
 	}
 }
 
+// anotherIs says why the other daemon leaves its work to this one; "" = it does not.
+func (w *world) anotherIs(aside reminder.Reason) {
+	w.t.Helper()
+	if err := pgtest.Exec(w.t.Context(), w.path, "UPDATE daemons SET aside = '"+string(aside)+"' WHERE owner = 'another'"); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
 // One of several daemons that does not reach the provider speaks for itself alone: it leaves the
 // work to the others for a while, and stops nobody.
 func TestADaemonThatIsCutOffFromTheProviderStopsNoOther(t *testing.T) {
@@ -468,5 +476,29 @@ func TestADaemonThatIsCutOffFromTheProviderStopsNoOther(t *testing.T) {
 	}
 	if len(w.texts()) == 0 {
 		t.Error("nobody is texted once it reaches the provider")
+	}
+}
+
+// When the provider is down for all, none may wait for the others to send.
+func TestAProviderThatNoneOfSeveralDaemonsReachesStopsThemAll(t *testing.T) {
+	besideAnother(t)
+	w := newWorld(t, func(w *world) { w.toProvider.before = unreachable })
+	w.joinedByAnother()
+	w.anotherIs(reminder.ProviderUnreachable)
+	for i := range 2 * reminder.EnoughWitnesses {
+		w.owes(account(i), "2026-03-12", "500")
+		w.declare(account(i), phone(i))
+	}
+	_ = w.tryTick()
+	w.at("2026-03-09 09:00")
+	_ = w.tryTick()
+	w.wantStops(reminder.ProviderUnreachable)
+	w.toProvider.before = nil
+	w.clock.pass(2 * retryUnreachable)
+	if err := w.Pass(w.ctx, jobRemind); err != nil {
+		t.Error(err)
+	}
+	if len(w.texts()) == 0 {
+		t.Error("nobody is texted once it is reached")
 	}
 }

@@ -27,6 +27,9 @@ func (s *Scheduler) remind(ctx context.Context, j *job) error {
 	if err := s.settleOwnTexts(ctx); err != nil {
 		return err
 	}
+	if err := s.isAside(ctx); err != nil {
+		return err
+	}
 	s.awaitNewBills(ctx)
 	// Where the list cannot be read (listFault), sending is stopped in the store. The
 	// decisions go on, and hold what they would have sent, since they read that stop.
@@ -38,12 +41,9 @@ func (s *Scheduler) remind(ctx context.Context, j *job) error {
 	if err != nil {
 		return err
 	}
-	portion, err := s.Store.Portion(ctx)
+	portion, _, err := s.Store.Portion(ctx)
 	if err != nil {
 		return err
-	}
-	if cutOff := s.cutOff.Load(); cutOff != nil && portion.Of > 1 && s.Now().Before(cutOff.until) {
-		return cutOff
 	}
 	s.Almara.ShareRate(portion.Of)
 	p := s.startPass(ctx, j, clock, portion.Of)

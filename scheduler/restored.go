@@ -95,7 +95,7 @@ func (s *Scheduler) checkForeignMessages(ctx context.Context, j *job, clock cloc
 		if ctx.Err() != nil {
 			return nil, nil //nolint:nilerr // stopping
 		}
-		return s.stopUntilListIsRead(err, now)
+		return s.stopUntilListIsRead(ctx, err, now)
 	}
 	if err != nil {
 		return nil, err
@@ -151,13 +151,19 @@ func (s *Scheduler) comparedByOthers(ctx context.Context, by comparedBy) (bool, 
 	return false, nil
 }
 
-// stopUntilListIsRead keeps texts back until the next pass has read the list. The
-// second error says that the store could not take the stop.
-func (s *Scheduler) stopUntilListIsRead(why error, now time.Time) (listFault, err error) {
+// stopUntilListIsRead keeps texts back until the next pass has read the list, or leaves that to
+// others that may reach it. The second error ends the pass: it does so, or the store could not take
+// the stop.
+func (s *Scheduler) stopUntilListIsRead(ctx context.Context, why error, now time.Time) (listFault, err error) {
 	why = fmt.Errorf("before the first text the provider's list is compared with the store, and it cannot be read: %w", why)
 	stopped := &stoppedError{reason: reminder.ProviderUnreachable, until: now.Add(retryUnreachable), err: why}
 	if errors.Is(why, notifier.ErrStop) {
 		stopped.reason, stopped.until = reminder.AccountFault, now.Add(retryAccount)
+	}
+	if stopped.reason == reminder.ProviderUnreachable {
+		if others, err := s.stepAside(ctx, stopped); err != nil || others {
+			return nil, cmp.Or(err, leftToOthers(stopped))
+		}
 	}
 	return stopped, s.Store.StopSending(now, *stopped.asStop())
 }

@@ -87,7 +87,8 @@ type Config struct {
 	// only polled.
 	Callbacks *Callbacks
 
-	// NoticeEvery is how soon it acts on what commands and other daemons wrote; 0 = a second.
+	// NoticeEvery is how soon it acts on what commands and other daemons wrote; 0 = a second. Tests whose
+	// time jumps ask less often.
 	NoticeEvery time.Duration
 
 	Now func() time.Time
@@ -119,9 +120,8 @@ type Scheduler struct {
 	callbackQueue callbackQueue     // what the provider says by itself, on its way to disk
 	unwritten     unwritten         // outcomes that are known, and not on disk yet
 	trust         clockTrust        // of the remind job alone
-	// cutOff is why this daemon, one of several, did not reach the provider, and until when it
-	// leaves the work to the others; nil = it did. What one alone finds stops its store.
-	cutOff atomic.Pointer[stoppedError]
+	// aside is why this daemon leaves its work to the others; nil = it does not.
+	aside atomic.Pointer[stoppedError]
 
 	replan chan struct{} // holds at most one: all bills are to be planned anew
 }
@@ -197,7 +197,10 @@ func (s *Scheduler) Run(ctx context.Context) error {
 // prepare takes over what a dead process has left, before the first pass. It
 // returns how many texts are in doubt by that.
 func (s *Scheduler) prepare(ctx context.Context) (orphans int, err error) {
-	// First, since what is written below must not count by the hour of a wrong clock.
+	if err := s.Store.StepBack(ctx); err != nil { // as an earlier generation had stepped aside
+		return 0, err
+	}
+	// Before anything is written, since what is written below must not count by the hour of a wrong clock.
 	s.Store.TrustClock(s.ClockCheck.stateNow().sure)
 	// Nobody can say whether the texts that were being sent left: they are looked up. Bills that
 	// were claimed would else wait for the end of their lease.

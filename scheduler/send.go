@@ -25,11 +25,14 @@ func (p *remindPass) send(t *store.Text) (outcome store.SendOutcome, err error) 
 	}
 	// A stop goes to disk with the outcome; as the error it ends the pass.
 	if stopped := (*stoppedError)(nil); errors.As(err, &stopped) {
-		if stopped.reason == reminder.ProviderUnreachable && p.daemons > 1 {
-			p.cutOff.Store(stopped) // from here: the other daemons may reach it
-		} else {
+		others, asideErr := false, error(nil)
+		if stopped.reason == reminder.ProviderUnreachable { // from here: other daemons may reach it
+			others, asideErr = p.stepAside(context.WithoutCancel(p.ctx), stopped)
+		}
+		if !others {
 			outcome.Stop, outcome.Evidence = stopped.asStop(), stopped.against
 		}
+		err = errors.Join(err, asideErr)
 	}
 	outcome.TextID = t.ID
 	if outcome.Until.After(t.NotAfter) {

@@ -104,6 +104,38 @@ func (s *sim) checkBelieved() {
 	s.found(nil, "at %s nobody believed the clock, which was right since %s, dates: %s", s.hour(now), s.hour(since), s.wire.dates.name)
 }
 
+// simSilent is how long it may take until a stop says why nobody decides.
+const simSilent = time.Hour
+
+// checkSaid reports that nobody can decide, though the database was there, and that no stop says why:
+// whoever looks would think that all is well. tried = somebody has just tried to.
+func (s *sim) checkSaid(tried bool) {
+	now := s.trueNow()
+	stops, err := s.Store.Stops(s.ctx, s.daemonNow())
+	if err != nil || len(stops) > 0 || slices.ContainsFunc(s.daemons, (*simDaemon).decides) {
+		s.silentSince = time.Time{}
+		return
+	}
+	if !tried {
+		return
+	}
+	if s.silentSince.IsZero() {
+		s.silentSince = now
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if now.Sub(s.silentSince) > simSilent && !slices.ContainsFunc(s.unruly, func(u span) bool {
+		return u.what == "database" && u.from.Before(now) && u.to.After(now.Add(-simSilent))
+	}) {
+		s.found(nil, "at %s nobody had decided since %s, and no stop said why", s.hour(now), s.hour(s.silentSince))
+	}
+}
+
+// decides reports whether the daemon can decide, as its last pass shows.
+func (d *simDaemon) decides() bool {
+	return d.up() && d.busy == nil && d.job(jobRemind).err == nil && d.ClockCheck.stateNow().sure
+}
+
 func (s *sim) hour(t time.Time) string { return t.In(s.zone).Format("Mon 2006-01-02 15:04:05 MST") }
 
 // noSending is what must hold after each start.

@@ -91,9 +91,10 @@ func (s *sim) start() {
 	s.declareIfLeads(db)
 	dies := -1
 	if dice := s.diceOf("start", s.starts); s.wire.faults > 0 && !s.calm.Load() && dice.IntN(6) == 0 {
-		dies = dice.IntN(5)
+		dies = dice.IntN(6)
 	}
 	for i, step := range []func() error{
+		func() error { return db.StepBack(s.ctx) },
 		func() error { _, err := s.takeOver(); return err },
 		func() error { return db.EndTimedStops(s.ctx) },
 		func() error { return s.stopIfSenderChanged(s.ctx) },

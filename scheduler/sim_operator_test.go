@@ -122,7 +122,7 @@ func (s *sim) operate() {
 // vouch has the operator hold the clock against a watch, and let it go if it is
 // right.
 func (s *sim) vouch(db *store.Store) {
-	if s.skew() != 0 {
+	if s.skew() != s.drift {
 		return
 	}
 	_, err := db.ReleaseAll(s.ctx, s.policies.Default, s.daemonNow(), reminder.ClockUnsure, "simulation", RememberClock(s.daemonNow(), s.uptime()))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -163,10 +164,13 @@ func (s *sim) wakeUp() {
 	s.noteStopped()
 	committed := s.meanwhile()
 	var woken []*simDaemon
+	tried := false
 	for _, d := range s.idle(dice) {
 		s.simDaemon = d
 		s.server.strike(s, d)
-		d.wake(s.jobsDue(dice), dice)
+		names := s.jobsDue(dice)
+		d.wake(names, dice)
+		tried = tried || slices.Contains(names, jobRemind)
 		woken = append(woken, d)
 	}
 	for _, d := range woken {
@@ -181,12 +185,13 @@ func (s *sim) wakeUp() {
 		s.simDaemon = d
 		s.server.spare(s)
 		if s.endWake(dice) {
-			went = went || s.job(jobRemind).err == nil && s.ClockCheck.stateNow().sure
+			went = went || s.decides()
 		}
 	}
 	if s.turnToAny(); s.up() {
 		s.takeSnapshot(went)
 		s.checkBelieved()
+		s.checkSaid(tried)
 	}
 }
 

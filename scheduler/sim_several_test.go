@@ -348,6 +348,8 @@ func (s *sim) noticeOthers() {
 		case err == nil && leads && !s.leads:
 			s.met["daemon comes to lead"]++
 			s.declareIfLeads(open)
+		case err == nil:
+			s.leads = leads
 		}
 	}
 }

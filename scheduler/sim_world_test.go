@@ -79,13 +79,14 @@ type sim struct {
 	restored   []time.Time // when, true
 	releases   []release
 
-	bills     []*simBill
-	script    []blow
-	unruly    []span // when something other than the weather was in the way
-	refuse    map[reminder.Phone]map[string]bool
-	stopped   map[reminder.Phone]map[string]bool // who was not to be texted at the start of this wake, "" = by any service
-	optOuts   int64                              // in the store, when stopped was made
-	refusedBy map[reminder.Phone]bool            // the provider said no to it, and the process outlived that
+	bills       []*simBill
+	script      []blow
+	unruly      []span    // when something other than the weather was in the way
+	silentSince time.Time // nobody has decided since, and no stop says why
+	refuse      map[reminder.Phone]map[string]bool
+	stopped     map[reminder.Phone]map[string]bool // who was not to be texted at the start of this wake, "" = by any service
+	optOuts     int64                              // in the store, when stopped was made
+	refusedBy   map[reminder.Phone]bool            // the provider said no to it, and the process outlived that
 
 	mu      sync.Mutex
 	commits []simCommit // of this wake, with calls under way

@@ -38,15 +38,7 @@ const (
 )
 
 // turnsOf begins the turns of a pass.
-func (s *Scheduler) turnsOf(ctx context.Context, j *job, q queue) (*turns, error) {
-	portion, err := s.Store.Portion(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if portion.Of > 1 && !s.ClockCheck.stateNow().sure { // what is learned by it would have a wrong age
-		return nil, errClockUnsure
-	}
-	s.Almara.ShareRate(portion.Of)
+func (s *Scheduler) turnsOf(ctx context.Context, j *job, q queue, portion store.Portion) (*turns, error) {
 	if !j.wasCutShort {
 		return &turns{q, portion, []line{{}}}, nil
 	}

@@ -58,18 +58,35 @@ func (s *Store) Leads(ctx context.Context) (bool, error) {
 // divided by Of. The zero value is all of them.
 type Portion struct{ Index, Of int }
 
-// Portion is that of this daemon, among those that work.
-func (s *Store) Portion(ctx context.Context) (p Portion, err error) {
+// Portion is that of this daemon among those that work; works = it is one of them.
+func (s *Store) Portion(ctx context.Context) (p Portion, works bool, err error) {
 	all, err := s.Members(ctx)
 	for _, m := range all {
-		if m.Decides && m.Lives {
+		if m.Works {
 			if m.Self {
-				p.Index = p.Of
+				p.Index, works = p.Of, true
 			}
 			p.Of++
 		}
 	}
-	return p, err
+	return p, works || len(all) == 0, err
+}
+
+// StepAside has this daemon leave its work to the others for a reason, and reports whether there are
+// any that can do it: those lead, and have its portion of the bills, until StepBack.
+func (s *Store) StepAside(ctx context.Context, why reminder.Reason) (others bool, err error) {
+	if others, err = s.db.StepAside(ctx, string(why)); err != nil {
+		return false, fmt.Errorf("leave the work to the other daemons: %w", err)
+	}
+	return others, nil
+}
+
+// StepBack has this daemon do its part again.
+func (s *Store) StepBack(ctx context.Context) error {
+	if err := s.db.StepBack(ctx); err != nil {
+		return fmt.Errorf("share the work with the other daemons again: %w", err)
+	}
+	return nil
 }
 
 // Compared notes that the provider's list of a sender was compared with the store, by this daemon

@@ -60,7 +60,7 @@ func NewStoreMetrics(c StoreMetrics) prometheus.Collector {
 		oldest:       desc("oldest_text_in_doubt_seconds", "Age of the oldest text in doubt, 0 when there is none."),
 		bills:        desc("bills", "Bills in each state.", "state"),
 		size:         desc("store_bytes", "Size of the store on this host.", "part"),
-		daemons:      desc("daemons", "Daemons on this store that are heard of: that work, and that wait since their config differs.", "state"),
+		daemons:      desc("daemons", "Daemons of this store that are heard of: at work, aside, or waiting by another config.", "state"),
 		leads:        desc("leads", "1 for the one daemon on a store that polls receipts, declares lists and tells the operator."),
 	}
 }
@@ -139,15 +139,17 @@ func (m *storeMetrics) collectDaemons(ctx context.Context, gauge func(*prometheu
 		m.Log.Warn("the daemons cannot be counted", "err", err)
 		return
 	}
-	var works, waits, leads float64
+	var works, aside, waits, leads float64
 	if len(members) == 0 { // of a file
 		works, leads = 1, 1
 	}
 	for _, d := range members {
 		switch {
 		case !d.Lives:
-		case d.Decides:
+		case d.Works:
 			works++
+		case d.Decides:
+			aside++
 		default:
 			waits++
 		}
@@ -156,6 +158,7 @@ func (m *storeMetrics) collectDaemons(ctx context.Context, gauge func(*prometheu
 		}
 	}
 	gauge(m.daemons, works, "works")
+	gauge(m.daemons, aside, "aside")
 	gauge(m.daemons, waits, "waits")
 	gauge(m.leads, leads)
 }

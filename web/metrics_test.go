@@ -46,7 +46,7 @@ func TestStoreMetricsOfAStoreThatCannotBeReadAreLeftOut(t *testing.T) {
 	}
 	want := map[string]float64{"duewatch_oldest_text_in_doubt_seconds": 0, "duewatch_texts_in_doubt": 0,
 		"duewatch_segments_this_month": 0, "duewatch_texts_today": 0, "duewatch_other_total": 0, "duewatch_store_bytes database": 4096, "duewatch_store_lost": 0,
-		"duewatch_daemons works": 1, "duewatch_daemons waits": 0, "duewatch_leads": 1}
+		"duewatch_daemons works": 1, "duewatch_daemons aside": 0, "duewatch_daemons waits": 0, "duewatch_leads": 1}
 	for _, state := range store.BillStates {
 		want["duewatch_bills "+string(state)] = 0
 	}

@@ -51,7 +51,7 @@ func busyPage() web.Page {
 			{Name: "housekeeping", Late: true},
 		},
 		Daemons: []store.Member{
-			{Host: "pay-1", PID: 11, Lives: true, Decides: true, Leads: true, Version: "duewatch 0.1.0", Since: pageAt.Add(-72 * time.Hour), SeenAt: pageAt.Add(-2 * time.Second)},
+			{Host: "pay-1", PID: 11, Lives: true, Decides: true, Works: true, Leads: true, Version: "duewatch 0.1.0", Since: pageAt.Add(-72 * time.Hour), SeenAt: pageAt.Add(-2 * time.Second)},
 			{Host: "pay-2", PID: 12, Lives: true, Version: "duewatch 0.1.0", Since: pageAt.Add(-48 * time.Hour), SeenAt: pageAt.Add(-3 * time.Minute)},
 		},
 		Today: &web.Today{At: pageAt, Line: line(1234, 5), Held: []web.Waiting{

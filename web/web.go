@@ -52,7 +52,7 @@ type Daemon struct {
 	Version string    `json:"version"`
 	Config  string    `json:"config"` // a fingerprint
 	Mode    string    `json:"mode"`
-	Works   bool      `json:"works"` // and does not wait since its config differs
+	Works   bool      `json:"works"` // and does not wait since its config differs, or leave its work to the others
 	Leads   bool      `json:"leads"`
 	Self    bool      `json:"self"`
 	SeenAt  time.Time `json:"seen_at"`

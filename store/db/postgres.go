@@ -106,8 +106,8 @@ func (*postgres) args(args []any) []any {
 // stepping is the key of a function in a context.
 type stepping struct{}
 
-// Stepping has step called before each transaction of a database that a daemon opens by the
-// context: a simulation of several daemons has them take their turns in an order of its own.
+// Stepping is for tests: it has step called before each transaction of a database that a daemon opens by
+// the context, so that a simulation of several daemons has them take their turns in an order of its own.
 func Stepping(ctx context.Context, step func()) context.Context {
 	return context.WithValue(ctx, stepping{}, step)
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 )
 
@@ -16,6 +17,8 @@ type Member struct {
 	Config               string // a fingerprint of what it decides by; "" = it has not said
 	Mode                 string // notifier.mode
 	Decides              bool   // it works, and does not wait because others work by another config
+	Aside                string // why it leaves its work to the others, as a reason; "" = it does not
+	Works                bool   // it decides and lives, and is not aside, unless all are
 	Leads                bool   // it does what one alone does
 	Compared             string // the sender whose list at the provider it has compared; "" = none
 	Self                 bool
@@ -23,32 +26,42 @@ type Member struct {
 	Lives                bool      // its lease has not run out
 }
 
-const membersSQL = `SELECT owner, host, pid, version, config, mode, decides, compared, since, seen_at, until_at > ` + serverNow + `
+const membersSQL = `SELECT owner, host, pid, version, config, mode, decides, compared, aside, since, seen_at, until_at > ` + serverNow + `
 	FROM daemons ORDER BY since, owner`
 
-// membersOf reads the daemons, those that are there longest first. The first that lives and
-// decides leads the others: so there is one whenever there is any, and who leads changes
-// only when it is gone.
+// membersOf reads the daemons, those that are there longest first. The first that works leads the
+// others: so there is one whenever there is any, and who leads changes only when it is gone, or
+// aside, or is there again.
 func (p *postgres) membersOf(rows *sql.Rows, err error) (all []Member, _ error) {
 	if err != nil {
 		return nil, explain(err)
 	}
 	defer rows.Close() //nolint:errcheck // read to the end
-	led := false
 	for rows.Next() {
 		var m Member
 		var since, seen int64
-		err := rows.Scan(&m.Owner, &m.Host, &m.PID, &m.Version, &m.Config, &m.Mode, &m.Decides, &m.Compared, &since, &seen, &m.Lives)
+		err := rows.Scan(&m.Owner, &m.Host, &m.PID, &m.Version, &m.Config, &m.Mode, &m.Decides, &m.Compared, &m.Aside, &since, &seen, &m.Lives)
 		if err != nil {
 			return nil, explain(err)
 		}
 		m.Since, m.SeenAt = time.UnixMilli(since), time.UnixMilli(seen)
 		m.Self = m.Owner == p.owner
-		m.Leads = m.Decides && m.Lives && !led
-		led = led || m.Leads
 		all = append(all, m)
 	}
+	shareWork(all)
 	return all, explain(rows.Err())
+}
+
+// shareWork says who works and who leads. Where all are aside, all work: none is alone in what it found.
+func shareWork(all []Member) {
+	can := func(m Member) bool { return m.Decides && m.Lives && m.Aside == "" }
+	someCan, led := slices.ContainsFunc(all, can), false
+	for i := range all {
+		m := &all[i]
+		m.Works = m.Decides && m.Lives && (m.Aside == "" || !someCan)
+		m.Leads = m.Works && !led
+		led = led || m.Leads
+	}
 }
 
 // Members are the daemons that work on the database. A file has one, which is not listed.
@@ -139,6 +152,28 @@ func (d *DB) Decide(ctx context.Context, config, mode string, able bool) (may bo
 		return false, fmt.Errorf("ask whether this config may decide: %w", err)
 	}
 	return may, nil
+}
+
+// StepAside has this daemon leave its work to the others, for a reason, and reports whether there
+// are any that can do it. A file has one daemon.
+func (d *DB) StepAside(ctx context.Context, reason string) (others bool, err error) {
+	if err := d.setAside(ctx, reason); err != nil {
+		return false, err
+	}
+	all, err := d.Members(ctx)
+	return slices.ContainsFunc(all, func(m Member) bool { return m.Works && m.Aside == "" && !m.Self }), err
+}
+
+// StepBack ends StepAside.
+func (d *DB) StepBack(ctx context.Context) error { return d.setAside(ctx, "") }
+
+func (d *DB) setAside(ctx context.Context, reason string) error {
+	p, ok := d.engine.(*postgres)
+	if !ok {
+		return nil
+	}
+	_, err := p.apart.ExecContext(ctx, "UPDATE daemons SET aside = $2 WHERE owner = $1 AND aside <> $2", p.owner, reason)
+	return explain(err)
 }
 
 // Compared notes that this daemon has compared the provider's list of a sender with the store.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -543,4 +544,36 @@ func workThrough(t *testing.T, address string) error {
 		all = errors.Join(all, <-errs)
 	}
 	return errors.Join(all, d.Close())
+}
+
+func TestWhoWorksAndWhoLeads(t *testing.T) {
+	const clock = "clock"
+	can, waits, dead := Member{Decides: true, Lives: true}, Member{Lives: true}, Member{Decides: true}
+	aside := Member{Decides: true, Lives: true, Aside: clock}
+	for _, tt := range []struct {
+		name         string
+		all          []Member
+		works, leads []int
+	}{
+		{"one", []Member{can}, []int{0}, []int{0}},
+		{"those that are there longest first", []Member{can, can}, []int{0, 1}, []int{0}},
+		{"one that waits, and one that is dead", []Member{waits, dead, can}, []int{2}, []int{2}},
+		{"one aside", []Member{aside, can, can}, []int{1, 2}, []int{1}},
+		{"all aside", []Member{aside, aside}, []int{0, 1}, []int{0}},
+		{"all aside that work", []Member{waits, dead, aside}, []int{2}, []int{2}},
+	} {
+		shareWork(tt.all)
+		var works, leads []int
+		for i, m := range tt.all {
+			if m.Works {
+				works = append(works, i)
+			}
+			if m.Leads {
+				leads = append(leads, i)
+			}
+		}
+		if !slices.Equal(works, tt.works) || !slices.Equal(leads, tt.leads) {
+			t.Errorf("%s: %d work and %d leads, want %d and %d", tt.name, works, leads, tt.works, tt.leads)
+		}
+	}
 }

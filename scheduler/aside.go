@@ -1,0 +1,48 @@
+package scheduler
+
+import (
+	"context"
+	"fmt"
+
+	"duewatch/reminder"
+)
+
+// What one of several daemons finds may be true of its machine alone: that nobody vouches for the
+// clock, or that the provider does not answer. It steps aside then, and the others do its work. Where
+// none of them can, it is as with one daemon: sending is stopped in the store, and everybody sees why.
+
+// stepAside has this daemon leave its work to the others, and reports whether there are any that
+// can do it. Without a time (why.until) it is until stepBack.
+func (s *Scheduler) stepAside(ctx context.Context, why *stoppedError) (others bool, err error) {
+	s.aside.Store(why)
+	return s.Store.StepAside(ctx, why.reason)
+}
+
+// stepBack has this daemon do its part again, if it does not for that reason.
+func (s *Scheduler) stepBack(ctx context.Context, reason reminder.Reason) error {
+	why := s.aside.Load()
+	if why == nil || why.reason != reason {
+		return nil
+	}
+	s.aside.Store(nil)
+	return s.Store.StepBack(ctx)
+}
+
+// isAside says why this daemon leaves its work to the others; nil = it does not, or not any more.
+func (s *Scheduler) isAside(ctx context.Context) error {
+	why := s.aside.Load()
+	switch {
+	case why == nil:
+		return nil
+	case !why.until.IsZero() && !s.Now().Before(why.until):
+		return s.stepBack(ctx, why.reason)
+	}
+	if _, works, err := s.Store.Portion(ctx); err != nil || works {
+		return err // the others are aside as well
+	}
+	return leftToOthers(why)
+}
+
+func leftToOthers(why *stoppedError) error {
+	return fmt.Errorf("this daemon leaves its work to the others: %w", why.err)
+}
