@@ -443,3 +443,26 @@ func TestWhereNoClockOfSeveralIsBelievedSendingIsStoppedAndSaysWhy(t *testing.T)
 		t.Errorf("it leads %t, %v: the other one can work", leads, err)
 	}
 }
+
+// All bills are planned anew by a changed policy, also where the store could not be read at first: what
+// the old plan does not have would never be texted about.
+func TestPlanningAnewIsTriedAgainWhereTheStoreCouldNotBeRead(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(w *world) { w.policy.Stages = []reminder.Stage{0} })
+	w.watch("A1", "2026-03-12", phone(1))
+	w.at("2026-03-09 08:00")
+	w.tick()
+	w.stop()
+	w.policy.Stages, w.fingerprint = []reminder.Stage{-3, 0}, "a reminder three days before"
+	w.build()
+	cut, cancel := context.WithCancel(w.ctx)
+	cancel()
+	if w.replanAll(cut) {
+		t.Error("the store could not be read, and nobody tries again")
+	}
+	if !w.replanAll(w.ctx) {
+		t.Error("the second time it was not done either")
+	}
+	w.ticks(2*time.Hour, time.Minute)
+	w.wantTexts("03-09 09:00 A1")
+}

@@ -234,12 +234,12 @@ func (s *Scheduler) requestReplan() {
 	}
 }
 
-// replanOnRequest plans all bills anew whenever that is wanted.
+// replanOnRequest plans all bills anew whenever that is wanted, and tries again while it could not.
 func (s *Scheduler) replanOnRequest(ctx context.Context) {
 	for ctx.Err() == nil {
 		var again <-chan time.Time // never
 		if !s.replanAll(ctx) {
-			again = time.After(time.Minute) // this daemon may lead by then
+			again = time.After(time.Minute)
 		}
 		select {
 		case <-ctx.Done():
@@ -253,20 +253,19 @@ func (s *Scheduler) replanOnRequest(ctx context.Context) {
 // bounded batches beside the running jobs: until it gets to a bill, that bill
 // is decided about when its old plan says, and by the new policy all the same. While
 // nobody vouches for the clock it does nothing, since what is to come might be taken
-// for past. Of several daemons the leader does it: false = there is something to do, and this is
-// another one.
+// for past; it is requested again once the clock is believed. Of several daemons the leader does it.
+// false = it may have to be done, and has to be tried again: the store could not be read, or another
+// daemon leads, and this one may do so by then.
 func (s *Scheduler) replanAll(ctx context.Context) (done bool) {
 	const batch = 500
 	have, err := s.Store.Meta(ctx, metaFingerprint)
-	if err == nil && have != s.Fingerprint {
-		var leads bool
-		if leads, err = s.Store.Leads(ctx); err == nil && !leads {
-			return false
-		}
-	}
+	s.report(ctx, "plan anew", err)
 	if err != nil || have == s.Fingerprint {
+		return err == nil
+	}
+	if leads, err := s.Store.Leads(ctx); err != nil || !leads {
 		s.report(ctx, "plan anew", err)
-		return true
+		return false
 	}
 	batches, last := 0, int64(0)
 	for ctx.Err() == nil {
@@ -286,10 +285,11 @@ func (s *Scheduler) replanAll(ctx context.Context) (done bool) {
 			continue
 		}
 		if last = next; last == 0 {
-			s.report(ctx, "plan anew", s.Store.SetMeta(metaFingerprint, s.Fingerprint))
 			s.wake(jobRemind)
 			s.Log.Debug("all bills are planned by the present policy", "batches", batches)
-			return true
+			err := s.Store.SetMeta(metaFingerprint, s.Fingerprint)
+			s.report(ctx, "plan anew", err)
+			return err == nil
 		}
 		batches++
 	}

@@ -111,6 +111,9 @@ func (s *sim) nextInstant(latest time.Time) time.Time {
 		if s.clockNews || !s.ClockCheck.stateNow().sure {
 			take(now, s.untilSure())
 		}
+		if s.toReplan {
+			take(now, time.Minute)
+		}
 		due := s.nextDue()
 		take(due.remind.Add(-s.skew()), time.Minute)
 		take(due.register.Add(-s.skew()), time.Minute)
@@ -259,10 +262,11 @@ func (d *simDaemon) wake(names []string, dice *rand.Rand) {
 		}
 		select {
 		case <-d.replan:
-			if ctx.Err() == nil {
-				d.replanAll(ctx)
-			}
+			d.toReplan = true
 		default:
+		}
+		if d.toReplan && ctx.Err() == nil {
+			d.toReplan = !d.replanAll(ctx)
 		}
 	}()
 }
