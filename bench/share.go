@@ -21,7 +21,7 @@ import (
 // standard input ends, and ends when nothing has been left to send for a while.
 func shareRemind(ctx context.Context, p params, stdin io.Reader) (took, error) {
 	return with(ctx, p, func(d *benchDaemon) (t took, err error) {
-		if may, err := d.store.Decide(ctx, "bench", reminder.ModeLive, true); err != nil || !may {
+		if may, err := d.store.Decide(ctx, "bench", "bench", reminder.ModeLive, true); err != nil || !may {
 			return t, errors.Join(err, errors.New("another config works on the store"))
 		}
 		if _, err := fmt.Fprintln(os.Stdout, ready); err != nil {

@@ -41,7 +41,7 @@ import (
 type Options struct {
 	ConfigPath string
 	Version    string // with the commit and the Go release, for the log
-	Release    string // the number alone, for metrics
+	Release    string // the number alone, for metrics and the daemons beside it
 	// Sandbox puts stand-ins in the place of Almara Pay and Twilio; OnText is called
 	// with each text that they take.
 	Sandbox bool

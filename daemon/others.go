@@ -99,7 +99,7 @@ func (d *daemon) awaitOthers(ctx context.Context, cfg *config.Config, hangup <-c
 
 // mayWork reports whether this daemon may work by its config, and has it work if so.
 func (d *daemon) mayWork(ctx context.Context, cfg *config.Config) (bool, error) {
-	return d.store.Decide(ctx, decidesBy(cfg), cfg.Delivery.Mode, d.clockFits() == nil)
+	return d.store.Decide(ctx, d.Release, decidesBy(cfg), cfg.Delivery.Mode, d.clockFits() == nil)
 }
 
 // whyItWaits says why this daemon waits.

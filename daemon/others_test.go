@@ -42,7 +42,7 @@ func TestADaemonThatWaitsTellsTheOperatorByItself(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = leader.Close() }) // the test closes it
-	if may, err := leader.Decide(t.Context(), "another config", reminder.ModeLive, true); err != nil || !may {
+	if may, err := leader.Decide(t.Context(), "0.1.0", "another config", reminder.ModeLive, true); err != nil || !may {
 		t.Fatalf("the first daemon may work: %v, %v", may, err)
 	}
 	const told = `{"another destination":{"problems":{"store":{"text":"the store is full","since":"2026-11-29T01:00:00Z"}},"digest":""}}`

@@ -86,7 +86,7 @@ func TestTextsOfSeveralDaemonsArriveAtTheSharedRate(t *testing.T) {
 	for _, s := range all {
 		s.SegmentsPerSecond = perSecond
 		s.roundSizes, s.pacer = newRoundSizes(perSecond), newWaitingPacer(perSecond, s.SendConcurrency, s.Store)
-		if may, err := s.Store.Decide(w.ctx, "one config", reminder.ModeLive, true); err != nil || !may {
+		if may, err := s.Store.Decide(w.ctx, "0.1.0", "one config", reminder.ModeLive, true); err != nil || !may {
 			t.Fatalf("a daemon of the same config may not work: %v", err)
 		}
 	}

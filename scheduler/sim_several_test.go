@@ -164,7 +164,7 @@ func (s *sim) ownerOf(db *store.Store) string {
 // mayWork asks whether the daemon at hand may work by its config, and has it wait otherwise.
 func (s *sim) mayWork(db *store.Store) bool {
 	if s.several() {
-		may, err := db.Decide(s.ctx, s.fingerprint(), reminder.ModeLive, s.skew().Abs() <= 5*time.Second)
+		may, err := db.Decide(s.ctx, "0.1.0", s.fingerprint(), reminder.ModeLive, s.skew().Abs() <= 5*time.Second)
 		if err != nil || !may {
 			if s.waiting == nil {
 				s.say("-- daemon %d waits", s.n)

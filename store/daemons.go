@@ -37,9 +37,10 @@ func (s *Store) AnyDead() bool { return s.db.AnyDead() }
 
 // Decide has this daemon work by a config, and reports whether it may. While others work by
 // another one, or where it is not able to work, it waits: it writes nothing, leads nobody, and asks
-// again. One that texts customers does not wait for those that do not.
-func (s *Store) Decide(ctx context.Context, config string, mode reminder.Mode, able bool) (may bool, err error) {
-	return s.db.Decide(ctx, config, string(mode), able)
+// again. One that texts customers does not wait for those that do not. version is that of duewatch, for
+// people.
+func (s *Store) Decide(ctx context.Context, version, config string, mode reminder.Mode, able bool) (may bool, err error) {
+	return s.db.Decide(ctx, version, config, string(mode), able)
 }
 
 // ClockAhead is by how much the clock of the database's server is ahead of this machine's; 0

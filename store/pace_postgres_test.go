@@ -49,7 +49,7 @@ func reserveTogether(t *testing.T, perSecond float64, rounds int, pause time.Dur
 		if daemon == 0 {
 			mustDo(t, pgtest.Exec(ctx, address, slowCommits))
 		}
-		must(s.Decide(ctx, "one config", reminder.ModeLive, true))
+		must(s.Decide(ctx, "0.1.0", "one config", reminder.ModeLive, true))
 		for writer := range 2 { // of one daemon, whose writes may share a transaction
 			dice := rand.New(rand.NewPCG(uint64(daemon), uint64(writer)))
 			working.Go(func() {

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"runtime/debug"
 	"strings"
 	"syscall"
 	"time"
@@ -85,8 +84,8 @@ func (p *postgres) join(ctx context.Context, pool *sql.DB, schema Schema, exclus
 		}
 		_, err = conn.ExecContext(ctx, fmt.Sprintf(`INSERT INTO daemons
 				(owner, host, place, pid, version, config, mode, decides, compared, since, seen_at, until_at, commits, knows)
-			VALUES ($1, $2, $3, $4, $5, '', $7, CASE WHEN EXISTS (SELECT 1 FROM daemons) THEN 0 ELSE 1 END, '', %[1]s, %[1]s, %[1]s + $6, 0, $8)`,
-			serverNow), p.owner, host, place(), os.Getpid(), version(), leaseFor.Milliseconds(), mode, schema.serverVersion())
+			VALUES ($1, $2, $3, $4, '', '', $6, CASE WHEN EXISTS (SELECT 1 FROM daemons) THEN 0 ELSE 1 END, '', %[1]s, %[1]s, %[1]s + $5, 0, $7)`,
+			serverNow), p.owner, host, place(), os.Getpid(), leaseFor.Milliseconds(), mode, schema.serverVersion())
 		return err
 	})
 	if err != nil {
@@ -157,14 +156,6 @@ func hostname() string {
 		return "an unknown host"
 	}
 	return host
-}
-
-// version is that of this binary.
-func version() string {
-	if info, ok := debug.ReadBuildInfo(); ok {
-		return info.Main.Version
-	}
-	return ""
 }
 
 // renewLease renews the lease when it is time, and notices when the store is another

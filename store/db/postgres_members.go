@@ -111,8 +111,8 @@ const live = "live"
 // Decide has this daemon work by a config, and reports whether it may: not while others work by
 // another one. It waits then, writes nothing, and asks again. One that texts customers waits for
 // none that does not: those wait for it. A daemon that is not able to work waits as well. A file
-// has one daemon, which may.
-func (d *DB) Decide(ctx context.Context, config, mode string, able bool) (may bool, err error) {
+// has one daemon, which may. version is that of duewatch, for people.
+func (d *DB) Decide(ctx context.Context, version, config, mode string, able bool) (may bool, err error) {
 	p, ok := d.engine.(*postgres)
 	if !ok {
 		return able, nil
@@ -134,8 +134,8 @@ func (d *DB) Decide(ctx context.Context, config, mode string, able bool) (may bo
 		if may {
 			decides = 1
 		}
-		r, err := conn.ExecContext(ctx, "UPDATE daemons SET config = $2, mode = $3, decides = $4 WHERE owner = $1",
-			p.owner, config, mode, decides)
+		r, err := conn.ExecContext(ctx, "UPDATE daemons SET config = $2, mode = $3, decides = $4, version = $5 WHERE owner = $1",
+			p.owner, config, mode, decides, version)
 		if err != nil {
 			return err
 		}

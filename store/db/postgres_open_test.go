@@ -15,7 +15,7 @@ import (
 // mayDecide is what Decide says.
 func mayDecide(t testing.TB, d *DB, config, mode string) bool {
 	t.Helper()
-	return must(d.Decide(t.Context(), config, mode, true))
+	return must(d.Decide(t.Context(), "0.1.0", config, mode, true))
 }
 
 // twoDaemons are two that work by one config.
@@ -137,7 +137,7 @@ func TestADaemonElsewhereCountsAsLivingUntilItsLeaseEnds(t *testing.T) {
 func TestADaemonThatIsNotAbleToWorkLeadsNobody(t *testing.T) {
 	database := newDatabase(t)
 	first, second := daemonAt(t, database), daemonAt(t, database)
-	if must(first.Decide(t.Context(), "a", "live", false)) {
+	if must(first.Decide(t.Context(), "0.1.0", "a", "live", false)) {
 		t.Error("it may decide")
 	}
 	if !mayDecide(t, second, "b", "live") {
@@ -146,6 +146,9 @@ func TestADaemonThatIsNotAbleToWorkLeadsNobody(t *testing.T) {
 	for _, m := range must(second.Members(t.Context())) {
 		if m.Leads != m.Self {
 			t.Errorf("the leader is not the one that works: %+v", m)
+		}
+		if m.Version != "0.1.0" {
+			t.Errorf("its version is not told: %+v", m)
 		}
 	}
 	if err := first.Write(setMeta("a")); !errors.Is(err, ErrDisplaced) {

@@ -1,6 +1,7 @@
 package db
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -49,8 +50,8 @@ func (p *postgres) makeRoom(ctx context.Context, pool *sql.DB, schema Schema) er
 		}
 		_, err = conn.ExecContext(ctx, fmt.Sprintf(`INSERT INTO daemons
 				(owner, host, place, pid, version, config, mode, decides, compared, since, seen_at, until_at, commits)
-			VALUES ($1, $2, $3, $4, $5, '', '`+exclusive+`', 0, '', %[1]s, %[1]s, %[1]s + $6, 0)`,
-			serverNow), p.owner, hostname(), place(), os.Getpid(), version(), roomFor.Milliseconds())
+			VALUES ($1, $2, $3, $4, '', '', '`+exclusive+`', 0, '', %[1]s, %[1]s, %[1]s + $5, 0)`,
+			serverNow), p.owner, hostname(), place(), os.Getpid(), roomFor.Milliseconds())
 		return err
 	})
 	if err != nil {
@@ -74,7 +75,7 @@ func olderThan(ctx context.Context, conn *sql.Conn, version int64) (all []string
 		if err := rows.Scan(&host, &pid, &binary); err != nil {
 			return nil, err
 		}
-		all = append(all, fmt.Sprintf("on %s process %d (%s)", host, pid, binary))
+		all = append(all, fmt.Sprintf("on %s process %d (%s)", host, pid, cmp.Or(binary, "of no version")))
 	}
 	return all, rows.Err()
 }

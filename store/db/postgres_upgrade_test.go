@@ -95,7 +95,7 @@ func TestDaemonsAreUpgradedOneAfterTheOther(t *testing.T) {
 	}
 	mustDo(t, old.Close())
 	third := must(OpenDaemon(t.Context(), database, drops))
-	must(second.Decide(t.Context(), "a config", "live", true))
+	must(second.Decide(t.Context(), "0.1.0", "a config", "live", true))
 	mustDo(t, second.Write(setMeta("b")))
 	mustDo(t, second.Close())
 	mustDo(t, third.Close())
