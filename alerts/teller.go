@@ -39,13 +39,23 @@ func NewTeller(who string, onSend func(destination string, err error)) *Teller {
 	return &Teller{who: who, onSend: onSend, memories: map[string]*memory{}, tries: map[string]*tries{}}
 }
 
-// Restore takes what Memory gave to an earlier process; "" is nothing.
-func (t *Teller) Restore(memory string) error {
-	if memory == "" {
+// Restore takes what Memory gave to an earlier process, or to another daemon meanwhile; "" is nothing.
+func (t *Teller) Restore(kept string) error {
+	if kept == "" {
 		return nil
 	}
-	if err := json.Unmarshal([]byte(memory), &t.memories); err != nil {
+	var told map[string]*memory
+	if err := json.Unmarshal([]byte(kept), &told); err != nil {
 		return fmt.Errorf("what was told before cannot be read, so it may be told again: %w", err)
+	}
+	for mark, m := range told {
+		if m == nil {
+			continue
+		}
+		if m.Problems == nil {
+			m.Problems = map[string]*known{}
+		}
+		t.memories[mark] = m
 	}
 	return nil
 }

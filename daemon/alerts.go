@@ -34,6 +34,7 @@ type alerting struct {
 	urls      int               // destinations
 	digestAt  *reminder.Clock   // nil = there is no daily report
 	kept      string            // what the store has
+	led       bool              // when it was last to tell: what others told since is not known
 
 	mu     sync.Mutex
 	missed int   // heartbeats in a row that were not taken
@@ -53,7 +54,13 @@ func newAlerting(ctx context.Context, s *store.Store, sandbox bool, r prometheus
 		beats: counter("duewatch_heartbeats_total", "Calls of alerts.heartbeat_url.", "result"),
 	}
 	a.teller, a.waiting = alerts.NewTeller(Speaker(sandbox), a.noteSent), alerts.NewTeller(Speaker(sandbox), a.noteSent)
-	kept, err := s.Meta(ctx, metaAlerts)
+	a.recall(ctx, log)
+	return a
+}
+
+// recall takes from the store what was told before, by this daemon or another.
+func (a *alerting) recall(ctx context.Context, log *slog.Logger) {
+	kept, err := a.store.Meta(ctx, metaAlerts)
 	if err == nil {
 		err = a.teller.Restore(kept)
 	}
@@ -61,7 +68,6 @@ func newAlerting(ctx context.Context, s *store.Store, sandbox bool, r prometheus
 		log.Warn("alerts may repeat what was told before", "err", err)
 	}
 	a.kept = kept
-	return a
 }
 
 // Speaker names this daemon in the title of each message.
@@ -235,7 +241,14 @@ func (d *daemon) tell(ctx context.Context, s *scheduler.Scheduler, cfg *config.C
 	}
 	d.tellWaiting(ctx, cfg, nil, log)
 	// Of several daemons the leader tells what all find; each has a heartbeat of its own.
-	if leads, err := d.store.Leads(ctx); err != nil || !leads {
+	leads, err := d.store.Leads(ctx)
+	if err != nil {
+		return
+	}
+	if leads && !d.alerts.led { // another one may have told meanwhile
+		d.alerts.recall(ctx, log)
+	}
+	if d.alerts.led = leads; !leads {
 		return
 	}
 	h := d.health(ctx, s)
@@ -243,7 +256,7 @@ func (d *daemon) tell(ctx context.Context, s *scheduler.Scheduler, cfg *config.C
 		return
 	}
 	now, problems := d.Now(), outside(h.problems)
-	err := d.alerts.teller.Tell(ctx, alerts.Round{
+	err = d.alerts.teller.Tell(ctx, alerts.Round{
 		Now: now, Zone: cfg.Zone, Problems: problems, Day: d.alerts.digestDay(now, cfg.Zone),
 		Digest: func(ctx context.Context) (alerts.Message, error) { return d.digest(ctx, cfg, now, problems) },
 	})

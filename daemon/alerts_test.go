@@ -175,6 +175,25 @@ func TestTheOperatorIsToldOfAStopOverARestart(t *testing.T) {
 	}
 }
 
+// Who comes to lead several daemons knows what another one has told since its own start.
+func TestADaemonThatComesToLeadDoesNotTellAgain(t *testing.T) {
+	w := newWatched(t, filepath.Join(t.TempDir(), "x.db"))
+	stop := reminder.Stop{Reason: reminder.AccountFault, Detail: "the account is closed"}
+	w.must(w.d.store.StopSending(w.now, stop))
+	if messages, _ := w.pass(2); len(messages) != 1 {
+		t.Fatalf("of a stop: %q", messages)
+	}
+	told, err := w.d.store.Meta(t.Context(), metaAlerts)
+	w.must(err)
+
+	w.start(filepath.Join(t.TempDir(), "y.db"))
+	w.must(w.d.store.StopSending(w.now, stop))
+	w.must(w.d.store.SetMeta(metaAlerts, told)) // by the one that led until now
+	if messages, _ := w.pass(2); len(messages) != 0 {
+		t.Errorf("it is told again: %q", messages)
+	}
+}
+
 // A daemon that is not alive calls no heartbeat, and tells why.
 func TestADaemonThatIsNotWellCallsNoHeartbeat(t *testing.T) {
 	w := newWatched(t, filepath.Join(t.TempDir(), "x.db"))
