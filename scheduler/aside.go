@@ -24,21 +24,27 @@ func (s *Scheduler) stepBack(ctx context.Context, reason reminder.Reason) error 
 	if why == nil || why.reason != reason {
 		return nil
 	}
+	if err := s.Store.StepBack(ctx); err != nil {
+		return err
+	}
 	s.aside.Store(nil)
-	return s.Store.StepBack(ctx)
+	return nil
 }
 
 // isAside says why this daemon leaves its work to the others; nil = it does not, or not any more.
 func (s *Scheduler) isAside(ctx context.Context) error {
 	why := s.aside.Load()
-	switch {
-	case why == nil:
-		return nil
-	case !why.until.IsZero() && !s.Now().Before(why.until):
+	if why != nil && !why.until.IsZero() && !s.Now().Before(why.until) {
 		return s.stepBack(ctx, why.reason)
 	}
-	if _, works, err := s.Store.Portion(ctx); err != nil || works {
-		return err // the others are aside as well
+	portion, err := s.Store.Portion(ctx)
+	switch {
+	case err != nil:
+		return err
+	case why == nil && portion.Aside: // the database has lost that it stepped back
+		return s.Store.StepBack(ctx)
+	case why == nil || portion.Works: // the others are aside as well
+		return nil
 	}
 	return leftToOthers(why)
 }

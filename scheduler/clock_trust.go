@@ -5,12 +5,14 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
 
 	"duewatch/notifier"
 	"duewatch/reminder"
+	"duewatch/store"
 )
 
 const (
@@ -71,7 +73,11 @@ func (s *Scheduler) checkClock(ctx context.Context) (clockState, error) {
 		return state, err
 	}
 	newlyBelieved := s.trust.doubted || s.trust.believed == nil || *s.trust.believed != state
-	if at := s.elapsed(); newlyBelieved || at-s.trust.keptAt >= keepTimeEvery {
+	stopped, err := s.clockStops(ctx)
+	if err != nil {
+		return clockState{}, err
+	}
+	if at := s.elapsed(); newlyBelieved || stopped || at-s.trust.keptAt >= keepTimeEvery {
 		if err := s.Store.BelieveClock(s.trust.lastPassAt); err != nil {
 			return clockState{}, err
 		}
@@ -95,6 +101,16 @@ func (s *Scheduler) checkClock(ctx context.Context) (clockState, error) {
 		s.wake(name)
 	}
 	return state, nil
+}
+
+// clockStops reports whether sending is stopped for a clock: of several daemons another one may have
+// done so while this one could not work.
+func (s *Scheduler) clockStops(ctx context.Context) (bool, error) {
+	if s.Store.Owner() == "" {
+		return false, nil
+	}
+	stops, err := s.Store.Stops(ctx, s.Now())
+	return slices.ContainsFunc(stops, func(x store.Stopped) bool { return x.Reason == reminder.ClockUnsure }), err
 }
 
 // findVoucher returns the state of the clock once all were asked that may vouch

@@ -418,6 +418,50 @@ func TestWhatADeadDaemonLearnedByAWrongClockIsAskedAgain(t *testing.T) {
 
 // Each of several daemons steps aside for the others. Where no other can work there is nobody to step
 // aside for: what is due must be held with a reason, as with one daemon, and not be passed over.
+func TestADaemonWhoseClockIsBelievedEndsTheStopOfAnother(t *testing.T) {
+	besideAnother(t)
+	w := newWorld(t, checked)
+	w.joinedByAnother()
+	w.watch("A1", "2026-03-12", phone(1))
+	w.livesUntil("2026-03-09 08:58", time.Minute)
+	// While this one was cut off, the other one was alone, and nobody believed its clock.
+	if err := w.Store.DistrustClock(w.clock.now(), "the clock is 3 hours ahead of Almara Pay's; is it right?"); err != nil {
+		t.Fatal(err)
+	}
+	w.anotherIs(reminder.ClockUnsure)
+	w.livesUntil("2026-03-09 09:05", time.Minute)
+	w.wantStops()
+	w.wantTexts("03-09 09:00 A1")
+}
+
+// A daemon whose clock nobody believes leaves it to one that is cut off to say so: that one's stop ends
+// by itself, and the other one's would outlive it.
+func TestADaemonWhoseClockNobodyBelievesStopsNothingBesideOneThatIsCutOff(t *testing.T) {
+	besideAnother(t)
+	w := newWorld(t, checked)
+	w.say(wrongBy(-3*time.Hour), wrongBy(-3*time.Hour))
+	w.joinedByAnother()
+	w.anotherIs(reminder.ProviderUnreachable)
+	w.livesUntil("2026-03-09 09:10", 5*time.Minute)
+	w.wantStops()
+	w.wantTexts()
+}
+
+// The database may lose that a daemon has stepped back.
+func TestADaemonThatIsAsideInTheDatabaseAloneStepsBack(t *testing.T) {
+	besideAnother(t)
+	w := newWorld(t, checked)
+	w.joinedByAnother()
+	w.anotherIs("")
+	if _, err := w.Store.StepAside(w.ctx, reminder.ProviderUnreachable); err != nil {
+		t.Fatal(err)
+	}
+	w.tick()
+	if portion, err := w.Store.Portion(w.ctx); err != nil || portion.Aside || !portion.Works {
+		t.Errorf("its portion is %+v, %v", portion, err)
+	}
+}
+
 func TestWhereNoClockOfSeveralIsBelievedSendingIsStoppedAndSaysWhy(t *testing.T) {
 	besideAnother(t)
 	w := newWorld(t, checked)
@@ -442,27 +486,4 @@ func TestWhereNoClockOfSeveralIsBelievedSendingIsStoppedAndSaysWhy(t *testing.T)
 	if err != nil || leads {
 		t.Errorf("it leads %t, %v: the other one can work", leads, err)
 	}
-}
-
-// All bills are planned anew by a changed policy, also where the store could not be read at first: what
-// the old plan does not have would never be texted about.
-func TestPlanningAnewIsTriedAgainWhereTheStoreCouldNotBeRead(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, func(w *world) { w.policy.Stages = []reminder.Stage{0} })
-	w.watch("A1", "2026-03-12", phone(1))
-	w.at("2026-03-09 08:00")
-	w.tick()
-	w.stop()
-	w.policy.Stages, w.fingerprint = []reminder.Stage{-3, 0}, "a reminder three days before"
-	w.build()
-	cut, cancel := context.WithCancel(w.ctx)
-	cancel()
-	if w.replanAll(cut) {
-		t.Error("the store could not be read, and nobody tries again")
-	}
-	if !w.replanAll(w.ctx) {
-		t.Error("the second time it was not done either")
-	}
-	w.ticks(2*time.Hour, time.Minute)
-	w.wantTexts("03-09 09:00 A1")
 }

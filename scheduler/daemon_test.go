@@ -450,3 +450,22 @@ func TestManyRegistrationsAreLoggedTogether(t *testing.T) {
 	}
 	w.wantLog(fmt.Sprintf("bills=%d", logFirst+1))
 }
+
+// All bills are planned anew where something wants it that has no word with the leader: another daemon
+// that has put right what a wrong clock wrote, or itself before a read that failed.
+func TestBillsArePlannedAnewWithinAMinute(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := prepare(t, inBubble)
+		end := w.run()
+		defer func() { end() }()
+		w.until("2000-01-01 10:00:20")
+		if err := w.Store.SetMeta(metaFingerprint, ""); err != nil {
+			t.Fatal(err)
+		}
+		w.until("2000-01-01 10:01:20")
+		if have, err := w.Store.Meta(w.ctx, metaFingerprint); err != nil || have != w.Fingerprint {
+			t.Errorf("planned by %q, %v", have, err)
+		}
+	})
+}

@@ -157,6 +157,16 @@ func (e *senderEvidence) receipt(r store.Receipt, now time.Time) (against []remi
 	return nil
 }
 
+// notWritten takes back phones that receipt returned, where the stop could not be written: with the
+// next that says the same they speak again.
+func (e *senderEvidence) notWritten(against []reminder.Phone) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, p := range against {
+		e.lateFaults.since[p] = e.lateFaults.spent[p]
+	}
+}
+
 // judgeScope takes in what became of a text that was handed over, and completes its
 // outcome by what that speaks for. The error is a *stoppedError when it speaks for all
 // texts.

@@ -105,7 +105,10 @@ func (s *Scheduler) takeReceipts(clock clockState, now time.Time, receipts []sto
 		s.logReceipt(r)
 	}
 	if against != nil {
-		err = errors.Join(err, s.stopSender(moved, against))
+		if stopErr := s.stopSender(moved, against); stopErr != nil {
+			s.againstSender.notWritten(against)
+			err = errors.Join(err, stopErr)
+		}
 	}
 	return moved, err
 }

@@ -30,8 +30,8 @@ func (s *Scheduler) recheck(ctx context.Context, j *job) error {
 // in, may have met the same bad bills all in a row. So the next one tries a few
 // from different places of the queue first, and goes on in the same way.
 func (s *Scheduler) checkDue(ctx context.Context, j *job, read queue, call call) error {
-	portion, works, err := s.Store.Portion(ctx)
-	if err != nil || !works { // others ask about all of them
+	portion, err := s.Store.Portion(ctx)
+	if err != nil || !portion.Works { // others ask about all of them
 		return ignoreCancel(ctx, err)
 	}
 	if portion.Of > 1 && s.aside.Load() == nil && !s.ClockCheck.stateNow().sure {

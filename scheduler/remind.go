@@ -41,7 +41,7 @@ func (s *Scheduler) remind(ctx context.Context, j *job) error {
 	if err != nil {
 		return err
 	}
-	portion, _, err := s.Store.Portion(ctx)
+	portion, err := s.Store.Portion(ctx)
 	if err != nil {
 		return err
 	}

@@ -121,8 +121,16 @@ func (s *Scheduler) checkForeignMessages(ctx context.Context, j *job, clock cloc
 		s.Log.Error("sending is stopped: the provider has texts that this store does not know. "+
 			"Is it a copy, or was it restored? `duewatch release` lists them", "texts", news+more)
 	}
+	return nil, s.compared(ctx, by)
+}
+
+// compared notes that the list was compared, for the others first: they wait for it.
+func (s *Scheduler) compared(ctx context.Context, by comparedBy) error {
+	if err := s.Store.Compared(ctx, s.SentBy); err != nil {
+		return err
+	}
 	s.Comparison.finish(by)
-	return nil, s.Store.Compared(ctx, s.SentBy)
+	return nil
 }
 
 // errNotCompared ends a pass before its first text: the leader has yet to compare, or the list
@@ -140,8 +148,7 @@ func (s *Scheduler) comparedByOthers(ctx context.Context, by comparedBy) (bool, 
 	lead := len(members) == 0
 	for _, m := range members {
 		if m.Decides && m.Lives && !m.Self && m.Compared == s.SentBy {
-			s.Comparison.finish(by)
-			return true, s.Store.Compared(ctx, s.SentBy)
+			return true, s.compared(ctx, by)
 		}
 		lead = lead || m.Leads && m.Self
 	}

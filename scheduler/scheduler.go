@@ -234,17 +234,17 @@ func (s *Scheduler) requestReplan() {
 	}
 }
 
-// replanOnRequest plans all bills anew whenever that is wanted, and tries again while it could not.
+// replanOnRequest plans all bills anew when that is wanted, and looks each minute whether another
+// daemon wants it, or left it undone.
 func (s *Scheduler) replanOnRequest(ctx context.Context) {
+	look := time.NewTicker(time.Minute)
+	defer look.Stop()
 	for ctx.Err() == nil {
-		var again <-chan time.Time // never
-		if !s.replanAll(ctx) {
-			again = time.After(time.Minute)
-		}
+		s.replanAll(ctx)
 		select {
 		case <-ctx.Done():
 		case <-s.replan:
-		case <-again:
+		case <-look.C:
 		}
 	}
 }
@@ -253,25 +253,23 @@ func (s *Scheduler) replanOnRequest(ctx context.Context) {
 // bounded batches beside the running jobs: until it gets to a bill, that bill
 // is decided about when its old plan says, and by the new policy all the same. While
 // nobody vouches for the clock it does nothing, since what is to come might be taken
-// for past; it is requested again once the clock is believed. Of several daemons the leader does it.
-// false = it may have to be done, and has to be tried again: the store could not be read, or another
-// daemon leads, and this one may do so by then.
-func (s *Scheduler) replanAll(ctx context.Context) (done bool) {
+// for past. Of several daemons the leader does it.
+func (s *Scheduler) replanAll(ctx context.Context) {
 	const batch = 500
 	have, err := s.Store.Meta(ctx, metaFingerprint)
 	s.report(ctx, "plan anew", err)
 	if err != nil || have == s.Fingerprint {
-		return err == nil
+		return
 	}
 	if leads, err := s.Store.Leads(ctx); err != nil || !leads {
 		s.report(ctx, "plan anew", err)
-		return false
+		return
 	}
 	batches, last := 0, int64(0)
 	for ctx.Err() == nil {
 		now := s.Now()
 		if !s.ClockCheck.stateNow().sure {
-			return true // and from the beginning, once it is believed
+			return // and from the beginning, once it is believed
 		}
 		next, err := s.Store.Replan(s.Policies, now, last, batch)
 		if err != nil {
@@ -287,11 +285,10 @@ func (s *Scheduler) replanAll(ctx context.Context) (done bool) {
 		if last = next; last == 0 {
 			s.wake(jobRemind)
 			s.Log.Debug("all bills are planned by the present policy", "batches", batches)
-			err := s.Store.SetMeta(metaFingerprint, s.Fingerprint)
-			s.report(ctx, "plan anew", err)
-			return err == nil
+			// Whoever has wiped the fingerprint meanwhile wants it once more.
+			s.report(ctx, "plan anew", s.Store.ReplaceMeta(metaFingerprint, have, s.Fingerprint))
+			return
 		}
 		batches++
 	}
-	return true
 }

@@ -29,7 +29,7 @@ func (p *remindPass) send(t *store.Text) (outcome store.SendOutcome, err error) 
 		if stopped.reason == reminder.ProviderUnreachable { // from here: other daemons may reach it
 			others, asideErr = p.stepAside(context.WithoutCancel(p.ctx), stopped)
 		}
-		if !others {
+		if !others && asideErr == nil {
 			outcome.Stop, outcome.Evidence = stopped.asStop(), stopped.against
 		}
 		err = errors.Join(err, asideErr)

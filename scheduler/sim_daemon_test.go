@@ -34,7 +34,6 @@ type simDaemon struct {
 	kept        *store.Store
 	processEnds context.CancelFunc
 	path        string
-	toReplan    bool // all bills are to be planned anew
 	clockNews   bool // the clock was set, and no pass of the remind job, of which there is one a minute, has seen it
 
 	// By the mutex of the wire.
@@ -99,7 +98,7 @@ func (s *sim) start() {
 		func() error { _, err := s.takeOver(); return err },
 		func() error { return db.EndTimedStops(s.ctx) },
 		func() error { return s.stopIfSenderChanged(s.ctx) },
-		func() error { s.toReplan = !s.replanAll(s.ctx); return nil },
+		func() error { s.replanAll(s.ctx); return nil },
 	} {
 		if i == dies {
 			s.say("-- and dies at once")

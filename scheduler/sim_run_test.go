@@ -111,9 +111,6 @@ func (s *sim) nextInstant(latest time.Time) time.Time {
 		if s.clockNews || !s.ClockCheck.stateNow().sure {
 			take(now, s.untilSure())
 		}
-		if s.toReplan {
-			take(now, time.Minute)
-		}
 		due := s.nextDue()
 		take(due.remind.Add(-s.skew()), time.Minute)
 		take(due.register.Add(-s.skew()), time.Minute)
@@ -211,7 +208,7 @@ func (s *sim) jobsDue(dice *rand.Rand) (names []string) {
 	}{
 		{jobRegister, true, !due.register.After(now)},
 		{jobRecheck, minute%10 == 0 || all, !due.recheck.After(now)},
-		{jobRemind, true, !due.remind.After(now) || s.clockNews || !s.ClockCheck.stateNow().sure},
+		{jobRemind, true, !due.remind.After(now) || s.clockNews || !s.ClockCheck.stateNow().sure || s.job(jobRemind).err != nil},
 		{jobReceipts, minute%5 == 0 || all, due.sending || !due.receipts.After(now)},
 	} {
 		if idle := dice.IntN(8) == 0; j.hour && (j.hasTo || idle) {
@@ -262,11 +259,10 @@ func (d *simDaemon) wake(names []string, dice *rand.Rand) {
 		}
 		select {
 		case <-d.replan:
-			d.toReplan = true
 		default:
 		}
-		if d.toReplan && ctx.Err() == nil {
-			d.toReplan = !d.replanAll(ctx)
+		if ctx.Err() == nil { // it looks each minute
+			d.replanAll(ctx)
 		}
 	}()
 }

@@ -56,25 +56,32 @@ func (s *Store) Leads(ctx context.Context) (bool, error) {
 }
 
 // Portion is which of the bills a daemon asks Almara Pay about: those whose id leaves Index when
-// divided by Of. The zero value is all of them.
-type Portion struct{ Index, Of int }
+// divided by Of.
+type Portion struct {
+	Index, Of int
+	Works     bool // this daemon is one of those that work, and has a portion
+	Aside     bool // by StepAside
+}
 
-// Portion is that of this daemon among those that work; works = it is one of them.
-func (s *Store) Portion(ctx context.Context) (p Portion, works bool, err error) {
+// Portion is that of this daemon among those that work.
+func (s *Store) Portion(ctx context.Context) (p Portion, err error) {
 	all, err := s.Members(ctx)
+	p.Works = err == nil && len(all) == 0 // a file's
 	for _, m := range all {
+		if m.Self {
+			p.Index, p.Works, p.Aside = p.Of, m.Works, m.Aside != ""
+		}
 		if m.Works {
-			if m.Self {
-				p.Index, works = p.Of, true
-			}
 			p.Of++
 		}
 	}
-	return p, works || len(all) == 0, err
+	return p, err
 }
 
 // StepAside has this daemon leave its work to the others for a reason, and reports whether there are
-// any that can do it: those lead, and have its portion of the bills, until StepBack.
+// any that can do it, or can say why they cannot: those lead, and have its portion of the bills, until
+// StepBack. One that does not reach the provider says so, and one whose clock nobody believes leaves
+// that to it.
 func (s *Store) StepAside(ctx context.Context, why reminder.Reason) (others bool, err error) {
 	if others, err = s.db.StepAside(ctx, string(why)); err != nil {
 		return false, fmt.Errorf("leave the work to the other daemons: %w", err)

@@ -45,6 +45,21 @@ func (s *Store) SetMeta(key, value string) error {
 	return nil
 }
 
+// ReplaceMeta writes a fact whose value was ("" = it was not there); it does nothing where it has
+// another one by now.
+func (s *Store) ReplaceMeta(key, was, value string) error {
+	err := s.do(func(t *tx) error {
+		if have, err := metaOf(t, key); err != nil || have != was {
+			return err
+		}
+		return t.setMeta(key, value)
+	})
+	if err != nil {
+		return fmt.Errorf("write %s: %w", key, err)
+	}
+	return nil
+}
+
 func (t *tx) setMeta(key, value string) error {
 	_, err := t.Exec(`INSERT INTO meta (key, value) VALUES (?1, ?2)
 		ON CONFLICT (key) DO UPDATE SET value = excluded.value`, key, value)

@@ -18,7 +18,7 @@ type Member struct {
 	Mode                 string // notifier.mode
 	Decides              bool   // it works, and does not wait because others work by another config
 	Aside                string // why it leaves its work to the others, as a reason; "" = it does not
-	Works                bool   // it decides and lives, and is not aside, unless all are
+	Works                bool   // it decides and lives, and none is less aside than it
 	Leads                bool   // it does what one alone does
 	Compared             string // the sender whose list at the provider it has compared; "" = none
 	Self                 bool
@@ -52,17 +52,37 @@ func (p *postgres) membersOf(rows *sql.Rows, err error) (all []Member, _ error) 
 	return all, explain(rows.Err())
 }
 
-// shareWork says who works and who leads. Where all are aside, all work: none is alone in what it found.
+// shareWork says who works and who leads: those that are least aside. Where all are aside for the
+// same reason none is alone in what it found, and all work.
 func shareWork(all []Member) {
-	can := func(m Member) bool { return m.Decides && m.Lives && m.Aside == "" }
-	someCan, led := slices.ContainsFunc(all, can), false
+	least, led := math.MaxInt, false
+	for _, m := range all {
+		if m.Decides && m.Lives {
+			least = min(least, m.howFarAside())
+		}
+	}
 	for i := range all {
 		m := &all[i]
-		m.Works = m.Decides && m.Lives && (m.Aside == "" || !someCan)
+		m.Works = m.Decides && m.Lives && m.howFarAside() == least
 		m.Leads = m.Works && !led
 		led = led || m.Leads
 	}
 }
+
+// howFarAside is 0 for a daemon that does its part. Whoever has a clock that nobody believes is
+// farther aside than who does not reach the provider: that one goes on by itself within a minute.
+func (m *Member) howFarAside() int {
+	switch m.Aside {
+	case "":
+		return 0
+	case clockUnsure:
+		return 2
+	}
+	return 1
+}
+
+// clockUnsure is the reason of a daemon whose clock nobody believes.
+const clockUnsure = "clock"
 
 // Members are the daemons that work on the database. A file has one, which is not listed.
 func (d *DB) Members(ctx context.Context) ([]Member, error) {
@@ -155,13 +175,13 @@ func (d *DB) Decide(ctx context.Context, version, config, mode string, able bool
 }
 
 // StepAside has this daemon leave its work to the others, for a reason, and reports whether there
-// are any that can do it. A file has one daemon.
+// are any that are less aside. A file has one daemon.
 func (d *DB) StepAside(ctx context.Context, reason string) (others bool, err error) {
 	if err := d.setAside(ctx, reason); err != nil {
 		return false, err
 	}
 	all, err := d.Members(ctx)
-	return slices.ContainsFunc(all, func(m Member) bool { return m.Works && m.Aside == "" && !m.Self }), err
+	return len(all) > 0 && !slices.ContainsFunc(all, func(m Member) bool { return m.Works && m.Self }), err
 }
 
 // StepBack ends StepAside.

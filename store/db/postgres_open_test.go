@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"duewatch/reminder"
 	"duewatch/store/db/pgtest"
 )
 
@@ -550,9 +551,8 @@ func workThrough(t *testing.T, address string) error {
 }
 
 func TestWhoWorksAndWhoLeads(t *testing.T) {
-	const clock = "clock"
 	can, waits, dead := Member{Decides: true, Lives: true}, Member{Lives: true}, Member{Decides: true}
-	aside := Member{Decides: true, Lives: true, Aside: clock}
+	aside, cutOff := Member{Decides: true, Lives: true, Aside: string(reminder.ClockUnsure)}, Member{Decides: true, Lives: true, Aside: string(reminder.ProviderUnreachable)}
 	for _, tt := range []struct {
 		name         string
 		all          []Member
@@ -563,6 +563,8 @@ func TestWhoWorksAndWhoLeads(t *testing.T) {
 		{"one that waits, and one that is dead", []Member{waits, dead, can}, []int{2}, []int{2}},
 		{"one aside", []Member{aside, can, can}, []int{1, 2}, []int{1}},
 		{"all aside", []Member{aside, aside}, []int{0, 1}, []int{0}},
+		{"all aside, of whom one goes on by itself", []Member{aside, cutOff}, []int{1}, []int{1}},
+		{"all cut off", []Member{cutOff, cutOff}, []int{0, 1}, []int{0}},
 		{"all aside that work", []Member{waits, dead, aside}, []int{2}, []int{2}},
 	} {
 		shareWork(tt.all)
