@@ -55,6 +55,11 @@ func (t *Teller) Restore(kept string) error {
 		if m.Problems == nil {
 			m.Problems = map[string]*known{}
 		}
+		for _, k := range m.Problems {
+			if k.ToldAt.IsZero() { // it is told once this process finds it as well
+				k.Seen = k.Since
+			}
+		}
 		t.memories[mark] = m
 	}
 	return nil

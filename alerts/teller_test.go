@@ -197,6 +197,19 @@ func TestARestartRepeatsNothingAndLosesNothing(t *testing.T) {
 	}
 }
 
+// What one check had found, and no other does after a restart, was no problem.
+func TestWhatOnlyTheProcessBeforeHasSeenOnceIsNotTold(t *testing.T) {
+	l := listen(t)
+	w := newWorld(t, l.webhook())
+	w.problems["stop"] = "sending is stopped"
+	w.pass(1)
+	delete(w.problems, "stop")
+	w.now = w.now.Add(5 * time.Minute)
+	w.restart(w.teller.Memory(), l.webhook())
+	w.pass(30)
+	w.wants(l, "in the end")
+}
+
 // What cannot come again is told as over at once.
 func TestWhatHasCertainlyEndedIsToldAtOnce(t *testing.T) {
 	l := listen(t)

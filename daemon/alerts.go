@@ -34,7 +34,6 @@ type alerting struct {
 	urls      int               // destinations
 	digestAt  *reminder.Clock   // nil = there is no daily report
 	kept      string            // what the store has
-	led       bool              // when it was last to tell: what others told since is not known
 
 	mu     sync.Mutex
 	missed int   // heartbeats in a row that were not taken
@@ -54,20 +53,20 @@ func newAlerting(ctx context.Context, s *store.Store, sandbox bool, r prometheus
 		beats: counter("duewatch_heartbeats_total", "Calls of alerts.heartbeat_url.", "result"),
 	}
 	a.teller, a.waiting = alerts.NewTeller(Speaker(sandbox), a.noteSent), alerts.NewTeller(Speaker(sandbox), a.noteSent)
-	a.recall(ctx, log)
+	if err := a.recall(ctx); err != nil {
+		log.Warn("alerts may repeat what was told before", "err", err)
+	}
 	return a
 }
 
-// recall takes from the store what was told before, by this daemon or another.
-func (a *alerting) recall(ctx context.Context, log *slog.Logger) {
+// recall takes from the store what was told before by an earlier process, or by another daemon since.
+func (a *alerting) recall(ctx context.Context) error {
 	kept, err := a.store.Meta(ctx, metaAlerts)
-	if err == nil {
-		err = a.teller.Restore(kept)
-	}
-	if err != nil {
-		log.Warn("alerts may repeat what was told before", "err", err)
+	if err != nil || kept == a.kept {
+		return err
 	}
 	a.kept = kept
+	return a.teller.Restore(kept)
 }
 
 // Speaker names this daemon in the title of each message.
@@ -241,29 +240,28 @@ func (d *daemon) tell(ctx context.Context, s *scheduler.Scheduler, cfg *config.C
 	}
 	d.tellWaiting(ctx, cfg, nil, log)
 	// Of several daemons the leader tells what all find; each has a heartbeat of its own.
-	leads, err := d.store.Leads(ctx)
-	if err != nil {
+	if leads, err := d.store.Leads(ctx); err != nil || !leads {
 		return
 	}
-	if leads && !d.alerts.led { // another one may have told meanwhile
-		d.alerts.recall(ctx, log)
-	}
-	if d.alerts.led = leads; !leads {
-		return
+	recalled := d.alerts.recall(ctx)
+	if recalled != nil && ctx.Err() == nil {
+		log.Warn("alerts may repeat what was told before", "err", recalled)
 	}
 	h := d.health(ctx, s)
 	if ctx.Err() != nil {
 		return
 	}
 	now, problems := d.Now(), outside(h.problems)
-	err = d.alerts.teller.Tell(ctx, alerts.Round{
+	err := d.alerts.teller.Tell(ctx, alerts.Round{
 		Now: now, Zone: cfg.Zone, Problems: problems, Day: d.alerts.digestDay(now, cfg.Zone),
 		Digest: func(ctx context.Context) (alerts.Message, error) { return d.digest(ctx, cfg, now, problems) },
 	})
 	if err != nil && !errors.Is(err, context.Canceled) {
 		log.Error("alerts", "err", err)
 	}
-	d.alerts.keep(log)
+	if recalled == nil { // it would take the place of what another daemon has told
+		d.alerts.keep(log)
+	}
 }
 
 // tellWaiting tells the operator that this daemon waits, and why; nil = it does not, or no more.
