@@ -3,6 +3,7 @@ package scheduler
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
 	"errors"
 	"log/slog"
 	"slices"
@@ -106,9 +107,6 @@ func (s *Scheduler) checkClock(ctx context.Context) (clockState, error) {
 // clockStops reports whether sending is stopped for a clock: of several daemons another one may have
 // done so while this one could not work.
 func (s *Scheduler) clockStops(ctx context.Context) (bool, error) {
-	if s.Store.Owner() == "" {
-		return false, nil
-	}
 	stops, err := s.Store.Stops(ctx, s.Now())
 	return slices.ContainsFunc(stops, func(x store.Stopped) bool { return x.Reason == reminder.ClockUnsure }), err
 }
@@ -232,7 +230,7 @@ func (s *Scheduler) repairIfClockSet(ctx context.Context, state clockState) erro
 	if set || now.Before(latest.Add(-clockSlack)) {
 		// All is planned anew: what was planned by a clock that was ahead may have
 		// been taken for past.
-		if err := s.Store.SetMeta(metaFingerprint, ""); err != nil {
+		if err := s.Store.SetMeta(metaFingerprint, "anew "+rand.Text()); err != nil { // also for whoever is at it now
 			return err
 		}
 		forgotten, err := s.Store.ClockSet(now, now.Add(s.ReconcileAfter[len(s.ReconcileAfter)-1]))

@@ -162,8 +162,12 @@ func (e *senderEvidence) receipt(r store.Receipt, now time.Time) (against []remi
 func (e *senderEvidence) notWritten(against []reminder.Phone) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	w := &e.lateFaults
 	for _, p := range against {
-		e.lateFaults.since[p] = e.lateFaults.spent[p]
+		if failed, ok := w.spent[p]; ok { // not refuted meanwhile
+			w.since[p] = failed
+			delete(w.spent, p)
+		}
 	}
 }
 

@@ -465,6 +465,9 @@ func TestADaemonThatIsCutOffFromTheProviderStopsNoOther(t *testing.T) {
 		t.Fatal("nothing was tried")
 	}
 	w.wantStops()
+	if due, err := w.Store.NextDue(w.ctx); err != nil || due[jobRemind].After(w.Now()) {
+		t.Errorf("its texts are due at %s, %v: the other one may send them at once", due[jobRemind], err)
+	}
 	w.clock.pass(retryUnreachable / 2)
 	if err := w.Pass(w.ctx, jobRemind); err == nil || w.posted.Load() != tried {
 		t.Errorf("it ends by %v after %d tries more: it has to wait, and say why", err, w.posted.Load()-tried)

@@ -34,7 +34,7 @@ func (s *Scheduler) checkDue(ctx context.Context, j *job, read queue, call call)
 	if err != nil || !portion.Works { // others ask about all of them
 		return ignoreCancel(ctx, err)
 	}
-	if portion.Of > 1 && s.aside.Load() == nil && !s.ClockCheck.stateNow().sure {
+	if why := s.aside.Load(); portion.Of > 1 && !s.ClockCheck.stateNow().sure && (why == nil || why.reason != reminder.ClockUnsure) {
 		return nil // what is learned now would have a wrong age; checkClock wakes it, or has it step aside
 	}
 	s.Almara.ShareRate(portion.Of)

@@ -29,10 +29,16 @@ func (p *remindPass) send(t *store.Text) (outcome store.SendOutcome, err error) 
 		if stopped.reason == reminder.ProviderUnreachable { // from here: other daemons may reach it
 			others, asideErr = p.stepAside(context.WithoutCancel(p.ctx), stopped)
 		}
-		if !others && asideErr == nil {
+		switch {
+		case asideErr != nil:
+			err = errors.Join(err, asideErr)
+		case others: // theirs at once, before this one tries again
+			forOthers := *stopped
+			forOthers.until = p.Now()
+			outcome.Until, err = forOthers.until, &forOthers
+		default:
 			outcome.Stop, outcome.Evidence = stopped.asStop(), stopped.against
 		}
-		err = errors.Join(err, asideErr)
 	}
 	outcome.TextID = t.ID
 	if outcome.Until.After(t.NotAfter) {

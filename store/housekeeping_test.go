@@ -116,5 +116,15 @@ func TestMeta(t *testing.T) {
 			t.Errorf("it is %q, want %q", got, v)
 		}
 	}
+	for _, step := range []struct{ key, was, value, want string }{
+		{"another", "", "one", "one"}, // it was not there
+		{"another", "one", "two", "two"},
+		{"another", "one", "three", "two"}, // somebody has written meanwhile
+	} {
+		mustDo(t, s.ReplaceMeta(step.key, step.was, step.value))
+		if got := must(s.Meta(t.Context(), step.key)); got != step.want {
+			t.Errorf("%+v: it is %q", step, got)
+		}
+	}
 	mustDo(t, s.Writable(checkedAt))
 }

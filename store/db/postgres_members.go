@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"slices"
 	"time"
 )
 
@@ -181,7 +180,13 @@ func (d *DB) StepAside(ctx context.Context, reason string) (others bool, err err
 		return false, err
 	}
 	all, err := d.Members(ctx)
-	return len(all) > 0 && !slices.ContainsFunc(all, func(m Member) bool { return m.Works && m.Self }), err
+	for _, m := range all {
+		if m.Works && m.Self {
+			return false, err
+		}
+		others = others || m.Works
+	}
+	return others, err
 }
 
 // StepBack ends StepAside.
