@@ -171,11 +171,13 @@ func (w *worker) rests() time.Duration { return w.owed * time.Duration(w.share-1
 
 func (w *worker) payUp(ctx context.Context) {
 	w.settle()
-	timer := time.NewTimer(w.rests())
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
+	if rests := w.rests(); rests > 0 {
+		timer := time.NewTimer(rests)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+		}
 	}
 	w.owed, w.began = 0, time.Now()
 }

@@ -104,7 +104,11 @@ func (p *waitingPacer) whenLate(t *store.Text) (wait time.Duration, lost bool) {
 }
 
 func waitUntil(ctx context.Context, at time.Time) error {
-	timer := time.NewTimer(time.Until(at))
+	wait := time.Until(at)
+	if wait <= 0 {
+		return ctx.Err()
+	}
+	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
