@@ -104,8 +104,12 @@ func (s *sim) checkBelieved() {
 	s.found(nil, "at %s nobody believed the clock, which was right since %s, dates: %s", s.hour(now), s.hour(since), s.wire.dates.name)
 }
 
-// simSilent is how long it may take until a stop says why nobody decides.
-const simSilent = time.Hour
+// simSilent is how long it may take until a stop says why nobody decides, and simTries how many passes
+// may fail in that: the server may refuse a statement of any of them.
+const (
+	simSilent = time.Hour
+	simTries  = 6
+)
 
 // checkSaid reports that nobody can decide, though the database was there, and that no stop says why:
 // whoever looks would think that all is well. tried = somebody has just tried to.
@@ -113,18 +117,18 @@ func (s *sim) checkSaid(tried bool) {
 	now := s.trueNow()
 	stops, err := s.Store.Stops(s.ctx, s.daemonNow())
 	if err != nil || len(stops) > 0 || slices.ContainsFunc(s.daemons, (*simDaemon).decides) {
-		s.silentSince = time.Time{}
+		s.silentSince, s.silentTries = time.Time{}, 0
 		return
 	}
 	if !tried {
 		return
 	}
-	if s.silentSince.IsZero() {
+	if s.silentTries++; s.silentSince.IsZero() {
 		s.silentSince = now
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if now.Sub(s.silentSince) > simSilent && !slices.ContainsFunc(s.unruly, func(u span) bool {
+	if now.Sub(s.silentSince) > simSilent && s.silentTries > simTries && !slices.ContainsFunc(s.unruly, func(u span) bool {
 		return u.what == "database" && u.from.Before(now) && u.to.After(now.Add(-simSilent))
 	}) {
 		s.found(nil, "at %s nobody had decided since %s, and no stop said why", s.hour(now), s.hour(s.silentSince))

@@ -83,6 +83,7 @@ type sim struct {
 	script      []blow
 	unruly      []span    // when something other than the weather was in the way
 	silentSince time.Time // nobody has decided since, and no stop says why
+	silentTries int       // passes since then
 	refuse      map[reminder.Phone]map[string]bool
 	stopped     map[reminder.Phone]map[string]bool // who was not to be texted at the start of this wake, "" = by any service
 	optOuts     int64                              // in the store, when stopped was made
