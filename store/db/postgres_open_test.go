@@ -552,7 +552,8 @@ func workThrough(t *testing.T, address string) error {
 
 func TestWhoWorksAndWhoLeads(t *testing.T) {
 	can, waits, dead := Member{Decides: true, Lives: true}, Member{Lives: true}, Member{Decides: true}
-	aside, cutOff := Member{Decides: true, Lives: true, Aside: string(reminder.ClockUnsure)}, Member{Decides: true, Lives: true, Aside: string(reminder.ProviderUnreachable)}
+	aside, cutOff := can, can
+	aside.Aside, cutOff.Aside = string(reminder.ClockUnsure), string(reminder.ProviderUnreachable)
 	for _, tt := range []struct {
 		name         string
 		all          []Member
