@@ -1,11 +1,13 @@
 package scheduler
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
 
+	"duewatch/almara"
 	"duewatch/reminder"
 	"duewatch/sandbox"
 	"duewatch/store"
@@ -135,9 +137,14 @@ func (s *sim) checkSaid(tried bool) {
 	}
 }
 
-// decides reports whether the daemon can decide, as its last pass shows.
+// decides reports whether the daemon can decide, as its last pass shows. One that Almara Pay refuses
+// does, and each reminder says why it is held.
 func (d *simDaemon) decides() bool {
-	return d.up() && d.busy == nil && d.job(jobRemind).err == nil && d.ClockCheck.stateNow().sure
+	if !d.up() || d.busy != nil || !d.ClockCheck.stateNow().sure {
+		return false
+	}
+	err := d.job(jobRemind).err
+	return err == nil || errors.As(err, new(*almara.StopError)) || errors.As(err, new(*almara.ForbiddenError))
 }
 
 func (s *sim) hour(t time.Time) string { return t.In(s.zone).Format("Mon 2006-01-02 15:04:05 MST") }

@@ -185,7 +185,7 @@ func (s *sim) wakeUp() {
 		s.simDaemon = d
 		s.server.spare(s)
 		if s.endWake(dice) {
-			went = went || s.decides()
+			went = went || s.job(jobRemind).err == nil && s.ClockCheck.stateNow().sure
 		}
 	}
 	if s.turnToAny(); s.up() {
