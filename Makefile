@@ -102,13 +102,17 @@ cluster: bench-build ## show three daemons on one PostgreSQL server, of which on
 
 ##@ Test
 
+# Most tests wait, for a server, for a process or for a clock: more of a package run at a time than
+# there are CPUs. The test server has connections for so many of those that make most.
+PARALLEL ?= 6
+
 # With STORE=postgres, tests keep their stores on a PostgreSQL server of their own.
 ON_STORE = DUEWATCH_TEST_STORE=$(STORE)
 
 # The store and what works on it, once more on PostgreSQL.
 define test_on_postgres
 @if compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || command -v initdb >/dev/null; then \
-	echo "once more on PostgreSQL:"; DUEWATCH_TEST_STORE=postgres $(GO) test -timeout 30m $(1); \
+	echo "once more on PostgreSQL:"; DUEWATCH_TEST_STORE=postgres $(GO) test -timeout 30m -parallel $(PARALLEL) $(1); \
 else \
 	printf '\n%s\n%s\n' "SKIPPED: nothing was tested on PostgreSQL, which is not installed here." "  Debian: sudo apt install postgresql" >&2; \
 fi
@@ -116,17 +120,14 @@ endef
 
 .PHONY: test
 test: needs ## run all tests, those of the store on PostgreSQL too
-	@$(GO) test ./...
+	@$(GO) test -parallel $(PARALLEL) ./...
 	$(call test_on_postgres,./store ./scheduler)
 	@command -v chromium >/dev/null || printf '\n%s\n%s\n' "SKIPPED: the page was not looked at in a browser, since chromium is not installed here." "  Debian: sudo apt install chromium" >&2
 
-# The jobs take long there with the race detector: RACE_ON_POSTGRES='./store ./scheduler' has them too.
-RACE_ON_POSTGRES ?= ./store
-
 .PHONY: race
 race: needs ## run all tests with the race detector
-	@$(GO) test -race ./...
-	$(call test_on_postgres,-race $(RACE_ON_POSTGRES))
+	@$(GO) test -race -parallel $(PARALLEL) ./...
+	$(call test_on_postgres,-race ./store ./scheduler)
 
 .PHONY: fuzz
 fuzz: needs ## fuzz every target of every package, FUZZTIME each

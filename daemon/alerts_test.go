@@ -82,6 +82,7 @@ func (w *watched) start(path string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	w.d.alerts.digestAt = nil // its hour may come in any test: that of the report itself sets it
 }
 
 func (w *watched) serve(out http.ResponseWriter, r *http.Request) {
@@ -272,6 +273,7 @@ func TestWhatPeersSayOfABillStaysHere(t *testing.T) {
 // The report of a day on which texts were sent says what became of them.
 func TestTheDailyReport(t *testing.T) {
 	w := newWatched(t, filepath.Join(t.TempDir(), "x.db"))
+	w.d.alerts.digestAt = w.cfg.Alerts.DigestAt
 	ctx := t.Context()
 	if _, err := w.d.store.Declare(store.SourceConfig, w.cfg.Bills, w.now); err != nil {
 		t.Fatal(err)

@@ -51,7 +51,6 @@ func TestADaemonThatWaitsTellsTheOperatorByItself(t *testing.T) {
 	}
 
 	w := newWatched(t, address)
-	w.d.alerts.digestAt = nil // whose hour may come in the six below
 	waits := func(minutes int) []string {
 		t.Helper()
 		for range minutes {

@@ -50,6 +50,7 @@ func TestBillsOfAPhoneThatAreNewTogetherShareATextAtAnyTick(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := prepare(t, inBubble, func(w *world) { w.policy.Bundle = true })
+		w.until("2000-01-01 09:59:00")
 		end := w.run()
 		defer func() { end() }()
 		w.until("2000-01-01 10:00:20")
@@ -70,6 +71,7 @@ func TestBillDueTodayIsTextedAsSoonAsItIsRegistered(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := prepare(t, inBubble)
+		w.until("2000-01-01 09:59:00")
 		end := w.run()
 		defer func() { end() }()
 		w.until("2000-01-01 10:00:20")
@@ -457,6 +459,7 @@ func TestBillsArePlannedAnewWithinAMinute(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := prepare(t, inBubble)
+		w.until("2000-01-01 09:59:00")
 		end := w.run()
 		defer func() { end() }()
 		w.until("2000-01-01 10:00:20")

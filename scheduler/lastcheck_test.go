@@ -148,6 +148,7 @@ func TestTextsWaitWhileNoConnectionIsReadyInTime(t *testing.T) {
 					}
 					return nil
 				}, nil)
+				w.until("2000-01-01 08:50:00")
 				end := w.run()
 				defer func() { end() }()
 				for i := range bills {
@@ -208,6 +209,7 @@ func TestConnectionsThatAreAlwaysSlowKeepNobodyFromBeingTexted(t *testing.T) {
 		defer server.Close()
 		transport := &http.Transport{DialContext: p.dial, MaxIdleConnsPerHost: 4, IdleConnTimeout: 30 * time.Second}
 		w.toProvider.next = transport
+		w.until("2000-01-01 08:50:00")
 		end := w.run()
 		defer func() { end(); transport.CloseIdleConnections() }()
 		for i := range bills {
@@ -234,6 +236,7 @@ func TestAProviderThatCannotBeReachedIsNamedForASingleBill(t *testing.T) {
 			}
 			return nil
 		}, nil)
+		w.until("2000-01-01 08:50:00")
 		end := w.run()
 		defer func() { end() }()
 		w.owes(account(0), "2000-01-04", "500")
@@ -252,6 +255,7 @@ func TestABalanceThatAgedWhileOthersWereAskedIsAskedAgain(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := prepare(t, inBubble, func(w *world) { w.policy.MaxBalanceAge = 0 })
+		w.until("2000-01-01 08:50:00")
 		end := w.run()
 		defer func() { end() }()
 		for i := range 2 {

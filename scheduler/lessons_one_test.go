@@ -353,9 +353,10 @@ func TestBillsThatAlwaysFailKeepNoTextBack(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				w := prepare(t, inBubble, func(w *world) { w.policy.MaxBalanceAge, w.round = 0, 16 })
+				w.until("2000-01-01 08:30:00")
 				end := w.run()
 				defer func() { end() }()
-				w.until("2000-01-01 03:00:10")
+				w.until("2000-01-01 08:30:10")
 				w.dueOn(reminder.NewDate(2000, time.January, 4), 200, 20)
 				w.wake(jobRegister)
 				w.until("2000-01-01 08:59:50")

@@ -89,11 +89,11 @@ func TestAHostThatRestartsAllTheTimeStillTexts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := prepare(t, inBubble)
 		w.owes("A1", "2000-01-04", "500")
+		w.until("2000-01-01 08:50:00")
 		for i := range 40 { // from 08:50 on, never up for a whole minute, never at its full
 			end := w.run()
 			if i == 0 {
 				w.declare("A1", phone(1))
-				w.until("2000-01-01 08:50:05")
 			}
 			<-time.After(37 * time.Second)
 			synctest.Wait()
@@ -113,6 +113,7 @@ func TestDowntimeIsNotMadeUpForTickByTick(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := prepare(t, inBubble)
+		w.until("2000-01-01 07:50:00")
 		end := w.run()
 		for i := range 10 {
 			account := fmt.Sprintf("A%d", i)
@@ -144,6 +145,7 @@ func TestTheFirstPassDoesNotWaitForATick(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := prepare(t, inBubble)
+		w.until("2000-01-01 08:20:00")
 		end := w.run()
 		w.owes("A1", "2000-01-04", "500")
 		w.declare("A1", phone(1))

@@ -38,13 +38,13 @@ func simFew() int {
 	return 30
 }
 
-// More runs than simAlone are shared out, simChunk at a time, to one process
-// for each CPU. A process makes one run at a time, on one CPU: two runs side by
+// More runs than simSingle are shared out, at most simChunk at a time, to other
+// processes. A process makes one run at a time, on one CPU: two runs side by
 // side spend a third of their time waiting for SQLite's locks of the process,
 // and goroutines that wake in one instant would run in an order of their own.
 // Nor does a run that brings its process down keep the others from being made.
 const (
-	simSingle = 60
+	simSingle = 30
 	simChunk  = 50
 	simMany   = 5000 // from here on, a line a minute says how far it is
 )
@@ -168,13 +168,18 @@ func simRuns(t *testing.T, result func(simResult)) {
 	result(simResult{Done: true})
 }
 
-// simShare has other processes make the runs.
+// simShare has other processes make the runs, one for each CPU. On PostgreSQL there are two:
+// one of them waits half the time, for the server's answers.
 func simShare(t *testing.T, sum *simSum) {
 	t.Helper()
 	type chunk struct{ from, to uint64 }
 	chunks := make(chan chunk)
+	processes := runtime.GOMAXPROCS(0)
+	if pgtest.Wanted() {
+		processes *= 2
+	}
 	var workers sync.WaitGroup
-	for range runtime.GOMAXPROCS(0) {
+	for range processes {
 		workers.Go(func() {
 			for c := range chunks {
 				for c.from < c.to {
@@ -183,9 +188,9 @@ func simShare(t *testing.T, sum *simSum) {
 			}
 		})
 	}
-	end := *simSeed + uint64(*simSeeds)
-	for from := *simSeed; from < end; from += simChunk {
-		chunks <- chunk{from, min(from+simChunk, end)}
+	size, end := uint64(min(simChunk, max(1, *simSeeds/processes))), *simSeed+uint64(*simSeeds)
+	for from := *simSeed; from < end; from += size {
+		chunks <- chunk{from, min(from+size, end)}
 	}
 	close(chunks)
 	workers.Wait()

@@ -274,6 +274,7 @@ func TestADeadlockIsRunAgain(t *testing.T) {
 
 // A lock that another program holds for too long is named, and nothing is written.
 func TestARowThatIsKeptLockedIsNamed(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("it waits for ten seconds")
 	}
@@ -326,6 +327,7 @@ func TestATransactionInWhichAStatementFailedIsNotSaidToBeCommitted(t *testing.T)
 // The server dies in the middle of writes, and comes back: what was said to be written is there,
 // and what waited goes on by itself.
 func TestWritesGoOnAfterTheServerWasKilled(t *testing.T) {
+	t.Parallel()
 	theServer(t) // or there is none
 	server := must(pgtest.New())
 	defer func() { mustDo(t, server.Close()) }()

@@ -19,6 +19,7 @@ func (p *pair) waiting(t testing.TB) int64 {
 // with a warning, and everybody can read it: yet a standby that takes over would lack it. So who
 // has written is told nothing before the standby has it, however long it is behind or cut off.
 func TestAWriteIsNotBelievedBeforeTheStandbyHasIt(t *testing.T) {
+	t.Parallel()
 	for name, meddle := range map[string]string{
 		"nobody meddles":               "SELECT 1",
 		"the wait is cancelled":        "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'",
@@ -56,6 +57,7 @@ func TestAWriteIsNotBelievedBeforeTheStandbyHasIt(t *testing.T) {
 // A COMMIT was cancelled in its wait, and the primary is lost before the standby has it: it was
 // said to nobody that it is written, and it is not.
 func TestACancelledCommitThatTheStandbyLacksIsUndone(t *testing.T) {
+	t.Parallel()
 	p := newPair(t, true)
 	d := p.opened(t)
 	mustDo(t, d.Write(setMeta("before")))
@@ -82,6 +84,7 @@ func TestACancelledCommitThatTheStandbyLacksIsUndone(t *testing.T) {
 // A standby that is far behind holds up the writes that wait for it, and no other: they are made
 // once, and in their order.
 func TestAStandbyThatFallsBehindHoldsUpWritesAndLosesNone(t *testing.T) {
+	t.Parallel()
 	p := newPair(t, true)
 	d := p.opened(t)
 	p.link.Shut()
@@ -107,6 +110,7 @@ func TestAStandbyThatFallsBehindHoldsUpWritesAndLosesNone(t *testing.T) {
 // The network swallows everything in both directions, for so long that the kernel gives the
 // connection up and the server ends the transaction: what was under way is made once.
 func TestANetworkThatIsCutInBothDirectionsLosesNothing(t *testing.T) {
+	t.Parallel()
 	for name, cut := range map[string]string{"at a statement": "INSERT", "at the COMMIT": "COMMIT"} {
 		t.Run(name, func(t *testing.T) {
 			database := newDatabase(t)

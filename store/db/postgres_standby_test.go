@@ -77,6 +77,7 @@ func wentBack(t testing.TB, database string) (w WentBack) {
 }
 
 func TestDaemonsGoOnOnAStandbyThatHasAllCommits(t *testing.T) {
+	t.Parallel()
 	for _, synchronous := range []bool{true, false} {
 		t.Run(fmt.Sprint("synchronous ", synchronous), func(t *testing.T) {
 			p := newPair(t, synchronous)
@@ -104,6 +105,7 @@ func TestDaemonsGoOnOnAStandbyThatHasAllCommits(t *testing.T) {
 
 // Of two daemons, the one whose commits are there must not text what the other has texted.
 func TestAStandbyThatLacksCommitsEndsAllDaemons(t *testing.T) {
+	t.Parallel()
 	p := newPair(t, false)
 	first, second := p.two(t)
 	mustDo(t, p.primary.AwaitStandby(t.Context()))
@@ -172,6 +174,7 @@ func TestADaemonThatDiedWithTheServerIsWaitedForAndThenTakenAsALoss(t *testing.T
 
 // With no daemon left that lived through it, nobody can say what a standby lacks.
 func TestAServerOnAnotherTimelineIsALossWhereNoDaemonLived(t *testing.T) {
+	t.Parallel()
 	p := newPair(t, true)
 	d := must(OpenDaemon(t.Context(), p.address, serverSchema))
 	mustDo(t, d.Write(setMeta("a")))
@@ -202,6 +205,7 @@ func TestAServerOnAnotherTimelineIsALossWhereNoDaemonLived(t *testing.T) {
 // A primary that comes back after another one was promoted can be written, and stands first in
 // the address.
 func TestAFormerPrimaryIsNotWrittenTo(t *testing.T) {
+	t.Parallel()
 	p := newPair(t, true)
 	d := p.opened(t)
 	p.failOver(t)
