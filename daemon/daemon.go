@@ -250,7 +250,7 @@ func (d *daemon) runConfig(ctx context.Context, cfg *config.Config, hangup <-cha
 	notifySystemd(log, "READY=1")
 	err = d.endedBy(group.Wait())
 	if err == nil && next == nil && leadsNow && ctx.Err() == nil {
-		next, err = d.asLeader(ctx, cfg, log)
+		next, err = d.withListsAnew(ctx, cfg, log)
 	}
 	if next == nil || ctx.Err() != nil {
 		if noticeBegan := !cancelNotice(); noticeBegan {

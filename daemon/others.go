@@ -62,7 +62,7 @@ func (d *daemon) awaitOthers(ctx context.Context, cfg *config.Config, hangup <-c
 	group, waiting := errgroup.WithContext(waiting)
 	group.Go(func() error { return web.Serve(waiting, listener, page) })
 	group.Go(func() error { return d.watchStore(waiting, true, log) })
-	waitsBy := cfg // which a reload changes
+	waitsBy, reloaded := cfg, false // a reload changes cfg
 	group.Go(func() error {
 		return repeat(waiting, func() { d.tellWaiting(waiting, waitsBy, []Problem{d.whyItWaits(waiting)}, log) })
 	})
@@ -78,7 +78,7 @@ func (d *daemon) awaitOthers(ctx context.Context, cfg *config.Config, hangup <-c
 			case <-hangup:
 				next, err := d.reload(ctx, cfg, log)
 				if err == nil {
-					cfg = next
+					cfg, reloaded = next, true
 					return nil
 				}
 				log.Error("the new config cannot be used, so the old one stays in use", "err", err)
@@ -93,6 +93,11 @@ func (d *daemon) awaitOthers(ctx context.Context, cfg *config.Config, hangup <-c
 	notifySystemd(log, "READY=1\nSTATUS=waiting: "+problem.Text)
 	if err := group.Wait(); err != nil || ctx.Err() != nil {
 		return nil, err
+	}
+	if !reloaded { // the others may have taken a newer list while this daemon waited
+		if cfg, err = d.withListsAnew(ctx, cfg, log); err != nil {
+			return nil, err
+		}
 	}
 	return d.awaitOthers(ctx, cfg, hangup)
 }
@@ -160,9 +165,9 @@ func (d *daemon) clockFits() error {
 	return nil
 }
 
-// asLeader is the config to go on with for a daemon that has come to lead the others: the same,
-// with its lists read anew, which count now.
-func (d *daemon) asLeader(ctx context.Context, cfg *config.Config, log *slog.Logger) (_ *config.Config, err error) {
+// withListsAnew is the config to go on with for a daemon whose lists count from now on, and did not
+// before: the same, with its lists read anew.
+func (d *daemon) withListsAnew(ctx context.Context, cfg *config.Config, log *slog.Logger) (_ *config.Config, err error) {
 	if d.billsFile != nil {
 		if err := d.billsFile.Close(); err != nil {
 			return nil, err

@@ -2,6 +2,9 @@ package daemon
 
 import (
 	"errors"
+	"io"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -84,5 +87,36 @@ func TestADaemonThatWaitsTellsTheOperatorByItself(t *testing.T) {
 	end, _ := w.pass(3)
 	if len(end) != 1 || !strings.Contains(end[0], ": 1 problem over\nOVER, from ") {
 		t.Errorf("when it works: %q", end)
+	}
+}
+
+// The others may have taken a newer list while a daemon waited: the one that it read before is not
+// to be declared.
+func TestADaemonThatWaitedReadsItsListAnew(t *testing.T) {
+	address := newDatabase(t)
+	leader, err := store.Open(t.Context(), address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = leader.Close() }) // the test closes it
+	if may, err := leader.Decide(t.Context(), "0.1.0", "another config", reminder.ModeLive, true); err != nil || !may {
+		t.Fatalf("the first daemon may work: %v, %v", may, err)
+	}
+	w := newWatched(t, address)
+	w.d.LogTo = io.Discard
+	w.cfg.BillsFile, w.cfg.Web.Listen = filepath.Join(t.TempDir(), "bills.csv"), "127.0.0.1:0"
+	list := "service,account,phone\n1042,A-1,+254710000001\n"
+	w.must(os.WriteFile(w.cfg.BillsFile, []byte(list), 0o600))
+	if w.d.billsFile, err = w.d.readBillsFile(t.Context(), w.cfg, w.d.alerts.logger()); err != nil {
+		t.Fatal(err)
+	}
+	w.must(os.WriteFile(w.cfg.BillsFile, []byte(list+"1042,A-2,+254710000002\n"), 0o600))
+	time.AfterFunc(2*askAgain, func() { _ = leader.Close() })
+	if cfg, err := w.d.awaitOthers(t.Context(), w.cfg, nil); err != nil || cfg != w.cfg {
+		t.Fatalf("it goes on with %v, %v", cfg, err)
+	}
+	t.Cleanup(func() { w.must(w.d.billsFile.Close()) })
+	if n := w.d.billsFile.Rows; n != 2 {
+		t.Errorf("its list has %d rows, want those of the newer one", n)
 	}
 }

@@ -93,7 +93,11 @@ func (p *remindPass) checkBeforeRequest(t *store.Text) (message *notifier.Messag
 	if err != nil {
 		return nil, givenBack(reminder.NotHandedOver, now.Add(retryUnreachable), "what it rests on could not be read once more"), err
 	}
+	validity := p.validity(t, now)
 	writeBy := checked.at.Add(maxCheckToWrite)
+	if useful := time.Now().Add(validity); useful.Before(writeBy) {
+		writeBy = useful // its window closes, or it is of no use any more
+	}
 	shut := p.shutWindow(t, now)
 	switch {
 	case p.ctx.Err() != nil:
@@ -118,7 +122,7 @@ func (p *remindPass) checkBeforeRequest(t *store.Text) (message *notifier.Messag
 		heldBack = givenBack(reminder.NotHandedOver, now.Add(retryUnreachable), "the store took too long to say whether it may leave")
 	default:
 		return &notifier.Message{
-			To: t.To, Body: t.Body, Validity: p.validity(t, now), WriteBy: writeBy, StatusCallback: p.Callbacks.urlFor(t.ID, t.Decided),
+			To: t.To, Body: t.Body, Validity: validity, WriteBy: writeBy, StatusCallback: p.Callbacks.urlFor(t.ID, t.Decided),
 		}, heldBack, nil
 	}
 	return nil, heldBack, err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"maps"
 	"time"
 
 	"duewatch/reminder"
@@ -24,20 +25,25 @@ type IntentCheck struct {
 // would be missed without that.
 const answerSlack = time.Minute
 
+// stillSendingSQL reads the intents that are still there. One that was given up for that of a dead process
+// may be unlinked from its reminders by now, which another text is about; one that a standby lacked
+// when it took the place of the primary is not there at all.
+var stillSendingSQL = db.NewBatch("SELECT id FROM texts WHERE id IN (%s) AND state = 'sending'", 0, db.Integer)
+
 // changedPartsSQL reads, of the bills of many texts, those that cannot be texted as
 // they are, and those of which Almara Pay may have said something since. Nearly
 // always there are none. The || is explained at factsSQL.
-var changedPartsSQL = db.NewBatch(`SELECT t.id, b.id, t.state, t.phone = b.phone, b.state, b.balance, b.due_date,
+var changedPartsSQL = db.NewBatch(`SELECT t.id, b.id, t.phone = b.phone, b.state, b.balance, b.due_date,
 		coalesce((SELECT max(reason) FROM opt_outs WHERE phone = b.phone AND (service || '' = '' OR service || '' = b.service)), '')
 	FROM texts t CROSS JOIN reminders r CROSS JOIN bills b
 	WHERE t.id IN (%s) AND r.text_id = t.id AND b.id = r.bill_id
-		AND (t.state <> 'sending' OR t.phone <> b.phone OR b.state <> 'active' OR b.checked_at >= ?1
+		AND (t.phone <> b.phone OR b.state <> 'active' OR b.checked_at >= ?1
 		OR EXISTS (SELECT 1 FROM opt_outs WHERE phone = b.phone AND (service || '' = '' OR service || '' = b.service)))`, 1, db.Integer)
 
-// CheckIntents tests once more what the intents of texts rest on: stops,
+// CheckIntents tests once more the intents of texts, and what they rest on: stops,
 // opt-outs, pauses, and what Almara Pay has said of their bills since the decision. It
-// reads the last commit, of whatever process, by three statements for hundreds of
-// texts, and a fourth while a pause is unfinished.
+// reads the last commit, of whatever process, by four statements for hundreds of
+// texts, and a fifth while a pause is unfinished.
 func (s *Store) CheckIntents(ctx context.Context, now time.Time, texts []*Text) (c IntentCheck, err error) {
 	stops, err := stopsAt(s.read(ctx), now)
 	if err != nil {
@@ -68,6 +74,16 @@ func (s *Store) CheckIntents(ctx context.Context, now time.Time, texts []*Text) 
 			return err
 		}
 		var textID, billID int64
+		gone := maps.Clone(textOf)
+		if err := db.QueryBatch(t.Tx, stillSendingSQL, ids, db.ID, []sql.Scanner{db.NumberTo(&textID)}, func() error {
+			delete(gone, textID)
+			return nil
+		}); err != nil {
+			return err
+		}
+		for id := range gone {
+			change(id, "its intent was given back, or taken for that of a dead process")
+		}
 		if pauseUnfinished {
 			// Before the bills are read: a page of the pause that is committed in between
 			// pauses bills. Read afterwards, such a bill could be seen active by the one
@@ -81,11 +97,11 @@ func (s *Store) CheckIntents(ctx context.Context, now time.Time, texts []*Text) 
 		}
 		var b billNow // each in turn
 		columns := []sql.Scanner{
-			db.NumberTo(&textID), db.NumberTo(&billID), db.TextTo(&b.text), db.FlagTo(&b.samePhone), db.TextTo(&b.state),
+			db.NumberTo(&textID), db.NumberTo(&billID), db.FlagTo(&b.samePhone), db.TextTo(&b.state),
 			moneyColumn{&b.balance}, dayColumn{&b.dueDate}, db.TextTo(&b.optOut),
 		}
 		return db.QueryBatch(t.Tx, changedPartsSQL, ids, db.ID, columns, func() error {
-			if why := b.differs(textOf[textID].part(billID)); why != "" {
+			if why := b.differs(textOf[textID].part(billID)); why != "" && gone[textID] == nil {
 				change(textID, why)
 			}
 			return nil
@@ -107,9 +123,8 @@ func (t *Text) part(billID int64) *Part {
 	return nil
 }
 
-// billNow is what an intent, and a bill that it is about, have come to.
+// billNow is what a bill that an intent is about has come to.
 type billNow struct {
-	text      TextState
 	samePhone bool
 	state     reminder.BillState
 	balance   *reminder.Money
@@ -122,8 +137,6 @@ func (b billNow) differs(p *Part) string {
 	switch {
 	case p == nil:
 		return "another bill was added to it"
-	case b.text != Sending:
-		return "its intent was given back, or taken for that of a dead process"
 	case b.optOut != "":
 		return "its phone must not be texted any more: " + b.optOut.Info().Means
 	case b.state != reminder.BillActive:

@@ -58,6 +58,18 @@ func TestAnIntentIsTestedOnceMore(t *testing.T) {
 		{name: "a daemon that takes this one for dead", commit: func(_ *testing.T, s *Store, _ *reminder.Policy) {
 			must(s.TakeOver(later, "another", later))
 		}, why: "taken for that of a dead process"},
+		{name: "a daemon that takes this one for dead, and does not find its text", commit: func(t *testing.T, s *Store, _ *reminder.Policy) {
+			must(s.TakeOver(later, "another", later))
+			id := number(t, s, "SELECT id FROM texts")
+			if got := must(s.RecordLookUp(later, LookUp{TextID: id, Last: true})); got != NotFound {
+				t.Fatalf("after the look-up, the text is %s", got)
+			}
+		}, why: "taken for that of a dead process"},
+		{name: "a server that lacks the intent", commit: func(t *testing.T, s *Store, _ *reminder.Policy) {
+			for _, table := range []string{"events", "reminders", "texts"} {
+				mustDo(t, tryChange(s, "DELETE FROM "+table))
+			}
+		}, why: "its intent was given back"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s, p := openNew(t), newPolicy()

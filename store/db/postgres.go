@@ -198,8 +198,10 @@ func (p *postgres) missingRow(ctx context.Context, conn *sql.Conn) (lost int64, 
 		return 0, explain(err)
 	case commits == p.commits.Load() && !decides:
 		return 0, ErrDisplaced
+	case commits > p.commits.Load(): // of which it gave up asking, since it ends
+		return 0, errEndUnknown
 	}
-	return max(0, p.commits.Load()-commits), ErrWentBack
+	return p.commits.Load() - commits, ErrWentBack
 }
 
 // stopWaiting fails what waits for a connection.

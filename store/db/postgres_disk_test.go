@@ -17,7 +17,6 @@ import (
 // and nothing else: whether the server has answered with an error, or has crashed for want of room
 // for its log.
 func TestAFullDiskOfTheServerLosesNothing(t *testing.T) {
-	t.Parallel()
 	theServer(t)                                     // or there is none
 	disk := must(os.MkdirTemp("", "duewatch-disk-")) // that of a test is closed to the server's user
 	t.Cleanup(func() { mustDo(t, os.Remove(disk)) })

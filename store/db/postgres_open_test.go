@@ -287,6 +287,18 @@ func TestAServerThatLostCommitsEndsTheDaemon(t *testing.T) {
 	}
 }
 
+// A daemon that ends has given up asking whether its last commit is there, and finds that it is.
+func TestACommitThatNobodyAskedAboutAnyMoreIsNoLoss(t *testing.T) {
+	database := newDatabase(t)
+	first, second := twoDaemons(t, database)
+	mustDo(t, first.Write(setMeta("a")))
+	first.engine.(*postgres).commits.Add(-1)
+	if err := first.Write(setMeta("b")); !errors.Is(err, errEndUnknown) || first.EndedBy() != nil {
+		t.Errorf("it returns %v, and ended by %v, want errEndUnknown and nothing", err, first.EndedBy())
+	}
+	mustDo(t, second.Write(setMeta("c")))
+}
+
 // Another daemon may have lost nothing that it knows of, and would text what the first has
 // texted. It begins anew, too.
 func TestAServerThatLostCommitsOfOneDaemonEndsTheOthers(t *testing.T) {
