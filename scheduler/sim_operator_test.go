@@ -93,7 +93,9 @@ func (s *sim) operate() {
 		s.releases = append(s.releases, release{s.trueNow(), reason, ""})
 		s.noteFault(s.trueNow(), s.trueNow().Add(time.Hour), "release")
 	}
-	s.displace(dice)
+	if s.displace(dice) {
+		return // the rest another time
+	}
 	stops, err := db.Stops(s.ctx, s.daemonNow())
 	s.must(err)
 	for _, stop := range stops {

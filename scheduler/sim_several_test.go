@@ -383,14 +383,16 @@ func (s *sim) startAll() {
 	}
 }
 
-// displace has the operator say which config is the right one.
-func (s *sim) displace(dice *rand.Rand) {
+// displace has the operator say which config is the right one, and reports whether it is another one
+// than that of the running daemon, which writes nothing any more.
+func (s *sim) displace(dice *rand.Rand) bool {
 	for _, d := range s.daemons {
 		if d.waiting != nil && d.skew().Abs() <= 5*time.Second && dice.IntN(3) == 0 && s.up() {
 			s.met["operator released: config_differs"]++
 			s.say("-- the operator has config %d work", d.file)
 			s.must(s.Store.Displace(fmt.Sprint("config ", d.file)))
-			return
+			return d.file != s.file
 		}
 	}
+	return false
 }
