@@ -102,8 +102,8 @@ cluster: bench-build ## show three daemons on one PostgreSQL server, of which on
 
 ##@ Test
 
-# Most tests wait, for a server, for a process or for a clock: more of a package run at a time than
-# there are CPUs. The test server has connections for so many of those that make most.
+# How many tests of a package run at a time. Most wait, for a server, a process or a clock, so it is
+# more than a small machine has CPUs. Each may take some twenty of the test server's 200 connections.
 PARALLEL ?= 6
 
 # With STORE=postgres, tests keep their stores on a PostgreSQL server of their own.

@@ -36,18 +36,25 @@ func newDatabase(t *testing.T) string {
 	return address
 }
 
+// workingByAnother is the store of a daemon that works by another config. The test closes it.
+func workingByAnother(t *testing.T, address string) *store.Store {
+	t.Helper()
+	s, err := store.Open(t.Context(), address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	if may, err := s.Decide(t.Context(), "0.1.0", "another config", reminder.ModeLive, true); err != nil || !may {
+		t.Fatalf("the first daemon may work: %v, %v", may, err)
+	}
+	return s
+}
+
 // A daemon that waits says so by alerts of its own: when that begins, hourly at most, and when it
 // ends. Of what the leader has told it says nothing, and it writes nothing.
 func TestADaemonThatWaitsTellsTheOperatorByItself(t *testing.T) {
 	address := newDatabase(t)
-	leader, err := store.Open(t.Context(), address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = leader.Close() }) // the test closes it
-	if may, err := leader.Decide(t.Context(), "0.1.0", "another config", reminder.ModeLive, true); err != nil || !may {
-		t.Fatalf("the first daemon may work: %v, %v", may, err)
-	}
+	leader := workingByAnother(t, address)
 	const told = `{"another destination":{"problems":{"store":{"text":"the store is full","since":"2026-11-29T01:00:00Z"}},"digest":""}}`
 	if err := leader.SetMeta(metaAlerts, told); err != nil {
 		t.Fatal(err)
@@ -94,22 +101,15 @@ func TestADaemonThatWaitsTellsTheOperatorByItself(t *testing.T) {
 // to be declared.
 func TestADaemonThatWaitedReadsItsListAnew(t *testing.T) {
 	address := newDatabase(t)
-	leader, err := store.Open(t.Context(), address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = leader.Close() }) // the test closes it
-	if may, err := leader.Decide(t.Context(), "0.1.0", "another config", reminder.ModeLive, true); err != nil || !may {
-		t.Fatalf("the first daemon may work: %v, %v", may, err)
-	}
+	leader := workingByAnother(t, address)
 	w := newWatched(t, address)
 	w.d.LogTo = io.Discard
 	w.cfg.BillsFile, w.cfg.Web.Listen = filepath.Join(t.TempDir(), "bills.csv"), "127.0.0.1:0"
 	list := "service,account,phone\n1042,A-1,+254710000001\n"
 	w.must(os.WriteFile(w.cfg.BillsFile, []byte(list), 0o600))
-	if w.d.billsFile, err = w.d.readBillsFile(t.Context(), w.cfg, w.d.alerts.logger()); err != nil {
-		t.Fatal(err)
-	}
+	var err error
+	w.d.billsFile, err = w.d.readBillsFile(t.Context(), w.cfg, w.d.alerts.logger())
+	w.must(err)
 	w.must(os.WriteFile(w.cfg.BillsFile, []byte(list+"1042,A-2,+254710000002\n"), 0o600))
 	time.AfterFunc(2*askAgain, func() { _ = leader.Close() })
 	if cfg, err := w.d.awaitOthers(t.Context(), w.cfg, nil); err != nil || cfg != w.cfg {
