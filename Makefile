@@ -120,13 +120,13 @@ endef
 
 .PHONY: test
 test: needs ## run all tests, those of the store on PostgreSQL too
-	@$(GO) test -parallel $(PARALLEL) ./...
+	@$(GO) test -timeout 30m -parallel $(PARALLEL) ./...
 	$(call test_on_postgres,./store ./scheduler)
 	@command -v chromium >/dev/null || printf '\n%s\n%s\n' "SKIPPED: the page was not looked at in a browser, since chromium is not installed here." "  Debian: sudo apt install chromium" >&2
 
 .PHONY: race
 race: needs ## run all tests with the race detector
-	@$(GO) test -race -parallel $(PARALLEL) ./...
+	@$(GO) test -race -timeout 30m -parallel $(PARALLEL) ./...
 	$(call test_on_postgres,-race ./store ./scheduler)
 
 .PHONY: fuzz

@@ -20,7 +20,7 @@ import (
 
 // patience is how long a test waits for what must come. It is far longer than
 // anything takes, so that a busy machine fails no test.
-const patience = 30 * time.Second
+const patience = 2 * time.Minute
 
 // raceOptions keeps a command that was built with -race from lingering for a
 // second at its end.
@@ -53,7 +53,7 @@ func TestScript(t *testing.T) {
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
-		Deadline:            time.Now().Add(10 * patience), // of all scripts together, on a busy machine
+		Deadline:            time.Now().Add(5 * patience), // of all scripts together, on a busy machine
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits, "await": await, "narrow": narrow, "zip": zipFolder, "post": post,
 		},

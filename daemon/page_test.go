@@ -13,15 +13,20 @@ import (
 	"duewatch/web"
 )
 
-// shownPage is the page once all of it has been counted.
+// shownPage is the page once all of it has been counted. On a busy machine that takes long, since
+// what is counted keeps to a small part of the time that it has taken.
 func (w *watched) shownPage(p *page) web.Page {
 	w.t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); ; {
+	again := time.NewTicker(20 * time.Millisecond)
+	defer again.Stop()
+	for patience := time.After(5 * time.Minute); ; {
 		v := p.show(w.t.Context())
 		if v.Today != nil && v.Month != nil && v.Outlook != nil {
 			return v
 		}
-		if time.Now().After(deadline) {
+		select {
+		case <-again.C:
+		case <-patience:
 			w.t.Fatalf("it is not counted: %+v\n%s", v, w.log.String())
 		}
 	}

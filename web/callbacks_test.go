@@ -387,7 +387,7 @@ func TestASlowCallbackHoldsUpNoOther(t *testing.T) {
 		t.Errorf("another is answered with %d", status)
 	}
 	for _, conn := range slow {
-		if err := conn.SetReadDeadline(time.Now().Add(15 * time.Second)); err != nil {
+		if err := conn.SetReadDeadline(time.Now().Add(25 * time.Second)); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := io.Copy(io.Discard, conn); err != nil {
