@@ -109,10 +109,13 @@ PARALLEL ?= 6
 # With STORE=postgres, tests keep their stores on a PostgreSQL server of their own.
 ON_STORE = DUEWATCH_TEST_STORE=$(STORE)
 
-# The store and what works on it, once more on PostgreSQL.
+# The store and what works on it, once more on PostgreSQL: with the race detector, for which daemons
+# that share a server have the most to offer. It is one command for all targets, so that what has
+# passed is not run again.
 define test_on_postgres
 @if compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || command -v initdb >/dev/null; then \
-	echo "once more on PostgreSQL:"; DUEWATCH_TEST_STORE=postgres $(GO) test -timeout 30m -parallel $(PARALLEL) $(1); \
+	echo "once more on PostgreSQL, with the race detector:"; \
+	DUEWATCH_TEST_STORE=postgres $(GO) test -race -timeout 30m -parallel $(PARALLEL) ./store ./scheduler; \
 else \
 	printf '\n%s\n%s\n' "SKIPPED: nothing was tested on PostgreSQL, which is not installed here." "  Debian: sudo apt install postgresql" >&2; \
 fi
@@ -121,13 +124,13 @@ endef
 .PHONY: test
 test: needs ## run all tests, those of the store on PostgreSQL too
 	@$(GO) test -timeout 30m -parallel $(PARALLEL) ./...
-	$(call test_on_postgres,./store ./scheduler)
+	$(test_on_postgres)
 	@command -v chromium >/dev/null || printf '\n%s\n%s\n' "SKIPPED: the page was not looked at in a browser, since chromium is not installed here." "  Debian: sudo apt install chromium" >&2
 
 .PHONY: race
 race: needs ## run all tests with the race detector
 	@$(GO) test -race -timeout 30m -parallel $(PARALLEL) ./...
-	$(call test_on_postgres,-race ./store ./scheduler)
+	$(test_on_postgres)
 
 .PHONY: fuzz
 fuzz: needs ## fuzz every target of every package, FUZZTIME each
