@@ -71,7 +71,7 @@ func (d *daemon) readBillsFile(ctx context.Context, cfg *config.Config, log *slo
 			return &BillsFile{name: cfg.BillsFile, mark: mark, same: true}, nil
 		}
 	}
-	report := d.newReporter(log)
+	report := d.newReporter(ctx, log)
 	file, err := CheckBillsFile(ctx, cfg, true, func(rows int, _ []reminder.ListedBill) { report("bills_file is being checked", rows) })
 	if err == nil {
 		file.mark = d.markFrom(cfg, file.sum)
@@ -94,9 +94,9 @@ func (f *BillsFile) log(log *slog.Logger) {
 // reportEvery is how often a long piece of work is reported.
 const reportEvery = 5 * time.Second
 
-// newReporter returns what reports the progress of a long piece of work to the log,
-// and to systemd, whose watchdog would end it otherwise.
-func (d *daemon) newReporter(log *slog.Logger) func(what string, rows int) {
+// newReporter returns what reports the progress of a long piece of work to the log, to systemd, whose
+// watchdog would end it otherwise, and to the other daemons, which would take this one for dead.
+func (d *daemon) newReporter(ctx context.Context, log *slog.Logger) func(what string, rows int) {
 	last := time.Now()
 	return func(what string, rows int) {
 		if time.Since(last) < reportEvery {
@@ -105,6 +105,7 @@ func (d *daemon) newReporter(log *slog.Logger) func(what string, rows int) {
 		last = time.Now()
 		log.Info(what, "rows", rows)
 		notifySystemd(log, systemd.SdNotifyWatchdog)
+		_, _ = d.store.OthersWrote(ctx) // renews the lease; what fails is tried with the next report
 	}
 }
 
@@ -219,7 +220,7 @@ func (d *daemon) addFromFile(ctx context.Context, file *BillsFile, n *store.Decl
 	if file.index == nil {
 		return nil
 	}
-	done, report := 0, d.newReporter(log)
+	done, report := 0, d.newReporter(ctx, log)
 	return file.index.Each(importBatch, func(rows []reminder.ListedBill) error {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -237,7 +238,7 @@ func (d *daemon) addFromFile(ctx context.Context, file *BillsFile, n *store.Decl
 }
 
 func (d *daemon) removeUnlisted(ctx context.Context, file *BillsFile, n *store.Declared, log *slog.Logger) error {
-	report := d.newReporter(log)
+	report := d.newReporter(ctx, log)
 	for last := int64(0); ; {
 		if err := ctx.Err(); err != nil {
 			return err

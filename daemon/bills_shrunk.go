@@ -86,7 +86,7 @@ func (d *daemon) countGone(ctx context.Context, cfg *config.Config, file *BillsF
 		inConfig[[2]string{b.Service, b.Account}] = true
 	}
 	named := func(service, account string) bool { return inConfig[[2]string{service, account}] }
-	report := d.newReporter(log)
+	report := d.newReporter(ctx, log)
 	for last := int64(0); ; {
 		if err := ctx.Err(); err != nil {
 			return err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -166,14 +167,19 @@ func (d *daemon) clockFits() error {
 }
 
 // withListsAnew is the config to go on with for a daemon whose lists count from now on, and did not
-// before: the same, with its lists read anew.
-func (d *daemon) withListsAnew(ctx context.Context, cfg *config.Config, log *slog.Logger) (_ *config.Config, err error) {
-	if d.billsFile != nil {
-		if err := d.billsFile.Close(); err != nil {
-			return nil, err
-		}
+// before: the same, with its lists read anew. A bills_file with a fault is refused as by a reload, and
+// the bills stay that the others had: who leads next would end by the same file.
+func (d *daemon) withListsAnew(ctx context.Context, cfg *config.Config, log *slog.Logger) (*config.Config, error) {
+	if err := d.billsFile.Close(); err != nil {
+		return nil, err
 	}
+	var err error
 	d.billsFile, err = d.readBillsFile(ctx, cfg, log)
+	if _, isFault := errors.AsType[*config.Error](err); isFault {
+		d.refusedReload.Store(new(oneLine(err)))
+		log.Error("bills_file cannot be used, so the bills from before stay", "err", err)
+		return cfg, nil
+	}
 	return cfg, err
 }
 

@@ -97,26 +97,59 @@ func TestADaemonThatWaitsTellsTheOperatorByItself(t *testing.T) {
 	}
 }
 
-// The others may have taken a newer list while a daemon waited: the one that it read before is not
-// to be declared.
-func TestADaemonThatWaitedReadsItsListAnew(t *testing.T) {
+// afterItsWait is a daemon that has waited for another, while its bills_file became another one.
+func afterItsWait(t *testing.T, later string) *watched {
+	t.Helper()
 	address := newDatabase(t)
 	leader := workingByAnother(t, address)
 	w := newWatched(t, address)
 	w.d.LogTo = io.Discard
 	w.cfg.BillsFile, w.cfg.Web.Listen = filepath.Join(t.TempDir(), "bills.csv"), "127.0.0.1:0"
-	list := "service,account,phone\n1042,A-1,+254710000001\n"
-	w.must(os.WriteFile(w.cfg.BillsFile, []byte(list), 0o600))
+	w.must(os.WriteFile(w.cfg.BillsFile, []byte("service,account,phone\n1042,A-1,+254710000001\n"), 0o600))
 	var err error
 	w.d.billsFile, err = w.d.readBillsFile(t.Context(), w.cfg, w.d.alerts.logger())
 	w.must(err)
-	w.must(os.WriteFile(w.cfg.BillsFile, []byte(list+"1042,A-2,+254710000002\n"), 0o600))
+	w.must(os.WriteFile(w.cfg.BillsFile, []byte(later), 0o600))
 	time.AfterFunc(2*askAgain, func() { _ = leader.Close() })
 	if cfg, err := w.d.awaitOthers(t.Context(), w.cfg, nil); err != nil || cfg != w.cfg {
 		t.Fatalf("it goes on with %v, %v", cfg, err)
 	}
 	t.Cleanup(func() { w.must(w.d.billsFile.Close()) })
+	return w
+}
+
+// The others may have taken a newer list while a daemon waited: the one that it read before is not
+// to be declared.
+func TestADaemonThatWaitedReadsItsListAnew(t *testing.T) {
+	w := afterItsWait(t, "service,account,phone\n1042,A-1,+254710000001\n1042,A-2,+254710000002\n")
 	if n := w.d.billsFile.Rows; n != 2 {
 		t.Errorf("its list has %d rows, want those of the newer one", n)
+	}
+}
+
+// All daemons have the same list: if its fault ended the one that leads next, it would end one after
+// the other, and nobody would be texted.
+func TestAFaultInTheListDoesNotEndADaemonThatIsToLead(t *testing.T) {
+	w := afterItsWait(t, "service,account,phone\n1042,A-1,a phone\n")
+	w.must(w.d.declareBills(t.Context(), w.cfg, w.d.alerts.logger()))
+	if why := w.d.refusedReload.Load(); why == nil || !strings.Contains(*why, "bills.csv:2: phone") {
+		t.Errorf("its health says nothing of the row: %+v", w.d.health(t.Context(), w.s))
+	}
+}
+
+// To read a list may take longer than a lease.
+func TestTheOthersHearOfADaemonThatReadsALongList(t *testing.T) {
+	w := newWatched(t, newDatabase(t))
+	heard := func() time.Time {
+		members, err := w.d.store.Members(t.Context())
+		if w.must(err); len(members) != 1 {
+			t.Fatalf("%d daemons", len(members))
+		}
+		return members[0].SeenAt
+	}
+	report, before := w.d.newReporter(t.Context(), w.d.alerts.logger()), heard()
+	<-time.After(reportEvery + time.Second)
+	if report("bills_file is being checked", 1000); !heard().After(before) {
+		t.Error("they were told nothing")
 	}
 }

@@ -35,8 +35,9 @@ type postgres struct {
 	lostBy    error
 	returns   int64 // how often there was one again
 
-	apart     *sql.DB   // for the lease, and to ask what became of a commit
-	renewedAt time.Time // the lease, by OthersWrote
+	apart     *sql.DB // for the lease, and to ask what became of a commit
+	renewing  sync.Mutex
+	renewedAt time.Time // the lease, by OthersWrote, which holds renewing
 
 	confirmed   atomic.Pointer[timeline] // that this daemon may write on; nil = none yet
 	newest      atomic.Pointer[timeline] // that was seen; nil = none yet

@@ -161,6 +161,8 @@ func hostname() string {
 // renewLease renews the lease when it is time, and notices when the store is another
 // daemon's by now. Each write renews it as well.
 func (p *postgres) renewLease(ctx context.Context) error {
+	p.renewing.Lock()
+	defer p.renewing.Unlock()
 	if time.Since(p.renewedAt) < renewEvery {
 		return nil
 	}
