@@ -32,7 +32,7 @@ func TestScriptsOnPostgreSQL(t *testing.T) {
 		Dir:                 "testdata/postgres",
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
-		Deadline:            time.Now().Add(5 * patience),
+		Deadline:            time.Now().Add(10 * patience),
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits, "await": await, "narrow": narrow,
 			"server": func(ts *testscript.TestScript, neg bool, args []string) {

@@ -53,7 +53,7 @@ func TestScript(t *testing.T) {
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
-		Deadline:            time.Now().Add(5 * patience), // of all scripts together, on a busy machine
+		Deadline:            time.Now().Add(10 * patience), // of all scripts together, on a busy machine
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits, "await": await, "narrow": narrow, "zip": zipFolder, "post": post,
 		},

@@ -169,6 +169,37 @@ func TestTextsWaitWhileNoConnectionIsReadyInTime(t *testing.T) {
 	}
 }
 
+// However slow the connections are, no request begins when its text is of no use any more.
+func TestNoRequestBeginsTooLateToBeOfUse(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := prepare(t, inBubble, func(w *world) { w.policy.Window, w.policy.SendAt = reminder.Window{From: 0, To: 24 * 60}, 0 })
+		midnight := time.Date(2000, 1, 2, 0, 0, 0, 0, zone)
+		var mu sync.Mutex
+		var last time.Time // when a request was given up whose connection was still being made
+		w.toProvider.hooks(func(r *http.Request) error {
+			if r.Method != http.MethodPost {
+				return nil
+			}
+			<-r.Context().Done()
+			mu.Lock()
+			last = time.Now()
+			mu.Unlock()
+			return r.Context().Err()
+		}, nil)
+		w.until("2000-01-01 23:59:58.500")
+		w.build()
+		w.owes("A1", "2000-01-01", "500")
+		w.declare("A1", phone(1))
+		w.tick()
+		mu.Lock()
+		defer mu.Unlock()
+		if last.After(midnight) || last.IsZero() {
+			t.Errorf("the last request could begin at %s, want by %s", last, midnight)
+		}
+	})
+}
+
 // slowPipes is a listener whose connections are pipes in memory, so that they run
 // on the clock of a bubble, and take their time to be made.
 type slowPipes struct {

@@ -96,7 +96,7 @@ func (p *remindPass) checkBeforeRequest(t *store.Text) (message *notifier.Messag
 	validity := p.validity(t, now)
 	writeBy := checked.at.Add(maxCheckToWrite)
 	if useful := time.Now().Add(validity); useful.Before(writeBy) {
-		writeBy = useful // its window closes, or it is of no use any more
+		writeBy = useful // it is of no use any more; its window stays open for a minute at least
 	}
 	shut := p.shutWindow(t, now)
 	switch {
