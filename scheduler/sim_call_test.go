@@ -20,6 +20,7 @@ import (
 
 // post is one attempt to hand over a text.
 type post struct {
+	by       *simDaemon
 	at       time.Time // true
 	clock    time.Time // the daemon's
 	epoch    int
@@ -163,7 +164,7 @@ func (w *simWire) note(d *simDaemon, c simCall) *post {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	p := &post{
-		at: s.trueNow(), clock: d.daemonNow(), epoch: s.epoch, wake: s.wakes, config: d.worksBy, store: s.generation,
+		by: d, at: s.trueNow(), clock: d.daemonNow(), epoch: s.epoch, wake: s.wakes, config: d.worksBy, store: s.generation,
 		to: reminder.Phone(c.form.Get("To")), body: c.form.Get("Body"), accounts: simAccountsIn(c.form.Get("Body")),
 	}
 	p.validity, _ = time.ParseDuration(c.form.Get("ValidityPeriod") + "s")

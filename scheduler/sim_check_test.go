@@ -76,7 +76,8 @@ func (s *sim) takeSnapshot(ok bool) {
 		if p.wake != s.wakes {
 			break
 		}
-		if p.refused {
+		// One that dies or stands still may not have written it down.
+		if p.refused && p.by.busy == nil && !p.by.process.After(p.at) {
 			s.refusedBy[p.to], s.stopped = true, nil
 		}
 	}
@@ -352,8 +353,11 @@ func (s *sim) checkReasons(b *simBill, records []reminder.Reminder, generation i
 		}
 		switch r.Reason {
 		case reminder.Paid, reminder.InCredit, reminder.BelowMinimum:
-			since := r.DecidedAt.Add(-p.MaxBalanceAge - simHaste)
-			if p.StaleBalance != reminder.StaleWithoutAmount && !slices.ContainsFunc(s.owedIn(b, since, r.DecidedAt), func(m reminder.Money) bool { return m.Cmp(p.MinBalance) < 0 }) {
+			since, until := r.DecidedAt.Add(-p.MaxBalanceAge-simHaste), r.DecidedAt
+			if s.several() {
+				until = until.Add(simDrift) // true, where its clock was behind
+			}
+			if p.StaleBalance != reminder.StaleWithoutAmount && !slices.ContainsFunc(s.owedIn(b, since, until), func(m reminder.Money) bool { return m.Cmp(p.MinBalance) < 0 }) {
 				s.found(b, "%s of %s was skipped as %s at %s, though it owed all the time", r.Stage, r.DueDate, r.Reason, s.hour(r.DecidedAt))
 			}
 		case reminder.Superseded, reminder.Expired:

@@ -51,13 +51,15 @@ func openPeek(path string) (p *simPeek, err error) {
 	return newPeek(conn, "PRAGMA data_version")
 }
 
-// openServerPeek reads by a way on which nothing is cut.
+// openServerPeek reads by a way on which nothing is cut. The commits of the daemons are not added up:
+// where one is gone and others have written, the sum may be that of before.
 func openServerPeek(address string) (p *simPeek, err error) {
 	conn, err := stdlib.GetDefaultDriver().Open(address)
 	if err != nil {
 		return nil, err
 	}
-	return newPeek(conn, "SELECT commands * 1000000000 + coalesce((SELECT sum(commits)::bigint FROM daemons), 0) FROM write_lock")
+	return newPeek(conn, `SELECT hashtextextended(commands || coalesce((SELECT string_agg(owner || commits, ' ' ORDER BY owner) FROM daemons), ''), 0)
+		FROM write_lock`)
 }
 
 func newPeek(conn driver.Conn, version string) (p *simPeek, err error) {

@@ -50,11 +50,14 @@ func (s *sim) drawSeveral() {
 	dice := s.dice("several")
 	s.end = s.begin.Add(time.Duration(9+dice.IntN(5)) * simDay)
 	for _, d := range s.daemons {
-		d.drift = time.Duration(dice.IntN(8000)-4000) * time.Millisecond
+		d.drift = time.Duration(dice.IntN(2*int(simDrift.Milliseconds())))*time.Millisecond - simDrift
 		d.skewed.Store(int64(d.drift))
 		d.pausing = make(chan struct{}, 1)
 	}
 }
+
+// simDrift is by how much the clock of one of several daemons is always off at most.
+const simDrift = 4 * time.Second
 
 // drawPauses has daemons stand still in the middle of a call, as a machine that is suspended does.
 func (s *sim) drawPauses() {
