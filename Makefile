@@ -109,9 +109,8 @@ PARALLEL ?= 6
 # With STORE=postgres, tests keep their stores on a PostgreSQL server of their own.
 ON_STORE = DUEWATCH_TEST_STORE=$(STORE)
 
-# The store and what works on it, once more on PostgreSQL: with the race detector, for which daemons
-# that share a server have the most to offer. It is one command for all targets, so that what has
-# passed is not run again.
+# The store and what works on it, once more on PostgreSQL, always with the race detector. All targets
+# give the same command, so that the go command does not repeat what has passed.
 define test_on_postgres
 @if compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || command -v initdb >/dev/null; then \
 	echo "once more on PostgreSQL, with the race detector:"; \

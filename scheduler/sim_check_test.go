@@ -357,7 +357,8 @@ func (s *sim) checkReasons(b *simBill, records []reminder.Reminder, generation i
 			if s.several() {
 				until = until.Add(simDrift) // true, where its clock was behind
 			}
-			if p.StaleBalance != reminder.StaleWithoutAmount && !slices.ContainsFunc(s.owedIn(b, since, until), func(m reminder.Money) bool { return m.Cmp(p.MinBalance) < 0 }) {
+			nothing := func(owed reminder.Money) bool { return owed.Cmp(p.MinBalance) < 0 }
+			if p.StaleBalance != reminder.StaleWithoutAmount && !slices.ContainsFunc(s.owedIn(b, since, until), nothing) {
 				s.found(b, "%s of %s was skipped as %s at %s, though it owed all the time", r.Stage, r.DueDate, r.Reason, s.hour(r.DecidedAt))
 			}
 		case reminder.Superseded, reminder.Expired:

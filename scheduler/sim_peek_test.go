@@ -58,8 +58,8 @@ func openServerPeek(address string) (p *simPeek, err error) {
 	if err != nil {
 		return nil, err
 	}
-	return newPeek(conn, `SELECT hashtextextended(commands || coalesce((SELECT string_agg(owner || commits, ' ' ORDER BY owner) FROM daemons), ''), 0)
-		FROM write_lock`)
+	return newPeek(conn, `SELECT hashtextextended(commands ||
+		coalesce((SELECT string_agg(owner || commits, ' ' ORDER BY owner) FROM daemons), ''), 0) FROM write_lock`)
 }
 
 func newPeek(conn driver.Conn, version string) (p *simPeek, err error) {
