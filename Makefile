@@ -109,27 +109,27 @@ PARALLEL ?= 6
 # With STORE=postgres, tests keep their stores on a PostgreSQL server of their own.
 ON_STORE = DUEWATCH_TEST_STORE=$(STORE)
 
-# The store and what works on it, once more on PostgreSQL, always with the race detector. All targets
-# give the same command, so that the go command does not repeat what has passed.
-define test_on_postgres
+# All tests on SQLite, with the flags that the target gives; then the store and what works on it once
+# more on PostgreSQL, always with the race detector. Targets that give the same flags give the same
+# commands, so that the go command does not repeat what has passed.
+define run_tests
+@$(GO) test $(1) -timeout 30m -parallel $(PARALLEL) ./...
 @if compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || command -v initdb >/dev/null; then \
 	echo "once more on PostgreSQL, with the race detector:"; \
 	DUEWATCH_TEST_STORE=postgres $(GO) test -race -timeout 30m -parallel $(PARALLEL) ./store ./scheduler; \
 else \
 	printf '\n%s\n%s\n' "SKIPPED: nothing was tested on PostgreSQL, which is not installed here." "  Debian: sudo apt install postgresql" >&2; \
 fi
+@command -v chromium >/dev/null || printf '\n%s\n%s\n' "SKIPPED: the page was not looked at in a browser, since chromium is not installed here." "  Debian: sudo apt install chromium" >&2
 endef
 
 .PHONY: test
-test: needs ## run all tests, those of the store on PostgreSQL too
-	@$(GO) test -timeout 30m -parallel $(PARALLEL) ./...
-	$(test_on_postgres)
-	@command -v chromium >/dev/null || printf '\n%s\n%s\n' "SKIPPED: the page was not looked at in a browser, since chromium is not installed here." "  Debian: sudo apt install chromium" >&2
+test: needs ## run all tests, those of the store on PostgreSQL too (RACE=1: with the race detector)
+	$(call run_tests,$(if $(RACE),-race))
 
 .PHONY: race
 race: needs ## run all tests with the race detector
-	@$(GO) test -race -timeout 30m -parallel $(PARALLEL) ./...
-	$(test_on_postgres)
+	$(call run_tests,-race)
 
 .PHONY: fuzz
 fuzz: needs ## fuzz every target of every package, FUZZTIME each

@@ -176,9 +176,13 @@ func (d *daemon) withListsAnew(ctx context.Context, cfg *config.Config, log *slo
 	var err error
 	d.billsFile, err = d.readBillsFile(ctx, cfg, log)
 	if _, isFault := errors.AsType[*config.Error](err); isFault {
-		d.refusedReload.Store(new(oneLine(err)))
+		d.refusedLists = new(oneLine(err))
+		d.refusedReload.Store(d.refusedLists)
 		log.Error("bills_file cannot be used, so the bills from before stay", "err", err)
 		return cfg, nil
+	}
+	if err == nil {
+		d.refusedReload.CompareAndSwap(d.refusedLists, nil)
 	}
 	return cfg, err
 }

@@ -135,6 +135,19 @@ func TestAFaultInTheListDoesNotEndADaemonThatIsToLead(t *testing.T) {
 	if why := w.d.refusedReload.Load(); why == nil || !strings.Contains(*why, "bills.csv:2: phone") {
 		t.Errorf("its health says nothing of the row: %+v", w.d.health(t.Context(), w.s))
 	}
+	anew := func() {
+		t.Helper()
+		_, err := w.d.withListsAnew(t.Context(), w.cfg, w.d.alerts.logger())
+		w.must(err)
+	}
+	w.must(os.WriteFile(w.cfg.BillsFile, []byte("service,account,phone\n1042,A-1,+254710000001\n"), 0o600))
+	if anew(); w.d.refusedReload.Load() != nil {
+		t.Error("it was mended by the time at which the daemon came to lead again, and is still told as refused")
+	}
+	w.d.refusedReload.Store(new("config.yaml:1: a fault"))
+	if anew(); w.d.refusedReload.Load() == nil {
+		t.Error("a reload that was refused is forgotten, since the list has no fault")
+	}
 }
 
 // To read a list may take longer than a lease.

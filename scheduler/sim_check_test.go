@@ -108,7 +108,7 @@ func (s *sim) checkBelieved() {
 }
 
 // simSilent is how long it may take until a stop says why nobody decides, and simTries how many passes
-// may fail in that: the server may refuse a statement of any of them.
+// may fail in that: the server may refuse a statement of any of them. It refuses none of the next.
 const (
 	simSilent = time.Hour
 	simTries  = 6

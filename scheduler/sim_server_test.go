@@ -118,7 +118,7 @@ func (s *sim) drawServer() {
 
 // strike has faults befall the statements of a wake; s is nil on SQLite.
 func (s *simServer) strike(run *sim, d *simDaemon) {
-	if s == nil || s.faults == 0 || run.calm.Load() {
+	if s == nil || s.faults == 0 || run.calm.Load() || run.silentTries >= simTries {
 		return
 	}
 	wake, n := run.wakes, d.n*1_000_000
