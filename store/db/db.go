@@ -55,6 +55,9 @@ type engine interface {
 	args(args []any) []any
 	// begin takes a connection of the pool and begins a transaction of that kind on it.
 	begin(ctx context.Context, pool *sql.DB, kind txKind) (*sql.Conn, error)
+	// ask has a connection of the pool ask one statement, which reads the last commit. The
+	// connection is the caller's until the rows are read.
+	ask(ctx context.Context, pool *sql.DB, query func(*sql.Conn) error) (*sql.Conn, error)
 	// commit ends a transaction that writes. When it returns nil all of it is durable, and
 	// otherwise nothing of it is.
 	commit(ctx context.Context, conn *sql.Conn) error
@@ -167,31 +170,31 @@ type poolReader struct {
 }
 
 func (r poolReader) Query(query string, args ...any) Rows {
-	conn, end, err := r.begin()
+	var rows *sql.Rows
+	conn, err := r.ask(query, args, func(conn *sql.Conn, text string, args []any) (err error) {
+		rows, err = conn.QueryContext(r.ctx, text, args...) //nolint:rowserrcheck // Each does
+		return err
+	})
 	if err != nil {
 		return Rows{err: err}
 	}
-	rows, err := conn.QueryContext(r.ctx, r.db.engine.text(query), r.db.engine.args(args)...) //nolint:rowserrcheck // Each does
-	if err != nil {
-		return Rows{err: explain(errors.Join(err, end()))}
-	}
-	return Rows{rows: rows, end: end}
+	return Rows{rows: rows, end: conn.Close}
 }
 
 func (r poolReader) Row(query string, args ...any) Row {
-	conn, end, err := r.begin()
+	var row *sql.Row
+	conn, err := r.ask(query, args, func(conn *sql.Conn, text string, args []any) error {
+		row = conn.QueryRowContext(r.ctx, text, args...)
+		return row.Err()
+	})
 	if err != nil {
 		return Row{err: err}
 	}
-	return Row{row: conn.QueryRowContext(r.ctx, r.db.engine.text(query), r.db.engine.args(args)...), end: end}
+	return Row{row: row, end: conn.Close}
 }
 
-// begin begins to read; end gives the connection back.
-func (r poolReader) begin() (conn *sql.Conn, end func() error, err error) {
-	if conn, err = r.db.engine.begin(r.ctx, r.db.read, reading); err != nil {
-		return nil, nil, err
-	}
-	return conn, func() error {
-		return errors.Join(endRead(r.ctx, conn, r.db.engine, reading), conn.Close())
-	}, nil
+func (r poolReader) ask(query string, args []any, do func(conn *sql.Conn, text string, args []any) error) (*sql.Conn, error) {
+	e := r.db.engine
+	text, args := e.text(query), e.args(args)
+	return e.ask(r.ctx, r.db.read, func(conn *sql.Conn) error { return do(conn, text, args) })
 }

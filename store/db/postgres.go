@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"net"
@@ -54,20 +55,37 @@ type postgres struct {
 	stop, end sync.Once     // close them
 }
 
-// settings hold for one transaction. The plan is the one that the statements were written
+// planSettings hold for one transaction. The plan is the one that the statements were written
 // for, whatever statistics there are: each finds its rows by an index, and those of a young
 // table mislead the planner (a hundred thousand rows later). So a statement is planned once
 // for all values, and by the rows that it reads alone: pages cost nothing, since what is
 // known of their number is old, and rows cost much.
-// SET LOCAL costs the server an eighth of what set_config would, which it has to plan.
-const settings = `SET LOCAL plan_cache_mode = force_generic_plan;
-	SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; SET LOCAL enable_material = off;
-	SET LOCAL jit = off; SET LOCAL max_parallel_workers_per_gather = 0;
-	SET LOCAL seq_page_cost = 0; SET LOCAL random_page_cost = 0; SET LOCAL cpu_tuple_cost = 1; SET LOCAL cpu_index_tuple_cost = 1; `
+var planSettings = []struct{ name, value string }{
+	{"plan_cache_mode", "force_generic_plan"},
+	{"enable_seqscan", "off"},
+	{"enable_hashjoin", "off"},
+	{"enable_mergejoin", "off"},
+	{"enable_material", "off"},
+	{"jit", "off"},
+	{"max_parallel_workers_per_gather", "0"},
+	{"seq_page_cost", "0"},
+	{"random_page_cost", "0"},
+	{"cpu_tuple_cost", "1"},
+	{"cpu_index_tuple_cost", "1"},
+}
+
+// settings begin a transaction. SET LOCAL costs the server an eighth of what set_config would, which
+// it has to plan where it is no statement of its own.
+var settings = func() (text string) {
+	for _, s := range planSettings {
+		text += fmt.Sprintf("SET LOCAL %s = %s; ", s.name, s.value)
+	}
+	return text
+}()
 
 // A transaction that this process has abandoned, in a network that is cut or while it is
 // stopped, ends by itself. One that writes keeps all others waiting.
-const (
+var (
 	readSettings  = settings + "SET LOCAL idle_in_transaction_session_timeout = '10min'; "
 	writeSettings = settings + "SET LOCAL lock_timeout = '10s'; SET LOCAL idle_in_transaction_session_timeout = '10s'; "
 )
@@ -114,11 +132,16 @@ func Stepping(ctx context.Context, step func()) context.Context {
 }
 
 func (p *postgres) begin(ctx context.Context, pool *sql.DB, kind txKind) (*sql.Conn, error) {
+	return p.untilThere(ctx, func() (*sql.Conn, error) { return p.tryBegin(ctx, pool, kind) })
+}
+
+// untilThere tries as often as nothing of it was done, since there is no connection.
+func (p *postgres) untilThere(ctx context.Context, try func() (*sql.Conn, error)) (*sql.Conn, error) {
 	if p.step != nil {
 		p.step()
 	}
 	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
-		conn, err := p.tryBegin(ctx, pool, kind)
+		conn, err := try()
 		p.noteConnection(isUndone(err), err)
 		if err == nil || p.giveUp == nil || !isUndone(err) {
 			return conn, err
@@ -212,8 +235,33 @@ func (p *postgres) stopWaiting() {
 	}
 }
 
-// connect opens a pool of connections to the server.
+// connect opens a pool of connections to the server, by which transactions write.
 func (p *postgres) connect(address string, conns int) (*sql.DB, error) {
+	connector, err := p.connector(address)
+	if err != nil {
+		return nil, err
+	}
+	return newPool(connector, conns), nil
+}
+
+// connectToRead opens the pool that reads.
+func (p *postgres) connectToRead(address string) (*sql.DB, error) {
+	connector, err := p.connector(address)
+	if err != nil {
+		return nil, err
+	}
+	return newPool(readConnector{connector}, 4), nil
+}
+
+func newPool(connector driver.Connector, conns int) *sql.DB {
+	pool := sql.OpenDB(connector)
+	pool.SetMaxOpenConns(conns)
+	pool.SetMaxIdleConns(conns)
+	return pool
+}
+
+// connector opens connections to the server.
+func (p *postgres) connector(address string) (driver.Connector, error) {
 	config, err := pgx.ParseConfig(address)
 	if err != nil {
 		return nil, wrongAddress(address, err)
@@ -230,12 +278,9 @@ func (p *postgres) connect(address string, conns int) (*sql.DB, error) {
 	config.ValidateConnect = p.refuseFormer(config.ValidateConnect)
 	// A daemon with nothing to do asks something every second: it need not ask first whether the
 	// server is there, as after a second it would by default.
-	pool := stdlib.OpenDB(*config, stdlib.OptionShouldPing(func(_ context.Context, p stdlib.ShouldPingParams) bool {
+	return stdlib.GetConnector(*config, stdlib.OptionShouldPing(func(_ context.Context, p stdlib.ShouldPingParams) bool {
 		return p.IdleDuration > time.Minute
-	}))
-	pool.SetMaxOpenConns(conns)
-	pool.SetMaxIdleConns(conns)
-	return pool, nil
+	})), nil
 }
 
 // endUnanswered has the kernel end a connection whose peer has not acknowledged anything
@@ -272,7 +317,7 @@ func openServerDaemon(ctx context.Context, address string, schema Schema, exclus
 		return nil, err
 	}
 	d.write = startWriter(p, write)
-	if d.read, err = p.connect(address, 4); err != nil {
+	if d.read, err = p.connectToRead(address); err != nil {
 		return nil, err
 	}
 	if p.apart, err = p.connect(address, 1); err != nil {
@@ -343,7 +388,7 @@ func waitForServer(ctx context.Context, pool *sql.DB) error {
 func openServer(ctx context.Context, address string, schema Schema, writes bool) (*DB, error) {
 	p := new(postgres)
 	p.lookAround(ctx, address)
-	read, err := p.connect(address, 4)
+	read, err := p.connectToRead(address)
 	if err != nil {
 		return nil, err
 	}

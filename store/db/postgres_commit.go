@@ -8,13 +8,12 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
-	"github.com/jackc/pgx/v5/stdlib"
 )
 
 // commitOn ends the transaction of a connection. A warning is that a standby may not have it.
 func commitOn(ctx context.Context, conn *sql.Conn) (warned bool, err error) {
 	err = conn.Raw(func(c any) error {
-		pg := c.(*stdlib.Conn).Conn() // of our pool
+		pg := pgxOf(c)
 		tag, err := pg.Exec(ctx, "COMMIT")
 		warned = takeWarning(pg.PgConn())
 		if err == nil && tag.String() != "COMMIT" { // the server has rolled back, and calls that no error

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/stdlib"
 )
 
 // ServerReport is what an operator should know of the server of a database.
@@ -93,7 +92,7 @@ func (r *ServerReport) readSettings(ctx context.Context, c *sql.Conn) error {
 // readTimeline asks whether the server says its timeline, as a standby and some services do not.
 func (r *ServerReport) readTimeline(ctx context.Context, c *sql.Conn) error {
 	return c.Raw(func(c any) error {
-		_, r.KnowsTimeline = timelineAt(ctx, c.(*stdlib.Conn).Conn().PgConn())
+		_, r.KnowsTimeline = timelineAt(ctx, pgxOf(c).PgConn())
 		return nil
 	})
 }
@@ -153,7 +152,7 @@ func (r *ServerReport) readClock(ctx context.Context, c *sql.Conn) error {
 func (r *ServerReport) readPooler(ctx context.Context, c *sql.Conn) error {
 	const probe = "duewatch_probe"
 	return c.Raw(func(c any) (err error) {
-		pg := c.(*stdlib.Conn).Conn() // of our pool
+		pg := pgxOf(c)
 		var pid uint32
 		if err := pg.QueryRow(ctx, "SELECT pg_backend_pid()", pgx.QueryExecModeSimpleProtocol).Scan(&pid); err != nil {
 			return err
