@@ -41,6 +41,9 @@ var billsOfTextsSQL = db.NewBatch(`SELECT r.text_id, b.service, b.account FROM r
 
 // namesOfBills names the bills of texts.
 func namesOfBills[T any](ctx context.Context, s *Store, texts []T, id func(T) int64) (map[int64]billNames, error) {
+	if len(texts) == 0 {
+		return map[int64]billNames{}, nil
+	}
 	ids := make([]int64, len(texts))
 	for i, t := range texts {
 		ids[i] = id(t)

@@ -57,7 +57,7 @@ type engine interface {
 	begin(ctx context.Context, pool *sql.DB, kind txKind) (*sql.Conn, error)
 	// ask has a connection of the pool ask one statement, which reads the last commit. The
 	// connection is the caller's until the rows are read.
-	ask(ctx context.Context, pool *sql.DB, query func(*sql.Conn) error) (*sql.Conn, error)
+	ask(ctx context.Context, pool *sql.DB, query func(context.Context, *sql.Conn) error) (*sql.Conn, error)
 	// commit ends a transaction that writes. When it returns nil all of it is durable, and
 	// otherwise nothing of it is.
 	commit(ctx context.Context, conn *sql.Conn) error
@@ -170,9 +170,10 @@ type poolReader struct {
 }
 
 func (r poolReader) Query(query string, args ...any) Rows {
+	text, args := r.db.engine.text(query), r.db.engine.args(args)
 	var rows *sql.Rows
-	conn, err := r.ask(query, args, func(conn *sql.Conn, text string, args []any) (err error) {
-		rows, err = conn.QueryContext(r.ctx, text, args...) //nolint:rowserrcheck // Each does
+	conn, err := r.db.engine.ask(r.ctx, r.db.read, func(ctx context.Context, conn *sql.Conn) (err error) {
+		rows, err = conn.QueryContext(ctx, text, args...) //nolint:rowserrcheck,sqlclosecheck // Each does
 		return err
 	})
 	if err != nil {
@@ -182,19 +183,14 @@ func (r poolReader) Query(query string, args ...any) Rows {
 }
 
 func (r poolReader) Row(query string, args ...any) Row {
+	text, args := r.db.engine.text(query), r.db.engine.args(args)
 	var row *sql.Row
-	conn, err := r.ask(query, args, func(conn *sql.Conn, text string, args []any) error {
-		row = conn.QueryRowContext(r.ctx, text, args...)
+	conn, err := r.db.engine.ask(r.ctx, r.db.read, func(ctx context.Context, conn *sql.Conn) error {
+		row = conn.QueryRowContext(ctx, text, args...)
 		return row.Err()
 	})
 	if err != nil {
 		return Row{err: err}
 	}
 	return Row{row: row, end: conn.Close}
-}
-
-func (r poolReader) ask(query string, args []any, do func(conn *sql.Conn, text string, args []any) error) (*sql.Conn, error) {
-	e := r.db.engine
-	text, args := e.text(query), e.args(args)
-	return e.ask(r.ctx, r.db.read, func(conn *sql.Conn) error { return do(conn, text, args) })
 }

@@ -235,13 +235,13 @@ func (p *postgres) stopWaiting() {
 	}
 }
 
-// connect opens a pool of connections to the server, by which transactions write.
-func (p *postgres) connect(address string, conns int) (*sql.DB, error) {
+// connect opens a connection to the server, as a pool that has one.
+func (p *postgres) connect(address string) (*sql.DB, error) {
 	connector, err := p.connector(address)
 	if err != nil {
 		return nil, err
 	}
-	return newPool(connector, conns), nil
+	return newPool(connector, 1), nil
 }
 
 // connectToRead opens the pool that reads.
@@ -312,7 +312,7 @@ func openServerDaemon(ctx context.Context, address string, schema Schema, exclus
 		}
 	}()
 	p.lookAround(ctx, address)
-	write, err := p.connect(address, 1)
+	write, err := p.connect(address)
 	if err != nil {
 		return nil, err
 	}
@@ -320,7 +320,7 @@ func openServerDaemon(ctx context.Context, address string, schema Schema, exclus
 	if d.read, err = p.connectToRead(address); err != nil {
 		return nil, err
 	}
-	if p.apart, err = p.connect(address, 1); err != nil {
+	if p.apart, err = p.connect(address); err != nil {
 		return nil, err
 	}
 	stopAtEnd := context.AfterFunc(ctx, func() { time.AfterFunc(waitAtEnd, p.stopWaiting) })
@@ -400,7 +400,7 @@ func openServer(ctx context.Context, address string, schema Schema, writes bool)
 		return nil, errors.Join(notOpened(address, err), d.Close())
 	}
 	if writes {
-		write, err := p.connect(address, 1)
+		write, err := p.connect(address)
 		if err != nil {
 			return nil, errors.Join(err, d.Close())
 		}

@@ -107,26 +107,72 @@ func TestAGroupOfWritesIsMadeOnceWhateverBecomesOfItsConnection(t *testing.T) {
 	}
 }
 
-// A read that is cut off fails or is tried again, and what it returns is right.
+// A read whose connection is lost is asked again, and what it returns is right.
 func TestAReadIsWholeOrFails(t *testing.T) {
 	database := newDatabase(t)
 	gate, address := gated(t, database)
 	d := daemonAt(t, address)
 	mustDo(t, d.Write(setMeta("a")))
 	const count = "SELECT count(*) FROM meta WHERE key = 'a'"
-	for _, statement := range []string{"BEGIN", "SELECT count", "ROLLBACK"} {
+	for _, statement := range []string{"SELECT set_config", "SELECT count"} {
 		for _, fault := range []pgtest.Fault{pgtest.CutBefore, pgtest.CutAfter, pgtest.Terminate, pgtest.Cancel} {
 			gate.Strike(nth(1, statement, fault))
 			var n int64
 			err := d.Reader(t.Context()).Row(count).Scan(&n)
 			gate.Strike(nil)
-			if err == nil && n != 1 {
-				t.Errorf("fault %d at %s: it reads %d", fault, statement, n)
+			if fault == pgtest.Cancel {
+				if err == nil || !strings.Contains(err.Error(), "was cancelled at the server") {
+					t.Errorf("cancelled at %s: %v", statement, err)
+				}
+			} else if err != nil || n != 1 {
+				t.Errorf("fault %d at %s: it reads %d, %v", fault, statement, n, err)
 			}
 			if n := number(t, d, count); n != 1 {
 				t.Errorf("after fault %d at %s: it reads %d", fault, statement, n)
 			}
 		}
+	}
+}
+
+// A statement may itself be what ends the connection, as by a limit of a proxy: nobody would ever
+// learn of it.
+func TestAReadThatLosesEachConnectionFails(t *testing.T) {
+	gate, address := gated(t, newDatabase(t))
+	d := daemonAt(t, address)
+	var asked atomic.Int64
+	gate.Strike(func(statement string) pgtest.Fault {
+		if strings.HasPrefix(statement, "SELECT count") {
+			asked.Add(1)
+			return pgtest.CutAfter
+		}
+		return pgtest.None
+	})
+	var n int64
+	err := d.Reader(t.Context()).Row("SELECT count(*) FROM meta").Scan(&n)
+	if !errors.Is(err, errLostAtEach) || asked.Load() != asksAtMost {
+		t.Errorf("asked %d times, it returns %v", asked.Load(), err)
+	}
+}
+
+// A single read has the settings of a transaction, cannot write, and leaves nothing behind.
+func TestAReadHasSettingsOfItsOwn(t *testing.T) {
+	d := daemonAt(t, newDatabase(t))
+	r := d.Reader(t.Context())
+	for _, s := range append(planSettings, struct{ name, value string }{"transaction_read_only", "on"}) {
+		var has string
+		mustDo(t, r.Row("SELECT current_setting(?1)", s.name).Scan(&has))
+		if has != s.value {
+			t.Errorf("%s is %s, want %s", s.name, has, s.value)
+		}
+		mustDo(t, d.read.QueryRow("SELECT current_setting($1)", s.name).Scan(&has))
+		if has == s.value {
+			t.Errorf("%s is still %s after it", s.name, has)
+		}
+	}
+	var key string
+	err := r.Row("INSERT INTO meta (key, value) VALUES ('a', 'b') RETURNING key").Scan(&key)
+	if err == nil || number(t, d, "SELECT count(*) FROM meta WHERE key = 'a'") != 0 {
+		t.Errorf("a reader has written: %v", err)
 	}
 }
 

@@ -14,19 +14,35 @@ import (
 	"github.com/jackc/pgx/v5/stdlib"
 )
 
-// ask asks a single statement, as often as the connection is lost.
-func (p *postgres) ask(ctx context.Context, pool *sql.DB, query func(*sql.Conn) error) (*sql.Conn, error) {
+// asksAtMost is how often a statement is asked whose connection is lost at that. Some of the times
+// may be due to connections that were lost before, of which the pool has four.
+const asksAtMost = 6
+
+// errLostAtEach means that the statement is what ends the connection.
+var errLostAtEach = fmt.Errorf("the connection was lost at each of %d tries", asksAtMost)
+
+// ask asks again where the connection is lost.
+func (p *postgres) ask(ctx context.Context, pool *sql.DB, query func(context.Context, *sql.Conn) error) (*sql.Conn, error) {
+	asked := 0
 	return p.untilThere(ctx, func() (*sql.Conn, error) {
 		conn, err := pool.Conn(ctx)
 		if err != nil {
 			return nil, explain(err)
 		}
-		if err := query(conn); err != nil {
-			return nil, errors.Join(explain(err), conn.Close())
+		err = query(context.WithValue(ctx, withSettings{}, true), conn)
+		if err == nil {
+			return conn, nil
 		}
-		return conn, nil
+		if asked++; asked == asksAtMost && isUndone(err) {
+			err = errors.Join(errLostAtEach, err)
+		}
+		return nil, errors.Join(explain(err), conn.Close())
 	})
 }
+
+// withSettings is the key in the context of a statement that stands outside a transaction, and is to
+// be asked with the settings of one.
+type withSettings struct{}
 
 // pgxConn is a connection of the driver.
 type pgxConn = stdlib.Conn
@@ -46,25 +62,25 @@ func (c readConnector) Connect(ctx context.Context) (driver.Conn, error) {
 	return &readConn{conn.(*pgxConn)}, nil
 }
 
-// readConn asks a statement that stands outside a transaction together with the settings of
-// one. The server takes both as a transaction, and answers both at once: BEGIN, the settings, the
-// statement and ROLLBACK wait for three answers.
+// readConn asks a statement together with its settings (withSettings). The server takes both as a
+// transaction, and answers both at once: BEGIN, the settings, the statement and ROLLBACK wait for
+// three answers.
 type readConn struct{ *pgxConn }
 
-// setForQuery is settings as a statement that the server plans once for each connection.
+// setForQuery are the settings of a statement that reads, as one that the server plans once for each
+// connection.
 var setForQuery = func() string {
-	var set []string
+	set := "SELECT set_config('transaction_read_only', 'on', true)"
 	for _, s := range planSettings {
-		set = append(set, fmt.Sprintf("set_config('%s', '%s', true)", s.name, s.value))
+		set += fmt.Sprintf(", set_config('%s', '%s', true)", s.name, s.value)
 	}
-	return "SELECT " + strings.Join(set, ", ")
+	return set
 }()
 
 // QueryContext is the driver's.
 func (c *readConn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
 	conn := c.Conn()
-	const outside = 'I' // of ReadyForQuery, see the message formats of the protocol
-	if conn.IsClosed() || conn.PgConn().TxStatus() != outside {
+	if ctx.Value(withSettings{}) == nil || conn.IsClosed() {
 		return c.pgxConn.QueryContext(ctx, query, args)
 	}
 	values := make([]any, len(args))
@@ -74,35 +90,40 @@ func (c *readConn) QueryContext(ctx context.Context, query string, args []driver
 	var batch pgx.Batch
 	batch.Queue(setForQuery)
 	batch.Queue(query, values...)
-	r := &readRows{results: conn.SendBatch(ctx, &batch), conn: conn}
-	if _, err := r.results.Exec(); err != nil {
-		return nil, r.failed(err)
+	results := conn.SendBatch(ctx, &batch)
+	if _, err := results.Exec(); err != nil {
+		return nil, failed(results, err)
 	}
-	r.rows, _ = r.results.Query() // its error is that of the rows
-	// Before the first row the columns are not known.
-	r.first = r.rows.Next()
-	if err := r.rows.Err(); err != nil {
-		return nil, r.failed(err)
+	rows, err := results.Query()
+	if err != nil {
+		return nil, failed(results, err)
 	}
-	return r, nil
+	first := rows.Next() // before it the columns are not known
+	if err := rows.Err(); err != nil {
+		return nil, failed(results, err)
+	}
+	return &readRows{results: results, rows: rows, conn: conn, first: first}, nil
 }
 
-// readRows are the rows of one statement.
+// failed ends what has failed.
+func failed(results pgx.BatchResults, err error) error {
+	_ = results.Close() // says the same
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return err // the connection is not to blame
+	}
+	if pgconn.SafeToRetry(err) {
+		return driver.ErrBadConn
+	}
+	return err
+}
+
+// readRows are the rows of one statement: numbers, text and instants, as all of ours.
 type readRows struct {
 	results pgx.BatchResults
 	rows    pgx.Rows
 	conn    *pgx.Conn
 	first   bool // there is one, which Next has not returned yet
 	columns []string
-}
-
-// failed ends what has failed.
-func (r *readRows) failed(err error) error {
-	_ = r.results.Close() // says the same
-	if pgconn.SafeToRetry(err) {
-		return driver.ErrBadConn
-	}
-	return err
 }
 
 // Columns is the driver's.

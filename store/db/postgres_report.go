@@ -54,7 +54,7 @@ const mostLong = 3
 func ReportServer(ctx context.Context, address string) (r ServerReport, err error) {
 	p := new(postgres)
 	p.lookAround(ctx, address)
-	pool, err := p.connect(address, 1)
+	pool, err := p.connect(address)
 	if err != nil {
 		return r, err
 	}

@@ -40,12 +40,12 @@ func (sqlite) begin(ctx context.Context, pool *sql.DB, kind txKind) (*sql.Conn, 
 	return conn, nil
 }
 
-func (s sqlite) ask(ctx context.Context, pool *sql.DB, query func(*sql.Conn) error) (*sql.Conn, error) {
+func (s sqlite) ask(ctx context.Context, pool *sql.DB, query func(context.Context, *sql.Conn) error) (*sql.Conn, error) {
 	conn, err := s.begin(ctx, pool, reading)
 	if err != nil {
 		return nil, err
 	}
-	if err := query(conn); err != nil {
+	if err := query(ctx, conn); err != nil {
 		return nil, errors.Join(explain(err), conn.Close())
 	}
 	return conn, nil
