@@ -111,12 +111,13 @@ ON_STORE = DUEWATCH_TEST_STORE=$(STORE)
 
 # All tests on SQLite, with the flags that the target gives; then the store and what works on it once
 # more on PostgreSQL, always with the race detector. Targets that give the same flags give the same
-# commands, so that the go command does not repeat what has passed.
+# commands, so that the go command does not repeat what has passed. It keeps one result for the same
+# flags, whatever the environment is: so the time-outs differ.
 define run_tests
 @$(GO) test $(1) -timeout 30m -parallel $(PARALLEL) ./...
 @if compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || command -v initdb >/dev/null; then \
 	echo "once more on PostgreSQL, with the race detector:"; \
-	DUEWATCH_TEST_STORE=postgres $(GO) test -race -timeout 30m -parallel $(PARALLEL) ./store ./scheduler; \
+	DUEWATCH_TEST_STORE=postgres $(GO) test -race -timeout 40m -parallel $(PARALLEL) ./store ./scheduler; \
 else \
 	printf '\n%s\n%s\n' "SKIPPED: nothing was tested on PostgreSQL, which is not installed here." "  Debian: sudo apt install postgresql" >&2; \
 fi
