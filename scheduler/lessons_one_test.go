@@ -368,7 +368,7 @@ func TestBillsThatAlwaysFailKeepNoTextBack(t *testing.T) {
 				}
 				// While nearly all that is asked about fails, one bill is tried at a time to see
 				// whether Almara Pay answers again. Nearly always all good ones were asked about before,
-				// but on a busy machine nine of them were not, and took hours to be that one.
+				// but on a busy machine nine of them were not, and had to wait until they were that one.
 				for hour := 11; hour < 18 && w.textsOf("W-") < 20; hour++ {
 					w.until(fmt.Sprintf("2000-01-01 %d:00:00", hour))
 				}

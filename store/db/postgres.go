@@ -4,18 +4,11 @@ import (
 	"context"
 	"crypto/rand"
 	"database/sql"
-	"database/sql/driver"
 	"errors"
 	"fmt"
-	"net"
-	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
-
-	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/stdlib"
 )
 
 // postgres is the engine of a store that is a database of a PostgreSQL server.
@@ -74,8 +67,8 @@ var planSettings = []struct{ name, value string }{
 	{"cpu_index_tuple_cost", "1"},
 }
 
-// settings begin a transaction. SET LOCAL costs the server an eighth of what set_config would, which
-// it has to plan where it is no statement of its own.
+// settings begin a transaction. SET LOCAL costs the server an eighth of what set_config would in the
+// same message, where it would be planned each time.
 var settings = func() (text string) {
 	for _, s := range planSettings {
 		text += fmt.Sprintf("SET LOCAL %s = %s; ", s.name, s.value)
@@ -135,7 +128,7 @@ func (p *postgres) begin(ctx context.Context, pool *sql.DB, kind txKind) (*sql.C
 	return p.untilThere(ctx, func() (*sql.Conn, error) { return p.tryBegin(ctx, pool, kind) })
 }
 
-// untilThere tries as often as nothing of it was done, since there is no connection.
+// untilThere tries again for as long as there is no connection, and nothing was done.
 func (p *postgres) untilThere(ctx context.Context, try func() (*sql.Conn, error)) (*sql.Conn, error) {
 	if p.step != nil {
 		p.step()
@@ -233,67 +226,6 @@ func (p *postgres) stopWaiting() {
 	if p.giveUp != nil {
 		p.stop.Do(func() { close(p.giveUp) })
 	}
-}
-
-// connect opens a connection to the server, as a pool that has one.
-func (p *postgres) connect(address string) (*sql.DB, error) {
-	connector, err := p.connector(address)
-	if err != nil {
-		return nil, err
-	}
-	return newPool(connector, 1), nil
-}
-
-// connectToRead opens the pool that reads.
-func (p *postgres) connectToRead(address string) (*sql.DB, error) {
-	connector, err := p.connector(address)
-	if err != nil {
-		return nil, err
-	}
-	return newPool(readConnector{connector}, 4), nil
-}
-
-func newPool(connector driver.Connector, conns int) *sql.DB {
-	pool := sql.OpenDB(connector)
-	pool.SetMaxOpenConns(conns)
-	pool.SetMaxIdleConns(conns)
-	return pool
-}
-
-// connector opens connections to the server.
-func (p *postgres) connector(address string) (driver.Connector, error) {
-	config, err := pgx.ParseConfig(address)
-	if err != nil {
-		return nil, wrongAddress(address, err)
-	}
-	config.RuntimeParams["application_name"] = "duewatch"
-	if config.ConnectTimeout == 0 {
-		config.ConnectTimeout = 5 * time.Second
-	}
-	config.DialFunc = (&net.Dialer{
-		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 5 * time.Second, Interval: 5 * time.Second, Count: 3},
-		Control:         endUnanswered,
-	}).DialContext
-	config.OnNotice = noteWarning
-	config.ValidateConnect = p.refuseFormer(config.ValidateConnect)
-	// A daemon with nothing to do asks something every second: it need not ask first whether the
-	// server is there, as after a second it would by default.
-	return stdlib.GetConnector(*config, stdlib.OptionShouldPing(func(_ context.Context, p stdlib.ShouldPingParams) bool {
-		return p.IdleDuration > time.Minute
-	})), nil
-}
-
-// endUnanswered has the kernel end a connection whose peer has not acknowledged anything
-// for 15 s (TCP_USER_TIMEOUT): by default it would try for a quarter of an hour.
-func endUnanswered(network, _ string, c syscall.RawConn) (err error) {
-	if !strings.HasPrefix(network, "tcp") {
-		return nil
-	}
-	const tcpUserTimeout = 18 // tcp(7)
-	controlErr := c.Control(func(fd uintptr) {
-		err = syscall.SetsockoptInt(int(fd), syscall.IPPROTO_TCP, tcpUserTimeout, 15_000)
-	})
-	return errors.Join(controlErr, err)
 }
 
 // How long a daemon that is to end waits for a lost connection, so that it may write down

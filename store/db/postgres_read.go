@@ -11,7 +11,6 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
-	"github.com/jackc/pgx/v5/stdlib"
 )
 
 // asksAtMost is how often a statement is asked whose connection is lost at that. Some of the times
@@ -43,12 +42,6 @@ func (p *postgres) ask(ctx context.Context, pool *sql.DB, query func(context.Con
 // withSettings is the key in the context of a statement that stands outside a transaction, and is to
 // be asked with the settings of one.
 type withSettings struct{}
-
-// pgxConn is a connection of the driver.
-type pgxConn = stdlib.Conn
-
-// pgxOf is a connection of one of our pools, as sql.Conn.Raw has it.
-func pgxOf(c any) *pgx.Conn { return c.(interface{ Conn() *pgx.Conn }).Conn() }
 
 // readConnector opens the connections that read.
 type readConnector struct{ driver.Connector }
@@ -92,21 +85,21 @@ func (c *readConn) QueryContext(ctx context.Context, query string, args []driver
 	batch.Queue(query, values...)
 	results := conn.SendBatch(ctx, &batch)
 	if _, err := results.Exec(); err != nil {
-		return nil, failed(results, err)
+		return nil, closeFailed(results, err)
 	}
 	rows, err := results.Query()
 	if err != nil {
-		return nil, failed(results, err)
+		return nil, closeFailed(results, err)
 	}
 	first := rows.Next() // before it the columns are not known
 	if err := rows.Err(); err != nil {
-		return nil, failed(results, err)
+		return nil, closeFailed(results, err)
 	}
 	return &readRows{results: results, rows: rows, conn: conn, first: first}, nil
 }
 
-// failed ends what has failed.
-func failed(results pgx.BatchResults, err error) error {
+// closeFailed ends what has failed, and says by what.
+func closeFailed(results pgx.BatchResults, err error) error {
 	_ = results.Close() // says the same
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return err // the connection is not to blame
