@@ -163,7 +163,7 @@ func isUndone(err error) bool {
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, errEndUnknown) {
 		return false
 	}
-	if errors.Is(err, ErrWentBack) || errors.Is(err, errLostAtEach) {
+	if errors.Is(err, ErrWentBack) {
 		return false
 	}
 	if errors.Is(err, errUnconfirmed) || errors.Is(err, errFormer) {

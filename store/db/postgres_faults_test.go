@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"duewatch/store/db/pgtest"
 )
@@ -149,8 +150,66 @@ func TestAReadThatLosesEachConnectionFails(t *testing.T) {
 	})
 	var n int64
 	err := d.Reader(t.Context()).Row("SELECT count(*) FROM meta").Scan(&n)
-	if !errors.Is(err, errLostAtEach) || asked.Load() != asksAtMost {
+	if !errors.Is(err, errLostAtEach) || asked.Load() != lossesAtMost+1 {
 		t.Errorf("asked %d times, it returns %v", asked.Load(), err)
+	}
+	if since, why := d.Lost(); !since.IsZero() {
+		t.Errorf("the server counts as lost, which answers: %v", why)
+	}
+}
+
+// A pooler lets in whom it cannot serve, and ends the connection at the first statement.
+func TestAReadWaitsForAServerBehindAPooler(t *testing.T) {
+	database := newDatabase(t)
+	gate, address := gated(t, database)
+	d := daemonAt(t, address)
+	for _, known := range []bool{true, false} {
+		t.Run(fmt.Sprintf("the timeline is known: %t", known), func(t *testing.T) {
+			newest := d.engine.(*postgres).newest.Load()
+			if newest == nil {
+				t.Fatal("no timeline was seen")
+			}
+			if !known { // as where a service does not say it
+				d.engine.(*postgres).newest.Store(&timeline{})
+				defer d.engine.(*postgres).newest.Store(newest)
+			}
+			gate.Strike(func(string) pgtest.Fault { return pgtest.CutBefore })
+			done := make(chan error, 1)
+			go func() {
+				var n int64
+				done <- d.Reader(t.Context()).Row("SELECT count(*) FROM meta").Scan(&n)
+			}()
+			select {
+			case err := <-done:
+				t.Errorf("it has not waited: %v", err)
+			case <-time.After(4 * time.Second): // for more tries than it bears with
+				if since, _ := d.Lost(); since.IsZero() {
+					t.Error("the server does not count as lost")
+				}
+				gate.Strike(nil)
+				if err := <-done; err != nil {
+					t.Error(err)
+				}
+			}
+			gate.Strike(nil)
+		})
+	}
+}
+
+// A failure in the middle of the rows is told, and leaves nothing behind.
+func TestAReadThatFailsInTheMiddleIsNotTakenForWhole(t *testing.T) {
+	d := daemonAt(t, newDatabase(t))
+	read := 0
+	_, err := Collect(d.Reader(t.Context()).Query("SELECT 1 / (50000 - i) FROM generate_series(1, 100000) i"), func(r Scanner) (n int64, err error) {
+		read++
+		err = r.Scan(&n)
+		return n, err
+	})
+	if read < 2 || err == nil || !strings.Contains(err.Error(), "division by zero") {
+		t.Errorf("%d rows, %v", read, err)
+	}
+	if inUse := d.read.Stats().InUse; inUse != 0 {
+		t.Errorf("%d connections are in use", inUse)
 	}
 }
 
@@ -171,8 +230,8 @@ func TestAReadHasSettingsOfItsOwn(t *testing.T) {
 	}
 	var key string
 	err := r.Row("INSERT INTO meta (key, value) VALUES ('a', 'b') RETURNING key").Scan(&key)
-	if err == nil || number(t, d, "SELECT count(*) FROM meta WHERE key = 'a'") != 0 {
-		t.Errorf("a reader has written: %v", err)
+	if e, _ := errors.AsType[*pgconn.PgError](err); e == nil || e.Code != codeReadOnly || number(t, d, "SELECT count(*) FROM meta WHERE key = 'a'") != 0 {
+		t.Errorf("it may have written: %v", err)
 	}
 }
 

@@ -1,7 +1,9 @@
 package db
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -38,25 +40,32 @@ func (p *postgres) refuseFormer(before pgconn.ValidateConnectFunc) pgconn.Valida
 		if newest == nil || newest.Number == 0 {
 			return nil
 		}
-		if now, ok := timelineAt(ctx, conn); ok && newest.follows(now) {
+		now, err := timelineAt(ctx, conn)
+		switch {
+		case conn.IsClosed(): // a pooler lets in whom it cannot serve
+			return err
+		case err == nil && newest.follows(now):
 			return errFormer
 		}
 		return nil
 	}
 }
 
-// timelineAt is that of the server of a connection; false = it cannot be written, or does not say.
-func timelineAt(ctx context.Context, conn *pgconn.PgConn) (timeline, bool) {
+var errNoTimeline = errors.New("the server has not told its timeline in one row")
+
+// timelineAt is that of the server of a connection. An error means that it cannot be written, does not
+// say, or was lost.
+func timelineAt(ctx context.Context, conn *pgconn.PgConn) (timeline, error) {
+	var failed error
 	for _, query := range []string{timelineSQL, numberAloneSQL} {
 		results, err := conn.Exec(ctx, query).ReadAll()
-		if err != nil || len(results) != 1 || len(results[0].Rows) != 1 {
-			continue
+		if err == nil && len(results) == 1 && len(results[0].Rows) == 1 {
+			row := results[0].Rows[0]
+			return timelineOf(string(row[0]), string(row[1]))
 		}
-		row := results[0].Rows[0]
-		t, err := timelineOf(string(row[0]), string(row[1]))
-		return t, err == nil
+		failed = cmp.Or(failed, err, errNoTimeline)
 	}
-	return timeline{}, false
+	return timeline{}, failed
 }
 
 // writableHost is a host of an address that can be written, and its timeline.
@@ -89,7 +98,7 @@ func writableHosts(ctx context.Context, address string) []writableHost {
 				return // it is down, or none of ours: it is not written either
 			}
 			defer conn.Close(ctx) //nolint:errcheck // it was only read by
-			if t, ok := timelineAt(ctx, conn.PgConn()); ok {
+			if t, err := timelineAt(ctx, conn.PgConn()); err == nil {
 				found[i] = &writableHost{h.Host, h.Port, t}
 			}
 		})

@@ -1,6 +1,7 @@
 package db
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"database/sql/driver"
@@ -13,30 +14,44 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// asksAtMost is how often a statement is asked whose connection is lost at that. Some of the times
-// may be due to connections that were lost before, of which the pool has four.
-const asksAtMost = 6
+// lossesAtMost is how many connections a statement may lose that answered just before.
+const lossesAtMost = 3
 
 // errLostAtEach means that the statement is what ends the connection.
-var errLostAtEach = fmt.Errorf("the connection was lost at each of %d tries", asksAtMost)
+var errLostAtEach = fmt.Errorf("the connection was lost at each of %d tries, though it answered before", lossesAtMost)
 
-// ask asks again where the connection is lost.
+// ask asks again where the connection is lost: then only one that answers. So a server that is away is
+// waited for, and a statement that is itself to blame is not asked for ever.
 func (p *postgres) ask(ctx context.Context, pool *sql.DB, query func(context.Context, *sql.Conn) error) (*sql.Conn, error) {
-	asked := 0
-	return p.untilThere(ctx, func() (*sql.Conn, error) {
+	var losses int // of them, the first is of a connection that may have been lost before
+	var failed error
+	conn, err := p.untilThere(ctx, func() (*sql.Conn, error) {
 		conn, err := pool.Conn(ctx)
 		if err != nil {
 			return nil, explain(err)
+		}
+		if losses > 0 {
+			if _, err := conn.ExecContext(ctx, "SELECT 1"); err != nil {
+				_ = conn.Close() // says the same
+				return nil, explain(err)
+			}
 		}
 		err = query(context.WithValue(ctx, withSettings{}, true), conn)
 		if err == nil {
 			return conn, nil
 		}
-		if asked++; asked == asksAtMost && isUndone(err) {
-			err = errors.Join(errLostAtEach, err)
+		_ = conn.Close()
+		if !isConnectionLost(err) || !isUndone(err) {
+			failed = explain(err)
+			return nil, nil
 		}
-		return nil, errors.Join(explain(err), conn.Close())
+		if losses++; losses > lossesAtMost {
+			failed = errors.Join(errLostAtEach, explain(err))
+			return nil, nil
+		}
+		return nil, explain(err)
 	})
+	return conn, cmp.Or(failed, err)
 }
 
 // withSettings is the key in the context of a statement that stands outside a transaction, and is to
@@ -60,8 +75,8 @@ func (c readConnector) Connect(ctx context.Context) (driver.Conn, error) {
 // three answers.
 type readConn struct{ *pgxConn }
 
-// setForQuery are the settings of a statement that reads, as one that the server plans once for each
-// connection.
+// setForQuery are the settings of a statement that reads. The server plans it once for each connection,
+// and each time behind a pooler that keeps no prepared statements.
 var setForQuery = func() string {
 	set := "SELECT set_config('transaction_read_only', 'on', true)"
 	for _, s := range planSettings {

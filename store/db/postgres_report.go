@@ -92,7 +92,8 @@ func (r *ServerReport) readSettings(ctx context.Context, c *sql.Conn) error {
 // readTimeline asks whether the server says its timeline, as a standby and some services do not.
 func (r *ServerReport) readTimeline(ctx context.Context, c *sql.Conn) error {
 	return c.Raw(func(c any) error {
-		_, r.KnowsTimeline = timelineAt(ctx, pgxOf(c).PgConn())
+		_, err := timelineAt(ctx, pgxOf(c).PgConn())
+		r.KnowsTimeline = err == nil
 		return nil
 	})
 }
