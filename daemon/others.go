@@ -176,8 +176,7 @@ func (d *daemon) withListsAnew(ctx context.Context, cfg *config.Config, log *slo
 	var err error
 	d.billsFile, err = d.readBillsFile(ctx, cfg, log)
 	if _, isFault := errors.AsType[*config.Error](err); isFault {
-		d.refusedLists = new(oneLine(err))
-		d.refusedReload.Store(d.refusedLists)
+		d.tellRefusedLists(oneLine(err))
 		log.Error("bills_file cannot be used, so the bills from before stay", "err", err)
 		return cfg, nil
 	}
@@ -185,6 +184,16 @@ func (d *daemon) withListsAnew(ctx context.Context, cfg *config.Config, log *slo
 		d.refusedReload.CompareAndSwap(d.refusedLists, nil)
 	}
 	return cfg, err
+}
+
+// tellRefusedLists has it told that lists were refused, unless a reload was refused that still counts:
+// what it says is not mended by other lists.
+func (d *daemon) tellRefusedLists(why string) {
+	before := d.refusedLists
+	d.refusedLists = &why
+	if !d.refusedReload.CompareAndSwap(nil, &why) {
+		d.refusedReload.CompareAndSwap(before, &why)
+	}
 }
 
 // awaitLead returns true once this daemon leads the others, and false when ctx ends.

@@ -148,6 +148,16 @@ func TestAFaultInTheListDoesNotEndADaemonThatIsToLead(t *testing.T) {
 	if anew(); w.d.refusedReload.Load() == nil {
 		t.Error("a reload that was refused is forgotten, since the list has no fault")
 	}
+	write := func(phone string) {
+		t.Helper()
+		w.must(os.WriteFile(w.cfg.BillsFile, []byte("service,account,phone\n1042,A-1,"+phone+"\n"), 0o600))
+		anew()
+	}
+	write("a phone")
+	write("+254710000001")
+	if w.d.refusedReload.Load() == nil {
+		t.Error("a reload that was refused is forgotten, since a fault of the list was mended")
+	}
 }
 
 // To read a list may take longer than a lease.
