@@ -36,6 +36,7 @@ const (
 	failoverDaemons = 3
 	failoverBills   = 400
 	failoverLatest  = 250 // the text at which the primary is killed, at the latest
+	failoverChecked = 40  // so many texts at most are checked, and under way, when it is
 )
 
 // TestFailover kills the primary database server with SIGKILL while three daemons send, and
@@ -102,6 +103,7 @@ func TestFailoverBehind(t *testing.T) {
 	f.way.Shut()
 	f.awaitTexts(250)
 	f.kill()
+	killed := len(f.world.Texts())
 	promoted := time.Now()
 	if err := f.standby.Promote(f.ctx); err != nil {
 		t.Fatal(err)
@@ -113,10 +115,13 @@ func TestFailoverBehind(t *testing.T) {
 	// The operator lets them go on at once: not before the provider's list was compared, and that is
 	// not before the last delay of reconcile_after.
 	f.release()
-	// A text that was checked just before the server died may leave for two seconds more: its intent
-	// was committed, and the list will show it.
+	// The few texts that were checked just before the server died may leave for two seconds more: their
+	// intents were committed, and the list will show them.
 	<-time.After(time.Until(promoted.Add(5 * time.Second)))
 	left := len(f.world.Texts())
+	if n := left - killed; n > failoverChecked {
+		t.Fatalf("%d texts left after the server had died", n)
+	}
 	for time.Since(promoted) < 40*time.Second {
 		if n := len(f.world.Texts()); n > left {
 			t.Fatalf("%d texts left before the provider's list was compared", n-left)
