@@ -135,8 +135,9 @@ func (p *postgres) untilThere(ctx context.Context, try func() (*sql.Conn, error)
 	}
 	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
 		conn, err := try()
-		p.noteConnection(isUndone(err), err)
-		if err == nil || p.giveUp == nil || !isUndone(err) {
+		again := isUndone(err) && ctx.Err() == nil
+		p.noteConnection(again, err)
+		if err == nil || p.giveUp == nil || !again {
 			return conn, err
 		}
 		select {

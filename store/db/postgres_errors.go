@@ -160,10 +160,12 @@ func isConnectionLost(err error) bool {
 // isUndone reports whether a transaction failed for no fault of its own, and nothing of it
 // is in the store: it may be run again. The COMMIT is not asked about by this.
 func isUndone(err error) bool {
-	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, errEndUnknown) {
+	if errors.Is(err, errEndUnknown) || errors.Is(err, ErrWentBack) {
 		return false
 	}
-	if errors.Is(err, ErrWentBack) {
+	// To connect has a time-out of its own.
+	if connecting := (*pgconn.ConnectError)(nil); !errors.As(err, &connecting) &&
+		(errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)) {
 		return false
 	}
 	if errors.Is(err, errUnconfirmed) || errors.Is(err, errFormer) {

@@ -158,40 +158,43 @@ func TestAReadThatLosesEachConnectionFails(t *testing.T) {
 	}
 }
 
-// A pooler lets in whom it cannot serve, and ends the connection at the first statement.
-func TestAReadWaitsForAServerBehindAPooler(t *testing.T) {
+// A pooler lets in whom it cannot serve, and a network may swallow all that is said.
+func TestAServerThatLetsInAndDoesNothingIsWaitedFor(t *testing.T) {
 	database := newDatabase(t)
 	gate, address := gated(t, database)
-	d := daemonAt(t, address)
-	for _, known := range []bool{true, false} {
-		t.Run(fmt.Sprintf("the timeline is known: %t", known), func(t *testing.T) {
-			newest := d.engine.(*postgres).newest.Load()
-			if newest == nil {
-				t.Fatal("no timeline was seen")
-			}
-			if !known { // as where a service does not say it
-				d.engine.(*postgres).newest.Store(&timeline{})
-				defer d.engine.(*postgres).newest.Store(newest)
-			}
-			gate.Strike(func(string) pgtest.Fault { return pgtest.CutBefore })
-			done := make(chan error, 1)
+	d := daemonAt(t, address+"&connect_timeout=1")
+	endEach := func() { gate.Strike(func(string) pgtest.Fault { return pgtest.CutBefore }) }
+	endNone := func() { gate.Strike(nil) }
+	for _, tt := range []struct {
+		name       string
+		away, back func()
+	}{
+		{"each connection ends at its first statement", endEach, endNone},
+		{"the same, and the server does not say its timeline", func() {
+			d.engine.(*postgres).newest.Store(&timeline{})
+			endEach()
+		}, endNone},
+		{"it answers nothing", func() { gate.Swallow(true); gate.Cut() }, func() { gate.Swallow(false) }},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			tt.away()
+			done := make(chan error, 2)
 			go func() {
 				var n int64
 				done <- d.Reader(t.Context()).Row("SELECT count(*) FROM meta").Scan(&n)
 			}()
+			go func() { done <- d.Write(setMeta(tt.name)) }()
 			select {
 			case err := <-done:
 				t.Errorf("it has not waited: %v", err)
-			case <-time.After(4 * time.Second): // for more tries than it bears with
+			case <-time.After(4 * time.Second): // for some tries
 				if since, _ := d.Lost(); since.IsZero() {
 					t.Error("the server does not count as lost")
 				}
-				gate.Strike(nil)
-				if err := <-done; err != nil {
-					t.Error(err)
-				}
+				tt.back()
+				mustDo(t, errors.Join(<-done, <-done))
 			}
-			gate.Strike(nil)
+			tt.back()
 		})
 	}
 }
