@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"runtime"
 	"strings"
 	"sync/atomic"
@@ -199,11 +200,37 @@ func TestAServerThatLetsInAndDoesNothingIsWaitedFor(t *testing.T) {
 	}
 }
 
+// A read that is given up says nothing of the server, neither that it is lost nor that it is back.
+func TestAReadThatIsGivenUpDoesNotEndALoss(t *testing.T) {
+	gate, address := gated(t, newDatabase(t))
+	d := must(OpenReader(t.Context(), address, serverSchema))
+	closedAtEnd(t, d)
+	p := d.engine.(*postgres)
+	for _, lost := range []bool{false, true} {
+		p.noteConnection(false, nil)
+		for range 2 { // a connection is there, and was used before: the driver asks a new one whether it lives
+			mustDo(t, d.Reader(t.Context()).Row("SELECT 1").Scan(new(int64)))
+		}
+		if lost {
+			p.noteConnection(true, io.EOF)
+		}
+		gate.Swallow(true)
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		err := d.Reader(ctx).Row("SELECT 1").Scan(new(int64))
+		cancel()
+		gate.Swallow(false)
+		if since, _ := d.Lost(); err == nil || lost == since.IsZero() {
+			t.Errorf("lost before: %t, afterwards since %s; it returns %v", lost, since, err)
+		}
+	}
+}
+
 // A failure in the middle of the rows is told, and leaves nothing behind.
 func TestAReadThatFailsInTheMiddleIsNotTakenForWhole(t *testing.T) {
 	d := daemonAt(t, newDatabase(t))
 	read := 0
-	_, err := Collect(d.Reader(t.Context()).Query("SELECT 1 / (50000 - i) FROM generate_series(1, 100000) i"), func(r Scanner) (n int64, err error) {
+	rows := d.Reader(t.Context()).Query("SELECT 1 / (50000 - i) FROM generate_series(1, 100000) i")
+	_, err := Collect(rows, func(r Scanner) (n int64, err error) {
 		read++
 		err = r.Scan(&n)
 		return n, err
@@ -233,8 +260,11 @@ func TestAReadHasSettingsOfItsOwn(t *testing.T) {
 	}
 	var key string
 	err := r.Row("INSERT INTO meta (key, value) VALUES ('a', 'b') RETURNING key").Scan(&key)
-	if e, _ := errors.AsType[*pgconn.PgError](err); e == nil || e.Code != codeReadOnly || number(t, d, "SELECT count(*) FROM meta WHERE key = 'a'") != 0 {
-		t.Errorf("it may have written: %v", err)
+	if e, _ := errors.AsType[*pgconn.PgError](err); e == nil || e.Code != codeReadOnly {
+		t.Errorf("a write is answered with %v", err)
+	}
+	if n := number(t, d, "SELECT count(*) FROM meta WHERE key = 'a'"); n != 0 {
+		t.Errorf("it has written %d rows", n)
 	}
 }
 

@@ -23,8 +23,8 @@ var errLostAtEach = fmt.Errorf("the connection was lost at each of %d tries, tho
 // ask asks again where the connection is lost: then only one that answers. So a server that is away is
 // waited for, and a statement that is itself to blame is not asked for ever.
 func (p *postgres) ask(ctx context.Context, pool *sql.DB, query func(context.Context, *sql.Conn) error) (*sql.Conn, error) {
-	var losses int // of them, the first is of a connection that may have been lost before
-	var failed error
+	var losses int   // the first is of a connection that may have been lost before
+	var failed error // with the server there
 	conn, err := p.untilThere(ctx, func() (*sql.Conn, error) {
 		conn, err := pool.Conn(ctx)
 		if err != nil {
@@ -41,6 +41,9 @@ func (p *postgres) ask(ctx context.Context, pool *sql.DB, query func(context.Con
 			return conn, nil
 		}
 		_ = conn.Close()
+		if ctx.Err() != nil {
+			return nil, explain(err) // which says nothing of the connection
+		}
 		if !isConnectionLost(err) || !isUndone(err) {
 			failed = explain(err)
 			return nil, nil
