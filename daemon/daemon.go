@@ -73,7 +73,7 @@ type daemon struct {
 	heldLists []store.ShrunkList
 
 	refusedReload atomic.Pointer[string]          // why the last reload was not taken; nil = it was
-	refusedLists  *string                         // the last of lists that another leader left; told there unless a reload is
+	refusedList   atomic.Pointer[string]          // why bills_file was not, when this daemon came to lead; nil = it was
 	defaultPolicy atomic.Pointer[reminder.Policy] // of the present config, for /healthz and /metrics
 	alerts        *alerting
 	bills         *billCounts

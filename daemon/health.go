@@ -49,6 +49,10 @@ func (d *daemon) health(ctx context.Context, s *scheduler.Scheduler) health {
 		const refused = "the last reload was refused, so the config and the lists from before it stay in use"
 		h.add("reload", refused+": "+shortened(*why), refused+"; duewatch check and the log say why")
 	}
+	if why := d.refusedList.Load(); why != nil {
+		const refused = "bills_file was refused when this daemon came to lead, so the bills from before it stay in use"
+		h.add("bills_file", refused+": "+shortened(*why), refused+"; duewatch check and the log say why")
+	}
 	return d.askStore(ctx, h, func(ctx context.Context, h health) health { return d.storeHealth(ctx, h, s) })
 }
 

@@ -176,24 +176,14 @@ func (d *daemon) withListsAnew(ctx context.Context, cfg *config.Config, log *slo
 	var err error
 	d.billsFile, err = d.readBillsFile(ctx, cfg, log)
 	if _, isFault := errors.AsType[*config.Error](err); isFault {
-		d.tellRefusedLists(oneLine(err))
+		d.refusedList.Store(new(oneLine(err)))
 		log.Error("bills_file cannot be used, so the bills from before stay", "err", err)
 		return cfg, nil
 	}
 	if err == nil {
-		d.refusedReload.CompareAndSwap(d.refusedLists, nil)
+		d.refusedList.Store(nil)
 	}
 	return cfg, err
-}
-
-// tellRefusedLists has it told that lists were refused, unless a reload was refused that still counts:
-// what it says is not mended by other lists.
-func (d *daemon) tellRefusedLists(why string) {
-	before := d.refusedLists
-	d.refusedLists = &why
-	if !d.refusedReload.CompareAndSwap(nil, &why) {
-		d.refusedReload.CompareAndSwap(before, &why)
-	}
 }
 
 // awaitLead returns true once this daemon leads the others, and false when ctx ends.

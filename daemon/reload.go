@@ -62,6 +62,7 @@ func (d *daemon) awaitReload(ctx context.Context, cfg *config.Config, log *slog.
 			d.reloaded.WithLabelValues(resultOf(err)).Inc()
 			if err == nil {
 				d.refusedReload.Store(nil)
+				d.refusedList.Store(nil) // the reload has read it, too
 				log.Info("the config was read again")
 				return next
 			}
